@@ -1,0 +1,148 @@
+"""Frozen facts about every stack: sizes, hops, channels. No torch in this file.
+
+A stack is one codec plus one denoiser per level. Level numbers follow Jukebox: 2 is the coarsest and
+invents; 1 and 0 clean up. Sizes of the v1 stack are those of the published Jukebox Diffusion checkpoints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class VQVAEConfig:
+    """Jukebox VQ-VAE (Dhariwal et al. 2020, table 4 and `make_models.py`): three separate encoders."""
+
+    sample_rate: int = 44_100
+    width: int = 32
+    depth: int = 4
+    latent_channels: int = 64
+    codebook_size: int = 2048
+    downs: tuple[int, ...] = (3, 2, 2)
+    stride: int = 2
+    multipliers: tuple[int, ...] = (2, 1, 1)
+    dilation_growth: int = 3
+    reverse_decoder_dilation: bool = True
+    kind: Literal["vqvae"] = "vqvae"
+
+    def hop(self, level: int) -> int:
+        """Samples per token of a level: 8, 32, 128 with the default downs."""
+        return self.stride ** sum(self.downs[: level + 1])
+
+
+@dataclass(frozen=True)
+class FrameCodecConfig:
+    """Frame-rate codec: magnitude spectrum in, ConvNeXt blocks, inverse STFT out (`framecodec.py`)."""
+
+    sample_rate: int = 44_100
+    hop_length: int = 512
+    window_length: int = 2048
+    latent_channels: int = 64
+    encoder_channels: int = 192
+    encoder_blocks: int = 4
+    decoder_channels: int = 256
+    decoder_blocks: int = 6
+    latent_noise: float = 0.25
+    kind: Literal["frame"] = "frame"
+
+    def hop(self, level: int) -> int:
+        """Samples per token; this codec has one rate, used as level 2."""
+        return self.hop_length
+
+
+CodecConfig = VQVAEConfig | FrameCodecConfig
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """1-D U-Net of Jukebox Diffusion. `items` counts residual blocks, attentions are per depth, 0 or 1."""
+
+    in_channels: int = 64
+    channels: tuple[int, ...] = (64, 128, 128, 256, 256, 512, 512, 1024, 1024)
+    factors: tuple[int, ...] = (1, 2, 1, 2, 1, 2, 1, 2, 1)
+    items: tuple[int, ...] = (1, 3, 3, 3, 3, 3, 3, 3, 1)
+    attentions: tuple[int, ...] = (0, 0, 0, 0, 1, 0, 1, 0, 0)
+    cross_attentions: tuple[int, ...] = (0, 1, 0, 1, 0, 1, 0, 1, 1)
+    attention_heads: int = 8
+    attention_features: int = 64
+    embedding_features: int = 64
+    embedding_max_length: int = 1536
+    modulation_features: int = 1024
+    resnet_groups: int = 8
+    resnet_dilation_factor: int = 3
+    resnet_dropout_rate: float = 0.0
+    kind: Literal["unet"] = "unet"
+
+
+@dataclass(frozen=True)
+class JointDenoiserConfig:
+    """Transformer that sees context and window as one sequence of patches (`jointdenoiser.py`)."""
+
+    latent_channels: int = 64
+    window_tokens: int = 192
+    context_tokens: int = 384
+    patch: int = 4
+    width: int = 256
+    depth: int = 6
+    heads: int = 4
+    kind: Literal["joint"] = "joint"
+
+
+DenoiserConfig = UNetConfig | JointDenoiserConfig
+
+
+@dataclass(frozen=True)
+class LevelConfig:
+    """One diffusion level: its denoiser, the window it was trained on, and how it is sampled by default."""
+
+    level: int
+    denoiser: DenoiserConfig
+    window_tokens: int = 768
+    context_windows: int = 2
+    steps: int = 50
+    guidance: float = 1.0
+    init_strength: float = 0.0
+
+    @property
+    def context_tokens(self) -> int:
+        return self.window_tokens * self.context_windows
+
+
+@dataclass(frozen=True)
+class StackConfig:
+    """A codec and its levels, coarsest first."""
+
+    name: str
+    codec: CodecConfig
+    levels: tuple[LevelConfig, ...]
+
+    @property
+    def sample_rate(self) -> int:
+        return self.codec.sample_rate
+
+    def level(self, number: int) -> LevelConfig:
+        for config in self.levels:
+            if config.level == number:
+                return config
+        known = ", ".join(str(config.level) for config in self.levels)
+        raise ValueError(f"stack {self.name!r} has no level {number}; it has: {known}")
+
+
+V1 = StackConfig(
+    name="v1",
+    codec=VQVAEConfig(),
+    levels=(
+        LevelConfig(level=2, denoiser=UNetConfig(), steps=250, guidance=4.0),
+        LevelConfig(level=1, denoiser=UNetConfig(), steps=70, guidance=2.0, init_strength=0.67),
+        LevelConfig(level=0, denoiser=UNetConfig(), steps=20, guidance=1.3, init_strength=0.5),
+    ),
+)
+
+POCKET = StackConfig(
+    name="pocket",
+    codec=FrameCodecConfig(),
+    levels=(LevelConfig(level=2, denoiser=JointDenoiserConfig(), window_tokens=192, steps=12, guidance=1.5),),
+)
+
+STACKS: dict[str, StackConfig] = {stack.name: stack for stack in (V1, POCKET)}

@@ -1,0 +1,74 @@
+"""One wrapper that turns any denoiser into the `model(x, sigma) -> v` that the samplers know."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+
+class Denoiser(Protocol):
+    """What every denoiser offers: x `[b, c, t]`, sigma `[b]`, context `[b, n, c]` -> v `[b, c, t]`.
+
+    `drop` `[b]` (bool): True uses the learned null embedding instead of that row's context; context
+    None drops every row.
+    """
+
+    def __call__(
+        self, x: Tensor, sigma: Tensor, context: Tensor | None = None, drop: Tensor | None = None
+    ) -> Tensor: ...
+
+
+@runtime_checkable
+class PreparesContext(Protocol):
+    """A denoiser that can do the context's share of the work once per block.
+
+    What `prepare_context` returns is passed as `context` to every step, without `drop`.
+    """
+
+    def prepare_context(self, context: Tensor | None, drop: Tensor | None, batch: int) -> Any: ...
+
+
+class GuidedModel:
+    """Classifier-free guidance (Ho & Salimans 2022): unconditional + scale * (conditional - unconditional).
+
+    Both branches run in one batch. Scale 1 runs the conditional branch alone and scale 0 the
+    unconditional one, unless `both_branches` asks for the same work at every scale. Without a context
+    the branches are one and the same, and scale has no effect.
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        context: Tensor | None,
+        scale: float,
+        batch: int = 1,
+        *,
+        both_branches: bool = False,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if context is not None and context.shape[0] != batch:
+            raise ValueError(f"context of batch {context.shape[0]} for a batch of {batch}")
+        self.denoiser = denoiser
+        self.scale = scale
+        self.doubled = both_branches or (context is not None and scale not in (0.0, 1.0))
+        drop: Tensor | None = None
+        if self.doubled:
+            drop = torch.tensor([False] * batch + [True] * batch, device=device)
+            context = torch.cat([context, context]) if context is not None else None
+        elif context is not None and scale == 0.0:
+            drop = torch.ones(batch, dtype=torch.bool, device=device)
+        self._context: Any = context
+        self._drop = drop if context is not None else None
+        if isinstance(denoiser, PreparesContext):
+            rows = 2 * batch if self.doubled else batch
+            self._context = denoiser.prepare_context(context, self._drop, rows)
+            self._drop = None
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        if not self.doubled:
+            return self.denoiser(x, sigma, self._context, self._drop)
+        v = self.denoiser(torch.cat([x, x]), torch.cat([sigma, sigma]), self._context, self._drop)
+        conditional, unconditional = v.chunk(2)
+        return unconditional + self.scale * (conditional - unconditional)

@@ -1,0 +1,180 @@
+"""The four noise styles, twice: as one running generator drew them (v1), and live, by key.
+
+Live noise is a pure function of (seed, stream, epoch, block index), always drawn on the CPU in float32,
+so that a block's noise depends neither on what was drawn before nor on the device. Mixing keeps the
+variance: with sqrt(1 - s^2) and s as weights, unit-variance noise stays so for every step size s.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+class NoiseStyle(enum.Enum):
+    """How the noise of the next block relates to what was there before."""
+
+    RANDOM = "random"  # a fresh one every block
+    CONSTANT = "constant"  # home, always
+    REGION = "region"  # around home: home * sqrt(1 - s^2) + s * fresh
+    WALK = "walk"  # away from the previous one: previous * sqrt(1 - s^2) + s * fresh
+
+
+def step_from(origin: Tensor, fresh: Tensor, step: float) -> Tensor:
+    """`origin` moved by `step` (0 stays, 1 is all fresh), variance kept; same shape."""
+    return origin * math.sqrt(1 - step**2) + step * fresh
+
+
+def v1_noises(count: int, shape: tuple[int, ...], seed: int, style: NoiseStyle, step: float) -> list[Tensor]:
+    """`count` noises of `shape` as the first implementation drew them, one after another.
+
+    One CPU generator runs along, so each noise depends on all draws before it. Bit-exact with v1's
+    finisher noise (one noise per window) and, through `v1_base_noise`, with its level-2 noise.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    home = torch.randn(shape, generator=generator)
+    noises = [home]
+    while len(noises) < count:
+        if style is NoiseStyle.CONSTANT:
+            noises.append(home)
+            continue
+        fresh = torch.randn(shape, generator=generator)
+        if style is NoiseStyle.REGION:
+            fresh = step_from(home, fresh, step)
+        elif style is NoiseStyle.WALK:
+            fresh = step_from(noises[-1], fresh, step)
+        noises.append(fresh)
+    return noises
+
+
+def v1_base_noise(
+    windows: int, tokens: int, seed: int, style: NoiseStyle, step: float = 0.05, channels: int = 64
+) -> Tensor:
+    """Level-2 noise of a whole v1 run, `[1, channels, windows * tokens]`.
+
+    RANDOM is one long draw, so its beginning changes with `windows`; the other styles' does not.
+    """
+    if style is NoiseStyle.RANDOM:
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(1, channels, windows * tokens, generator=generator)
+    return torch.cat(v1_noises(windows, (1, channels, tokens), seed, style, step), dim=2)
+
+
+def draw(shape: tuple[int, ...], seed: int, stream: str, epoch: int, index: int) -> Tensor:
+    """Standard normal noise of `shape` for one key; the same key always gives the same noise.
+
+    The key is hashed because neighbouring seeds of the CPU generator must not give related noise, and
+    because it keeps only 32 bits of its seed. index -1 is the home noise of an epoch.
+    """
+    key = f"{seed}/{stream}/{epoch}/{index}".encode()
+    digest = int.from_bytes(hashlib.blake2b(key, digest_size=4).digest(), "little")
+    return torch.randn(shape, generator=torch.Generator().manual_seed(digest), dtype=torch.float32)
+
+
+@dataclass(frozen=True)
+class NoiseSettings:
+    """What the player's noise knobs say for one block."""
+
+    seed: int = 0
+    style: NoiseStyle = NoiseStyle.WALK
+    step: float = 0.3  # 0..1
+    hold: bool = False
+    reroll: int = 0  # a counter: a change jumps to new noise
+    home: int = 0  # a counter: a change returns to the seed's home noise
+
+
+@dataclass(frozen=True)
+class NoiseIdentity:
+    """Which noise a block grew from: enough to name it in a log."""
+
+    stream: str
+    seed: int
+    style: NoiseStyle
+    step: float
+    epoch: int  # 0 is the seed's own home; each re-roll opens a new one
+    index: int  # block index in the stream
+    held: bool
+    jumped: bool  # this block plays the home noise of its epoch
+
+
+@dataclass(frozen=True)
+class NoiseRegister:
+    """The noise of one stream, block after block. Immutable: `next` gives the noise and its successor.
+
+    The first block, and every block after a new seed, a re-roll or a home press, plays the home noise
+    of its epoch as it is, in every style. A press wins over hold; hold then repeats the new noise.
+
+        noise, identity, register = register.next(settings)
+    """
+
+    stream: str
+    channels: int
+    tokens: int
+    index: int = 0
+    seed: int = 0
+    epoch: int = 0
+    rolls: int = 0  # re-rolls since the seed was set: a new epoch each, also after a return home
+    reroll_seen: int = 0
+    home_seen: int = 0
+    current: Tensor | None = None  # [1, channels, tokens] of the previous block
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return 1, self.channels, self.tokens
+
+    def next(self, settings: NoiseSettings) -> tuple[Tensor, NoiseIdentity, NoiseRegister]:
+        """Noise `[1, channels, tokens]` of the next block, its identity, and the register after it."""
+        if not 0.0 <= settings.step <= 1.0:
+            raise ValueError(f"noise step {settings.step} is outside 0..1")
+        epoch, rolls = self.epoch, self.rolls
+        jumped = self.current is None or settings.seed != self.seed
+        if jumped:
+            epoch, rolls = 0, 0
+        else:
+            if settings.reroll != self.reroll_seen:
+                rolls += 1
+                epoch, jumped = rolls, True
+            if settings.home != self.home_seen:
+                epoch, jumped = 0, True
+
+        if jumped or self.current is None:
+            noise = draw(self.shape, settings.seed, self.stream, epoch, -1)
+        elif settings.hold:
+            noise = self.current
+        else:
+            noise = self._moved(settings, self.current, epoch)
+        identity = NoiseIdentity(
+            stream=self.stream,
+            seed=settings.seed,
+            style=settings.style,
+            step=settings.step,
+            epoch=epoch,
+            index=self.index,
+            held=settings.hold and not jumped,
+            jumped=jumped,
+        )
+        after = replace(
+            self,
+            index=self.index + 1,
+            seed=settings.seed,
+            epoch=epoch,
+            rolls=rolls,
+            reroll_seen=settings.reroll,
+            home_seen=settings.home,
+            current=noise,
+        )
+        return noise, identity, after
+
+    def _moved(self, settings: NoiseSettings, previous: Tensor, epoch: int) -> Tensor:
+        fresh = draw(self.shape, settings.seed, self.stream, epoch, self.index)
+        if settings.style is NoiseStyle.RANDOM:
+            return fresh
+        if settings.style is NoiseStyle.WALK:
+            return step_from(previous, fresh, settings.step)
+        home = draw(self.shape, settings.seed, self.stream, epoch, -1)
+        return home if settings.style is NoiseStyle.CONSTANT else step_from(home, fresh, settings.step)

@@ -1,0 +1,48 @@
+"""Which noise levels a sampler visits. sigma is in 0..1: 1 is pure noise, 0 is clean.
+
+v-diffusion (Salimans & Ho 2022): angle = sigma * pi / 2, alpha = cos(angle), beta = sin(angle),
+and a noised x is alpha * clean + beta * noise.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def alpha_beta(sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights of the clean signal and of the noise at sigma; any shape."""
+    angle = sigma * math.pi / 2
+    return angle.cos(), angle.sin()
+
+
+def linear_sigmas(steps: int, start: float = 1.0) -> Tensor:
+    """`steps + 1` levels from `start` down to 0, evenly spaced.
+
+    This is the live schedule: a smaller start, that is, a sound that is kept to some amount, gets the
+    same number of steps over the remaining range, so that a block takes the same time.
+    """
+    if steps < 1:
+        raise ValueError(f"{steps} steps: a schedule needs at least 1")
+    if not 0.0 <= start <= 1.0:
+        raise ValueError(f"start level {start} is outside 0..1")
+    return torch.linspace(start, 0.0, steps + 1)
+
+
+def truncated_sigmas(steps: int, strength: float) -> Tensor:
+    """The full linear schedule without its first int(strength * steps) levels.
+
+    How the first implementation kept part of an init sound: fewer steps, same spacing. For offline
+    compatibility only; strength 1 leaves no step at all.
+    """
+    if not 0.0 <= strength <= 1.0:
+        raise ValueError(f"init strength {strength} is outside 0..1")
+    return linear_sigmas(steps)[int(strength * steps) :]
+
+
+def noised(clean: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    """`clean` taken up to the noise level `sigma` (a scalar tensor); shapes of both are kept."""
+    alpha, beta = alpha_beta(sigma)
+    return alpha * clean + beta * noise

@@ -1,0 +1,75 @@
+"""A block of audio and the protocol of whatever makes one. Immutable, shared by all threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jbdiff_live.parameters import ParameterSnapshot
+
+Audio = NDArray[np.float32]  # [frames, channels]
+
+
+class Rung(IntEnum):
+    """How much of the intended work a block got, best first. Later rungs are what a late engine falls to."""
+
+    FULL = 0
+
+
+@dataclass(frozen=True)
+class Block:
+    """Finished audio. `samples` is float32 `[frames, channels]` and not writeable."""
+
+    samples: Audio
+    index: int
+    start_frame: int
+    snapshot: ParameterSnapshot
+    noise: str  # identity of the noise, for the log: style, seed, epoch, index
+    seconds_taken: float
+    rung: Rung = Rung.FULL
+
+    def __post_init__(self) -> None:
+        self.samples.setflags(write=False)
+
+    @property
+    def frames(self) -> int:
+        return len(self.samples)
+
+    @property
+    def end_frame(self) -> int:
+        return self.start_frame + self.frames
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What a generator hands back for one block: audio `[frames, channels]` and the noise it grew from."""
+
+    samples: Audio
+    noise: str
+
+
+class BlockGenerator(Protocol):
+    """Makes audio block by block. Every method runs on the engine thread."""
+
+    sample_rate: int
+    channels: int
+    block_frames: int
+
+    def prepare(self, report: Callable[[str], None]) -> None:
+        """Loads and warms up; says what it is doing through `report`. Raises with the remedy."""
+        ...
+
+    def next_block(self, snapshot: ParameterSnapshot, keep_going: Callable[[], bool]) -> Generated | None:
+        """The next block, or None when `keep_going` turned false on the way."""
+        ...
+
+    def reset(self) -> None:
+        """Forgets everything played so far."""
+        ...
+
+    def close(self) -> None: ...

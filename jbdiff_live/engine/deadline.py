@@ -1,0 +1,47 @@
+"""How late the next block may start: measured block times in, seconds of queue out. Engine thread only."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+
+class Deadline:
+    """Turns measured times into the queue level at which the next block has to be started.
+
+    deadline = p99 of the block times + the worst excess of a block over the median (the jitter that was
+    really seen) + the worst lateness of the thread's own waking, over the last `memory` blocks, at least
+    `least_margin` above p99 and never more than one block. Until three blocks were measured it is a whole
+    block: start at once.
+    """
+
+    def __init__(self, block_duration: float, memory: int = 64, least_margin: float = 0.08) -> None:
+        if block_duration <= 0:
+            raise ValueError(f"a block lasts longer than {block_duration} s")
+        self.block_duration = block_duration
+        self.least_margin = least_margin
+        self._taken: deque[float] = deque(maxlen=memory)
+        self._late: deque[float] = deque(maxlen=memory)
+
+    def block_took(self, seconds: float) -> None:
+        self._taken.append(seconds)
+
+    def woke_late(self, seconds: float) -> None:
+        """The thread meant to start a block and was this many seconds late."""
+        self._late.append(max(0.0, seconds))
+
+    @property
+    def p99(self) -> float:
+        """99th percentile of the block times; with fewer than 100 of them that is close to the worst."""
+        return float(np.percentile(np.fromiter(self._taken, float), 99)) if self._taken else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Queue level, in seconds, at which the next block is started."""
+        if len(self._taken) < 3:
+            return self.block_duration
+        taken = np.fromiter(self._taken, float)
+        jitter = float(taken.max() - np.median(taken))
+        margin = max(self.least_margin, jitter + max(self._late, default=0.0))
+        return min(self.block_duration, self.p99 + margin)

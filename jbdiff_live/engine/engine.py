@@ -1,0 +1,178 @@
+"""The engine: one thread that makes block n+1 while block n plays, starting as late as it safely can.
+
+Threads: `run` and everything it calls is the engine thread, which may block on the model and on a full ring.
+`start`, `stop`, `wake` belong to the session; `status` may be read by anyone (one reference, swapped whole).
+The engine never drops a finished block: it waits for room. Behind time it counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from jbdiff_live.block import Block, BlockGenerator
+from jbdiff_live.engine.deadline import Deadline
+from jbdiff_live.parameters import ParameterSnapshot
+from jbdiff_live.ring import RingBuffer
+from jbdiff_live.status import EngineState, EngineStatus
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Runs a `BlockGenerator` on its own thread and fills a ring.
+
+    `snapshot` gives the knobs, `queued` the frames that are made and not yet heard (ring and short ring),
+    `on_block` hears of every block right after it went into the ring; it runs on the engine thread and must
+    not block. A generator that raises ends in FAILED with its reason; `start` tries again.
+    """
+
+    def __init__(
+        self,
+        generator: BlockGenerator,
+        ring: RingBuffer,
+        snapshot: Callable[[], ParameterSnapshot],
+        queued: Callable[[], int],
+        on_block: Callable[[Block], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._generator = generator
+        self._ring = ring
+        self._snapshot = snapshot
+        self._queued = queued
+        self._on_block = on_block
+        self._clock = clock
+        self._status = EngineStatus()
+        self._fresh = True  # nothing was queued before: the next block cannot be late
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    # ------------------------------------------------------------------ session's thread
+
+    def start(self) -> None:
+        """Starts the thread; does nothing while it runs."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        self._stop.clear()
+        self._status = EngineStatus(state=EngineState.LOADING)
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Asks the thread to end and waits for it. Raises TimeoutError if the generator hangs."""
+        thread = self._thread
+        if thread is None:
+            return
+        self._stop.set()
+        self._wake.set()
+        thread.join(timeout)
+        if thread.is_alive():
+            raise TimeoutError(f"the engine did not stop within {timeout:g} s: a block hangs in the model")
+        self._thread = None
+
+    def wake(self) -> None:
+        """Something happened that should not wait for the next deadline, such as a panic. Any thread."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """Stops the thread and lets the generator's memory go."""
+        self.stop()
+        self._generator.close()
+
+    @property
+    def status(self) -> EngineStatus:
+        """The newest status. RUNNING with nothing left to play is COASTING: the block is late."""
+        status = self._status
+        if status.state is EngineState.RUNNING and not self._fresh and self._queued() == 0:
+            return replace(status, state=EngineState.COASTING, detail="the next block is late")
+        return status
+
+    # ------------------------------------------------------------------ engine thread
+
+    def _run(self) -> None:
+        try:
+            self._say(EngineState.LOADING, "loading the model")
+            self._generator.prepare(lambda detail: self._say(EngineState.WARMING, detail))
+            self._play()
+            self._say(EngineState.OFFLINE, "")
+        except Exception as error:  # the thread's top: whatever broke, the player must see it
+            log.exception("engine failed")
+            self._say(EngineState.FAILED, f"{error}" or type(error).__name__)
+
+    def _play(self) -> None:
+        rate = self._generator.sample_rate
+        duration = self._generator.block_frames / rate
+        deadline = Deadline(duration)
+        panics = self._snapshot().counts["panic"]
+        made = late = 0
+        self._fresh = True
+        self._say(EngineState.RUNNING, "", block_duration=duration, deadline_seconds=deadline.seconds)
+        while self._wait_until_due(deadline, rate):
+            snapshot = self._snapshot()
+            if snapshot.counts["panic"] != panics:
+                panics = snapshot.counts["panic"]
+                self._generator.reset()
+                self._ring.request_drain()
+                self._fresh = True
+            began = self._clock()
+            generated = self._generator.next_block(snapshot, self._keep_going(panics))
+            if generated is None:
+                continue
+            taken = self._clock() - began
+            if not np.isfinite(generated.samples).all():
+                raise RuntimeError(
+                    "the model made a block that is not finite; lower guidance, or load another patch, "
+                    "and press start"
+                )
+            deadline.block_took(taken)
+            late += not self._fresh and self._queued() == 0
+            block = Block(
+                generated.samples, made, self._ring.frames_written, snapshot, generated.noise, taken
+            )
+            if not self._deliver(block):
+                return
+            self._fresh = False
+            made += 1
+            self._say(
+                EngineState.RUNNING, "",
+                blocks_made=made, block_seconds=taken, block_seconds_p99=deadline.p99,
+                block_duration=duration, deadline_seconds=deadline.seconds,
+                late_blocks=late, made=snapshot,
+            )  # fmt: skip
+
+    def _keep_going(self, panics: int) -> Callable[[], bool]:
+        return lambda: not self._stop.is_set() and self._snapshot().counts["panic"] == panics
+
+    def _wait_until_due(self, deadline: Deadline, rate: int) -> bool:
+        """Waits until the queue is down to the deadline. False when the engine is to stop."""
+        waited = False
+        while not self._stop.is_set():
+            spare = self._queued() / rate - deadline.seconds
+            if spare <= 0:
+                if waited:
+                    deadline.woke_late(-spare)
+                return True
+            waited = True
+            if self._wake.wait(spare):
+                self._wake.clear()
+                return not self._stop.is_set()
+        return False
+
+    def _deliver(self, block: Block) -> bool:
+        """Writes the whole block, waiting for room; False when the engine is to stop before that."""
+        written = self._ring.write(block.samples)
+        self._on_block(block)
+        while written < block.frames:
+            if self._stop.wait(0.01):
+                return False
+            written += self._ring.write(block.samples[written:])
+        return True
+
+    def _say(self, state: EngineState, detail: str, **changes: object) -> None:
+        self._status = replace(self._status, state=state, detail=detail, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,268 @@
+"""Parameters and actions: one constant table draws the window, the patch format, the bindings and the help.
+
+Threads: any thread may read `ParameterStore.snapshot` (one reference, swapped whole; reading a reference is
+atomic under the GIL and the snapshot is immutable). Writers (control, ui, session) take a short lock among
+themselves; the engine and the audio feeder only read and never touch it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+
+
+class TakesEffect(Enum):
+    """When a change is heard."""
+
+    NOW = "now"  # after the ring: gain, mute
+    NEXT_BLOCK = "next block"
+    RELOAD = "reload"
+
+
+class Curve(Enum):
+    """How a knob's 0..1 travel maps onto the range."""
+
+    LINEAR = "linear"
+    SQUARED = "squared"  # finer at the low end
+
+
+class Origin(Enum):
+    """Who changed a value, so that a writer does not hear its own echo."""
+
+    UI = "ui"
+    MIDI = "midi"
+    PATCH = "patch"
+    SESSION = "session"
+    REPLAY = "replay"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One value that a player can turn. `choices` makes it a list, `integer` a counter, `toggle` a switch."""
+
+    name: str
+    label: str
+    low: float
+    high: float
+    default: float
+    takes_effect: TakesEffect = TakesEffect.NEXT_BLOCK
+    unit: str = ""
+    curve: Curve = Curve.LINEAR
+    integer: bool = False
+    toggle: bool = False
+    choices: tuple[str, ...] = ()
+    help: str = ""
+
+    def clamp(self, value: float) -> float:
+        """The nearest value that the parameter can hold. Not a number raises ValueError."""
+        if not math.isfinite(value):
+            raise ValueError(f"{self.name} = {value!r} is not a finite number")
+        value = min(self.high, max(self.low, float(value)))
+        return float(round(value)) if self.integer or self.toggle or self.choices else value
+
+    def from_normal(self, normal: float) -> float:
+        """Value for a knob position 0..1."""
+        position = min(1.0, max(0.0, float(normal)))
+        if self.curve is Curve.SQUARED:
+            position *= position
+        return self.clamp(self.low + position * (self.high - self.low))
+
+    def to_normal(self, value: float) -> float:
+        """Knob position 0..1 of a value: the inverse of `from_normal` but for rounding."""
+        position = (self.clamp(value) - self.low) / (self.high - self.low)
+        return math.sqrt(position) if self.curve is Curve.SQUARED else position
+
+    def parse(self, value: object) -> float:
+        """Value from a patch or a command line: a number, a bool for a toggle, a name for a choice."""
+        if isinstance(value, str):
+            if value in self.choices:
+                return float(self.choices.index(value))
+            known = f"one of {', '.join(self.choices)}" if self.choices else "a number"
+            raise ValueError(f"{self.name} = {value!r}: needs {known}")
+        if isinstance(value, bool) and not self.toggle:
+            raise ValueError(f"{self.name} = {value!r}: needs a number")
+        if not isinstance(value, (bool, int, float)):
+            raise ValueError(f"{self.name} = {value!r}: needs a number")
+        number = float(value)
+        if not math.isfinite(number) or not self.low <= number <= self.high:
+            raise ValueError(f"{self.name} = {value!r} is outside {self.low:g} to {self.high:g}")
+        return self.clamp(number)
+
+    def plain(self, value: float) -> float | int | bool | str:
+        """The value as a person writes it in a patch: inverse of `parse`."""
+        if self.choices:
+            return self.choices[int(value)]
+        if self.toggle:
+            return bool(value)
+        return int(value) if self.integer else float(value)
+
+    def text(self, value: float) -> str:
+        """The value as the window shows it."""
+        plain = self.plain(value)
+        if isinstance(plain, bool):
+            return "on" if plain else "off"
+        if isinstance(plain, str):
+            return plain
+        if isinstance(plain, int):
+            return f"{plain}{self.unit and ' ' + self.unit}"
+        if self.name == "gain" and value <= self.low:
+            return "-inf dB"
+        return f"{plain:.{1 if self.unit == 'dB' else 2}f}{self.unit and ' ' + self.unit}"
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something that happens once when asked for: a key, a pad, a CC that crosses the middle."""
+
+    name: str
+    label: str
+    help: str = ""
+
+
+NOISE_STYLES = ("random", "constant", "region", "walk")
+SOURCES = ("own", "file", "live")
+
+PARAMETERS: tuple[Parameter, ...] = (
+    Parameter("noise_step", "Noise", 0, 1, 0.30, help="how far the noise moves from block to block"),
+    Parameter(
+        "noise_style", "Style", 0, 3, 3, choices=NOISE_STYLES,
+        help="random: new each block; constant: the same; region: around home; walk: from the last one",
+    ),
+    Parameter("seed", "Seed", 0, 16383, 1, integer=True, help="which noise everything grows from"),
+    Parameter("hold", "Hold", 0, 1, 0, toggle=True, help="locks the noise: the next blocks use it again"),
+    Parameter("resample", "Resample", 0, 1, 0, help="how much of the init sound is kept; 0 invents freely"),
+    Parameter("guidance", "Guidance", 0, 6, 1.5, help="how strictly the context is followed"),
+    Parameter("context_source", "Context", 0, 2, 0, choices=SOURCES, help="what the next block continues"),
+    Parameter("init_source", "Init", 0, 2, 0, choices=SOURCES, help="what resample starts from"),
+    Parameter(
+        "gain", "Gain", -60, 6, 0, TakesEffect.NOW, "dB", help="output level; the lowest position is silence"
+    ),
+    Parameter("mute", "Mute", 0, 1, 0, TakesEffect.NOW, toggle=True, help="fades the output out and in"),
+)  # fmt: skip
+
+ACTIONS: tuple[Action, ...] = (
+    Action("reroll", "Re-roll", "jump to new noise of the same seed"),
+    Action("home", "Home", "return to the seed's first noise"),
+    Action("panic", "Panic", "silence now, forget the context, begin again"),
+)
+
+BY_NAME: Mapping[str, Parameter] = MappingProxyType({p.name: p for p in PARAMETERS})
+ACTIONS_BY_NAME: Mapping[str, Action] = MappingProxyType({a.name: a for a in ACTIONS})
+
+
+def unknown_name(name: str) -> KeyError:
+    """The error for a name that is in neither table, with the nearest known ones."""
+    known = [*BY_NAME, *ACTIONS_BY_NAME]
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return KeyError(f"no parameter or action {name!r}; {hint}")
+
+
+@dataclass(frozen=True)
+class ParameterSnapshot:
+    """All values and action counts at one moment. Immutable; `version` grows by one with every change."""
+
+    version: int
+    values: Mapping[str, float]
+    counts: Mapping[str, int]
+
+    def __getitem__(self, name: str) -> float:
+        return self.values[name]
+
+    def choice(self, name: str) -> str:
+        return BY_NAME[name].choices[int(self.values[name])]
+
+    def on(self, name: str) -> bool:
+        return self.values[name] >= 0.5
+
+
+@dataclass(frozen=True)
+class Change:
+    """One accepted change: a parameter's new value, or an action's new count."""
+
+    name: str
+    value: float
+    origin: Origin
+    version: int
+    is_action: bool = False
+
+
+Listener = Callable[[Change], None]
+
+
+@dataclass
+class ParameterStore:
+    """Holds the current snapshot. `set` and `trigger` build a new one and swap the reference."""
+
+    parameters: Iterable[Parameter] = PARAMETERS
+    actions: Iterable[Action] = ACTIONS
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _listeners: tuple[Listener, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._table = {p.name: p for p in self.parameters}
+        self._snapshot = ParameterSnapshot(
+            0,
+            MappingProxyType({p.name: p.clamp(p.default) for p in self._table.values()}),
+            MappingProxyType({a.name: 0 for a in self.actions}),
+        )
+
+    @property
+    def snapshot(self) -> ParameterSnapshot:
+        return self._snapshot
+
+    def subscribe(self, listener: Listener) -> None:
+        """`listener` is called on the writer's thread after each change, in order; it must not block."""
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+
+    def set(self, name: str, value: float, origin: Origin) -> ParameterSnapshot:
+        """Sets one value, clamped to its range. Unknown names raise KeyError, nonsense values ValueError."""
+        return self.set_many({name: value}, origin)
+
+    def set_normal(self, name: str, normal: float, origin: Origin) -> ParameterSnapshot:
+        """Sets one value from a knob position 0..1."""
+        if name not in self._table:
+            raise unknown_name(name)
+        return self.set(name, self._table[name].from_normal(normal), origin)
+
+    def set_many(self, values: Mapping[str, float], origin: Origin) -> ParameterSnapshot:
+        """Sets several values in one swap: a reader sees all of them or none."""
+        for name in values:
+            if name not in self._table:
+                raise unknown_name(name)
+        clean = {name: self._table[name].clamp(value) for name, value in values.items()}
+        with self._lock:
+            old = self._snapshot
+            changed = {name: value for name, value in clean.items() if old.values[name] != value}
+            if not changed:
+                return old
+            version = old.version + 1
+            self._snapshot = ParameterSnapshot(
+                version, MappingProxyType({**old.values, **changed}), old.counts
+            )
+            for name, value in changed.items():
+                self._tell(Change(name, value, origin, version))
+            return self._snapshot
+
+    def trigger(self, action: str, origin: Origin) -> ParameterSnapshot:
+        """Counts an action up by one; whoever acts on it compares counts."""
+        with self._lock:
+            old = self._snapshot
+            if action not in old.counts:
+                raise unknown_name(action)
+            count = old.counts[action] + 1
+            self._snapshot = ParameterSnapshot(
+                old.version + 1, old.values, MappingProxyType({**old.counts, action: count})
+            )
+            self._tell(Change(action, float(count), origin, old.version + 1, is_action=True))
+            return self._snapshot
+
+    def _tell(self, change: Change) -> None:
+        for listener in self._listeners:
+            listener(change)

@@ -1,0 +1,129 @@
+"""What a window may see and ask. Frozen values only: each thread swaps its own status whole; readers poll."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from jbdiff_live.block import Block, Rung
+from jbdiff_live.parameters import ParameterSnapshot
+
+
+class EngineState(Enum):
+    OFFLINE = "offline"
+    LOADING = "loading"
+    WARMING = "warming"
+    RUNNING = "running"
+    COASTING = "coasting"  # a block is late: sound has faded until it arrives
+    STOPPING = "stopping"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class EngineStatus:
+    state: EngineState = EngineState.OFFLINE
+    detail: str = ""  # what it is doing, or why it failed and what to do
+    blocks_made: int = 0
+    block_seconds: float = 0.0  # time the last block took
+    block_seconds_p99: float = 0.0
+    block_duration: float = 0.0  # seconds of audio in a block: the budget
+    deadline_seconds: float = 0.0  # queue level at which the next block is started
+    late_blocks: int = 0
+    rung: Rung = Rung.FULL
+    made: ParameterSnapshot | None = None  # snapshot of the newest block
+
+
+@dataclass(frozen=True)
+class AudioStatus:
+    running: bool = False
+    device: str = ""
+    sample_rate: int = 0
+    underruns: int = 0  # times the short ring or the device ran dry
+    short_frames: int = 0  # frames of silence given in place of late blocks
+    low_water_frames: int = 0  # the emptiest the short ring has been since the last look
+    latency_seconds: float = 0.0  # short ring plus device
+    peak: tuple[float, float] = (0.0, 0.0)  # left, right, linear, after the limiter
+    limited: bool = False  # the limiter worked since the last look
+    input_device: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class RecorderStatus:
+    recording: bool = False
+    folder: Path | None = None
+    frames: int = 0
+    dropped_blocks: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class ControlStatus:
+    connected: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()  # chosen, and not there now
+    learning: str | None = None  # parameter or action waiting for a knob
+    last_message: str = ""
+    messages: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Everything at one moment. `frame` is the frame being heard, since the session began."""
+
+    frame: int = 0
+    sample_rate: int = 44_100
+    seconds_queued: float = 0.0
+    engine: EngineStatus = field(default_factory=EngineStatus)
+    audio: AudioStatus = field(default_factory=AudioStatus)
+    recorder: RecorderStatus = field(default_factory=RecorderStatus)
+    control: ControlStatus = field(default_factory=ControlStatus)
+    heard: ParameterSnapshot | None = None  # snapshot of the block being heard
+    patch: str = ""
+    stack: str = ""
+    context_file: str = ""
+    init_file: str = ""
+    message: str = ""  # the newest thing that the player should read
+
+
+class Transport(Protocol):
+    """What the window may ask of the session. Called on the UI thread; nothing here blocks for long."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def start_recording(self) -> None: ...
+    def stop_recording(self) -> None: ...
+
+    def status(self) -> Status: ...
+    def snapshot(self) -> ParameterSnapshot: ...
+    def recent_blocks(self) -> tuple[Block, ...]:
+        """The newest blocks, oldest first, covering at least the last ten seconds heard and all queued."""
+        ...
+
+    def set_parameter(self, name: str, value: float) -> None: ...
+    def trigger(self, action: str) -> None: ...
+
+    def learn(self, name: str | None) -> None:
+        """Waits for the next knob or pad and binds it to `name`; None stops waiting."""
+        ...
+
+    def unbind(self, name: str) -> None: ...
+    def bindings(self) -> Mapping[str, str]:
+        """For each bound name, how a person would write it: "CC 74", "CC 1/33 14-bit", "note C3"."""
+        ...
+
+    def audio_devices(self) -> Sequence[str]: ...
+    def choose_audio_device(self, name: str) -> None: ...
+    def input_devices(self) -> Sequence[str]: ...
+    def choose_input_device(self, name: str) -> None: ...
+    def midi_inputs(self) -> Sequence[str]: ...
+    def choose_midi_inputs(self, names: Sequence[str]) -> None: ...
+
+    def patches(self) -> Mapping[str, Path]: ...
+    def load_patch(self, path: Path) -> None: ...
+    def save_patch(self, path: Path, name: str) -> None: ...
+    def load_context_file(self, path: Path) -> None: ...
+    def load_init_file(self, path: Path) -> None: ...
