@@ -6,8 +6,21 @@ invents; 1 and 0 clean up. Sizes of the v1 stack are those of the published Juke
 
 from __future__ import annotations
 
+import dataclasses
+import enum
+import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+
+class NoiseStyle(enum.Enum):
+    """How the noise of the next block relates to what was there before."""
+
+    RANDOM = "random"  # a fresh one every block
+    CONSTANT = "constant"  # home, always
+    REGION = "region"  # around home: home * sqrt(1 - s^2) + s * fresh
+    WALK = "walk"  # away from the previous one: previous * sqrt(1 - s^2) + s * fresh
 
 
 @dataclass(frozen=True)
@@ -33,11 +46,18 @@ class VQVAEConfig:
 
 @dataclass(frozen=True)
 class FrameCodecConfig:
-    """Frame-rate codec: magnitude spectrum in, ConvNeXt blocks, inverse STFT out (`framecodec.py`)."""
+    """Frame-rate codec: magnitude spectra in, ConvNeXt blocks, inverse STFT out (`framecodec.py`).
+
+    Window lengths are in samples. The decoder writes `frames_per_token` short frames for each token, so that
+    attacks are sharper than the token is long.
+    """
 
     sample_rate: int = 44_100
     hop_length: int = 512
     window_length: int = 2048
+    short_window_length: int = 512
+    synthesis_window_length: int = 1024
+    frames_per_token: int = 2
     latent_channels: int = 64
     encoder_channels: int = 192
     encoder_blocks: int = 4
@@ -146,3 +166,46 @@ POCKET = StackConfig(
 )
 
 STACKS: dict[str, StackConfig] = {stack.name: stack for stack in (V1, POCKET)}
+
+
+def stack_to_dict(stack: StackConfig) -> dict[str, Any]:
+    """A stack as plain nested values, ready for JSON; `stack_from_dict` reads it back."""
+    return dataclasses.asdict(stack)
+
+
+def stack_from_dict(values: Mapping[str, Any]) -> StackConfig:
+    """The stack that `stack_to_dict` wrote. Raises ValueError on a field or a kind it does not know."""
+    fields = dict(values)
+    codecs = {"vqvae": VQVAEConfig, "frame": FrameCodecConfig}
+    denoisers = {"unet": UNetConfig, "joint": JointDenoiserConfig}
+    fields["codec"] = _by_kind(codecs, fields.get("codec"), "codec")
+    levels = []
+    for level in fields.get("levels", ()):
+        level = dict(level)
+        level["denoiser"] = _by_kind(denoisers, level.get("denoiser"), "denoiser")
+        levels.append(_build(LevelConfig, level))
+    fields["levels"] = tuple(levels)
+    return _build(StackConfig, fields)
+
+
+def _by_kind(kinds: Mapping[str, type], values: Any, what: str) -> Any:
+    kind = values.get("kind") if isinstance(values, Mapping) else None
+    if not isinstance(kind, str) or kind not in kinds:
+        raise ValueError(f"unknown {what} kind {kind!r}; known: {', '.join(kinds)}")
+    return _build(kinds[kind], values)
+
+
+def _build(cls: type, values: Mapping[str, Any]) -> Any:
+    """A dataclass from a mapping; JSON's lists become tuples. Missing fields take their defaults."""
+    known = {field.name for field in dataclasses.fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(
+            f"{cls.__name__} has no field {', '.join(unknown)}; it may come from a newer version"
+        )
+    tuples = {name for name, hint in typing.get_type_hints(cls).items() if typing.get_origin(hint) is tuple}
+    fields = {name: tuple(value) if name in tuples else value for name, value in values.items()}
+    try:
+        return cls(**fields)
+    except TypeError as error:
+        raise ValueError(f"{cls.__name__}: {error}") from error

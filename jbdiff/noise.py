@@ -7,7 +7,6 @@ variance: with sqrt(1 - s^2) and s as weights, unit-variance noise stays so for 
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import math
 from dataclasses import dataclass, replace
@@ -15,14 +14,18 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from jbdiff.config import NoiseStyle
 
-class NoiseStyle(enum.Enum):
-    """How the noise of the next block relates to what was there before."""
-
-    RANDOM = "random"  # a fresh one every block
-    CONSTANT = "constant"  # home, always
-    REGION = "region"  # around home: home * sqrt(1 - s^2) + s * fresh
-    WALK = "walk"  # away from the previous one: previous * sqrt(1 - s^2) + s * fresh
+__all__ = [
+    "NoiseIdentity",
+    "NoiseRegister",
+    "NoiseSettings",
+    "NoiseStyle",
+    "draw",
+    "step_from",
+    "v1_base_noise",
+    "v1_noises",
+]
 
 
 def step_from(origin: Tensor, fresh: Tensor, step: float) -> Tensor:

@@ -73,7 +73,7 @@ def sample_dpmpp_2m(model: Model, x: Tensor, sigmas: Tensor, callback: Callback 
             continue  # already clean: every level that follows is 0 too
         ratio = betas[i + 1] / betas[i]
         guess, h = denoised, 0.0
-        if 0.0 < levels[i + 1] and levels[i] < 1.0:
+        if levels[i + 1] > 0.0 and levels[i] < 1.0:
             odds = (alphas[i + 1] * betas[i]) / (alphas[i] * betas[i + 1])
             h = float(torch.tensor(odds, dtype=torch.float64).log())
             if previous is not None and previous_h > 0.0:

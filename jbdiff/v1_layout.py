@@ -6,12 +6,26 @@ inside the one above and numbers everything, so this file spells the corresponde
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+from torch import Tensor
+
+from jbdiff.checkpoint_files import CheckpointError, CheckpointFile
 from jbdiff.config import UNetConfig
 
 # A level's file lists the same storages under these three prefixes; the first is read.
 UNET_PREFIXES = ("diffusion.net.", "diffusion.diffusion.net.", "diffusion.sampler.net.")
 VQVAE_PREFIX = "vqvae."
-LIGHTNING_WRAPPER = "module."
+VQVAE_PARTS = ("encoders", "decoders", "bottleneck")
+
+# Names of the published v1 files (jmoso13/jukebox-diffusion, download_ckpts.py).
+PUBLISHED_FILES = {
+    "epoch=4938-step=400000_vqvae_add.ckpt": "level2",
+    "epoch=1404-step=455000.ckpt": "level1",
+    "epoch=543-step=705000.ckpt": "level0",
+    "epoch=2125-step=218000.ckpt": "finisher",
+}
 
 RESIDUAL = "block.blocks.0.blocks"  # inside a residual item: two (norm, activation, dropout, conv) groups
 
@@ -77,3 +91,48 @@ def _item(keys: dict[str, str], ours: str, theirs: str, position: int, attends: 
         keys[f"{ours}.{name}.to_out.weight"] = f"{block}.attention.blocks.0.weight"
         position += 1
     return position
+
+
+def unet_tensors(file: CheckpointFile, config: UNetConfig) -> dict[str, Tensor]:
+    """A level file's U-Net under our names. Raises CheckpointError where the file is something else."""
+    prefix = next((p for p in UNET_PREFIXES if any(name.startswith(p) for name in file.tensors)), None)
+    if prefix is None or any(name.startswith("diffusion_ema.") for name in file.tensors):
+        raise CheckpointError(
+            f"{file.path.name} is {file.kind()}; a Jukebox Diffusion level checkpoint is needed "
+            "(tensors named diffusion.net.*)"
+        )
+    theirs = {name[len(prefix) :]: t for name, t in file.tensors.items() if name.startswith(prefix)}
+    for duplicate, original in unet_duplicate_keys().items():
+        if duplicate in theirs and original in theirs:
+            del theirs[duplicate]
+    names = {their_name: our_name for our_name, their_name in unet_key_map(config).items()}
+    return {names.get(name, name): tensor for name, tensor in theirs.items()}
+
+
+def vqvae_tensors(file: CheckpointFile) -> dict[str, Tensor]:
+    """The VQ-VAE of an official file, or of a level file that carries one along."""
+    inside = {
+        name.removeprefix(VQVAE_PREFIX): tensor
+        for name, tensor in file.tensors.items()
+        if name.startswith(VQVAE_PREFIX)
+    }
+    tensors = inside or file.tensors
+    if "bottleneck.level_blocks.0.k" not in tensors:
+        raise CheckpointError(f"{file.path.name} is {file.kind()}; a Jukebox VQ-VAE is needed")
+    return {name: tensor for name, tensor in tensors.items() if name.split(".")[0] in VQVAE_PARTS}
+
+
+def v1_role(path: Path) -> str | None:
+    """What a file of a v1 folder is for: "codec", "level2", ..., "finisher"; None when it cannot be told.
+
+    The published names ("epoch=543-step=705000.ckpt") do not say, so those are known by name; others
+    by a word such as "level1" or "vqvae" in theirs.
+    """
+    if path.name in PUBLISHED_FILES:
+        return PUBLISHED_FILES[path.name]
+    name = path.name.lower()
+    if found := re.search(r"(?:level|lvl|layer)[_-]?([012])", name):
+        return f"level{found.group(1)}"
+    if "vqvae" in name:
+        return "codec"
+    return "finisher" if re.match(r"(dd|finisher|dance)", name) else None

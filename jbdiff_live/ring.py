@@ -23,6 +23,7 @@ class RingBuffer:
         self._written = 0
         self._read = 0
         self._drain_to = 0
+        self._drains = 0
 
     @property
     def capacity(self) -> int:
@@ -44,7 +45,14 @@ class RingBuffer:
     @property
     def available(self) -> int:
         """Frames ready to be read."""
-        return self._written - max(self._read, self._drain_to)
+        # The reader moves `_read` last and never past `_written`: taken before it, `_written` is at worst old.
+        written = self._written
+        return max(0, written - max(self._read, self._drain_to))
+
+    @property
+    def drains(self) -> int:
+        """How often the writer asked for a drain: tells the reader that a panic was acted upon."""
+        return self._drains
 
     @property
     def room(self) -> int:
@@ -65,16 +73,19 @@ class RingBuffer:
 
     def read(self, out: Audio) -> int:
         """Reader: always fills `out`, with silence where frames are missing; says how many were missing."""
-        self._read = max(self._read, self._drain_to)
-        count = min(len(out), self._written - self._read)
-        start = self._read % self.capacity
+        if out.ndim != 2 or out.shape[1] != self.channels:
+            raise ValueError(f"ring has {self.channels} channels, got an array of shape {out.shape}")
+        begin = max(self._read, self._drain_to)
+        count = min(len(out), self._written - begin)
+        start = begin % self.capacity
         first = min(count, self.capacity - start)
         out[:first] = self._data[start : start + first]
         out[first:count] = self._data[: count - first]
         out[count:] = 0.0
-        self._read += count
+        self._read = begin + count  # one store: nobody sees skipped frames without those read behind them
         return len(out) - count
 
     def request_drain(self) -> None:
         """Writer: everything written so far is to be skipped; the reader does it at its next read."""
         self._drain_to = self._written
+        self._drains += 1  # after the note itself: who sees the count sees the note

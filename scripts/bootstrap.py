@@ -48,7 +48,13 @@ def run(command: Sequence[str | Path], doing: str, env: dict[str, str] | None = 
     """
     words = [str(word) for word in command]
     process = subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=env, cwd=ROOT
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=env,
+        cwd=ROOT,
     )
     lines: queue.Queue[str | None] = queue.Queue()
 
@@ -70,11 +76,15 @@ def run(command: Sequence[str | Path], doing: str, env: dict[str, str] | None = 
         if line is None:
             break
         last = [*last[-14:], line]
-        if line.startswith(("Collecting", "Downloading", "Installing", "Get:", "Setting up", "  Downloading")):
+        if line.startswith(
+            ("Collecting", "Downloading", "Installing", "Get:", "Setting up", "  Downloading")
+        ):
             print("   " + line[:110], flush=True)
     if process.wait() != 0:
         print("\n".join(last), file=sys.stderr)
-        raise SystemExit(f"jbdiff-live: {doing} failed ({process.returncode}). The command was:\n  {' '.join(words)}")
+        raise SystemExit(
+            f"jbdiff-live: {doing} failed ({process.returncode}). The command was:\n  {' '.join(words)}"
+        )
 
 
 def right_python() -> None:
@@ -96,7 +106,9 @@ def missing_system_packages(wanted: Sequence[str]) -> list[str]:
     if not shutil.which("dpkg-query"):
         return []
     asked = subprocess.run(
-        ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *wanted], capture_output=True, text=True
+        ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *wanted],
+        capture_output=True,
+        text=True,
     )
     installed = {line.split()[0] for line in asked.stdout.splitlines() if line.endswith(" installed")}
     return [name for name in wanted if name not in installed]
@@ -114,7 +126,9 @@ def install_system_packages(wanted: Sequence[str]) -> None:
             sys.stdin.isatty() or subprocess.run([sudo, "-n", "true"], capture_output=True).returncode == 0
         )
         if not can:
-            say("some system libraries are missing; sound or window may not open. The line that installs them:")
+            say(
+                "some system libraries are missing; sound or window may not open. The line that installs them:"
+            )
             print(f"   sudo apt-get install -y --no-install-recommends {' '.join(missing)}", flush=True)
             return
         prefix = [str(sudo)]
@@ -124,7 +138,10 @@ def install_system_packages(wanted: Sequence[str]) -> None:
         answer = "jackd2 jackd/tweak_rt_limits boolean false\n"
         subprocess.run([*prefix, "debconf-set-selections"], input=answer, text=True, check=False)
     run([*prefix, "apt-get", "update"], "reading the package lists")
-    run([*noninteractive, "apt-get", "install", "-y", "--no-install-recommends", *missing], "installing libraries")
+    run(
+        [*noninteractive, "apt-get", "install", "-y", "--no-install-recommends", *missing],
+        "installing libraries",
+    )
 
 
 def install_homebrew_packages(test: bool) -> None:
@@ -153,7 +170,10 @@ def stamp_text(requirements: Sequence[Path]) -> str:
 
 
 def make_environment() -> None:
-    if PYTHON.exists() and subprocess.run([str(PYTHON), "-c", "import pip"], capture_output=True).returncode == 0:
+    if (
+        PYTHON.exists()
+        and subprocess.run([str(PYTHON), "-c", "import pip"], capture_output=True).returncode == 0
+    ):
         return
     say(f"making {VENV.name} with Python {platform.python_version()}")
     try:
@@ -182,7 +202,15 @@ def ready(test: bool = False) -> Path:
     if stamp.exists() and stamp.read_text() == expected and PYTHON.exists():
         return PYTHON
     make_environment()
-    pip: list[str | Path] = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
+    pip: list[str | Path] = [
+        PYTHON,
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--progress-bar",
+        "off",
+    ]
     nvidia = has_nvidia()
     torch = TORCH_WITH_NVIDIA if nvidia else TORCH_WITHOUT_NVIDIA
     index = os.environ.get("JBDIFF_TORCH_INDEX")

@@ -122,8 +122,8 @@ class Engine:
                 self._fresh = True
             began = self._clock()
             generated = self._generator.next_block(snapshot, self._keep_going(panics))
-            if generated is None:
-                continue
+            if generated is None or self._snapshot().counts["panic"] != panics:
+                continue  # a panic came in between: this block belongs to what is to be forgotten
             taken = self._clock() - began
             if not np.isfinite(generated.samples).all():
                 raise RuntimeError(

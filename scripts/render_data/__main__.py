@@ -14,30 +14,13 @@ import json
 import multiprocessing
 from pathlib import Path
 
-import soundfile
-from sounds import SAMPLE_RATE, SAMPLES, SOUNDFONT, Synthesizer
-from track import Track
-
-_synthesizer: Synthesizer | None = None
-
-
-def render_one(job: tuple[int, float, Path]) -> dict[str, object]:
-    """Renders one seed in a worker process; a finished file is kept, so that a broken run goes on."""
-    global _synthesizer
-    if _synthesizer is None:
-        _synthesizer = Synthesizer()
-    seed, seconds, folder = job
-    track = Track(_synthesizer, seed, seconds)
-    path = folder / f"{seed:05d}_{track.style}.flac"
-    if not path.exists():
-        partial = path.with_suffix(".part")
-        soundfile.write(partial, track.render().T, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
-        partial.replace(path)
-    return {"file": path.name, "seconds": seconds, **track.describe()}
-
+from sounds import SAMPLE_RATE, SAMPLES, SOUNDFONT
+from worker import render_one
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     parser.add_argument("--tracks", type=int, default=120)
     parser.add_argument("--seconds", type=float, default=48.0)
@@ -54,7 +37,9 @@ def main() -> None:
         for entry in pool.imap(render_one, jobs):
             index.append(entry)
             print(f"{len(index)}/{len(jobs)} {entry['file']}  {entry['bpm']} bpm", flush=True)
-            (args.out / "index.json").write_text(json.dumps({"sample_rate": SAMPLE_RATE, "tracks": index}, indent=1))
+            (args.out / "index.json").write_text(
+                json.dumps({"sample_rate": SAMPLE_RATE, "tracks": index}, indent=1)
+            )
 
 
 if __name__ == "__main__":

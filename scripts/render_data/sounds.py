@@ -93,7 +93,11 @@ class Synthesizer:
         frames = int(seconds * SAMPLE_RATE)
         time = np.arange(frames // 256 + 2) * 256 / SAMPLE_RATE
         places = {p["name"].rsplit("/", 1)[-1]: p["name"] for p in patch.get_parameters_description()}
-        for knob, low, high, depth in (("bright", 0.2, 0.85, 0.2), ("shape", 0.0, 1.0, 0.1), ("tail", 0.1, 0.7, 0.08)):
+        for knob, low, high, depth in (
+            ("bright", 0.2, 0.85, 0.2),
+            ("shape", 0.0, 1.0, 0.1),
+            ("tail", 0.1, 0.7, 0.08),
+        ):
             if knob not in places:
                 continue
             swing = depth * np.sin(2 * np.pi * (time * rng.uniform(0.02, 0.1) + rng.random()))
@@ -172,7 +176,9 @@ def soundfont_part(parts: list[tuple[int, list[Note]]], seconds: float) -> Audio
             tick = round(start * ticks_per_second)
             kind = "note_on" if is_on else "note_off"
             pitch = int(np.clip(pitch, 0, 127))
-            track.append(mido.Message(kind, channel=channel, note=pitch, velocity=int(velocity), time=tick - now))
+            track.append(
+                mido.Message(kind, channel=channel, note=pitch, velocity=int(velocity), time=tick - now)
+            )
             now = tick
     frames = int(seconds * SAMPLE_RATE)
     with tempfile.TemporaryDirectory() as folder:

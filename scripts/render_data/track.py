@@ -36,7 +36,15 @@ SCALES = {
     "mixolydian": (0, 2, 4, 5, 7, 9, 10),
     "pentatonic": (0, 3, 5, 7, 10),
 }
-PROGRESSIONS = ((0, 0, 0, 0), (0, 5, 2, 6), (0, 3, 4, 3), (0, 0, 5, 4), (0, 6, 5, 6), (0, 0, 3, 3), (0, 5, 0, 5))
+PROGRESSIONS = (
+    (0, 0, 0, 0),
+    (0, 5, 2, 6),
+    (0, 3, 4, 3),
+    (0, 0, 5, 4),
+    (0, 6, 5, 6),
+    (0, 0, 3, 3),
+    (0, 5, 0, 5),
+)
 KICKS = (
     "x...x...x...x...",
     "x...x...x...x...",
@@ -137,7 +145,9 @@ class Track:
             "snare": SNARES[rng.integers(len(SNARES))],
             "hat": HATS[rng.integers(len(HATS))],
         }
-        open_steps = {14} if rng.random() < 0.3 else set(range(2, 16, 4)) if four and rng.random() < 0.5 else set()
+        open_steps = (
+            {14} if rng.random() < 0.3 else set(range(2, 16, 4)) if four and rng.random() < 0.5 else set()
+        )
         percussion = []
         for pan in (-0.5, 0.5):
             name = str(rng.choice(sample_names("perc_", "tabla_", "elec_", "drum_tom")))
@@ -177,7 +187,9 @@ class Track:
             self.place(bus, sound, index * bars * self.bar, 1.0)
         self.mix(bus, self.rng.uniform(0.06, 0.1), 0.02, 0.0)
 
-    def sequence(self, part: str, octave: int, density: float, steps: int, pool: tuple[int, ...]) -> list[Note]:
+    def sequence(
+        self, part: str, octave: int, density: float, steps: int, pool: tuple[int, ...]
+    ) -> list[Note]:
         """A step sequencer: one pattern that repeats, and changes one step every eight bars."""
         rng = self.rng
         length = float(rng.choice((0.6, 0.9, 1.4)))
@@ -198,7 +210,9 @@ class Track:
                 cell = pattern[step % steps]
                 if cell is not None:
                     time = bar * self.bar + step * self.step
-                    notes.append((self.pitch(self.chord(bar) + cell[0], octave), cell[1], time, length * self.step))
+                    notes.append(
+                        (self.pitch(self.chord(bar) + cell[0], octave), cell[1], time, length * self.step)
+                    )
         return notes
 
     def chords(self, part: str, octave: int, pattern: str | None) -> list[Note]:
@@ -232,7 +246,9 @@ class Track:
             sound = self.synth(LEADS, arp) * np.array([[min(1, 1 - pan)], [min(1, 1 + pan)]], np.float32)
             self.mix(sound, rng.uniform(0.035, 0.07), 0.15, rng.uniform(0.0, 0.35))
         if rng.random() < 0.5:
-            self.mix(self.synth(("pad",), self.chords("pad", 1, None)) * duck, rng.uniform(0.03, 0.05), 0.25, 0.0)
+            self.mix(
+                self.synth(("pad",), self.chords("pad", 1, None)) * duck, rng.uniform(0.03, 0.05), 0.25, 0.0
+            )
         if self.style in ("keys", "hybrid"):
             rhythm = euclid(int(rng.choice((3, 4, 5, 6))), 16, int(rng.integers(3)))
             comping = (int(rng.choice(KEYS)), self.chords("keys", 2, rhythm))
@@ -244,7 +260,9 @@ class Track:
 
     def duck(self, kicks: list[float]) -> Audio:
         """Side-chain gain: down with each kick, back in about a quarter of a second."""
-        dip = 1 - self.rng.uniform(0.4, 0.75) * np.exp(-np.arange(int(0.25 * SAMPLE_RATE)) / (0.08 * SAMPLE_RATE))
+        dip = 1 - self.rng.uniform(0.4, 0.75) * np.exp(
+            -np.arange(int(0.25 * SAMPLE_RATE)) / (0.08 * SAMPLE_RATE)
+        )
         gain = np.ones(self.frames, np.float32)
         for time in kicks:
             start = round(time * SAMPLE_RATE)
@@ -261,7 +279,9 @@ class Track:
         smooth = np.exp(-np.arange(64) / rng.uniform(3, 15))
         impulse = np.stack([np.convolve(row, smooth)[:length] for row in impulse])
         impulse /= np.sqrt((impulse**2).sum(1, keepdims=True))
-        mix = self.dry + 0.6 * np.stack([fftconvolve(self.to_reverb[c], impulse[c])[: self.frames] for c in (0, 1)])
+        mix = self.dry + 0.6 * np.stack(
+            [fftconvolve(self.to_reverb[c], impulse[c])[: self.frames] for c in (0, 1)]
+        )
         delay = round(3 * self.step * SAMPLE_RATE)
         echo = self.to_delay.mean(0)
         for repeat in range(1, 6):

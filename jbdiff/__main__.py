@@ -1,0 +1,13 @@
+"""`python -m jbdiff` and the `jbdiff` command."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    from jbdiff.cli import app
+
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Reading weight files without trusting them: safetensors, and PyTorch files as tensors only.
+
+`torch.load` runs with `weights_only=True`, so a pickle that asks for anything but tensors and plain
+values is refused before it runs. What cannot be read whole is refused too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+
+class CheckpointError(RuntimeError):
+    """A weight file that is missing, damaged, unsafe, or not what was asked for; says what to do."""
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """Tensors of one file by name, the `module.` wrapper stripped, and its other plain values."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def kind(self) -> str:
+        """What the file holds, in words for a message."""
+        names = self.tensors
+        if any(name.startswith("diffusion_ema.") for name in names):
+            return "a finisher (Dance Diffusion) checkpoint"
+        if any(name.startswith("diffusion.net.blocks.") for name in names):
+            level = self.level()
+            return "a Jukebox Diffusion level checkpoint" + (
+                f" of level {level}" if level is not None else ""
+            )
+        if any(name.startswith("encoders.") for name in names) and "bottleneck.level_blocks.0.k" in names:
+            return "a Jukebox VQ-VAE"
+        first = next(iter(names), "nothing")
+        return f"{len(names)} tensors ({first}, ...)"
+
+    def level(self) -> int | None:
+        """The level the file says it was trained for, where it says so."""
+        parameters = self.facts.get("hyper_parameters")
+        level = parameters.get("level") if isinstance(parameters, Mapping) else None
+        return level if isinstance(level, int) else None
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def read_checkpoint(path: Path) -> CheckpointFile:
+    """All tensors of a safetensors or PyTorch file, on the CPU; PyTorch's are mapped, not copied.
+
+    Raises CheckpointError for a missing, truncated, damaged or unsafe file.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no file {path}; put the checkpoint there or correct the path")
+    if path.suffix == ".safetensors":
+        try:
+            return CheckpointFile(path, load_file(path))
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"{path.name} is no whole safetensors file ({error}); fetch it again"
+            ) from error
+    return _read_torch(path)
+
+
+def _read_torch(path: Path) -> CheckpointFile:
+    zipped = zipfile.is_zipfile(path)
+    if zipped:
+        _check_records(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path.name} is refused: it is damaged, or asks to run code while it is read "
+            f"({_first_line(error)}); fetch it again from a source you trust, or have it saved as safetensors"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise CheckpointError(
+            f"{path.name} is cut short or damaged ({_first_line(error)}); fetch it again"
+        ) from error
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path.name} holds a {type(content).__name__}, not named tensors; wrong file?")
+    facts = {str(key): value for key, value in content.items() if not isinstance(value, Tensor)}
+    named: Any = content
+    for wrapper in ("state_dict", "model"):  # Lightning's name, and the official VQ-VAE's
+        if isinstance(content.get(wrapper), Mapping):
+            named = facts.pop(wrapper)
+            break
+    tensors = {
+        str(key).removeprefix("module."): value for key, value in named.items() if isinstance(value, Tensor)
+    }
+    if not tensors:
+        raise CheckpointError(f"{path.name} holds no tensors; wrong file?")
+    return CheckpointFile(path, tensors, facts)
+
+
+def _check_records(path: Path) -> None:
+    """Compares every record with its own CRC-32, which torch does not do for mapped files."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError) as error:
+        raise CheckpointError(f"{path.name} is cut short or damaged ({error}); fetch it again") from error
+    if damaged is not None:
+        raise CheckpointError(f"{path.name} is damaged: {damaged} differs from its checksum; fetch it again")
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str, source: str) -> None:
+    """Fills `module` with `tensors` as float32, checking every name and shape first, in words.
+
+    Integer tensors keep their type. The tensors become the module's own (`assign`), so a module built
+    on the meta device comes alive.
+    """
+    needed = module.state_dict()
+    missing = sorted(set(needed) - set(tensors))
+    extra = sorted(set(tensors) - set(needed))
+    wrong = [name for name in needed if name in tensors and needed[name].shape != tensors[name].shape]
+    problems = []
+    if missing:
+        problems.append(f"it lacks {len(missing)} tensors, such as {missing[0]}")
+    if extra:
+        problems.append(f"it has {len(extra)} more than needed, such as {extra[0]}")
+    if wrong:
+        name = wrong[0]
+        problems.append(
+            f"{len(wrong)} have another shape, such as {name}: {list(tensors[name].shape)} "
+            f"where {list(needed[name].shape)} is needed"
+        )
+    if problems:
+        raise CheckpointError(
+            f"{source} does not fit {what}: {'; '.join(problems)}. Choose the file of {what}, "
+            "or a stack whose sizes are this file's"
+        )
+    filled = {
+        name: value.float() if value.is_floating_point() else value.clone() for name, value in tensors.items()
+    }
+    module.load_state_dict(filled, strict=True, assign=True)

@@ -1,0 +1,313 @@
+"""Find, verify, load and save stacks: a codec and its denoisers, with everything needed to run them.
+
+A stack is a folder. Its `config.json` holds sizes, file names and their SHA-256:
+
+    {"format": 1, "name": "pocket", "stack": {...}, "files": {"codec": {"file": ..., "sha256": ...},
+     "level2": {...}}, "source": {...}}
+
+Shipped stacks lie beside this file under `weights/`; others under `user_directory()`. A folder of the
+original v1 files works without a `config.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from jbdiff.checkpoint_files import CheckpointError, CheckpointFile, file_sha256, load_into, read_checkpoint
+from jbdiff.config import (
+    V1,
+    CodecConfig,
+    DenoiserConfig,
+    FrameCodecConfig,
+    JointDenoiserConfig,
+    LevelConfig,
+    StackConfig,
+    UNetConfig,
+    VQVAEConfig,
+    stack_from_dict,
+    stack_to_dict,
+)
+from jbdiff.v1_layout import unet_tensors, v1_role, vqvae_tensors
+
+__all__ = ["CheckpointError", "Stack", "known_stacks", "load_stack", "save_stack", "user_directory"]
+
+FORMAT = 1
+CONFIG_NAME = "config.json"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A loaded stack. `identity` names exactly these weights and sizes: a saved stream asks for it."""
+
+    config: StackConfig
+    codec: Any  # a `jbdiff.codec.Codec` that is also an nn.Module
+    denoisers: Mapping[int, Any]  # level -> a `jbdiff.guidance.Denoiser` that is also an nn.Module
+    identity: str
+    folder: Path | None = None
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Loaded levels, coarsest first."""
+        return tuple(sorted(self.denoisers, reverse=True))
+
+    def to(self, device: torch.device | str) -> Stack:
+        """Moves the modules in place and returns the same stack."""
+        for module in (self.codec, *self.denoisers.values()):
+            module.to(device)
+        return self
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One file of a stack, and its recorded SHA-256 where there is one."""
+
+    path: Path
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    config: StackConfig
+    entries: dict[str, _Entry]
+    source: dict[str, Any]
+
+
+def user_directory() -> Path:
+    """Where a player's own stacks live: `$JBDIFF_HOME`, or the platform's folder for data."""
+    if home := os.environ.get("JBDIFF_HOME"):
+        return Path(home)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "jbdiff"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "jbdiff"
+    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "jbdiff"
+
+
+def known_stacks() -> dict[str, Path]:
+    """Every stack that can be loaded by name -> its folder. A player's own wins over a shipped one."""
+    found: dict[str, Path] = {}
+    for root in (Path(__file__).parent / "weights", user_directory()):
+        if root.is_dir():
+            for folder in sorted(root.iterdir()):
+                if folder.is_dir() and ((folder / CONFIG_NAME).is_file() or any(_v1_candidates(folder))):
+                    found[folder.name] = folder
+    return found
+
+
+def load_stack(name_or_path: str | Path, device: torch.device | str = "cpu") -> Stack:
+    """Reads, verifies and builds a stack, by name or by folder, in evaluation mode and float32.
+
+    Raises CheckpointError when it is unknown, incomplete, changed since its hashes were written, or
+    does not fit its own sizes.
+    """
+    folder = _find(name_or_path)
+    manifest = _read_manifest(folder)
+    digest = hashlib.sha256(json.dumps(stack_to_dict(manifest.config), sort_keys=True).encode())
+    files: dict[Path, CheckpointFile] = {}
+    for role, entry in sorted(manifest.entries.items()):
+        actual = _verified_sha256(role, entry)
+        digest.update(f"{role}={actual}".encode())
+        if entry.path not in files:
+            files[entry.path] = read_checkpoint(entry.path)
+
+    codec = build_codec(manifest.config.codec)
+    source = files[manifest.entries["codec"].path]
+    tensors = vqvae_tensors(source) if isinstance(manifest.config.codec, VQVAEConfig) else source.tensors
+    load_into(codec, tensors, f"the codec of stack {manifest.config.name!r}", source.path.name)
+
+    denoisers: dict[int, nn.Module] = {}
+    for level in manifest.config.levels:
+        denoisers[level.level] = _load_denoiser(
+            level, files[manifest.entries[f"level{level.level}"].path], manifest.config.name
+        )
+    stack = Stack(manifest.config, codec, denoisers, digest.hexdigest(), folder, manifest.source)
+    for module in (codec, *denoisers.values()):
+        module.eval().requires_grad_(False)
+    return stack.to(device)
+
+
+def save_stack(
+    folder: Path,
+    config: StackConfig,
+    codec: nn.Module,
+    denoisers: Mapping[int, nn.Module],
+    source: Mapping[str, Any] | None = None,
+    dtype: torch.dtype = torch.float16,
+) -> Path:
+    """Writes a stack that `load_stack` reads; floating-point weights in `dtype`. Returns the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[str, dict[str, str]] = {}
+    modules = {"codec": codec} | {f"level{level}": net for level, net in denoisers.items()}
+    for role, module in modules.items():
+        path = folder / f"{role}.safetensors"
+        save_file({name: _stored(tensor, dtype) for name, tensor in module.state_dict().items()}, path)
+        files[role] = {"file": path.name, "sha256": file_sha256(path)}
+    content = {
+        "format": FORMAT,
+        "name": config.name,
+        "stack": stack_to_dict(config),
+        "files": files,
+        "source": dict(source or {}),
+    }
+    (folder / CONFIG_NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def build_codec(config: CodecConfig) -> nn.Module:
+    """A codec of these sizes with fresh weights."""
+    if isinstance(config, FrameCodecConfig):
+        from jbdiff.framecodec import FrameCodec
+
+        return FrameCodec(config)
+    from jbdiff.vqvae import VQVAE
+
+    return VQVAE(config)
+
+
+def build_denoiser(config: DenoiserConfig) -> nn.Module:
+    """A denoiser of these sizes with fresh weights."""
+    if isinstance(config, JointDenoiserConfig):
+        from jbdiff.jointdenoiser import JointDenoiser
+
+        return JointDenoiser(config)
+    from jbdiff.unet import UNet
+
+    return UNet(config)
+
+
+def _load_denoiser(level: LevelConfig, file: CheckpointFile, stack_name: str) -> nn.Module:
+    said = file.level()
+    if said is not None and said != level.level:
+        raise CheckpointError(
+            f"{file.path.name} says it is level {said}, and level {level.level} is needed; "
+            "check which file carries which name"
+        )
+    what = f"level {level.level} of stack {stack_name!r}"
+    config = level.denoiser
+    if isinstance(config, UNetConfig):
+        # Fresh weights of a full-size U-Net take seconds to draw and would be thrown away.
+        with torch.device("meta"):
+            net = build_denoiser(config)
+        own = file.path.suffix == ".safetensors" and "time_embedding.weights" in file.tensors
+        tensors = file.tensors if own else unet_tensors(file, config)
+    else:
+        net, tensors = build_denoiser(config), file.tensors
+    load_into(net, tensors, what, file.path.name)
+    return net
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.detach().cpu().to(dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
+
+
+def _find(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    if path.is_dir():
+        return path
+    known = known_stacks()
+    if str(name_or_path) in known:
+        return known[str(name_or_path)]
+    raise CheckpointError(
+        f"no stack {str(name_or_path)!r}; known: {', '.join(known) or 'none'}. "
+        f"Give a folder, or put one into {user_directory()}"
+    )
+
+
+def _read_manifest(folder: Path) -> _Manifest:
+    path = folder / CONFIG_NAME
+    if not path.is_file():
+        return _v1_manifest(folder)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise CheckpointError(
+                f"{path} has format {content['format']!r}; this version reads {FORMAT}. Update jbdiff"
+            )
+        config = stack_from_dict(content["stack"])
+        entries = {
+            str(role): _Entry(_inside(folder, entry["file"]), str(entry["sha256"]))
+            for role, entry in content["files"].items()
+        }
+        source = dict(content.get("source", {}))
+    except (
+        json.JSONDecodeError,
+        UnicodeDecodeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:
+        raise CheckpointError(f"{path} is no stack description: {error!r}; restore or remove it") from error
+    for role in _roles(config):
+        if role not in entries:
+            raise CheckpointError(f"{path} names no file for {role}; it names: {', '.join(entries)}")
+    return _Manifest(config, {role: entries[role] for role in _roles(config)}, source)
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A file of the folder itself: a description may not point elsewhere on the disk."""
+    if Path(name).name != name:
+        raise CheckpointError(f"file name {name!r} in {folder} leads out of the folder; refused")
+    return folder / name
+
+
+def _roles(config: StackConfig) -> list[str]:
+    return ["codec", *(f"level{level.level}" for level in config.levels)]
+
+
+def _v1_candidates(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Files of a folder that look like original ones, with their role."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".ckpt", ".tar", ".pth", ".pt") and (role := v1_role(path)) is not None:
+            yield role, path
+
+
+def _v1_files(folder: Path) -> dict[str, Path]:
+    """The original files in a folder, by role; one file a role."""
+    found: dict[str, Path] = {}
+    for role, path in _v1_candidates(folder):
+        if role in found:
+            raise CheckpointError(f"{folder} has two files for {role}: {found[role].name} and {path.name}")
+        found[role] = path
+    return found
+
+
+def _v1_manifest(folder: Path) -> _Manifest:
+    """A folder of original files: the levels that are there, at v1's published sizes."""
+    files = _v1_files(folder)
+    levels = tuple(level for level in V1.levels if f"level{level.level}" in files)
+    if not levels:
+        raise CheckpointError(
+            f"{folder} has neither a {CONFIG_NAME} nor a v1 level checkpoint "
+            "(a published name, or one with 'level2' in it)"
+        )
+    # Every level file carries the VQ-VAE along, so the official file is optional.
+    codec = files.get("codec", files[f"level{levels[0].level}"])
+    config = StackConfig(name=folder.name, codec=V1.codec, levels=levels)
+    entries = {"codec": _Entry(codec, None)}
+    entries |= {f"level{level.level}": _Entry(files[f"level{level.level}"], None) for level in levels}
+    return _Manifest(config, entries, {"layout": "v1"})
+
+
+def _verified_sha256(role: str, entry: _Entry) -> str:
+    if not entry.path.is_file():
+        raise CheckpointError(f"{entry.path} is missing ({role}); put it back or fetch the stack again")
+    actual = file_sha256(entry.path)
+    if entry.sha256 is not None and actual != entry.sha256:
+        raise CheckpointError(
+            f"{entry.path.name} ({role}) has changed since it was recorded: SHA-256 {actual[:12]}..., "
+            f"expected {entry.sha256[:12]}...; fetch the stack again"
+        )
+    return actual

@@ -1,0 +1,199 @@
+"""Training data: a folder of sounds becomes one memory-mapped cache, from which batches are drawn by number.
+
+A batch is a function of (seed, number), never of a generator that runs along: a run that was broken off and
+taken up again sees exactly the batches it would have seen. Torch and numpy only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from jbdiff.audiofiles import find_sounds, read_audio
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Sequences of different length, end to end in one array `[total, ...]`, with where each begins.
+
+    Time is the first axis. `names` say where each came from; `skipped` names files that could not be used.
+    """
+
+    array: NDArray[Any]
+    starts: tuple[int, ...]
+    lengths: tuple[int, ...]
+    names: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def clip(self, index: int) -> NDArray[Any]:
+        return self.array[self.starts[index] : self.starts[index] + self.lengths[index]]
+
+    def at_least(self, length: int) -> Clips:
+        """Only those that are long enough; raises ValueError when none is."""
+        keep = [i for i, own in enumerate(self.lengths) if own >= length]
+        if not keep:
+            raise ValueError(f"no clip is as long as {length}; the longest has {max(self.lengths, default=0)}")
+        return self.only(keep)
+
+    def only(self, indices: list[int]) -> Clips:
+        def pick(values: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(values[i] for i in indices)
+
+        return Clips(self.array, pick(self.starts), pick(self.lengths), pick(self.names), self.skipped)
+
+    def split(self, held_out: float) -> tuple[Clips, Clips]:
+        """Training and held-out clips: every n-th whole clip is held out, at least one if there are two."""
+        if len(self) < 2:
+            return self, self
+        every = max(2, round(1 / max(held_out, 1e-6)))
+        out = [i for i in range(len(self)) if i % every == every // 2] or [len(self) - 1]
+        return self.only([i for i in range(len(self)) if i not in set(out)]), self.only(out)
+
+    def random_window(self, rng: np.random.Generator, length: int) -> NDArray[Any]:
+        """A stretch of `length` from anywhere, long clips as often as their length deserves."""
+        room = np.asarray(self.lengths) - length + 1
+        chances = np.maximum(room, 0) / np.maximum(room, 0).sum()
+        index = int(rng.choice(len(self), p=chances))
+        start = self.starts[index] + int(rng.integers(room[index]))
+        return self.array[start : start + length]
+
+
+class ClipWriter:
+    """Appends sequences to a raw file and writes the index last: a broken cache is never taken for whole."""
+
+    def __init__(self, folder: Path, dtype: str, width: tuple[int, ...] = ()) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.dtype, self.width = folder, dtype, width
+        (folder / "index.json").unlink(missing_ok=True)
+        self._file = open(folder / "data.raw", "wb")  # noqa: SIM115 - closed by finish
+        self._lengths: list[int] = []
+        self._names: list[str] = []
+
+    def add(self, name: str, values: NDArray[Any]) -> None:
+        """`[length, *width]`, written in the cache's type."""
+        self._file.write(np.ascontiguousarray(values, dtype=self.dtype).tobytes())
+        self._lengths.append(len(values))
+        self._names.append(name)
+
+    def finish(self, skipped: list[str], **about: Any) -> Clips:
+        self._file.close()
+        index = {"dtype": self.dtype, "width": list(self.width), "lengths": self._lengths, "names": self._names}
+        index |= {"skipped": skipped, "about": about}
+        (self.folder / "index.json").write_text(json.dumps(index))
+        return open_clips(self.folder)
+
+
+def open_clips(folder: Path) -> Clips:
+    """A finished cache, memory-mapped. Raises FileNotFoundError when it is not there or not whole."""
+    path = folder / "index.json"
+    if not path.exists():
+        raise FileNotFoundError(f"no finished cache in {str(folder)!r}; it is made by the training commands")
+    index = json.loads(path.read_text())
+    lengths = tuple(index["lengths"])
+    starts = tuple(int(s) for s in np.cumsum((0, *lengths[:-1]))) if lengths else ()
+    shape = (sum(lengths), *index["width"])
+    if not shape[0]:
+        array: NDArray[Any] = np.zeros(shape, dtype=index["dtype"])
+    else:
+        array = np.memmap(folder / "data.raw", dtype=index["dtype"], mode="r", shape=shape)
+    return Clips(array, starts, lengths, tuple(index["names"]), tuple(index["skipped"]))
+
+
+def cache_about(folder: Path) -> dict[str, Any]:
+    """What the cache was made from; empty when there is none."""
+    path = folder / "index.json"
+    return dict(json.loads(path.read_text())["about"]) if path.exists() else {}
+
+
+def cache_sounds(sounds: Path, cache: Path, sample_rate: int, report: Report = print) -> Clips:
+    """Mono 16-bit cache of every sound under a folder; kept when it already holds these very files.
+
+    Files that cannot be read are named through `report` and left out. Raises ValueError when none is left.
+    """
+    files = find_sounds(sounds)
+    about = {"files": [[str(f), f.stat().st_size] for f in files], "sample_rate": sample_rate}
+    if cache_about(cache) == about:
+        return open_clips(cache)
+    writer = ClipWriter(cache, "int16")
+    skipped = []
+    for file in files:
+        try:
+            audio, _ = read_audio(file, sample_rate)
+        except (OSError, ValueError) as error:
+            report(f"skipped: {error}")
+            skipped.append(str(file))
+            continue
+        writer.add(str(file), np.round(np.clip(audio.mean(1), -1, 1) * 32767))
+    clips = writer.finish(skipped, **about)
+    if not len(clips):
+        raise ValueError(f"no readable sound in {str(sounds)!r} ({len(skipped)} skipped)")
+    return clips
+
+
+def varied(window: NDArray[np.float32], length: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """`length` samples of a longer window: sometimes faster or slower, louder or softer, turned over."""
+    ratio = float(rng.uniform(0.8, 1.25)) if rng.random() < 0.3 else 1.0
+    if ratio != 1.0:
+        place = np.arange(length) * ratio
+        window = np.interp(place, np.arange(len(window)), window).astype(np.float32)
+    gain = 10 ** (rng.uniform(-9, 3) / 20) * (1 if rng.random() < 0.5 else -1)
+    return (window[:length] * gain).astype(np.float32)
+
+
+class AudioBatches(Dataset[Tensor]):
+    """Batch number i: `[batch, 1, samples]` float32, drawn with (seed, rank, i)."""
+
+    def __init__(self, clips: Clips, batch: int, samples: int, seed: int, first: int, count: int) -> None:
+        # A quarter more than needed, so that a window can be played faster.
+        self.long = samples * 5 // 4 + 2
+        self.clips = clips.at_least(self.long)
+        self.batch, self.samples, self.seed, self.first, self.count = batch, samples, seed, first, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: int) -> Tensor:
+        if not 0 <= number < self.count:
+            raise IndexError(number)
+        rng = np.random.default_rng((self.seed, self.first + number))
+        rows = []
+        for _ in range(self.batch):
+            window = self.clips.random_window(rng, self.long).astype(np.float32) / 32768
+            rows.append(varied(window, self.samples, rng))
+        return torch.from_numpy(np.stack(rows))[:, None]
+
+
+class LatentBatches(Dataset[tuple[Tensor, Tensor]]):
+    """Batch number i: windows `[batch, channels, window]` and what came before, `[batch, context, channels]`."""
+
+    def __init__(
+        self, clips: Clips, batch: int, window: int, context: int, seed: int, first: int, count: int
+    ) -> None:
+        self.clips = clips.at_least(window + context)
+        self.batch, self.window, self.context = batch, window, context
+        self.seed, self.first, self.count = seed, first, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        if not 0 <= number < self.count:
+            raise IndexError(number)
+        rng = np.random.default_rng((self.seed, self.first + number))
+        rows = [self.clips.random_window(rng, self.context + self.window) for _ in range(self.batch)]
+        both = torch.from_numpy(np.stack(rows).astype(np.float32))
+        return both[:, self.context :].transpose(1, 2).contiguous(), both[:, : self.context].contiguous()

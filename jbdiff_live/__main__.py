@@ -1,0 +1,188 @@
+"""The command line: options into a session, then the window, or a run without one.
+
+Main thread. Nothing is imported from the instrument before the options are understood, so that `--help`
+answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+
+
+def has_display() -> bool:
+    """Whether a window can open here. Qt ends the process where it cannot, so this is asked first."""
+    if os.environ.get("QT_QPA_PLATFORM") or platform.system() in ("Darwin", "Windows"):
+        return True
+    wayland = os.environ.get("WAYLAND_DISPLAY")
+    if wayland:
+        folder = Path(os.environ.get("XDG_RUNTIME_DIR", "/"))
+        return (folder / wayland).exists()
+    host, colon, number = os.environ.get("DISPLAY", "").rpartition(":")
+    if not colon:
+        return False
+    number = number.split(".")[0]
+    try:
+        if host and host != "unix":
+            socket.create_connection((host, 6000 + int(number)), timeout=2).close()
+            return True
+        with socket.socket(socket.AF_UNIX) as knock:
+            knock.connect(f"/tmp/.X11-unix/X{int(number)}")
+        return True
+    except (OSError, ValueError):
+        return False
+
+
+@app.command()
+def play(
+    headless: Annotated[bool, typer.Option("--headless", help="Play without a window.")] = False,
+    seconds: Annotated[
+        float | None, typer.Option(min=1.0, help="Stop after so many seconds of sound (headless).")
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Record a take into this folder from the first sound on.")
+    ] = None,
+    context: Annotated[
+        Path | None, typer.Option(help="A sound file to continue: any format and rate soundfile reads.")
+    ] = None,
+    init: Annotated[Path | None, typer.Option(help="A sound file for `resample` to start from.")] = None,
+    patch: Annotated[str, typer.Option(help="A factory patch by name, or a patch file.")] = "drift",
+    values: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter, as name=value; may be repeated.")
+    ] = None,
+    stack: Annotated[str, typer.Option(help="Model stack: `pocket`, or a folder of checkpoints.")] = "pocket",
+    device: Annotated[
+        str | None, typer.Option(help="Sound device by (part of its) name; `null` plays silently in time.")
+    ] = None,
+    input_device: Annotated[
+        str | None, typer.Option("--input", help="Sound device for the live input.")
+    ] = None,
+    midi: Annotated[
+        list[str] | None, typer.Option(help="MIDI input by (part of its) name; default: all of them.")
+    ] = None,
+    midi_api: Annotated[
+        str | None, typer.Option(help="MIDI API: LINUX_ALSA, UNIX_JACK, MACOSX_CORE or WINDOWS_MM.")
+    ] = None,
+    virtual_midi: Annotated[
+        str | None, typer.Option(help="Also open a MIDI input of this name for others to connect to.")
+    ] = None,
+    short_ring: Annotated[
+        int, typer.Option(help="Frames between us and the device: less is quicker, more is safer.")
+    ] = 4096,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads for the model.")] = None,
+    list_devices: Annotated[bool, typer.Option("--list", help="List sound and MIDI devices.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on the console.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Plays. With a window where there is a screen; else without one, into the sound device or a take."""
+    from jbdiff_live import __version__
+
+    if version:
+        print(f"jbdiff-live {__version__}")
+        return
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr
+    )
+    from jbdiff_live.headless import play_headless
+    from jbdiff_live.session import Session, SessionOptions
+
+    if short_ring < 256 or short_ring & (short_ring - 1):
+        raise typer.BadParameter(f"{short_ring} is not a power of two from 256 on", param_hint="--short-ring")
+    options = SessionOptions(
+        stack=stack,
+        device=device,
+        input_device=input_device,
+        midi=tuple(midi) if midi else None,
+        midi_api=midi_api,
+        virtual_midi=virtual_midi,
+        takes=record or Path("takes"),
+        short_ring_frames=short_ring,
+        threads=threads,
+    )
+    session = Session(options)
+    try:
+        if list_devices:
+            for title, names in (
+                ("sound outputs", session.audio_devices()),
+                ("sound inputs", session.input_devices()),
+                ("MIDI inputs", session.midi_inputs()),
+            ):
+                print(f"{title}:", *(names or ["none"]), sep="\n  ")
+            return
+        _prepare(session, patch, values or [], context, init)
+        session.open()
+        if not headless and not has_display():
+            print("There is no screen here: playing without a window.", flush=True)
+            headless = True
+        if headless:
+            raise typer.Exit(play_headless(session, seconds, record_take=record is not None))
+        from jbdiff_live.ui.app import run
+
+        if record is not None:
+            session.start_recording(at_frame=0)
+            session.start()
+        raise typer.Exit(run(session))
+    except (ValueError, OSError, KeyError, RuntimeError) as error:
+        if isinstance(error, typer.Exit):  # a RuntimeError by ancestry, and no error
+            raise
+        log = logging.getLogger("jbdiff_live")
+        log.info("", exc_info=error)
+        print(f"jbdiff-live: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
+        raise typer.Exit(2) from error
+    finally:
+        session.close()
+
+
+def _prepare(session: object, patch: str, values: list[str], context: Path | None, init: Path | None) -> None:
+    """Patch, values and files from the command line into the session, in that order."""
+    from jbdiff_live.parameters import BY_NAME, Origin, unknown_name
+    from jbdiff_live.session import Session
+
+    assert isinstance(session, Session)
+    known = session.patches()
+    path = known.get(patch, Path(patch))
+    if not path.exists():
+        raise ValueError(f"no patch {patch!r}; there are: {', '.join(known)}; or give a file")
+    session.load_patch(path)
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set {text}: needs name=value, such as --set noise_step=0.5")
+        if name not in BY_NAME:
+            raise unknown_name(name)
+        session.store.set(name, _parse(name, value), Origin.SESSION)
+    if context is not None:
+        session.load_context_file(context)
+    if init is not None:
+        session.load_init_file(init)
+
+
+def _parse(name: str, text: str) -> float:
+    from jbdiff_live.parameters import BY_NAME
+
+    parameter = BY_NAME[name]
+    if parameter.toggle and text.lower() in ("on", "off", "true", "false"):
+        return parameter.parse(text.lower() in ("on", "true"))
+    try:
+        return parameter.parse(float(text))
+    except ValueError:
+        if parameter.choices:
+            return parameter.parse(text)
+        raise
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""A sink without hardware: the same output stage, kept in time by a clock. Needs no sound library.
+
+Threads: its own feeder thread renders; `open` to `close` belong to the session. The deadlines are absolute
+(start + n frames), so waking late never adds up.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from jbdiff_live.audio.output import OutputStage
+from jbdiff_live.block import Audio
+from jbdiff_live.parameters import ParameterSnapshot
+from jbdiff_live.ring import RingBuffer
+from jbdiff_live.status import AudioStatus
+
+CHUNK_FRAMES = 512
+LONGEST_CATCH_UP_SECONDS = 1.0  # after a longer pause (a laptop that slept) time starts anew
+NAME = "null"
+
+
+class Clock(Protocol):
+    """Time that can be waited for; tests turn it by hand."""
+
+    def now(self) -> float:
+        """Seconds, never going back."""
+        ...
+
+    def wait_until(self, when: float, stop: threading.Event) -> None:
+        """Returns at `when` or later, at once when `stop` is set; may return early."""
+        ...
+
+
+class MonotonicClock:
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wait_until(self, when: float, stop: threading.Event) -> None:
+        stop.wait(max(0.0, when - time.monotonic()))
+
+
+class Pacer:
+    """Says when the next chunk is due. One thread."""
+
+    def __init__(self, clock: Clock, sample_rate: int, chunk_frames: int = CHUNK_FRAMES) -> None:
+        self.chunk_frames = chunk_frames
+        self._clock = clock
+        self._seconds = chunk_frames / sample_rate
+        self.restart()
+
+    def restart(self) -> None:
+        self._began = self._clock.now()
+        self._chunks = 0
+
+    def next_chunk(self, stop: threading.Event) -> bool:
+        """Waits until a chunk is due; false when it woke before that."""
+        due = self._began + (self._chunks + 1) * self._seconds
+        if self._clock.now() < due:
+            self._clock.wait_until(due, stop)
+        late = self._clock.now() - due
+        if late < 0:
+            return False
+        self._chunks += 1
+        if late > LONGEST_CATCH_UP_SECONDS:
+            self.restart()
+        return True
+
+
+class NullSink:
+    """Plays into nothing, in time. `on_frames` gets every chunk, a copy `[frames, channels]`, on the feeder."""
+
+    def __init__(
+        self,
+        ring: RingBuffer,
+        snapshot: Callable[[], ParameterSnapshot],
+        sample_rate: int = 44_100,
+        clock: Clock | None = None,
+        on_frames: Callable[[Audio], None] | None = None,
+    ) -> None:
+        self._stage = OutputStage(ring, snapshot, sample_rate)
+        self._clock = clock or MonotonicClock()
+        self._on_frames = on_frames
+        self._problem = ""
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def sample_rate(self) -> int:
+        return self._stage.sample_rate
+
+    @property
+    def frames_heard(self) -> int:
+        return self._stage.frames_passed
+
+    def open(self, device: str | None) -> None:
+        """Nothing to open: any name will do."""
+
+    def start(self) -> None:
+        if self._thread is not None and self._thread.is_alive():
+            return
+        self._stop.clear()
+        self._problem = ""
+        self._stage.resume()
+        self._thread = threading.Thread(target=self._run, name="null feeder", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._stop.set()
+            thread.join(5.0)
+
+    def close(self) -> None:
+        self.stop()
+
+    def status(self) -> AudioStatus:
+        thread = self._thread
+        stage = self._stage
+        return AudioStatus(
+            running=thread is not None and thread.is_alive(),
+            device=NAME,
+            sample_rate=stage.sample_rate,
+            short_frames=stage.short_frames,
+            latency_seconds=stage.look_ahead / stage.sample_rate,
+            peak=stage.peak,
+            limited=stage.limited,
+            problem=self._problem or bad_sound(stage),
+        )
+
+    def _run(self) -> None:
+        try:
+            pacer = Pacer(self._clock, self._stage.sample_rate)
+            chunk = np.zeros((pacer.chunk_frames, self._stage.channels), np.float32)
+            while not self._stop.is_set():
+                if pacer.next_chunk(self._stop):
+                    self._give(chunk)
+            self._stage.pause()  # what is kept back fades out, so that a tap hears the end and no click
+            self._give(chunk)
+        except Exception as error:  # the thread's top: a tap that fails must not stop the music unseen
+            self._problem = f"the null device stopped: {error}"
+            raise
+
+    def _give(self, chunk: Audio) -> None:
+        self._stage.render(chunk)
+        if self._on_frames is not None:
+            self._on_frames(chunk.copy())
+
+
+def bad_sound(stage: OutputStage) -> str:
+    """Words for frames that were not numbers, or nothing."""
+    if not stage.bad_frames:
+        return ""
+    return f"{stage.bad_frames} broken frames were replaced by silence; lower guidance, or load another patch"

@@ -1,0 +1,217 @@
+"""What is applied to the sound `now`, between the engine's ring and a device: gain, mute, panic, fades, limiter.
+
+Pure: no thread and no device of its own. Whoever reads the ring calls `render`; nothing here blocks or takes a
+lock, and a chunk in which nothing changes allocates no arrays. Counters may be read by any thread (plain
+numbers, written by the rendering thread only).
+
+Everything passes a look-ahead of 10 ms. It lets the limiter turn down before a peak, and it is what is faded
+when the ring turns out empty: a short read gives no warning, so the last frames are kept back until it is
+known that others follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from jbdiff_live.audio.limiter import Limiter
+from jbdiff_live.block import Audio
+from jbdiff_live.parameters import BY_NAME, ParameterSnapshot
+from jbdiff_live.ring import RingBuffer
+
+LOOK_AHEAD_SECONDS = 0.010
+RAMP_SECONDS = 0.020
+METER_FALL_DB_PER_SECOND = 24.0
+LIMITED_LIGHT_SECONDS = 0.4  # how long `limited` stays on, so that a window at 30 Hz sees it
+CHUNK_FRAMES = 512
+SILENT_DB = BY_NAME["gain"].low
+
+
+class OutputStage:
+    """Renders the ring. At 0 dB, unmuted and below the ceiling the samples are the ring's, bit for bit.
+
+    The first 10 ms after any silence are faded in, the last 10 ms before it faded out (raised cosine).
+    """
+
+    def __init__(
+        self, ring: RingBuffer, snapshot: Callable[[], ParameterSnapshot], sample_rate: int = 44_100
+    ) -> None:
+        self.sample_rate = sample_rate
+        self.channels = ring.channels
+        self.look_ahead = max(16, round(LOOK_AHEAD_SECONDS * sample_rate))
+        self.short_frames = 0  # silence given in place of late blocks
+        self.bad_frames = 0  # NaN or infinite, replaced by silence
+        self.peak = (0.0, 0.0)  # left, right, after the limiter, falling slowly
+        self._ring = ring
+        self._snapshot = snapshot
+        self._panics = snapshot().counts["panic"]
+        self._drains = ring.drains
+        self._panicked = False
+        self._paused = False
+        self._dry = True  # silence went out last
+        self._begun = False  # audio was heard since the last drain: from now on silence is a late block
+        self._faded_in = 0
+        self._held_valid = 0  # frames of the ring among those kept back
+        self._limited_frames = 0
+        ahead = self.look_ahead
+        phase = np.arange(1, ahead + 1, dtype=np.float64)[:, None] / (ahead + 1)
+        self._fade_in = (0.5 - 0.5 * np.cos(np.pi * phase)).astype(np.float32)
+        self._fade_out = self._fade_in[::-1].copy()
+        self._limiter = Limiter(ahead, CHUNK_FRAMES, sample_rate)
+        self._work = np.zeros((ahead + CHUNK_FRAMES, ring.channels), np.float32)
+        self._scratch = np.zeros((CHUNK_FRAMES, ring.channels), np.float32)
+        self._finite = np.zeros((CHUNK_FRAMES, ring.channels), np.bool_)
+        self._peaks = np.zeros(CHUNK_FRAMES, np.float32)
+        self._count = np.arange(1, CHUNK_FRAMES + 1, dtype=np.float32)[:, None]
+        self._gains = np.zeros((CHUNK_FRAMES, 1), np.float32)
+        self._gain = self._gain_target = self._wanted_gain(snapshot())
+        self._gain_step = 0.0
+        self._ramp_frames = max(1, round(RAMP_SECONDS * sample_rate))
+        self._ramp_left = 0
+
+    # ------------------------------------------------------------------ any thread
+
+    @property
+    def limited(self) -> bool:
+        """The limiter worked within the last moments."""
+        return self._limited_frames > 0
+
+    @property
+    def frames_passed(self) -> int:
+        """Frames of the ring that have left the stage: the ring's clock less what is kept back."""
+        return self._ring.frames_read - self._held_valid
+
+    @property
+    def silent(self) -> bool:
+        """Nothing is kept back any more: whatever was to be heard has left."""
+        return self._dry and self._held_valid == 0
+
+    def waits_for_engine(self, frames: int) -> bool:
+        """Rendering `frames` now would come out short only because a block is late.
+
+        A feeder with frames in hand lets them play first: only then is the block really too late.
+        """
+        if self._paused or self._panicked or self._snapshot().counts["panic"] != self._panics:
+            return False
+        return self._ring.available < frames
+
+    # ------------------------------------------------------------------ the rendering thread
+
+    def pause(self) -> None:
+        """From now on renders a fade-out and then silence, and leaves the ring alone."""
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+
+    def render(self, out: Audio) -> None:
+        """Fills `out`, float32 `[frames, channels]`, always and at once."""
+        for start in range(0, len(out), CHUNK_FRAMES):
+            self._render(out[start : start + CHUNK_FRAMES])
+
+    def _render(self, out: Audio) -> None:
+        frames, ahead = len(out), self.look_ahead
+        work = self._work[: ahead + frames]
+        new = work[ahead:]
+        # The count of drains is read before that of panics: a panic is counted before the engine drains for
+        # it, so a drain seen here always comes with its panic.
+        drains = self._ring.drains
+        snapshot = self._snapshot()
+        self._notice_panic(snapshot, drains)
+        if self._paused or self._panicked:
+            new[:] = 0.0
+            valid, skipped = 0, False
+        else:
+            valid, skipped = self._take(new)
+        if skipped and not self._dry:
+            work[:ahead] *= self._fade_out
+            self._dry = True
+        if valid:
+            if self._dry:
+                self._dry, self._faded_in = False, 0
+            if self._faded_in < ahead:
+                count = min(valid, ahead - self._faded_in)
+                new[:count] *= self._fade_in[self._faded_in : self._faded_in + count]
+                self._faded_in += count
+        if valid < frames and not self._dry:
+            work[valid : valid + ahead] *= self._fade_out
+            self._dry = True
+        self._apply_gain(new, snapshot)
+        scratch = self._scratch[:frames]
+        np.abs(new, out=scratch)
+        peaks = self._peaks[:frames]
+        np.max(scratch, axis=1, out=peaks)
+        limited = self._limiter.apply(out, work[:frames], peaks)
+        self._held_valid = min(
+            ahead, max(0, self._held_valid - frames) + max(0, valid - max(0, frames - ahead))
+        )
+        work[:ahead] = work[frames:]
+        self._meter(out, limited)
+
+    def _notice_panic(self, snapshot: ParameterSnapshot, drains: int) -> None:
+        if snapshot.counts["panic"] != self._panics:
+            self._panics = snapshot.counts["panic"]
+            self._panicked = True
+        if drains != self._drains:
+            self._drains = drains
+            self._panicked = False
+
+    def _take(self, new: Audio) -> tuple[int, bool]:
+        """Reads the ring into `new`: frames that are good, the rest is silence, and whether some were skipped."""
+        before = self._ring.frames_read
+        missing = self._ring.read(new)
+        valid = len(new) - missing
+        skipped = self._ring.frames_read - before > valid
+        self._begun = valid > 0 or (self._begun and not skipped)
+        if self._begun:
+            self.short_frames += missing
+        finite = self._finite[: len(new)]
+        np.isfinite(new, out=finite)
+        if not finite.all():
+            good = int(np.argmin(finite.all(axis=1)))
+            self.bad_frames += valid - good
+            new[good:] = 0.0
+            valid = good
+        return valid, skipped
+
+    @staticmethod
+    def _wanted_gain(snapshot: ParameterSnapshot) -> float:
+        decibels = snapshot["gain"]
+        if snapshot.on("mute") or decibels <= SILENT_DB:
+            return 0.0
+        return 1.0 if decibels == 0.0 else float(10.0 ** (decibels / 20.0))
+
+    def _apply_gain(self, new: Audio, snapshot: ParameterSnapshot) -> None:
+        target = self._wanted_gain(snapshot)
+        if target != self._gain_target:
+            self._gain_target = target
+            self._ramp_left = self._ramp_frames
+            self._gain_step = (target - self._gain) / self._ramp_frames
+        ramped = min(self._ramp_left, len(new))
+        if ramped:
+            gains = self._gains[:ramped]
+            np.multiply(self._count[:ramped], self._gain_step, out=gains)
+            gains += self._gain
+            new[:ramped] *= gains
+            self._gain += self._gain_step * ramped
+            self._ramp_left -= ramped
+            if not self._ramp_left:
+                self._gain = target
+        if ramped < len(new) and self._gain != 1.0:
+            new[ramped:] *= np.float32(self._gain)
+
+    def _meter(self, out: Audio, limited: bool) -> None:
+        frames = len(out)
+        if limited:
+            self._limited_frames = round(LIMITED_LIGHT_SECONDS * self.sample_rate)
+        elif self._limited_frames:
+            self._limited_frames = max(0, self._limited_frames - frames)
+        scratch = self._scratch[:frames]
+        np.abs(out, out=scratch)
+        left = float(scratch[:, 0].max())
+        right = float(scratch[:, min(1, self.channels - 1)].max())
+        fall = 10.0 ** (-METER_FALL_DB_PER_SECOND / 20.0 * frames / self.sample_rate)
+        old = self.peak
+        peak = (max(left, old[0] * fall), max(right, old[1] * fall))
+        self.peak = (peak[0] if peak[0] > 1e-6 else 0.0, peak[1] if peak[1] > 1e-6 else 0.0)

@@ -1,0 +1,95 @@
+"""Playing without a window: waits, tells how it goes, and closes the take. Main thread only."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+
+from rich.console import Console
+
+from jbdiff_live.session import Session
+from jbdiff_live.status import EngineState, Status
+
+SECONDS_INTO_NOTHING = 30.0  # a run that nobody hears and nobody limited ends by itself
+
+
+def play_headless(session: Session, seconds: float | None, record_take: bool) -> int:
+    """Plays until `seconds` of sound were heard, or until interrupted. Exit code 0 unless the engine failed.
+
+    Where the sound goes nowhere a take is recorded, asked for or not, so that it always ends with sound
+    somewhere.
+    """
+    console = Console(highlight=False)
+    if session.silent_device:
+        if session.options.device != "null":
+            console.print(f"{session.status().message}.", style="yellow")
+        record_take = True
+        seconds = seconds or SECONDS_INTO_NOTHING
+    enough = threading.Event()
+
+    def interrupted(signum: int, frame: FrameType | None) -> None:
+        enough.set()
+
+    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return _play(session, seconds, record_take, enough, console)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _play(
+    session: Session, seconds: float | None, record_take: bool, enough: threading.Event, console: Console
+) -> int:
+    rate = session.generator.sample_rate
+    last_frame = int(seconds * rate) if seconds else None
+    if record_take:
+        session.start_recording(at_frame=0)
+    session.start()
+    said: object = None
+    while not enough.wait(0.05):
+        status = session.status()
+        now = (status.engine.state, status.engine.detail, status.frame // (5 * rate), status.message)
+        if now != said:
+            said = now
+            console.print(describe(status))
+        if status.engine.state is EngineState.FAILED:
+            break
+        if last_frame is not None and status.frame >= last_frame:
+            break
+    heard = session.status()
+    folder = heard.recorder.folder if heard.recorder.recording else None
+    end = heard.frame if last_frame is None else min(last_frame, heard.frame)
+    session.stop_recording(end)
+    recorder = session.recorder.status()
+    session.stop()
+    if heard.engine.state is EngineState.FAILED:
+        console.print(f"The engine failed: {heard.engine.detail}", style="red")
+        return 1
+    engine = heard.engine
+    console.print(
+        f"Played {end / rate:.1f} s in {engine.blocks_made} blocks of {engine.block_duration:.2f} s; a block took "
+        f"{engine.block_seconds_p99:.2f} s (p99), {engine.block_duration / max(engine.block_seconds_p99, 1e-9):.1f} "
+        f"times faster than it plays. Underruns: {heard.audio.underruns}. Late blocks: {engine.late_blocks}."
+    )
+    if recorder.problem:
+        console.print(f"Recording: {recorder.problem}", style="red")
+        return 1
+    if folder is not None:
+        console.print(f"Take: {folder}")
+    return 0
+
+
+def describe(status: Status) -> str:
+    """One line on how it goes."""
+    engine = status.engine
+    if engine.state in (EngineState.LOADING, EngineState.WARMING):
+        return f"{engine.state.value}: {engine.detail}"
+    text = (
+        f"{engine.state.value}: {status.frame / status.sample_rate:5.1f} s heard, "
+        f"{status.seconds_queued:.1f} s queued, block {engine.block_seconds:.2f} of {engine.block_duration:.2f} s, "
+        f"underruns {status.audio.underruns}"
+    )
+    problems = (engine.detail, status.audio.problem, status.recorder.problem, status.message)
+    return "; ".join([text, *(p for p in problems if p)])

@@ -1,0 +1,329 @@
+"""The composition root: the one file that names concrete classes, and the order in which they start and stop.
+
+Threads: the session itself has none. Its `Transport` methods run on the window's thread (or the command
+line's), `_block_made` on the engine thread, store listeners on whichever thread changed a value.
+Start: engine loads and warms up, its first block fills the ring, then the sound device starts. Stop: engine,
+then fade, then device, then recorder.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from jbdiff_live import __version__
+from jbdiff_live.audio.device import DeviceSink, list_input_devices, list_output_devices
+from jbdiff_live.audio.input import LiveInput
+from jbdiff_live.audio.null import NullSink
+from jbdiff_live.audio.sink import AudioSink
+from jbdiff_live.block import Block, BlockGenerator
+from jbdiff_live.control.bindings import Binding, ControlMap
+from jbdiff_live.control.midi import MidiInput, list_midi_inputs
+from jbdiff_live.engine.engine import Engine
+from jbdiff_live.engine.model import ModelGenerator
+from jbdiff_live.engine.sources import Mono, load_file_source
+from jbdiff_live.parameters import BY_NAME, Change, Origin, ParameterSnapshot, ParameterStore, TakesEffect
+from jbdiff_live.patch import Patch, factory_patches, load_patch, save_patch, user_patches_folder
+from jbdiff_live.record.recorder import Recorder
+from jbdiff_live.ring import RingBuffer
+from jbdiff_live.status import EngineState, Status
+
+log = logging.getLogger(__name__)
+
+NULL_DEVICE = "null (no sound, keeps time)"
+RING_SECONDS = 12.0
+RECENT_SECONDS = 14.0  # the window draws ten of them, and a recording may begin inside the oldest
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """What a command line decides before anything starts. `device=None` is the system's default output."""
+
+    stack: str = "pocket"
+    device: str | None = None
+    input_device: str | None = None
+    midi: tuple[str, ...] | None = None  # None: every input there is
+    midi_api: str | None = None
+    virtual_midi: str | None = None
+    takes: Path = field(default_factory=lambda: Path("takes"))
+    short_ring_frames: int = 4096
+    threads: int | None = None
+
+
+class Session:
+    """An instrument, ready to `start`. Implements `jbdiff_live.status.Transport`."""
+
+    def __init__(self, options: SessionOptions, generator: BlockGenerator | None = None) -> None:
+        self.options = options
+        # A shorter switch interval cuts the worst wait for the GIL from 13 to 3 ms beside a busy thread.
+        sys.setswitchinterval(0.0005)
+        self.store = ParameterStore()
+        self.live_input: LiveInput | None = None
+        self.generator = generator or ModelGenerator(options.stack, self._live, options.threads)
+        self.ring = RingBuffer(int(RING_SECONDS * self.generator.sample_rate), self.generator.channels)
+        self.sink: AudioSink = NullSink(self.ring, lambda: self.store.snapshot)
+        self._sink_is_open = False
+        self.engine = Engine(
+            self.generator, self.ring, lambda: self.store.snapshot, self._frames_queued, self._block_made
+        )
+        self.recorder = Recorder(self.generator.sample_rate, self.generator.channels)
+        self.controls = ControlMap(self.store)
+        self.midi = MidiInput(
+            self.controls.handle, names=options.midi, api=options.midi_api, virtual=options.virtual_midi
+        )
+        self._lock = threading.Lock()  # recent blocks against the start of a recording; never the audio path
+        self._recent: tuple[Block, ...] = ()
+        self._playing = False
+        self._patch = Patch(name="untitled")
+        self._message = ""
+        self._files = {"context": "", "init": ""}
+        self.store.subscribe(self._changed)
+
+    # ------------------------------------------------------------------ life
+
+    def open(self) -> None:
+        """Opens MIDI and the sound device; what is missing becomes a visible problem, not an error."""
+        self.midi.start()
+        if self.options.input_device:
+            self.choose_input_device(self.options.input_device)
+        self._open_device(self.options.device)
+
+    def start(self) -> None:
+        """Begins to play: returns at once, `status` tells how far the engine is."""
+        self._playing = True
+        self._message = ""
+        self.engine.start()
+
+    def stop(self) -> None:
+        """Fades out and stops; a running recording is closed."""
+        self._playing = False
+        self.stop_recording()
+        self.engine.stop()
+        self.sink.stop()
+        self.ring.request_drain()
+
+    def close(self) -> None:
+        """Stops and lets every thread and device go."""
+        self.stop()
+        self.engine.close()
+        self.midi.stop()
+        if self.live_input is not None:
+            self.live_input.close()
+        self.sink.close()
+        self.recorder.close()
+
+    # ------------------------------------------------------------------ recording
+
+    def start_recording(self, at_frame: int | None = None) -> None:
+        """Records from what is being heard now, or from `at_frame` on."""
+        info = {
+            "app_version": __version__,
+            "stack": self.options.stack,
+            "stack_identity": getattr(self.generator, "stack_identity", ""),
+            "patch": self._patch.name,
+            "context_file": self._files["context"],
+            "init_file": self._files["init"],
+            "values": {name: BY_NAME[name].plain(v) for name, v in self.store.snapshot.values.items()},
+        }
+        with self._lock:
+            frame = self.sink.frames_heard if at_frame is None else at_frame
+            blocks = [block for block in self._recent if block.end_frame > frame]
+            self.recorder.start(self.options.takes, frame, info, blocks)
+
+    def stop_recording(self, end_frame: int | None = None) -> None:
+        """Closes the take at what was heard last, or at `end_frame`."""
+        if self.recorder.status().recording:
+            self.recorder.stop(self.sink.frames_heard if end_frame is None else end_frame)
+
+    # ------------------------------------------------------------------ what the window sees
+
+    def status(self) -> Status:
+        frame = self.sink.frames_heard
+        audio = self.sink.status()
+        if self.live_input is not None:
+            audio = replace(audio, input_device=self.live_input.device)
+        return Status(
+            frame=frame,
+            sample_rate=self.generator.sample_rate,
+            seconds_queued=self._frames_queued() / self.generator.sample_rate,
+            engine=self.engine.status,
+            audio=audio,
+            recorder=self.recorder.status(),
+            control=replace(self.midi.status(), learning=self.controls.learning),
+            heard=self._heard(frame),
+            patch=self._patch.name,
+            stack=self.options.stack,
+            context_file=self._files["context"],
+            init_file=self._files["init"],
+            message=getattr(self.generator, "complaint", "") or self._message,
+        )
+
+    def snapshot(self) -> ParameterSnapshot:
+        return self.store.snapshot
+
+    def recent_blocks(self) -> tuple[Block, ...]:
+        return self._recent
+
+    def set_parameter(self, name: str, value: float) -> None:
+        self.store.set(name, value, Origin.UI)
+
+    def trigger(self, action: str) -> None:
+        self.store.trigger(action, Origin.UI)
+
+    # ------------------------------------------------------------------ control
+
+    def learn(self, name: str | None) -> None:
+        self.controls.learn(name)
+
+    def unbind(self, name: str) -> None:
+        self.controls.unbind(name)
+
+    def bindings(self) -> Mapping[str, str]:
+        return self.controls.texts()
+
+    def midi_inputs(self) -> Sequence[str]:
+        return list_midi_inputs(self.options.midi_api)
+
+    def choose_midi_inputs(self, names: Sequence[str]) -> None:
+        self.midi.choose(names)
+
+    # ------------------------------------------------------------------ devices
+
+    def audio_devices(self) -> Sequence[str]:
+        return [*list_output_devices(), NULL_DEVICE]
+
+    def choose_audio_device(self, name: str) -> None:
+        """Moves the sound to another device; when that fails the old one plays on and the reason is raised."""
+        self._open_device(name, fall_back=False)
+
+    def input_devices(self) -> Sequence[str]:
+        return list_input_devices()
+
+    def choose_input_device(self, name: str) -> None:
+        """Opens a live input; an empty name closes it."""
+        old, self.live_input = self.live_input, None
+        if old is not None:
+            old.close()
+        if name:
+            live = LiveInput(self.generator.sample_rate)
+            live.open(name)
+            self.live_input = live
+
+    # ------------------------------------------------------------------ files
+
+    def patches(self) -> Mapping[str, Path]:
+        own = {path.stem: path for path in sorted(user_patches_folder().glob("*.toml"))}
+        return {**factory_patches(), **own}
+
+    def load_patch(self, path: Path) -> None:
+        """Takes over values and bindings of a patch. PatchError names the line and the remedy."""
+        patch = load_patch(path)
+        patch.apply(self.store)
+        self.controls.replace(patch.bindings)
+        self._patch = patch
+        if patch.stack != self.options.stack:
+            self._message = (
+                f"patch {patch.name!r} was made for stack {patch.stack!r}; playing {self.options.stack!r}: "
+                f"start with --stack {patch.stack} to change that"
+            )
+
+    def save_patch(self, path: Path, name: str) -> None:
+        values = {n: BY_NAME[n].plain(value) for n, value in self.store.snapshot.values.items()}
+        bindings: tuple[Binding, ...] = self.controls.bindings
+        self._patch = replace(
+            self._patch, name=name, values=values, bindings=bindings, stack=self.options.stack
+        )
+        save_patch(path, self._patch)
+
+    def load_context_file(self, path: Path) -> None:
+        self._load_file("context", path)
+
+    def load_init_file(self, path: Path) -> None:
+        self._load_file("init", path)
+
+    # ------------------------------------------------------------------ inside
+
+    def _load_file(self, role: str, path: Path) -> None:
+        source = load_file_source(path, self.generator.sample_rate)
+        if not hasattr(self.generator, f"{role}_file"):
+            raise ValueError(f"this generator takes no {role} file")
+        setattr(self.generator, f"{role}_file", source)
+        self._files[role] = str(path)
+        self._message = f"{role}: {path.name}" + (f" ({source.note})" if source.note else "")
+
+    def _open_device(self, name: str | None, fall_back: bool = True) -> None:
+        """Puts the ring's one reader onto another device, keeping the old one until the new one is open."""
+        if name == NULL_DEVICE or name == "null":
+            new: AudioSink = NullSink(self.ring, lambda: self.store.snapshot)
+            new.open(None)
+        elif isinstance(self.sink, DeviceSink) and self._sink_is_open:
+            self.sink.open(name)
+            return
+        else:
+            new = DeviceSink(
+                self.ring, lambda: self.store.snapshot, short_ring_frames=self.options.short_ring_frames
+            )
+            try:
+                new.open(name)
+            except (OSError, RuntimeError, ValueError) as error:
+                new.close()
+                if not fall_back:
+                    raise
+                log.warning("no sound device: %s", error)
+                self._message = f"no sound device ({error}); playing into a clocked null device"
+                new = NullSink(self.ring, lambda: self.store.snapshot)
+                new.open(None)
+        was_running = self.sink.status().running
+        self.sink.stop()
+        self.sink.close()
+        self.sink = new
+        self._sink_is_open = True
+        if was_running:
+            new.start()
+
+    @property
+    def silent_device(self) -> bool:
+        """Whether the sound goes nowhere but into recordings."""
+        return isinstance(self.sink, NullSink)
+
+    def _live(self, frames: int) -> Mono | None:
+        live = self.live_input
+        return None if live is None else live.latest(frames)
+
+    def _frames_queued(self) -> int:
+        """Frames made and not heard: in the ring, and in the device's short ring behind it."""
+        return self.ring.available + max(0, self.ring.frames_read - self.sink.frames_heard)
+
+    def _heard(self, frame: int) -> ParameterSnapshot | None:
+        """Values of the block being heard, with those that act at once as they are now."""
+        block = next((b for b in self._recent if b.start_frame <= frame < b.end_frame), None)
+        if block is None:
+            return None
+        now = self.store.snapshot
+        instant = {p.name: now[p.name] for p in BY_NAME.values() if p.takes_effect is TakesEffect.NOW}
+        return replace(block.snapshot, values={**block.snapshot.values, **instant})
+
+    def _block_made(self, block: Block) -> None:
+        """Engine thread: keeps the newest blocks, records, and starts the device behind the first one."""
+        oldest = block.end_frame - int(RECENT_SECONDS * self.generator.sample_rate) - self.ring.capacity
+        with self._lock:
+            self._recent = (*(b for b in self._recent if b.end_frame > oldest), block)
+            self.recorder.offer(block)
+        if self._playing and not self.sink.status().running:
+            self.sink.start()
+
+    def _changed(self, change: Change) -> None:
+        """Writer's thread: a panic does not wait for the next deadline, and a recording hears of everything."""
+        if change.name == "panic":
+            self.engine.wake()
+        self.recorder.note(change, self.sink.frames_heard)
+
+    @property
+    def failed(self) -> str:
+        """Why the engine failed, or nothing."""
+        status = self.engine.status
+        return status.detail if status.state is EngineState.FAILED else ""

@@ -1,0 +1,52 @@
+"""Runs the window until it is closed.
+
+Thread: the main thread, which becomes Qt's; `run` blocks it until the window is closed.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QApplication
+
+from jbdiff_live.status import Transport
+from jbdiff_live.ui import theme
+from jbdiff_live.ui.window import MainWindow
+
+
+def run(transport: Transport, *, on_ready: Callable[[MainWindow], None] | None = None) -> int:
+    """Shows the window and returns the exit status once it is closed; Ctrl-C closes it too.
+
+    `on_ready` is called with the window after its first frame. The caller closes the session afterwards.
+    """
+    app = QApplication.instance()
+    if not isinstance(app, QApplication):
+        # Fractional scales are used as they are; pictures stay sharp because they are made in device pixels.
+        QGuiApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
+        app = QApplication(sys.argv[:1])
+    app.setApplicationName("jbdiff-live")
+    theme.apply(app)
+    window = MainWindow(transport)
+    room = window.screen().availableGeometry()
+    window.resize(min(1600, room.width()), min(1000, room.height()))
+
+    def interrupted(_signal: int, _frame: FrameType | None) -> None:
+        window.close()
+
+    # Python runs its handlers between bytecodes; the window's own timer brings some thirty times a second.
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        window.show()
+        if on_ready is not None:
+            QTimer.singleShot(0, window, lambda: on_ready(window))
+        return app.exec()
+    finally:
+        signal.signal(signal.SIGINT, before)
+        window.close()
+        window.deleteLater()
+        app.processEvents()

@@ -1,0 +1,68 @@
+"""The keyboard: one table makes the shortcuts and the list of keys that F1 shows.
+
+A key that a focused tile wants for itself (digits, or Enter and Esc while typing) never comes here: the tile
+says so first (`Tile.wants_key`).
+
+Thread: Qt's. Nothing here blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QWidget
+
+
+@dataclass(frozen=True)
+class Key:
+    """`sequences` are Qt's names of keys; `does` names the window's deed; `shown` is how the list writes it."""
+
+    sequences: tuple[str, ...]
+    does: str
+    shown: str
+    text: str
+
+
+KEYS: tuple[Key, ...] = (
+    Key(("Space",), "start_stop", "Space", "start, stop"),
+    Key(("R",), "record", "R", "record, stop recording"),
+    Key(("P",), "panic", "P", "panic: silence now, begin again"),
+    Key(("Esc",), "escape", "Esc", "close this, cancel learn; else panic"),
+    Key(("H",), "hold", "H", "hold the noise"),
+    Key(("M",), "mute", "M", "mute"),
+    Key(("N",), "reroll", "N", "re-roll the noise"),
+    Key(("B",), "home", "B", "home: back to the seed's first noise"),
+    Key(("L",), "learn", "L", "learn MIDI for the focused knob"),
+    Key(tuple(str(n) for n in range(1, 10)) + tuple(f"Alt+{n}" for n in range(1, 10)), "focus", "1 … 9",
+        "focus a knob (Alt+1 … 9 from a knob)"),
+    Key((), "", "0 … 9  .  Enter", "on a knob: type a value; Enter again leaves"),
+    Key((), "", "↑ ↓  PgUp PgDn", "on a knob: turn (Shift: fine); Home, End"),
+    Key((), "", "drag, wheel", "turn (Shift: fine); double-click: default"),
+    Key((), "", "Tab, right click", "next control; learn, unbind, reset"),
+    Key(("Ctrl+O",), "load_patch", "Ctrl+O", "load a patch"),
+    Key(("Ctrl+S",), "save_patch", "Ctrl+S", "save a patch"),
+    Key(("F11",), "full_screen", "F11", "full screen"),
+    Key(("F1", "?"), "show_keys", "F1 or ?", "this list"),
+)  # fmt: skip
+
+
+def rows() -> list[tuple[str, str]]:
+    """Keys and what they do, for people."""
+    return [(key.shown, key.text) for key in KEYS]
+
+
+def install(window: QWidget, deeds: Mapping[str, Callable[[str], None]]) -> list[QShortcut]:
+    """Makes the shortcuts. Each deed is called with the key's name; a deed that is missing raises KeyError."""
+    made = []
+    for key in KEYS:
+        for sequence in key.sequences:
+            shortcut = QShortcut(QKeySequence(sequence), window)
+            shortcut.setAutoRepeat(False)  # a key held down is one wish
+            shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
+            deed = deeds[key.does]
+            shortcut.activated.connect(lambda deed=deed, sequence=sequence: deed(sequence))
+            made.append(shortcut)
+    return made

@@ -1,0 +1,208 @@
+"""The rotary knob: drag, wheel, keys, typed numbers; the pointer is what is set, the arc is what is heard.
+
+Thread: Qt's. Nothing here blocks.
+"""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPen, QWheelEvent
+from PySide6.QtWidgets import QWidget
+
+from jbdiff_live.parameters import Parameter
+from jbdiff_live.ui import theme
+from jbdiff_live.ui.painted import plate
+from jbdiff_live.ui.tile import ParameterTile
+
+START_DEGREES = 225.0  # half past seven, counted anticlockwise from three o'clock as Qt does
+SWEEP_DEGREES = 270.0
+DRAG_PIXELS = 220.0  # of vertical travel for the whole range
+FINE = 0.1  # Shift makes every movement so much smaller
+STEP = 0.01  # of the travel, for one arrow key or wheel notch
+PAGE = 0.1
+
+_TYPED = set("0123456789.,-")
+_ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+
+
+class Knob(ParameterTile):
+    """One continuous or counted parameter."""
+
+    def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
+        super().__init__(parameter, parent)
+        self.typed = ""
+        self._drag_from: tuple[float, float] | None = None  # y of the pointer, travel 0..1
+        self.setMinimumSize(84, 120)
+
+    def sizeHint(self) -> QSize:
+        return QSize(130, 190)
+
+    # Mouse
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() is Qt.MouseButton.LeftButton:
+            self._drag_from = (event.position().y(), self.parameter.to_normal(self.value))
+            event.accept()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self._drag_from is None:
+            return
+        last_y, travel = self._drag_from
+        y = event.position().y()
+        fine = FINE if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1.0
+        # The travel is kept unrounded, so that a slow drag over a counter does not stick between two counts.
+        travel = min(1.0, max(0.0, travel + (last_y - y) / DRAG_PIXELS * fine))
+        self._drag_from = (y, travel)
+        self.ask(self.parameter.from_normal(travel))
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        self._drag_from = None
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        if event.button() is Qt.MouseButton.LeftButton:
+            self.reset()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        # Qt turns the wheel sideways while Alt is held; either axis counts.
+        notches = (event.angleDelta().y() or event.angleDelta().x()) / 120
+        self.move_by(notches * STEP, bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
+        event.accept()
+
+    # Keys
+
+    def wants_key(self, event: QKeyEvent) -> bool:
+        if event.modifiers() & (Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.ControlModifier):
+            return False
+        if event.text() and event.text() in _TYPED:
+            return True
+        return bool(self.typed) and event.key() in (Qt.Key.Key_Escape, Qt.Key.Key_Backspace, *_ENTER)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        key, text = event.key(), event.text()
+        fine = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        if self.wants_key(event) or (key in _ENTER and self.typed):
+            self._type(key, text)
+        elif key in _ENTER:
+            self.clearFocus()
+        elif key in (Qt.Key.Key_Up, Qt.Key.Key_Right):
+            self.move_by(STEP, fine)
+        elif key in (Qt.Key.Key_Down, Qt.Key.Key_Left):
+            self.move_by(-STEP, fine)
+        elif key == Qt.Key.Key_PageUp:
+            self.move_by(PAGE, fine)
+        elif key == Qt.Key.Key_PageDown:
+            self.move_by(-PAGE, fine)
+        elif key == Qt.Key.Key_Home:
+            self.ask(self.parameter.low)
+        elif key == Qt.Key.Key_End:
+            self.ask(self.parameter.high)
+        else:
+            super().keyPressEvent(event)
+
+    def move_by(self, travel: float, fine: bool = False) -> None:
+        """Moves by a part of the travel; a counter moves by whole counts, one for the smallest step."""
+        if self.parameter.integer:
+            counts = max(1, round(abs(travel) / STEP * (1 if fine else 1)))
+            self.ask(self.value + math.copysign(counts, travel))
+            return
+        now = self.parameter.to_normal(self.value)
+        self.ask(self.parameter.from_normal(now + travel * (FINE if fine else 1.0)))
+
+    def _type(self, key: int, text: str) -> None:
+        """Collects digits; Enter sets exactly what was typed, Esc forgets it."""
+        if key in _ENTER:
+            typed, self.typed = self.typed, ""
+            try:
+                value = self.parameter.parse(float(typed.replace(",", ".")))
+            except ValueError as error:
+                self.refused.emit(str(error))
+            else:
+                self.ask(value)
+        elif key == Qt.Key.Key_Escape:
+            self.typed = ""
+        elif key == Qt.Key.Key_Backspace:
+            self.typed = self.typed[:-1]
+        elif len(self.typed) < 10:
+            self.typed += text
+        self.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self.typed = ""
+        super().focusOutEvent(event)
+
+    # Drawing
+
+    def draw_body(self, painter: QPainter, area: QRectF) -> None:
+        height = area.height()
+        head = QRectF(area.x() + 6, area.y() + height * 0.03, area.width() - 12, height * 0.14)
+        foot = QRectF(area.x() + 5, area.bottom() - height * 0.205, area.width() - 10, height * 0.19)
+        room = QRectF(
+            area.x() + 6, head.bottom(), area.width() - 12, foot.top() - head.bottom() + height * 0.03
+        )
+        size = min(room.width(), room.height())
+        thick = size * 0.105
+        middle = QPointF(room.center().x(), room.top() + size * 0.54)
+        radius = size / 2 - thick / 2 - 2
+        ring = QRectF(middle.x() - radius, middle.y() - radius, 2 * radius, 2 * radius)
+        theme.write(painter, head, self.label, int(height * 0.095), theme.TEXT, theme.CENTRE, bold=True)
+        if self.number:
+            theme.write(painter, head, self.number, int(height * 0.062), theme.FAINT, theme.LEFT)
+
+        place = self.parameter.to_normal(self.value)
+        heard = place if self.heard is None else self.parameter.to_normal(self.heard)
+        self._arc(painter, ring, 0.0, 1.0, theme.RAISED, thick)
+        self._arc(painter, ring, 0.0, heard, theme.FAINT if self.heard is None else theme.ACCENT, thick)
+        if self.queued:
+            self._arc(painter, ring, min(place, heard), max(place, heard), theme.ACCENT_DIM, thick)
+            self._tick(painter, middle, radius, heard, theme.ACCENT, thick * 1.7, max(2.0, thick * 0.3))
+        self._tick(painter, middle, radius + thick * 0.95, self.parameter.to_normal(self.parameter.default),
+                   theme.FAINT, thick * 0.4, 2.0)  # fmt: skip
+        self._tick(
+            painter, middle, radius - thick * 0.15, place, theme.TEXT, thick * 1.9, max(3.0, thick * 0.45)
+        )
+        self._value(painter, middle, radius - thick * 1.15)
+
+        note, colour = self.takes_effect(), theme.FAINT
+        if self.queued and self.heard is not None:
+            note, colour = f"heard {self.parameter.text(self.heard)}", theme.ACCENT
+        self.draw_footer(painter, foot, note, colour)
+
+    def _value(self, painter: QPainter, middle: QPointF, radius: float) -> None:
+        box = QRectF(middle.x() - radius, middle.y() - radius * 0.42, 2 * radius, radius * 0.84)
+        if self.typed:
+            plate(painter, box.adjusted(2, 0, -2, 0), theme.ACCENT_DEEP, theme.ACCENT, 2, 5)
+            theme.write(painter, box.adjusted(6, 0, -6, 0), self.typed + "_", int(radius * 0.62), theme.TEXT,
+                        theme.CENTRE, bold=True)  # fmt: skip
+            return
+        text = self.parameter.text(self.value)
+        number, _, unit = text.partition(" ")
+        theme.write(painter, box, number, int(radius * 0.62), theme.TEXT, theme.CENTRE, bold=True)
+        if unit:
+            below = QRectF(box.x(), box.bottom() - radius * 0.06, box.width(), radius * 0.4)
+            theme.write(painter, below, unit, int(radius * 0.32), theme.DIM, theme.CENTRE)
+
+    @staticmethod
+    def _arc(painter: QPainter, ring: QRectF, low: float, high: float, colour: QColor, width: float) -> None:
+        if high <= low:
+            return
+        painter.setPen(QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap))
+        start = START_DEGREES - SWEEP_DEGREES * low
+        painter.drawArc(ring, round(start * 16), round(-SWEEP_DEGREES * (high - low) * 16))
+
+    @staticmethod
+    def _tick(
+        painter: QPainter,
+        middle: QPointF,
+        radius: float,
+        place: float,
+        colour: QColor,
+        length: float,
+        width: float,
+    ) -> None:
+        """A radial mark of `length`, centred on the circle of `radius`."""
+        angle = math.radians(START_DEGREES - SWEEP_DEGREES * place)
+        way = QPointF(math.cos(angle), -math.sin(angle))
+        painter.setPen(QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+        painter.drawLine(middle + way * (radius - length / 2), middle + way * (radius + length / 2))

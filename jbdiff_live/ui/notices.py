@@ -1,0 +1,104 @@
+"""The problem line: everything that is wrong, in full, until it is right; else the newest message.
+
+Thread: Qt's. Nothing here blocks.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QResizeEvent, QTextOption
+from PySide6.QtWidgets import QFrame, QTextEdit, QWidget
+
+from jbdiff_live.status import EngineState, Status
+from jbdiff_live.ui import theme
+
+MOST_HEIGHT = 200  # pixels; beyond this the text scrolls
+
+
+def problems(status: Status) -> list[str]:
+    """What a status says is wrong, worst first."""
+    found = []
+    if status.engine.state is EngineState.FAILED:
+        found.append(f"Engine: {status.engine.detail or 'failed without saying why'}")
+    for part, text in (
+        ("Sound", status.audio.problem),
+        ("Recorder", status.recorder.problem),
+        ("MIDI", status.control.problem),
+    ):
+        if text:
+            found.append(f"{part}: {text}")
+    if status.control.missing and not status.control.problem:
+        found.append(f"MIDI: not there now: {', '.join(status.control.missing)}")
+    return found
+
+
+class NoticeLine(QTextEdit):
+    """Wraps and grows with its text, and can be selected and copied. A click on it dismisses refused requests."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setReadOnly(True)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setAccessibleName("Messages and problems")
+        self.setFont(theme.font(15))
+        self.document().setDocumentMargin(5)
+        self._refused: dict[str, str] = {}
+        self._shown: tuple[str, str, bool] | None = None
+        self._dress("", "", False)
+
+    def refuse(self, what: str, reason: str) -> None:
+        """Something that was asked for did not happen. Stays until the same thing succeeds or is dismissed."""
+        self._refused[what] = reason
+
+    def succeed(self, what: str) -> None:
+        self._refused.pop(what, None)
+
+    def dismiss(self) -> None:
+        """Forgets what was refused; what the status says is wrong stays."""
+        self._refused.clear()
+
+    @property
+    def refused(self) -> dict[str, str]:
+        return dict(self._refused)
+
+    def show_status(self, status: Status, details: str = "") -> None:
+        """`details` is a text that found no room elsewhere."""
+        wrong = [*problems(status), *(f"{what}: {why}" for what, why in self._refused.items())]
+        calm = [text for text in (status.message, details) if text]
+        self._dress("\n".join(wrong), "\n".join(calm), bool(wrong))
+
+    def _dress(self, wrong: str, calm: str, alarm: bool) -> None:
+        if (wrong, calm, alarm) == self._shown:
+            return
+        self._shown = (wrong, calm, alarm)
+        fill, ink, edge = (theme.WARN_DEEP, theme.TEXT, theme.WARN) if alarm else (
+            theme.BACKGROUND, theme.DIM, theme.BACKGROUND
+        )  # fmt: skip
+        self.setStyleSheet(
+            f"QTextEdit {{ background: {fill.name()}; color: {ink.name()}; "
+            f"border-left: 5px solid {edge.name()}; border-radius: 3px; }}"
+        )
+        self.setPlainText("\n".join(text for text in (wrong, calm) if text))
+        self._fit()
+
+    def _fit(self) -> None:
+        self.document().setTextWidth(self.viewport().width())
+        needed = int(self.document().size().height()) + 2
+        height = min(MOST_HEIGHT, max(theme.metrics(15).height() + 12, needed))
+        if self.height() != int(height) or self.minimumHeight() != int(height):
+            self.setFixedHeight(int(height))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self._fit()
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(100, 28)
+
+    def mouseDoubleClickEvent(self, event: object) -> None:
+        self.dismiss()

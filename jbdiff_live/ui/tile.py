@@ -1,0 +1,202 @@
+"""What every control on the panel shares: focus ring, learning, binding text, right-click menu.
+
+A tile knows one parameter or action by name. It never touches the session: it emits what the player asked
+for, and shows what it is told.
+
+Thread: Qt's. Nothing here blocks.
+"""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QEvent, QPoint, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QContextMenuEvent, QFocusEvent, QKeyEvent, QPainter
+from PySide6.QtWidgets import QMenu, QWidget
+
+from jbdiff_live.parameters import Parameter, TakesEffect
+from jbdiff_live.ui import theme
+from jbdiff_live.ui.painted import Painted, plate
+
+
+class Tile(Painted):
+    """A focusable, learnable control. Subclasses draw in `draw_body` and emit `set_asked` or `triggered`."""
+
+    set_asked = Signal(str, float)
+    triggered = Signal(str)
+    learn_asked = Signal(str)
+    unbind_asked = Signal(str)
+    refused = Signal(str)  # the player typed something that the parameter cannot hold, and why
+
+    def __init__(self, name: str, label: str, help_text: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.name = name
+        self.label = label
+        self.help_text = help_text
+        self.binding = ""
+        self.learning = False
+        self.number = ""  # the key that focuses it
+        self._pulse = 0.0
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setObjectName(name)
+        self.setAccessibleName(label)
+        self._tell()
+
+    # What the window tells the tile
+
+    def show_binding(self, text: str) -> None:
+        if text != self.binding:
+            self.binding = text
+            self._tell()
+            self.update()
+
+    def show_learning(self, learning: bool) -> None:
+        if learning != self.learning:
+            self.learning = learning
+            self._tell()
+            self.update()
+
+    def pulse(self, seconds: float) -> None:
+        """Called while learning, so that the outline breathes; `seconds` is any running clock."""
+        self._pulse = 0.5 + 0.5 * math.sin(seconds * 2 * math.pi * 1.2)
+        self.update()
+
+    # What subclasses say
+
+    def takes_effect(self) -> str:
+        return "now"
+
+    def state_text(self) -> str:
+        """What a screen reader says after the label."""
+        return ""
+
+    def draw_body(self, painter: QPainter, area: QRectF) -> None:
+        raise NotImplementedError
+
+    def add_to_menu(self, menu: QMenu) -> None:
+        """Further entries of the right-click menu."""
+
+    # Shared behaviour
+
+    def make_menu(self) -> QMenu:
+        """Learn, unbind, reset: the right-click menu, made anew so that it says what is bound now."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        learn = menu.addAction("Cancel learn\tEsc" if self.learning else "Learn MIDI\tL")
+        learn.triggered.connect(lambda: self.learn_asked.emit("" if self.learning else self.name))
+        unbind = menu.addAction(f"Unbind {self.binding}" if self.binding else "Unbind")
+        unbind.setEnabled(bool(self.binding))
+        unbind.triggered.connect(lambda: self.unbind_asked.emit(self.name))
+        self.add_to_menu(menu)
+        return menu
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        self.setFocus(Qt.FocusReason.MouseFocusReason)
+        where = event.globalPos()
+        if event.reason() == QContextMenuEvent.Reason.Keyboard:
+            where = self.mapToGlobal(QPoint(self.width() // 2, self.height() // 2))
+        self.make_menu().popup(where)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        self.update()
+        super().focusInEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self.update()
+        super().focusOutEvent(event)
+
+    def event(self, event: QEvent) -> bool:
+        # Says "this key is mine" before the window's shortcuts see it.
+        if (
+            event.type() == QEvent.Type.ShortcutOverride
+            and isinstance(event, QKeyEvent)
+            and self.wants_key(event)
+        ):
+            event.accept()
+            return True
+        return super().event(event)
+
+    def wants_key(self, event: QKeyEvent) -> bool:
+        """Keys that the window's shortcuts must leave to this tile."""
+        return False
+
+    def draw(self, painter: QPainter, area: QRectF) -> None:
+        plate(painter, area, self.plate_colour())
+        self.draw_body(painter, area)
+        if self.learning:
+            edge = QColor(theme.ACCENT)
+            edge.setAlphaF(0.35 + 0.65 * self._pulse)
+            plate(painter, area, QColor(0, 0, 0, 0), edge, 4.0)
+        elif self.hasFocus():
+            plate(painter, area, QColor(0, 0, 0, 0), theme.TEXT, 2.5)
+
+    def plate_colour(self) -> QColor:
+        return theme.PANEL
+
+    def draw_footer(self, painter: QPainter, area: QRectF, first: str, colour: QColor = theme.FAINT) -> None:
+        """Two small lines at the bottom: when it is heard, and what turns it."""
+        line = area.height() / 2
+        size = int(line * 0.78)
+        if self.learning:
+            theme.write(painter, area, "turn a knob", int(line * 0.95), theme.ACCENT, theme.CENTRE, bold=True)
+            return
+        top = QRectF(area.x(), area.y(), area.width(), line)
+        theme.write(painter, top, first, size, colour, theme.CENTRE)
+        theme.write(painter, top.translated(0, line), self.binding or "–", size, theme.DIM, theme.CENTRE)
+
+    def _tell(self) -> None:
+        """Keeps tooltip and accessible description true."""
+        bound = f"Bound to {self.binding}." if self.binding else "Not bound; L learns a knob."
+        when = f"Heard: {self.takes_effect()}."
+        learning = " Learning: turn a knob or press a pad, Esc cancels." if self.learning else ""
+        text = f"{self.label}: {self.help_text}. {when} {bound}{learning}"
+        self.setToolTip(text)
+        self.setAccessibleDescription(f"{self.state_text()} {text}".strip())
+
+
+class ParameterTile(Tile):
+    """A tile that holds a value: what is set, and what is heard, which differ while a change is queued."""
+
+    def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
+        self.parameter = parameter
+        self.value = parameter.default
+        self.heard: float | None = None
+        super().__init__(parameter.name, parameter.label, parameter.help, parent)
+
+    def show_value(self, value: float, heard: float | None) -> None:
+        """`heard` is the value of the block now playing, or None when nothing plays."""
+        if self.parameter.takes_effect is TakesEffect.NOW and heard is not None:
+            heard = value  # applied behind the ring: the block's snapshot does not tell
+        if (value, heard) != (self.value, self.heard):
+            self.value, self.heard = value, heard
+            self.setAccessibleDescription(f"{self.state_text()} {self.toolTip()}")
+            self.update()
+
+    @property
+    def queued(self) -> bool:
+        """True while what is set is not what is heard."""
+        return self.heard is not None and self.heard != self.value
+
+    def ask(self, value: float) -> None:
+        """Emits the wish for a value, clamped to the range."""
+        value = self.parameter.clamp(value)
+        if value != self.value:
+            self.set_asked.emit(self.name, value)
+
+    def reset(self) -> None:
+        self.ask(self.parameter.default)
+
+    def takes_effect(self) -> str:
+        return self.parameter.takes_effect.value
+
+    def state_text(self) -> str:
+        text = f"{self.parameter.text(self.value)}."
+        return (
+            f"{text} Heard now: {self.parameter.text(self.heard)}."
+            if self.queued and self.heard is not None
+            else text
+        )
+
+    def add_to_menu(self, menu: QMenu) -> None:
+        reset = menu.addAction(f"Reset to {self.parameter.text(self.parameter.default)}")
+        reset.triggered.connect(self.reset)

@@ -1,0 +1,178 @@
+"""The bar at the top: start, record, the engine's state in words, patch and stack, panic.
+
+Thread: Qt's. Nothing here blocks.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QTextOption
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
+
+from jbdiff_live.parameters import ACTIONS_BY_NAME
+from jbdiff_live.status import EngineState, Status
+from jbdiff_live.ui import theme
+from jbdiff_live.ui.buttons import Pad
+from jbdiff_live.ui.painted import Painted, plate
+from jbdiff_live.ui.pickers import Picker
+
+PLAYING = (EngineState.LOADING, EngineState.WARMING, EngineState.RUNNING, EngineState.COASTING)
+
+STATE_COLOURS = {
+    EngineState.OFFLINE: theme.DIM,
+    EngineState.LOADING: theme.TEXT,
+    EngineState.WARMING: theme.TEXT,
+    EngineState.RUNNING: theme.ACCENT,
+    EngineState.COASTING: theme.WARN,
+    EngineState.STOPPING: theme.DIM,
+    EngineState.FAILED: theme.WARN,
+}
+EXPLAINED = {
+    EngineState.OFFLINE: "ready; Space starts",
+    EngineState.COASTING: "a block is late; sound returns with it",
+    EngineState.STOPPING: "fading out",
+    EngineState.FAILED: "the reason stands below",
+}
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, and hours once there are any."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class BigButton(Painted):
+    """A large button that acts on press. `show_face` says what is on it."""
+
+    pressed = Signal()
+
+    def __init__(self, name: str, key: str) -> None:
+        super().__init__()
+        self.key = key
+        self._down = False
+        self.text, self.note, self.fill, self.ink, self.dot = "", "", theme.RAISED, theme.TEXT, False
+        self.setObjectName(name)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMinimumWidth(112)
+
+    def show_face(self, text: str, note: str, fill: QColor, ink: QColor, dot: bool = False) -> None:
+        if self.present(text, note, fill.rgba(), ink.rgba(), dot, self._down, self.hasFocus()):
+            self.text, self.note, self.fill, self.ink, self.dot = text, note, fill, ink, dot
+            self.setAccessibleName(f"{text} {note}".strip().capitalize())
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() is Qt.MouseButton.LeftButton:
+            self.pressed.emit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.isAutoRepeat():
+            self.pressed.emit()
+        else:
+            super().keyPressEvent(event)
+
+    def draw(self, painter: QPainter, area: QRectF) -> None:
+        plate(painter, area, self.fill)
+        height = area.height()
+        big = min(height * 0.36, 34)
+        words = area.adjusted(10, height * 0.14, -10, -height * 0.3)
+        if self.dot:
+            size = big * 0.62
+            wide = theme.metrics(int(big), True).horizontalAdvance(self.text) + size * 1.6
+            left = area.center().x() - min(wide, words.width()) / 2
+            painter.setBrush(theme.WARN if self.fill != theme.WARN else self.ink)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.drawEllipse(QRectF(left, words.center().y() - size / 2, size, size))
+            words.setLeft(left + size * 1.6)
+            theme.write(painter, words, self.text, int(big), self.ink, theme.LEFT, bold=True)
+        else:
+            theme.write(painter, words, self.text, int(big), self.ink, theme.CENTRE, bold=True)
+        foot = QRectF(area.x() + 8, area.bottom() - height * 0.34, area.width() - 16, height * 0.24)
+        note = theme.DIM if self.ink == theme.TEXT else self.ink
+        theme.write(painter, foot, self.note or self.key, int(min(height * 0.17, 14)), note, theme.CENTRE)
+        if self.hasFocus():
+            plate(painter, area, QColor(0, 0, 0, 0), theme.TEXT, 2.5)
+
+
+class StateView(Painted):
+    """The engine's state as one large word, and what it is doing, wrapped below it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state, self.detail = EngineState.OFFLINE, ""
+        self.setMinimumWidth(190)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+
+    def show_state(self, state: EngineState, detail: str) -> None:
+        if self.present(state, detail):
+            self.state, self.detail = state, detail
+            self.setAccessibleName(f"Engine {state.value}")
+            self.setAccessibleDescription(detail)
+
+    def _places(self) -> tuple[QRectF, QRectF, int]:
+        height = self.height()
+        word = QRectF(4, height * 0.04, self.width() - 8, height * 0.46)
+        words = QRectF(4, height * 0.5, self.width() - 8, height * 0.48)
+        return word, words, int(min(16, max(11, height * 0.18)))
+
+    def explanation(self) -> str:
+        own = EXPLAINED.get(self.state, "")
+        return own if self.state is EngineState.FAILED else self.detail or own
+
+    def fits(self, text: str) -> bool:
+        """Whether so much detail can be read here whole."""
+        _, words, size = self._places()
+        flags = Qt.TextFlag.TextWordWrap
+        needed = theme.metrics(size).boundingRect(QRectF(0, 0, words.width(), 1e6), flags, text)
+        return needed.height() <= words.height() + 2 and needed.width() <= words.width()
+
+    def draw(self, painter: QPainter, area: QRectF) -> None:
+        word, words, size = self._places()
+        theme.write(painter, word, self.state.value.upper(), int(min(area.height() * 0.42, 40)),
+                    STATE_COLOURS[self.state], theme.LEFT, bold=True)  # fmt: skip
+        text = self.explanation()
+        if not self.fits(text):
+            text = "the details stand below"
+        painter.setFont(theme.font(size))
+        painter.setPen(theme.DIM)
+        option = QTextOption(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+        option.setWrapMode(QTextOption.WrapMode.WordWrap)
+        painter.drawText(words, text, option)
+
+
+class TransportBar(QWidget):
+    """Joins the above. `start` and `record` are pressed; `panic` is a pad like the others."""
+
+    def __init__(self, patch: Picker) -> None:
+        super().__init__()
+        self.start = BigButton("start", "Space")
+        self.record = BigButton("record", "R")
+        self.view = StateView()
+        self.patch = patch
+        self.panic = Pad(ACTIONS_BY_NAME["panic"], key="P · Esc", warning=True)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(10)
+        self.panic.setMinimumWidth(150)
+        for widget, stretch in (
+            (self.start, 13), (self.record, 12), (self.view, 34), (self.patch, 20), (self.panic, 17)
+        ):  # fmt: skip
+            widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+            row.addWidget(widget, stretch)
+
+    def show_status(self, status: Status) -> None:
+        state = status.engine.state
+        self.view.show_state(state, status.engine.detail)
+        if state in PLAYING:
+            self.start.show_face("STOP", "", theme.ACCENT, theme.BACKGROUND)
+        elif state is EngineState.STOPPING:
+            self.start.show_face("STOPPING", "", theme.RAISED, theme.DIM)
+        else:
+            self.start.show_face("START", "", theme.RAISED, theme.TEXT)
+        recorder = status.recorder
+        if recorder.recording:
+            self.record.show_face(clock(recorder.frames / status.sample_rate), "recording", theme.WARN,
+                                  theme.BACKGROUND, dot=True)  # fmt: skip
+        else:
+            self.record.show_face("REC", "", theme.RAISED, theme.TEXT, dot=True)
+        self.patch.show_value(status.patch or "untitled", f"stack {status.stack}" if status.stack else "")

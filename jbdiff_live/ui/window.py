@@ -1,0 +1,321 @@
+"""The window: joins the parts, looks at the session thirty times a second, turns wishes into its calls.
+
+Thread: Qt's, and only Qt's: it polls `Transport.status()` and never waits for another thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QMouseEvent,
+    QResizeEvent,
+)
+from PySide6.QtWidgets import QFileDialog, QMenu, QVBoxLayout, QWidget
+
+from jbdiff_live.parameters import BY_NAME, ParameterSnapshot
+from jbdiff_live.status import Status, Transport
+from jbdiff_live.ui import keys
+from jbdiff_live.ui.asking import Asker
+from jbdiff_live.ui.devices import AUDIO_FILES, DeviceRow
+from jbdiff_live.ui.health import HealthStrip
+from jbdiff_live.ui.notices import NoticeLine
+from jbdiff_live.ui.overlay import DropZones, KeysOverlay
+from jbdiff_live.ui.panel import KnobsPanel
+from jbdiff_live.ui.pickers import Picker
+from jbdiff_live.ui.scope import Scope
+from jbdiff_live.ui.tile import Tile
+from jbdiff_live.ui.transportbar import PLAYING, TransportBar
+
+FRAMES_PER_SECOND = 30
+LOOKS_PER_BINDINGS = 10  # bindings change seldom: asked for three times a second, and whenever learning ends
+
+
+class MainWindow(QWidget):
+    """The whole instrument on screen. `transport` is all it knows of the rest."""
+
+    def __init__(self, transport: Transport, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._transport = transport
+        self._clock = clock
+        self._looks = 0
+        self.status = Status()
+        self._now: ParameterSnapshot | None = None
+        self.setWindowTitle("jbdiff-live")
+        self.setMinimumSize(1100, 640)
+        self.setAcceptDrops(True)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # a click beside the knobs lets go of the focused one
+
+        self.notices = NoticeLine()
+        self.asker = Asker(self.notices)
+        self.patch = Picker("PATCH", self._fill_patches)
+        self.bar = TransportBar(self.patch)
+        self.scope = Scope()
+        self.health = HealthStrip()
+        self.panel = KnobsPanel()
+        self.devices = DeviceRow(transport, self.asker, self.browse_file)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(14, 12, 14, 12)
+        column.setSpacing(8)
+        for part in (self.bar, self.notices, self.scope, self.health, self.panel, self.devices):
+            column.addWidget(part, 1 if part is self.scope else 0)
+        self.keys = KeysOverlay(self, keys.rows())
+        self.zones = DropZones(self)
+        self.tiles: dict[str, Tile] = {**self.panel.tiles, "panic": self.bar.panic}
+        self._connect()
+        self._order_tabs()
+
+        self._timer = QTimer(self)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self.look)
+        self._timer.start(1000 // FRAMES_PER_SECOND)
+        self.look()
+
+    def _connect(self) -> None:
+        for tile in self.tiles.values():
+            tile.set_asked.connect(self.set_parameter)
+            tile.triggered.connect(self.trigger)
+            tile.learn_asked.connect(self.learn)
+            tile.unbind_asked.connect(self.unbind)
+            tile.refused.connect(lambda why: self.notices.refuse("typed", why))
+        self.bar.start.pressed.connect(self.start_stop)
+        self.bar.record.pressed.connect(self.record)
+        keys.install(
+            self,
+            {
+                "start_stop": lambda _: self.start_stop(),
+                "record": lambda _: self.record(),
+                "panic": lambda _: self.trigger("panic"),
+                "escape": lambda _: self.escape(),
+                "hold": lambda _: self.flip("hold"),
+                "mute": lambda _: self.flip("mute"),
+                "reroll": lambda _: self.trigger("reroll"),
+                "home": lambda _: self.trigger("home"),
+                "learn": lambda _: self.learn_focused(),
+                "focus": lambda key: self.focus_number(int(key[-1])),
+                "load_patch": lambda _: self.browse_patch(),
+                "save_patch": lambda _: self.save_patch(),
+                "full_screen": lambda _: self.toggle_full_screen(),
+                "show_keys": lambda _: self.toggle_keys(),
+            },
+        )
+
+    def _order_tabs(self) -> None:
+        """Knobs first, then what is used between pieces."""
+        order: list[QWidget] = [
+            *self.panel.order, self.bar.start, self.bar.record, self.bar.panic, self.patch, self.devices.output,
+            self.devices.input, self.devices.midi, self.devices.context, self.devices.init,
+        ]  # fmt: skip
+        for before, after in zip(order, order[1:], strict=False):
+            QWidget.setTabOrder(before, after)
+
+    # Thirty times a second
+
+    def look(self) -> None:
+        """Polls the session and lets each part repaint what changed in it."""
+        now = self._clock()
+        status = self.asker.get("status", self._transport.status, self.status)
+        blocks = self.asker.get("recent blocks", self._transport.recent_blocks, ())
+        ended = self.status.control.learning != status.control.learning
+        self.status = status
+        self.bar.show_status(status)
+        self.health.show_status(status, now)
+        self.devices.show_status(status)
+        self.scope.advance(status, blocks, now)
+        self._show_values()
+        if ended or self._looks % LOOKS_PER_BINDINGS == 0:
+            self._show_bindings()
+        self._looks += 1
+        for name, tile in self.tiles.items():
+            tile.show_learning(name == status.control.learning)
+            if tile.learning:
+                tile.pulse(now)
+        view = self.bar.view
+        details = "" if view.fits(view.explanation()) else view.explanation()
+        self.notices.show_status(status, details)
+
+    def _show_values(self) -> None:
+        snapshot = self.asker.get("values", self._transport.snapshot, self._now)
+        if snapshot is not None:
+            self._now = snapshot
+            self.panel.show_values(
+                snapshot, self.status.heard if self.status.engine.state in PLAYING else None
+            )
+
+    def _show_bindings(self) -> None:
+        bindings = self.asker.get("bindings", self._transport.bindings, {})
+        for name, tile in self.tiles.items():
+            tile.show_binding(bindings.get(name, ""))
+
+    # What the player asks for
+
+    def set_parameter(self, name: str, value: float) -> None:
+        label = BY_NAME[name].label if name in BY_NAME else name
+        if self.asker.ask(label, self._transport.set_parameter, name, value):
+            self.notices.succeed("typed")
+        self._show_values()
+
+    def flip(self, name: str) -> None:
+        """Switches a toggle over."""
+        snapshot = self._transport.snapshot()
+        self.set_parameter(name, 0.0 if snapshot.on(name) else 1.0)
+
+    def trigger(self, action: str) -> None:
+        self.asker.ask(action, self._transport.trigger, action)
+        self._show_values()
+
+    def start_stop(self) -> None:
+        if self.status.engine.state in PLAYING:
+            self.asker.ask("stop", self._transport.stop)
+        else:
+            self.asker.ask("start", self._transport.start)
+        self.look()
+
+    def record(self) -> None:
+        if self.status.recorder.recording:
+            self.asker.ask("record", self._transport.stop_recording)
+        else:
+            self.asker.ask("record", self._transport.start_recording)
+        self.look()
+
+    def escape(self) -> None:
+        """Closes what lies over the window, else cancels learning, else panics."""
+        if self.keys.isVisible():
+            self.keys.hide()
+        elif self.status.control.learning is not None:
+            self.learn("")
+        else:
+            self.trigger("panic")
+
+    def learn(self, name: str) -> None:
+        """Waits for a knob for `name`; an empty name stops waiting."""
+        self.asker.ask("learn", self._transport.learn, name or None)
+        self.look()
+
+    def learn_focused(self) -> None:
+        focused = self.focusWidget()
+        if isinstance(focused, Tile):
+            self.learn("" if focused.learning else focused.name)
+        else:
+            self.notices.refuse("learn", "focus a knob first: click it, or press its number")
+
+    def unbind(self, name: str) -> None:
+        self.asker.ask("unbind", self._transport.unbind, name)
+        self._show_bindings()
+
+    def focus_number(self, number: int) -> None:
+        if number <= len(self.panel.numbered):
+            self.panel.numbered[number - 1].setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def toggle_full_screen(self) -> None:
+        self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
+
+    def toggle_keys(self) -> None:
+        self.keys.hide() if self.keys.isVisible() else self.keys.cover()
+
+    # Patches and files
+
+    def _patch_folder(self) -> Path:
+        known = list(self.asker.get("list patches", self._transport.patches, {}).values())
+        return known[0].parent if known else Path.home()
+
+    def _fill_patches(self, menu: QMenu) -> None:
+        known = self.asker.get("list patches", self._transport.patches, {})
+        if not known:
+            menu.addAction("no patch found").setEnabled(False)
+        for name, path in known.items():
+            entry = menu.addAction(name.replace("&", "&&"))
+            entry.setCheckable(True)
+            entry.setChecked(name == self.status.patch)
+            entry.triggered.connect(lambda _=False, path=path: self.load_patch(path))
+        menu.addSeparator()
+        menu.addAction("Load a file…\tCtrl+O").triggered.connect(self.browse_patch)
+        menu.addAction("Save as…\tCtrl+S").triggered.connect(self.save_patch)
+
+    def load_patch(self, path: Path) -> None:
+        self.asker.ask("load patch", self._transport.load_patch, path)
+        self.look()
+
+    def browse_patch(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(
+            self, "Load a patch", str(self._patch_folder()), "Patches (*.toml)"
+        )
+        if chosen:
+            self.load_patch(Path(chosen))
+
+    def save_patch(self) -> None:
+        proposed = self._patch_folder() / f"{self.status.patch or 'untitled'}.toml"
+        chosen, _ = QFileDialog.getSaveFileName(self, "Save the patch", str(proposed), "Patches (*.toml)")
+        if chosen:
+            path = Path(chosen)
+            path = path if path.suffix else path.with_suffix(".toml")
+            self.asker.ask("save patch", self._transport.save_patch, path, path.stem)
+            self.look()
+
+    def browse_file(self, role: str) -> None:
+        """Asks for a sound file for "context" or "init"."""
+        present = self.status.context_file if role == "context" else self.status.init_file
+        folder = str(Path(present).parent) if present else str(Path.home())
+        kinds = f"Sound (*{' *'.join(AUDIO_FILES)});;All files (*)"
+        chosen, _ = QFileDialog.getOpenFileName(self, f"A sound for {role}", folder, kinds)
+        if chosen:
+            self.load_file(role, Path(chosen))
+
+    def load_file(self, role: str, path: Path) -> None:
+        load = self._transport.load_context_file if role == "context" else self._transport.load_init_file
+        self.asker.ask(f"{role} file", load, path)
+        self.look()
+
+    # Drag and drop
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            self.zones.cover()
+            self.zones.aim(event.position().x())
+            event.acceptProposedAction()
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        self.zones.aim(event.position().x())
+        event.acceptProposedAction()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        self.zones.hide()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        role = self.zones.aim(event.position().x())
+        self.zones.hide()
+        files = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        if files:
+            event.acceptProposedAction()
+            self.load_file(role, Path(files[0]))
+
+    # The window itself
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self.setFocus(Qt.FocusReason.MouseFocusReason)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Parts grow with the window, and their letters with them; the picture takes the rest."""
+        height = self.height()
+        for part, share, least, most in (
+            (self.bar, 0.092, 64, 112),
+            (self.health, 0.078, 56, 86),
+            (self.panel, 0.262, 186, 330),
+            (self.devices, 0.056, 42, 62),
+        ):
+            part.setFixedHeight(int(min(most, max(least, height * share))))
+        for overlay in (self.keys, self.zones):
+            overlay.setGeometry(self.rect())
+        super().resizeEvent(event)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self._timer.stop()
+        super().closeEvent(event)

@@ -1,0 +1,230 @@
+"""The engine with a real ring and real threads; what is slow or broken is slow or broken on purpose."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from jbdiff_live.block import Block, Generated
+from jbdiff_live.engine.deadline import Deadline
+from jbdiff_live.engine.engine import Engine
+from jbdiff_live.engine.tone import ToneGenerator
+from jbdiff_live.parameters import Origin, ParameterSnapshot, ParameterStore
+from jbdiff_live.ring import RingBuffer
+from jbdiff_live.status import EngineState
+
+PATIENCE = 10.0  # seconds until a condition that should hold soon counts as failed
+
+
+class Rig:
+    """An engine on a ring, a store, and a condition that tests wait on."""
+
+    def __init__(self, generator: ToneGenerator | None = None, blocks_of_room: float = 2.0) -> None:
+        self.generator = generator or ToneGenerator(block_frames=4096)
+        self.store = ParameterStore()
+        self.ring = RingBuffer(int(4096 * blocks_of_room), 2)
+        self.blocks: list[Block] = []
+        self.news = threading.Condition()
+        self.engine = Engine(
+            self.generator, self.ring, lambda: self.store.snapshot, lambda: self.ring.available, self._made
+        )
+
+    def _made(self, block: Block) -> None:
+        with self.news:
+            self.blocks.append(block)
+            self.news.notify_all()
+
+    def wait_blocks(self, count: int) -> None:
+        with self.news:
+            assert self.news.wait_for(lambda: len(self.blocks) >= count, PATIENCE), self.engine.status
+
+    def wait_state(self, state: EngineState) -> None:
+        waited = threading.Event()
+        for _ in range(int(PATIENCE / 0.01)):
+            if self.engine.status.state is state:
+                return
+            waited.wait(0.01)
+        raise AssertionError(f"{self.engine.status} is not {state}")
+
+    def hear(self, frames: int) -> np.ndarray:
+        out = np.empty((frames, 2), np.float32)
+        assert self.ring.read(out) == 0
+        return out
+
+
+@pytest.fixture
+def rig():
+    rig = Rig()
+    yield rig
+    rig.engine.close()
+
+
+def test_blocks_follow_one_another_without_a_gap(rig: Rig) -> None:
+    rig.engine.start()
+    heard = []
+    for count in range(1, 9):
+        rig.wait_blocks(count)
+        heard.append(rig.hear(4096))
+    assert [b.start_frame for b in rig.blocks[:8]] == [4096 * n for n in range(8)]
+    assert [b.index for b in rig.blocks[:8]] == list(range(8))
+    sound = np.concatenate(heard)
+    assert np.array_equal(sound, np.concatenate([b.samples for b in rig.blocks[:8]]))
+    steps = np.abs(np.diff(sound[:, 0]))
+    assert steps.max() < 0.5 * 2 * np.pi * 220 / 44_100, "the tone is continuous over block edges"
+
+
+def test_full_ring_makes_engine_wait_and_loses_nothing() -> None:
+    rig = Rig(blocks_of_room=1.5)
+    try:
+        rig.engine.start()
+        rig.wait_blocks(2)  # the second block does not fit wholly
+        assert rig.ring.available == rig.ring.capacity
+        first = rig.hear(4096)
+        rig.wait_blocks(2)
+        second = np.concatenate([rig.hear(2048), _after(rig, 2048)])
+        assert np.array_equal(
+            np.concatenate([first, second]), np.concatenate([b.samples for b in rig.blocks[:2]])
+        )
+    finally:
+        rig.engine.close()
+
+
+def _after(rig: Rig, frames: int) -> np.ndarray:
+    pause = threading.Event()
+    for _ in range(1000):
+        if rig.ring.available >= frames:
+            return rig.hear(frames)
+        pause.wait(0.01)
+    raise AssertionError("the rest of the block never came")
+
+
+def test_knobs_are_read_when_the_block_starts(rig: Rig) -> None:
+    rig.engine.start()
+    rig.wait_blocks(1)
+    rig.store.set("seed", 12, Origin.UI)
+    made = len(rig.blocks)
+    for count in range(made, made + 3):
+        rig.wait_blocks(count)
+        rig.hear(4096)
+    rig.wait_blocks(made + 2)
+    assert rig.blocks[made + 1].snapshot["seed"] == 12
+    assert rig.blocks[made + 1].noise == "tone 220.00 Hz"
+
+
+class Slow(ToneGenerator):
+    """Takes as long as the test holds the gate shut."""
+
+    def __init__(self) -> None:
+        super().__init__(block_frames=4096)
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def next_block(self, snapshot: ParameterSnapshot, keep_going: Callable[[], bool]) -> Generated | None:
+        while not self.gate.wait(0.01):
+            if not keep_going():
+                return None
+        return super().next_block(snapshot, keep_going)
+
+
+def test_late_block_is_coasting_and_is_counted() -> None:
+    generator = Slow()
+    rig = Rig(generator)
+    try:
+        rig.engine.start()
+        rig.wait_blocks(1)
+        generator.gate.clear()
+        while rig.ring.available:  # hears everything there is
+            rig.hear(min(1024, rig.ring.available))
+        rig.wait_state(EngineState.COASTING)
+        made = len(rig.blocks)
+        generator.gate.set()
+        rig.wait_blocks(made + 2)
+        rig.wait_state(EngineState.RUNNING)
+        assert rig.engine.status.late_blocks >= 1
+    finally:
+        rig.engine.close()
+
+
+def test_panic_forgets_what_was_made_and_goes_on_at_once() -> None:
+    generator = Slow()
+    rig = Rig(generator, blocks_of_room=4)
+    try:
+        rig.engine.start()
+        rig.wait_blocks(1)
+        generator.gate.clear()
+        rig.hear(1000)
+        rig.store.trigger("panic", Origin.UI)
+        rig.engine.wake()
+        generator.gate.set()
+        made = len(rig.blocks)
+        rig.wait_blocks(made + 1)
+        fresh = next(b for b in rig.blocks if b.snapshot.counts["panic"] == 1)
+        heard = rig.hear(512)
+        assert np.array_equal(heard, fresh.samples[:512]), (
+            "the first thing heard is the block after the panic"
+        )
+        assert rig.ring.frames_read == fresh.start_frame + 512
+    finally:
+        rig.engine.close()
+
+
+class Broken(ToneGenerator):
+    def next_block(self, snapshot: ParameterSnapshot, keep_going: Callable[[], bool]) -> Generated | None:
+        generated = super().next_block(snapshot, keep_going)
+        if snapshot["seed"] == 13:
+            raise RuntimeError("weights went missing; reload the stack")
+        if snapshot["seed"] == 14 and generated is not None:
+            generated.samples[7, 0] = np.nan
+        return generated
+
+
+@pytest.mark.parametrize(("seed", "reason"), [(13, "reload the stack"), (14, "not finite")])
+def test_failure_is_a_state_with_its_reason_and_start_tries_again(seed: int, reason: str) -> None:
+    rig = Rig(Broken(block_frames=4096))
+    try:
+        rig.store.set("seed", seed, Origin.UI)
+        rig.engine.start()
+        rig.wait_state(EngineState.FAILED)
+        assert reason in rig.engine.status.detail
+        assert not rig.blocks, "nothing of a broken block is heard"
+        rig.store.set("seed", 1, Origin.UI)
+        rig.engine.stop()
+        rig.engine.start()
+        rig.wait_blocks(1)
+    finally:
+        rig.engine.close()
+
+
+def test_stop_interrupts_a_block_that_takes_long() -> None:
+    generator = Slow()
+    rig = Rig(generator)
+    generator.gate.clear()
+    rig.engine.start()
+    rig.wait_state(EngineState.RUNNING)
+    rig.engine.stop(timeout=PATIENCE)
+    rig.wait_state(EngineState.OFFLINE)
+    rig.engine.close()
+
+
+def test_deadline_is_a_whole_block_until_times_were_measured() -> None:
+    deadline = Deadline(2.0)
+    for _ in range(2):
+        deadline.block_took(0.3)
+        assert deadline.seconds == 2.0
+    deadline.block_took(0.3)
+    assert deadline.seconds == pytest.approx(0.38)
+
+
+def test_deadline_grows_with_jitter_and_lateness_and_never_passes_a_block() -> None:
+    steady, shaky = Deadline(2.0), Deadline(2.0)
+    for n in range(50):
+        steady.block_took(0.30)
+        shaky.block_took(0.30 + 0.3 * (n == 7))
+    shaky.woke_late(0.05)
+    assert shaky.seconds > steady.seconds + 0.4
+    for _ in range(3):
+        shaky.block_took(5.0)
+    assert shaky.seconds == 2.0

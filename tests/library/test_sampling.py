@@ -1,0 +1,167 @@
+"""Schedules, samplers, guidance, fades and lengths, apart from recorded results."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from jbdiff.checkpoints import Stack
+from jbdiff.config import POCKET, V1
+from jbdiff.crossfade import Crossfade, crossfade, weights
+from jbdiff.geometry import Geometry
+from jbdiff.guidance import GuidedModel
+from jbdiff.sampling import Sampler, Step, sample_dpmpp_2m, sample_vddim
+from jbdiff.schedules import alpha_beta, linear_sigmas, noised, truncated_sigmas
+
+SAMPLERS = [sample_vddim, sample_dpmpp_2m]
+
+
+def gaussian_model(spread: float):
+    """The exact v for data drawn from N(0, spread^2): its probability flow keeps each x's quantile."""
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        alpha, beta = alpha_beta(sigma[:, None, None])
+        power = (alpha * spread) ** 2 + beta**2
+        clean, noise = alpha * spread**2 * x / power, beta * x / power
+        return alpha * noise - beta * clean
+
+    return model
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_samplers_reach_the_exact_solution(sampler: Sampler) -> None:
+    noise = torch.randn(1, 4, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    sample = sampler(gaussian_model(0.5), noise, linear_sigmas(400).double())
+    assert torch.allclose(sample, 0.5 * noise, atol=0.01)
+
+
+def test_dpmpp_2m_needs_fewer_steps() -> None:
+    noise = torch.randn(1, 4, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def error(sampler: Sampler, steps: int) -> float:
+        sample = sampler(gaussian_model(0.3), noise, linear_sigmas(steps).double())
+        return float((sample - 0.3 * noise).abs().mean())
+
+    for steps in (20, 40):
+        assert error(sample_dpmpp_2m, steps) < 0.5 * error(sample_vddim, steps)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("start", [1.0, 0.5, 0.0])
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_partial_denoising_stays_finite_and_makes_as_many_calls(
+    sampler: Sampler, start: float, steps: int
+) -> None:
+    seen: list[Step] = []
+    init = torch.randn(2, 4, 16)
+    sigmas = linear_sigmas(steps, start)
+    x = noised(init, torch.randn(2, 4, 16), sigmas[0])
+    sample = sampler(gaussian_model(0.5), x, sigmas, seen.append)
+    assert torch.isfinite(sample).all()
+    assert [step.index for step in seen] == list(range(steps))
+    assert {step.count for step in seen} == {steps}
+    if start == 0.0:
+        assert torch.allclose(sample, init, atol=1e-6)
+
+
+def test_live_schedule_spreads_all_steps_and_v1_drops_some() -> None:
+    live, v1 = linear_sigmas(10, start=0.4), truncated_sigmas(10, strength=0.6)
+    assert len(live) == 11 and len(v1) == 5
+    assert float(live[0]) == pytest.approx(0.4) and float(v1[0]) == pytest.approx(0.4)
+    assert float(live[-1]) == float(v1[-1]) == 0.0
+    assert len(truncated_sigmas(7, 0.67)) == 8 - 4
+    for bad in (lambda: linear_sigmas(0), lambda: linear_sigmas(3, 1.1), lambda: truncated_sigmas(3, -0.1)):
+        with pytest.raises(ValueError):
+            bad()
+
+
+class Watching(torch.nn.Module):
+    """v = the mean of the context, 0 where it is dropped; counts calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+
+    def forward(self, x: Tensor, sigma: Tensor, context: Tensor | None = None, drop: Tensor | None = None):
+        self.batches.append(x.shape[0])
+        if context is None:
+            return torch.zeros_like(x)
+        v = torch.ones_like(x) * context.mean()
+        return v if drop is None else v * (~drop[:, None, None])
+
+
+@pytest.mark.parametrize(
+    ("scale", "batch", "value"), [(1.0, 3, 2.0), (0.0, 3, 0.0), (4.0, 6, 8.0), (0.5, 6, 1.0)]
+)
+def test_guidance_runs_both_branches_in_one_batch_and_only_when_needed(
+    scale: float, batch: int, value: float
+) -> None:
+    net = Watching()
+    model = GuidedModel(net, torch.full((3, 5, 4), 2.0), scale, batch=3)
+    v = model(torch.zeros(3, 4, 16), torch.ones(3))
+    assert net.batches == [batch]
+    assert torch.allclose(v, torch.full_like(v, value))
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 2.5])
+def test_both_branches_on_request_give_the_same_result(scale: float) -> None:
+    context = torch.full((1, 5, 4), 2.0)
+    x, sigma = torch.zeros(1, 4, 16), torch.ones(1)
+    net = Watching()
+    always = GuidedModel(net, context, scale, both_branches=True)
+    assert torch.allclose(always(x, sigma), GuidedModel(Watching(), context, scale)(x, sigma))
+    assert net.batches == [2]
+
+
+def test_context_prepared_once_gives_what_it_gives_every_step(toy_stack: Stack) -> None:
+    net = toy_stack.denoisers[2]
+    generator = torch.Generator().manual_seed(2)
+    x, context = (torch.randn(2, 64, 16, generator=generator) for _ in range(2))
+    drop, sigma = torch.tensor([False, True]), torch.tensor([0.3, 0.9])
+    prepared = net.prepare_context(context.transpose(1, 2), drop, 2)
+    assert torch.equal(net(x, sigma, prepared), net(x, sigma, context.transpose(1, 2), drop))
+    everyone = torch.tensor([True, True])
+    null = net.null_context.weight[None].expand(2, -1, -1)
+    assert torch.allclose(net(x, sigma), net(x, sigma, torch.zeros_like(null), everyone), atol=1e-6)
+
+
+@pytest.mark.parametrize("curve", list(Crossfade))
+def test_fades_begin_with_one_and_end_with_the_other(curve: Crossfade) -> None:
+    leaving, arriving = weights(100, curve)
+    assert leaving[0] == pytest.approx(1) and arriving[0] == 0
+    assert leaving[-1] == pytest.approx(0, abs=1e-6) and arriving[-1] == pytest.approx(1)
+
+
+def test_equal_power_keeps_the_power_and_linear_the_amplitude() -> None:
+    leaving, arriving = weights(100, Crossfade.EQUAL_POWER)
+    assert torch.allclose(leaving**2 + arriving**2, torch.ones(100))
+    same = torch.randn(1, 2, 100)
+    assert torch.allclose(crossfade(same, same), same, atol=1e-6)
+    with pytest.raises(ValueError, match="differ in shape"):
+        crossfade(torch.zeros(3), torch.zeros(4))
+
+
+def test_lengths_of_the_published_stack() -> None:
+    v1 = Geometry(V1)
+    assert [v1.hop(level) for level in (2, 1, 0)] == [128, 32, 8]
+    assert [v1.window_samples(level) for level in (2, 1, 0)] == [98_304, 24_576, 6_144]
+    assert v1.context_samples(2) == 2 * 98_304
+    assert v1.windows_inside(1, 2) == v1.windows_inside(0, 1) == 4
+    assert v1.seconds(v1.window_samples(2)) == pytest.approx(2.229, abs=1e-3)
+    assert v1.frames(1.0) == 44_100
+    assert v1.tokens(98_304, 2) == 768 and v1.whole_tokens(98_303, 2) == 767
+    with pytest.raises(ValueError, match="whole tokens"):
+        v1.tokens(98_303, 2)
+
+
+def test_pocket_plays_windows_of_the_published_length() -> None:
+    assert Geometry(POCKET).window_samples(2) == Geometry(V1).window_samples(2)
+
+
+def test_alpha_and_beta_lie_on_the_circle() -> None:
+    alpha, beta = alpha_beta(torch.tensor([0.0, 0.5, 1.0]))
+    assert torch.allclose(alpha**2 + beta**2, torch.ones(3))
+    assert beta.tolist() == pytest.approx([0, math.sqrt(0.5), 1])
