@@ -109,6 +109,21 @@ class JointDenoiserConfig:
     kind: Literal["joint"] = "joint"
 
 
+@dataclass(frozen=True)
+class FinisherConfig:
+    """Waveform finisher of the v1 stack (`finisher.py`): one entry of `channels` per halving of the rate."""
+
+    sample_rate: int = 44_100
+    io_channels: int = 2
+    channels: tuple[int, ...] = (128, 128, 256, 256) + (512,) * 10
+    attention_layers: int = 4
+    window_samples: int = 65_536
+    steps: int = 150
+    init_strength: float = 0.23
+    fade_samples: int = 1_536
+    kind: Literal["dance"] = "dance"
+
+
 DenoiserConfig = UNetConfig | JointDenoiserConfig
 
 

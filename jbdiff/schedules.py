@@ -46,3 +46,17 @@ def noised(clean: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     """`clean` taken up to the noise level `sigma` (a scalar tensor); shapes of both are kept."""
     alpha, beta = alpha_beta(sigma)
     return alpha * clean + beta * noise
+
+
+def crash_sigmas(steps: int, below: float = math.inf) -> Tensor:
+    """The finisher's schedule: falling, last entry 0, without the points at or above `below`.
+
+    Of the `steps + 1` even points u, beta = sin(u * pi / 2)^2 gives the noise level (Harmonai's "crash"
+    schedule): denser near both ends than the linear one.
+    """
+    if steps < 1:
+        raise ValueError(f"{steps} steps: a schedule needs at least 1")
+    beta = torch.sin(torch.linspace(0, 1, steps + 1) * math.pi / 2) ** 2
+    alpha = (1 - beta**2) ** 0.5
+    sigmas = torch.atan2(beta, alpha) / math.pi * 2
+    return sigmas[sigmas < below].flip(0)

@@ -37,6 +37,7 @@ class CodecTraining(pl.LightningModule):
         self.discriminator = SpectrogramDiscriminator() if polish else None
         self.average = WeightAverage(self.codec)
         self.step_count = 0
+        self.demo_audio: Tensor | None = None
 
     def adopt(self, codec: FrameCodec) -> None:
         """Starts from a trained codec's weights."""
@@ -108,3 +109,11 @@ class CodecTraining(pl.LightningModule):
         codec = cast(FrameCodec, self.average.network)
         output = codec.decode(codec.encode(audio))
         self.log("heldout_spectral", spectral_loss(output, audio), prog_bar=True)
+
+    def demo(self) -> dict[str, Any]:
+        """Held-out audio as it was, and as the averaged codec gives it back."""
+        codec = cast(FrameCodec, self.average.network)
+        assert self.demo_audio is not None
+        audio = self.demo_audio.to(self.device)
+        decoded = codec.decode(codec.encode(audio))
+        return {"original": audio[0, 0].cpu().numpy(), "decoded": decoded[0, 0].float().cpu().numpy()}

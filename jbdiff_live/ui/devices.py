@@ -5,7 +5,7 @@ Thread: Qt's. Lists are asked for when a menu opens; nothing else blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QWidget
@@ -48,24 +48,24 @@ class DeviceRow(QWidget):
         self.context.show_value(Path(status.context_file).name)
         self.init.show_value(Path(status.init_file).name)
 
-    def _list(self, what: str, call: Callable[[], object]) -> list[str]:
-        names = self._asker.get(f"list {what}", call, ())
-        return [str(name) for name in names] if isinstance(names, (list, tuple)) else []
+    def _list(self, what: str, call: Callable[[], Sequence[str]]) -> list[str]:
+        none: Sequence[str] = ()
+        return list(self._asker.get(f"list {what}", call, none))
 
     def _fill_outputs(self, menu: QMenu) -> None:
-        names = self._list("sound outputs", lambda: tuple(self._transport.audio_devices()))
+        names = self._list("sound outputs", self._transport.audio_devices)
         add_choices(menu, names, self._status.audio.device,
                     lambda name: self._ask("sound output", self._transport.choose_audio_device, name),
                     "no sound output found")  # fmt: skip
 
     def _fill_inputs(self, menu: QMenu) -> None:
-        names = self._list("sound inputs", lambda: tuple(self._transport.input_devices()))
+        names = self._list("sound inputs", self._transport.input_devices)
         add_choices(menu, names, self._status.audio.input_device,
                     lambda name: self._ask("sound input", self._transport.choose_input_device, name),
                     "no sound input found")  # fmt: skip
 
     def _fill_midi(self, menu: QMenu) -> None:
-        there = self._list("MIDI inputs", lambda: tuple(self._transport.midi_inputs()))
+        there = self._list("MIDI inputs", self._transport.midi_inputs)
         chosen = [*self._status.control.connected, *self._status.control.missing]
         names = [*there, *(name for name in chosen if name not in there)]
         if not names:

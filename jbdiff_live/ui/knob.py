@@ -104,7 +104,7 @@ class Knob(ParameterTile):
     def move_by(self, travel: float, fine: bool = False) -> None:
         """Moves by a part of the travel; a counter moves by whole counts, one for the smallest step."""
         if self.parameter.integer:
-            counts = max(1, round(abs(travel) / STEP * (1 if fine else 1)))
+            counts = max(1, 1 if fine else round(abs(travel) / STEP))
             self.ask(self.value + math.copysign(counts, travel))
             return
         now = self.parameter.to_normal(self.value)

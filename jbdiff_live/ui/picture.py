@@ -80,7 +80,7 @@ class _Reading:
         self._below = np.floor(place).astype(np.int64)
         self._part = (place - self._below).astype(np.float32)
         self._starts = np.maximum(1, np.round(edges[self._narrow : -1] / bin_hz)).astype(np.int64)
-        self._end = int(round(edges[-1] / bin_hz)) if len(edges) else 0
+        self._end = round(float(edges[-1]) / bin_hz) if len(edges) else 0
 
     def __call__(self, power: Floats) -> Floats:
         low = power[:, self._below] * (1 - self._part) + power[:, self._below + 1] * self._part

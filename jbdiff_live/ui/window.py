@@ -5,8 +5,9 @@ Thread: Qt's, and only Qt's: it polls `Transport.status()` and never waits for a
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer
@@ -21,6 +22,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QFileDialog, QMenu, QVBoxLayout, QWidget
 
+from jbdiff_live.block import Block
 from jbdiff_live.parameters import BY_NAME, ParameterSnapshot
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui import keys
@@ -114,7 +116,7 @@ class MainWindow(QWidget):
             *self.panel.order, self.bar.start, self.bar.record, self.bar.panic, self.patch, self.devices.output,
             self.devices.input, self.devices.midi, self.devices.context, self.devices.init,
         ]  # fmt: skip
-        for before, after in zip(order, order[1:], strict=False):
+        for before, after in itertools.pairwise(order):
             QWidget.setTabOrder(before, after)
 
     # Thirty times a second
@@ -123,7 +125,8 @@ class MainWindow(QWidget):
         """Polls the session and lets each part repaint what changed in it."""
         now = self._clock()
         status = self.asker.get("status", self._transport.status, self.status)
-        blocks = self.asker.get("recent blocks", self._transport.recent_blocks, ())
+        none: tuple[Block, ...] = ()
+        blocks = self.asker.get("recent blocks", self._transport.recent_blocks, none)
         ended = self.status.control.learning != status.control.learning
         self.status = status
         self.bar.show_status(status)
@@ -151,7 +154,8 @@ class MainWindow(QWidget):
             )
 
     def _show_bindings(self) -> None:
-        bindings = self.asker.get("bindings", self._transport.bindings, {})
+        none: Mapping[str, str] = {}
+        bindings = self.asker.get("bindings", self._transport.bindings, none)
         for name, tile in self.tiles.items():
             tile.show_binding(bindings.get(name, ""))
 
@@ -224,11 +228,14 @@ class MainWindow(QWidget):
     # Patches and files
 
     def _patch_folder(self) -> Path:
-        known = list(self.asker.get("list patches", self._transport.patches, {}).values())
-        return known[0].parent if known else Path.home()
+        return next((path.parent for path in self._patches().values()), Path.home())
+
+    def _patches(self) -> Mapping[str, Path]:
+        none: Mapping[str, Path] = {}
+        return self.asker.get("list patches", self._transport.patches, none)
 
     def _fill_patches(self, menu: QMenu) -> None:
-        known = self.asker.get("list patches", self._transport.patches, {})
+        known = self._patches()
         if not known:
             menu.addAction("no patch found").setEnabled(False)
         for name, path in known.items():

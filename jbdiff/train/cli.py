@@ -1,0 +1,57 @@
+"""`jbdiff train ...`: codec, denoiser, export. Heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Train a pocket stack on a folder of sounds, and export it.", no_args_is_help=True)
+
+DataOption = Annotated[Path, typer.Option("--data", help="Folder of sounds, any format libsndfile reads.")]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder of the run: state, weights, metrics, demos.")]
+HeldOutOption = Annotated[Path | None, typer.Option(help="Folder to judge by; else every 20th file is kept back.")]
+MinutesOption = Annotated[float | None, typer.Option(help="Stop after this many minutes.")]
+StepsOption = Annotated[int | None, typer.Option(help="Stop after this many steps, counted over all runs.")]
+ThreadsOption = Annotated[int, typer.Option(help="Processor threads for torch.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
+ShippedOption = Annotated[bool, typer.Option("--from-shipped", help="Start from the weights that ship.")]
+StackOption = Annotated[str, typer.Option("--stack", help="Stack that --from-shipped or the codec comes from.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of batches and noise.")]
+Bf16Option = Annotated[bool, typer.Option(help="Matrix products in bfloat16.")]
+DemoOption = Annotated[float, typer.Option(help="Minutes between demos.")]
+
+
+@app.command()
+def codec(
+    data: DataOption,
+    out: OutOption,
+    heldout: HeldOutOption = None,
+    minutes: MinutesOption = None,
+    steps: StepsOption = None,
+    threads: ThreadsOption = 1,
+    batch: Annotated[int, typer.Option(help="Stretches of audio a step.")] = 8,
+    seconds: Annotated[float, typer.Option(help="Length of each stretch.")] = 0.75,
+    rate: Annotated[float, typer.Option(help="Learning rate at its highest.")] = 6e-4,
+    polish: Annotated[bool, typer.Option(help="Freeze the encoder; decoder against a discriminator.")] = False,
+    codec_weights: Annotated[Path | None, typer.Option(help="Start from this run's weights.safetensors.")] = None,
+    from_shipped: ShippedOption = False,
+    stack: StackOption = "pocket",
+    resume: ResumeOption = False,
+    seed: SeedOption = 0,
+    bf16: Bf16Option = True,
+    demo_minutes: DemoOption = 10.0,
+) -> None:
+    """Train the codec: reconstruction, then (--polish) crispness."""
+    from jbdiff.train.commands import CodecJob, train_codec
+    from jbdiff.train.run import RunSettings
+
+    settings = RunSettings(out, minutes, steps, threads, resume, demo_minutes=demo_minutes)
+    start = codec_weights or (stack if from_shipped else None)
+    train_codec(settings, CodecJob(data, heldout, batch, seconds, rate, polish, start, seed, bf16))
+
+
+@app.callback()
+def train() -> None:
+    """Train a pocket stack on a folder of sounds, and export it."""

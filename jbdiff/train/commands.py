@@ -1,0 +1,77 @@
+"""The training jobs behind the command line: from folders of sound to a Lightning run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from jbdiff.checkpoints import load_stack
+from jbdiff.config import POCKET, FrameCodecConfig
+from jbdiff.data import AudioBatches, Clips, cache_sounds
+from jbdiff.framecodec import FrameCodec
+from jbdiff.train.codec_module import CodecTraining
+from jbdiff.train.run import Batches, RunSettings, fit, prepare_folder
+
+
+@dataclass(frozen=True)
+class CodecJob:
+    """What to train a codec on, and how. `start`: a weights file, the name of a stack, or None for fresh."""
+
+    data: Path
+    heldout: Path | None
+    batch: int
+    seconds: float
+    rate: float
+    polish: bool
+    start: Path | str | None
+    seed: int
+    bf16: bool
+
+
+def sound_clips(data: Path, heldout: Path | None, cache: Path, sample_rate: int) -> tuple[Clips, Clips]:
+    """Training and held-out audio, cached beside the run."""
+    training = cache_sounds(data, cache / "audio", sample_rate)
+    if heldout is None:
+        return training.split(0.05)
+    return training, cache_sounds(heldout, cache / "audio_heldout", sample_rate)
+
+
+def load_codec(start: Path | str, config: FrameCodecConfig) -> FrameCodec:
+    """A frame codec from a run's weights, or out of a stack."""
+    if isinstance(start, Path):
+        codec = FrameCodec(config)
+        codec.load_state_dict(load_file(start))
+        return codec.eval()
+    stack = load_stack(start)
+    if not isinstance(stack.codec, FrameCodec):
+        raise ValueError(f"stack {start!r} has no frame codec; only those are trained here")
+    return stack.codec
+
+
+def train_codec(settings: RunSettings, job: CodecJob, config: FrameCodecConfig | None = None) -> None:
+    """Runs a codec training to its end."""
+    config = config or cast(FrameCodecConfig, POCKET.codec)
+    if job.polish and job.start is None and not settings.resume:
+        raise ValueError("--polish needs a trained codec: give --codec-weights or --from-shipped")
+    prepare_folder(settings, {"kind": "codec", "job": asdict(job), "codec": asdict(config)})
+    torch.manual_seed(job.seed)
+    training, heldout = sound_clips(job.data, job.heldout, settings.out.parent / "cache", config.sample_rate)
+    module = CodecTraining(config, settings.budget(), job.rate, job.polish, job.seed, job.bf16)
+    if job.start is not None and not settings.resume:
+        module.adopt(load_codec(job.start, config))
+    samples = round(job.seconds * config.sample_rate / config.hop_length) * config.hop_length
+    demo = heldout.clip(0)[: 6 * config.sample_rate // config.hop_length * config.hop_length]
+    whole = len(demo) // config.hop_length * config.hop_length
+    module.demo_audio = torch.from_numpy(demo[:whole].astype(np.float32) / 32768)[None, None]
+    batches = Batches(
+        lambda first, count: AudioBatches(training, job.batch, samples, job.seed, first, count),
+        lambda first, count: AudioBatches(heldout, job.batch, samples, 12345, first, count),
+        settings.round_steps,
+        validations=3,
+    )
+    fit(module, batches, settings, config.sample_rate)

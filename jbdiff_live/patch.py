@@ -1,0 +1,230 @@
+"""A patch: values, control bindings and the name of a stack, in a TOML file that a person can edit.
+
+Threads: none of its own; the session reads and writes patches on the window's or the command line's thread.
+May block on the disk. A `Patch` is immutable.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import platform
+import site
+import sysconfig
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+import tomlkit
+from tomlkit.exceptions import ParseError, TOMLKitError
+from tomlkit.items import Table
+
+from jbdiff_live.control.bindings import Binding
+from jbdiff_live.parameters import ACTIONS_BY_NAME, BY_NAME, Origin, ParameterSnapshot, ParameterStore
+
+FORMAT = 1
+
+Plain = bool | int | float | str  # a value as a person writes it
+
+
+class PatchError(ValueError):
+    """A patch that cannot be read or written: names the file, the place in it, and what to do."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A preset. A parameter that it does not name keeps its value when the patch is applied."""
+
+    name: str
+    description: str = ""
+    values: Mapping[str, Plain] = field(default_factory=lambda: MappingProxyType({}))
+    bindings: tuple[Binding, ...] = ()
+    stack: str = "pocket"
+    format: int = FORMAT
+
+    def apply(self, store: ParameterStore) -> ParameterSnapshot:
+        """Sets all values in one swap. Bindings are the control map's: `ControlMap.replace(patch.bindings)`."""
+        return store.set_many({n: BY_NAME[n].parse(v) for n, v in self.values.items()}, Origin.PATCH)
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    """The file's layout, for msgspec to check the types against."""
+
+    format: int
+    name: str
+    description: str = ""
+    stack: str = "pocket"
+    values: dict[str, bool | int | float | str] = {}
+    bindings: dict[str, str | list[str]] = {}
+
+
+# ---------------------------------------------------------------------- reading
+
+
+def load_patch(path: Path) -> Patch:
+    """The patch in a file. PatchError names the line or key that is wrong, and the remedy."""
+    plain = _read(path).unwrap()
+    version = plain.get("format")
+    if isinstance(version, int) and version > FORMAT:
+        raise PatchError(
+            f"{path}: format = {version}: this jbdiff-live reads up to {FORMAT}; update it, or save the patch "
+            "with the version you have"
+        )
+    try:
+        file = msgspec.convert(plain, _File)
+    except msgspec.ValidationError as error:
+        raise PatchError(f"{path}: {_type_error(str(error), plain)}") from error
+    if file.format < 1:
+        raise PatchError(f"{path}: format = {file.format}: write format = {FORMAT}")
+    values = {name: _value(path, name, value) for name, value in file.values.items()}
+    bindings = [b for name, texts in file.bindings.items() for b in _bindings(path, name, texts)]
+    return Patch(
+        file.name, file.description, MappingProxyType(values), tuple(bindings), file.stack, file.format
+    )
+
+
+def _read(path: Path) -> tomlkit.TOMLDocument:
+    try:
+        return tomlkit.parse(path.read_text(encoding="utf-8"))
+    except ParseError as error:
+        raise PatchError(
+            f"{path}, line {error.line}, column {error.col}: not TOML ({error}); mend that line"
+        ) from error
+    except TOMLKitError as error:
+        raise PatchError(f"{path}: not TOML ({error}); is a key there twice?") from error
+    except UnicodeDecodeError as error:
+        raise PatchError(f"{path}: not a text file in UTF-8 ({error.reason}); is it a patch?") from error
+    except OSError as error:
+        raise PatchError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+
+
+def _type_error(message: str, plain: Mapping[str, Any]) -> str:
+    """msgspec's message in a player's words: "Expected `str`, got `int` - at `$.name`"."""
+    what, _, where = message.partition(" - at ")
+    place = where.strip("`").removeprefix("$.").removeprefix("$").replace("[...]", " (a value in it)")
+    if "unknown field" in what:
+        known = [f.name for f in msgspec.structs.fields(_File)]
+        unknown = [key for key in plain if key not in known]
+        near = difflib.get_close_matches(unknown[0], known, 1) if unknown else []
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        return f"unknown key {', '.join(unknown)}; {hint}"
+    if "missing required field" in what:
+        return f"{what[0].lower()}{what[1:]}; add it at the top"
+    return f"{place}: {what[0].lower()}{what[1:]}"
+
+
+def _value(path: Path, name: str, value: Plain) -> Plain:
+    if name not in BY_NAME:
+        raise PatchError(f"{path}: [values] {name}: no such parameter; {_nearest(name, list(BY_NAME))}")
+    parameter = BY_NAME[name]
+    try:
+        return parameter.plain(parameter.parse(value))
+    except ValueError as error:
+        raise PatchError(f"{path}: [values] {error}") from error
+
+
+def _bindings(path: Path, name: str, texts: str | list[str]) -> list[Binding]:
+    if name not in BY_NAME and name not in ACTIONS_BY_NAME:
+        known = [*BY_NAME, *ACTIONS_BY_NAME]
+        raise PatchError(f"{path}: [bindings] {name}: no such parameter or action; {_nearest(name, known)}")
+    try:
+        return [Binding.parse(name, text) for text in ([texts] if isinstance(texts, str) else texts)]
+    except ValueError as error:
+        raise PatchError(f"{path}: [bindings] {name}: {error}") from error
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+
+
+# ---------------------------------------------------------------------- writing
+
+
+def save_patch(path: Path, patch: Patch) -> None:
+    """Writes a patch, whole or not at all. Comments and order of a file already there are kept.
+
+    PatchError: the disk refuses, or a file is there that is no TOML.
+    """
+    path = path.resolve()  # through a link: the file it points to is replaced, not the link
+    document = _read(path) if path.exists() else tomlkit.document()
+    head: dict[str, Any] = {"format": FORMAT, "name": patch.name, "description": patch.description}
+    for key, value in {**head, "stack": patch.stack}.items():
+        if document.get(key) != value:
+            document[key] = value
+    texts: dict[str, str | list[str]] = {}
+    for binding in patch.bindings:
+        old = texts.get(binding.target)
+        several = [old] if isinstance(old, str) else old
+        texts[binding.target] = binding.text if several is None else [*several, binding.text]
+    _update(document, "values", patch.values)
+    _update(document, "bindings", texts)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace_file(path, tomlkit.dumps(document))
+    except OSError as error:
+        raise PatchError(
+            f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
+        ) from error
+
+
+def _update(document: tomlkit.TOMLDocument, name: str, entries: Mapping[str, Any]) -> None:
+    table = document.get(name)
+    if not isinstance(table, Table):
+        table = tomlkit.table()
+        document[name] = table
+    for key in [key for key in table if key not in entries]:
+        del table[key]
+    for key, value in entries.items():
+        # An equal value stays as it was typed; True == 1 for Python, and not for a person.
+        if key not in table or table[key] != value or isinstance(value, bool):
+            table[key] = value
+
+
+def _replace_file(path: Path, text: str) -> None:
+    """Writes beside the file and renames, so that a crash leaves the old one or the new one."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, path.stat().st_mode & 0o777 if path.exists() else 0o644)
+        os.replace(name, path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+# ---------------------------------------------------------------------- where patches are
+
+
+def factory_patches() -> Mapping[str, Path]:
+    """The patches that come with the instrument, by name, from a checkout or from an installed package."""
+    here = Path(__file__).resolve().parent
+    folders = [
+        here.parent / "patches",  # a checkout
+        Path(sysconfig.get_path("data")) / "share" / "jbdiff-live" / "patches",  # an installed wheel
+        Path(site.getuserbase()) / "share" / "jbdiff-live" / "patches",  # pip install --user
+    ]
+    for folder in folders:
+        found = {path.stem: path for path in sorted(folder.glob("*.toml"))}
+        if found:
+            return MappingProxyType(found)
+    return MappingProxyType({})
+
+
+def user_patches_folder() -> Path:
+    """Where the player's own patches are kept; it may not exist yet."""
+    home = Path.home()
+    if platform.system() == "Darwin":
+        base = home / "Library" / "Application Support"
+    elif platform.system() == "Windows":
+        base = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
+    else:
+        base = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+    return base / "jbdiff-live" / "patches"

@@ -1,0 +1,276 @@
+"""A session that is not there: real blocks of made-up music, a real parameter store, a clock turned by hand.
+
+For the window's tests, its pictures (scripts/screenshot) and its timing (scripts/bench_window.py). One thread:
+whoever calls. `advance(seconds)` plays; nothing happens by itself.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jbdiff_live.block import Block
+from jbdiff_live.parameters import (
+    ACTIONS_BY_NAME,
+    BY_NAME,
+    Origin,
+    ParameterSnapshot,
+    ParameterStore,
+    unknown_name,
+)
+from jbdiff_live.status import AudioStatus, EngineState, EngineStatus, RecorderStatus, Status
+
+RATE = 44_100
+BEAT = RATE // 2  # 120 to the minute
+BLOCK = 3 * BEAT // 2  # three quarters of a second
+RECENT_SECONDS = 16
+
+
+def _kick(frames: int) -> NDArray[np.float64]:
+    t = np.arange(frames) / RATE
+    return np.sin(2 * np.pi * (48 * t + 90 * 0.035 * (1 - np.exp(-t / 0.035)))) * np.exp(-t / 0.16)
+
+
+def _hat(frames: int, length: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    noise = np.diff(rng.standard_normal(frames + 1))
+    return noise * np.exp(-np.arange(frames) / RATE / length) * 0.25
+
+
+def _note(hz: float, frames: int, length: float, harmonics: int) -> NDArray[np.float64]:
+    t = np.arange(frames) / RATE
+    voice = sum(
+        np.sin(2 * np.pi * hz * n * t) / n**1.3 * np.exp(-t * n / (length * 4))
+        for n in range(1, harmonics + 1)
+    )
+    return np.asarray(voice * np.minimum(1, t / 0.004) * np.exp(-t / length))
+
+
+def music(bars: int = 4) -> NDArray[np.float32]:
+    """Kick, hats, bass and an arpeggio that goes round: `[frames, 2]`, the same every time."""
+    rng = np.random.default_rng(7)
+    sixteenth, total = BEAT // 4, bars * 4 * BEAT
+    out = np.zeros((total + 2 * BEAT, 2))
+
+    def add(at: int, sound: NDArray[np.float64], level: float, pan: float = 0.0) -> None:
+        out[at : at + len(sound), 0] += sound * level * (1 - max(0.0, pan))
+        out[at : at + len(sound), 1] += sound * level * (1 + min(0.0, pan))
+
+    roots = [45, 41, 48, 43]
+    for bar in range(bars):
+        root = roots[bar % 4]
+        for step in range(16):
+            at = (bar * 16 + step) * sixteenth
+            if step % 4 == 0 or (bar % 4 == 3 and step == 14):
+                add(at, _kick(BEAT), 0.55)
+            add(at, _hat(BEAT // 2, 0.11 if step % 4 == 2 else 0.025, rng), 0.16 if step % 2 else 0.1, 0.2)
+            if step % 8 == 4:
+                add(at, _hat(BEAT // 2, 0.13, rng) + 0.3 * _note(190, BEAT // 2, 0.08, 2), 0.32)
+            if step in (0, 3, 6, 10, 11, 14):
+                add(at, _note(440 * 2 ** ((root - 12 - 69) / 12), BEAT // 2, 0.2, 8), 0.26)
+            pitch = root + 24 + [0, 7, 12, 16, 19, 12, 7, 24][(step * 3 + bar) % 8]
+            add(at, _note(440 * 2 ** ((pitch - 69) / 12), BEAT, 0.24, 10), 0.09, 0.7 if step % 2 else -0.7)
+    out[: 2 * BEAT] += out[total:]
+    swell = 0.75 + 0.25 * np.sin(2 * np.pi * np.arange(total) / total)[:, None]
+    return np.asarray(np.tanh(out[:total] * swell * 1.15), np.float32)
+
+
+class DemoTransport:
+    """Implements `jbdiff_live.status.Transport`. `asked` lists every call but the polled ones."""
+
+    def __init__(self, block_frames: int = BLOCK) -> None:
+        self.store = ParameterStore()
+        self.asked: list[tuple[object, ...]] = []
+        self.refuse: dict[str, Exception] = {}  # name of a call -> what it raises
+        self.frame = 0
+        self.block_frames = block_frames
+        self.blocks: deque[Block] = deque()
+        self.bound: dict[str, str] = {
+            "noise_step": "CC 74",
+            "gain": "CC 7",
+            "resample": "CC 1/33 14-bit",
+            "panic": "note C1",
+        }
+        self.state = Status(
+            sample_rate=RATE,
+            patch="first light",
+            stack="pocket",
+            audio=AudioStatus(device="Scarlett 2i2 USB", sample_rate=RATE, latency_seconds=0.085),
+        )
+        self._music = music()
+        self._made = 0
+        self._heard_peak = (0.0, 0.0)
+        self._playing = False
+
+    # Turning the clock
+
+    def advance(self, seconds: float) -> None:
+        """Plays on: hears `seconds` of what is queued, and makes blocks so that one and a half stay queued."""
+        if not self._playing:
+            return
+        self._make()
+        before = self.frame
+        self.frame = min(self.frame + round(seconds * RATE), self._made)
+        heard = self._sound(before, self.frame)
+        peak = np.abs(heard).max(axis=0) if len(heard) else (0.0, 0.0)
+        self._heard_peak = (float(peak[0]), float(peak[1]))
+        if self.state.recorder.recording:
+            recorder = replace(self.state.recorder, frames=self.state.recorder.frames + self.frame - before)
+            self.state = replace(self.state, recorder=recorder)
+        self._make()
+
+    def _make(self) -> None:
+        if self.state.engine.state is not EngineState.RUNNING:
+            return
+        while self._made - self.frame < self.block_frames * 3 // 2:
+            start = self._made
+            samples = np.array(self._sound(start, start + self.block_frames))
+            index = start // self.block_frames
+            self.blocks.append(Block(samples, index, start, self.store.snapshot, f"walk 1 0 {index}", 0.1))
+            self._made += self.block_frames
+            engine = replace(
+                self.state.engine,
+                blocks_made=index + 1,
+                block_seconds=0.112 + 0.004 * (index % 7),
+                made=self.store.snapshot,
+            )
+            self.state = replace(self.state, engine=engine)
+        while self.blocks and self.blocks[0].end_frame < self.frame - RECENT_SECONDS * RATE:
+            self.blocks.popleft()
+
+    def _sound(self, start: int, end: int) -> NDArray[np.float32]:
+        return self._music.take(range(start, end), axis=0, mode="wrap")
+
+    def set_status(self, **parts: object) -> None:
+        """Replaces parts of the status, as another thread's news would."""
+        self.state = replace(self.state, **parts)  # type: ignore[arg-type]
+
+    def _note(self, *call: object) -> None:
+        self.asked.append(call)
+        if str(call[0]) in self.refuse:
+            raise self.refuse[str(call[0])]
+
+    # Transport
+
+    def start(self) -> None:
+        self._note("start")
+        self._playing = True
+        engine = EngineStatus(
+            EngineState.RUNNING,
+            block_seconds=0.112,
+            block_seconds_p99=0.19,
+            block_duration=self.block_frames / RATE,
+            deadline_seconds=0.32,
+        )
+        self.set_status(engine=engine, audio=replace(self.state.audio, running=True))
+
+    def stop(self) -> None:
+        self._note("stop")
+        self._playing = False
+        self.set_status(engine=EngineStatus(), audio=replace(self.state.audio, running=False))
+
+    def start_recording(self) -> None:
+        self._note("start_recording")
+        self.set_status(recorder=RecorderStatus(recording=True, folder=Path("takes/2026-11-23 00.41.07")))
+
+    def stop_recording(self) -> None:
+        self._note("stop_recording")
+        self.set_status(recorder=replace(self.state.recorder, recording=False))
+
+    def status(self) -> Status:
+        heard = next((b.snapshot for b in self.blocks if b.start_frame <= self.frame < b.end_frame), None)
+        queued = max(0, self._made - self.frame) / RATE if self._playing else 0.0
+        audio = replace(self.state.audio, peak=self._heard_peak if self._playing else (0.0, 0.0))
+        return replace(self.state, frame=self.frame, seconds_queued=queued, heard=heard, audio=audio)
+
+    def snapshot(self) -> ParameterSnapshot:
+        return self.store.snapshot
+
+    def recent_blocks(self) -> tuple[Block, ...]:
+        return tuple(self.blocks)
+
+    def set_parameter(self, name: str, value: float) -> None:
+        self._note("set_parameter", name, value)
+        self.store.set(name, value, Origin.UI)
+
+    def trigger(self, action: str) -> None:
+        self._note("trigger", action)
+        self.store.trigger(action, Origin.UI)
+
+    def learn(self, name: str | None) -> None:
+        self._note("learn", name)
+        if name is not None and name not in BY_NAME and name not in ACTIONS_BY_NAME:
+            raise unknown_name(name)
+        self.set_status(control=replace(self.state.control, learning=name))
+
+    def hear_cc(self, number: int) -> None:
+        """A knob was turned: what is learning is bound to it."""
+        control = self.state.control
+        if control.learning is not None:
+            self.bound[control.learning] = f"CC {number}"
+        self.set_status(
+            control=replace(
+                control, learning=None, messages=control.messages + 1, last_message=f"CC {number} = 64"
+            )
+        )
+
+    def unbind(self, name: str) -> None:
+        self._note("unbind", name)
+        self.bound.pop(name, None)
+
+    def bindings(self) -> Mapping[str, str]:
+        return dict(self.bound)
+
+    def audio_devices(self) -> Sequence[str]:
+        return ["Scarlett 2i2 USB", "Built-in Output", "JACK: system"]
+
+    def choose_audio_device(self, name: str) -> None:
+        self._note("choose_audio_device", name)
+        self.set_status(audio=replace(self.state.audio, device=name))
+
+    def input_devices(self) -> Sequence[str]:
+        return ["Scarlett 2i2 USB", "Built-in Microphone"]
+
+    def choose_input_device(self, name: str) -> None:
+        self._note("choose_input_device", name)
+        self.set_status(audio=replace(self.state.audio, input_device=name))
+
+    def midi_inputs(self) -> Sequence[str]:
+        return ["nanoKONTROL2", "Keystep Pro"]
+
+    def choose_midi_inputs(self, names: Sequence[str]) -> None:
+        self._note("choose_midi_inputs", tuple(names))
+        there = self.midi_inputs()
+        self.set_status(
+            control=replace(
+                self.state.control,
+                connected=tuple(n for n in names if n in there),
+                missing=tuple(n for n in names if n not in there),
+            )
+        )
+
+    def patches(self) -> Mapping[str, Path]:
+        return {
+            "first light": Path("patches/first-light.toml"),
+            "slow glass": Path("patches/slow-glass.toml"),
+        }
+
+    def load_patch(self, path: Path) -> None:
+        self._note("load_patch", path)
+        self.set_status(patch=path.stem)
+
+    def save_patch(self, path: Path, name: str) -> None:
+        self._note("save_patch", path, name)
+        self.set_status(patch=name)
+
+    def load_context_file(self, path: Path) -> None:
+        self._note("load_context_file", path)
+        self.set_status(context_file=str(path))
+
+    def load_init_file(self, path: Path) -> None:
+        self._note("load_init_file", path)
+        self.set_status(init_file=str(path))
