@@ -38,7 +38,7 @@ from jbdiff.config import (
     stack_from_dict,
     stack_to_dict,
 )
-from jbdiff.v1_layout import unet_tensors, v1_role, vqvae_tensors
+from jbdiff.v1_layout import finisher_tensors, unet_tensors, v1_role, vqvae_tensors
 
 __all__ = ["CheckpointError", "Stack", "known_stacks", "load_stack", "save_stack", "user_directory"]
 
@@ -54,6 +54,7 @@ class Stack:
     codec: Any  # a `jbdiff.codec.Codec` that is also an nn.Module
     denoisers: Mapping[int, Any]  # level -> a `jbdiff.guidance.Denoiser` that is also an nn.Module
     identity: str
+    finisher: Any | None = None  # a `jbdiff.finisher.Finisher`
     folder: Path | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
 
@@ -64,9 +65,14 @@ class Stack:
 
     def to(self, device: torch.device | str) -> Stack:
         """Moves the modules in place and returns the same stack."""
-        for module in (self.codec, *self.denoisers.values()):
+        for module in self.modules():
             module.to(device)
         return self
+
+    def modules(self) -> list[nn.Module]:
+        """The codec, the denoisers and the finisher, if there is one."""
+        modules = [self.codec, *self.denoisers.values()]
+        return modules if self.finisher is None else [*modules, self.finisher]
 
 
 @dataclass(frozen=True)
@@ -132,8 +138,13 @@ def load_stack(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
         denoisers[level.level] = _load_denoiser(
             level, files[manifest.entries[f"level{level.level}"].path], manifest.config.name
         )
-    stack = Stack(manifest.config, codec, denoisers, digest.hexdigest(), folder, manifest.source)
-    for module in (codec, *denoisers.values()):
+    finisher = (
+        _load_finisher(manifest.config, files[manifest.entries["finisher"].path])
+        if ("finisher" in manifest.entries)
+        else None
+    )
+    stack = Stack(manifest.config, codec, denoisers, digest.hexdigest(), finisher, folder, manifest.source)
+    for module in stack.modules():
         module.eval().requires_grad_(False)
     return stack.to(device)
 
@@ -145,11 +156,14 @@ def save_stack(
     denoisers: Mapping[int, nn.Module],
     source: Mapping[str, Any] | None = None,
     dtype: torch.dtype = torch.float16,
+    finisher: nn.Module | None = None,
 ) -> Path:
     """Writes a stack that `load_stack` reads; floating-point weights in `dtype`. Returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, dict[str, str]] = {}
     modules = {"codec": codec} | {f"level{level}": net for level, net in denoisers.items()}
+    if finisher is not None:
+        modules["finisher"] = finisher
     for role, module in modules.items():
         path = folder / f"{role}.safetensors"
         save_file({name: _stored(tensor, dtype) for name, tensor in module.state_dict().items()}, path)
@@ -205,6 +219,18 @@ def _load_denoiser(level: LevelConfig, file: CheckpointFile, stack_name: str) ->
     else:
         net, tensors = build_denoiser(config), file.tensors
     load_into(net, tensors, what, file.path.name)
+    return net
+
+
+def _load_finisher(config: StackConfig, file: CheckpointFile) -> nn.Module:
+    from jbdiff.finisher import Finisher
+
+    assert config.finisher is not None
+    with torch.device("meta"):
+        net = Finisher(config.finisher)
+    own = file.path.suffix == ".safetensors" and "timestep_embed.weight" in file.tensors
+    tensors = file.tensors if own else finisher_tensors(file)
+    load_into(net, tensors, f"the finisher of stack {config.name!r}", file.path.name)
     return net
 
 
@@ -264,7 +290,8 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def _roles(config: StackConfig) -> list[str]:
-    return ["codec", *(f"level{level.level}" for level in config.levels)]
+    levels = [f"level{level.level}" for level in config.levels]
+    return ["codec", *levels] + (["finisher"] if config.finisher is not None else [])
 
 
 def _v1_candidates(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -295,9 +322,10 @@ def _v1_manifest(folder: Path) -> _Manifest:
         )
     # Every level file carries the VQ-VAE along, so the official file is optional.
     codec = files.get("codec", files[f"level{levels[0].level}"])
-    config = StackConfig(name=folder.name, codec=V1.codec, levels=levels)
-    entries = {"codec": _Entry(codec, None)}
-    entries |= {f"level{level.level}": _Entry(files[f"level{level.level}"], None) for level in levels}
+    finisher = V1.finisher if "finisher" in files else None
+    config = StackConfig(name=folder.name, codec=V1.codec, levels=levels, finisher=finisher)
+    files["codec"] = codec
+    entries = {role: _Entry(files[role], None) for role in _roles(config)}
     return _Manifest(config, entries, {"layout": "v1"})
 
 

@@ -39,9 +39,8 @@ def info() -> None:
         except CheckpointError as error:
             table.add_row(name, "", "", "", "", f"[red]does not load:[/red] {error}")
             continue
-        modules = [stack.codec, *stack.denoisers.values()]
-        count = sum(parameter.numel() for module in modules for parameter in module.parameters())
-        levels = ", ".join(str(level) for level in stack.levels)
+        count = sum(parameter.numel() for module in stack.modules() for parameter in module.parameters())
+        levels = ", ".join(str(level) for level in stack.levels) + (" + finisher" if stack.finisher else "")
         rate = f"{stack.config.sample_rate} Hz"
         table.add_row(name, levels, rate, f"{count / 1e6:.1f} M", stack.identity[:12], "[green]loads[/green]")
     console.print(table)

@@ -146,11 +146,12 @@ class LevelConfig:
 
 @dataclass(frozen=True)
 class StackConfig:
-    """A codec and its levels, coarsest first."""
+    """A codec and its levels, coarsest first, and a finisher where the stack has one."""
 
     name: str
     codec: CodecConfig
     levels: tuple[LevelConfig, ...]
+    finisher: FinisherConfig | None = None
 
     @property
     def sample_rate(self) -> int:
@@ -172,6 +173,7 @@ V1 = StackConfig(
         LevelConfig(level=1, denoiser=UNetConfig(), steps=70, guidance=2.0, init_strength=0.67),
         LevelConfig(level=0, denoiser=UNetConfig(), steps=20, guidance=1.3, init_strength=0.5),
     ),
+    finisher=FinisherConfig(),
 )
 
 POCKET = StackConfig(
@@ -200,6 +202,8 @@ def stack_from_dict(values: Mapping[str, Any]) -> StackConfig:
         level["denoiser"] = _by_kind(denoisers, level.get("denoiser"), "denoiser")
         levels.append(_build(LevelConfig, level))
     fields["levels"] = tuple(levels)
+    if fields.get("finisher") is not None:
+        fields["finisher"] = _by_kind({"dance": FinisherConfig}, fields["finisher"], "finisher")
     return _build(StackConfig, fields)
 
 

@@ -46,7 +46,9 @@ class Clips:
         """Only those that are long enough; raises ValueError when none is."""
         keep = [i for i, own in enumerate(self.lengths) if own >= length]
         if not keep:
-            raise ValueError(f"no clip is as long as {length}; the longest has {max(self.lengths, default=0)}")
+            raise ValueError(
+                f"no clip is as long as {length}; the longest has {max(self.lengths, default=0)}"
+            )
         return self.only(keep)
 
     def only(self, indices: list[int]) -> Clips:
@@ -91,7 +93,12 @@ class ClipWriter:
 
     def finish(self, skipped: list[str], **about: Any) -> Clips:
         self._file.close()
-        index = {"dtype": self.dtype, "width": list(self.width), "lengths": self._lengths, "names": self._names}
+        index = {
+            "dtype": self.dtype,
+            "width": list(self.width),
+            "lengths": self._lengths,
+            "names": self._names,
+        }
         index |= {"skipped": skipped, "about": about}
         (self.folder / "index.json").write_text(json.dumps(index))
         return open_clips(self.folder)

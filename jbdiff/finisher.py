@@ -89,7 +89,8 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Conv1d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        qkv = self.qkv_proj(self.norm(x)).unflatten(1, (3 * self.heads, -1)).transpose(2, 3)
+        # Fused attention kernels need the channels of a head side by side in memory.
+        qkv = self.qkv_proj(self.norm(x)).unflatten(1, (3 * self.heads, -1)).transpose(2, 3).contiguous()
         attended = F.scaled_dot_product_attention(*qkv.chunk(3, dim=1))
         return x + self.out_proj(attended.transpose(2, 3).flatten(1, 2))
 

@@ -82,9 +82,14 @@ class FrameDecoder(nn.Module):
     def __init__(self, config: FrameCodecConfig) -> None:
         super().__init__()
         self.hop, self.frames = config.hop_length, config.frames_per_token
-        self.size, self.frame_hop = config.synthesis_window_length, config.hop_length // config.frames_per_token
+        self.size, self.frame_hop = (
+            config.synthesis_window_length,
+            config.hop_length // config.frames_per_token,
+        )
         if self.size % self.frame_hop or (self.size - self.frame_hop) % 2:
-            raise ValueError(f"a window of {self.size} samples does not overlap evenly every {self.frame_hop}")
+            raise ValueError(
+                f"a window of {self.size} samples does not overlap evenly every {self.frame_hop}"
+            )
         width = config.decoder_channels
         self.register_buffer("window", torch.hann_window(self.size), persistent=False)
         self.into = nn.Conv1d(config.latent_channels, width, KERNEL, padding=KERNEL // 2)
@@ -161,7 +166,9 @@ class FrameCodec(nn.Module):
         """Standardised latents `[b, channels, t]` to mono audio `[b, 1, t * hop]`."""
         self._check_level(level)
         if latents.ndim != 3 or latents.shape[1] != self.latent_channels:
-            raise ValueError(f"expected latents [batch, {self.latent_channels}, t], got {list(latents.shape)}")
+            raise ValueError(
+                f"expected latents [batch, {self.latent_channels}, t], got {list(latents.shape)}"
+            )
         return cast(Tensor, self.decoder(latents)[:, None])
 
     def decoder_margin(self, level: int) -> int:

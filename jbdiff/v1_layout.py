@@ -17,6 +17,7 @@ from jbdiff.config import UNetConfig
 # A level's file lists the same storages under these three prefixes; the first is read.
 UNET_PREFIXES = ("diffusion.net.", "diffusion.diffusion.net.", "diffusion.sampler.net.")
 VQVAE_PREFIX = "vqvae."
+FINISHER_PREFIX = "diffusion_ema."
 VQVAE_PARTS = ("encoders", "decoders", "bottleneck")
 
 # Names of the published v1 files (jmoso13/jukebox-diffusion, download_ckpts.py).
@@ -120,6 +121,21 @@ def vqvae_tensors(file: CheckpointFile) -> dict[str, Tensor]:
     if "bottleneck.level_blocks.0.k" not in tensors:
         raise CheckpointError(f"{file.path.name} is {file.kind()}; a Jukebox VQ-VAE is needed")
     return {name: tensor for name, tensor in tensors.items() if name.split(".")[0] in VQVAE_PARTS}
+
+
+def finisher_tensors(file: CheckpointFile) -> dict[str, Tensor]:
+    """The averaged finisher of a Dance Diffusion file; the other copy in it is the one being trained."""
+    averaged = {
+        name.removeprefix(FINISHER_PREFIX): tensor
+        for name, tensor in file.tensors.items()
+        if name.startswith(FINISHER_PREFIX)
+    }
+    if not averaged:
+        raise CheckpointError(
+            f"{file.path.name} is {file.kind()}; a finisher checkpoint is needed "
+            f"(tensors named {FINISHER_PREFIX}*)"
+        )
+    return averaged
 
 
 def v1_role(path: Path) -> str | None:

@@ -30,7 +30,7 @@ from jbdiff_live.parameters import BY_NAME, Change, Origin, ParameterSnapshot, P
 from jbdiff_live.patch import Patch, factory_patches, load_patch, save_patch, user_patches_folder
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.ring import RingBuffer
-from jbdiff_live.status import EngineState, Status
+from jbdiff_live.status import ControlStatus, EngineState, Status
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ class Session:
             engine=self.engine.status,
             audio=audio,
             recorder=self.recorder.status(),
-            control=replace(self.midi.status(), learning=self.controls.learning),
+            control=self._control_status(),
             heard=self._heard(frame),
             patch=self._patch.name,
             stack=self.options.stack,
@@ -289,6 +289,12 @@ class Session:
     def silent_device(self) -> bool:
         """Whether the sound goes nowhere but into recordings."""
         return isinstance(self.sink, NullSink)
+
+    def _control_status(self) -> ControlStatus:
+        status = self.midi.status()
+        return replace(
+            status, learning=self.controls.learning, problem=status.problem or self.controls.complaint
+        )
 
     def _live(self, frames: int) -> Mono | None:
         live = self.live_input

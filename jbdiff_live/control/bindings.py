@@ -183,9 +183,10 @@ class ControlMap:
 
     def _remember(self, event: ControlEvent) -> None:
         self._positions[event.device, event.channel, event.number] = event.value
-        if event.number < 32:  # MIDI 1.0: a new coarse value sets the fine half to zero
-            self._fine[event.device, event.channel, event.number] = 0
-        elif event.number < 64:
+        coarse = (event.device, event.channel, event.number)
+        if coarse in self._fine:  # MIDI 1.0: a new coarse value sets the fine half to zero
+            self._fine[coarse] = 0
+        elif 32 <= event.number < 64:
             self._fine[event.device, event.channel, event.number - 32] = event.value
 
     def _change(self, binding: Binding, event: ControlEvent, before: int) -> float | None:
@@ -200,7 +201,10 @@ class ControlMap:
             coarse = (event.device, event.channel, binding.number)
             if coarse not in self._positions:
                 return None  # a fine half alone says nothing about where the knob is
-            value, full = self._positions[coarse] * 128 + self._fine[coarse], FULL_14
+            value = self._positions[coarse]
+            # Until a fine half was ever heard the coarse one has the whole range: a plain knob reaches the end.
+            if coarse in self._fine:
+                value, full = value * 128 + self._fine[coarse], FULL_14
         if parameter is not None:
             return value_from_cc(parameter, value, full)
         high = value > full // 2

@@ -184,13 +184,8 @@ class Choice(ParameterTile):
             super().keyPressEvent(event)
 
     def draw_body(self, painter: QPainter, area: QRectF) -> None:
-        height = area.height()
-        head = QRectF(area.x() + 6, area.y() + height * 0.03, area.width() - 12, height * 0.14)
-        foot = QRectF(area.x() + 5, area.bottom() - height * 0.205, area.width() - 10, height * 0.19)
-        theme.write(painter, head, self.label, int(height * 0.095), theme.TEXT, theme.CENTRE, bold=True)
-        if self.number:
-            theme.write(painter, head, self.number, int(height * 0.062), theme.FAINT, theme.LEFT)
-        size = int(min(height * 0.088, self._rows()[0].height() * 0.6))
+        self.draw_frame(painter, area)
+        size = int(min(area.height() * 0.088, self._rows()[0].height() * 0.6))
         for index, (row, text) in enumerate(zip(self._rows(), self.parameter.choices, strict=True)):
             is_set, is_heard = index == int(self.value), self.heard is not None and index == int(self.heard)
             fill, ink = theme.RAISED, theme.DIM
@@ -204,10 +199,6 @@ class Choice(ParameterTile):
             if is_heard and not is_set:
                 plate(painter, QRectF(row.x(), row.y(), 5, row.height()), theme.ACCENT, round_=2)
             theme.write(painter, row.adjusted(8, 0, -6, 0), text, size, ink, theme.CENTRE, bold=is_set)
-        note, colour = self.takes_effect(), theme.FAINT
-        if self.queued and self.heard is not None:
-            note, colour = f"heard {self.parameter.text(self.heard)}", theme.ACCENT
-        self.draw_footer(painter, foot, note, colour)
 
 
 def join(*parts: str) -> str:

@@ -64,7 +64,7 @@ class Readout(Painted):
         plate(painter, area, theme.PANEL)
         height = area.height()
         inner = area.adjusted(11, 0, -11, 0)
-        caption = int(max(10, min(13, height * 0.19)))
+        caption = int(max(11, min(14, height * 0.19)))
         head = QRectF(inner.x(), area.y() + height * 0.06, inner.width(), height * 0.27)
         theme.write(painter, head, self.caption, caption, theme.FAINT, bold=True)
         used = theme.metrics(caption, True).horizontalAdvance(self.caption) + 14

@@ -1,5 +1,8 @@
 """The keyboard: one table makes the shortcuts and the list of keys that F1 shows.
 
+"?" is the one key that is not a shortcut: where it lies and whether it needs Shift depends on the layout, so
+the window takes it by its text.
+
 A key that a focused tile wants for itself (digits, or Enter and Esc while typing) never comes here: the tile
 says so first (`Tile.wants_key`).
 
@@ -45,7 +48,7 @@ KEYS: tuple[Key, ...] = (
     Key(("Ctrl+O",), "load_patch", "Ctrl+O", "load a patch"),
     Key(("Ctrl+S",), "save_patch", "Ctrl+S", "save a patch"),
     Key(("F11",), "full_screen", "F11", "full screen"),
-    Key(("F1", "?"), "show_keys", "F1 or ?", "this list"),
+    Key(("F1",), "show_keys", "F1 or ?", "this list"),
 )  # fmt: skip
 
 

@@ -135,20 +135,15 @@ class Knob(ParameterTile):
     # Drawing
 
     def draw_body(self, painter: QPainter, area: QRectF) -> None:
-        height = area.height()
-        head = QRectF(area.x() + 6, area.y() + height * 0.03, area.width() - 12, height * 0.14)
-        foot = QRectF(area.x() + 5, area.bottom() - height * 0.205, area.width() - 10, height * 0.19)
-        room = QRectF(
-            area.x() + 6, head.bottom(), area.width() - 12, foot.top() - head.bottom() + height * 0.03
-        )
-        size = min(room.width(), room.height())
+        head, foot = self.draw_frame(painter, area)
+        room = QRectF(area.x() + 6, head.bottom(), area.width() - 12, foot.top() - head.bottom())
+        size = min(
+            room.width(), room.height() * 1.12
+        )  # the ring is open below: its box may reach into the footer
         thick = size * 0.105
-        middle = QPointF(room.center().x(), room.top() + size * 0.54)
-        radius = size / 2 - thick / 2 - 2
+        middle = QPointF(room.center().x(), room.top() + max(size / 2, room.height() * 0.54))
+        radius = size / 2 - thick
         ring = QRectF(middle.x() - radius, middle.y() - radius, 2 * radius, 2 * radius)
-        theme.write(painter, head, self.label, int(height * 0.095), theme.TEXT, theme.CENTRE, bold=True)
-        if self.number:
-            theme.write(painter, head, self.number, int(height * 0.062), theme.FAINT, theme.LEFT)
 
         place = self.parameter.to_normal(self.value)
         heard = place if self.heard is None else self.parameter.to_normal(self.heard)
@@ -156,18 +151,13 @@ class Knob(ParameterTile):
         self._arc(painter, ring, 0.0, heard, theme.FAINT if self.heard is None else theme.ACCENT, thick)
         if self.queued:
             self._arc(painter, ring, min(place, heard), max(place, heard), theme.ACCENT_DIM, thick)
-            self._tick(painter, middle, radius, heard, theme.ACCENT, thick * 1.7, max(2.0, thick * 0.3))
-        self._tick(painter, middle, radius + thick * 0.95, self.parameter.to_normal(self.parameter.default),
-                   theme.FAINT, thick * 0.4, 2.0)  # fmt: skip
+            self._tick(painter, middle, radius, heard, theme.ACCENT, thick, max(2.0, thick * 0.3))
+        start = self.parameter.to_normal(self.parameter.default)
+        self._tick(painter, middle, radius + thick * 0.85, start, theme.FAINT, 1.0, max(2.5, thick * 0.28))
         self._tick(
-            painter, middle, radius - thick * 0.15, place, theme.TEXT, thick * 1.9, max(3.0, thick * 0.45)
+            painter, middle, radius - thick * 0.3, place, theme.TEXT, thick * 1.4, max(3.0, thick * 0.45)
         )
         self._value(painter, middle, radius - thick * 1.15)
-
-        note, colour = self.takes_effect(), theme.FAINT
-        if self.queued and self.heard is not None:
-            note, colour = f"heard {self.parameter.text(self.heard)}", theme.ACCENT
-        self.draw_footer(painter, foot, note, colour)
 
     def _value(self, painter: QPainter, middle: QPointF, radius: float) -> None:
         box = QRectF(middle.x() - radius, middle.y() - radius * 0.42, 2 * radius, radius * 0.84)

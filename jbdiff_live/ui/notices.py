@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QFrame, QTextEdit, QWidget
 from jbdiff_live.status import EngineState, Status
 from jbdiff_live.ui import theme
 
+HINT = "F1 shows all keys. Press L on a knob to bind it to a controller."
 MOST_HEIGHT = 200  # pixels; beyond this the text scrolls
 
 
@@ -69,6 +70,8 @@ class NoticeLine(QTextEdit):
         """`details` is a text that found no room elsewhere."""
         wrong = [*problems(status), *(f"{what}: {why}" for what, why in self._refused.items())]
         calm = [text for text in (status.message, details) if text]
+        if not wrong and not calm:
+            calm = [HINT]
         self._dress("\n".join(wrong), "\n".join(calm), bool(wrong))
 
     def _dress(self, wrong: str, calm: str, alarm: bool) -> None:

@@ -8,6 +8,7 @@ Thread: Qt's. Nothing here blocks.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from PySide6.QtCore import QRectF
@@ -75,7 +76,7 @@ class KnobsPanel(QWidget):
                 row.addLayout(self._group(title, there), len(there))
                 placed += [name for column in there for name in column]
         self.order = [self.tiles[name] for name in placed]
-        for before, after in zip(self.order, self.order[1:], strict=False):
+        for before, after in itertools.pairwise(self.order):
             QWidget.setTabOrder(before, after)
         self.numbered = [tile for tile in self.order if isinstance(tile, (Knob, Choice))][:9]
         for number, tile in enumerate(self.numbered, 1):

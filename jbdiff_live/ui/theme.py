@@ -65,10 +65,11 @@ def write(
     colour: QColor = TEXT,
     align: Qt.AlignmentFlag = LEFT,
     bold: bool = False,
+    least: int = 10,
 ) -> None:
-    """One line of text: shrinks to fit down to 10 px, then is cut in the middle (tooltips hold the whole)."""
-    size = fitting(text, where.width(), pixels, bold=bold)
-    if size <= 10:
+    """One line of text: shrinks to fit down to `least` px, then is cut in the middle; tooltips hold the whole."""
+    size = fitting(text, where.width(), pixels, least, bold=bold)
+    if size <= least:
         text = metrics(size, bold).elidedText(text, Qt.TextElideMode.ElideMiddle, where.width())
     painter.setFont(font(size, bold))
     painter.setPen(colour)

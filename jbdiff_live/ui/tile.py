@@ -200,3 +200,21 @@ class ParameterTile(Tile):
     def add_to_menu(self, menu: QMenu) -> None:
         reset = menu.addAction(f"Reset to {self.parameter.text(self.parameter.default)}")
         reset.triggered.connect(self.reset)
+
+    def draw_frame(self, painter: QPainter, area: QRectF) -> tuple[QRectF, QRectF]:
+        """Label and number above, footer below; returns where both are, for what stands between them."""
+        height = area.height()
+        head = QRectF(area.x(), area.y() + height * 0.03, area.width(), height * 0.14)
+        foot = QRectF(area.x() + 5, area.bottom() - height * 0.205, area.width() - 10, height * 0.19)
+        small = int(max(10, height * 0.06))
+        inset = small + 4  # on both sides, so that labels stay centred beside the number
+        label = head.adjusted(inset, 0, -inset, 0)
+        theme.write(painter, label, self.label, int(height * 0.086), theme.TEXT, theme.CENTRE, bold=True)
+        if self.number:
+            corner = QRectF(area.x() + 7, area.y() + 4, inset, small * 1.3)
+            theme.write(painter, corner, self.number, small, theme.FAINT, theme.LEFT)
+        note, colour = self.takes_effect(), theme.FAINT
+        if self.queued and self.heard is not None:
+            note, colour = f"heard {self.parameter.text(self.heard)}", theme.ACCENT
+        self.draw_footer(painter, foot, note, colour)
+        return head, foot

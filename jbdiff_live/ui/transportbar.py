@@ -111,9 +111,9 @@ class StateView(Painted):
 
     def _places(self) -> tuple[QRectF, QRectF, int]:
         height = self.height()
-        word = QRectF(4, height * 0.04, self.width() - 8, height * 0.46)
-        words = QRectF(4, height * 0.5, self.width() - 8, height * 0.48)
-        return word, words, int(min(16, max(11, height * 0.18)))
+        word = QRectF(4, 0, self.width() - 8, height * 0.46)
+        words = QRectF(4, height * 0.46, self.width() - 8, height * 0.54)
+        return word, words, int(min(17, max(13, height * 0.18)))
 
     def explanation(self) -> str:
         own = EXPLAINED.get(self.state, "")
@@ -128,9 +128,11 @@ class StateView(Painted):
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
         word, words, size = self._places()
+        text = self.explanation()
+        if not text:
+            word = QRectF(word.x(), 0, word.width(), area.height())
         theme.write(painter, word, self.state.value.upper(), int(min(area.height() * 0.42, 40)),
                     STATE_COLOURS[self.state], theme.LEFT, bold=True)  # fmt: skip
-        text = self.explanation()
         if not self.fits(text):
             text = "the details stand below"
         painter.setFont(theme.font(size))

@@ -17,8 +17,10 @@ from PySide6.QtGui import (
     QDragLeaveEvent,
     QDragMoveEvent,
     QDropEvent,
+    QKeyEvent,
     QMouseEvent,
     QResizeEvent,
+    QShowEvent,
 )
 from PySide6.QtWidgets import QFileDialog, QMenu, QVBoxLayout, QWidget
 
@@ -306,6 +308,12 @@ class MainWindow(QWidget):
 
     # The window itself
 
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.text() == "?":
+            self.toggle_keys()
+        else:
+            super().keyPressEvent(event)
+
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.setFocus(Qt.FocusReason.MouseFocusReason)
 
@@ -322,6 +330,11 @@ class MainWindow(QWidget):
         for overlay in (self.keys, self.zones):
             overlay.setGeometry(self.rect())
         super().resizeEvent(event)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        # Qt would focus the first knob, and the number keys would type into it instead of choosing a knob.
+        self.setFocus(Qt.FocusReason.OtherFocusReason)
+        super().showEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._timer.stop()

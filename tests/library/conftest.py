@@ -21,7 +21,7 @@ from torch import Tensor
 from toys import FIXTURES, LivelyDenoiser, write_toy_stack
 
 from jbdiff.checkpoints import Stack, load_stack
-from jbdiff.config import LevelConfig, StackConfig, UNetConfig, VQVAEConfig
+from jbdiff.config import FinisherConfig, LevelConfig, StackConfig, UNetConfig, VQVAEConfig
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,14 @@ def toy_config(recorded_config: dict[str, Any], toy_unet_config: UNetConfig) -> 
         for level in (2, 1, 0)
     )
     codec = VQVAEConfig(width=vq["width"], depth=vq["depth"], codebook_size=vq["l_bins"])
-    return StackConfig(name="toy", codec=codec, levels=levels)
+    dd = recorded_config["config"]["dd"]
+    finisher = FinisherConfig(
+        channels=tuple(dd["c_mults"]),
+        attention_layers=dd["n_attn_layers"],
+        window_samples=recorded_config["config"]["dd_sample_size"],
+        fade_samples=recorded_config["config"]["xfade"],
+    )
+    return StackConfig(name="toy", codec=codec, levels=levels, finisher=finisher)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ def write_toy_stack(folder: Path, config: StackConfig) -> Path:
     """A stack folder over the recorded v1 files."""
     folder.mkdir(parents=True, exist_ok=True)
     names = {"codec": "vqvae.pth.tar"} | {f"level{n.level}": f"jb_level{n.level}.ckpt" for n in config.levels}
+    if config.finisher is not None:
+        names["finisher"] = "dd.ckpt"
     files = {}
     for role, name in names.items():
         (folder / name).symlink_to(FIXTURES / name)

@@ -64,7 +64,8 @@ def coasting(demo: DemoTransport, look: Callable[[], None] = lambda: None) -> No
     demo.set_status(
         audio=replace(demo.state.audio, underruns=2, short_frames=30_000, limited=True,
                       problem="Scarlett 2i2 USB ran dry twice; a longer short ring (--short-ring) covers it"),
-        control=ControlStatus(connected=("nanoKONTROL2",), missing=("Keystep Pro",), messages=9, last_message="CC 7 = 101"),
+        control=ControlStatus(connected=("nanoKONTROL2",), missing=("Keystep Pro",), messages=9,
+                              last_message="CC 7 = 101"),
     )  # fmt: skip
     look()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,7 @@ def _note(hz: float, frames: int, length: float, harmonics: int) -> NDArray[np.f
     return np.asarray(voice * np.minimum(1, t / 0.004) * np.exp(-t / length))
 
 
+@lru_cache(maxsize=1)
 def music(bars: int = 4) -> NDArray[np.float32]:
     """Kick, hats, bass and an arpeggio that goes round: `[frames, 2]`, the same every time."""
     rng = np.random.default_rng(7)

@@ -1,0 +1,215 @@
+"""The denoiser of the pocket stack: a transformer whose window looks at itself and at the context before it.
+
+Latents become patches of a few tokens. Context patches see only each other and do not depend on the noise
+level, so that their share of the work is done once per block (`prepare_context`); window patches see the
+context and themselves. Attention knows distance in time twice over: rotary angles (Su et al. 2021), and a
+learned bias for every distance and head (as in T5, Raffel et al. 2020), which finds "one bar ago" early in
+training. The noise level enters through adaptive layer norms (Peebles & Xie 2023).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jbdiff.config import JointDenoiserConfig
+
+SIGMA_FEATURES = 128
+
+
+@dataclass(frozen=True)
+class PreparedContext:
+    """Keys and values of the context for every layer, `[b, heads, patches, width / heads]` each."""
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+
+    @property
+    def patches(self) -> int:
+        return self.keys[0].shape[2]
+
+    def repeat(self, times: int) -> PreparedContext:
+        """Every row `times` times over: several noise levels share one context in training."""
+
+        def each(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            return tuple(t.repeat_interleave(times, 0) for t in tensors)
+
+        return PreparedContext(each(self.keys), each(self.values))
+
+
+def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Rotary position: pairs of features `[b, h, n, d]` turned by the angles of their place `[n, d / 2]`."""
+    first, second = x.chunk(2, -1)
+    cosine, sine = cosine.to(x.dtype), sine.to(x.dtype)
+    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], -1)
+
+
+class Block(nn.Module):
+    """Self-attention and perceptron, both modulated: the noise level for the window, a constant for the context."""
+
+    def __init__(self, width: int, heads: int, distances: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_attention = nn.LayerNorm(width, elementwise_affine=False)
+        self.norm_perceptron = nn.LayerNorm(width, elementwise_affine=False)
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.project = nn.Linear(width, width)
+        self.widen = nn.Linear(width, 4 * width)
+        self.narrow = nn.Linear(4 * width, width)
+        self.modulation = nn.Linear(width, 6 * width)
+        self.distance_bias = nn.Parameter(torch.zeros(heads, distances))
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+        nn.init.normal_(self.project.weight, std=0.02)
+        nn.init.normal_(self.narrow.weight, std=0.02)
+
+    def forward(
+        self,
+        x: Tensor,
+        condition: Tensor,
+        angles: tuple[Tensor, Tensor],
+        bias: Tensor,
+        past: tuple[Tensor, Tensor] | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """x `[b, n, width]`, condition `[b or 1, width]`, bias `[heads, n, past + n]` -> x, own keys, own values."""
+        shift, scale, gate, shift2, scale2, gate2 = self.modulation(condition)[:, None].chunk(6, -1)
+        batch, count, width = x.shape
+        y = self.norm_attention(x) * (1 + scale) + shift
+        heads = self.query_key_value(y).reshape(batch, count, 3, self.heads, width // self.heads)
+        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        query, key = rotate(query, *angles), rotate(key, *angles)
+        own_key, own_value = key, value
+        if past is not None:
+            key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
+        # Written out: the fused kernels take no bias that is being learned.
+        scores = (query @ key.transpose(-1, -2)).float() * (width // self.heads) ** -0.5 + bias
+        heard = (scores.softmax(-1).to(value.dtype) @ value).transpose(1, 2).reshape(batch, count, width)
+        x = x + (1 + gate) * self.project(heard)
+        y = self.norm_perceptron(x) * (1 + scale2) + shift2
+        x = x + (1 + gate2) * self.narrow(F.gelu(self.widen(y), approximate="tanh"))
+        return x, own_key, own_value
+
+
+class JointDenoiser(nn.Module):
+    """Predicts v of a noisy window, given what came before; see `forward`."""
+
+    frequencies: Tensor
+
+    def __init__(self, config: JointDenoiserConfig) -> None:
+        super().__init__()
+        for name, tokens in (
+            ("window_tokens", config.window_tokens),
+            ("context_tokens", config.context_tokens),
+        ):
+            if tokens % config.patch:
+                raise ValueError(f"{name} {tokens} is not a multiple of the patch of {config.patch} tokens")
+        self.config = config
+        width, patch_width = config.width, config.patch * config.latent_channels
+        self.window_patches = config.window_tokens // config.patch
+        self.context_patches = config.context_tokens // config.patch
+        self.distances = self.context_patches + 2 * self.window_patches
+        self.into_window = nn.Linear(patch_width, width)
+        self.into_context = nn.Linear(patch_width, width)
+        self.null_context = nn.Parameter(torch.randn(self.context_patches, width) * 0.02)
+        self.context_condition = nn.Parameter(torch.zeros(1, width))
+        self.sigma = nn.Sequential(
+            nn.Linear(SIGMA_FEATURES, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
+        self.blocks = nn.ModuleList(Block(width, config.heads, self.distances) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.last_modulation = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, patch_width)
+        nn.init.zeros_(self.last_modulation.weight)
+        nn.init.zeros_(self.last_modulation.bias)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        half = width // config.heads // 2
+        self.register_buffer("frequencies", 1.0 / 1000 ** (torch.arange(half) / half), persistent=False)
+
+    def forward(
+        self,
+        x: Tensor,
+        sigma: Tensor,
+        context: Tensor | PreparedContext | None = None,
+        drop: Tensor | None = None,
+    ) -> Tensor:
+        """Noisy window x `[b, c, t]`, sigma `[b]` in 0..1, context `[b, n, c]` -> v `[b, c, t]`.
+
+        t is a multiple of the patch, up to the window; n is any length, and lies right before the window (what
+        exceeds the context or does not fill a patch is cut off at the far end). Rows whose `drop` `[b]` is True,
+        and all rows when context is None, see the learned null embedding. `context` may also be what
+        `prepare_context` gave. Raises ValueError on shapes that do not fit.
+        """
+        batch, channels, tokens = x.shape
+        patch = self.config.patch
+        if (
+            channels != self.config.latent_channels
+            or not 0 < tokens <= self.config.window_tokens
+            or tokens % patch
+        ):
+            raise ValueError(
+                f"window {list(x.shape)} does not fit: [batch, {self.config.latent_channels}, t], t a multiple of "
+                f"{patch} up to {self.config.window_tokens}"
+            )
+        if not isinstance(context, PreparedContext):
+            context = self.prepare_context(context, drop, batch)
+        h = self.into_window(self._patches(x.transpose(1, 2)))
+        condition = self.sigma(self._sigma_features(sigma).to(x.dtype))
+        angles = self._angles(0, h.shape[1])
+        places = torch.arange(h.shape[1], device=x.device)
+        past_places = torch.arange(-context.patches, h.shape[1], device=x.device)
+        distance = (places[:, None] - past_places[None]) + self.window_patches
+        for block, key, value in zip(self.blocks, context.keys, context.values, strict=True):
+            bias = cast(Tensor, block.distance_bias)[:, distance]
+            h, _, _ = block(h, condition, angles, bias, (key, value))
+        shift, scale = self.last_modulation(condition)[:, None].chunk(2, -1)
+        v = self.out(self.norm(h) * (1 + scale) + shift)
+        return cast(Tensor, v.reshape(batch, tokens, channels).transpose(1, 2))
+
+    def prepare_context(self, context: Tensor | None, drop: Tensor | None, batch: int) -> PreparedContext:
+        """The context's share of the work, for all noise levels: context `[b, n, c]`, drop `[b]`."""
+        if context is None or context.shape[1] < self.config.patch:
+            h = self.null_context[None].expand(batch, -1, -1)
+        else:
+            if context.shape[0] != batch or context.shape[2] != self.config.latent_channels:
+                raise ValueError(
+                    f"context {list(context.shape)} does not fit: [{batch}, n, {self.config.latent_channels}]"
+                )
+            usable = min(
+                context.shape[1] // self.config.patch * self.config.patch, self.config.context_tokens
+            )
+            h = self.into_context(self._patches(context[:, context.shape[1] - usable :]))
+            if drop is not None:
+                null = self.null_context[-h.shape[1] :].to(h.dtype)
+                h = torch.where(drop[:, None, None], null[None], h)
+        count = h.shape[1]
+        angles = self._angles(-count, 0)
+        places = torch.arange(count, device=h.device)
+        distance = (places[:, None] - places[None]).clamp(min=-self.window_patches) + self.window_patches
+        keys, values = [], []
+        for block in self.blocks:
+            bias = cast(Tensor, block.distance_bias)[:, distance]
+            h, key, value = block(h, self.context_condition, angles, bias, None)
+            keys.append(key)
+            values.append(value)
+        return PreparedContext(tuple(keys), tuple(values))
+
+    def _patches(self, latents: Tensor) -> Tensor:
+        """`[b, n, c]` to `[b, n / patch, patch * c]`."""
+        batch, tokens, channels = latents.shape
+        return latents.reshape(batch, tokens // self.config.patch, self.config.patch * channels)
+
+    def _sigma_features(self, sigma: Tensor) -> Tensor:
+        rates = torch.exp(torch.linspace(0, math.log(200), SIGMA_FEATURES // 2, device=sigma.device))
+        angle = sigma.float()[:, None] * rates
+        return torch.cat([angle.sin(), angle.cos()], -1)
+
+    def _angles(self, first: int, last: int) -> tuple[Tensor, Tensor]:
+        """Cosine and sine of the rotary angles of patches first..last, 0 being where the window begins."""
+        angle = torch.arange(first, last, device=self.frequencies.device)[:, None] * self.frequencies
+        return angle.cos(), angle.sin()

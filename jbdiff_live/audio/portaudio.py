@@ -1,0 +1,206 @@
+"""PortAudio as a whole: loading it, names of devices, and starting it anew so that it sees new devices.
+
+Threads: any but a feeder's; every call holds one lock, because opening, closing and starting PortAudio anew may
+not overlap. Calls block as long as the system's sound servers like (a tenth of a second, mostly).
+
+PortAudio lists devices once, when it is initialised. A device that came later is seen only after it has been
+terminated and initialised again, which closes every stream: it is done while none is open. After a JACK server
+has died two calls are deadly (measured, PortAudio 19.6 with jackd2 1.9.21): stopping the stream hangs, and
+`Pa_Terminate` ends the process with a failed assertion. So a dead JACK stream is abandoned, its memory kept,
+and a PortAudio that has talked to JACK is never terminated: a fresh copy of the library takes its place.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jbdiff_live.audio.sink import DeviceError
+
+log = logging.getLogger(__name__)
+
+JACK = "JACK Audio Connection Kit"
+
+_lock = threading.RLock()
+_open_streams = 0
+_abandoned: list[object] = []  # dead JACK streams: the callback's memory has to outlive them
+_stale = False  # the list of devices is known to be older than something that happened
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device as PortAudio numbers it now. The number is good until the next `refresh`."""
+
+    index: int
+    name: str  # "hostapi: name", how a person tells it apart
+    host: str
+    channels: int
+    default_rate: int
+
+
+def library() -> Any:
+    """The sounddevice module. DeviceError when PortAudio is not installed or does not start."""
+    try:
+        import sounddevice
+    except Exception as error:  # OSError without PortAudio, PortAudioError when it does not start
+        raise DeviceError(
+            f"no sound library: {error}; install PortAudio (Debian, Ubuntu: apt-get install libportaudio2)"
+        ) from error
+    atexit.unregister(sounddevice._exit_handler)
+    atexit.unregister(_at_exit)
+    atexit.register(_at_exit)
+    return sounddevice
+
+
+def mixer_library() -> Any:
+    """The rtmixer module, whose callback is in C. DeviceError as for `library`."""
+    library()
+    import rtmixer
+
+    return rtmixer
+
+
+@contextlib.contextmanager
+def calling(what: str) -> Iterator[Any]:
+    """Holds the lock, hands out sounddevice, and turns whatever goes wrong into DeviceError naming `what`."""
+    with _lock:
+        sounddevice = library()
+        try:
+            yield sounddevice
+        except (sounddevice.PortAudioError, OSError, ValueError) as error:
+            raise DeviceError(f"{what}: {error}") from error
+
+
+def devices(kind: str) -> list[Device]:
+    """Devices for `kind` "input" or "output", the default one first."""
+    with calling("listing sound devices") as sounddevice:
+        hosts = sounddevice.query_hostapis()
+        # A running JACK server is there because somebody wants sound to go through it.
+        order = sorted(range(len(hosts)), key=lambda n: hosts[n]["name"] != JACK)
+        first = [hosts[n][f"default_{kind}_device"] for n in order]
+        found = []
+        for index, info in enumerate(sounddevice.query_devices()):
+            channels = int(info[f"max_{kind}_channels"])
+            if channels > 0:
+                host = hosts[info["hostapi"]]["name"]
+                short = host.replace(JACK, "JACK").replace("Windows ", "")
+                rate = int(info["default_samplerate"])
+                found.append(Device(index, f"{short}: {info['name']}", host, channels, rate))
+    default = next((index for index in first if index >= 0), -1)
+    return sorted(found, key=lambda device: (device.index != default, device.index))
+
+
+def find_device(name: str | None, kind: str) -> Device:
+    """The device of that name, or whose name contains it; None is the default one."""
+    known = devices(kind)
+    if not known:
+        raise DeviceError(f"there is no sound {kind} device on this machine")
+    if name is None:
+        return known[0]
+    for matches in (
+        lambda device: device.name == name,
+        lambda device: device.name.lower().split(": ", 1)[-1] == name.lower(),
+        lambda device: name.lower() in device.name.lower(),
+    ):
+        for device in known:
+            if matches(device):
+                return device
+    raise DeviceError(f"no sound {kind} {name!r}; there are: {', '.join(d.name for d in known)}")
+
+
+def best_rate(device: Device, kind: str, channels: int, wanted: int) -> int:
+    """`wanted` where the device can do it, else its own default rate."""
+    with calling(device.name) as sounddevice:
+        check = getattr(sounddevice, f"check_{kind}_settings")
+        try:
+            check(device=device.index, channels=channels, dtype="float32", samplerate=wanted)
+        except (sounddevice.PortAudioError, ValueError):
+            return device.default_rate
+    return wanted
+
+
+def stream_opened() -> None:
+    global _open_streams
+    with _lock:
+        _open_streams += 1
+
+
+def stream_closed() -> None:
+    global _open_streams
+    with _lock:
+        _open_streams -= 1
+
+
+def abandon(stream: object) -> None:
+    """Keeps a dead JACK stream's memory for ever instead of closing it, see above."""
+    global _stale
+    with _lock:
+        _abandoned.append(stream)
+        _stale = True
+        stream_closed()
+
+
+def refresh() -> bool:
+    """Makes PortAudio look for devices again; false when a stream is open and it could not.
+
+    A PortAudio that knows a JACK server is replaced only after that server was lost: each replacement leaves
+    one client behind in a server that lives.
+    """
+    global _stale
+    with _lock:
+        if _open_streams or "sounddevice" not in sys.modules:
+            return False
+        with calling("looking for sound devices") as sounddevice:
+            if not _knows_jack(sounddevice):
+                with contextlib.suppress(sounddevice.PortAudioError):  # already down after a failed start
+                    sounddevice._terminate()
+                sounddevice._initialized = 0
+                sounddevice._initialize()
+            elif _stale:
+                _replace(sounddevice)
+            _stale = False
+        return True
+
+
+def _knows_jack(sounddevice: Any) -> bool:
+    try:
+        return any(host["name"] == JACK for host in sounddevice.query_hostapis())
+    except sounddevice.PortAudioError:
+        return False
+
+
+def _replace(sounddevice: Any) -> None:
+    """Loads a second copy of the PortAudio library and points sounddevice at it (Linux, where JACK is)."""
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    paths = [Path(line.split()[-1]) for line in maps if "libportaudio" in line and "(deleted)" not in line]
+    if not paths:
+        raise DeviceError("the JACK server went away; start jbdiff-live again to reach a new one")
+    handle, copy = tempfile.mkstemp(prefix="libportaudio-", suffix=".so")
+    os.close(handle)
+    try:
+        shutil.copyfile(paths[0], copy)
+        sounddevice._lib = sounddevice._ffi.dlopen(copy)
+    finally:
+        os.unlink(copy)  # the mapping stays
+    sounddevice._initialized = 0
+    sounddevice._initialize()
+
+
+def _at_exit() -> None:
+    """Ends PortAudio as sounddevice would, unless JACK is in it: the process ending frees a JACK client too."""
+    import sounddevice
+
+    if _abandoned or _open_streams or _knows_jack(sounddevice):
+        return
+    while sounddevice._initialized > 0:
+        sounddevice._terminate()

@@ -1,0 +1,1 @@
+"""Recording: takes on disk, written by a thread of their own, and read back."""

@@ -1,0 +1,261 @@
+"""The files of a take being recorded. The recorder's writer thread only; every method may block on the disk.
+
+WAV because it survives SIGKILL: libsndfile writes samples through at once, and soundfile and ffmpeg read a
+file whose header was never finished (measured, TESTBED.md). Events are written line by line, unbuffered.
+Errors leave as `TakeWriteError`; what was written stays.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import soundfile
+
+from jbdiff_live.block import Audio, Block
+from jbdiff_live.parameters import Change
+from jbdiff_live.record.take import (
+    EVENTS,
+    INFO,
+    ActionEvent,
+    BlockEvent,
+    ChangeEvent,
+    Event,
+    GapEvent,
+    TakeInfo,
+    audio_name,
+)
+
+FLOAT_BYTES = 4
+SILENCE_FRAMES = 65_536  # silence is written in pieces of this length
+
+
+class TakeWriteError(Exception):
+    """The disk refused. The words are for the player."""
+
+
+class TakeWriter:
+    """One take, from its first frame to its last. `file_frames`: length at which the next WAV begins."""
+
+    def __init__(self, parent: Path, info: TakeInfo, file_frames: int) -> None:
+        self.info = info
+        self._file_frames = file_frames
+        self._frames = 0
+        self._audio: soundfile.SoundFile | None = None
+        self._audio_files = 0
+        self._events: io.FileIO | None = None
+        self.folder = parent
+        with self._told():
+            self.folder = _new_folder(parent)
+            self._write_info()
+            self._events = io.FileIO(self.folder / EVENTS, "w")
+            self._next_file()
+
+    @property
+    def frames(self) -> int:
+        """Frames of sound written."""
+        return self._frames
+
+    @property
+    def end_frame(self) -> int:
+        """The session's frame that comes next."""
+        return self.info.start_frame + self._frames
+
+    def write_block(self, block: Block) -> None:
+        """Appends a block. What lies before the next frame is cut off, what is missing is filled with silence."""
+        with self._told():
+            if block.end_frame <= self.end_frame:
+                return
+            self._fill(block.start_frame)
+            if not (self.folder / audio_name(self._audio_files)).exists():
+                raise OSError(errno.ENOENT, "the take's folder has gone")
+            self._write_event(
+                BlockEvent(
+                    block.index,
+                    block.start_frame,
+                    block.frames,
+                    block.noise,
+                    block.seconds_taken,
+                    block.rung.name.lower(),
+                    block.snapshot.version,
+                    dict(block.snapshot.values),
+                    dict(block.snapshot.counts),
+                )
+            )
+            self._write(block.samples[self.end_frame - block.start_frame :])
+
+    def write_change(self, change: Change, frame: int) -> None:
+        """Appends a parameter's change or an action."""
+        origin = change.origin.value
+        event: Event
+        if change.is_action:
+            event = ActionEvent(frame, change.name, int(change.value), origin, change.version)
+        else:
+            event = ChangeEvent(frame, change.name, change.value, origin, change.version)
+        with self._told():
+            self._write_event(event)
+
+    def finish(self, end_frame: int | None, missing_to: int, problem: str, dropped_blocks: int) -> None:
+        """Closes the take at `end_frame` (None: after everything written).
+
+        Frames up to `missing_to` were dropped, and become silence as far as the take reaches.
+        """
+        with self._told():
+            try:
+                last = max(self.end_frame, missing_to)
+                end = last if end_frame is None else max(self.info.start_frame, min(end_frame, last))
+                if not problem:
+                    self._fill(end)
+                    self._cut(end - self.info.start_frame)
+            finally:
+                self._close_files()
+            self.info = msgspec.structs.replace(
+                self.info,
+                frames=self._frames,
+                problem=problem,
+                dropped_blocks=dropped_blocks,
+                closed_cleanly=not problem,
+            )
+            self._write_info()
+
+    # ------------------------------------------------------------------ sound
+
+    def _write(self, samples: Audio) -> None:
+        while len(samples):
+            assert self._audio is not None
+            room = self._file_frames * self._audio_files - self._frames
+            if room == 0:
+                self._next_file()
+                continue
+            part = samples[:room]
+            before = self._audio.tell()
+            # soundfile raises, asserts or stays silent on a short write, depending on where the disk ended.
+            try:
+                self._audio.write(part)
+            except AssertionError as error:
+                raise OSError(errno.ENOSPC, "the disk took only a part of a block") from error
+            finally:
+                self._frames += self._audio.tell() - before
+            samples = samples[len(part) :]
+
+    def _fill(self, frame: int) -> None:
+        """Silence up to the session's `frame`, said in the events."""
+        missing = frame - self.end_frame
+        if missing <= 0:
+            return
+        self._write_event(GapEvent(self.end_frame, missing))
+        silence = np.zeros((min(missing, SILENCE_FRAMES), self.info.channels), np.float32)
+        while missing > 0:
+            self._write(silence[:missing])
+            missing -= min(missing, len(silence))
+
+    def _cut(self, frames: int) -> None:
+        """Shortens the take to `frames`: cuts the file where it ends and removes those behind it."""
+        if frames >= self._frames:
+            return
+        while self._audio_files > 1 and frames <= self._file_frames * (self._audio_files - 1):
+            self._close_audio()
+            (self.folder / audio_name(self._audio_files)).unlink()
+            self._audio_files -= 1
+        path = self.folder / audio_name(self._audio_files)
+        self._close_audio()
+        self._audio = soundfile.SoundFile(str(path), "r+")
+        self._audio.truncate(frames - self._file_frames * (self._audio_files - 1))
+        self._frames = frames
+
+    def _next_file(self) -> None:
+        self._close_audio()
+        path = self.folder / audio_name(self._audio_files + 1)
+        self._audio = soundfile.SoundFile(
+            str(path), "w", self.info.sample_rate, self.info.channels, subtype="FLOAT", format="WAV"
+        )
+        self._audio_files += 1
+
+    def _close_audio(self) -> None:
+        audio, self._audio = self._audio, None
+        if audio is not None:
+            audio.close()
+
+    def _close_files(self) -> None:
+        try:
+            self._close_audio()
+        finally:
+            events, self._events = self._events, None
+            if events is not None:
+                events.close()
+
+    # ------------------------------------------------------------------ words
+
+    def _write_event(self, event: Event) -> None:
+        assert self._events is not None
+        line = msgspec.json.encode(event) + b"\n"
+        if self._events.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _write_info(self) -> None:
+        """Beside the file and renamed: a crash leaves the old one or the new one."""
+        path = self.folder / INFO
+        new = path.with_suffix(".json.new")
+        try:
+            new.write_bytes(msgspec.json.format(msgspec.json.encode(self.info), indent=2) + b"\n")
+            new.replace(path)
+        except OSError:
+            new.unlink(missing_ok=True)
+            raise
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turns whatever the disk says into words for the player."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # soundfile's errors are RuntimeErrors without a number
+            raise TakeWriteError(_words(self.folder, error)) from error
+
+
+def _words(folder: Path, error: OSError | RuntimeError) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    free = _free_bytes(folder)
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or free == 0:
+        return f"the disk of {folder} is full; free some space and record again; what was written is kept"
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{folder} cannot be written to; choose another folder for takes"
+    if number in (errno.ENOENT, errno.ENOTDIR) or free is None:
+        return f"{folder} has gone; is the drive still connected? Choose another folder and record again"
+    return f"{folder}: {error}; choose another folder and record again"
+
+
+def _free_bytes(folder: Path) -> int | None:
+    """Bytes left on the folder's disk; None without a folder."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
+
+
+def _new_folder(parent: Path) -> Path:
+    """A folder that was not there before, named by the time of day."""
+    parent.mkdir(parents=True, exist_ok=True)
+    name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    for folder in _candidates(parent, name):
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError("the candidates never end")
+
+
+def _candidates(parent: Path, name: str) -> Iterable[Path]:
+    yield parent / name
+    number = 2
+    while True:
+        yield parent / f"{name}-{number}"
+        number += 1

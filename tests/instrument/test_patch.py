@@ -1,0 +1,132 @@
+"""Patches: read, written by hand, saved again, and refused with words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jbdiff_live.control.bindings import Binding
+from jbdiff_live.parameters import BY_NAME, Origin, ParameterStore
+from jbdiff_live.patch import Patch, PatchError, factory_patches, load_patch, save_patch
+
+BY_HAND = """# my patch
+format = 1
+name = "mine"  # the name
+
+# what it sounds like
+[values]
+noise_style = "walk"  # slow
+noise_step = 0.25  # a quarter
+hold = true
+
+[bindings]
+noise_step = "CC 74"  # the big knob
+reroll = ["note C1", "CC 20"]
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "p.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_patch_sets_the_store_in_one_change_and_leaves_the_rest(tmp_path: Path) -> None:
+    store = ParameterStore()
+    store.set("gain", -12, Origin.UI)
+    origins = []
+    store.subscribe(lambda change: origins.append(change.origin))
+    before = store.snapshot.version
+    after = load_patch(written(tmp_path, BY_HAND)).apply(store)
+    assert after.version == before + 1
+    assert (after["noise_step"], after.on("hold"), after["gain"]) == (0.25, True, -12)
+    assert set(origins) == {Origin.PATCH}
+
+
+def test_saving_again_keeps_comments_and_the_order(tmp_path: Path) -> None:
+    path = written(tmp_path, BY_HAND)
+    patch = load_patch(path)
+    save_patch(path, patch)
+    kept = [line for line in path.read_text().splitlines() if line and not line.startswith(("desc", "stack"))]
+    assert kept == [line for line in BY_HAND.splitlines() if line]
+    save_patch(path, replace(patch, values={**patch.values, "noise_step": 0.5, "hold": False}))
+    text = path.read_text()
+    for comment in ("# my patch", "# the name", "# what it sounds like", "# a quarter", "# the big knob"):
+        assert comment in text
+    again = load_patch(path)
+    assert (again.values["noise_step"], again.values["hold"]) == (0.5, False)
+
+
+def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
+    values = {p.name: p.plain(p.from_normal(0.37)) for p in BY_NAME.values()}
+    controls = (Binding.parse("seed", "ch 3 CC 16/48 14-bit"), Binding.parse("home", "note C#1"))
+    patch = Patch("new", "from nothing", values, controls, "pocket")
+    path = tmp_path / "folder" / "new.toml"
+    save_patch(path, patch)
+    assert replace(load_patch(path), values=dict(load_patch(path).values)) == patch
+    assert [p.name for p in path.parent.iterdir()] == ["new.toml"]
+
+
+@pytest.mark.parametrize("name", ["drift", "lock", "region", "resampler", "wild"])
+def test_every_factory_patch_loads_and_plays(name: str) -> None:
+    patch = load_patch(factory_patches()[name])
+    assert patch.name == name and patch.description and patch.stack == "pocket"
+    store = ParameterStore()
+    patch.apply(store)
+    assert {"gain", "mute"}.isdisjoint(patch.values)
+    bound = [b.target for b in patch.bindings]
+    assert {"noise_step", "resample", "guidance", "seed", "gain", "reroll", "home", "hold", "mute", "panic"} <= {
+        *bound
+    }
+    overlapping = [(a, b) for a in patch.bindings for b in patch.bindings if a is not b and a.overlaps(b)]
+    assert not overlapping
+
+
+def test_factory_patches_are_clean_toml_and_differ() -> None:
+    seen = [tuple(load_patch(path).values.items()) for path in factory_patches().values()]
+    assert len(set(seen)) == len(seen) >= 4
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("noise_step = 0.25", "noise_stp = 0.25"), r"noise_stp.*did you mean 'noise_step'"),
+        (("noise_step = 0.25", "noise_step = 7"), r"\[values\] noise_step = 7 is outside 0 to 1"),
+        (("noise_step = 0.25", "noise_step = true"), "noise_step = True: needs a number"),
+        (("noise_step = 0.25", "noise_step = nan"), "noise_step"),
+        (('"walk"', '"wlak"'), "one of random, constant, region, walk"),
+        (("format = 1", "format = 2"), "format = 2.*update"),
+        (("format = 1", ""), "format"),
+        (("format = 1", 'format = "one"'), "format.*int"),
+        (("noise_step = 0.25", "noise_step = [1]"), "values"),
+        (("[bindings]", "[bindngs]"), "unknown key bindngs; did you mean 'bindings'"),
+        (('"CC 74"', '"CC 740"'), r"\[bindings\] noise_step"),
+        (('"CC 74"', '"note C3"'), "needs a knob"),
+        (("reroll", "rerol"), "did you mean 'reroll'"),
+        (("hold = true", "hold = = true"), "line 9"),
+        (("hold = true", "noise_step = 1.0"), "noise_step"),
+    ],
+)
+def test_a_wrong_patch_names_file_place_and_remedy(
+    tmp_path: Path, change: tuple[str, str], words: str
+) -> None:
+    with pytest.raises(PatchError, match=words) as caught:
+        load_patch(written(tmp_path, BY_HAND.replace(*change, 1)))
+    assert "p.toml" in str(caught.value)
+
+
+def test_a_patch_that_is_not_there_and_one_that_cannot_be_written_say_so(tmp_path: Path) -> None:
+    with pytest.raises(PatchError, match="check the path"):
+        load_patch(tmp_path / "none.toml")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PatchError, match="another folder"):
+        save_patch(tmp_path / "file" / "p.toml", Patch("x"))
+
+
+def test_saving_over_something_that_is_no_patch_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "not toml at all")
+    with pytest.raises(PatchError):
+        save_patch(path, Patch("x"))
+    assert path.read_text() == "not toml at all"

@@ -1,0 +1,154 @@
+"""The whole instrument with a test tone in the model's place, on the clocked null device."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from jbdiff_live.engine.tone import ToneGenerator
+from jbdiff_live.record.take import open_take
+from jbdiff_live.session import NULL_DEVICE, Session, SessionOptions
+from jbdiff_live.status import EngineState
+
+PATIENCE = 15.0
+RATE = 44_100
+
+
+def eventually(condition: Callable[[], bool], what: str) -> None:
+    """Waits until a condition holds; fails when it does not within PATIENCE."""
+    pause = threading.Event()
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until, f"never came: {what}"
+        pause.wait(0.01)
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    options = SessionOptions(device="null", midi=(), takes=tmp_path / "takes")
+    session = Session(options, ToneGenerator(block_frames=8192))
+    session.open()
+    yield session
+    session.close()
+
+
+def test_start_plays_and_stop_stops(session: Session) -> None:
+    session.start()
+    eventually(lambda: session.status().frame > 20_000, "sound")
+    status = session.status()
+    assert status.engine.state is EngineState.RUNNING
+    assert status.audio.running and status.seconds_queued > 0
+    session.stop()
+    assert session.status().engine.state is EngineState.OFFLINE
+    assert not session.status().audio.running
+
+
+def test_stop_and_start_again_goes_on(session: Session) -> None:
+    for _ in range(3):
+        before = session.status().frame
+        session.start()
+        eventually(lambda before=before: session.status().frame > before + 8192, "sound after a restart")
+        session.stop()
+
+
+def test_take_is_exactly_what_the_engine_made(session: Session) -> None:
+    made = {}
+    offer = session.recorder.offer
+    session.recorder.offer = lambda block: (made.__setitem__(block.start_frame, block), offer(block))[1]
+    session.start_recording(at_frame=0)
+    session.start()
+    eventually(lambda: session.status().frame > 40_000, "enough sound")
+    folder = session.status().recorder.folder
+    assert folder is not None
+    session.stop_recording(end_frame=30_001)
+    session.stop()
+    take = open_take(folder)
+    audio, rate = soundfile.read(take.audio[0], dtype="float32")
+    expected = np.concatenate([made[frame].samples for frame in sorted(made)])[:30_001]
+    assert rate == RATE
+    assert np.array_equal(audio, expected)
+
+
+def test_recording_begins_with_what_is_heard_now(session: Session) -> None:
+    session.start()
+    eventually(lambda: session.status().frame > 10_000, "sound")
+    session.start_recording()
+    began = session.status().frame
+    eventually(lambda: session.status().frame > began + 20_000, "more sound")
+    folder = session.status().recorder.folder
+    session.stop_recording()
+    end = session.status().frame
+    assert folder is not None
+    info = open_take(folder).info
+    assert abs(info["start_frame"] - began) < 4096
+    frames = sum(soundfile.info(path).frames for path in open_take(folder).audio)
+    assert abs(frames - (end - began)) < 4096
+    assert frames > 15_000
+
+
+def test_knob_turned_is_in_the_log_and_is_heard(session: Session) -> None:
+    session.start_recording(at_frame=0)
+    session.start()
+    eventually(lambda: session.status().frame > 1000, "sound")
+    session.set_parameter("seed", 12)
+    eventually(lambda: (heard := session.status().heard) is not None and heard["seed"] == 12, "the new seed")
+    folder = session.status().recorder.folder
+    session.stop_recording()
+    assert folder is not None
+    events = open_take(folder).events
+    assert any(getattr(event, "name", None) == "seed" and event.value == 12 for event in events)
+
+
+def test_gain_is_heard_before_the_next_block(session: Session) -> None:
+    session.start()
+    eventually(lambda: session.status().heard is not None, "sound")
+    session.set_parameter("gain", -20)
+    heard = session.status().heard
+    assert heard is not None and heard["gain"] == -20
+
+
+def test_panic_starts_a_fresh_block(session: Session) -> None:
+    session.start()
+    eventually(lambda: session.status().frame > 9000, "sound")
+    session.trigger("panic")
+    eventually(
+        lambda: (heard := session.status().heard) is not None and heard.counts["panic"] == 1, "sound again"
+    )
+
+
+def test_device_that_is_not_there_leaves_the_old_one_playing(session: Session) -> None:
+    session.start()
+    eventually(lambda: session.status().frame > 1000, "sound")
+    with pytest.raises((RuntimeError, ValueError, OSError), match="no such device anywhere"):
+        session.choose_audio_device("no such device anywhere")
+    before = session.status().frame
+    eventually(lambda: session.status().frame > before + 4096, "sound goes on")
+    assert NULL_DEVICE in session.audio_devices()
+
+
+def test_patches_load_save_and_come_back(session: Session, tmp_path: Path) -> None:
+    known = session.patches()
+    assert len(known) >= 3
+    session.load_patch(known["wild"])
+    assert session.status().patch == "wild"
+    assert session.snapshot().choice("noise_style") == "random"
+    session.set_parameter("guidance", 3.25)
+    mine = tmp_path / "mine.toml"
+    session.save_patch(mine, "mine")
+    session.load_patch(known["drift"])
+    session.load_patch(mine)
+    assert session.snapshot()["guidance"] == pytest.approx(3.25)
+    assert session.bindings()["noise_step"]
+
+
+def test_context_for_a_generator_without_one_is_refused(session: Session, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, 0.1 * np.sin(np.arange(44_100) / 20), RATE)
+    with pytest.raises(ValueError, match="takes no context file"):
+        session.load_context_file(path)

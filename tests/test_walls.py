@@ -1,0 +1,88 @@
+"""The walls of the design, tested: who may import whom, and that importing does nothing."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Library -> the only places that may import it. Everything else of both packages may not.
+TERRITORY = {
+    "torch": ("jbdiff/", "jbdiff_live/engine/model.py"),
+    "sounddevice": ("jbdiff_live/audio/",),
+    "rtmixer": ("jbdiff_live/audio/",),
+    "mido": ("jbdiff_live/control/",),
+    "rtmidi": ("jbdiff_live/control/",),
+    "PySide6": ("jbdiff_live/ui/",),
+    "pyqtgraph": ("jbdiff_live/ui/",),
+    "lightning": ("jbdiff/train/",),
+    "jbdiff": ("jbdiff/", "jbdiff_live/engine/"),
+    "jbdiff_live": ("jbdiff_live/",),
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports anywhere in it, by its first name."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def test_import_contracts_hold() -> None:
+    tool = Path(sys.executable).parent / "lint-imports"
+    done = subprocess.run([tool, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("library", sorted(TERRITORY))
+def test_library_stays_in_its_territory(library: str) -> None:
+    places = TERRITORY[library]
+    trespassers = []
+    for package in ("jbdiff", "jbdiff_live"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            if library in imports(path) and not name.startswith(places):
+                trespassers.append(name)
+    assert not trespassers
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_window_never_pulls_in_torch_or_devices() -> None:
+    code = (
+        "import sys, jbdiff_live.ui.app, jbdiff_live.ui.window\n"
+        "print([n for n in ('torch', 'jbdiff', 'sounddevice', 'rtmixer', 'mido', 'rtmidi') if n in sys.modules])"
+    )
+    assert run_python(code) == "[]"
+
+
+def test_importing_the_whole_instrument_starts_nothing() -> None:
+    code = (
+        "import pkgutil, importlib, threading, sys, jbdiff_live\n"
+        "for m in pkgutil.walk_packages(jbdiff_live.__path__, 'jbdiff_live.'):\n"
+        "    if not m.name.endswith('__main__'): importlib.import_module(m.name)\n"
+        "print(threading.active_count(), 'torch' in sys.modules, 'sounddevice' in sys.modules)"
+    )
+    assert run_python(code) == "1 False False"
+
+
+def test_help_answers_without_the_heavy_libraries() -> None:
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom jbdiff_live.__main__ import app\n"
+        "r = CliRunner().invoke(app, ['--help'])\n"
+        "print(r.exit_code, '--headless' in r.output, 'torch' in sys.modules, 'PySide6' in sys.modules)"
+    )
+    assert run_python(code) == "0 True False False"
