@@ -158,12 +158,17 @@ def save_stack(
     dtype: torch.dtype = torch.float16,
     finisher: nn.Module | None = None,
 ) -> Path:
-    """Writes a stack that `load_stack` reads; floating-point weights in `dtype`. Returns the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Writes a stack that `load_stack` reads; floating-point weights in `dtype`. Returns the folder.
+
+    Raises ValueError when the modules are not those that `config` names.
+    """
     files: dict[str, dict[str, str]] = {}
     modules = {"codec": codec} | {f"level{level}": net for level, net in denoisers.items()}
     if finisher is not None:
         modules["finisher"] = finisher
+    if set(modules) != set(_roles(config)):
+        raise ValueError(f"stack {config.name!r} has {_roles(config)}, and {sorted(modules)} were given")
+    folder.mkdir(parents=True, exist_ok=True)
     for role, module in modules.items():
         path = folder / f"{role}.safetensors"
         save_file({name: _stored(tensor, dtype) for name, tensor in module.state_dict().items()}, path)

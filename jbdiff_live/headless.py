@@ -48,8 +48,12 @@ def _play(
         session.start_recording(at_frame=0)
     session.start()
     said: object = None
+    sounding = False
     while not enough.wait(0.05):
         status = session.status()
+        if not sounding and status.frame > 0:
+            sounding = True
+            console.print("first sound")
         now = (status.engine.state, status.engine.detail, status.frame // (5 * rate), status.message)
         if now != said:
             said = now

@@ -137,10 +137,11 @@ class TakeWriter:
                 continue
             part = samples[:room]
             before = self._audio.tell()
-            # soundfile raises, asserts or stays silent on a short write, depending on where the disk ended.
+            # On a short write soundfile raises "System error" or asserts, depending on where the disk ended,
+            # and keeps no error number; the folder was there a moment ago, so the disk is what refuses.
             try:
                 self._audio.write(part)
-            except AssertionError as error:
+            except (AssertionError, RuntimeError) as error:
                 raise OSError(errno.ENOSPC, "the disk took only a part of a block") from error
             finally:
                 self._frames += self._audio.tell() - before
@@ -224,7 +225,7 @@ def _words(folder: Path, error: OSError | RuntimeError) -> str:
     number = error.errno if isinstance(error, OSError) else None
     free = _free_bytes(folder)
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or free == 0:
-        return f"the disk of {folder} is full; free some space and record again; what was written is kept"
+        return f"the disk of {folder} is full or takes no more; free some space and record again; what was written is kept"
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{folder} cannot be written to; choose another folder for takes"
     if number in (errno.ENOENT, errno.ENOTDIR) or free is None:

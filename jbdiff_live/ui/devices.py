@@ -14,8 +14,6 @@ from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import Asker
 from jbdiff_live.ui.pickers import Picker, add_choices
 
-AUDIO_FILES = (".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3", ".opus", ".w64", ".caf", ".au")
-
 
 class DeviceRow(QWidget):
     """`browse(role)` asks the player for a file for "context" or "init"."""
@@ -43,8 +41,9 @@ class DeviceRow(QWidget):
         latency = f"{audio.latency_seconds * 1000:.0f} ms" if audio.latency_seconds > 0 else ""
         self.output.show_value(audio.device, latency, warning=bool(audio.problem))
         self.input.show_value(audio.input_device)
-        inputs = ", ".join((*control.connected, *(f"{name} (gone)" for name in control.missing)))
-        self.midi.show_value(inputs, warning=bool(control.missing))
+        gone, there = ", ".join(control.missing), ", ".join(control.connected)
+        # What went away is named first: there is room for about one name.
+        self.midi.show_value(f"{gone} gone" if gone else there, there if gone else "", warning=bool(gone))
         self.context.show_value(Path(status.context_file).name)
         self.init.show_value(Path(status.init_file).name)
 

@@ -24,8 +24,9 @@ LAMP_SECONDS = 0.15
 class Readout(Painted):
     """A caption, a large value and a small note; optionally a bar with marks at the bottom."""
 
-    def __init__(self, caption: str, stretch: int) -> None:
+    def __init__(self, caption: str, stretch: int, help_text: str) -> None:
         super().__init__()
+        self.help = help_text
         self.caption = caption
         self.stretch = stretch
         self.value, self.note, self.alarm = "", "", False
@@ -59,6 +60,7 @@ class Readout(Painted):
                 lamp,
             )
             self.setAccessibleDescription(f"{value} {note}".strip())
+            self.setToolTip(f"{self.help} ({value} {note})".replace(" )", ")"))
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
         plate(painter, area, theme.PANEL)
@@ -113,13 +115,21 @@ class HealthStrip(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.queue = Readout("QUEUED", 19)
-        self.block = Readout("BLOCK", 24)
-        self.underruns = Readout("UNDERRUNS", 12)
-        self.late = Readout("LATE", 9)
+        self.queue = Readout(
+            "QUEUED", 19, "sound made and not heard yet; the strong mark is where the next block is started"
+        )
+        self.block = Readout(
+            "BLOCK",
+            24,
+            "how fast blocks are made; the bar is the last one against the time it lasts, the mark is p99",
+        )
+        self.underruns = Readout(
+            "UNDERRUNS", 12, "how often sound ran dry, and seconds of silence in place of late blocks"
+        )
+        self.late = Readout("LATE", 9, "blocks that came too late")
         self.peaks = PeakMeter()
-        self.recorder = Readout("TAKE", 17)
-        self.midi = Readout("MIDI", 17)
+        self.recorder = Readout("TAKE", 17, "the recording")
+        self.midi = Readout("MIDI", 17, "the last message from a controller")
         self._grown = {name: Grown() for name in ("underruns", "late", "midi")}
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -190,8 +200,7 @@ class HealthStrip(QWidget):
         underruns, late = status.audio.underruns, status.engine.late_blocks
         missing = status.audio.short_frames / status.sample_rate
         self.underruns.show_reading(
-            str(underruns),
-            f"{missing:.1f} s silent" if missing >= 0.05 else "",
+            f"{underruns} · {missing:.1f} s" if missing >= 0.05 else str(underruns),
             alarm=self._grown["underruns"].recently(underruns, now, ALARM_SECONDS),
         )
         self.late.show_reading(str(late), alarm=self._grown["late"].recently(late, now, ALARM_SECONDS))

@@ -84,7 +84,7 @@ class PeakMeter(Painted):
         plate(painter, area, theme.PANEL)
         height = area.height()
         inner = area.adjusted(11, 0, -11, 0)
-        size = int(max(10, min(13, height * 0.19)))
+        size = int(max(11, min(14, height * 0.19)))
         head = QRectF(inner.x(), area.y() + height * 0.06, inner.width(), height * 0.27)
         theme.write(painter, head, "PEAK dBFS", size, theme.FAINT, bold=True)
         hot = max(needle.held for needle in self.needles) > LIT_FROM_DB

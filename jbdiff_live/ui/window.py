@@ -22,14 +22,15 @@ from PySide6.QtGui import (
     QResizeEvent,
     QShowEvent,
 )
-from PySide6.QtWidgets import QFileDialog, QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from jbdiff_live.block import Block
 from jbdiff_live.parameters import BY_NAME, ParameterSnapshot
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui import keys
 from jbdiff_live.ui.asking import Asker
-from jbdiff_live.ui.devices import AUDIO_FILES, DeviceRow
+from jbdiff_live.ui.devices import DeviceRow
+from jbdiff_live.ui.files import FileDesk
 from jbdiff_live.ui.health import HealthStrip
 from jbdiff_live.ui.notices import NoticeLine
 from jbdiff_live.ui.overlay import DropZones, KeysOverlay
@@ -60,12 +61,13 @@ class MainWindow(QWidget):
 
         self.notices = NoticeLine()
         self.asker = Asker(self.notices)
-        self.patch = Picker("PATCH", self._fill_patches)
+        self.files = FileDesk(self, transport, self.asker, self.look)
+        self.patch = Picker("PATCH", self.files.fill_patches)
         self.bar = TransportBar(self.patch)
         self.scope = Scope()
         self.health = HealthStrip()
         self.panel = KnobsPanel()
-        self.devices = DeviceRow(transport, self.asker, self.browse_file)
+        self.devices = DeviceRow(transport, self.asker, self.files.browse_sound)
         column = QVBoxLayout(self)
         column.setContentsMargins(14, 12, 14, 12)
         column.setSpacing(8)
@@ -105,8 +107,8 @@ class MainWindow(QWidget):
                 "home": lambda _: self.trigger("home"),
                 "learn": lambda _: self.learn_focused(),
                 "focus": lambda key: self.focus_number(int(key[-1])),
-                "load_patch": lambda _: self.browse_patch(),
-                "save_patch": lambda _: self.save_patch(),
+                "load_patch": lambda _: self.files.browse_patch(),
+                "save_patch": lambda _: self.files.save_patch(),
                 "full_screen": lambda _: self.toggle_full_screen(),
                 "show_keys": lambda _: self.toggle_keys(),
             },
@@ -227,62 +229,6 @@ class MainWindow(QWidget):
     def toggle_keys(self) -> None:
         self.keys.hide() if self.keys.isVisible() else self.keys.cover()
 
-    # Patches and files
-
-    def _patch_folder(self) -> Path:
-        return next((path.parent for path in self._patches().values()), Path.home())
-
-    def _patches(self) -> Mapping[str, Path]:
-        none: Mapping[str, Path] = {}
-        return self.asker.get("list patches", self._transport.patches, none)
-
-    def _fill_patches(self, menu: QMenu) -> None:
-        known = self._patches()
-        if not known:
-            menu.addAction("no patch found").setEnabled(False)
-        for name, path in known.items():
-            entry = menu.addAction(name.replace("&", "&&"))
-            entry.setCheckable(True)
-            entry.setChecked(name == self.status.patch)
-            entry.triggered.connect(lambda _=False, path=path: self.load_patch(path))
-        menu.addSeparator()
-        menu.addAction("Load a file…\tCtrl+O").triggered.connect(self.browse_patch)
-        menu.addAction("Save as…\tCtrl+S").triggered.connect(self.save_patch)
-
-    def load_patch(self, path: Path) -> None:
-        self.asker.ask("load patch", self._transport.load_patch, path)
-        self.look()
-
-    def browse_patch(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(
-            self, "Load a patch", str(self._patch_folder()), "Patches (*.toml)"
-        )
-        if chosen:
-            self.load_patch(Path(chosen))
-
-    def save_patch(self) -> None:
-        proposed = self._patch_folder() / f"{self.status.patch or 'untitled'}.toml"
-        chosen, _ = QFileDialog.getSaveFileName(self, "Save the patch", str(proposed), "Patches (*.toml)")
-        if chosen:
-            path = Path(chosen)
-            path = path if path.suffix else path.with_suffix(".toml")
-            self.asker.ask("save patch", self._transport.save_patch, path, path.stem)
-            self.look()
-
-    def browse_file(self, role: str) -> None:
-        """Asks for a sound file for "context" or "init"."""
-        present = self.status.context_file if role == "context" else self.status.init_file
-        folder = str(Path(present).parent) if present else str(Path.home())
-        kinds = f"Sound (*{' *'.join(AUDIO_FILES)});;All files (*)"
-        chosen, _ = QFileDialog.getOpenFileName(self, f"A sound for {role}", folder, kinds)
-        if chosen:
-            self.load_file(role, Path(chosen))
-
-    def load_file(self, role: str, path: Path) -> None:
-        load = self._transport.load_context_file if role == "context" else self._transport.load_init_file
-        self.asker.ask(f"{role} file", load, path)
-        self.look()
-
     # Drag and drop
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -304,7 +250,7 @@ class MainWindow(QWidget):
         files = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
         if files:
             event.acceptProposedAction()
-            self.load_file(role, Path(files[0]))
+            self.files.load_sound(role, Path(files[0]))
 
     # The window itself
 

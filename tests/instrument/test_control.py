@@ -50,7 +50,9 @@ def test_bindings_are_written_as_a_person_would() -> None:
     assert Binding("gain", BindingKind.CC, 74, 2).text == "ch 2 CC 74"
 
 
-@pytest.mark.parametrize("text", ["CC 128", "CC 1/34 14-bit", "note H2", "ch 17 CC 1", "knob 3", "CC 40/72", ""])
+@pytest.mark.parametrize(
+    "text", ["CC 128", "CC 1/34 14-bit", "note H2", "ch 17 CC 1", "knob 3", "CC 40/72", ""]
+)
 def test_a_binding_that_makes_no_sense_is_refused_with_words(text: str) -> None:
     with pytest.raises(ValueError, match="gain"):
         Binding.parse("gain", text)
@@ -169,7 +171,12 @@ def test_a_plain_knob_on_a_pairs_coarse_half_still_reaches_both_ends() -> None:
 
 def test_two_devices_do_not_mix_their_halves() -> None:
     store, controls = mapped(("seed", "CC 16/48 14-bit"))
-    for event in (cc(16, 10, device="a"), cc(48, 5, device="a"), cc(16, 20, device="b"), cc(48, 1, device="a")):
+    for event in (
+        cc(16, 10, device="a"),
+        cc(48, 5, device="a"),
+        cc(16, 20, device="b"),
+        cc(48, 1, device="a"),
+    ):
         controls.handle(event)
     assert store.snapshot["seed"] == 10 * 128 + 1
 

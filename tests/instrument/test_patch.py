@@ -77,9 +77,18 @@ def test_every_factory_patch_loads_and_plays(name: str) -> None:
     patch.apply(store)
     assert {"gain", "mute"}.isdisjoint(patch.values)
     bound = [b.target for b in patch.bindings]
-    assert {"noise_step", "resample", "guidance", "seed", "gain", "reroll", "home", "hold", "mute", "panic"} <= {
-        *bound
-    }
+    assert {
+        "noise_step",
+        "resample",
+        "guidance",
+        "seed",
+        "gain",
+        "reroll",
+        "home",
+        "hold",
+        "mute",
+        "panic",
+    } <= {*bound}
     overlapping = [(a, b) for a in patch.bindings for b in patch.bindings if a is not b and a.overlaps(b)]
     assert not overlapping
 

@@ -32,6 +32,10 @@ def full_keys(name: str, prefix: str) -> dict[str, list[int]]:
     return keys
 
 
+def save_toy(folder: Path, stack: Stack, source: dict[str, str] | None = None) -> Path:
+    return save_stack(folder, stack.config, stack.codec, stack.denoisers, source, finisher=stack.finisher)
+
+
 def test_full_size_unet_has_the_published_layout() -> None:
     with torch.device("meta"):
         ours = {name: list(tensor.shape) for name, tensor in UNet(UNetConfig()).state_dict().items()}
@@ -59,9 +63,7 @@ def test_the_vqvae_inside_a_level_file_is_the_official_one() -> None:
 
 
 def test_a_saved_stack_loads_again(tmp_path: Path, toy_stack: Stack) -> None:
-    folder = save_stack(
-        tmp_path / "saved", toy_stack.config, toy_stack.codec, toy_stack.denoisers, {"made": "by a test"}
-    )
+    folder = save_toy(tmp_path / "saved", toy_stack, source={"made": "by a test"})
     again = load_stack(folder)
     assert again.config == toy_stack.config
     assert again.source == {"made": "by a test"}
@@ -74,13 +76,19 @@ def test_a_saved_stack_loads_again(tmp_path: Path, toy_stack: Stack) -> None:
 
 def test_identity_tells_stacks_apart_and_stays_the_same(toy_folder: Path, toy_stack: Stack, tmp_path) -> None:
     assert load_stack(toy_folder).identity == toy_stack.identity
-    other = save_stack(tmp_path / "x", toy_stack.config, toy_stack.codec, toy_stack.denoisers)
+    other = save_toy(tmp_path / "x", toy_stack)
     assert load_stack(other).identity != toy_stack.identity
 
 
 @pytest.mark.parametrize("stack", STACKS.values(), ids=lambda stack: stack.name)
 def test_stack_sizes_survive_json(stack: StackConfig) -> None:
     assert stack_from_dict(json.loads(json.dumps(stack_to_dict(stack)))) == stack
+
+
+def test_a_stack_is_saved_whole_or_not_at_all(tmp_path: Path, toy_stack: Stack) -> None:
+    with pytest.raises(ValueError, match=r"'level0', 'finisher'\], and \['codec'\] were given"):
+        save_stack(tmp_path / "half", toy_stack.config, toy_stack.codec, {})
+    assert not (tmp_path / "half").exists()
 
 
 def test_unknown_fields_and_kinds_are_refused() -> None:
@@ -163,7 +171,7 @@ def test_a_flipped_bit_in_an_original_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_flipped_bit_in_a_stack_is_refused(tmp_path: Path, toy_stack: Stack) -> None:
-    folder = save_stack(tmp_path / "s", toy_stack.config, toy_stack.codec, toy_stack.denoisers)
+    folder = save_toy(tmp_path / "s", toy_stack)
     path = folder / "level1.safetensors"
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
@@ -222,7 +230,7 @@ def test_a_file_of_the_wrong_size_is_refused(tmp_path: Path, toy_config: StackCo
 
 
 def test_missing_and_extra_tensors_are_named(tmp_path: Path, toy_stack: Stack) -> None:
-    config = dataclasses.replace(toy_stack.config, levels=())
+    config = dataclasses.replace(toy_stack.config, levels=(), finisher=None)
     folder = save_stack(tmp_path / "s", config, toy_stack.codec, {})
     tensors = load_file(folder / "codec.safetensors")
     tensors["stranger"] = tensors.pop("decoders.0.out.bias")

@@ -213,12 +213,12 @@ def test_a_refused_wish_is_shown_until_it_is_granted(
     window: MainWindow, demo: DemoTransport, error: Exception
 ) -> None:
     demo.refuse["load_patch"] = error
-    window.load_patch(Path("x.toml"))
+    window.files.load_patch(Path("x.toml"))
     assert f"load patch: {error.args[0]}" in window.notices.toPlainText()
     window.look()
     assert str(error.args[0]) in window.notices.toPlainText()
     demo.refuse.clear()
-    window.load_patch(Path("x.toml"))
+    window.files.load_patch(Path("x.toml"))
     assert str(error.args[0]) not in window.notices.toPlainText()
 
 
