@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 CLIENT_NAME = "jbdiff-live"
 POLL_SECONDS = 1.0
+KNOCK_LOOKS = 5  # every so many looks a JACK server is asked for a client: that costs it a little
 # ALSA's loop-back, and the sending ends of programs like this one: nobody turns those.
 IGNORED = ("midi through", CLIENT_NAME)
 ALSA_SEQUENCER = Path("/dev/snd/seq")
@@ -90,6 +91,7 @@ class MidiInput:
         self._virtual_client: rtmidi.MidiIn | None = None
         self._open: dict[str, _OpenPort] = {}
         self._known: tuple[str, ...] = ()  # every input that was connected since the last choice
+        self._looks = 0
         self._chosen_for: Sequence[str] | None = None
         # Swapped whole by their one writer each, read by `status`.
         self._connected: tuple[str, ...] = ()
@@ -190,8 +192,11 @@ class MidiInput:
             self._problem = problem
             self._close_all()
             ports = []
-        if not ports and self._lister is not None and not self._server_lives():
-            self._close_all()  # a JACK server that ended: its clients answer with an empty list for ever
+        self._looks += 1
+        if self._lister is not None and self._looks % KNOCK_LOOKS == 0 and not self._server_lives():
+            # A JACK server that ended leaves its clients the last list of ports, for ever.
+            self._close_all()
+            ports = []
         names = self._names
         if names != self._chosen_for:
             self._chosen_for, self._known = names, ()

@@ -66,8 +66,9 @@ class ModelGenerator:
         from jbdiff.checkpoints import load_stack
         from jbdiff.stream import BlockSettings, BlockStream
 
-        # More threads than cores only wait for one another; the session's other threads need some room too.
-        torch.set_num_threads(self._threads or max(1, min(4, os.cpu_count() or 1)))
+        # Half the cores: window, feeder and recorder need the others. With every core taken, torch's threads
+        # wait for one another and a block takes ten times as long (measured on two cores).
+        torch.set_num_threads(self._threads or max(1, (os.cpu_count() or 2) // 2))
         device = "cuda" if torch.cuda.is_available() else "cpu"
         report(f"loading {self.stack_name}")
         stack = load_stack(self.stack_name, device=device)
