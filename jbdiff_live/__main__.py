@@ -128,7 +128,7 @@ def play(
         from jbdiff_live.ui.app import run
 
         if record is not None:
-            session.start_recording(at_frame=0)
+            session.record_from_first_block()
             session.start()
         raise typer.Exit(run(session))
     except (ValueError, OSError, KeyError, RuntimeError) as error:

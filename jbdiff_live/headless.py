@@ -45,7 +45,7 @@ def _play(
     rate = session.generator.sample_rate
     last_frame = int(seconds * rate) if seconds else None
     if record_take:
-        session.start_recording(at_frame=0)
+        session.record_from_first_block()
     session.start()
     said: object = None
     sounding = False

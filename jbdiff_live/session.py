@@ -78,6 +78,7 @@ class Session:
         self._lock = threading.Lock()  # recent blocks against the start of a recording; never the audio path
         self._recent: tuple[Block, ...] = ()
         self._playing = False
+        self._record_next = False
         self._patch = Patch(name="untitled")
         self._message = ""
         self._files = {"context": "", "init": ""}
@@ -118,8 +119,18 @@ class Session:
 
     # ------------------------------------------------------------------ recording
 
-    def start_recording(self, at_frame: int | None = None) -> None:
-        """Records from what is being heard now, or from `at_frame` on."""
+    def start_recording(self) -> None:
+        """Records from what is being heard now."""
+        with self._lock:
+            frame = self.sink.frames_heard
+            self._start_take(frame, [block for block in self._recent if block.end_frame > frame])
+
+    def record_from_first_block(self) -> None:
+        """Records from the first frame of the next block that is made: asked for before `start`."""
+        self._record_next = True
+
+    def _start_take(self, frame: int, blocks: list[Block]) -> None:
+        values = {name: BY_NAME[name].plain(value) for name, value in self.store.snapshot.values.items()}
         info = {
             "app_version": __version__,
             "stack": self.options.stack,
@@ -127,12 +138,9 @@ class Session:
             "patch": self._patch.name,
             "context_file": self._files["context"],
             "init_file": self._files["init"],
-            "values": {name: BY_NAME[name].plain(v) for name, v in self.store.snapshot.values.items()},
+            "values": values,
         }
-        with self._lock:
-            frame = self.sink.frames_heard if at_frame is None else at_frame
-            blocks = [block for block in self._recent if block.end_frame > frame]
-            self.recorder.start(self.options.takes, frame, info, blocks)
+        self.recorder.start(self.options.takes, frame, info, blocks)
 
     def stop_recording(self, end_frame: int | None = None) -> None:
         """Closes the take at what was heard last, or at `end_frame`."""
@@ -254,6 +262,11 @@ class Session:
         setattr(self.generator, f"{role}_file", source)
         self._files[role] = str(path)
         self._message = f"{role}: {path.name}" + (f" ({source.note})" if source.note else "")
+        if role == "context":
+            self._message += "; the next block continues it"
+        else:
+            self.store.set("init_source", BY_NAME["init_source"].parse("file"), Origin.SESSION)
+            self._message += "; turn Resample up to hear it"
 
     def _open_device(self, name: str | None, fall_back: bool = True) -> None:
         """Puts the ring's one reader onto another device, keeping the old one until the new one is open."""
@@ -318,7 +331,11 @@ class Session:
         oldest = block.end_frame - int(RECENT_SECONDS * self.generator.sample_rate) - self.ring.capacity
         with self._lock:
             self._recent = (*(b for b in self._recent if b.end_frame > oldest), block)
-            self.recorder.offer(block)
+            if self._record_next:
+                self._record_next = False
+                self._start_take(block.start_frame, [block])
+            else:
+                self.recorder.offer(block)
         if self._playing and not self.sink.status().running:
             self.sink.start()
 

@@ -3,7 +3,6 @@
 
     scripts/bench_window.py                     offscreen
     xvfb-run -a -s '-screen 0 1920x1080x24' scripts/bench_window.py --platform xcb
-    scripts/bench_window.py --pyqtgraph         and the same picture as a pyqtgraph image with a curve
 
 No model and no sound run beside it; start one to see the difference. Process time is what this one thread took,
 wall time what the player waited.
@@ -46,7 +45,6 @@ def main() -> None:
     )
     parser.add_argument("--platform", default="offscreen")
     parser.add_argument("--frames", type=int, default=600)
-    parser.add_argument("--pyqtgraph", action="store_true")
     chosen = parser.parse_args()
     os.environ["QT_QPA_PLATFORM"] = chosen.platform
 
@@ -108,43 +106,6 @@ def main() -> None:
         wall_, cpu_ = measure(lambda _, window=window: window.grab(), 60)
         print(row(f"{size} everything repainted", wall_, cpu_))
         window.close()
-    if chosen.pyqtgraph:
-        bench_pyqtgraph(app, chosen.frames // 2)
-
-
-def bench_pyqtgraph(app: object, frames: int) -> None:
-    """A spectrogram of 1500 columns as ImageItem and a min/max waveform as curve, scrolled by replacing both."""
-    import pyqtgraph as pg
-    from PySide6.QtWidgets import QApplication
-
-    from jbdiff_live.ui import theme
-
-    view = pg.GraphicsLayoutWidget()
-    view.resize(1572, 460)
-    curve = view.addPlot().plot(pen="c")
-    view.nextRow()
-    image = pg.ImageItem(axisOrder="row-major")
-    view.addPlot().addItem(image)
-    colours = theme.colour_map()
-    table = np.stack([(colours >> np.uint32(s)) & np.uint32(255) for s in (16, 8, 0)], axis=1).astype(
-        np.uint8
-    )
-    image.setLookupTable(table)
-    view.show()
-    rng = np.random.default_rng(0)
-    levels = rng.integers(0, 255, (300, 1500), dtype=np.uint8)
-    wave = rng.standard_normal(3000) * 0.2
-
-    def frame(_: int) -> None:
-        levels[:] = np.roll(levels, -4, axis=1)
-        wave[:] = np.roll(wave, -8)
-        image.setImage(levels, autoLevels=False, levels=(0, 255))
-        curve.setData(wave)
-        QApplication.processEvents()
-
-    measure(frame, 30)
-    print(row("pyqtgraph, picture only, 1572x460", *measure(frame, frames)))
-    view.close()
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ TERRITORY = {
     "mido": ("jbdiff_live/control/",),
     "rtmidi": ("jbdiff_live/control/",),
     "PySide6": ("jbdiff_live/ui/",),
-    "pyqtgraph": ("jbdiff_live/ui/",),
     "lightning": ("jbdiff/train/",),
     "jbdiff": ("jbdiff/", "jbdiff_live/engine/"),
     "jbdiff_live": ("jbdiff_live/",),

@@ -9,6 +9,7 @@ The list is watched because nothing else tells: when a peer dies its port stays 
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import platform
 import re
@@ -175,6 +176,8 @@ class MidiInput:
                 self._wake.wait(self._poll_seconds)
                 self._wake.clear()
         finally:
+            if not self._server_lives():
+                self._abandon_all()
             self._close_all()
 
     def _look(self) -> None:
@@ -195,7 +198,7 @@ class MidiInput:
         self._looks += 1
         if self._lister is not None and self._looks % KNOCK_LOOKS == 0 and not self._server_lives():
             # A JACK server that ended leaves its clients the last list of ports, for ever.
-            self._close_all()
+            self._abandon_all()
             ports = []
         names = self._names
         if names != self._chosen_for:
@@ -259,6 +262,16 @@ class MidiInput:
     def _close(self, port: _OpenPort) -> None:
         _shut(port.client, port.name)
 
+    def _abandon_all(self) -> None:
+        """Forgets the clients of a dead JACK server without closing them: closing one ends the process (seen
+        with jackd2 1.9.21 and rtmidi 1.5.8). They stay referenced, so that nothing destroys them."""
+        for client in (self._virtual_client, self._lister, *(port.client for port in self._open.values())):
+            if client is not None:
+                client.cancel_callback()
+                _keep_for_ever(client)
+        self._virtual_client = self._lister = None
+        self._open = {}
+
     def _close_all(self) -> None:
         for port in self._open.values():
             self._close(port)
@@ -313,6 +326,11 @@ def _matches(port: str, names: Sequence[str]) -> bool:
 
 def _ignored(port: str) -> bool:
     return port.lower().startswith(IGNORED)
+
+
+def _keep_for_ever(client: rtmidi.MidiIn) -> None:
+    """One reference more than anybody will give back: not even the interpreter's end destroys the client."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
 
 
 def _shut(client: rtmidi.MidiIn, name: str) -> None:

@@ -225,7 +225,7 @@ def _words(folder: Path, error: OSError | RuntimeError) -> str:
     number = error.errno if isinstance(error, OSError) else None
     free = _free_bytes(folder)
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or free == 0:
-        return f"the disk of {folder} is full or takes no more; free some space and record again; what was written is kept"
+        return f"the disk of {folder} is full or takes no more; free some space; the take so far is kept"
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{folder} cannot be written to; choose another folder for takes"
     if number in (errno.ENOENT, errno.ENOTDIR) or free is None:

@@ -2,8 +2,8 @@
 
 The picture itself is a ring of pixels (`picture.py`); a frame here is two unscaled copies of it, one shade
 over the queued part and a few lines. Measured at 1600x1000 on a shared two-core machine: 1.4 ms of CPU a
-repaint, and 0.6 ms for polling and the new columns. A pyqtgraph image and curve with a fifth fewer pixels takes
-1.8 ms and knows neither device pixels, playhead nor the queued part (scripts/bench_window.py prints both).
+repaint, and 0.6 ms for polling and the new columns (scripts/bench_window.py). Plain Qt rather than a plotting
+library: a plot's image and curve cost as much and know neither device pixels, playhead nor the queued part.
 
 Thread: Qt's. Nothing here blocks.
 """

@@ -1,0 +1,186 @@
+"""The instrument as a person starts it: one process, the shipped model, no screen and no sound device."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import jbdiff
+from jbdiff_live.record.take import BlockEvent, ChangeEvent, Take, open_take
+
+RATE = 44_100
+WEIGHTS = Path(jbdiff.__file__).parent / "weights" / "pocket"
+
+
+def play(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Runs the instrument without a screen; JACK and PulseAudio of the machine are out of reach."""
+    hidden = {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM", "JACK_DEFAULT_SERVER", "XDG_RUNTIME_DIR"}
+    env = {key: value for key, value in os.environ.items() if key not in hidden}
+    env |= {"OMP_NUM_THREADS": "1", "JACK_NO_START_SERVER": "1", "HOME": str(cwd), "COLUMNS": "500"}
+    return subprocess.run(
+        [sys.executable, "-m", "jbdiff_live", *map(str, arguments)],
+        cwd=cwd, env=env, capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+
+
+def music(seconds: float, rate: int = RATE, channels: int = 1) -> np.ndarray:
+    """A beat and a bass line, for the model to continue: float32 [frames, channels]."""
+    t = np.arange(int(seconds * rate)) / rate
+    beat = t % 0.5
+    kick = np.sin(2 * np.pi * 50 * beat) * np.exp(-12 * beat)
+    notes = np.array([55.0, 65.4, 73.4, 82.4])[(t / 0.25).astype(int) % 4]
+    bass = 0.3 * np.sign(np.sin(2 * np.pi * notes * t)) * np.exp(-6 * (t % 0.25))
+    sound = 0.5 * (kick + bass)
+    return np.repeat(sound[:, None], channels, axis=1).astype(np.float32)
+
+
+def the_take(folder: Path) -> Take:
+    (only,) = folder.iterdir()
+    return open_take(only)
+
+
+def test_thirty_seconds_into_a_take_without_device_or_screen(tmp_path: Path) -> None:
+    context = tmp_path / "context.wav"
+    soundfile.write(context, music(6.0), RATE)
+    done = play("--headless", "--seconds", "30", "--record", "takes", "--context", context, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Underruns: 0. Late blocks: 0." in done.stdout
+    take = the_take(tmp_path / "takes")
+    sound = take.read()
+    assert len(sound) == 30 * RATE
+    assert take.info.closed_cleanly and not take.info.problem
+    assert take.info.stack_identity
+    assert np.isfinite(sound).all()
+    seconds = sound[RATE:].reshape(-1, RATE, 2)
+    loudness = 20 * np.log10(np.sqrt((seconds**2).mean(axis=(1, 2))) + 1e-9)
+    assert loudness.min() > -50, "no second is silent"
+    assert (np.abs(sound) >= 1.0).mean() < 1e-4, "not clipped"
+    assert np.unique(sound[::100, 0]).size > 1000, "not constant"
+    blocks = [event for event in take.events() if isinstance(event, BlockEvent)]
+    assert len(blocks) >= 13 and len({block.noise for block in blocks}) == len(blocks)
+    edges = [b.start_frame for b in blocks[1:] if b.start_frame < len(sound)]
+    steps = np.abs(np.diff(sound[:, 0]))
+    at_edges = np.array([steps[edge - 8 : edge + 8].max() for edge in edges])
+    anywhere = np.array([steps[i : i + 16].max() for i in range(RATE, len(steps) - 16, 997)])
+    assert np.median(at_edges) < np.percentile(anywhere, 95), "block edges do not stand out"
+
+
+def test_same_seed_gives_the_same_sound_and_another_seed_another(tmp_path: Path) -> None:
+    sounds = []
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        done = play("--headless", "--device", "null", "--seconds", "4", "--record", name, "--set", f"seed={seed}",
+                    cwd=tmp_path)  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        sounds.append(the_take(tmp_path / name).read())
+    assert np.array_equal(sounds[0], sounds[1])
+    assert not np.array_equal(sounds[0], sounds[2])
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(48_000, 2), (22_050, 1)])
+def test_context_of_any_rate_is_resampled_and_says_so(rate: int, channels: int, tmp_path: Path) -> None:
+    context = tmp_path / "context.flac"
+    soundfile.write(context, music(3.0, rate, channels), rate)
+    done = play("--headless", "--device", "null", "--seconds", "1", "--record", "takes", "--context", context,
+                cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"resampled from {rate} to 44100 Hz" in done.stdout
+
+
+def test_no_device_is_said_and_a_take_is_made_all_the_same(tmp_path: Path) -> None:
+    done = play("--seconds", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no screen" in done.stdout
+    assert "null device" in done.stdout
+    assert the_take(tmp_path / "takes").frames == 2 * RATE
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _header_only(path: Path) -> None:
+    soundfile.write(path, np.zeros((0, 1), np.float32), RATE)
+
+
+def _text(path: Path) -> None:
+    path.write_text("this is not music")
+
+
+def _silence(path: Path) -> None:
+    soundfile.write(path, np.zeros(RATE, np.float32), RATE)
+
+
+def _broken_numbers(path: Path) -> None:
+    soundfile.write(path, np.full(RATE, np.nan, np.float32), RATE, subtype="FLOAT")
+
+
+@pytest.mark.parametrize("make", [None, _empty, _header_only, _text, _silence, _broken_numbers])
+def test_bad_context_is_refused_by_name(make, tmp_path: Path) -> None:
+    context = tmp_path / "bad.wav"
+    if make is not None:
+        make(context)
+    done = play("--headless", "--device", "null", "--seconds", "1", "--context", context, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "bad.wav" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--patch", "nowhere"], "no patch 'nowhere'; there are: drift"),
+        (["--set", "noise_stop=1"], "did you mean 'noise_step'"),
+        (["--set", "noise_step=7"], "outside 0 to 1"),
+        (["--set", "noise_step"], "name=value"),
+        (["--set", "noise_style=swirl"], "random, constant, region, walk"),
+    ],
+)
+def test_bad_options_name_the_remedy(arguments: list[str], words: str, tmp_path: Path) -> None:
+    done = play("--headless", "--device", "null", "--seconds", "1", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_unknown_parameter_in_a_patch_is_named(tmp_path: Path) -> None:
+    patch = tmp_path / "mine.toml"
+    patch.write_text('format = 1\nname = "mine"\nstack = "pocket"\n[values]\nnoise_stop = 0.5\n')
+    done = play("--headless", "--device", "null", "--seconds", "1", "--patch", patch, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "noise_stop" in done.stderr and "noise_step" in done.stderr and "mine.toml" in done.stderr
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "missing"])
+def test_corrupt_weights_fail_with_a_reason(damage: str, tmp_path: Path) -> None:
+    stack = tmp_path / "stack"
+    shutil.copytree(WEIGHTS, stack)
+    file = stack / "level2.safetensors"
+    data = bytearray(file.read_bytes())
+    if damage == "flipped":
+        data[len(data) // 2] ^= 0xFF
+        file.write_bytes(data)
+    elif damage == "truncated":
+        file.write_bytes(data[: len(data) // 2])
+    else:
+        file.unlink()
+    done = play("--headless", "--device", "null", "--seconds", "1", "--stack", stack, cwd=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(r"The engine failed: .*level2", done.stdout), done.stdout
+
+
+def test_values_from_the_command_line_are_in_the_take(tmp_path: Path) -> None:
+    done = play("--headless", "--device", "null", "--seconds", "1", "--record", "takes", "--patch", "wild",
+                "--set", "guidance=2.5", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    take = the_take(tmp_path / "takes")
+    assert take.info.patch == "wild"
+    assert take.info.values["guidance"] == 2.5
+    assert not [event for event in take.events() if isinstance(event, ChangeEvent)]
