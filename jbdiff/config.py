@@ -58,7 +58,7 @@ class FrameCodecConfig:
     short_window_length: int = 512
     synthesis_window_length: int = 1024
     frames_per_token: int = 2
-    latent_channels: int = 64
+    latent_channels: int = 32
     encoder_channels: int = 192
     encoder_blocks: int = 4
     decoder_channels: int = 256
@@ -99,7 +99,7 @@ class UNetConfig:
 class JointDenoiserConfig:
     """Transformer that sees context and window as one sequence of patches (`jointdenoiser.py`)."""
 
-    latent_channels: int = 64
+    latent_channels: int = 32
     window_tokens: int = 192
     context_tokens: int = 384
     patch: int = 4

@@ -61,10 +61,8 @@ class Block(nn.Module):
         self.project = nn.Linear(width, width)
         self.widen = nn.Linear(width, 4 * width)
         self.narrow = nn.Linear(4 * width, width)
-        self.modulation = nn.Linear(width, 6 * width)
+        self.modulation = nn.Parameter(torch.zeros(6, width))
         self.distance_bias = nn.Parameter(torch.zeros(heads, distances))
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
         nn.init.normal_(self.project.weight, std=0.02)
         nn.init.normal_(self.narrow.weight, std=0.02)
 
@@ -76,8 +74,9 @@ class Block(nn.Module):
         bias: Tensor,
         past: tuple[Tensor, Tensor] | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """x `[b, n, width]`, condition `[b or 1, width]`, bias `[heads, n, past + n]` -> x, own keys, own values."""
-        shift, scale, gate, shift2, scale2, gate2 = self.modulation(condition)[:, None].chunk(6, -1)
+        """x `[b, n, width]`, condition `[b or 1, 6, width]`, bias `[heads, n, past + n]` -> x, own keys, own values."""
+        modulation = (self.modulation + condition)[:, :, None]
+        shift, scale, gate, shift2, scale2, gate2 = modulation.unbind(1)
         batch, count, width = x.shape
         y = self.norm_attention(x) * (1 + scale) + shift
         heads = self.query_key_value(y).reshape(batch, count, 3, self.heads, width // self.heads)
@@ -116,14 +115,18 @@ class JointDenoiser(nn.Module):
         self.into_window = nn.Linear(patch_width, width)
         self.into_context = nn.Linear(patch_width, width)
         self.null_context = nn.Parameter(torch.randn(self.context_patches, width) * 0.02)
-        self.context_condition = nn.Parameter(torch.zeros(1, width))
+        self.context_condition = nn.Parameter(torch.zeros(1, 6, width))
         self.sigma = nn.Sequential(
             nn.Linear(SIGMA_FEATURES, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
         )
+        # One modulation for all blocks, to which each adds its own constant (Chen et al. 2023, PixArt-alpha).
+        self.modulate = nn.Linear(width, 6 * width)
         self.blocks = nn.ModuleList(Block(width, config.heads, self.distances) for _ in range(config.depth))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.last_modulation = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, patch_width)
+        nn.init.zeros_(self.modulate.weight)
+        nn.init.zeros_(self.modulate.bias)
         nn.init.zeros_(self.last_modulation.weight)
         nn.init.zeros_(self.last_modulation.bias)
         nn.init.zeros_(self.out.weight)
@@ -159,7 +162,8 @@ class JointDenoiser(nn.Module):
         if not isinstance(context, PreparedContext):
             context = self.prepare_context(context, drop, batch)
         h = self.into_window(self._patches(x.transpose(1, 2)))
-        condition = self.sigma(self._sigma_features(sigma).to(x.dtype))
+        noise_level = self.sigma(self._sigma_features(sigma).to(x.dtype))
+        condition = self.modulate(noise_level).reshape(batch, 6, -1)
         angles = self._angles(0, h.shape[1])
         places = torch.arange(h.shape[1], device=x.device)
         past_places = torch.arange(-context.patches, h.shape[1], device=x.device)
@@ -167,7 +171,7 @@ class JointDenoiser(nn.Module):
         for block, key, value in zip(self.blocks, context.keys, context.values, strict=True):
             bias = cast(Tensor, block.distance_bias)[:, distance]
             h, _, _ = block(h, condition, angles, bias, (key, value))
-        shift, scale = self.last_modulation(condition)[:, None].chunk(2, -1)
+        shift, scale = self.last_modulation(noise_level)[:, None].chunk(2, -1)
         v = self.out(self.norm(h) * (1 + scale) + shift)
         return cast(Tensor, v.reshape(batch, tokens, channels).transpose(1, 2))
 

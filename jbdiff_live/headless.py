@@ -20,7 +20,7 @@ def play_headless(session: Session, seconds: float | None, record_take: bool) ->
     Where the sound goes nowhere a take is recorded, asked for or not, so that it always ends with sound
     somewhere.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     if session.silent_device:
         if session.options.device != "null":
             console.print(f"{session.status().message}.", style="yellow")

@@ -286,7 +286,7 @@ class Session:
                 new.close()
                 if not fall_back:
                     raise
-                log.warning("no sound device: %s", error)
+                log.info("no sound device: %s", error)
                 self._message = f"no sound device ({error}); playing into a clocked null device"
                 new = NullSink(self.ring, lambda: self.store.snapshot)
                 new.open(None)

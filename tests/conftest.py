@@ -1,0 +1,81 @@
+"""For every test: one torch thread, and no thread or Qt timer left behind. Sound servers as fixtures."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two busy torch processes wait more than they compute
+sys.path.insert(0, str(Path(__file__).parent))
+
+from servers import JackServer, PulseServer, jack_server, pulse_server
+
+_started_at: dict[int, str] = {}
+_plain_start = threading.Thread.start
+
+
+def _remembering_start(thread: threading.Thread) -> None:
+    _started_at[id(thread)] = "".join(traceback.format_stack(limit=8)[:-1])
+    _plain_start(thread)
+
+
+threading.Thread.start = _remembering_start  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    """Fails a test that leaves a thread running or a Qt timer ticking, and says where it was started."""
+    before = set(threading.enumerate())
+    timers = _active_timers()
+    yield
+    until = time.monotonic() + 2.0
+    for thread in set(threading.enumerate()) - before:
+        # Pools of libraries (executors, tqdm's monitor) live as long as the process, by design.
+        if not thread.name.startswith(("ThreadPoolExecutor", "tqdm", "asyncio", "Dummy")):
+            thread.join(max(0.0, until - time.monotonic()))
+            if thread.is_alive():
+                pytest.fail(
+                    f"thread {thread.name!r} still runs; started at\n{_started_at.get(id(thread), '?')}"
+                )
+    left = _active_timers() - timers
+    if left:
+        pytest.fail(f"{len(left)} Qt timers still tick: {[name for _, name in left]}")
+    _started_at.clear()
+
+
+def _active_timers() -> set[tuple[int, str]]:
+    """Qt timers that tick below a living widget or the application, when Qt is in use at all."""
+    widgets = sys.modules.get("PySide6.QtWidgets")
+    core = sys.modules.get("PySide6.QtCore")
+    if widgets is None or core is None:
+        return set()
+    application = widgets.QApplication.instance()
+    if application is None:
+        return set()
+    found = set()
+    for owner in (application, *application.topLevelWidgets()):
+        for timer in owner.findChildren(core.QTimer):
+            if timer.isActive():
+                found.add((id(timer), f"{type(owner).__name__}.{timer.objectName() or 'unnamed'}"))
+    return found
+
+
+@pytest.fixture
+def jack() -> Iterator[JackServer]:
+    """A synchronous JACK server at 44.1 kHz; see `tests/servers.py` for others."""
+    with jack_server() as server:
+        yield server
+
+
+@pytest.fixture
+def pulse() -> Iterator[PulseServer]:
+    """A PulseAudio server with a null sink."""
+    with pulse_server() as server:
+        yield server

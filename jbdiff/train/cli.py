@@ -52,6 +52,40 @@ def codec(
     train_codec(settings, CodecJob(data, heldout, batch, seconds, rate, polish, start, seed, bf16))
 
 
+@app.command()
+def denoiser(
+    data: DataOption,
+    out: OutOption,
+    level: Annotated[int, typer.Option(help="Level of the stack; pocket has only 2.")] = 2,
+    codec_weights: Annotated[Path | None, typer.Option(help="Codec run's weights.safetensors; else --stack's.")] = None,
+    heldout: HeldOutOption = None,
+    minutes: MinutesOption = None,
+    steps: StepsOption = None,
+    threads: ThreadsOption = 1,
+    batch: Annotated[int, typer.Option(help="Windows a step.")] = 12,
+    levels: Annotated[int, typer.Option(help="Noise levels for each window.")] = 4,
+    copies: Annotated[int, typer.Option(help="Varied copies of the data to encode beforehand.")] = 3,
+    rate: Annotated[float, typer.Option(help="Learning rate at its highest.")] = 8e-4,
+    denoiser_weights: Annotated[Path | None, typer.Option(help="Start from this weights.safetensors.")] = None,
+    from_shipped: ShippedOption = False,
+    stack: StackOption = "pocket",
+    resume: ResumeOption = False,
+    seed: SeedOption = 0,
+    bf16: Bf16Option = True,
+    demo_minutes: DemoOption = 10.0,
+) -> None:
+    """Train the denoiser that invents windows, on the latents of a trained codec."""
+    from jbdiff.train.commands import DenoiserJob, train_denoiser
+    from jbdiff.train.run import RunSettings
+
+    if level != 2:
+        raise typer.BadParameter(f"level {level}: the pocket stack has only level 2")
+    settings = RunSettings(out, minutes, steps, threads, resume, demo_minutes=demo_minutes)
+    start = denoiser_weights or (stack if from_shipped else None)
+    codec = codec_weights or stack
+    train_denoiser(settings, DenoiserJob(data, heldout, codec, batch, levels, copies, rate, start, seed, bf16))
+
+
 @app.callback()
 def train() -> None:
     """Train a pocket stack on a folder of sounds, and export it."""

@@ -11,10 +11,13 @@ import torch
 from safetensors.torch import load_file
 
 from jbdiff.checkpoints import load_stack
-from jbdiff.config import POCKET, FrameCodecConfig
-from jbdiff.data import AudioBatches, Clips, cache_sounds
+from jbdiff.config import POCKET, FrameCodecConfig, JointDenoiserConfig
+from jbdiff.data import AudioBatches, Clips, LatentBatches, cache_sounds
 from jbdiff.framecodec import FrameCodec
+from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.train.codec_module import CodecTraining
+from jbdiff.train.denoiser_module import DenoiserTraining
+from jbdiff.train.latents import cache_latents
 from jbdiff.train.run import Batches, RunSettings, fit, prepare_folder
 
 
@@ -75,3 +78,65 @@ def train_codec(settings: RunSettings, job: CodecJob, config: FrameCodecConfig |
         validations=3,
     )
     fit(module, batches, settings, config.sample_rate)
+
+
+@dataclass(frozen=True)
+class DenoiserJob:
+    """What to train a denoiser on, and how. `codec`: a weights file or the name of a stack."""
+
+    data: Path
+    heldout: Path | None
+    codec: Path | str
+    batch: int
+    levels: int
+    copies: int
+    rate: float
+    start: Path | str | None
+    seed: int
+    bf16: bool
+
+
+def load_denoiser(start: Path | str, config: JointDenoiserConfig) -> JointDenoiser:
+    """A joint denoiser from a run's weights, or out of a stack."""
+    if isinstance(start, Path):
+        network = JointDenoiser(config)
+        network.load_state_dict(load_file(start))
+        return network
+    network = load_stack(start).denoisers[2]
+    if not isinstance(network, JointDenoiser):
+        raise ValueError(f"stack {start!r} has no joint denoiser; only those are trained here")
+    return network
+
+
+def train_denoiser(
+    settings: RunSettings,
+    job: DenoiserJob,
+    config: JointDenoiserConfig | None = None,
+    codec_config: FrameCodecConfig | None = None,
+) -> None:
+    """Runs a denoiser training to its end."""
+    config = config or cast(JointDenoiserConfig, POCKET.level(2).denoiser)
+    codec_config = codec_config or cast(FrameCodecConfig, POCKET.codec)
+    prepare_folder(settings, {"kind": "denoiser", "job": asdict(job), "denoiser": asdict(config)})
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(job.seed)
+    codec = load_codec(job.codec, codec_config)
+    cache = settings.out.parent / "cache"
+    sounds, heldout_sounds = sound_clips(job.data, job.heldout, cache, codec_config.sample_rate)
+    training = cache_latents(sounds, codec, cache / "latents", job.copies, job.seed)
+    heldout = cache_latents(heldout_sounds, codec, cache / "latents_heldout", 1, job.seed)
+    module = DenoiserTraining(config, settings.budget(), job.rate, job.levels, job.seed, job.bf16)
+    if job.start is not None and not settings.resume:
+        module.adopt(load_denoiser(job.start, config))
+    window, past = config.window_tokens, config.context_tokens
+    level = POCKET.level(2)
+    module.guidance, module.sampler_steps = level.guidance, level.steps
+    demo = heldout.at_least(past + window).clip(0)[: past + 5 * window]
+    module.show_with(codec, torch.from_numpy(demo.astype(np.float32)))
+    batches = Batches(
+        lambda first, count: LatentBatches(training, job.batch, window, past, job.seed, first, count),
+        lambda first, count: LatentBatches(heldout, 16, window, past, 12345, first, count),
+        settings.round_steps,
+        validations=4,
+    )
+    fit(module, batches, settings, codec_config.sample_rate, clip=1.0)

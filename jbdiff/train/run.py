@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -79,8 +80,17 @@ def prepare_folder(settings: RunSettings, about: dict[str, Any]) -> None:
     (settings.out / "run.json").write_text(json.dumps({"settings": plain} | about, indent=2, default=str))
 
 
-def fit(module: pl.LightningModule, batches: Batches, settings: RunSettings, sample_rate: int) -> None:
-    """Trains until the budget is spent; a broken-off run goes on from its last round."""
+def fit(
+    module: pl.LightningModule,
+    batches: Batches,
+    settings: RunSettings,
+    sample_rate: int,
+    clip: float | None = None,
+) -> None:
+    """Trains until the budget is spent; a broken-off run goes on from its last round.
+
+    `clip`: greatest gradient norm, for modules that leave optimisation to Lightning.
+    """
     torch.set_num_threads(settings.threads)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # Batches are drawn from memory in a millisecond: workers and long epochs would gain nothing.
@@ -103,7 +113,8 @@ def fit(module: pl.LightningModule, batches: Batches, settings: RunSettings, sam
         check_val_every_n_epoch=settings.validate_every_rounds,
         reload_dataloaders_every_n_epochs=1,
         enable_model_summary=False,
-        enable_progress_bar=True,
+        enable_progress_bar=sys.stderr.isatty(),
+        gradient_clip_val=clip,
         callbacks=[
             RunLog(settings.out),
             SaveAverage(settings.out),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import logging
 import os
 import shutil
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from jbdiff_live.audio.sink import DeviceError
+from jbdiff_live.jack_console import hush_jack
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ JACK = "JACK Audio Connection Kit"
 _lock = threading.RLock()
 _open_streams = 0
 _abandoned: list[object] = []  # dead JACK streams: the callback's memory has to outlive them
+_pinned: list[object] = []  # libraries that libjack's threads call into: ctypes never unloads what it loaded
 _stale = False  # the list of devices is known to be older than something that happened
 
 
@@ -50,15 +53,17 @@ class Device:
 
 def library() -> Any:
     """The sounddevice module. DeviceError when PortAudio is not installed or does not start."""
+    hush_jack()
     try:
         import sounddevice
     except Exception as error:  # OSError without PortAudio, PortAudioError when it does not start
         raise DeviceError(
             f"no sound library: {error}; install PortAudio (Debian, Ubuntu: apt-get install libportaudio2)"
         ) from error
-    atexit.unregister(sounddevice._exit_handler)
-    atexit.unregister(_at_exit)
-    atexit.register(_at_exit)
+    if not _pinned:
+        _pinned.append(ctypes.CDLL(sounddevice._libname))
+        atexit.unregister(sounddevice._exit_handler)
+        atexit.register(_at_exit)
     return sounddevice
 
 
@@ -141,12 +146,18 @@ def stream_closed() -> None:
         _open_streams -= 1
 
 
-def abandon(stream: object) -> None:
-    """Keeps a dead JACK stream's memory for ever instead of closing it, see above."""
+def lost_one() -> None:
+    """A device died: the list of devices is out of date, and a JACK server may be dead."""
     global _stale
     with _lock:
-        _abandoned.append(stream)
         _stale = True
+
+
+def abandon(stream: object) -> None:
+    """Keeps a dead JACK stream's memory for ever instead of closing it, see above."""
+    with _lock:
+        _abandoned.append(stream)
+        lost_one()
         stream_closed()
 
 
@@ -189,6 +200,7 @@ def _replace(sounddevice: Any) -> None:
     os.close(handle)
     try:
         shutil.copyfile(paths[0], copy)
+        _pinned.append(ctypes.CDLL(copy))
         sounddevice._lib = sounddevice._ffi.dlopen(copy)
     finally:
         os.unlink(copy)  # the mapping stays
@@ -200,7 +212,7 @@ def _at_exit() -> None:
     """Ends PortAudio as sounddevice would, unless JACK is in it: the process ending frees a JACK client too."""
     import sounddevice
 
-    if _abandoned or _open_streams or _knows_jack(sounddevice):
+    if _open_streams or _knows_jack(sounddevice):
         return
     while sounddevice._initialized > 0:
         sounddevice._terminate()

@@ -23,6 +23,7 @@ import mido
 import rtmidi
 
 from jbdiff_live.control.events import ControlEvent, EventHandler, EventKind
+from jbdiff_live.jack_console import hush_jack
 from jbdiff_live.status import ControlStatus
 
 log = logging.getLogger(__name__)
@@ -191,7 +192,7 @@ class MidiInput:
         except DEVICE_ERRORS as error:
             problem = _no_midi(self._api, error)
             if problem != self._problem:
-                log.warning("%s", problem)
+                log.info("%s", problem)
             self._problem = problem
             self._close_all()
             ports = []
@@ -299,6 +300,7 @@ def _open_client(api: str | None, name: str) -> rtmidi.MidiIn:
         raise ValueError(f"no MIDI API {api!r} in this build of rtmidi; there are: {', '.join(known)}")
     if api is None and platform.system() == "Linux" and not ALSA_SEQUENCER.exists():
         api = "UNIX_JACK"
+    hush_jack()
     return rtmidi.MidiIn(rtmidi.API_UNSPECIFIED if api is None else known[api], name)
 
 

@@ -102,7 +102,7 @@ class Engine:
             self._play()
             self._say(EngineState.OFFLINE, "")
         except Exception as error:  # the thread's top: whatever broke, the player must see it
-            log.exception("engine failed")
+            log.info("engine failed", exc_info=True)
             self._say(EngineState.FAILED, f"{error}" or type(error).__name__)
 
     def _play(self) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from sounds import SAMPLE_RATE, SAMPLES, SOUNDFONT
 from worker import render_one
 
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -50,6 +51,12 @@ class Rig:
         raise AssertionError(f"{self.engine.status} is not {state}")
 
     def hear(self, frames: int) -> np.ndarray:
+        """The next frames, as soon as all of them are in the ring."""
+        pause = threading.Event()
+        until = time.monotonic() + PATIENCE
+        while self.ring.available < frames:
+            assert time.monotonic() < until, "the rest of the block never came"
+            pause.wait(0.005)
         out = np.empty((frames, 2), np.float32)
         assert self.ring.read(out) == 0
         return out
@@ -84,21 +91,12 @@ def test_full_ring_makes_engine_wait_and_loses_nothing() -> None:
         assert rig.ring.available == rig.ring.capacity
         first = rig.hear(4096)
         rig.wait_blocks(2)
-        second = np.concatenate([rig.hear(2048), _after(rig, 2048)])
+        second = rig.hear(4096)
         assert np.array_equal(
             np.concatenate([first, second]), np.concatenate([b.samples for b in rig.blocks[:2]])
         )
     finally:
         rig.engine.close()
-
-
-def _after(rig: Rig, frames: int) -> np.ndarray:
-    pause = threading.Event()
-    for _ in range(1000):
-        if rig.ring.available >= frames:
-            return rig.hear(frames)
-        pause.wait(0.01)
-    raise AssertionError("the rest of the block never came")
 
 
 def test_knobs_are_read_when_the_block_starts(rig: Rig) -> None:

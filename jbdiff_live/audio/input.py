@@ -1,0 +1,191 @@
+"""The live input: the last seconds of what comes in, mono, at the engine's rate.
+
+Threads: a callback in C records into a short ring; a drain thread of our own empties it into a rolling buffer,
+watches the device and opens it again when it comes back. `latest` is for the engine thread; it copies under a
+lock that the drain thread holds as briefly (no device callback ever takes it). `open` and `close` belong to
+the session.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jbdiff_live.audio import portaudio
+from jbdiff_live.audio.sink import DeviceError
+from jbdiff_live.audio.stream import STALLED_SECONDS
+
+log = logging.getLogger(__name__)
+
+Mono = NDArray[np.float32]  # [frames]
+
+RING_FRAMES = 16_384  # a third of a second: what a drain thread may be late
+NAP_SECONDS = 0.01
+RETRY_SECONDS = 1.5
+
+
+class _InputStream:
+    """One open input device. Made and closed by `LiveInput`, read by its drain thread."""
+
+    def __init__(self, name: str | None, sample_rate: int) -> None:
+        device = portaudio.find_device(name, "input")
+        self.name, self.host = device.name, device.host
+        self.channels = min(2, device.channels)
+        self.rate = portaudio.best_rate(device, "input", self.channels, sample_rate)
+        self._resampler: Any = None
+        if self.rate != sample_rate:
+            import soxr
+
+            self._resampler = soxr.ResampleStream(self.rate, sample_rate, 1, dtype="float32")
+        self._frames = np.zeros((RING_FRAMES, self.channels), np.float32)
+        rtmixer = portaudio.mixer_library()
+        with portaudio.calling(f"cannot open input {device.name}"):
+            self._recorder = rtmixer.Recorder(
+                device=device.index, channels=self.channels, samplerate=self.rate, latency="low", blocksize=0
+            )
+            portaudio.stream_opened()
+            try:
+                self._ring = rtmixer.RingBuffer(4 * self.channels, RING_FRAMES)
+                self._action = self._recorder.record_ringbuffer(self._ring)
+                self._recorder.start()
+            except Exception:
+                self._recorder.close()
+                portaudio.stream_closed()
+                raise
+        self.overruns = 0
+        self._moved_at = time.monotonic()
+
+    def read(self) -> Mono:
+        """What has come in since the last call, mixed to mono at our rate."""
+        count = self._ring.readinto(self._frames)
+        if count:
+            self._moved_at = time.monotonic()
+        if self._action not in self._recorder.actions:  # the ring was full: rtmixer has stopped recording
+            self.overruns += 1
+            self._action = self._recorder.record_ringbuffer(self._ring)
+        mono = self._frames[:count].mean(axis=1)
+        np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        return mono if self._resampler is None else self._resampler.resample_chunk(mono)
+
+    def trouble(self) -> str:
+        if not self._recorder.active:
+            return "it stopped"
+        return "nothing comes in" if time.monotonic() - self._moved_at > STALLED_SECONDS else ""
+
+    def close(self, dead: bool) -> None:
+        dead = dead or not self._recorder.active
+        if dead and self.host == portaudio.JACK:
+            portaudio.abandon((self._recorder, self._ring))
+            return
+        if dead:
+            portaudio.lost_one()
+        try:
+            with portaudio.calling(f"cannot close {self.name}"):
+                self._recorder.close()
+        except DeviceError as error:
+            log.warning("%s", error)
+        finally:
+            portaudio.stream_closed()
+
+
+class LiveInput:
+    """Keeps the last `seconds` of a sound input. `open`, then `latest` as often as wanted, then `close`."""
+
+    def __init__(self, sample_rate: int = 44_100, seconds: float = 12.0) -> None:
+        self.sample_rate = sample_rate
+        self.level = 0.0  # peak of the last moments, linear
+        self.problem = ""
+        self._rolling = np.zeros(round(seconds * sample_rate), np.float32)
+        self._frames = 0  # since the beginning: the newest is at (frames - 1) % len
+        self._lock = threading.Lock()
+        self._stream: _InputStream | None = None
+        self._name = ""
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def device(self) -> str:
+        """The device's name, and what is the matter with it."""
+        return f"{self._name} ({self.problem})" if self.problem else self._name
+
+    @property
+    def frames_received(self) -> int:
+        return self._frames
+
+    def open(self, device: str | None) -> None:
+        """Begins to listen to a device by (part of its) name, None for the default. DeviceError says why not."""
+        stream = _InputStream(device, self.sample_rate)
+        self.close()
+        self._stream, self._name, self.problem = stream, stream.name, ""
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._listen, name="live input", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        thread, self._thread = self._thread, None
+        self._stop.set()
+        if thread is not None:
+            thread.join(5.0)
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close(dead=False)
+
+    def latest(self, frames: int) -> Mono:
+        """The newest `frames`, float32 `[frames]`; silence in front of what has not come in yet. Engine thread."""
+        out = np.zeros(frames, np.float32)
+        with self._lock:
+            count = min(frames, self._frames, len(self._rolling))
+            start = (self._frames - count) % len(self._rolling)
+            first = min(count, len(self._rolling) - start)
+            begin = frames - count
+            out[begin : begin + first] = self._rolling[start : start + first]
+            out[begin + first :] = self._rolling[: count - first]
+        return out
+
+    # ------------------------------------------------------------------ drain thread
+
+    def _listen(self) -> None:
+        try:
+            while not self._stop.wait(NAP_SECONDS):
+                stream = self._stream
+                if stream is None:
+                    self._bring_back()
+                    continue
+                self._keep(stream.read())
+                trouble = stream.trouble()
+                if trouble:
+                    self.problem = f"gone: {trouble}; waiting for it"
+                    log.warning("input %s", self.device)
+                    self._stream = None
+                    self.level = 0.0
+                    stream.close(dead=True)
+        except Exception as error:  # the thread's top: the player must see that nothing comes in any more
+            log.exception("live input stopped")
+            self.problem = f"stopped: {error}"
+
+    def _bring_back(self) -> None:
+        if self._stop.wait(RETRY_SECONDS):
+            return
+        try:
+            portaudio.refresh()
+            self._stream = _InputStream(self._name, self.sample_rate)
+            self.problem = ""
+        except DeviceError as error:
+            log.info("input still gone: %s", error)
+
+    def _keep(self, mono: Mono) -> None:
+        if not len(mono):
+            return
+        self.level = max(float(np.abs(mono).max()), self.level * 0.9)
+        mono = mono[-len(self._rolling) :]
+        with self._lock:
+            start = self._frames % len(self._rolling)
+            first = min(len(mono), len(self._rolling) - start)
+            self._rolling[start : start + first] = mono[:first]
+            self._rolling[: len(mono) - first] = mono[first:]
+            self._frames += len(mono)

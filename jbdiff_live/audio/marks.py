@@ -1,0 +1,72 @@
+"""Which frame of the session is at the device, and how empty the short ring has been.
+
+Written by the feeder, read by anyone, no lock: numbers go into preallocated arrays and are announced by a
+count that moves last, as in the engine's ring. A reader that is overtaken reads a neighbouring mark.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+MARKS = 256  # several short rings' worth of chunks
+WINDOW_SECONDS = 1.0
+
+
+class FrameMarks:
+    """Pairs (device frames written, ring frames passed), one a chunk: turns a device's position into ours."""
+
+    def __init__(self) -> None:
+        self._device = np.zeros(MARKS, np.int64)
+        self._ours = np.zeros(MARKS, np.int64)
+        self._count = 0
+
+    def restart(self, device_frames: int, ring_frames: int) -> None:
+        """Feeder: forgets what was played, and begins here."""
+        self._count = 0
+        self.add(device_frames, ring_frames)
+
+    def add(self, device_frames: int, ring_frames: int) -> None:
+        """Feeder: after this chunk the device had got `device_frames`, made of our frames up to `ring_frames`."""
+        place = self._count % MARKS
+        self._device[place] = device_frames
+        self._ours[place] = ring_frames
+        self._count += 1
+
+    def find(self, played: int) -> int:
+        """Our frame at device position `played`, between two marks in proportion; 0 before the first mark."""
+        count = self._count
+        later: tuple[int, int] | None = None
+        for number in range(count - 1, max(-1, count - MARKS), -1):
+            device, ours = int(self._device[number % MARKS]), int(self._ours[number % MARKS])
+            if device <= played:
+                if later is None or later[0] <= device:
+                    return ours
+                return ours + (later[1] - ours) * (played - device) // (later[0] - device)
+            later = device, ours
+        return 0 if later is None else later[1]
+
+
+class LowWater:
+    """The emptiest a ring has been within the last one or two seconds."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        self._since = time.monotonic()
+        self._now: int | None = None
+        self._before: int | None = None
+
+    def see(self, frames: int) -> None:
+        """Feeder: the ring held so many frames before it was filled up."""
+        now = time.monotonic()
+        if now - self._since > WINDOW_SECONDS:
+            self._since, self._before, self._now = now, self._now, frames
+        self._now = frames if self._now is None else min(self._now, frames)
+
+    @property
+    def frames(self) -> int:
+        """Any thread."""
+        return min((n for n in (self._now, self._before) if n is not None), default=0)

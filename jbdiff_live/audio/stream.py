@@ -1,0 +1,203 @@
+"""One open output device: a short ring that a callback in C plays, and what adapts our frames to the device.
+
+Threads: `__init__` and `close` on whoever opens and closes (they block on the sound system); everything between
+on the feeder, without waiting and without a lock. The C callback is the short ring's reader; when it finds
+the ring empty it ends its action (rtmixer does), and the feeder arms it again.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+
+from jbdiff_live.audio import portaudio
+from jbdiff_live.audio.marks import FrameMarks
+from jbdiff_live.audio.sink import DeviceError
+from jbdiff_live.block import Audio
+
+STALLED_SECONDS = 2.5  # PulseAudio was seen to pause its callback for 1.3 s and go on
+STATS_SECONDS = 0.5
+REARM_FADE_SECONDS = 0.005
+
+
+class OutputStream:
+    """A device taken by name, at `sample_rate` when it can, else at its own with our frames resampled."""
+
+    def __init__(self, name: str | None, sample_rate: int, channels: int, short_ring_frames: int) -> None:
+        device = portaudio.find_device(name, "output")
+        self.name = device.name
+        self.host = device.host
+        self.channels = min(2, device.channels)
+        self.rate = portaudio.best_rate(device, "output", self.channels, sample_rate)
+        self.ran_dry = 0  # times the callback found the short ring empty
+        self.device_underruns = 0  # as the device tells; on JACK another client's lateness counts too
+        self._ratio = self.rate / sample_rate
+        self._resampler: Any = None
+        if self.rate != sample_rate:
+            import soxr
+
+            self._resampler = soxr.ResampleStream(sample_rate, self.rate, channels, dtype="float32")
+        # A faster device empties its ring sooner: the ring keeps its length in time.
+        self.capacity = short_ring_frames << max(0, math.ceil(math.log2(self._ratio) - 0.3))
+        self._left = np.zeros((0, self.channels), np.float32)  # resampled and not yet in the short ring
+        self._adapted = np.zeros((short_ring_frames, self.channels), np.float32)
+        rtmixer = portaudio.mixer_library()
+        with portaudio.calling(f"cannot open {device.name}"):
+            self._mixer = rtmixer.Mixer(
+                device=device.index, channels=self.channels, samplerate=self.rate, latency="low", blocksize=0
+            )
+            self._ring = rtmixer.RingBuffer(4 * self.channels, self.capacity)
+            portaudio.stream_opened()
+        self.latency_seconds = float(self._mixer.latency)
+        self._action: Any = None
+        self._stats: Any = None
+        self._stats_at = 0.0
+        self._moved_at = 0.0
+        self._last_played = -1
+        self._written = 0
+        self._dead = False
+        self._marks = FrameMarks()
+
+    # ------------------------------------------------------------------ feeder
+
+    @property
+    def queued(self) -> int:
+        """Device frames in the short ring. Any thread."""
+        return int(self._ring.read_available)
+
+    def heard(self) -> int:
+        """The frame of the engine's ring that the callback has taken last. Any thread."""
+        return self._marks.find(self._written - self.queued)
+
+    def begin_at(self, ring_frames: int) -> None:
+        """What is written next follows this frame of the engine's ring."""
+        self._marks.restart(self._written, ring_frames)
+
+    def room_for(self, frames: int) -> bool:
+        """Whether `frames` of ours fit now."""
+        if self._resampler is None:
+            return int(self._ring.write_available) >= frames
+        return not self._flush_left() and int(self._ring.write_available) >= frames * self._ratio
+
+    def write(self, frames: Audio, ring_frames: int) -> None:
+        """Gives float32 `[frames, channels of the engine]` to the device; `room_for` was asked before.
+
+        `ring_frames` is the frame of the engine's ring behind the last of them.
+        """
+        if self._resampler is not None:
+            # Resampling may overshoot the limiter's ceiling; what would clip in the device is clipped here.
+            frames = np.clip(self._resampler.resample_chunk(frames), -1.0, 1.0)
+        frames = self._adapt(frames)
+        count = self._ring.write(frames) if len(frames) else 0
+        self._written += count
+        self._left = frames[count:].copy() if count < len(frames) else self._left[:0]
+        self._marks.add(self._written + len(self._left), ring_frames)
+
+    def _flush_left(self) -> int:
+        """Writes what was resampled before; frames that still wait."""
+        if len(self._left):
+            count = self._ring.write(self._left)
+            self._written += count
+            self._left = self._left[count:]
+        return len(self._left)
+
+    def _adapt(self, frames: Audio) -> Audio:
+        """Engine channels to device channels, C-contiguous: mono goes to both, stereo to one as the mean."""
+        if frames.shape[1] == self.channels:
+            return np.ascontiguousarray(frames)
+        if len(frames) > len(self._adapted):
+            self._adapted = np.zeros((len(frames), self.channels), np.float32)
+        adapted = self._adapted[: len(frames)]
+        if self.channels == 1:
+            np.mean(frames, axis=1, keepdims=True, out=adapted)
+        else:
+            adapted[:] = frames[:, :1]
+        return adapted
+
+    def start(self) -> None:
+        """Starts the device on what the short ring holds. DeviceError when it does not start."""
+        self._arm()
+        with portaudio.calling(f"cannot start {self.name}"):
+            self._mixer.start()
+        self._moved_at = self._stats_at = time.monotonic()
+
+    def keep_playing(self, count: bool = True) -> None:
+        """Arms the callback again when the short ring ran dry, and counts that. Call it after filling."""
+        if self._action in self._mixer.actions:
+            return
+        if self._action is not None:
+            self.ran_dry += count
+            self._fade_in_what_waits()
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._action is None or self._action not in self._mixer.actions:
+            self._action = self._mixer.play_ringbuffer(self._ring)
+
+    def _fade_in_what_waits(self) -> None:
+        """Fades the head of the short ring in, in place: its reader is gone until it is armed again."""
+        count = min(self.queued, round(REARM_FADE_SECONDS * self.rate))
+        _, *parts = self._ring.get_read_buffers(count)
+        done = 0
+        for part in parts:
+            frames = np.frombuffer(part, np.float32).reshape(-1, self.channels)
+            phase = np.arange(done + 1, done + len(frames) + 1, dtype=np.float32)[:, None] / (count + 1)
+            frames *= 0.5 - 0.5 * np.cos(np.pi * phase)
+            done += len(frames)
+
+    def check(self) -> str:
+        """Empty while the device plays; else what happened, in words. Also fetches the device's counters."""
+        if not self._mixer.active:
+            return "it stopped"
+        now = time.monotonic()
+        played = self._written - self.queued
+        if played != self._last_played or not self.queued:
+            self._last_played, self._moved_at = played, now
+        elif now - self._moved_at > STALLED_SECONDS:
+            return "it takes no sound any more"
+        if self._stats is not None and self._stats not in self._mixer.actions:
+            self.device_underruns += int(self._stats.stats.output_underflows)
+            self._stats = None
+        if self._stats is None and now - self._stats_at > STATS_SECONDS:
+            self._stats_at = now
+            self._stats = self._mixer.fetch_and_reset_stats()
+        return ""
+
+    # ------------------------------------------------------------------ whoever closes
+
+    def stop(self) -> None:
+        """Stops a living device at once, and notices a dead one; what was queued has had time to play."""
+        if self._mixer.active:
+            with portaudio.calling(f"cannot stop {self.name}"):
+                self._mixer.stop()
+        else:
+            self._dead = True
+
+    def rewind(self) -> None:
+        """Empties the short ring of a stopped device, ready for `start`."""
+        self._ring.flush()
+        self._left = self._left[:0]
+        if self._resampler is not None:
+            self._resampler.clear()
+        self._written = 0
+        self._last_played = -1
+
+    def close(self, dead: bool = False) -> None:
+        """Lets the device go; one that died under JACK is abandoned, as closing it would hang."""
+        dead = dead or self._dead
+        if dead and self.host == portaudio.JACK:
+            portaudio.abandon((self._mixer, self._ring))
+            return
+        if dead:
+            portaudio.lost_one()
+        try:
+            with portaudio.calling(f"cannot close {self.name}"):
+                self._mixer.close()
+        except DeviceError:
+            if not dead:
+                raise
+        finally:
+            portaudio.stream_closed()
