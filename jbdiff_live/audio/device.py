@@ -182,6 +182,8 @@ class DeviceSink:
         pause = threading.Event()
         while stream.queued and time.monotonic() < until:
             pause.wait(0.005)
+        # The end of the fade is still in the device's own buffers, which stopping throws away (ALSA, PulseAudio).
+        pause.wait(min(0.5, 2 * stream.latency_seconds + 0.05))
 
     def _retire(self, stream: OutputStream, dead: bool = False) -> None:
         self._past_underruns += stream.ran_dry + stream.device_underruns

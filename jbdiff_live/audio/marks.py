@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-MARKS = 256  # several short rings' worth of chunks
+MARKS = 256  # several short rings' worth of chunks, or a look-ahead of very small ones
 WINDOW_SECONDS = 1.0
 
 

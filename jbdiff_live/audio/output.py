@@ -16,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from jbdiff_live.audio.limiter import Limiter
+from jbdiff_live.audio.marks import FrameMarks
 from jbdiff_live.block import Audio
 from jbdiff_live.parameters import BY_NAME, ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
@@ -52,7 +53,9 @@ class OutputStage:
         self._dry = True  # silence went out last
         self._begun = False  # audio was heard since the last drain: from now on silence is a late block
         self._faded_in = 0
-        self._held_valid = 0  # frames of the ring among those kept back
+        self._entered = 0  # frames that went into the look-ahead, silence included
+        self._marks = FrameMarks()  # which of the ring's frames those were
+        self._marks.restart(-self.look_ahead, ring.frames_read)
         self._limited_frames = 0
         ahead = self.look_ahead
         phase = np.arange(1, ahead + 1, dtype=np.float64)[:, None] / (ahead + 1)
@@ -80,12 +83,7 @@ class OutputStage:
     @property
     def frames_passed(self) -> int:
         """Frames of the ring that have left the stage: the ring's clock less what is kept back."""
-        return self._ring.frames_read - self._held_valid
-
-    @property
-    def silent(self) -> bool:
-        """Nothing is kept back any more: whatever was to be heard has left."""
-        return self._dry and self._held_valid == 0
+        return self._marks.find(self._entered - self.look_ahead)
 
     def waits_for_engine(self, frames: int) -> bool:
         """Rendering `frames` now would come out short only because a block is late.
@@ -143,9 +141,10 @@ class OutputStage:
         peaks = self._peaks[:frames]
         np.max(scratch, axis=1, out=peaks)
         limited = self._limiter.apply(out, work[:frames], peaks)
-        self._held_valid = min(
-            ahead, max(0, self._held_valid - frames) + max(0, valid - max(0, frames - ahead))
-        )
+        if 0 < valid < frames:
+            self._marks.add(self._entered + valid, self._ring.frames_read)
+        self._entered += frames
+        self._marks.add(self._entered, self._ring.frames_read)
         work[:ahead] = work[frames:]
         self._meter(out, limited)
 

@@ -47,7 +47,11 @@ class OutputStream:
         rtmixer = portaudio.mixer_library()
         with portaudio.calling(f"cannot open {device.name}"):
             self._mixer = rtmixer.Mixer(
-                device=device.index, channels=self.channels, samplerate=self.rate, latency="low", blocksize=0
+                device=device.index,
+                channels=self.channels,
+                samplerate=self.rate,
+                latency="high",  # "low" is 9 ms on ALSA, and underran on a busy machine; this is 35 beside our 93
+                blocksize=0,
             )
             self._ring = rtmixer.RingBuffer(4 * self.channels, self.capacity)
             portaudio.stream_opened()

@@ -5,27 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+from controllers import Sender
 
 from jbdiff_live.control.bindings import Binding, ControlMap
 from jbdiff_live.control.midi import MidiInput, _stable, list_midi_inputs
 from jbdiff_live.parameters import ParameterStore
 
 needs_jack = pytest.mark.skipif(shutil.which("jackd") is None, reason="jackd is not installed")
-
-SENDER = """
-import sys, mido, rtmidi
-out = rtmidi.MidiOut(rtmidi.API_UNIX_JACK, sys.argv[1])
-out.open_virtual_port("knobs")
-print("up", flush=True)
-for line in sys.stdin:
-    out.send_message(mido.Message.from_str(line.strip()).bytes())
-"""
 
 
 def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -35,25 +26,6 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
             return
         pause.wait(0.01)
     raise AssertionError("it did not happen in time")
-
-
-class Sender:
-    """A controller in a process of its own, which can be pulled out."""
-
-    def __init__(self, name: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", SENDER, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None and self.process.stdout.readline() == "up\n"
-
-    def send(self, *messages: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("".join(f"{m}\n" for m in messages))
-        self.process.stdin.flush()
-
-    def pull(self) -> None:
-        self.process.kill()
-        self.process.communicate()
 
 
 @dataclass

@@ -1,0 +1,127 @@
+"""The instrument as a person starts it, on a real JACK server: what reaches the device is what the model made."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from controllers import Sender
+from servers import JackServer, jack_server, need, wait_for
+
+from jbdiff_live.record.take import ActionEvent, BlockEvent, ChangeEvent, Take, open_take
+
+RATE = 44_100
+
+
+@pytest.fixture
+def jack() -> Iterator[JackServer]:
+    need("jackd", "jack_rec")
+    with jack_server(rate=RATE, period=1024, synchronous=True) as server:
+        yield server
+
+
+@contextmanager
+def playing(server: JackServer, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The instrument without a window on the server, recording into folder/takes; ended with the test."""
+    command = [sys.executable, "-m", "jbdiff_live", "--headless", "--record", "takes", *arguments]
+    with (folder / "said.txt").open("w") as said:
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=said, stderr=said, text=True,
+            env={**server.env, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "HOME": str(folder)},
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(30)
+
+
+def said(folder: Path) -> str:
+    return (folder / "said.txt").read_text()
+
+
+def the_take(folder: Path) -> Take:
+    (only,) = (folder / "takes").iterdir()
+    return open_take(only)
+
+
+def place_of(part: np.ndarray, whole: np.ndarray) -> int:
+    """Where `part` `[n, 2]` stands in `whole`, sample by sample; AssertionError when it does not."""
+    for start in np.flatnonzero(whole[: len(whole) - len(part) + 1, 0] == part[0, 0]):
+        if np.array_equal(whole[start : start + len(part)], part):
+            return int(start)
+    raise AssertionError("this stretch of the capture is nowhere in what the engine made")
+
+
+def test_thirty_seconds_reach_the_device_sample_by_sample(jack: JackServer, tmp_path: Path) -> None:
+    t = np.arange(6 * RATE) / RATE
+    soundfile.write(tmp_path / "context.wav", 0.4 * np.sin(2 * np.pi * 55 * t) * np.exp(-8 * (t % 0.5)), RATE)
+    # Quieter than made, so that the limiter stays out of it: then every sample is known.
+    arguments = ["--seconds", "33", "--context", "context.wav", "--set", "gain=-12"]
+    with playing(jack, tmp_path, *arguments) as process:
+        wait_for(lambda: len(jack.outputs()) >= 2 or process.poll() is not None, "our ports", 60)
+        assert process.poll() is None, said(tmp_path)
+        with jack.capturing(32) as heard:
+            captured = heard()
+        assert process.wait(60) == 0, said(tmp_path)
+    assert "Underruns: 0. Late blocks: 0." in said(tmp_path)
+    made = the_take(tmp_path).read() * np.float32(10 ** (-12 / 20))
+    middle = 15 * RATE
+    start = place_of(captured[middle : middle + 4096], made) - middle
+    first = max(0, -start)
+    count = min(len(captured) - first, len(made) - (start + first))
+    assert count >= 30 * RATE
+    different = np.flatnonzero(
+        (captured[first : first + count] != made[start + first : start + first + count]).any(axis=1)
+    )
+    assert len(different) == 0, f"{len(different)} of {count} frames differ, the first at {different[:5]}"
+
+
+def test_a_knob_in_another_process_changes_the_parameter_and_then_the_sound(
+    jack: JackServer, tmp_path: Path
+) -> None:
+    arguments = ["--seconds", "14", "--patch", "drift"]
+    with playing(jack, tmp_path, *arguments) as process:
+        wait_for(lambda: len(jack.outputs()) >= 2 or process.poll() is not None, "our ports", 60)
+        assert process.poll() is None, said(tmp_path)
+        with jack.capturing(11) as heard:
+            controller = Sender("controller", jack.env)
+            try:
+                wait_for(
+                    lambda: any("jbdiff-live" in p and "in" in p for p in jack.ports()), "our MIDI input"
+                )
+                controller.send("control_change control=73 value=64", "control_change control=74 value=127")
+                controller.send("note_on note=36 velocity=90")  # C1: re-roll
+                events = next((tmp_path / "takes").iterdir()) / "events.jsonl"
+                wait_for(lambda: '"reroll"' in events.read_text(), "the re-roll in the log")
+                controller.send("control_change control=7 value=0")
+                wait_for(lambda: '"gain"' in events.read_text(), "the gain in the log")
+                captured = heard()
+            finally:
+                controller.pull()
+        assert process.wait(60) == 0, said(tmp_path)
+    take = the_take(tmp_path)
+    events_ = list(take.events())
+    changes = {event.name: event for event in events_ if isinstance(event, ChangeEvent)}
+    assert changes["noise_step"].value == 1.0 and changes["noise_step"].origin == "midi"
+    seed = changes["seed"]
+    assert seed.value == round(64 / 127 * 16383) and seed.origin == "midi"
+    assert any(event.name == "reroll" for event in events_ if isinstance(event, ActionEvent))
+    blocks = [event for event in events_ if isinstance(event, BlockEvent)]
+    before = [block for block in blocks if block.version < seed.version]
+    after = [block for block in blocks if block.version >= seed.version]
+    assert before and after
+    assert {block.values["seed"] for block in after} == {seed.value}
+    assert all(str(int(seed.value)) in block.noise for block in after)
+    # The gain acts at once: the device falls silent while the take, which has no gain, goes on.
+    silent_from = changes["gain"].frame + RATE // 2
+    assert np.abs(captured[-RATE // 2 :]).max() == 0.0
+    assert np.abs(take.read()[silent_from:]).max() > 0.001
+    assert np.abs(captured).max() > 0.001, "it was heard before"
