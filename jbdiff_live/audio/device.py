@@ -19,6 +19,7 @@ from jbdiff_live.audio import portaudio
 from jbdiff_live.audio.marks import LowWater
 from jbdiff_live.audio.null import MonotonicClock, Pacer, bad_sound
 from jbdiff_live.audio.output import OutputStage
+from jbdiff_live.audio.priority import go_first
 from jbdiff_live.audio.sink import DeviceError
 from jbdiff_live.audio.stream import OutputStream
 from jbdiff_live.parameters import ParameterSnapshot
@@ -227,6 +228,7 @@ class DeviceSink:
     # ------------------------------------------------------------------ feeder
 
     def _feed(self) -> None:
+        log.info("audio feeder: %s priority", go_first())
         pacer = Pacer(MonotonicClock(), self._stage.sample_rate, len(self._chunk))
         nap = len(self._chunk) / self._stage.sample_rate
         try:

@@ -189,9 +189,24 @@ class OutputStream:
         self._written = 0
         self._last_played = -1
 
+    def _answers(self) -> bool:
+        """Whether the device still lives. A stopped JACK stream tells only by starting (silence: nothing is armed).
+
+        Closing one whose server has died, or died and returned, ends the process with a failed assertion.
+        """
+        if self.host != portaudio.JACK or self._mixer.active:
+            return True
+        try:
+            with portaudio.calling(self.name):
+                self._mixer.start()
+                self._mixer.stop()
+        except DeviceError:
+            return False
+        return True
+
     def close(self, dead: bool = False) -> None:
         """Lets the device go; one that died under JACK is abandoned, as closing it would hang."""
-        dead = dead or self._dead
+        dead = dead or self._dead or not self._answers()
         if dead and self.host == portaudio.JACK:
             portaudio.abandon((self._mixer, self._ring))
             return

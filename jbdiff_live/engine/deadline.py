@@ -10,10 +10,10 @@ import numpy as np
 class Deadline:
     """Turns measured times into the queue level at which the next block has to be started.
 
-    deadline = p99 of the block times + the worst excess of a block over the median (the jitter that was
-    really seen) + the worst lateness of the thread's own waking, over the last `memory` blocks, at least
-    `least_margin` above p99 and never more than one block. Until three blocks were measured it is a whole
-    block: start at once.
+    deadline = p99 of the block times + margin; the margin is the largest of what was really seen (the worst
+    excess of a block over the median, plus the worst lateness of the thread's own waking), of p99 itself
+    (another program may suddenly take half of the machine) and of `least_margin`. All over the last `memory`
+    blocks, and never more than one block. Until three blocks were measured it is a whole block: start at once.
     """
 
     def __init__(self, block_duration: float, memory: int = 64, least_margin: float = 0.08) -> None:
@@ -43,5 +43,5 @@ class Deadline:
             return self.block_duration
         taken = np.fromiter(self._taken, float)
         jitter = float(taken.max() - np.median(taken))
-        margin = max(self.least_margin, jitter + max(self._late, default=0.0))
+        margin = max(self.least_margin, self.p99, jitter + max(self._late, default=0.0))
         return min(self.block_duration, self.p99 + margin)

@@ -108,6 +108,21 @@ def test_sound_comes_back_after_the_jack_server_died() -> None:
     assert player.code == 0
 
 
+@pytest.mark.parametrize(
+    "commands", [(), ("start", "stop"), ("start",)], ids=["opened", "stopped", "playing"]
+)
+@pytest.mark.parametrize("returned", [False, True])
+def test_quitting_after_the_jack_server_died_is_no_crash(commands: tuple[str, ...], returned: bool) -> None:
+    with jack_server() as server, Player(server.env) as player:
+        player.ask(f"open {JACK}")
+        for command in commands:
+            player.ask(command)
+        server.kill()
+        if returned:
+            server.start()
+    assert player.code == 0
+
+
 def test_sound_comes_back_after_pulseaudio_died() -> None:
     with pulse_server() as server, Player(server.env) as player:
         player.ask("open pulse")

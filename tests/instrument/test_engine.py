@@ -42,6 +42,15 @@ class Rig:
         with self.news:
             assert self.news.wait_for(lambda: len(self.blocks) >= count, PATIENCE), self.engine.status
 
+    def hear_until_blocks(self, count: int) -> None:
+        """Hears on until so many blocks were made: an engine starts a block only when the queue runs low."""
+        pause = threading.Event()
+        until = time.monotonic() + PATIENCE
+        while len(self.blocks) < count:
+            assert time.monotonic() < until, self.engine.status
+            self.hear(min(512, self.ring.available))
+            pause.wait(0.002)
+
     def wait_state(self, state: EngineState) -> None:
         waited = threading.Event()
         for _ in range(int(PATIENCE / 0.01)):
@@ -71,10 +80,8 @@ def rig():
 
 def test_blocks_follow_one_another_without_a_gap(rig: Rig) -> None:
     rig.engine.start()
-    heard = []
-    for count in range(1, 9):
-        rig.wait_blocks(count)
-        heard.append(rig.hear(4096))
+    rig.wait_blocks(1)
+    heard = [rig.hear(512) for _ in range(8 * 8)]
     assert [b.start_frame for b in rig.blocks[:8]] == [4096 * n for n in range(8)]
     assert [b.index for b in rig.blocks[:8]] == list(range(8))
     sound = np.concatenate(heard)
@@ -104,10 +111,7 @@ def test_knobs_are_read_when_the_block_starts(rig: Rig) -> None:
     rig.wait_blocks(1)
     rig.store.set("seed", 12, Origin.UI)
     made = len(rig.blocks)
-    for count in range(made, made + 3):
-        rig.wait_blocks(count)
-        rig.hear(4096)
-    rig.wait_blocks(made + 2)
+    rig.hear_until_blocks(made + 2)
     assert rig.blocks[made + 1].snapshot["seed"] == 12
     assert rig.blocks[made + 1].noise == "tone 220.00 Hz"
 
@@ -139,6 +143,7 @@ def test_late_block_is_coasting_and_is_counted() -> None:
         rig.wait_state(EngineState.COASTING)
         made = len(rig.blocks)
         generator.gate.set()
+        rig.hear_until_blocks(made + 2)
         rig.wait_blocks(made + 2)
         rig.wait_state(EngineState.RUNNING)
         assert rig.engine.status.late_blocks >= 1
@@ -213,16 +218,20 @@ def test_deadline_is_a_whole_block_until_times_were_measured() -> None:
         deadline.block_took(0.3)
         assert deadline.seconds == 2.0
     deadline.block_took(0.3)
-    assert deadline.seconds == pytest.approx(0.38)
+    assert deadline.seconds == pytest.approx(0.6), "room for a machine that is suddenly half as fast"
+    quick = Deadline(2.0)
+    for _ in range(3):
+        quick.block_took(0.01)
+    assert quick.seconds == pytest.approx(0.09), "and never less than the least margin"
 
 
 def test_deadline_grows_with_jitter_and_lateness_and_never_passes_a_block() -> None:
     steady, shaky = Deadline(2.0), Deadline(2.0)
     for n in range(50):
         steady.block_took(0.30)
-        shaky.block_took(0.30 + 0.3 * (n == 7))
+        shaky.block_took(0.30 + 0.4 * (n == 7))
     shaky.woke_late(0.05)
-    assert shaky.seconds > steady.seconds + 0.4
+    assert shaky.seconds > steady.seconds + 0.2
     for _ in range(3):
         shaky.block_took(5.0)
     assert shaky.seconds == 2.0
