@@ -123,13 +123,8 @@ def _first_line(error: BaseException) -> str:
     return text.splitlines()[0][:200]
 
 
-def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str, source: str) -> None:
-    """Fills `module` with `tensors` as float32, checking every name and shape first, in words.
-
-    Integer tensors keep their type. The tensors become the module's own (`assign`), so a module built
-    on the meta device comes alive.
-    """
-    needed = module.state_dict()
+def check_fit(needed: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: str, source: str) -> None:
+    """Raises CheckpointError where names or shapes differ from `needed`, naming the first of each kind."""
     missing = sorted(set(needed) - set(tensors))
     extra = sorted(set(tensors) - set(needed))
     wrong = [name for name in needed if name in tensors and needed[name].shape != tensors[name].shape]
@@ -149,6 +144,15 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str, sourc
             f"{source} does not fit {what}: {'; '.join(problems)}. Choose the file of {what}, "
             "or a stack whose sizes are this file's"
         )
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str, source: str) -> None:
+    """Fills `module` with `tensors` as float32, checking every name and shape first, in words.
+
+    Integer tensors keep their type. The tensors become the module's own (`assign`), so a module built
+    on the meta device comes alive.
+    """
+    check_fit(module.state_dict(), tensors, what, source)
     filled = {
         name: value.float() if value.is_floating_point() else value.clone() for name, value in tensors.items()
     }

@@ -84,7 +84,9 @@ class _Entry:
 
 
 @dataclass(frozen=True)
-class _Manifest:
+class Manifest:
+    """A stack's sizes and the file of every role, not yet opened."""
+
     config: StackConfig
     entries: dict[str, _Entry]
     source: dict[str, Any]
@@ -119,7 +121,7 @@ def load_stack(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
     does not fit its own sizes.
     """
     folder = _find(name_or_path)
-    manifest = _read_manifest(folder)
+    manifest = read_manifest(folder)
     digest = hashlib.sha256(json.dumps(stack_to_dict(manifest.config), sort_keys=True).encode())
     files: dict[Path, CheckpointFile] = {}
     for role, entry in sorted(manifest.entries.items()):
@@ -166,8 +168,8 @@ def save_stack(
     modules = {"codec": codec} | {f"level{level}": net for level, net in denoisers.items()}
     if finisher is not None:
         modules["finisher"] = finisher
-    if set(modules) != set(_roles(config)):
-        raise ValueError(f"stack {config.name!r} has {_roles(config)}, and {sorted(modules)} were given")
+    if set(modules) != set(stack_roles(config)):
+        raise ValueError(f"stack {config.name!r} has {stack_roles(config)}, and {sorted(modules)} were given")
     folder.mkdir(parents=True, exist_ok=True)
     for role, module in modules.items():
         path = folder / f"{role}.safetensors"
@@ -256,7 +258,8 @@ def _find(name_or_path: str | Path) -> Path:
     )
 
 
-def _read_manifest(folder: Path) -> _Manifest:
+def read_manifest(folder: Path) -> Manifest:
+    """What a stack's folder says it holds. Raises CheckpointError when it says nothing that can be read."""
     path = folder / CONFIG_NAME
     if not path.is_file():
         return _v1_manifest(folder)
@@ -281,10 +284,10 @@ def _read_manifest(folder: Path) -> _Manifest:
         AttributeError,
     ) as error:
         raise CheckpointError(f"{path} is no stack description: {error!r}; restore or remove it") from error
-    for role in _roles(config):
+    for role in stack_roles(config):
         if role not in entries:
             raise CheckpointError(f"{path} names no file for {role}; it names: {', '.join(entries)}")
-    return _Manifest(config, {role: entries[role] for role in _roles(config)}, source)
+    return Manifest(config, {role: entries[role] for role in stack_roles(config)}, source)
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -294,7 +297,8 @@ def _inside(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def _roles(config: StackConfig) -> list[str]:
+def stack_roles(config: StackConfig) -> list[str]:
+    """The parts a stack has a file for: "codec", "level2", ..., "finisher"."""
     levels = [f"level{level.level}" for level in config.levels]
     return ["codec", *levels] + (["finisher"] if config.finisher is not None else [])
 
@@ -316,7 +320,7 @@ def _v1_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _v1_manifest(folder: Path) -> _Manifest:
+def _v1_manifest(folder: Path) -> Manifest:
     """A folder of original files: the levels that are there, at v1's published sizes."""
     files = _v1_files(folder)
     levels = tuple(level for level in V1.levels if f"level{level.level}" in files)
@@ -330,8 +334,8 @@ def _v1_manifest(folder: Path) -> _Manifest:
     finisher = V1.finisher if "finisher" in files else None
     config = StackConfig(name=folder.name, codec=V1.codec, levels=levels, finisher=finisher)
     files["codec"] = codec
-    entries = {role: _Entry(files[role], None) for role in _roles(config)}
-    return _Manifest(config, entries, {"layout": "v1"})
+    entries = {role: _Entry(files[role], None) for role in stack_roles(config)}
+    return Manifest(config, entries, {"layout": "v1"})
 
 
 def _verified_sha256(role: str, entry: _Entry) -> str:

@@ -1,7 +1,8 @@
-"""The command line of the library: `jbdiff info | sample | train`. Torch is imported by the command that needs it."""
+"""The command line of the library. Torch is imported by the command that needs it."""
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -13,6 +14,13 @@ from jbdiff.config import NoiseStyle
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class WeightType(enum.Enum):
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+
 
 app = typer.Typer(help="Jukebox Diffusion: sample, train and inspect stacks.", no_args_is_help=True)
 console = Console()
@@ -46,6 +54,43 @@ def info() -> None:
     console.print(table)
     for name, folder in stacks.items():
         console.print(f"{name}: {folder}", highlight=False)
+
+
+@app.command()
+def convert(
+    sources: Annotated[
+        list[Path] | None, typer.Argument(help="checkpoint files, or folders of them; roles are told by name")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="new folder; your own stacks' if left out")] = None,
+    name: Annotated[str, typer.Option(help="name of the new stack")] = "v1",
+    codec: Annotated[Path | None, typer.Option(help="the VQ-VAE file")] = None,
+    level2: Annotated[Path | None, typer.Option(help="the checkpoint of level 2")] = None,
+    level1: Annotated[Path | None, typer.Option(help="the checkpoint of level 1")] = None,
+    level0: Annotated[Path | None, typer.Option(help="the checkpoint of level 0")] = None,
+    finisher: Annotated[Path | None, typer.Option(help="the Dance Diffusion checkpoint")] = None,
+    dtype: Annotated[WeightType, typer.Option(help="how weights are stored")] = WeightType.FLOAT32,
+) -> None:
+    """Turns original checkpoints, or a stack of ours, into a stack folder. Parts of a set will do."""
+    import torch
+
+    from jbdiff.checkpoints import CheckpointError, user_directory
+    from jbdiff.convert import convert as write_stack
+    from jbdiff.convert import plan
+
+    given = {"codec": codec, "level2": level2, "level1": level1, "level0": level0, "finisher": finisher}
+    roles = {role: path for role, path in given.items() if path is not None}
+    folder = out if out is not None else user_directory() / name
+    try:
+        write_stack(
+            plan(sources or [], roles),
+            folder,
+            name=name,
+            dtype=getattr(torch, dtype.value),
+            report=lambda line: console.print(line, highlight=False, markup=False),
+        )
+    except (CheckpointError, OSError) as error:
+        _fail(error)
+    console.print(f"wrote {folder}", highlight=False)
 
 
 @app.command()

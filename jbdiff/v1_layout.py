@@ -13,6 +13,7 @@ from torch import Tensor
 
 from jbdiff.checkpoint_files import CheckpointError, CheckpointFile
 from jbdiff.config import UNetConfig
+from jbdiff.published import PUBLISHED
 
 # A level's file lists the same storages under these three prefixes; the first is read.
 UNET_PREFIXES = ("diffusion.net.", "diffusion.diffusion.net.", "diffusion.sampler.net.")
@@ -20,13 +21,7 @@ VQVAE_PREFIX = "vqvae."
 FINISHER_PREFIX = "diffusion_ema."
 VQVAE_PARTS = ("encoders", "decoders", "bottleneck")
 
-# Names of the published v1 files (jmoso13/jukebox-diffusion, download_ckpts.py).
-PUBLISHED_FILES = {
-    "epoch=4938-step=400000_vqvae_add.ckpt": "level2",
-    "epoch=1404-step=455000.ckpt": "level1",
-    "epoch=543-step=705000.ckpt": "level0",
-    "epoch=2125-step=218000.ckpt": "finisher",
-}
+PUBLISHED_FILES = {file.name: file.role for file in PUBLISHED}
 
 RESIDUAL = "block.blocks.0.blocks"  # inside a residual item: two (norm, activation, dropout, conv) groups
 

@@ -1,0 +1,82 @@
+"""The window on the real session: keys in, sound and takes out. A test tone stands in for the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QCoreApplication, QEvent, Qt
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from jbdiff_live.engine.tone import ToneGenerator
+from jbdiff_live.record.take import open_take
+from jbdiff_live.session import Session, SessionOptions
+from jbdiff_live.status import EngineState
+from jbdiff_live.ui import theme
+from jbdiff_live.ui.window import MainWindow
+
+PATIENCE_MS = 15_000
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    options = SessionOptions(device="null", midi=(), takes=tmp_path / "takes")
+    session = Session(options, ToneGenerator(block_frames=16_384))
+    session.open()
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def real_window(qtbot: QtBot, qapp: QApplication, session: Session) -> Iterator[MainWindow]:
+    theme.apply(qapp)
+    window = MainWindow(session)
+    window.resize(1280, 720)
+    window.show()
+    window.activateWindow()
+    qtbot.waitActive(window)
+    yield window
+    window.close()
+    window.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+def test_keys_alone_start_record_turn_and_stop(
+    qtbot: QtBot, real_window: MainWindow, session: Session, tmp_path: Path
+) -> None:
+    qtbot.keyClick(real_window, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: session.status().frame > 8_000, timeout=PATIENCE_MS)
+    assert session.status().engine.state is EngineState.RUNNING
+    qtbot.keyClick(real_window, Qt.Key.Key_R)
+    qtbot.waitUntil(lambda: session.status().recorder.recording, timeout=PATIENCE_MS)
+    qtbot.keyClick(real_window, Qt.Key.Key_M)
+    assert session.snapshot().on("mute")
+    qtbot.keyClick(real_window, Qt.Key.Key_N)
+    assert session.snapshot().counts["reroll"] == 1
+    began = session.status().frame
+    qtbot.waitUntil(lambda: session.status().frame > began + 20_000, timeout=PATIENCE_MS)
+    qtbot.keyClick(real_window, Qt.Key.Key_R)
+    qtbot.keyClick(real_window, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: session.status().engine.state is EngineState.OFFLINE, timeout=PATIENCE_MS)
+    (folder,) = (tmp_path / "takes").iterdir()
+    sound = open_take(folder).read()
+    assert len(sound) > 15_000 and np.abs(sound).max() > 0.1
+
+
+def test_picture_moves_with_the_sound(qtbot: QtBot, real_window: MainWindow, session: Session) -> None:
+    def picture() -> np.ndarray:
+        image = real_window.scope.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+        pixels = np.frombuffer(image.constBits(), np.uint8)
+        return pixels.reshape(image.height(), image.bytesPerLine() // 4, 4)[:, : image.width()].copy()
+
+    silent = picture()
+    session.start()
+    qtbot.waitUntil(lambda: session.status().frame > 44_100, timeout=PATIENCE_MS)
+    qtbot.wait(100)
+    sounding = picture()
+    assert (silent != sounding).mean() > 0.02
+    session.stop()
