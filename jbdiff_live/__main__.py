@@ -16,6 +16,8 @@ from typing import Annotated
 
 import typer
 
+from jbdiff_live.parameters import Parameter
+
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
 
@@ -57,7 +59,8 @@ def play(
     init: Annotated[Path | None, typer.Option(help="A sound file for `resample` to start from.")] = None,
     patch: Annotated[str, typer.Option(help="A factory patch by name, or a patch file.")] = "drift",
     values: Annotated[
-        list[str] | None, typer.Option("--set", help="A parameter, as name=value; may be repeated.")
+        list[str] | None,
+        typer.Option("--set", help="A parameter, as name=value; may be repeated. --list shows all."),
     ] = None,
     stack: Annotated[str, typer.Option(help="Model stack: `pocket`, or a folder of checkpoints.")] = "pocket",
     device: Annotated[
@@ -79,7 +82,9 @@ def play(
         int, typer.Option(help="Frames between us and the device: less is quicker, more is safer.")
     ] = 4096,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads for the model.")] = None,
-    list_devices: Annotated[bool, typer.Option("--list", help="List sound and MIDI devices.")] = False,
+    list_devices: Annotated[
+        bool, typer.Option("--list", help="List devices, patches and parameters.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on the console.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
@@ -93,6 +98,7 @@ def play(
         level=logging.INFO if verbose else logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr
     )
     from jbdiff_live.headless import play_headless
+    from jbdiff_live.parameters import PARAMETERS
     from jbdiff_live.session import Session, SessionOptions
 
     if short_ring < 256 or short_ring & (short_ring - 1):
@@ -117,6 +123,8 @@ def play(
                 ("MIDI inputs", session.midi_inputs()),
             ):
                 print(f"{title}:", *(names or ["none"]), sep="\n  ")
+            print("patches:", *(session.patches() or ["none"]), sep="\n  ")
+            print("parameters, for --set:", *map(describe, PARAMETERS), sep="\n  ")
             return
         _prepare(session, patch, values or [], context, init)
         session.open()
@@ -140,6 +148,20 @@ def play(
         raise typer.Exit(2) from error
     finally:
         session.close()
+
+
+def describe(parameter: Parameter) -> str:
+    """One line of help: name, what it may be, when a change is heard, what it does."""
+    if parameter.choices:
+        values = " | ".join(parameter.choices)
+    elif parameter.toggle:
+        values = "on | off"
+    else:
+        values = f"{parameter.low:g} to {parameter.high:g}{parameter.unit and ' ' + parameter.unit}"
+    default = parameter.text(parameter.default)
+    return (
+        f"{parameter.name:<15} {values:<34} {default:<8} {parameter.takes_effect.value:<11} {parameter.help}"
+    )
 
 
 def _prepare(session: object, patch: str, values: list[str], context: Path | None, init: Path | None) -> None:

@@ -65,7 +65,7 @@ class Session:
         self.live_input: LiveInput | None = None
         self.generator = generator or ModelGenerator(options.stack, self._live, options.threads)
         self.ring = RingBuffer(int(RING_SECONDS * self.generator.sample_rate), self.generator.channels)
-        self.sink: AudioSink = NullSink(self.ring, lambda: self.store.snapshot)
+        self.sink: AudioSink = self._null_sink()
         self._sink_is_open = False
         self.engine = Engine(
             self.generator, self.ring, lambda: self.store.snapshot, self._frames_queued, self._block_made
@@ -96,7 +96,6 @@ class Session:
     def start(self) -> None:
         """Begins to play: returns at once, `status` tells how far the engine is."""
         self._playing = True
-        self._message = ""
         self.engine.start()
 
     def stop(self) -> None:
@@ -271,14 +270,17 @@ class Session:
     def _open_device(self, name: str | None, fall_back: bool = True) -> None:
         """Puts the ring's one reader onto another device, keeping the old one until the new one is open."""
         if name == NULL_DEVICE or name == "null":
-            new: AudioSink = NullSink(self.ring, lambda: self.store.snapshot)
+            new: AudioSink = self._null_sink()
             new.open(None)
         elif isinstance(self.sink, DeviceSink) and self._sink_is_open:
             self.sink.open(name)
             return
         else:
             new = DeviceSink(
-                self.ring, lambda: self.store.snapshot, short_ring_frames=self.options.short_ring_frames
+                self.ring,
+                lambda: self.store.snapshot,
+                self.generator.sample_rate,
+                self.options.short_ring_frames,
             )
             try:
                 new.open(name)
@@ -288,7 +290,7 @@ class Session:
                     raise
                 log.info("no sound device: %s", error)
                 self._message = f"no sound device ({error}); playing into a clocked null device"
-                new = NullSink(self.ring, lambda: self.store.snapshot)
+                new = self._null_sink()
                 new.open(None)
         was_running = self.sink.status().running
         self.sink.stop()
@@ -297,6 +299,9 @@ class Session:
         self._sink_is_open = True
         if was_running:
             new.start()
+
+    def _null_sink(self) -> NullSink:
+        return NullSink(self.ring, lambda: self.store.snapshot, self.generator.sample_rate)
 
     @property
     def silent_device(self) -> bool:
