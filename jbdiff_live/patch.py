@@ -37,7 +37,11 @@ class PatchError(ValueError):
 
 @dataclass(frozen=True)
 class Patch:
-    """A preset. A parameter that it does not name keeps its value when the patch is applied."""
+    """A preset. A parameter that it does not name keeps its value when the patch is applied.
+
+    `context` is a sound that the music begins from; None leaves what is there. In the file it may be written
+    relative to the patch.
+    """
 
     name: str
     description: str = ""
@@ -45,6 +49,7 @@ class Patch:
     bindings: tuple[Binding, ...] = ()
     stack: str = "pocket"
     format: int = FORMAT
+    context: Path | None = None
 
     def apply(self, store: ParameterStore) -> ParameterSnapshot:
         """Sets all values in one swap. Bindings are the control map's: `ControlMap.replace(patch.bindings)`."""
@@ -58,6 +63,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     description: str = ""
     stack: str = "pocket"
+    context: str = ""
     values: dict[str, bool | int | float | str] = {}
     bindings: dict[str, str | list[str]] = {}
 
@@ -83,7 +89,13 @@ def load_patch(path: Path) -> Patch:
     values = {name: _value(path, name, value) for name, value in file.values.items()}
     bindings = [b for name, texts in file.bindings.items() for b in _bindings(path, name, texts)]
     return Patch(
-        file.name, file.description, MappingProxyType(values), tuple(bindings), file.stack, file.format
+        file.name,
+        file.description,
+        MappingProxyType(values),
+        tuple(bindings),
+        file.stack,
+        file.format,
+        path.resolve().parent / file.context if file.context else None,
     )
 
 
@@ -153,6 +165,8 @@ def save_patch(path: Path, patch: Patch) -> None:
     path = path.resolve()  # through a link: the file it points to is replaced, not the link
     document = _read(path) if path.exists() else tomlkit.document()
     head: dict[str, Any] = {"format": FORMAT, "name": patch.name, "description": patch.description}
+    if patch.context is not None:
+        head["context"] = _written(patch.context, path.parent)
     for key, value in {**head, "stack": patch.stack}.items():
         if document.get(key) != value:
             document[key] = value
@@ -170,6 +184,12 @@ def save_patch(path: Path, patch: Patch) -> None:
         raise PatchError(
             f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
         ) from error
+
+
+def _written(sound: Path, folder: Path) -> str:
+    """A sound's path as the patch writes it: relative when it lies with the patch, so that both can move."""
+    sound = sound.resolve()
+    return sound.relative_to(folder).as_posix() if sound.is_relative_to(folder) else str(sound)
 
 
 def _update(document: tomlkit.TOMLDocument, name: str, entries: Mapping[str, Any]) -> None:

@@ -227,11 +227,16 @@ class Session:
         return {**factory_patches(), **own}
 
     def load_patch(self, path: Path) -> None:
-        """Takes over values and bindings of a patch. PatchError names the line and the remedy."""
+        """Takes over a patch: values, bindings, the sound to begin from. PatchError names the line and remedy."""
         patch = load_patch(path)
         patch.apply(self.store)
         self.controls.replace(patch.bindings)
         self._patch = patch
+        if patch.context is not None and hasattr(self.generator, "context_file"):
+            try:
+                self._load_file("context", patch.context)
+            except (OSError, ValueError) as error:  # the rest of the patch plays without it
+                self._message = f"patch {patch.name!r}: {error}"
         if patch.stack != self.options.stack:
             self._message = (
                 f"patch {patch.name!r} was made for stack {patch.stack!r}; playing {self.options.stack!r}: "
@@ -241,8 +246,14 @@ class Session:
     def save_patch(self, path: Path, name: str) -> None:
         values = {n: BY_NAME[n].plain(value) for n, value in self.store.snapshot.values.items()}
         bindings: tuple[Binding, ...] = self.controls.bindings
+        context = Path(self._files["context"]) if self._files["context"] else None
         self._patch = replace(
-            self._patch, name=name, values=values, bindings=bindings, stack=self.options.stack
+            self._patch,
+            name=name,
+            values=values,
+            bindings=bindings,
+            stack=self.options.stack,
+            context=context,
         )
         save_patch(path, self._patch)
 

@@ -139,3 +139,20 @@ def test_saving_over_something_that_is_no_patch_is_refused(tmp_path: Path) -> No
     with pytest.raises(PatchError):
         save_patch(path, Patch("x"))
     assert path.read_text() == "not toml at all"
+
+
+def test_a_sound_beside_the_patch_moves_with_it(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    (there / "sounds").mkdir(parents=True)
+    sound = there / "sounds" / "start.ogg"
+    sound.write_bytes(b"not read here")
+    save_patch(there / "mine.toml", Patch("mine", context=sound))
+    assert 'context = "sounds/start.ogg"' in (there / "mine.toml").read_text()
+    moved = there.rename(tmp_path / "elsewhere")
+    assert load_patch(moved / "mine.toml").context == moved / "sounds" / "start.ogg"
+
+
+def test_every_factory_patch_has_a_sound_to_begin_from() -> None:
+    for path in factory_patches().values():
+        context = load_patch(path).context
+        assert context is not None and context.is_file(), path
