@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.progress import TaskID
 from rich.table import Table
 
 from jbdiff.config import NoiseStyle
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class WeightType(enum.Enum):
@@ -94,70 +93,150 @@ def convert(
 
 
 @app.command()
+def fetch(
+    roles: Annotated[
+        list[str] | None, typer.Argument(help="level2, level1, level0, finisher; all if left out")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="folder; your own stacks' if left out")] = None,
+) -> None:
+    """Downloads the published Jukebox Diffusion v1 files, 3.3 GB in all, and checks their hashes."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from jbdiff.checkpoints import user_directory
+    from jbdiff.fetch import FetchError
+    from jbdiff.fetch import fetch as fetch_file
+    from jbdiff.published import PUBLISHED
+
+    known = {file.role: file for file in PUBLISHED}
+    unknown = sorted(set(roles or ()) - set(known))
+    if unknown:
+        _fail(f"nothing is published for {', '.join(unknown)}; known: {', '.join(known)}")
+    folder = out if out is not None else user_directory() / "v1"
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=console) as progress:
+            for role in roles or known:
+                task = progress.add_task(role, total=None)
+
+                def show(done: int, of: int, task: TaskID = task) -> None:
+                    progress.update(task, completed=done, total=of or None)
+
+                path = fetch_file(known[role], folder, show)
+                progress.console.print(f"{role}: {path}", highlight=False)
+    except (FetchError, OSError) as error:
+        _fail(error)
+    console.print(f"ready; `jbdiff convert {folder}` makes a smaller, faster-loading stack of them")
+
+
+@app.command()
 def sample(
-    out: Annotated[Path, typer.Option(help="WAV file to write")],
+    out: Annotated[Path, typer.Option(help="WAV or FLAC file to write; all else lies beside it")],
     stack: Annotated[str, typer.Option(help="name or folder of a stack")] = "pocket",
+    config: Annotated[Path | None, typer.Option(help="TOML file of options; flags win over it")] = None,
     context: Annotated[Path | None, typer.Option(help="sound file to go on from")] = None,
     init: Annotated[Path | None, typer.Option(help="sound file to resample from")] = None,
-    resample: Annotated[float, typer.Option(min=0, max=1, help="how much of the init is kept")] = 0.0,
-    seconds: Annotated[float, typer.Option(min=0.1, help="length to make")] = 20.0,
-    seed: Annotated[int, typer.Option(help="seed of the noise")] = 0,
-    style: Annotated[NoiseStyle, typer.Option(help="how noise moves from block to block")] = NoiseStyle.WALK,
-    step: Annotated[float, typer.Option(min=0, max=1, help="how far it moves")] = 0.3,
-    guidance: Annotated[
-        float | None, typer.Option(help="pull of the context; the stack's own if left out")
+    resample: Annotated[
+        float | None, typer.Option(min=0, max=1, help="how much of the init is kept [0]")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="denoising steps a block")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="length to make [20]")] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="seed of the noise; again for more files [0]")
+    ] = None,
+    style: Annotated[
+        NoiseStyle | None, typer.Option(help="how noise moves from block to block [walk]")
+    ] = None,
+    step: Annotated[float | None, typer.Option(min=0, max=1, help="how far it moves [0.3]")] = None,
+    guidance: Annotated[float | None, typer.Option(help="pull of the context on the coarsest level")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="denoising steps of the coarsest level")] = None,
+    levels: Annotated[str | None, typer.Option(help="levels to play, such as 21; all if left out")] = None,
+    finisher: Annotated[
+        bool | None, typer.Option("--finisher/--no-finisher", help="stereo finisher, if the stack has one")
+    ] = None,
+    token_multiplier: Annotated[
+        int | None, typer.Option(min=1, max=16, help="windows longer than in training [1]")
+    ] = None,
+    bits: Annotated[int | None, typer.Option(help="16, 24 or 32 (floating point) [24]")] = None,
+    stems: Annotated[bool | None, typer.Option("--stems/--no-stems", help="one file a level as well")] = None,
+    assign: Annotated[
+        list[str] | None, typer.Option("--set", help="level1.steps=20, finisher.strength=0.3 and the like")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="forget an unfinished render of this name")] = False,
     device: Annotated[str, typer.Option(help="torch device")] = "cpu",
 ) -> None:
-    """Makes music offline, block by block, and writes it to a file."""
-    import soundfile
+    """Makes music offline, block by block. The same command again goes on after an interruption."""
     import torch
-    from rich.progress import Progress
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     from jbdiff.audiofiles import read_audio
     from jbdiff.checkpoints import CheckpointError, load_stack
-    from jbdiff.stream import BlockSettings, BlockStream, StreamError
+    from jbdiff.render import RenderError, RenderPlan, render
+    from jbdiff.render_options import options_from, read_toml, with_assignments
+    from jbdiff.stream import BlockStream, LevelSettings, StreamError
 
     if not out.parent.is_dir():
         _fail(f"no folder {out.parent}; make it first")
 
-    def mono(path: Path) -> torch.Tensor:
+    def mono(path: Path | None) -> torch.Tensor | None:
         """A sound file as `[1, 1, n]` at the stack's rate."""
+        if path is None:
+            return None
         audio, _ = read_audio(path, stream.sample_rate)
         return torch.from_numpy(audio.mean(axis=1))[None, None]
 
+    flags = {
+        "resample": resample, "seconds": seconds, "seeds": seed, "style": style, "step": step,
+        "token_multiplier": token_multiplier, "bits": bits, "stems": stems,
+        "levels": None if levels is None else [int(digit) for digit in levels if digit.isdigit()],
+    }  # fmt: skip
     try:
-        stream = BlockStream(load_stack(stack), device=device)
-        if guidance is None:
-            guidance = stream.stack.config.levels[0].guidance
-        if context is not None:
-            stream.set_context(mono(context))
-        source = mono(init) if init is not None else None
-        frames = stream.geometry.frames(seconds)
-        blocks = -(-(frames + stream.latency_frames) // stream.block_frames)
-        settings = BlockSettings(
-            seed=seed, noise_style=style, noise_step=step, resample=resample, guidance=guidance, steps=steps
+        values = with_assignments({} if config is None else read_toml(config), assign or [])
+        options = options_from(values | {key: value for key, value in flags.items() if value is not None})
+        loaded = load_stack(stack)
+        with_finisher = loaded.finisher is not None and options.finisher.on
+        stream = BlockStream(
+            loaded,
+            device=device,
+            levels=options.levels,
+            finisher=with_finisher if finisher is None else finisher,
+            token_multiplier=options.token_multiplier,
         )
-        audio: list[torch.Tensor] = []
-        with Progress(console=console) as progress:
-            for index in progress.track(range(blocks), description="blocks"):
-                piece = _piece(source, index, stream.block_frames) if source is not None else None
-                audio.append(stream.step(settings, init=piece).audio.cpu())
-    except (CheckpointError, StreamError, OSError, ValueError) as error:
+        coarsest = loaded.config.levels[0]
+        level = options.level.get(coarsest.level, LevelSettings())
+        level = dataclasses.replace(
+            level,
+            steps=level.steps if steps is None else steps,
+            guidance=level.guidance if guidance is None else guidance,
+        )
+        options = dataclasses.replace(options, level={**options.level, coarsest.level: level})
+        context_audio, init_audio = mono(context), mono(init)
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console) as progress:
+            for number in options.seeds:
+                name = out if len(options.seeds) == 1 else out.with_stem(f"{out.stem}-seed{number}")
+                task = progress.add_task(name.name)
+                plan = RenderPlan(
+                    name,
+                    stream.geometry.frames(options.seconds),
+                    options.settings(number, coarsest.guidance),
+                    context=context_audio,
+                    init=init_audio,
+                    bits=options.bits,
+                    stems=options.stems,
+                )
+
+                def show(done: int, of: int, task: TaskID = task) -> None:
+                    progress.update(task, completed=done, total=of)
+
+                made = render(stream, plan, show, fresh=fresh)
+                went_on = f", went on after block {made.resumed_at}" if made.resumed_at else ""
+                files = ", ".join(str(file) for file in made.files)
+                progress.console.print(
+                    f"wrote {files}: {options.seconds:g} s, peak {made.peak:.2f}{went_on}", highlight=False
+                )
+    except (CheckpointError, RenderError, StreamError, OSError, ValueError) as error:
         _fail(error)
-    whole = torch.cat(audio, dim=2)[..., stream.latency_frames : stream.latency_frames + frames]
-    peak = float(whole.abs().max())
-    soundfile.write(out, whole[0].clamp(-1, 1).T.numpy(), stream.sample_rate, subtype="PCM_24")
-    console.print(f"wrote {out}: {seconds:g} s, peak {peak:.2f}", highlight=False)
-
-
-def _piece(source: Tensor, index: int, frames: int) -> Tensor:
-    """Block `index` of a sound `[1, 1, n]`, from the beginning again where it ends."""
-    import torch
-
-    places = (torch.arange(frames) + index * frames) % source.shape[2]
-    return source[..., places]
+    except KeyboardInterrupt:
+        _fail("stopped; the same command again goes on from here")
 
 
 @app.command(

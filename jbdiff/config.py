@@ -49,7 +49,7 @@ class FrameCodecConfig:
     """Frame-rate codec: magnitude spectra in, ConvNeXt blocks, inverse STFT out (`framecodec.py`).
 
     Window lengths are in samples. The decoder writes `frames_per_token` short frames for each token, so that
-    attacks are sharper than the token is long.
+    attacks are sharper than the token is long. `clock_period` (tokens) is the decoder's sense of time.
     """
 
     sample_rate: int = 44_100
@@ -63,6 +63,7 @@ class FrameCodecConfig:
     encoder_blocks: int = 4
     decoder_channels: int = 256
     decoder_blocks: int = 6
+    clock_period: int = 16
     latent_noise: float = 0.25
     kind: Literal["frame"] = "frame"
 

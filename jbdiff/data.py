@@ -132,7 +132,7 @@ def cache_sounds(sounds: Path, cache: Path, sample_rate: int, report: Report = p
     Files that cannot be read are named through `report` and left out. Raises ValueError when none is left.
     """
     files = find_sounds(sounds)
-    about = {"files": [[str(f), f.stat().st_size] for f in files], "sample_rate": sample_rate}
+    about: dict[str, Any] = {"files": [[str(f), f.stat().st_size] for f in files], "sample_rate": sample_rate}
     if cache_about(cache) == about:
         return open_clips(cache)
     writer = ClipWriter(cache, "int16")
@@ -179,7 +179,7 @@ class AudioBatches(Dataset[Tensor]):
         rng = np.random.default_rng((self.seed, self.first + number))
         rows = []
         for _ in range(self.batch):
-            window = self.clips.random_window(rng, self.long).astype(np.float32) / 32768
+            window = self.clips.random_window(rng, self.long).astype(np.float32) / np.float32(32768)
             rows.append(varied(window, self.samples, rng))
         return torch.from_numpy(np.stack(rows))[:, None]
 

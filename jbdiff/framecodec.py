@@ -75,9 +75,16 @@ class FrameEncoder(nn.Module):
 
 
 class FrameDecoder(nn.Module):
-    """Latents to audio: magnitude and phase of every bin of a few short frames a token, then overlap-add."""
+    """Latents to audio: magnitude and phase of every bin of a few short frames a token, then overlap-add.
+
+    A held tone has the same latent in every token, but its phase moves on. Convolutions alone would repeat
+    one frame and buzz at the token rate (86 Hz). A clock, sines and cosines of the token's number, lets the
+    network turn phases by multiples of 1 / clock_period a token: tones on a grid of 5.4 Hz. So a chunked decode
+    must begin at a multiple of the clock's period, counted from where the whole one begins.
+    """
 
     window: Tensor
+    clock: Tensor
 
     def __init__(self, config: FrameCodecConfig) -> None:
         super().__init__()
@@ -96,16 +103,24 @@ class FrameDecoder(nn.Module):
         self.blocks = nn.ModuleList(ConvNeXtBlock(width) for _ in range(config.decoder_blocks))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, self.frames * (self.size + 2))
+        self.period = config.clock_period
+        turns = torch.outer(torch.arange(self.period), torch.arange(1, self.period // 2 + 1)) / self.period
+        clock = torch.cat([(2 * math.pi * turns).cos(), (2 * math.pi * turns).sin()], 1)
+        self.register_buffer("clock", clock, persistent=False)
+        self.from_clock = nn.Linear(clock.shape[1], width, bias=False)
 
     @property
     def margin(self) -> int:
-        """Tokens on one side that still change a decoded sample: convolutions, then the last overlap."""
+        """Tokens on one side that still change a decoded sample (convolutions, then the last overlap), rounded
+        up to whole turns of the clock."""
         overlap = math.ceil((self.size - self.frame_hop) / 2 / self.hop)
-        return (len(self.blocks) + 1) * (KERNEL // 2) + overlap
+        heard = (len(self.blocks) + 1) * (KERNEL // 2) + overlap
+        return math.ceil(heard / self.period) * self.period
 
     def forward(self, latents: Tensor) -> Tensor:
         """`[b, channels, t]` to `[b, t * hop]`."""
         x = self.into(latents).transpose(1, 2)
+        x = x + self.from_clock(self.clock[torch.arange(x.shape[1], device=x.device) % self.period])
         for block in self.blocks:
             x = block(x)
         batch, tokens, _ = x.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -36,6 +37,10 @@ class GuidedModel:
     Both branches run in one batch. Scale 1 runs the conditional branch alone and scale 0 the
     unconditional one, unless `both_branches` asks for the same work at every scale. Without a context
     the branches are one and the same, and scale has no effect.
+
+    `rescale` pulls the spread of the guided estimate of the clean window back to that of the conditional
+    one (Lin et al. 2024, section 3.4, applied to the estimate instead of v): without it every block grown
+    from its own sound gets a little louder, and at scale 2.5 a minute of pocket ends in a drone.
     """
 
     def __init__(
@@ -46,12 +51,14 @@ class GuidedModel:
         batch: int = 1,
         *,
         both_branches: bool = False,
+        rescale: float = 0.0,
         device: torch.device | str = "cpu",
     ) -> None:
         if context is not None and context.shape[0] != batch:
             raise ValueError(f"context of batch {context.shape[0]} for a batch of {batch}")
         self.denoiser = denoiser
         self.scale = scale
+        self.rescale = rescale
         self.doubled = both_branches or (context is not None and scale not in (0.0, 1.0))
         drop: Tensor | None = None
         if self.doubled:
@@ -71,4 +78,18 @@ class GuidedModel:
             return self.denoiser(x, sigma, self._context, self._drop)
         v = self.denoiser(torch.cat([x, x]), torch.cat([sigma, sigma]), self._context, self._drop)
         conditional, unconditional = v.chunk(2)
-        return unconditional + self.scale * (conditional - unconditional)
+        guided = unconditional + self.scale * (conditional - unconditional)
+        if not self.rescale or self.scale == 1.0:
+            return guided
+        return self._rescaled(x, sigma, guided, conditional)
+
+    def _rescaled(self, x: Tensor, sigma: Tensor, guided: Tensor, conditional: Tensor) -> Tensor:
+        """The v whose clean estimate, alpha * x - beta * v, has its spread pulled to the conditional one's."""
+        angle = sigma[:, None, None] * math.pi / 2
+        alpha, beta = angle.cos(), angle.sin()
+        clean = alpha * x - beta * guided
+        wanted = (alpha * x - beta * conditional).std((1, 2), keepdim=True)
+        spread = clean.std((1, 2), keepdim=True).clamp_min(1e-6)
+        clean = clean * (1 - self.rescale + self.rescale * wanted / spread)
+        # At sigma 0 the estimate no longer depends on v.
+        return torch.where(beta > 1e-3, (alpha * x - clean) / beta.clamp_min(1e-3), guided)

@@ -60,3 +60,22 @@ def crash_sigmas(steps: int, below: float = math.inf) -> Tensor:
     alpha = (1 - beta**2) ** 0.5
     sigmas = torch.atan2(beta, alpha) / math.pi * 2
     return sigmas[sigmas < below].flip(0)
+
+
+def crash_place(sigma: float) -> float:
+    """Where on the even scale u of the crash schedule the level sigma lies, 0..1."""
+    beta = math.sin(sigma * math.pi / 2)
+    return 2 / math.pi * math.asin(math.sqrt(beta))
+
+
+def crash_sigmas_from(steps: int, start: float) -> Tensor:
+    """`steps + 1` levels from `start` down to 0, even on the crash schedule's scale.
+
+    The live counterpart of `crash_sigmas(..., below)`: any start takes the same number of steps.
+    """
+    if steps < 1:
+        raise ValueError(f"{steps} steps: a schedule needs at least 1")
+    if not 0.0 <= start <= 1.0:
+        raise ValueError(f"start level {start} is outside 0..1")
+    beta = torch.sin(torch.linspace(crash_place(start), 0, steps + 1) * math.pi / 2) ** 2
+    return torch.asin(beta.clamp(max=1.0)) / math.pi * 2

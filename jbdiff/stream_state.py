@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -29,20 +30,54 @@ class LevelState:
     history: Tensor  # [1, c, n] own latents, newest last: left context of the decoder, and resample's init
     tail: Tensor  # [1, 1, fade] what followed the last block in its own decode
     register: NoiseRegister
+    lower: Tensor | None = None  # [1, 1, n] end of the level above's audio: left context of the encoder
 
     def fits(self, other: LevelState, context_tokens: int) -> bool:
         """Whether this state can take the place of `other`: one stream, one set of sizes."""
         channels = other.history.shape[1]
         context = self.context
-        noise = self.register.current
         return (
             self.tail.shape == other.tail.shape
             and self.history.shape == (1, channels, self.history.shape[-1])
-            and self.register.stream == other.register.stream
-            and self.register.shape == other.register.shape
-            and (noise is None or noise.shape == other.register.shape)
+            and _registers_fit(self.register, other.register)
             and (context is None or context.shape == (1, context.shape[1], channels))
             and (context is None or context.shape[1] <= context_tokens)
+            and (self.lower is None or self.lower.shape == (1, 1, self.lower.shape[-1]))
+        )
+
+    def to(self, device: torch.device) -> LevelState:
+        """The same state with its tensors on `device`; noise stays on the CPU, where it is drawn."""
+        return replace(
+            self,
+            context=None if self.context is None else self.context.to(device),
+            history=self.history.to(device),
+            tail=self.tail.to(device),
+            lower=None if self.lower is None else self.lower.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class FinisherState:
+    """What the finisher carries from piece to piece. Tensors are never written in place."""
+
+    mono: Tensor  # [1, 1, left] sound before the next piece
+    noise: Tensor  # [1, 2, left] the noise it was finished with; shorter before the first piece
+    tail: Tensor  # [1, 2, fade] end of the last piece, to fade from
+    finished: bool  # whether the tail is finished sound; else it passed by
+    register: NoiseRegister
+
+    def fits(self, other: FinisherState) -> bool:
+        """Whether this state can take the place of `other`."""
+        return (
+            self.mono.shape == other.mono.shape
+            and self.tail.shape == other.tail.shape
+            and self.noise.shape in ((1, 2, 0), (1, 2, other.mono.shape[2]))
+            and _registers_fit(self.register, other.register)
+        )
+
+    def to(self, device: torch.device) -> FinisherState:
+        return replace(
+            self, mono=self.mono.to(device), noise=self.noise.to(device), tail=self.tail.to(device)
         )
 
 
@@ -53,27 +88,33 @@ class StreamState:
     identity: str  # of the stack
     block_index: int  # of the next block
     levels: Mapping[int, LevelState]
+    finisher: FinisherState | None = None
 
     def to_bytes(self) -> bytes:
         """As a safetensors file whose metadata hold the numbers."""
         tensors: dict[str, Tensor] = {}
         registers: dict[str, dict[str, Any]] = {}
         for number, level in self.levels.items():
-            prefix = f"level{number}."
             parts = {"history": level.history, "tail": level.tail, "context": level.context}
-            parts["noise"] = level.register.current
+            parts |= {"noise": level.register.current, "lower": level.lower}
+            prefix = f"level{number}."
             tensors |= {prefix + name: _plain(part) for name, part in parts.items() if part is not None}
-            registers[str(number)] = {
-                item.name: getattr(level.register, item.name)
-                for item in dataclasses.fields(level.register)
-                if item.name != "current"
-            }
-        facts = {
+            registers[str(number)] = _register_facts(level.register)
+        facts: dict[str, Any] = {
             "format": FORMAT,
             "identity": self.identity,
             "block_index": self.block_index,
             "registers": registers,
         }
+        if (last := self.finisher) is not None:
+            tensors |= {
+                "finisher.mono": _plain(last.mono),
+                "finisher.past_noise": _plain(last.noise),
+                "finisher.tail": _plain(last.tail),
+            }
+            if last.register.current is not None:
+                tensors["finisher.noise"] = _plain(last.register.current)
+            facts["finisher"] = {"finished": last.finished, "register": _register_facts(last.register)}
         return save(tensors, metadata={"stream_state": json.dumps(facts)})
 
     @classmethod
@@ -97,12 +138,39 @@ class StreamState:
                     history=tensors[prefix + "history"],
                     tail=tensors[prefix + "tail"],
                     register=NoiseRegister(**register, current=tensors.get(prefix + "noise")),
+                    lower=tensors.get(prefix + "lower"),
                 )
-            return cls(str(facts["identity"]), int(facts["block_index"]), levels)
+            finisher = None
+            if (last := facts.get("finisher")) is not None:
+                finisher = FinisherState(
+                    mono=tensors["finisher.mono"],
+                    noise=tensors["finisher.past_noise"],
+                    tail=tensors["finisher.tail"],
+                    finished=bool(last["finished"]),
+                    register=NoiseRegister(**last["register"], current=tensors.get("finisher.noise")),
+                )
+            return cls(str(facts["identity"]), int(facts["block_index"]), levels, finisher)
         except (SafetensorError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
             raise StreamError(
                 f"these bytes are no saved stream state ({error!r}); start a fresh one"
             ) from error
+
+
+def _registers_fit(given: NoiseRegister, own: NoiseRegister) -> bool:
+    noise = given.current
+    return (
+        given.stream == own.stream
+        and given.shape == own.shape
+        and (noise is None or noise.shape == own.shape)
+    )
+
+
+def _register_facts(register: NoiseRegister) -> dict[str, Any]:
+    return {
+        item.name: getattr(register, item.name)
+        for item in dataclasses.fields(register)
+        if item.name != "current"
+    }
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -52,15 +52,23 @@ class RunLog(pl.Callback):
 
     def _write(self, module: Any, metrics: dict[str, Any]) -> None:
         values = {name: round(float(value), 5) for name, value in metrics.items() if "epoch" not in name}
-        row = {"step": module.step_count, "minutes": round((time.monotonic() - self.started) / 60, 3)} | values
+        row = {
+            "step": module.step_count,
+            "minutes": round((time.monotonic() - self.started) / 60, 3),
+        } | values
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         if not sys.stderr.isatty():
             print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
 
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if pl_module.step_count % self.every == 0:
             self._write(pl_module, {k: v for k, v in trainer.callback_metrics.items() if "heldout" not in k})
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        self._write(pl_module, {k: v for k, v in trainer.callback_metrics.items() if "heldout" not in k})
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         self._write(pl_module, {k: v for k, v in trainer.callback_metrics.items() if "heldout" in k})

@@ -22,19 +22,26 @@ from jbdiff.train.schedule import Budget, learning_rate_scale
 
 
 class CodecTraining(pl.LightningModule):
-    """`polish=False`: encoder and decoder learn to reconstruct. `polish=True`: the encoder is frozen, so that
-    latents (and a denoiser trained on them) stay valid, and the decoder also answers to a discriminator.
+    """Encoder and decoder learn to reconstruct. With `freeze` the encoder stays as it is, so that latents (and a
+    denoiser trained on them) stay valid; with `rivalry` the decoder also answers to a discriminator.
     """
 
     def __init__(
-        self, config: FrameCodecConfig, budget: Budget, rate: float, polish: bool, seed: int, bf16: bool
+        self,
+        config: FrameCodecConfig,
+        budget: Budget,
+        rate: float,
+        freeze: bool,
+        rivalry: bool,
+        seed: int,
+        bf16: bool,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.config, self.budget, self.rate, self.polish = config, budget, rate, polish
+        self.config, self.budget, self.rate, self.freeze_encoder = config, budget, rate, freeze
         self.seed, self.bf16 = seed, bf16
         self.codec = FrameCodec(config)
-        self.discriminator = SpectrogramDiscriminator() if polish else None
+        self.discriminator = SpectrogramDiscriminator() if rivalry else None
         self.average = WeightAverage(self.codec)
         self.step_count = 0
         self.demo_audio: Tensor | None = None
@@ -51,7 +58,7 @@ class CodecTraining(pl.LightningModule):
         self.step_count = int(checkpoint["step_count"])
 
     def configure_optimizers(self) -> Any:
-        learnt = self.codec.decoder.parameters() if self.polish else self.codec.parameters()
+        learnt = self.codec.decoder.parameters() if self.freeze_encoder else self.codec.parameters()
         optimizer = torch.optim.AdamW(learnt, lr=self.rate, betas=(0.8, 0.98), weight_decay=0.01)
         if self.discriminator is None:
             return optimizer
@@ -59,15 +66,15 @@ class CodecTraining(pl.LightningModule):
         return [optimizer, rival]
 
     def training_step(self, audio: Tensor, batch_number: int) -> Tensor:
-        optimizers = self.optimizers()
-        optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
+        given: Any = self.optimizers()
+        optimizers: list[Any] = given if isinstance(given, list) else [given]
         scale = learning_rate_scale(self.budget.progress(self.step_count), self.step_count)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.rate * scale
         generator = torch.Generator(device=audio.device).manual_seed(self.seed * 1_000_003 + self.step_count)
         with torch.autocast(audio.device.type, torch.bfloat16, enabled=self.bf16):
-            if self.polish:
+            if self.freeze_encoder:
                 self.codec.standardise.eval()
                 with torch.no_grad():
                     latents = self.codec.encode(audio)

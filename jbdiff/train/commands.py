@@ -30,7 +30,8 @@ class CodecJob:
     batch: int
     seconds: float
     rate: float
-    polish: bool
+    freeze: bool
+    rivalry: bool
     start: Path | str | None
     seed: int
     bf16: bool
@@ -59,12 +60,12 @@ def load_codec(start: Path | str, config: FrameCodecConfig) -> FrameCodec:
 def train_codec(settings: RunSettings, job: CodecJob, config: FrameCodecConfig | None = None) -> None:
     """Runs a codec training to its end."""
     config = config or cast(FrameCodecConfig, POCKET.codec)
-    if job.polish and job.start is None and not settings.resume:
-        raise ValueError("--polish needs a trained codec: give --codec-weights or --from-shipped")
+    if job.freeze and job.start is None and not settings.resume:
+        raise ValueError("--freeze-encoder needs a trained codec: give --codec-weights or --from-shipped")
     prepare_folder(settings, {"kind": "codec", "job": asdict(job), "codec": asdict(config)})
     torch.manual_seed(job.seed)
     training, heldout = sound_clips(job.data, job.heldout, settings.out.parent / "cache", config.sample_rate)
-    module = CodecTraining(config, settings.budget(), job.rate, job.polish, job.seed, job.bf16)
+    module = CodecTraining(config, settings.budget(), job.rate, job.freeze, job.rivalry, job.seed, job.bf16)
     if job.start is not None and not settings.resume:
         module.adopt(load_codec(job.start, config))
     samples = round(job.seconds * config.sample_rate / config.hop_length) * config.hop_length

@@ -57,7 +57,7 @@ def cache_latents(
     rng = np.random.default_rng(seed)
     for copy in range(copies):
         for index, name in enumerate(clips.names):
-            audio = clips.clip(index).astype(np.float32) / 32768
+            audio = clips.clip(index).astype(np.float32) / np.float32(32768)
             gain = 10 ** (rng.uniform(-5, 2) / 20) if copy else 1.0
             speed = float(2 ** (rng.uniform(-3, 3) / 12)) if copy and rng.random() < 0.2 else 1.0
             if speed != 1.0:

@@ -46,7 +46,9 @@ class SpectrogramDiscriminator(nn.Module):
 
         def tower() -> nn.ModuleList:
             def conv(into: int, out: int, stride: tuple[int, int]) -> nn.Module:
-                return nn.utils.parametrizations.weight_norm(nn.Conv2d(into, out, (5, 3), stride, padding=(2, 1)))
+                return nn.utils.parametrizations.weight_norm(
+                    nn.Conv2d(into, out, (5, 3), stride, padding=(2, 1))
+                )
 
             return nn.ModuleList(
                 [

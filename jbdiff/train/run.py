@@ -49,7 +49,9 @@ class RunSettings:
 class Batches(pl.LightningDataModule):
     """Rounds of numbered batches: each round starts where the step count stands."""
 
-    def __init__(self, training: MakeBatches, heldout: MakeBatches, round_steps: int, validations: int) -> None:
+    def __init__(
+        self, training: MakeBatches, heldout: MakeBatches, round_steps: int, validations: int
+    ) -> None:
         super().__init__()
         self.training, self.heldout = training, heldout
         self.round_steps, self.validations = round_steps, validations
@@ -70,7 +72,9 @@ class Batches(pl.LightningDataModule):
 def prepare_folder(settings: RunSettings, about: dict[str, Any]) -> None:
     """Makes the run's folder and writes `run.json`. Raises FileExistsError rather than mix two runs."""
     if settings.state.exists() and not settings.resume:
-        raise FileExistsError(f"{settings.out} already holds a run; give --resume to go on, or another folder")
+        raise FileExistsError(
+            f"{settings.out} already holds a run; give --resume to go on, or another folder"
+        )
     if settings.resume and not settings.state.exists():
         raise FileNotFoundError(
             f"no training state {settings.state}; start anew, or from the shipped weights with --from-shipped"
@@ -96,6 +100,10 @@ def fit(
     # Batches are drawn from memory in a millisecond: workers and long epochs would gain nothing.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*number of training batches.*")
+    # The average is meant to stay in evaluation mode, and a run's folder holds its cache and its description.
+    warnings.filterwarnings("ignore", message=".*in eval mode at the start.*")
+    warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*treespec.*")
     keep = ModelCheckpoint(
         settings.out,
         filename="last",

@@ -89,7 +89,8 @@ class ModelGenerator:
 
     def next_block(self, snapshot: ParameterSnapshot, keep_going: Callable[[], bool]) -> Generated | None:
         """One block from the knobs as they stand; None when `keep_going` turned false between steps."""
-        from jbdiff.stream import BlockSettings, NoiseStyle, StreamInterrupted
+        from jbdiff.config import NoiseStyle
+        from jbdiff.stream import BlockSettings, StreamInterrupted
 
         stream = self._ready()
         if self.context_file is not self._started_from:

@@ -38,7 +38,19 @@ def test_info_says_which_stacks_load(home: Path) -> None:
 def test_sample_writes_as_many_seconds_as_asked(home: Path) -> None:
     rng = np.random.default_rng(0)
     soundfile.write(home / "context.wav", 0.1 * rng.standard_normal((48_000, 2)), 48_000)
-    arguments = ["--stack", "toy", "--seconds", 0.2, "--seed", 3, "--context", home / "context.wav"]
+    arguments = [
+        "--stack",
+        "toy",
+        "--levels",
+        "2",
+        "--no-finisher",
+        "--seconds",
+        0.2,
+        "--seed",
+        3,
+        "--context",
+        home / "context.wav",
+    ]
     for name in ("a.wav", "b.wav"):
         result = run("sample", *arguments, "--out", home / name)
         assert result.exit_code == 0, result.output
@@ -52,7 +64,8 @@ def test_sample_writes_as_many_seconds_as_asked(home: Path) -> None:
 def test_sample_resamples_a_sound(home: Path) -> None:
     soundfile.write(home / "init.wav", 0.3 * np.sin(np.arange(3000) / 20), 44_100)
     result = run(
-        "sample", "--stack", "toy", "--seconds", 0.2, "--init", home / "init.wav", "--resample", 0.5,
+        "sample", "--stack", "toy", "--levels", "2", "--no-finisher", "--seconds", 0.2,
+        "--init", home / "init.wav", "--resample", 0.5,
         "--out", home / "c.wav",
     )  # fmt: skip
     assert result.exit_code == 0, result.output

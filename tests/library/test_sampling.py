@@ -165,3 +165,26 @@ def test_alpha_and_beta_lie_on_the_circle() -> None:
     alpha, beta = alpha_beta(torch.tensor([0.0, 0.5, 1.0]))
     assert torch.allclose(alpha**2 + beta**2, torch.ones(3))
     assert beta.tolist() == pytest.approx([0, math.sqrt(0.5), 1])
+
+
+def test_rescaled_guidance_keeps_the_spread_of_the_conditional_estimate() -> None:
+    class Louder:
+        """Wants x - v = a clean window of spread 1 with context and 0.5 without, whatever x is."""
+
+        def __call__(self, x, sigma, context=None, drop=None):  # type: ignore[no-untyped-def]
+            angle = sigma[:, None, None] * math.pi / 2
+            clean = torch.where(drop[:, None, None], 0.5, 1.0) * target
+            return (angle.cos() * x - clean) / angle.sin()
+
+    target = torch.randn(1, 4, 64, generator=torch.Generator().manual_seed(3))
+    context, sigma = torch.zeros(1, 2, 4), torch.tensor([0.6])
+    x = torch.randn(1, 4, 64, generator=torch.Generator().manual_seed(4))
+
+    def clean(rescale: float) -> torch.Tensor:
+        v = GuidedModel(Louder(), context, 3.0, rescale=rescale)(x, sigma)
+        angle = sigma * math.pi / 2
+        return angle.cos() * x - angle.sin() * v
+
+    torch.testing.assert_close(clean(0.0), 2.0 * target, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(clean(1.0), target, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(clean(0.5), 1.5 * target, atol=1e-4, rtol=1e-4)

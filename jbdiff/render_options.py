@@ -1,0 +1,181 @@
+"""What `jbdiff sample` can be told, from a TOML file and from flags, as stream settings. No torch here.
+
+seconds = 30            # also: seeds, levels, token_multiplier, bits, stems, style, step, resample
+[level1]
+steps = 20              # also: guidance, strength, handover, priming, update_context
+[finisher]
+on = true               # also: steps, strength, seed, style, step
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jbdiff.config import NoiseStyle
+from jbdiff.stream_settings import BlockSettings, FinisherSettings, Handover, LevelSettings
+
+E = TypeVar("E", bound=enum.Enum)
+NUMBER = (int, float)
+
+
+class OptionError(ValueError):
+    """An option that is unknown or of the wrong kind; says what is known."""
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """One call of `jbdiff sample`."""
+
+    seconds: float = 20.0
+    seeds: tuple[int, ...] = (0,)
+    levels: tuple[int, ...] | None = None
+    token_multiplier: int = 1
+    bits: int = 24
+    stems: bool = False
+    style: NoiseStyle = NoiseStyle.WALK
+    step: float = 0.3
+    resample: float = 0.0
+    level: Mapping[int, LevelSettings] = dataclasses.field(default_factory=dict)
+    finisher: FinisherSettings = dataclasses.field(default_factory=FinisherSettings)
+    finisher_seed: int | None = None  # None: the seed of the piece
+
+    def settings(self, seed: int, guidance: float) -> BlockSettings:
+        """Settings of one piece; `guidance` is the coarsest level's where nothing names one."""
+        finisher_seed = seed if self.finisher_seed is None else self.finisher_seed
+        return BlockSettings(
+            seed=seed,
+            noise_style=self.style,
+            noise_step=self.step,
+            resample=self.resample,
+            guidance=guidance,
+            levels=dict(self.level),
+            finisher=dataclasses.replace(self.finisher, seed=finisher_seed),
+        )
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The options of a file. Raises OptionError when it is no TOML, OSError when it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionError(f"{path.name} is no TOML file: {error}") from error
+
+
+def with_assignments(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """Options with `level1.steps=20` and the like put over them; a value is TOML, or a bare word."""
+    result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise OptionError(f"{assignment!r} is no setting; write it as level1.steps=20")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        table, dot, name = key.strip().rpartition(".")
+        if dot:
+            inner = result.setdefault(table, {})
+            if not isinstance(inner, dict):
+                raise OptionError(f"{table!r} is a value, not a table; {assignment!r} does not fit")
+            inner[name] = value
+        else:
+            result[name] = value
+    return result
+
+
+def options_from(values: Mapping[str, Any]) -> RenderOptions:
+    """Options checked one by one. Raises OptionError on a name or a kind it does not know."""
+    fields: dict[str, Any] = {}
+    levels: dict[int, LevelSettings] = {}
+    for key, value in values.items():
+        if key in ("level0", "level1", "level2"):
+            levels[int(key[-1])] = _level(key, _table(key, value), fields)
+        elif key == "finisher":
+            fields["finisher"], fields["finisher_seed"] = _finisher(_table(key, value))
+        elif key in ("seconds", "step", "resample"):
+            fields[key] = float(_kind(key, value, NUMBER))
+        elif key in ("token_multiplier", "bits"):
+            fields[key] = _kind(key, value, (int,))
+        elif key == "stems":
+            fields[key] = _kind(key, value, (bool,))
+        elif key == "style":
+            fields[key] = _choice(key, value, NoiseStyle)
+        elif key in ("seeds", "levels"):
+            fields[key] = tuple(_kind(key, item, (int,)) for item in _kind(key, value, (list, tuple)))
+        else:
+            known = [field.name for field in dataclasses.fields(RenderOptions)]
+            names = ", ".join([n for n in known if n not in ("level", "finisher_seed")] + ["level0..level2"])
+            raise OptionError(f"unknown option {key!r}; known: {names}")
+    options = RenderOptions(**fields, level=levels)
+    if options.seconds <= 0 or not options.seeds:
+        raise OptionError(f"{options.seconds:g} seconds, {len(options.seeds)} seeds: nothing to make")
+    return options
+
+
+def _level(name: str, table: Mapping[str, Any], fields: dict[str, Any]) -> LevelSettings:
+    given: dict[str, Any] = {}
+    for key, value in table.items():
+        where = f"{name}.{key}"
+        if key == "steps":
+            given[key] = _kind(where, value, (int,))
+        elif key in ("guidance", "strength", "priming"):
+            given[key] = float(_kind(where, value, NUMBER))
+        elif key == "handover":
+            given[key] = _choice(where, value, Handover)
+        elif key == "update_context":
+            given[key] = _kind(where, value, (bool,))
+        else:
+            known = ", ".join(field.name for field in dataclasses.fields(LevelSettings))
+            raise OptionError(f"unknown option {where!r}; known: {known}")
+    if name == "level2" and "strength" in given:  # of the coarsest level, that is what resample means
+        fields.setdefault("resample", given.pop("strength"))
+    return LevelSettings(**given)
+
+
+def _finisher(table: Mapping[str, Any]) -> tuple[FinisherSettings, int | None]:
+    given: dict[str, Any] = {}
+    seed: int | None = None
+    for key, value in table.items():
+        where = f"finisher.{key}"
+        if key == "on":
+            given[key] = _kind(where, value, (bool,))
+        elif key == "steps":
+            given[key] = _kind(where, value, (int,))
+        elif key == "seed":
+            seed = _kind(where, value, (int,))
+        elif key == "strength":
+            given[key] = float(_kind(where, value, NUMBER))
+        elif key == "style":
+            given["noise_style"] = _choice(where, value, NoiseStyle)
+        elif key == "step":
+            given["noise_step"] = float(_kind(where, value, NUMBER))
+        else:
+            raise OptionError(f"unknown option {where!r}; known: on, steps, strength, seed, style, step")
+    return FinisherSettings(**given), seed
+
+
+def _table(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise OptionError(f"{name} is a table of options, not {value!r}")
+    return value
+
+
+def _kind(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        raise OptionError(f"{name} = {value!r}; it takes {' or '.join(kind.__name__ for kind in kinds)}")
+    return value
+
+
+def _choice(name: str, value: Any, choices: type[E]) -> E:
+    if isinstance(value, choices):
+        return value
+    for choice in choices:
+        if choice.value == value:
+            return choice
+    raise OptionError(f"{name} = {value!r}; it is one of {', '.join(str(c.value) for c in choices)}")

@@ -1,0 +1,313 @@
+"""One level of a stream: the window it invents or cleans, its context, and a decode without seams.
+
+Every level turns one block into one block of the same length. The coarsest makes it from noise; a finer one
+cuts the audio of the level above into its own, shorter windows and denoises each from it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from jbdiff.checkpoints import Stack
+from jbdiff.crossfade import crossfade
+from jbdiff.geometry import Geometry
+from jbdiff.guidance import GuidedModel
+from jbdiff.noise import NoiseIdentity, NoiseRegister, step_from
+from jbdiff.sampling import Sampler, Step
+from jbdiff.schedules import linear_sigmas, noised
+from jbdiff.stream_settings import BlockSettings, Handover
+from jbdiff.stream_state import LevelState, StreamError
+
+# A decoded sample hardly hears the tokens furthest to its right, so the delay that waits for them can be
+# shorter than the decoder's whole reach; the crossfade hides the rest. A twelfth of a window.
+DELAY_SHARE = 12
+# How far the spread of guided windows is pulled back, so that blocks grown from their own sound stay at one level
+# (`GuidedModel`). Measured with pocket over a minute: at guidance 1.5 the level moves by 2 dB, without it by 4.
+GUIDANCE_RESCALE = 0.7
+FADE_FRAMES = 512  # 12 ms at 44.1 kHz: long enough to hide a small step, short enough to use the best part
+
+
+@runtime_checkable
+class Quantises(Protocol):
+    """A codec whose decoder hears latents only through a codebook."""
+
+    def quantise(self, latents: Tensor, level: int) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class LevelBlock:
+    """One level's share of a block."""
+
+    audio: Tensor  # [1, 1, block_frames], `latency_frames` behind its place in the latents
+    state: LevelState
+    noise: NoiseIdentity
+    seconds: dict[str, float]  # encode, denoise, decode
+
+
+class LevelStage:
+    """One level at work. It holds no state of its own: `LevelState` goes in and comes out."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        level: int,
+        *,
+        block_frames: int,
+        token_multiplier: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        sampler: Sampler,
+        delay_tokens: int | None = None,
+    ) -> None:
+        self.level = level
+        self.config = stack.config.level(level)
+        self.geometry = Geometry(stack.config)
+        self.window = self.config.window_tokens * token_multiplier
+        self.tokens = self.geometry.tokens(block_frames, level)
+        if self.tokens % self.window:
+            raise ValueError(
+                f"a block of {self.tokens} tokens is no whole number of windows of {self.window} (level {level})"
+            )
+        self.windows = self.tokens // self.window
+        self.block_frames = block_frames
+        self.margin: int = stack.codec.decoder_margin(level)
+        if delay_tokens is None:
+            delay_tokens = min(self.margin, max(1, self.window // DELAY_SHARE))
+        if not 1 <= delay_tokens <= self.tokens:
+            raise ValueError(
+                f"a delay of {delay_tokens} tokens; it may be 1 to {self.tokens}, the block's length"
+            )
+        self.delay = delay_tokens
+        # A codec with a clock decodes a piece as part of the whole only from a whole turn of it.
+        self.period: int = getattr(stack.config.codec, "clock_period", 1)
+        self.latency_frames = self.geometry.samples(delay_tokens, level)
+        self.fade = min(FADE_FRAMES, self.latency_frames)
+        self._codec = stack.codec
+        self._denoiser = stack.denoisers[level]
+        self._device, self._dtype, self._sampler = device, dtype, sampler
+
+    def fresh_state(self) -> LevelState:
+        """Null context, home noise, silence in the tail."""
+        channels = self._codec.latent_channels
+        return LevelState(
+            context=None,
+            history=torch.zeros(1, channels, 0, device=self._device),
+            tail=torch.zeros(1, 1, self.fade, device=self._device),
+            register=NoiseRegister(f"level{self.level}", channels, self.tokens),
+        )
+
+    def default_steps(self) -> int:
+        """Steps v1 takes at the stack's default strength; here every strength takes that many."""
+        return self.config.steps - int(self.config.init_strength * self.config.steps)
+
+    def steps(self, settings: BlockSettings) -> int:
+        """Denoising steps one block takes on a finer level."""
+        steps = settings.level(self.level).steps
+        return self.windows * (self.default_steps() if steps is None else steps)
+
+    # The coarsest level
+
+    def invent(
+        self,
+        own: LevelState,
+        settings: BlockSettings,
+        init: Tensor | None,
+        context: Tensor | None,
+        watch: Callable[[Step], None],
+        index: int,
+    ) -> LevelBlock:
+        """A block from noise. init `[1, 1, block_frames]`, None for the own last window; context audio
+        `[1, 1, n]` in the place of the own context.
+        """
+        started = time.perf_counter()
+        knobs = settings.level(self.level)
+        conditioning = own.context if context is None else self.encode_context(context)
+        start = self._own_window(own) if init is None else self._encode_init(init)
+        encoded = time.perf_counter()
+        noise, identity, register = own.register.next(settings.noise())
+        noise = noise.to(self._device)
+        steps = knobs.steps if knobs.steps is not None else settings.steps
+        sigmas = linear_sigmas(
+            self.config.steps if steps is None else steps,
+            1.0 - settings.resample if start is not None else 1.0,
+        )
+        x = noise if start is None else noised(start, noise, sigmas[0])
+        guidance = settings.guidance if knobs.guidance is None else knobs.guidance
+        latents = self._denoise(x, sigmas, conditioning, guidance, watch)
+        denoised = time.perf_counter()
+        audio, tail = self._decode(own, latents, index)
+        context_after = self._grown_context(own.context, latents) if knobs.update_context else own.context
+        state = replace(
+            own,
+            context=context_after,
+            history=self._grown_history(own, latents),
+            tail=tail,
+            register=register,
+        )
+        seconds = {
+            "encode": encoded - started,
+            "denoise": denoised - encoded,
+            "decode": time.perf_counter() - denoised,
+        }
+        return LevelBlock(audio, state, identity, seconds)
+
+    # The finer levels
+
+    def clean(
+        self,
+        own: LevelState,
+        settings: BlockSettings,
+        lossy: Tensor,
+        watch: Callable[[Step], None],
+        index: int,
+    ) -> LevelBlock:
+        """A block denoised from the audio of the level above, `[1, 1, block_frames]`.
+
+        The audio is encoded in one piece, with what came before it on its left, so that the windows' seams
+        are not in the latents they start from. Noise is drawn for the whole block for the same reason: each
+        token of absolute time has its own, whichever window it falls into.
+        """
+        knobs = settings.level(self.level)
+        strength = self.config.init_strength if knobs.strength is None else knobs.strength
+        if not 0.0 <= strength <= 1.0:
+            raise ValueError(f"strength {strength} of level {self.level} is outside 0..1")
+        started = time.perf_counter()
+        before = own.lower if own.lower is not None else lossy[..., :0]
+        heard = torch.cat([before, lossy], dim=2)
+        encoded = self._codec.encode(heard, self.level)[..., -self.tokens :]
+        encode_seconds = time.perf_counter() - started
+        fresh, identity, register = own.register.next(settings.noise())
+        noise = self._handover_noise(encoded, fresh.to(self._device), knobs.handover, knobs.priming)
+        sigmas = linear_sigmas(self.default_steps() if knobs.steps is None else knobs.steps, 1.0 - strength)
+        guidance = self.config.guidance if knobs.guidance is None else knobs.guidance
+        context = own.context
+        pieces: list[Tensor] = []
+        for start, from_noise in zip(
+            encoded.split(self.window, dim=2), noise.split(self.window, dim=2), strict=True
+        ):
+            x = noised(start, from_noise, sigmas[0])
+            pieces.append(self._denoise(x, sigmas, context, guidance, watch))
+            self.check(pieces[-1], "latents", index)
+            if knobs.update_context:
+                context = self._grown_context(context, pieces[-1])
+        denoised = time.perf_counter()
+        latents = torch.cat(pieces, dim=2)
+        audio, tail = self._decode(own, latents, index)
+        reach = self.geometry.samples(self.margin, self.level)
+        state = LevelState(
+            context, self._grown_history(own, latents), tail, register, lower=heard[..., -reach:].contiguous()
+        )
+        seconds = {
+            "encode": encode_seconds,
+            "denoise": denoised - started - encode_seconds,
+            "decode": time.perf_counter() - denoised,
+        }
+        return LevelBlock(audio, state, identity, seconds)
+
+    @staticmethod
+    def _handover_noise(encoded: Tensor, fresh: Tensor, handover: Handover, priming: float) -> Tensor:
+        if handover is Handover.RESIDUAL:
+            return encoded
+        if handover is Handover.INIT:
+            return fresh
+        if not 0.0 <= priming <= 1.0:
+            raise ValueError(f"priming {priming} is outside 0..1")
+        return step_from(encoded, fresh, priming)
+
+    # Parts
+
+    def encode_context(self, audio: Tensor) -> Tensor | None:
+        """Audio `[1, 1, n]` to latents `[1, tokens, c]`, right-aligned; None when shorter than a token."""
+        check_mono(audio, "context")
+        longest = self.geometry.context_samples(self.level)
+        tokens = self.geometry.whole_tokens(min(audio.shape[2], longest), self.level)
+        if tokens == 0:
+            return None
+        audio = audio[..., -self.geometry.samples(tokens, self.level) :].to(self._device, torch.float32)
+        return self._codec.encode(audio, self.level).transpose(1, 2)
+
+    def _encode_init(self, audio: Tensor) -> Tensor:
+        check_mono(audio, "init")
+        if audio.shape[2] != self.block_frames:
+            raise ValueError(f"init of {audio.shape[2]} frames; a block has {self.block_frames}")
+        return self._codec.encode(audio.to(self._device, torch.float32), self.level)
+
+    def _own_window(self, own: LevelState) -> Tensor | None:
+        """The last window played, or else of what the stream was primed with `[1, c, t]`."""
+        if own.history.shape[2] >= self.window:
+            return own.history[..., -self.window :]
+        if own.context is not None and own.context.shape[1] >= self.window:
+            return own.context[:, -self.window :].transpose(1, 2)
+        return None
+
+    def _denoise(
+        self,
+        x: Tensor,
+        sigmas: Tensor,
+        context: Tensor | None,
+        guidance: float,
+        watch: Callable[[Step], None],
+    ) -> Tensor:
+        reduced = self._dtype != torch.float32
+        with torch.autocast(self._device.type, self._dtype if reduced else None, enabled=reduced):
+            # Both branches at every scale: a guidance knob at 1 must not make blocks twice as fast.
+            model = GuidedModel(
+                self._denoiser,
+                context,
+                guidance,
+                both_branches=True,
+                rescale=GUIDANCE_RESCALE,
+                device=self._device,
+            )
+            return self._sampler(lambda x, sigma: model(x, sigma).float(), x, sigmas, watch)
+
+    def _decode(self, own: LevelState, latents: Tensor, index: int) -> tuple[Tensor, Tensor]:
+        """Audio to give out `[1, 1, block_frames]`, and what follows it, to fade from `[1, 1, fade]`."""
+        self.check(latents, "latents", index)
+        reach = self.delay + self.margin
+        reach += (index * self.tokens - reach) % self.period
+        left = own.history[..., -reach:]
+        decoded = self._codec.decode(torch.cat([left, latents], dim=2), self.level).float()
+        delay, block, fade = self.latency_frames, self.block_frames, self.fade
+        decoded = decoded[..., -(delay + block) :]
+        if left.shape[2] == 0:
+            decoded = F.pad(decoded, (delay, 0))
+        # Two decodes of the same latents: alike, so a linear fade keeps their level.
+        head = crossfade(own.tail, decoded[..., :fade])
+        audio, tail = torch.cat([head, decoded[..., fade:block]], dim=2), decoded[..., block : block + fade]
+        self.check(audio, "audio", index)
+        self.check(tail, "audio", index)
+        return audio, tail
+
+    def _grown_history(self, own: LevelState, latents: Tensor) -> Tensor:
+        kept = max(self.window, self.delay + self.margin + self.period - 1)
+        return torch.cat([own.history, latents], dim=2)[..., -kept:]
+
+    def _grown_context(self, context: Tensor | None, latents: Tensor) -> Tensor:
+        """Own latents join the context as they are; behind a codebook, as the decoder heard them."""
+        if isinstance(self._codec, Quantises):
+            latents = self._codec.quantise(latents, self.level)
+        new = latents.transpose(1, 2)
+        joined = new if context is None else torch.cat([context, new], dim=1)
+        return joined[:, -self.config.context_tokens :]
+
+    def check(self, values: Tensor, what: str, index: int) -> None:
+        """Raises StreamError where values are not finite."""
+        if not bool(torch.isfinite(values).all()):
+            raise StreamError(
+                f"block {index}: {what} of level {self.level} are not finite. Lower guidance, use float32, "
+                "or reset the stream; if a fresh stream does this too, the weights are damaged"
+            )
+
+
+def check_mono(audio: Tensor, what: str) -> None:
+    """Raises ValueError unless audio is `[1, 1, frames]`."""
+    if audio.ndim != 3 or audio.shape[:2] != (1, 1):
+        raise ValueError(f"{what} audio is [1, 1, frames], not {tuple(audio.shape)}")

@@ -1,0 +1,73 @@
+"""What one block of a stream reads from the knobs. Frozen values; no tensors here but in the noise."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jbdiff.noise import NoiseSettings, NoiseStyle
+
+
+class Handover(enum.Enum):
+    """How a finer level starts from the encoded audio of the level above it, called e here.
+
+    The start is cos * e + sin * n at the noise level that the strength leaves; the three differ in n.
+    """
+
+    RESIDUAL = "residual"  # n = e, as v1 was trained: the lossy sound itself is what to remove
+    INIT = "init"  # n = Gaussian noise tied to absolute time
+    PRIMED = "primed"  # n = sqrt(1 - p^2) * e + p * noise: p = 0 is RESIDUAL, p = 1 is INIT
+
+
+@dataclass(frozen=True)
+class LevelSettings:
+    """One level. None takes the stack's default; strength, handover and priming belong to finer levels."""
+
+    steps: int | None = None
+    guidance: float | None = None
+    strength: float | None = None  # 0..1: how much of the level above is kept
+    handover: Handover = Handover.RESIDUAL
+    priming: float = 0.5  # 0..1: p of PRIMED
+    update_context: bool = True  # False: go on from the same context block after block
+
+
+@dataclass(frozen=True)
+class FinisherSettings:
+    """The finisher. Off, its sound passes by and its state moves on, so that lengths and places agree."""
+
+    on: bool = True
+    steps: int | None = None  # None: as many as v1 takes at the stack's default strength
+    strength: float | None = None  # 0..1: how much of the mono sound is kept
+    seed: int = 0
+    noise_style: NoiseStyle = NoiseStyle.CONSTANT
+    noise_step: float = 0.4  # 0..1
+
+    def noise(self) -> NoiseSettings:
+        return NoiseSettings(self.seed, self.noise_style, self.noise_step)
+
+
+@dataclass(frozen=True)
+class BlockSettings:
+    """Everything one block reads from the knobs.
+
+    `guidance` and `steps` are the coarsest level's, unless `levels` names them for it.
+    """
+
+    seed: int = 0
+    noise_style: NoiseStyle = NoiseStyle.WALK
+    noise_step: float = 0.3  # 0..1
+    hold: bool = False
+    reroll: int = 0  # counter: a change jumps to new noise
+    home: int = 0  # counter: a change returns to the home noise
+    resample: float = 0.0  # 0..1: 0 is all from noise, 1 leaves the init as it is
+    guidance: float = 1.5
+    steps: int | None = None  # None: the stack's default
+    levels: Mapping[int, LevelSettings] = field(default_factory=dict)
+    finisher: FinisherSettings = field(default_factory=FinisherSettings)
+
+    def noise(self) -> NoiseSettings:
+        return NoiseSettings(self.seed, self.noise_style, self.noise_step, self.hold, self.reroll, self.home)
+
+    def level(self, number: int) -> LevelSettings:
+        return self.levels.get(number, LevelSettings())

@@ -1,0 +1,123 @@
+"""Reading anybody's folder of sounds, and drawing batches by number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from jbdiff.audiofiles import find_sounds, read_audio
+from jbdiff.data import AudioBatches, Clips, ClipWriter, LatentBatches, cache_sounds, open_clips
+
+RATE = 8000
+
+
+def tone(seconds: float, rate: int = RATE, channels: int = 1) -> np.ndarray:
+    time = np.arange(int(seconds * rate)) / rate
+    return np.repeat(0.5 * np.sin(2 * np.pi * 220 * time)[:, None], channels, 1).astype(np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Mono, stereo at another rate, an empty file, noise under the name of a sound, NaN, and a picture."""
+    sounds = tmp_path / "sounds"
+    (sounds / "deeper").mkdir(parents=True)
+    soundfile.write(sounds / "mono.wav", tone(2), RATE)
+    soundfile.write(sounds / "deeper" / "stereo.flac", tone(2, 48_000, 2), 48_000)
+    soundfile.write(sounds / "empty.wav", np.zeros((0, 1), np.float32), RATE)
+    (sounds / "broken.ogg").write_bytes(b"this is no sound")
+    bad = tone(1)
+    bad[10] = np.nan
+    soundfile.write(sounds / "nan.wav", bad, RATE, subtype="FLOAT")
+    (sounds / "cover.png").write_bytes(b"")
+    return sounds
+
+
+def test_any_rate_and_width_is_read(folder: Path) -> None:
+    audio, rate = read_audio(folder / "deeper" / "stereo.flac", RATE)
+    assert rate == 48_000 and audio.dtype == np.float32 and audio.shape == (2 * RATE, 2)
+    np.testing.assert_allclose(audio[1000:-1000, 0], tone(2)[1000:-1000, 0], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("empty.wav", ValueError, "no samples"),
+        ("nan.wav", ValueError, "NaN"),
+        ("broken.ogg", OSError, "convert"),
+        ("missing.wav", OSError, "no sound file"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_remedy(
+    folder: Path, name: str, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words) as caught:
+        read_audio(folder / name, RATE)
+    assert name in str(caught.value)
+
+
+def test_broken_files_are_skipped_and_named(folder: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    clips = cache_sounds(folder, tmp_path / "cache", RATE, said.append)
+    assert sorted(Path(name).name for name in clips.names) == ["mono.wav", "stereo.flac"]
+    assert sorted(Path(name).name for name in clips.skipped) == ["broken.ogg", "empty.wav", "nan.wav"]
+    assert len(said) == 3 and clips.lengths == (2 * RATE, 2 * RATE)
+    assert [path.name for path in find_sounds(folder) if path.suffix == ".png"] == []
+
+
+def test_an_unchanged_folder_is_not_read_again(folder: Path, tmp_path: Path) -> None:
+    cache_sounds(folder, tmp_path / "cache", RATE, lambda _: None)
+    said: list[str] = []
+    again = cache_sounds(folder, tmp_path / "cache", RATE, said.append)
+    assert said == [] and len(again) == 2
+    soundfile.write(folder / "new.wav", tone(1), RATE)
+    assert len(cache_sounds(folder, tmp_path / "cache", RATE, said.append)) == 3
+
+
+def test_a_folder_without_sound_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(ValueError, match="no readable sound"):
+        cache_sounds(tmp_path / "nothing", tmp_path / "cache", RATE)
+    with pytest.raises(OSError, match="no folder"):
+        cache_sounds(tmp_path / "nowhere", tmp_path / "cache", RATE)
+
+
+def test_an_unfinished_cache_is_not_taken_for_whole(tmp_path: Path) -> None:
+    ClipWriter(tmp_path / "cache", "int16").add("half", np.zeros(10, np.int16))
+    with pytest.raises(FileNotFoundError, match="no finished cache"):
+        open_clips(tmp_path / "cache")
+
+
+def test_batches_are_a_function_of_seed_and_number(folder: Path, tmp_path: Path) -> None:
+    clips = cache_sounds(folder, tmp_path / "cache", RATE, lambda _: None)
+    whole = AudioBatches(clips, batch=3, samples=1024, seed=7, first=0, count=10)
+    later = AudioBatches(clips, batch=3, samples=1024, seed=7, first=6, count=4)
+    assert whole[6].shape == (3, 1, 1024)
+    assert whole[6].equal(later[0]) and not whole[6].equal(whole[7])
+
+
+def latent_clips(tmp_path: Path, lengths: tuple[int, ...]) -> Clips:
+    writer = ClipWriter(tmp_path / "latents", "float16", (2,))
+    for index, length in enumerate(lengths):
+        values = np.stack([np.arange(length), np.full(length, index)], 1)
+        writer.add(f"clip{index}", values)
+    return writer.finish([])
+
+
+def test_context_ends_where_the_window_begins(tmp_path: Path) -> None:
+    batches = LatentBatches(latent_clips(tmp_path, (100, 30, 60)), 8, 16, 32, seed=1, first=0, count=5)
+    window, context = batches[0]
+    assert window.shape == (8, 2, 16) and context.shape == (8, 32, 2)
+    assert (window[:, 0, 0] == context[:, -1, 0] + 1).all()
+    assert (window[:, 1, :] == context[:, :1, 1]).all(), "a window never crosses from one clip into another"
+    assert not (window[:, 1] == 1).any(), "the clip that is too short is never drawn"
+
+
+def test_held_out_clips_are_whole_and_apart(tmp_path: Path) -> None:
+    training, heldout = latent_clips(tmp_path, (10,) * 40).split(0.05)
+    assert len(heldout) == 2 and len(training) == 38
+    assert not set(training.names) & set(heldout.names)
+    with pytest.raises(ValueError, match="longest has 10"):
+        training.at_least(11)

@@ -1,0 +1,186 @@
+"""Training as a product, at toy size: runs end, go on, average, and export something that plays."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+pytest.importorskip("lightning")
+
+from jbdiff.config import POCKET, FrameCodecConfig, JointDenoiserConfig
+from jbdiff.train.average import WeightAverage
+from jbdiff.train.commands import CodecJob, DenoiserJob, train_codec, train_denoiser
+from jbdiff.train.losses import SpectrogramDiscriminator, discriminator_loss, feature_loss, spectral_loss
+from jbdiff.train.run import RunSettings
+from jbdiff.train.schedule import Budget, learning_rate_scale
+
+CODEC = FrameCodecConfig(
+    sample_rate=8000,
+    hop_length=64,
+    window_length=256,
+    short_window_length=64,
+    synthesis_window_length=128,
+    latent_channels=4,
+    encoder_channels=8,
+    encoder_blocks=1,
+    decoder_channels=8,
+    decoder_blocks=1,
+    clock_period=4,
+)
+DENOISER = JointDenoiserConfig(
+    latent_channels=4, window_tokens=16, context_tokens=32, patch=4, width=16, depth=1, heads=2
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sounds")
+    rng = np.random.default_rng(0)
+    for index in range(3):
+        soundfile.write(folder / f"{index}.wav", 0.2 * rng.standard_normal(16_000), 8000)
+    return folder
+
+
+def settings(out: Path, steps: int, resume: bool = False) -> RunSettings:
+    return RunSettings(
+        out, steps=steps, resume=resume, round_steps=3, demo_minutes=0, accelerator="cpu", devices="1"
+    )
+
+
+def codec_job(sounds: Path) -> CodecJob:
+    return CodecJob(sounds, None, 2, 0.6, 1e-3, False, False, None, 0, False)
+
+
+def train_toy_denoiser(sounds: Path, codec: Path, out: Path, steps: int, resume: bool = False) -> None:
+    job = DenoiserJob(sounds, None, codec, 2, 2, 2, 1e-3, None, 0, False)
+    train_denoiser(settings(out, steps, resume), job, DENOISER, CODEC)
+
+
+def same_weights(a: Path, b: Path) -> None:
+    first, second = load_file(a / "weights.safetensors"), load_file(b / "weights.safetensors")
+    assert first.keys() == second.keys()
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=0, atol=0, msg=name)
+
+
+def test_a_resumed_codec_run_gives_the_same_weights(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The learning rate follows the progress towards the end asked for, which differs in a run's first part.
+    monkeypatch.setattr("jbdiff.train.codec_module.learning_rate_scale", lambda *_: 1.0)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train_codec(settings(whole, 6), codec_job(sounds), CODEC)
+    train_codec(settings(broken, 3), codec_job(sounds), CODEC)
+    with pytest.raises(FileExistsError, match="--resume"):
+        train_codec(settings(broken, 6), codec_job(sounds), CODEC)
+    train_codec(settings(broken, 6, resume=True), codec_job(sounds), CODEC)
+    same_weights(whole, broken)
+    rows = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["step"] == 6 and "loss" in rows[-1]
+    assert list((whole / "demos").glob("*.wav")) and list((whole / "demos").glob("*.png"))
+
+
+def test_a_resumed_denoiser_run_gives_the_same_weights(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jbdiff.train.denoiser_module.learning_rate_scale", lambda *_: 1.0)
+    train_codec(settings(tmp_path / "codec", 3), codec_job(sounds), CODEC)
+    codec = tmp_path / "codec" / "weights.safetensors"
+    train_toy_denoiser(sounds, codec, tmp_path / "whole", 6)
+    train_toy_denoiser(sounds, codec, tmp_path / "broken", 3)
+    train_toy_denoiser(sounds, codec, tmp_path / "broken", 6, resume=True)
+    same_weights(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_decoder_polish_leaves_the_encoder_alone(sounds: Path, tmp_path: Path) -> None:
+    train_codec(settings(tmp_path / "codec", 3), codec_job(sounds), CODEC)
+    start = tmp_path / "codec" / "weights.safetensors"
+    job = dataclasses.replace(codec_job(sounds), freeze=True, rivalry=True, start=start)
+    train_codec(settings(tmp_path / "polish", 3), job, CODEC)
+    before, after = load_file(start), load_file(tmp_path / "polish" / "weights.safetensors")
+    for name in before:
+        if not name.startswith("decoder"):
+            torch.testing.assert_close(before[name], after[name], rtol=0, atol=1e-6, msg=name)
+    assert any(not before[n].equal(after[n]) for n in before if n.startswith("decoder"))
+
+
+def test_going_on_without_a_state_names_the_remedy(sounds: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="--from-shipped"):
+        train_codec(settings(tmp_path / "none", 3, resume=True), codec_job(sounds), CODEC)
+    job = dataclasses.replace(codec_job(sounds), freeze=True)
+    with pytest.raises(ValueError, match="needs a trained codec"):
+        train_codec(settings(tmp_path / "none", 3), job, CODEC)
+
+
+def test_the_average_really_averages() -> None:
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(network.weight)
+    average = WeightAverage(network, decay=0.9)
+    values = []
+    for step in range(1, 200):
+        nn.init.constant_(network.weight, float(step % 2))
+        average.update(network)
+        values.append(float(average.network.weight))
+    assert min(values[-10:]) > 0.4 and max(values[-10:]) < 0.6
+    assert not average.network.weight.requires_grad and not average.train().network.training
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    assert learning_rate_scale(0, 0) < 0.1
+    assert learning_rate_scale(0.5, 500) == 1
+    assert learning_rate_scale(1.0, 900) == pytest.approx(0.05)
+    assert Budget(steps=10).progress(5) == 0.5
+    with pytest.raises(ValueError, match="--minutes"):
+        Budget()
+
+
+def test_spectral_loss_is_least_for_the_same_sound() -> None:
+    torch.manual_seed(0)
+    audio = 0.1 * torch.randn(2, 1, 16_384)
+    quieter = 0.5 * audio
+    assert float(spectral_loss(audio, audio)) < 1e-4
+    assert float(spectral_loss(quieter, audio)) > 0.5
+    silent = torch.zeros(1, 1, 16_384, requires_grad=True)
+    spectral_loss(silent, audio[:1]).backward()
+    assert silent.grad is not None and silent.grad.isfinite().all()
+
+
+def test_the_discriminator_can_learn_and_teach() -> None:
+    torch.manual_seed(0)
+    judge = SpectrogramDiscriminator(sizes=(256,), width=4)
+    real, fake = torch.randn(1, 1, 4096), torch.randn(1, 1, 4096, requires_grad=True)
+    loss = discriminator_loss(judge(real), judge(fake)) + feature_loss(judge(real), judge(fake))
+    loss.backward()
+    assert fake.grad is not None and float(fake.grad.abs().sum()) > 0
+
+
+def test_export_gives_a_stack_that_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jbdiff.checkpoints import load_stack
+    from jbdiff.framecodec import FrameCodec
+    from jbdiff.train.callbacks import save_weights
+    from jbdiff.train.export import export_stack
+
+    toy = dataclasses.replace(
+        POCKET,
+        codec=CODEC,
+        levels=(dataclasses.replace(POCKET.levels[0], denoiser=DENOISER, window_tokens=16),),
+    )
+    monkeypatch.setattr("jbdiff.train.export.POCKET", toy)
+    save_weights(FrameCodec(CODEC), tmp_path / "codec.safetensors")
+    out = export_stack(tmp_path / "codec.safetensors", None, tmp_path / "toy", "toy", {"licence": "CC0-1.0"})
+    stack = load_stack(out)
+    assert stack.config.name == "toy" and stack.source["licence"] == "CC0-1.0"
+    assert stack.codec.decode(torch.zeros(1, 4, 8), 2).shape == (1, 1, 512)
