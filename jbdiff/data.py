@@ -93,7 +93,7 @@ class ClipWriter:
 
     def finish(self, skipped: list[str], **about: Any) -> Clips:
         self._file.close()
-        index = {
+        index: dict[str, Any] = {
             "dtype": self.dtype,
             "width": list(self.width),
             "lengths": self._lengths,
