@@ -18,6 +18,7 @@ from jbdiff.train.losses import (
     feature_loss,
     spectral_loss,
 )
+from jbdiff.train.reader import SpectrumReader
 from jbdiff.train.schedule import Budget, learning_rate_scale
 
 
@@ -42,6 +43,7 @@ class CodecTraining(pl.LightningModule):
         self.seed, self.bf16 = seed, bf16
         self.codec = FrameCodec(config)
         self.discriminator = SpectrogramDiscriminator() if rivalry else None
+        self.reader = None if freeze else SpectrumReader(config)
         self.average = WeightAverage(self.codec)
         self.step_count = 0
         self.demo_audio: Tensor | None = None
@@ -58,7 +60,8 @@ class CodecTraining(pl.LightningModule):
         self.step_count = int(checkpoint["step_count"])
 
     def configure_optimizers(self) -> Any:
-        learnt = self.codec.decoder.parameters() if self.freeze_encoder else self.codec.parameters()
+        learnt = list(self.codec.decoder.parameters() if self.freeze_encoder else self.codec.parameters())
+        learnt += [] if self.reader is None else list(self.reader.parameters())
         optimizer = torch.optim.AdamW(learnt, lr=self.rate, betas=(0.8, 0.98), weight_decay=0.01)
         if self.discriminator is None:
             return optimizer
@@ -81,10 +84,15 @@ class CodecTraining(pl.LightningModule):
             else:
                 latents = self.codec.encode(audio)
             noise = torch.randn(latents.shape, generator=generator, device=audio.device)
-            output = self.codec.decode(latents + self.config.latent_noise * noise).float()
+            noisy = latents + self.config.latent_noise * noise
+            output = self.codec.decode(noisy).float()
+            pitch = None if self.reader is None else self.reader.loss(noisy, audio)
         loss = spectral = spectral_loss(output, audio)
+        if pitch is not None:
+            loss = loss + 1.5 * pitch
+            self.log("pitch", pitch.detach(), prog_bar=True)
         if self.discriminator is not None:
-            loss = spectral + self._rivalry(audio, output, optimizers[1])
+            loss = loss + self._rivalry(audio, output, optimizers[1])
         optimizers[0].zero_grad()
         self.manual_backward(loss)
         self.clip_gradients(optimizers[0], gradient_clip_val=1.0, gradient_clip_algorithm="norm")

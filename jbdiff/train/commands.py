@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import json
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -45,10 +46,17 @@ def sound_clips(data: Path, heldout: Path | None, cache: Path, sample_rate: int)
     return training, cache_sounds(heldout, cache / "audio_heldout", sample_rate)
 
 
-def load_codec(start: Path | str, config: FrameCodecConfig) -> FrameCodec:
+def recorded(weights: Path, part: str) -> dict[str, Any] | None:
+    """The sizes that the run of these weights wrote down beside them, if it did."""
+    path = weights.parent / "run.json"
+    return dict(json.loads(path.read_text())[part]) if path.exists() else None
+
+
+def load_codec(start: Path | str) -> FrameCodec:
     """A frame codec from a run's weights, or out of a stack."""
     if isinstance(start, Path):
-        codec = FrameCodec(config)
+        sizes = recorded(start, "codec")
+        codec = FrameCodec(FrameCodecConfig(**sizes) if sizes else cast(FrameCodecConfig, POCKET.codec))
         codec.load_state_dict(load_file(start))
         return codec.eval()
     stack = load_stack(start)
@@ -58,16 +66,18 @@ def load_codec(start: Path | str, config: FrameCodecConfig) -> FrameCodec:
 
 
 def train_codec(settings: RunSettings, job: CodecJob, config: FrameCodecConfig | None = None) -> None:
-    """Runs a codec training to its end."""
-    config = config or cast(FrameCodecConfig, POCKET.codec)
+    """Runs a codec training to its end. Without sizes it takes those of what it starts from."""
+    started = None if job.start is None or settings.resume else load_codec(job.start)
+    if config is None:
+        config = started.config if started else cast(FrameCodecConfig, POCKET.codec)
     if job.freeze and job.start is None and not settings.resume:
         raise ValueError("--freeze-encoder needs a trained codec: give --codec-weights or --from-shipped")
     prepare_folder(settings, {"kind": "codec", "job": asdict(job), "codec": asdict(config)})
     torch.manual_seed(job.seed)
     training, heldout = sound_clips(job.data, job.heldout, settings.out.parent / "cache", config.sample_rate)
     module = CodecTraining(config, settings.budget(), job.rate, job.freeze, job.rivalry, job.seed, job.bf16)
-    if job.start is not None and not settings.resume:
-        module.adopt(load_codec(job.start, config))
+    if started is not None:
+        module.adopt(started)
     samples = round(job.seconds * config.sample_rate / config.hop_length) * config.hop_length
     demo = heldout.clip(0)[: 6 * config.sample_rate // config.hop_length * config.hop_length]
     whole = len(demo) // config.hop_length * config.hop_length
@@ -97,10 +107,12 @@ class DenoiserJob:
     bf16: bool
 
 
-def load_denoiser(start: Path | str, config: JointDenoiserConfig) -> JointDenoiser:
+def load_denoiser(start: Path | str) -> JointDenoiser:
     """A joint denoiser from a run's weights, or out of a stack."""
     if isinstance(start, Path):
-        network = JointDenoiser(config)
+        sizes = recorded(start, "denoiser")
+        given = JointDenoiserConfig(**sizes) if sizes else POCKET.level(2).denoiser
+        network = JointDenoiser(cast(JointDenoiserConfig, given))
         network.load_state_dict(load_file(start))
         return network
     network = load_stack(start).denoisers[2]
@@ -113,22 +125,21 @@ def train_denoiser(
     settings: RunSettings,
     job: DenoiserJob,
     config: JointDenoiserConfig | None = None,
-    codec_config: FrameCodecConfig | None = None,
 ) -> None:
-    """Runs a denoiser training to its end."""
+    """Runs a denoiser training to its end; its latents are as wide as the codec's."""
+    codec = load_codec(job.codec)
     config = config or cast(JointDenoiserConfig, POCKET.level(2).denoiser)
-    codec_config = codec_config or cast(FrameCodecConfig, POCKET.codec)
+    config = replace(config, latent_channels=codec.latent_channels)
     prepare_folder(settings, {"kind": "denoiser", "job": asdict(job), "denoiser": asdict(config)})
     torch.set_num_threads(settings.threads)
     torch.manual_seed(job.seed)
-    codec = load_codec(job.codec, codec_config)
     cache = settings.out.parent / "cache"
-    sounds, heldout_sounds = sound_clips(job.data, job.heldout, cache, codec_config.sample_rate)
+    sounds, heldout_sounds = sound_clips(job.data, job.heldout, cache, codec.sample_rate)
     training = cache_latents(sounds, codec, cache / "latents", job.copies, job.seed)
     heldout = cache_latents(heldout_sounds, codec, cache / "latents_heldout", 1, job.seed)
     module = DenoiserTraining(config, settings.budget(), job.rate, job.levels, job.seed, job.bf16)
     if job.start is not None and not settings.resume:
-        module.adopt(load_denoiser(job.start, config))
+        module.adopt(load_denoiser(job.start))
     window, past = config.window_tokens, config.context_tokens
     level = POCKET.level(2)
     module.guidance, module.sampler_steps = level.guidance, level.steps
@@ -140,4 +151,4 @@ def train_denoiser(
         settings.round_steps,
         validations=4,
     )
-    fit(module, batches, settings, codec_config.sample_rate, clip=1.0)
+    fit(module, batches, settings, codec.sample_rate, clip=1.0)

@@ -9,12 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from safetensors.torch import load_file
-
 from jbdiff.checkpoints import save_stack
-from jbdiff.config import POCKET, FrameCodecConfig, JointDenoiserConfig, StackConfig
-from jbdiff.framecodec import FrameCodec
+from jbdiff.config import POCKET, JointDenoiserConfig
 from jbdiff.jointdenoiser import JointDenoiser
+from jbdiff.train.commands import load_codec, load_denoiser
 
 POCKET_SOURCE: dict[str, Any] = {
     "licence": "CC0-1.0",
@@ -34,12 +32,20 @@ def export_stack(
 
     Files are replaced one by one, description last, each whole: `load_stack` refuses the moment between.
     """
-    stack: StackConfig = replace(POCKET, name=name)
-    codec = FrameCodec(cast(FrameCodecConfig, stack.codec))
-    codec.load_state_dict(load_file(codec_weights))
-    denoiser = JointDenoiser(cast(JointDenoiserConfig, stack.level(2).denoiser))
-    if denoiser_weights is not None:
-        denoiser.load_state_dict(load_file(denoiser_weights))
+    codec = load_codec(codec_weights)
+    level = POCKET.level(2)
+    if denoiser_weights is None:
+        given = replace(cast(JointDenoiserConfig, level.denoiser), latent_channels=codec.latent_channels)
+        denoiser = JointDenoiser(given)
+    else:
+        denoiser = load_denoiser(denoiser_weights)
+    if denoiser.config.latent_channels != codec.latent_channels:
+        raise ValueError(
+            f"the denoiser works on {denoiser.config.latent_channels} channels, the codec gives "
+            f"{codec.latent_channels}; export runs that belong together"
+        )
+    level = replace(level, denoiser=denoiser.config, window_tokens=denoiser.config.window_tokens)
+    stack = replace(POCKET, name=name, codec=codec.config, levels=(level,))
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         made = save_stack(Path(folder), stack, codec, {2: denoiser}, source)

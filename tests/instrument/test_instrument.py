@@ -64,19 +64,31 @@ def place_of(part: np.ndarray, whole: np.ndarray) -> int:
     raise AssertionError("this stretch of the capture is nowhere in what the engine made")
 
 
-def test_thirty_seconds_reach_the_device_sample_by_sample(jack: JackServer, tmp_path: Path) -> None:
-    t = np.arange(6 * RATE) / RATE
-    soundfile.write(tmp_path / "context.wav", 0.4 * np.sin(2 * np.pi * 55 * t) * np.exp(-8 * (t % 0.5)), RATE)
+def run_and_capture(jack: JackServer, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """33 s of the instrument: what the server was given, and what the engine made at the gain that was set."""
     # Quieter than made, so that the limiter stays out of it: then every sample is known.
     arguments = ["--seconds", "33", "--context", "context.wav", "--set", "gain=-12"]
-    with playing(jack, tmp_path, *arguments) as process:
+    with playing(jack, folder, *arguments) as process:
         wait_for(lambda: len(jack.outputs()) >= 2 or process.poll() is not None, "our ports", 60)
-        assert process.poll() is None, said(tmp_path)
+        assert process.poll() is None, said(folder)
         # The ports are there before the model is loaded: the capture also holds the silence before the music.
         with jack.capturing(45) as heard:
             captured = heard()
-        assert process.wait(60) == 0, said(tmp_path)
-    made = the_take(tmp_path).read() * np.float32(10 ** (-12 / 20))
+        assert process.wait(60) == 0, said(folder)
+    return captured, the_take(folder).read() * np.float32(10 ** (-12 / 20))
+
+
+def test_thirty_seconds_reach_the_device_sample_by_sample(jack: JackServer, tmp_path: Path) -> None:
+    t = np.arange(6 * RATE) / RATE
+    sound = 0.4 * np.sin(2 * np.pi * 55 * t) * np.exp(-8 * (t % 0.5))
+    # A machine busy with something else may starve the feeder; then the run says so, and is made once more.
+    for attempt in ("first", "second"):
+        folder = tmp_path / attempt
+        folder.mkdir()
+        soundfile.write(folder / "context.wav", sound, RATE)
+        captured, made = run_and_capture(jack, folder)
+        if "Underruns: 0. Late blocks: 0." in said(folder):
+            break
     middle = 15 * RATE
     start = place_of(captured[middle : middle + 4096], made) - middle
     first = max(0, -start)

@@ -66,7 +66,7 @@ def codec_job(sounds: Path) -> CodecJob:
 
 def train_toy_denoiser(sounds: Path, codec: Path, out: Path, steps: int, resume: bool = False) -> None:
     job = DenoiserJob(sounds, None, codec, 2, 2, 2, 1e-3, None, 0, False)
-    train_denoiser(settings(out, steps, resume), job, DENOISER, CODEC)
+    train_denoiser(settings(out, steps, resume), job, DENOISER)
 
 
 def same_weights(a: Path, b: Path) -> None:
@@ -180,6 +180,7 @@ def test_export_gives_a_stack_that_loads(tmp_path: Path, monkeypatch: pytest.Mon
     )
     monkeypatch.setattr("jbdiff.train.export.POCKET", toy)
     save_weights(FrameCodec(CODEC), tmp_path / "codec.safetensors")
+    (tmp_path / "run.json").write_text(json.dumps({"codec": dataclasses.asdict(CODEC)}))
     out = export_stack(tmp_path / "codec.safetensors", None, tmp_path / "toy", "toy", {"licence": "CC0-1.0"})
     stack = load_stack(out)
     assert stack.config.name == "toy" and stack.source["licence"] == "CC0-1.0"
