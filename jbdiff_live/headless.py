@@ -21,6 +21,8 @@ def play_headless(session: Session, seconds: float | None, record_take: bool) ->
     somewhere.
     """
     console = Console(highlight=False, soft_wrap=True)
+    if note := session.status().note:
+        console.print(f"{note}.")
     if session.silent_device:
         if session.options.device != "null":
             console.print(f"{session.status().message}.", style="yellow")

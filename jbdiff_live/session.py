@@ -81,6 +81,7 @@ class Session:
         self._record_next = False
         self._patch = Patch(name="untitled")
         self._message = ""
+        self._note = ""
         self._files = {"context": "", "init": ""}
         self.store.subscribe(self._changed)
 
@@ -167,6 +168,7 @@ class Session:
             context_file=self._files["context"],
             init_file=self._files["init"],
             message=getattr(self.generator, "complaint", "") or self._message,
+            note=self._note,
         )
 
     def snapshot(self) -> ParameterSnapshot:
@@ -271,12 +273,13 @@ class Session:
             raise ValueError(f"this generator takes no {role} file")
         setattr(self.generator, f"{role}_file", source)
         self._files[role] = str(path)
-        self._message = f"{role}: {path.name}" + (f" ({source.note})" if source.note else "")
+        self._message = ""
+        self._note = f"{role}: {path.name}" + (f" ({source.note})" if source.note else "")
         if role == "context":
-            self._message += "; the next block continues it"
+            self._note += "; the next block continues it"
         else:
             self.store.set("init_source", BY_NAME["init_source"].parse("file"), Origin.SESSION)
-            self._message += "; turn Resample up to hear it"
+            self._note += "; turn Resample up to hear it"
 
     def _open_device(self, name: str | None, fall_back: bool = True) -> None:
         """Puts the ring's one reader onto another device, keeping the old one until the new one is open."""

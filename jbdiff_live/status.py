@@ -86,7 +86,8 @@ class Status:
     stack: str = ""
     context_file: str = ""
     init_file: str = ""
-    message: str = ""  # the newest thing that the player should read
+    message: str = ""  # a problem that the player should read
+    note: str = ""  # what was done to a file that was loaded: no problem, good to know
 
 
 class Transport(Protocol):
