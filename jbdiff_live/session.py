@@ -30,7 +30,7 @@ from jbdiff_live.parameters import BY_NAME, Change, Origin, ParameterSnapshot, P
 from jbdiff_live.patch import Patch, factory_patches, load_patch, save_patch, user_patches_folder
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.ring import RingBuffer
-from jbdiff_live.status import ControlStatus, EngineState, Status
+from jbdiff_live.status import ControlStatus, Status
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,6 @@ class Session:
         self.generator = generator or ModelGenerator(options.stack, self._live, options.threads)
         self.ring = RingBuffer(int(RING_SECONDS * self.generator.sample_rate), self.generator.channels)
         self.sink: AudioSink = self._null_sink()
-        self._sink_is_open = False
         self.engine = Engine(
             self.generator, self.ring, lambda: self.store.snapshot, self._frames_queued, self._block_made
         )
@@ -286,7 +285,7 @@ class Session:
         if name == NULL_DEVICE or name == "null":
             new: AudioSink = self._null_sink()
             new.open(None)
-        elif isinstance(self.sink, DeviceSink) and self._sink_is_open:
+        elif isinstance(self.sink, DeviceSink):  # only an open one ever gets there
             self.sink.open(name)
             return
         else:
@@ -310,7 +309,6 @@ class Session:
         self.sink.stop()
         self.sink.close()
         self.sink = new
-        self._sink_is_open = True
         if was_running:
             new.start()
 
@@ -363,9 +361,3 @@ class Session:
         if change.name == "panic":
             self.engine.wake()
         self.recorder.note(change, self.sink.frames_heard)
-
-    @property
-    def failed(self) -> str:
-        """Why the engine failed, or nothing."""
-        status = self.engine.status
-        return status.detail if status.state is EngineState.FAILED else ""

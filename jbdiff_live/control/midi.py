@@ -37,11 +37,6 @@ ALSA_SEQUENCER = Path("/dev/snd/seq")
 DEVICE_ERRORS = (rtmidi.RtMidiError, OSError, RuntimeError, ValueError)
 
 
-def apis() -> tuple[str, ...]:
-    """Names of the MIDI systems that this build of rtmidi can speak to."""
-    return tuple(_api_names())
-
-
 def list_midi_inputs(api: str | None = None) -> list[str]:
     """Names of the inputs there are now; none where there is no MIDI system. Blocks for some milliseconds."""
     try:
