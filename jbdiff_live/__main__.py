@@ -97,6 +97,7 @@ def play(
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr
     )
+    from jbdiff_live.audio.priority import process_goes_first
     from jbdiff_live.headless import play_headless
     from jbdiff_live.parameters import PARAMETERS
     from jbdiff_live.session import Session, SessionOptions
@@ -113,6 +114,9 @@ def play(
         takes=record or Path("takes"),
         short_ring_frames=short_ring,
         threads=threads,
+    )
+    logging.getLogger("jbdiff_live").info(
+        "goes before other programs: %s", "yes" if process_goes_first() else "not allowed"
     )
     session = Session(options)
     try:

@@ -17,10 +17,18 @@ def hush_jack() -> None:
     """Silences every libjack of this process: PortAudio uses the system's, rtmidi's wheel brings its own."""
     if platform.system() != "Linux":
         return
-    maps = Path("/proc/self/maps").read_text(errors="replace")
-    loaded = {line.split(maxsplit=5)[5].strip() for line in maps.splitlines() if "libjack" in line}
-    for library in (SYSTEM_LIBRARY, *sorted(loaded)):
+    for library in (SYSTEM_LIBRARY, *_loaded()):
         _hush(library)
+
+
+def jack_library() -> str:
+    """The libjack that this process uses already, or else the system's, for `ctypes.CDLL`. Linux."""
+    return next(iter(_loaded()), SYSTEM_LIBRARY)
+
+
+def _loaded() -> list[str]:
+    maps = Path("/proc/self/maps").read_text(errors="replace")
+    return sorted({line.split(maxsplit=5)[5].strip() for line in maps.splitlines() if "libjack" in line})
 
 
 @functools.cache

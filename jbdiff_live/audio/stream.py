@@ -21,6 +21,7 @@ from jbdiff_live.block import Audio
 STALLED_SECONDS = 2.5  # PulseAudio was seen to pause its callback for 1.3 s and go on
 STATS_SECONDS = 0.5
 REARM_FADE_SECONDS = 0.005
+MOST_GROWTH = 4  # the short ring's length after running dry, over that before; 93 ms become 372
 
 
 class OutputStream:
@@ -40,8 +41,10 @@ class OutputStream:
             import soxr
 
             self._resampler = soxr.ResampleStream(sample_rate, self.rate, channels, dtype="float32")
-        # A faster device empties its ring sooner: the ring keeps its length in time.
+        # Device frames that the short ring holds now. A faster device empties its ring sooner: the ring keeps its
+        # length in time.
         self.capacity = short_ring_frames << max(0, math.ceil(math.log2(self._ratio) - 0.3))
+        self._most = MOST_GROWTH * self.capacity
         self._left = np.zeros((0, self.channels), np.float32)  # resampled and not yet in the short ring
         self._adapted = np.zeros((short_ring_frames, self.channels), np.float32)
         rtmixer = portaudio.mixer_library()
@@ -53,7 +56,7 @@ class OutputStream:
                 latency="high",  # "low" is 9 ms on ALSA, and underran on a busy machine; this is 35 beside our 93
                 blocksize=0,
             )
-            self._ring = rtmixer.RingBuffer(4 * self.channels, self.capacity)
+            self._ring = rtmixer.RingBuffer(4 * self.channels, self._most)
             portaudio.stream_opened()
         self.latency_seconds = float(self._mixer.latency)
         self._action: Any = None
@@ -83,8 +86,8 @@ class OutputStream:
     def room_for(self, frames: int) -> bool:
         """Whether `frames` of ours fit now."""
         if self._resampler is None:
-            return int(self._ring.write_available) >= frames
-        return not self._flush_left() and int(self._ring.write_available) >= frames * self._ratio
+            return self.capacity - self.queued >= frames
+        return not self._flush_left() and self.capacity - self.queued >= frames * self._ratio
 
     def write(self, frames: Audio, ring_frames: int) -> None:
         """Gives float32 `[frames, channels of the engine]` to the device; `room_for` was asked before.
@@ -129,11 +132,16 @@ class OutputStream:
         self._moved_at = self._stats_at = time.monotonic()
 
     def keep_playing(self, count: bool = True) -> None:
-        """Arms the callback again when the short ring ran dry, and counts that. Call it after filling."""
+        """Arms the callback again when the short ring ran dry, counts that, and lets the ring grow.
+
+        Call it after filling. `count` False: it was meant to run dry.
+        """
         if self._action in self._mixer.actions:
             return
         if self._action is not None:
             self.ran_dry += count
+            # This machine stalls for longer than the ring lasts: a later knob is better than another hole.
+            self.capacity = min(self._most, (1 + count) * self.capacity)
             self._fade_in_what_waits()
         self._arm()
 

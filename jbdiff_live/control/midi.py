@@ -23,6 +23,7 @@ import mido
 import rtmidi
 
 from jbdiff_live.control.events import ControlEvent, EventHandler, EventKind
+from jbdiff_live.control.jack_watch import JackWatch
 from jbdiff_live.jack_console import hush_jack
 from jbdiff_live.status import ControlStatus
 
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 
 CLIENT_NAME = "jbdiff-live"
 POLL_SECONDS = 1.0
-KNOCK_LOOKS = 5  # every so many looks a JACK server is asked for a client: that costs it a little
 # ALSA's loop-back, and the sending ends of programs like this one: nobody turns those.
 IGNORED = ("midi through", CLIENT_NAME)
 ALSA_SEQUENCER = Path("/dev/snd/seq")
@@ -88,7 +88,7 @@ class MidiInput:
         self._virtual_client: rtmidi.MidiIn | None = None
         self._open: dict[str, _OpenPort] = {}
         self._known: tuple[str, ...] = ()  # every input that was connected since the last choice
-        self._looks = 0
+        self._jack: JackWatch | None = None  # while the inputs are JACK's
         self._chosen_for: Sequence[str] | None = None
         # Swapped whole by their one writer each, read by `status`.
         self._connected: tuple[str, ...] = ()
@@ -181,6 +181,8 @@ class MidiInput:
         try:
             if self._lister is None:
                 self._lister = _open_client(self._api, f"{CLIENT_NAME} list")
+                if self._lister.get_current_api() == rtmidi.API_UNIX_JACK:
+                    self._jack = JackWatch(f"{CLIENT_NAME} watch")
                 self._problem = ""
                 self._open_virtual()
             ports = [port for port in self._lister.get_ports() if not _ignored(port)]
@@ -191,9 +193,9 @@ class MidiInput:
             self._problem = problem
             self._close_all()
             ports = []
-        self._looks += 1
-        if self._lister is not None and self._looks % KNOCK_LOOKS == 0 and not self._server_lives():
+        if not self._server_lives():
             # A JACK server that ended leaves its clients the last list of ports, for ever.
+            self._problem = _no_midi(self._api, RuntimeError("the JACK server has ended"))
             self._abandon_all()
             ports = []
         names = self._names
@@ -245,15 +247,8 @@ class MidiInput:
         self._virtual_client.set_callback(self._received, self._virtual)
 
     def _server_lives(self) -> bool:
-        """Whether a new client can be had. Only JACK is asked: the other systems do not end."""
-        if self._lister is None or self._lister.get_current_api() != rtmidi.API_UNIX_JACK:
-            return True
-        try:
-            _open_client(self._api, f"{CLIENT_NAME} knock").delete()
-        except DEVICE_ERRORS as error:
-            self._problem = _no_midi(self._api, error)
-            return False
-        return True
+        """False when a JACK server has ended; the other systems do not end."""
+        return self._jack is None or self._jack.server_lives()
 
     def _close(self, port: _OpenPort) -> None:
         _shut(port.client, port.name)
@@ -267,6 +262,7 @@ class MidiInput:
                 _keep_for_ever(client)
         self._virtual_client = self._lister = None
         self._open = {}
+        self._forget_watch()
 
     def _close_all(self) -> None:
         for port in self._open.values():
@@ -277,6 +273,12 @@ class MidiInput:
                 _shut(client, CLIENT_NAME)
         self._virtual_client = self._lister = None
         self._connected = ()
+        self._forget_watch()
+
+    def _forget_watch(self) -> None:
+        watch, self._jack = self._jack, None
+        if watch is not None:
+            watch.close()
 
 
 # ---------------------------------------------------------------------- rtmidi and names

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,12 +58,39 @@ def the_take(folder: Path) -> Take:
 RESOLUTION = 2.0**-30
 
 
+SETTLE = 441  # frames of fade after any silence: 5 ms when the short ring ran dry, 10 ms at the start
+
+
 def place_of(part: np.ndarray, whole: np.ndarray) -> int:
     """Where `part` `[n, 2]` stands in `whole`, sample by sample; AssertionError when it does not."""
     for start in np.flatnonzero(np.abs(whole[: len(whole) - len(part) + 1, 0] - part[0, 0]) < RESOLUTION):
         if np.abs(whole[start : start + len(part)] - part).max() < RESOLUTION:
             return int(start)
     raise AssertionError("this stretch of the capture is nowhere in what the engine made")
+
+
+def stretches(captured: np.ndarray, made: np.ndarray) -> list[tuple[int, int]]:
+    """Stretches `(first, end)` of `made` that stand in `captured` `[n, 2]` one after the other, sample by sample.
+
+    Only silence may stand between them, and a fade of `SETTLE` frames behind it.
+    """
+    found: list[tuple[int, int]] = []
+    sounding = np.flatnonzero(captured.any(axis=1))
+    here, last = int(sounding[0]), int(sounding[-1])
+    while here + 2 * SETTLE < last:
+        here += SETTLE
+        first = place_of(captured[here : here + 256], made)
+        count = min(len(captured) - here, len(made) - first)
+        error = np.abs(captured[here : here + count] - made[first : first + count]).max(axis=1)
+        different = np.flatnonzero(error >= RESOLUTION)
+        length = int(different[0]) if len(different) else count
+        found.append((first, first + length))
+        here += length
+        if first + length == len(made) or here + SETTLE >= last:
+            break  # the take ends a little before the sound does
+        assert not captured[here].any(), f"frame {here} of the capture is neither what was made nor silence"
+        here += int(np.flatnonzero(captured[here:].any(axis=1))[0])
+    return found
 
 
 def run_and_capture(jack: JackServer, folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -79,24 +108,17 @@ def run_and_capture(jack: JackServer, folder: Path) -> tuple[np.ndarray, np.ndar
 
 
 def test_thirty_seconds_reach_the_device_sample_by_sample(jack: JackServer, tmp_path: Path) -> None:
+    """Every frame that was made is heard, in order; where a machine starves the feeder, with holes it owns up to."""
     t = np.arange(6 * RATE) / RATE
     sound = 0.4 * np.sin(2 * np.pi * 55 * t) * np.exp(-8 * (t % 0.5))
-    # A machine busy with something else may starve the feeder; then the run says so, and is made once more.
-    for attempt in ("first", "second"):
-        folder = tmp_path / attempt
-        folder.mkdir()
-        soundfile.write(folder / "context.wav", sound, RATE)
-        captured, made = run_and_capture(jack, folder)
-        if "Underruns: 0. Late blocks: 0." in said(folder):
-            break
-    middle = 15 * RATE
-    start = place_of(captured[middle : middle + 4096], made) - middle
-    first = max(0, -start)
-    count = min(len(captured) - first, len(made) - (start + first))
-    assert count >= 30 * RATE
-    error = np.abs(captured[first : first + count] - made[start + first : start + first + count])
-    different = np.flatnonzero(error.max(axis=1) >= RESOLUTION)
-    assert len(different) == 0, f"{len(different)} of {count} frames differ, the first at {different[:5]}"
+    soundfile.write(tmp_path / "context.wav", sound, RATE)
+    captured, made = run_and_capture(jack, tmp_path)
+    heard = stretches(captured, made)
+    assert sum(end - first for first, end in heard) >= 30 * RATE
+    for (_, end), (first, _) in itertools.pairwise(heard):
+        assert 0 <= first - end <= SETTLE, f"{first - end} frames are missing between two stretches"
+    (underruns,) = re.findall(r"Underruns: (\d+)\. Late blocks: 0\.", said(tmp_path))
+    assert len(heard) - 1 <= int(underruns) <= 3, said(tmp_path)
 
 
 def test_a_knob_in_another_process_changes_the_parameter_and_then_the_sound(
