@@ -77,9 +77,11 @@ def main() -> None:
 
     from jbdiff_live.audio.device import DeviceSink, list_output_devices
     from jbdiff_live.audio.input import LiveInput
+    from jbdiff_live.audio.priority import process_goes_first
     from jbdiff_live.parameters import ParameterStore
     from jbdiff_live.ring import RingBuffer
 
+    process_goes_first()
     store = ParameterStore()
     ring = RingBuffer(RATE, 2)
     sink = DeviceSink(ring, lambda: store.snapshot)
