@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 MOST_WINDOWS = 16  # a window may be so many times longer than in training
+SHORTEST_HOP = 16  # tokens: what the deepest layer of the original U-Net takes for one
 
 
 class StreamInterrupted(Exception):
@@ -78,6 +79,7 @@ class BlockStream:
         levels: Sequence[int] | None = None,
         finisher: bool = False,
         token_multiplier: int = 1,
+        hop_tokens: int | None = None,
     ) -> None:
         """Takes the stack's modules over and moves them to `device`.
 
@@ -87,6 +89,9 @@ class BlockStream:
         levels: which of the stack's levels play, such as (2, 1); None plays all. finisher: whether the stack's
         finisher makes the sound stereo; it costs far more than all levels together.
         token_multiplier: windows of every level are this many training windows long, 1 to 16.
+        hop_tokens: length of a block in tokens of the coarsest level, 16 or more that divide its window; None: the
+        whole window. A shorter hop hears the knobs sooner. Each block still costs a whole window's work: the part
+        that was played is held, the rest is made beside it.
 
         Raises ValueError where the stack lacks what is asked for.
         """
@@ -114,7 +119,15 @@ class BlockStream:
         self.geometry = Geometry(stack.config)
         self.sample_rate = stack.config.sample_rate
         self.levels = numbers
-        self.block_frames = token_multiplier * self.geometry.window_samples(numbers[0])
+        self.window_frames = token_multiplier * self.geometry.window_samples(numbers[0])
+        window = token_multiplier * coarsest.window_tokens
+        hop = window if hop_tokens is None else hop_tokens
+        if hop != window and (hop < SHORTEST_HOP or hop % SHORTEST_HOP or window % hop):
+            known = [n for n in range(SHORTEST_HOP, window + 1, SHORTEST_HOP) if window % n == 0]
+            raise ValueError(
+                f"a hop of {hop} tokens: a window of {window} can be cut into {', '.join(map(str, known))}"
+            )
+        self.block_frames = self.geometry.samples(hop, numbers[0])
 
         def stage(level: int) -> LevelStage:
             return LevelStage(
@@ -166,7 +179,9 @@ class BlockStream:
         check_mono(audio, "context")
         with torch.inference_mode():
             levels = {
-                stage.level: replace(self._state.levels[stage.level], context=stage.encode_context(audio))
+                stage.level: replace(
+                    self._state.levels[stage.level], context=stage.encode_context(audio), grown=0
+                )
                 for stage in self._stages
             }
         self._state = replace(self._state, levels=levels)
@@ -192,7 +207,9 @@ class BlockStream:
             )
         fresh = self._fresh_state()
         fits = all(
-            state.levels[stage.level].fits(fresh.levels[stage.level], stage.config.context_tokens)
+            state.levels[stage.level].fits(
+                fresh.levels[stage.level], stage.config.context_tokens + stage.held
+            )
             for stage in self._stages
         )
         finisher = state.finisher
@@ -201,7 +218,8 @@ class BlockStream:
             finisher = finisher.to(self.device)
         if not fits:
             raise StreamError(
-                "the saved state has other sizes than this stream (delay_tokens or token_multiplier differ?)"
+                "the saved state has other sizes than this stream (delay_tokens, token_multiplier or hop_tokens "
+                "differ?)"
             )
         moved = {number: level.to(self.device) for number, level in state.levels.items()}
         self._state = StreamState(state.identity, state.block_index, moved, finisher)
@@ -224,9 +242,10 @@ class BlockStream:
     ) -> StreamBlock:
         """The next block.
 
-        init: audio `[1, 1, block_frames]` that `resample` keeps to its amount; None keeps the stream's
-        own last window. context: audio `[1, 1, n]` in the place of the coarsest level's own context, for
-        this block only. on_step(done, of) runs after every denoising step of any part; False stops.
+        init: audio whose last `block_frames` `resample` keeps to its amount, `[1, 1, n]`; what is before them only
+        helps the encoder at their beginning. None keeps the stream's own sound of one window before.
+        context: audio `[1, 1, n]` in the place of the coarsest level's own context, for this block only.
+        on_step(done, of) runs after every denoising step of any part; False stops.
 
         Raises StreamInterrupted then, StreamError when latents or audio are not finite. In both cases
         the stream is as it was before.

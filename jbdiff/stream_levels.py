@@ -1,7 +1,9 @@
 """One level of a stream: the window it invents or cleans, its context, and a decode without seams.
 
 Every level turns one block into one block of the same length. The coarsest makes it from noise; a finer one
-cuts the audio of the level above into its own, shorter windows and denoises each from it.
+cuts the audio of the level above into its own, shorter windows and denoises each from it. Where a block (a hop) is
+shorter than a level's window, the window's beginning is what was played last: it is held, and the rest is denoised
+beside it.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +21,9 @@ from jbdiff.checkpoints import Stack
 from jbdiff.crossfade import crossfade
 from jbdiff.geometry import Geometry
 from jbdiff.guidance import GuidedModel
-from jbdiff.noise import NoiseIdentity, NoiseRegister, step_from
+from jbdiff.noise import NoiseIdentity, NoiseRegister, draw, step_from
 from jbdiff.sampling import Sampler, Step
-from jbdiff.schedules import linear_sigmas, noised
+from jbdiff.schedules import alpha_beta, linear_sigmas, noised
 from jbdiff.stream_settings import BlockSettings, Handover
 from jbdiff.stream_state import LevelState, StreamError
 
@@ -31,6 +33,7 @@ DELAY_SHARE = 12
 # How far the spread of guided windows is pulled back, so that blocks grown from their own sound stay at one level
 # (`GuidedModel`). Measured with pocket over a minute: at guidance 1.5 the level moves by 2 dB, without it by 4.
 GUIDANCE_RESCALE = 0.7
+AHEAD = -3  # noise index of what is invented beyond a block and forgotten; -1 and -2 are home and finisher
 FADE_FRAMES = 512  # 12 ms at 44.1 kHz: long enough to hide a small step, short enough to use the best part
 
 
@@ -71,24 +74,25 @@ class LevelStage:
         self.geometry = Geometry(stack.config)
         self.window = self.config.window_tokens * token_multiplier
         self.tokens = self.geometry.tokens(block_frames, level)
-        if self.tokens % self.window:
+        if self.tokens % self.window and self.window % self.tokens:
             raise ValueError(
-                f"a block of {self.tokens} tokens is no whole number of windows of {self.window} (level {level})"
+                f"a block of {self.tokens} tokens neither divides windows of {self.window} tokens nor is made of "
+                f"whole ones (level {level})"
             )
-        self.windows = self.tokens // self.window
+        self.windows = max(1, self.tokens // self.window)
+        self.held = max(0, self.window - self.tokens)  # tokens of a window that are known
         self.block_frames = block_frames
         self.margin: int = stack.codec.decoder_margin(level)
         if delay_tokens is None:
             delay_tokens = min(self.margin, max(1, self.window // DELAY_SHARE))
-        if not 1 <= delay_tokens <= self.tokens:
-            raise ValueError(
-                f"a delay of {delay_tokens} tokens; it may be 1 to {self.tokens}, the block's length"
-            )
+        longest = max(self.window, self.tokens)
+        if not 1 <= delay_tokens <= longest:
+            raise ValueError(f"a delay of {delay_tokens} tokens; it may be 1 to {longest}")
         self.delay = delay_tokens
         # A codec with a clock decodes a piece as part of the whole only from a whole turn of it.
         self.period: int = getattr(stack.config.codec, "clock_period", 1)
         self.latency_frames = self.geometry.samples(delay_tokens, level)
-        self.fade = min(FADE_FRAMES, self.latency_frames)
+        self.fade = min(FADE_FRAMES, self.latency_frames, block_frames)
         self._codec = stack.codec
         self._denoiser = stack.denoisers[level]
         self._device, self._dtype, self._sampler = device, dtype, sampler
@@ -96,11 +100,17 @@ class LevelStage:
     def fresh_state(self) -> LevelState:
         """Null context, home noise, silence in the tail."""
         channels = self._codec.latent_channels
+        nothing = torch.zeros(1, channels, 0, device=self._device)
+        # Each hop of a window has noise of its own, so that held noise comes round with the window.
+        turns = [f"level{self.level}"] + [
+            f"level{self.level}.{n}" for n in range(1, self.window // self.tokens)
+        ]
         return LevelState(
             context=None,
-            history=torch.zeros(1, channels, 0, device=self._device),
+            history=nothing,
             tail=torch.zeros(1, 1, self.fade, device=self._device),
-            register=NoiseRegister(f"level{self.level}", channels, self.tokens),
+            registers=tuple(NoiseRegister(turn, channels, self.tokens) for turn in turns),
+            past_noise=nothing if self.held else None,
         )
 
     def default_steps(self) -> int:
@@ -123,34 +133,43 @@ class LevelStage:
         watch: Callable[[Step], None],
         index: int,
     ) -> LevelBlock:
-        """A block from noise. init `[1, 1, block_frames]`, None for the own last window; context audio
+        """A block from noise. init `[1, 1, block_frames or more]`, None for the own last window; context audio
         `[1, 1, n]` in the place of the own context.
         """
         started = time.perf_counter()
         knobs = settings.level(self.level)
-        conditioning = own.context if context is None else self.encode_context(context)
-        start = self._own_window(own) if init is None else self._encode_init(init)
+        held = self._held_tokens(own)
+        conditioning = self._conditioning(own, held) if context is None else self.encode_context(context)
+        # Before a whole window has been played its end lies in the future: invented with the rest, and forgotten.
+        invented = self.window - held
+        start = self._own_window(own, invented) if init is None else self._encode_init(init, invented)
         encoded = time.perf_counter()
-        noise, identity, register = own.register.next(settings.noise())
-        noise = noise.to(self._device)
+        noise, identity, registers = self._next_noise(own, settings, index)
         steps = knobs.steps if knobs.steps is not None else settings.steps
         sigmas = linear_sigmas(
             self.config.steps if steps is None else steps,
             1.0 - settings.resample if start is not None else 1.0,
         )
-        x = noise if start is None else noised(start, noise, sigmas[0])
+        ahead = noise
+        if invented > self.tokens:
+            shape = (1, noise.shape[1], invented - self.tokens)
+            future = draw(shape, settings.seed, f"level{self.level}", 0, AHEAD)
+            ahead = torch.cat([noise, future.to(self._device)], dim=2)
+        x = ahead if start is None else noised(start, ahead, sigmas[0])
         guidance = settings.guidance if knobs.guidance is None else knobs.guidance
-        latents = self._denoise(x, sigmas, conditioning, guidance, watch)
+        made = self._denoise(x, sigmas, conditioning, guidance, watch, self._known(own, held))
+        latents = made[..., : self.tokens]
         denoised = time.perf_counter()
         audio, tail = self._decode(own, latents, index)
-        context_after = self._grown_context(own.context, latents) if knobs.update_context else own.context
         state = replace(
             own,
-            context=context_after,
             history=self._grown_history(own, latents),
             tail=tail,
-            register=register,
+            registers=registers,
+            past_noise=self._grown_noise(own, noise),
         )
+        if knobs.update_context:
+            state = replace(state, **self._grown_context(own.context, own.grown, latents))
         seconds = {
             "encode": encoded - started,
             "denoise": denoised - encoded,
@@ -183,26 +202,34 @@ class LevelStage:
         heard = torch.cat([before, lossy], dim=2)
         encoded = self._codec.encode(heard, self.level)[..., -self.tokens :]
         encode_seconds = time.perf_counter() - started
-        fresh, identity, register = own.register.next(settings.noise())
-        noise = self._handover_noise(encoded, fresh.to(self._device), knobs.handover, knobs.priming)
+        fresh, identity, registers = self._next_noise(own, settings, index)
+        noise = self._handover_noise(encoded, fresh, knobs.handover, knobs.priming)
         sigmas = linear_sigmas(self.default_steps() if knobs.steps is None else knobs.steps, 1.0 - strength)
         guidance = self.config.guidance if knobs.guidance is None else knobs.guidance
-        context = own.context
+        held = self._held_tokens(own)
+        known = self._known(own, held)
+        state = own
         pieces: list[Tensor] = []
         for start, from_noise in zip(
             encoded.split(self.window, dim=2), noise.split(self.window, dim=2), strict=True
         ):
             x = noised(start, from_noise, sigmas[0])
-            pieces.append(self._denoise(x, sigmas, context, guidance, watch))
+            context = self._conditioning(state, held)
+            pieces.append(self._denoise(x, sigmas, context, guidance, watch, known))
             self.check(pieces[-1], "latents", index)
             if knobs.update_context:
-                context = self._grown_context(context, pieces[-1])
+                state = replace(state, **self._grown_context(state.context, state.grown, pieces[-1]))
         denoised = time.perf_counter()
         latents = torch.cat(pieces, dim=2)
         audio, tail = self._decode(own, latents, index)
         reach = self.geometry.samples(self.margin, self.level)
-        state = LevelState(
-            context, self._grown_history(own, latents), tail, register, lower=heard[..., -reach:].contiguous()
+        state = replace(
+            state,
+            history=self._grown_history(own, latents),
+            tail=tail,
+            registers=registers,
+            lower=heard[..., -reach:].contiguous(),
+            past_noise=self._grown_noise(own, noise),
         )
         seconds = {
             "encode": encode_seconds,
@@ -233,19 +260,55 @@ class LevelStage:
         audio = audio[..., -self.geometry.samples(tokens, self.level) :].to(self._device, torch.float32)
         return self._codec.encode(audio, self.level).transpose(1, 2)
 
-    def _encode_init(self, audio: Tensor) -> Tensor:
+    def _encode_init(self, audio: Tensor, tokens: int) -> Tensor:
+        """Latents of the last `block_frames` of init audio, begun again where `tokens` are more than that."""
         check_mono(audio, "init")
-        if audio.shape[2] != self.block_frames:
+        if audio.shape[2] < self.block_frames:
             raise ValueError(f"init of {audio.shape[2]} frames; a block has {self.block_frames}")
-        return self._codec.encode(audio.to(self._device, torch.float32), self.level)
+        whole = audio.shape[2] - audio.shape[2] % self.geometry.hop(self.level)
+        audio = audio[..., -whole:].to(self._device, torch.float32)
+        return _repeated(self._codec.encode(audio, self.level)[..., -self.tokens :], tokens)
 
-    def _own_window(self, own: LevelState) -> Tensor | None:
-        """The last window played, or else of what the stream was primed with `[1, c, t]`."""
-        if own.history.shape[2] >= self.window:
-            return own.history[..., -self.window :]
-        if own.context is not None and own.context.shape[1] >= self.window:
-            return own.context[:, -self.window :].transpose(1, 2)
+    def _own_window(self, own: LevelState, tokens: int) -> Tensor | None:
+        """`tokens` from one window ago on, `[1, c, t]`: own latents, or else of what the stream was primed with."""
+        back = self.window
+        if own.history.shape[2] >= back:
+            return _repeated(own.history[..., -back:][..., :tokens], tokens)
+        if own.context is not None and own.context.shape[1] >= back:
+            return _repeated(own.context[:, -back:].transpose(1, 2)[..., :tokens], tokens)
         return None
+
+    def _next_noise(
+        self, own: LevelState, settings: BlockSettings, index: int
+    ) -> tuple[Tensor, NoiseIdentity, tuple[NoiseRegister, ...]]:
+        """Noise of a block `[1, c, tokens]`, its identity, and the registers after it."""
+        turn = index % len(own.registers)
+        noise, identity, after = own.registers[turn].next(settings.noise())
+        return noise.to(self._device), identity, (*own.registers[:turn], after, *own.registers[turn + 1 :])
+
+    # What is held of a window
+
+    def _held_tokens(self, own: LevelState) -> int:
+        """Tokens at a window's beginning that were played already."""
+        return min(self.held, own.history.shape[2])
+
+    def _known(self, own: LevelState, held: int) -> tuple[Tensor, Tensor] | None:
+        """Those tokens and the noise they grew from, `[1, c, held]` each."""
+        if not held or own.past_noise is None:
+            return None
+        return own.history[..., -held:], own.past_noise[..., -held:]
+
+    def _conditioning(self, own: LevelState, held: int) -> Tensor | None:
+        """The context `[1, n, c]` before a window whose first `held` tokens are known."""
+        if own.context is None:
+            return None
+        before = own.context[:, : own.context.shape[1] - min(held, own.grown)]
+        return before[:, -self.config.context_tokens :] if before.shape[1] else None
+
+    def _grown_noise(self, own: LevelState, noise: Tensor) -> Tensor | None:
+        if own.past_noise is None:
+            return None
+        return torch.cat([own.past_noise, noise], dim=2)[..., -self.held :]
 
     def _denoise(
         self,
@@ -254,7 +317,17 @@ class LevelStage:
         context: Tensor | None,
         guidance: float,
         watch: Callable[[Step], None],
+        known: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
+        """Denoises x `[1, c, t]` behind `known` (latents, their noise) and returns x's part, clean.
+
+        The sampler is given the true v of what is known, which keeps it on the straight path from its noise to
+        its latents, whatever the sampler; the model sees it there at every step.
+        """
+        held = 0
+        if known is not None:
+            held = known[0].shape[2]
+            x = torch.cat([noised(*known, sigmas[0]), x], dim=2)
         reduced = self._dtype != torch.float32
         with torch.autocast(self._device.type, self._dtype if reduced else None, enabled=reduced):
             # Both branches at every scale: a guidance knob at 1 must not make blocks twice as fast.
@@ -266,7 +339,15 @@ class LevelStage:
                 rescale=GUIDANCE_RESCALE,
                 device=self._device,
             )
-            return self._sampler(lambda x, sigma: model(x, sigma).float(), x, sigmas, watch)
+
+            def predict(x: Tensor, sigma: Tensor) -> Tensor:
+                v = model(x, sigma).float()
+                if known is not None:
+                    alpha, beta = alpha_beta(sigma[0])
+                    v = torch.cat([alpha * known[1] - beta * known[0], v[..., held:]], dim=2)
+                return v
+
+            return self._sampler(predict, x, sigmas, watch)[..., held:]
 
     def _decode(self, own: LevelState, latents: Tensor, index: int) -> tuple[Tensor, Tensor]:
         """Audio to give out `[1, 1, block_frames]`, and what follows it, to fade from `[1, 1, fade]`."""
@@ -277,8 +358,8 @@ class LevelStage:
         decoded = self._codec.decode(torch.cat([left, latents], dim=2), self.level).float()
         delay, block, fade = self.latency_frames, self.block_frames, self.fade
         decoded = decoded[..., -(delay + block) :]
-        if left.shape[2] == 0:
-            decoded = F.pad(decoded, (delay, 0))
+        if decoded.shape[2] < delay + block:
+            decoded = F.pad(decoded, (delay + block - decoded.shape[2], 0))
         # Two decodes of the same latents: alike, so a linear fade keeps their level.
         head = crossfade(own.tail, decoded[..., :fade])
         audio, tail = torch.cat([head, decoded[..., fade:block]], dim=2), decoded[..., block : block + fade]
@@ -290,13 +371,14 @@ class LevelStage:
         kept = max(self.window, self.delay + self.margin + self.period - 1)
         return torch.cat([own.history, latents], dim=2)[..., -kept:]
 
-    def _grown_context(self, context: Tensor | None, latents: Tensor) -> Tensor:
+    def _grown_context(self, context: Tensor | None, grown: int, latents: Tensor) -> dict[str, Any]:
         """Own latents join the context as they are; behind a codebook, as the decoder heard them."""
         if isinstance(self._codec, Quantises):
             latents = self._codec.quantise(latents, self.level)
         new = latents.transpose(1, 2)
         joined = new if context is None else torch.cat([context, new], dim=1)
-        return joined[:, -self.config.context_tokens :]
+        joined = joined[:, -(self.config.context_tokens + self.held) :]
+        return {"context": joined, "grown": min(grown + new.shape[1], joined.shape[1])}
 
     def check(self, values: Tensor, what: str, index: int) -> None:
         """Raises StreamError where values are not finite."""
@@ -305,6 +387,11 @@ class LevelStage:
                 f"block {index}: {what} of level {self.level} are not finite. Lower guidance, use float32, "
                 "or reset the stream; if a fresh stream does this too, the weights are damaged"
             )
+
+
+def _repeated(latents: Tensor, tokens: int) -> Tensor:
+    """The first `tokens` of latents `[1, c, t]`, from the beginning again where there are fewer."""
+    return latents.repeat(1, 1, -(-tokens // latents.shape[2]))[..., :tokens]
 
 
 def check_mono(audio: Tensor, what: str) -> None:

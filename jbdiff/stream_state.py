@@ -15,7 +15,7 @@ from torch import Tensor
 
 from jbdiff.noise import NoiseRegister
 
-FORMAT = 1
+FORMAT = 2
 
 
 class StreamError(RuntimeError):
@@ -29,17 +29,24 @@ class LevelState:
     context: Tensor | None  # [1, n, c] latents the next block is conditioned on; None is the null context
     history: Tensor  # [1, c, n] own latents, newest last: left context of the decoder, and resample's init
     tail: Tensor  # [1, 1, fade] what followed the last block in its own decode
-    register: NoiseRegister
+    registers: tuple[NoiseRegister, ...]  # one for each hop of a window; blocks take turns
     lower: Tensor | None = None  # [1, 1, n] end of the level above's audio: left context of the encoder
+    past_noise: Tensor | None = (
+        None  # [1, c, n] noise that the end of `history` grew from, where hops are short
+    )
+    grown: int = 0  # tokens at the end of `context` that are the level's own, and in `history` as well
 
     def fits(self, other: LevelState, context_tokens: int) -> bool:
         """Whether this state can take the place of `other`: one stream, one set of sizes."""
         channels = other.history.shape[1]
-        context = self.context
+        context, past = self.context, self.past_noise
         return (
             self.tail.shape == other.tail.shape
             and self.history.shape == (1, channels, self.history.shape[-1])
-            and _registers_fit(self.register, other.register)
+            and len(self.registers) == len(other.registers)
+            and all(map(_registers_fit, self.registers, other.registers))
+            and (past is None) == (other.past_noise is None)
+            and (past is None or past.shape == (1, channels, min(past.shape[-1], self.history.shape[-1])))
             and (context is None or context.shape == (1, context.shape[1], channels))
             and (context is None or context.shape[1] <= context_tokens)
             and (self.lower is None or self.lower.shape == (1, 1, self.lower.shape[-1]))
@@ -53,6 +60,7 @@ class LevelState:
             history=self.history.to(device),
             tail=self.tail.to(device),
             lower=None if self.lower is None else self.lower.to(device),
+            past_noise=None if self.past_noise is None else self.past_noise.to(device),
         )
 
 
@@ -93,18 +101,20 @@ class StreamState:
     def to_bytes(self) -> bytes:
         """As a safetensors file whose metadata hold the numbers."""
         tensors: dict[str, Tensor] = {}
-        registers: dict[str, dict[str, Any]] = {}
+        levels: dict[str, dict[str, Any]] = {}
         for number, level in self.levels.items():
             parts = {"history": level.history, "tail": level.tail, "context": level.context}
-            parts |= {"noise": level.register.current, "lower": level.lower}
+            parts |= {"past_noise": level.past_noise, "lower": level.lower}
+            parts |= {f"noise{turn}": register.current for turn, register in enumerate(level.registers)}
             prefix = f"level{number}."
             tensors |= {prefix + name: _plain(part) for name, part in parts.items() if part is not None}
-            registers[str(number)] = _register_facts(level.register)
+            facts_of_registers = [_register_facts(register) for register in level.registers]
+            levels[str(number)] = {"grown": level.grown, "registers": facts_of_registers}
         facts: dict[str, Any] = {
             "format": FORMAT,
             "identity": self.identity,
             "block_index": self.block_index,
-            "registers": registers,
+            "levels": levels,
         }
         if (last := self.finisher) is not None:
             tensors |= {
@@ -131,14 +141,19 @@ class StreamState:
                     f"the saved state has format {facts['format']!r}; this version reads {FORMAT}"
                 )
             levels = {}
-            for number, register in facts["registers"].items():
+            for number, level in facts["levels"].items():
                 prefix = f"level{number}."
                 levels[int(number)] = LevelState(
                     context=tensors.get(prefix + "context"),
                     history=tensors[prefix + "history"],
                     tail=tensors[prefix + "tail"],
-                    register=NoiseRegister(**register, current=tensors.get(prefix + "noise")),
+                    registers=tuple(
+                        NoiseRegister(**register, current=tensors.get(f"{prefix}noise{turn}"))
+                        for turn, register in enumerate(level["registers"])
+                    ),
                     lower=tensors.get(prefix + "lower"),
+                    past_noise=tensors.get(prefix + "past_noise"),
+                    grown=int(level["grown"]),
                 )
             finisher = None
             if (last := facts.get("finisher")) is not None:
