@@ -62,7 +62,15 @@ def play(
         list[str] | None,
         typer.Option("--set", help="A parameter, as name=value; may be repeated. --list shows all."),
     ] = None,
-    stack: Annotated[str, typer.Option(help="Model stack: `pocket`, or a folder of checkpoints.")] = "pocket",
+    stack: Annotated[
+        str | None,
+        typer.Option(help="Model stack by name, or a folder of checkpoints; default: the patch's."),
+    ] = None,
+    levels: Annotated[str | None, typer.Option(help="The stack's levels that play, such as 21.")] = None,
+    finisher: Annotated[
+        bool | None,
+        typer.Option("--finisher/--no-finisher", help="The stack's stereo finisher, if it has one."),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="Sound device by (part of its) name; `null` plays silently in time.")
     ] = None,
@@ -101,11 +109,18 @@ def play(
     from jbdiff_live.headless import play_headless
     from jbdiff_live.parameters import PARAMETERS
     from jbdiff_live.session import Session, SessionOptions
+    from jbdiff_live.stack_choice import parse_levels
 
     if short_ring < 256 or short_ring & (short_ring - 1):
         raise typer.BadParameter(f"{short_ring} is not a power of two from 256 on", param_hint="--short-ring")
+    try:
+        numbers = None if levels is None else parse_levels(levels)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--levels") from error
     options = SessionOptions(
         stack=stack,
+        levels=numbers,
+        finisher=finisher,
         device=device,
         input_device=input_device,
         midi=tuple(midi) if midi else None,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jbdiff_live.parameters import ParameterSnapshot
+from jbdiff_live.stack_choice import StackPlaying
 
 Audio = NDArray[np.float32]  # [frames, channels]
 
@@ -32,6 +33,7 @@ class Block:
     noise: str  # identity of the noise, for the log: style, seed, epoch, index
     seconds_taken: float
     rung: Rung = Rung.FULL
+    stack: StackPlaying | None = None  # what made it; None without a model
 
     def __post_init__(self) -> None:
         self.samples.setflags(write=False)
@@ -51,17 +53,45 @@ class Generated:
 
     samples: Audio
     noise: str
+    stack: StackPlaying | None = None
+    mixed: bool = False  # two stacks made it: the time it took says nothing about the next one
 
 
 class BlockGenerator(Protocol):
-    """Makes audio block by block. Every method runs on the engine thread."""
+    """Makes audio block by block. Every method runs on the engine thread.
 
-    sample_rate: int
-    channels: int
-    block_frames: int
+    One that can change its stack loads the new one elsewhere and offers it: `switch_seconds` is None while there
+    is nothing to switch to. `block_frames` and `block_seconds` may change with `switch`.
+    """
 
-    def prepare(self, report: Callable[[str], None]) -> None:
-        """Loads and warms up; says what it is doing through `report`. Raises with the remedy."""
+    @property
+    def sample_rate(self) -> int: ...
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def block_frames(self) -> int: ...
+
+    @property
+    def block_seconds(self) -> float:
+        """Seconds that a block takes to make, as far as was measured; 0 where it was not."""
+        ...
+
+    @property
+    def switch_seconds(self) -> float | None:
+        """Seconds that the first block after a `switch` takes; None where nothing waits."""
+        ...
+
+    def prepare(self, report: Callable[[str], None], keep_going: Callable[[], bool]) -> bool:
+        """Loads and warms up; says what it is doing through `report`. Raises with the remedy.
+
+        False when `keep_going` turned false on the way.
+        """
+        ...
+
+    def switch(self) -> None:
+        """From the next block on, the stack that waits fades in."""
         ...
 
     def next_block(self, snapshot: ParameterSnapshot, keep_going: Callable[[], bool]) -> Generated | None:

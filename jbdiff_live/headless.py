@@ -56,7 +56,13 @@ def _play(
         if not sounding and status.frame > 0:
             sounding = True
             console.print("first sound")
-        now = (status.engine.state, status.engine.detail, status.frame // (5 * rate), status.message)
+        now = (
+            status.engine.state,
+            status.engine.detail,
+            status.frame // (5 * rate),
+            status.message,
+            status.loading,
+        )
         if now != said:
             said = now
             console.print(describe(status))
@@ -97,5 +103,6 @@ def describe(status: Status) -> str:
         f"{status.seconds_queued:.1f} s queued, block {engine.block_seconds:.2f} of {engine.block_duration:.2f} s, "
         f"underruns {status.audio.underruns}"
     )
-    problems = (engine.detail, status.audio.problem, status.recorder.problem, status.message)
+    loading = f"loading {status.loading}" if status.loading else ""
+    problems = (engine.detail, loading, status.audio.problem, status.recorder.problem, status.message)
     return "; ".join([text, *(p for p in problems if p)])

@@ -139,6 +139,16 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("guidance", "Guidance", 0, 6, 1.5, help="how strictly the context is followed"),
     Parameter("context_source", "Context", 0, 2, 0, choices=SOURCES, help="what the next block continues"),
     Parameter("init_source", "Init", 0, 2, 0, choices=SOURCES, help="what resample starts from"),
+    Parameter("finisher_on", "Finisher", 0, 1, 1, toggle=True, help="makes the sound stereo, deep and clear"),
+    Parameter(
+        "finisher_strength", "Strength", 0, 1, 0.23, help="how much of the unfinished sound the finisher keeps"
+    ),
+    Parameter("finisher_seed", "Fin. seed", 0, 16383, 1, integer=True, help="which noise the finisher starts from"),
+    Parameter(
+        "finisher_style", "Fin. style", 0, 3, 1, choices=NOISE_STYLES,
+        help="the finisher's noise; constant: one for all, so that neighbouring blocks agree",
+    ),
+    Parameter("finisher_step", "Fin. noise", 0, 1, 0.40, help="how far the finisher's noise moves"),
     Parameter(
         "gain", "Gain", -60, 6, 0, TakesEffect.NOW, "dB", help="output level; the lowest position is silence"
     ),
@@ -151,6 +161,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("panic", "Panic", "silence now, forget the context, begin again"),
 )
 
+OF_THE_FINISHER = frozenset(p.name for p in PARAMETERS if p.name.startswith("finisher_"))
 BY_NAME: Mapping[str, Parameter] = MappingProxyType({p.name: p for p in PARAMETERS})
 ACTIONS_BY_NAME: Mapping[str, Action] = MappingProxyType({a.name: a for a in ACTIONS})
 

@@ -1,4 +1,4 @@
-"""A patch: values, control bindings and the name of a stack, in a TOML file that a person can edit.
+"""A patch: values, control bindings and the choice of a stack, in a TOML file that a person can edit.
 
 Threads: none of its own; the session reads and writes patches on the window's or the command line's thread.
 May block on the disk. A `Patch` is immutable.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import platform
+import re
 import site
 import sysconfig
 import tempfile
@@ -25,6 +26,7 @@ from tomlkit.items import Table
 
 from jbdiff_live.control.bindings import Binding
 from jbdiff_live.parameters import ACTIONS_BY_NAME, BY_NAME, Origin, ParameterSnapshot, ParameterStore
+from jbdiff_live.stack_choice import StackChoice
 
 FORMAT = 1
 
@@ -39,15 +41,15 @@ class PatchError(ValueError):
 class Patch:
     """A preset. A parameter that it does not name keeps its value when the patch is applied.
 
-    `context` is a sound that the music begins from; None leaves what is there. In the file it may be written
-    relative to the patch.
+    `choice` says which stack plays, with which of its parts; None leaves what plays. `context` is a sound that the
+    music begins from; None leaves what is there. In the file it may be written relative to the patch.
     """
 
     name: str
     description: str = ""
     values: Mapping[str, Plain] = field(default_factory=lambda: MappingProxyType({}))
     bindings: tuple[Binding, ...] = ()
-    stack: str = "pocket"
+    choice: StackChoice | None = None
     format: int = FORMAT
     context: Path | None = None
 
@@ -62,7 +64,9 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     format: int
     name: str
     description: str = ""
-    stack: str = "pocket"
+    stack: str | None = None
+    levels: list[int] | None = None
+    finisher: bool | None = None
     context: str = ""
     values: dict[str, bool | int | float | str] = {}
     bindings: dict[str, str | list[str]] = {}
@@ -83,7 +87,9 @@ def load_patch(path: Path) -> Patch:
     try:
         file = msgspec.convert(plain, _File)
     except msgspec.ValidationError as error:
-        raise PatchError(f"{path}: {_type_error(str(error), plain)}") from error
+        message = _type_error(str(error), plain)
+        line = _line(path, message.partition(":")[0])
+        raise PatchError(f"{path}{line}: {message}") from error
     if file.format < 1:
         raise PatchError(f"{path}: format = {file.format}: write format = {FORMAT}")
     values = {name: _value(path, name, value) for name, value in file.values.items()}
@@ -93,10 +99,38 @@ def load_patch(path: Path) -> Patch:
         file.description,
         MappingProxyType(values),
         tuple(bindings),
-        file.stack,
+        _choice(path, file),
         file.format,
         path.resolve().parent / file.context if file.context else None,
     )
+
+
+def _choice(path: Path, file: _File) -> StackChoice | None:
+    """The stack that the patch asks for. Parts without a stack are refused: they are those of a stack."""
+    parts = [name for name in ("levels", "finisher") if getattr(file, name) is not None]
+    if file.stack is None:
+        if parts:
+            raise PatchError(
+                f"{path}{_line(path, parts[0])}: {parts[0]} without a stack; add its name above, such as "
+                'stack = "pocket"'
+            )
+        return None
+    try:
+        levels = None if file.levels is None else tuple(file.levels)
+        return StackChoice(file.stack, levels, True if file.finisher is None else file.finisher)
+    except ValueError as error:
+        key = "levels" if file.stack else "stack"
+        raise PatchError(f"{path}{_line(path, key)}: {error}") from error
+
+
+def _line(path: Path, key: str) -> str:
+    """ ", line 4" where a key of the file's head stands; nothing where it does not."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if line.lstrip().startswith("["):
+            break
+        if re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
+            return f", line {number}"
+    return ""
 
 
 def _read(path: Path) -> tomlkit.TOMLDocument:
@@ -167,8 +201,10 @@ def save_patch(path: Path, patch: Patch) -> None:
     head: dict[str, Any] = {"format": FORMAT, "name": patch.name, "description": patch.description}
     if patch.context is not None:
         head["context"] = _written(patch.context, path.parent)
-    for key, value in {**head, "stack": patch.stack}.items():
-        if document.get(key) != value:
+    for key, value in {**head, **_written_choice(patch.choice)}.items():
+        if value is None:
+            document.pop(key, None)
+        elif key not in document or document[key] != value:
             document[key] = value
     texts: dict[str, str | list[str]] = {}
     for binding in patch.bindings:
@@ -184,6 +220,14 @@ def save_patch(path: Path, patch: Patch) -> None:
         raise PatchError(
             f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
         ) from error
+
+
+def _written_choice(choice: StackChoice | None) -> dict[str, str | list[int] | bool | None]:
+    """The head's lines of a choice; None for those that are left out, since they say nothing."""
+    if choice is None:
+        return {"stack": None, "levels": None, "finisher": None}
+    levels = None if choice.levels is None else list(choice.levels)
+    return {"stack": choice.stack, "levels": levels, "finisher": None if choice.finisher else False}
 
 
 def _written(sound: Path, folder: Path) -> str:

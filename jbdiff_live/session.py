@@ -24,12 +24,13 @@ from jbdiff_live.block import Block, BlockGenerator
 from jbdiff_live.control.bindings import Binding, ControlMap
 from jbdiff_live.control.midi import MidiInput, list_midi_inputs
 from jbdiff_live.engine.engine import Engine
-from jbdiff_live.engine.model import ModelGenerator
+from jbdiff_live.engine.generator import ModelGenerator
 from jbdiff_live.engine.sources import Mono, load_file_source
 from jbdiff_live.parameters import BY_NAME, Change, Origin, ParameterSnapshot, ParameterStore, TakesEffect
 from jbdiff_live.patch import Patch, factory_patches, load_patch, save_patch, user_patches_folder
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.ring import RingBuffer
+from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
 from jbdiff_live.status import ControlStatus, Status
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,14 @@ RECENT_SECONDS = 14.0  # the window draws ten of them, and a recording may begin
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """What a command line decides before anything starts. `device=None` is the system's default output."""
+    """What a command line decides before anything starts. `device=None` is the system's default output.
 
-    stack: str = "pocket"
+    What it names of the stack wins over the patches that are loaded before the first start.
+    """
+
+    stack: str | None = None
+    levels: tuple[int, ...] | None = None
+    finisher: bool | None = None
     device: str | None = None
     input_device: str | None = None
     midi: tuple[str, ...] | None = None  # None: every input there is
@@ -63,7 +69,17 @@ class Session:
         sys.setswitchinterval(0.0005)
         self.store = ParameterStore()
         self.live_input: LiveInput | None = None
-        self.generator = generator or ModelGenerator(options.stack, self._live, options.threads)
+        self._started = False
+        self.generator: BlockGenerator
+        self.model: ModelGenerator | None = None  # the generator, where it plays stacks
+        if generator is not None:
+            self.generator = generator
+            self.model = generator if isinstance(generator, ModelGenerator) else None
+        else:
+            choice = self._with_options(StackChoice())
+            self.generator = self.model = ModelGenerator(
+                choice, self._live, options.threads, lambda: self.engine.wake()
+            )
         self.ring = RingBuffer(int(RING_SECONDS * self.generator.sample_rate), self.generator.channels)
         self.sink: AudioSink = self._null_sink()
         self.engine = Engine(
@@ -95,7 +111,7 @@ class Session:
 
     def start(self) -> None:
         """Begins to play: returns at once, `status` tells how far the engine is."""
-        self._playing = True
+        self._playing = self._started = True
         self.engine.start()
 
     def stop(self) -> None:
@@ -130,10 +146,14 @@ class Session:
 
     def _start_take(self, frame: int, blocks: list[Block]) -> None:
         values = {name: BY_NAME[name].plain(value) for name, value in self.store.snapshot.values.items()}
+        playing = blocks[0].stack if blocks else self._stack_status().playing
         info = {
             "app_version": __version__,
-            "stack": self.options.stack,
-            "stack_identity": getattr(self.generator, "stack_identity", ""),
+            "stack": playing.stack if playing is not None else "",
+            "stack_identity": playing.identity if playing is not None else "",
+            "levels": list(playing.levels) if playing is not None else [],
+            "finisher": playing is not None and playing.finisher,
+            "latency_frames": playing.latency_frames if playing is not None else 0,
             "patch": self._patch.name,
             "context_file": self._files["context"],
             "init_file": self._files["init"],
@@ -153,6 +173,9 @@ class Session:
         audio = self.sink.status()
         if self.live_input is not None:
             audio = replace(audio, input_device=self.live_input.device)
+        stack = self._stack_status()
+        playing = stack.playing
+        problems = (stack.problem, self.model.complaint if self.model is not None else "", self._message)
         return Status(
             frame=frame,
             sample_rate=self.generator.sample_rate,
@@ -163,10 +186,14 @@ class Session:
             control=self._control_status(),
             heard=self._heard(frame),
             patch=self._patch.name,
-            stack=self.options.stack,
+            stack=stack.wanted.stack if playing is None else playing.stack,
+            levels=(stack.wanted.levels or ()) if playing is None else playing.levels,
+            finisher=playing is not None and playing.finisher,
+            parts=None if playing is None else playing.parts,
+            loading=stack.loading,
             context_file=self._files["context"],
             init_file=self._files["init"],
-            message=getattr(self.generator, "complaint", "") or self._message,
+            message="; ".join(problem for problem in problems if problem),
             note=self._note,
         )
 
@@ -221,6 +248,29 @@ class Session:
             live.open(name)
             self.live_input = live
 
+    # ------------------------------------------------------------------ stacks
+
+    def stacks(self) -> Sequence[StackParts]:
+        return self.model.stacks() if self.model is not None else ()
+
+    def choose_stack(self, choice: StackChoice) -> None:
+        """Loads another stack, or other parts, beside the music; `status` tells when it plays or why not."""
+        if self.model is None:
+            raise ValueError("this generator plays no stacks")
+        self.model.choose(choice)
+
+    def _stack_status(self) -> StackStatus:
+        return self.model.status if self.model is not None else StackStatus(StackChoice())
+
+    def _with_options(self, choice: StackChoice) -> StackChoice:
+        """The choice with what the command line named put over it."""
+        options = self.options
+        if options.stack is not None and options.stack != choice.stack:
+            choice = StackChoice(options.stack)  # another stack's levels say nothing about this one's
+        if options.levels is not None:
+            choice = replace(choice, levels=options.levels)
+        return choice if options.finisher is None else replace(choice, finisher=options.finisher)
+
     # ------------------------------------------------------------------ files
 
     def patches(self) -> Mapping[str, Path]:
@@ -228,7 +278,10 @@ class Session:
         return {**factory_patches(), **own}
 
     def load_patch(self, path: Path) -> None:
-        """Takes over a patch: values, bindings, the sound to begin from. PatchError names the line and remedy."""
+        """Takes over a patch: values, bindings, the sound to begin from, the stack, which may take a while to load.
+
+        PatchError names the line and remedy.
+        """
         patch = load_patch(path)
         patch.apply(self.store)
         self.controls.replace(patch.bindings)
@@ -238,11 +291,8 @@ class Session:
                 self._load_file("context", patch.context)
             except (OSError, ValueError) as error:  # the rest of the patch plays without it
                 self._message = f"patch {patch.name!r}: {error}"
-        if patch.stack != self.options.stack:
-            self._message = (
-                f"patch {patch.name!r} was made for stack {patch.stack!r}; playing {self.options.stack!r}: "
-                f"start with --stack {patch.stack} to change that"
-            )
+        if patch.choice is not None and self.model is not None:
+            self.model.choose(patch.choice if self._started else self._with_options(patch.choice))
 
     def save_patch(self, path: Path, name: str) -> None:
         values = {n: BY_NAME[n].plain(value) for n, value in self.store.snapshot.values.items()}
@@ -253,7 +303,7 @@ class Session:
             name=name,
             values=values,
             bindings=bindings,
-            stack=self.options.stack,
+            choice=self._patch.choice if self.model is None else self.model.choice,
             context=context,
         )
         save_patch(path, self._patch)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from jbdiff_live.block import Block, Rung
 from jbdiff_live.parameters import ParameterSnapshot
+from jbdiff_live.stack_choice import StackChoice, StackParts
 
 
 class EngineState(Enum):
@@ -84,6 +85,10 @@ class Status:
     heard: ParameterSnapshot | None = None  # snapshot of the block being heard
     patch: str = ""
     stack: str = ""
+    levels: tuple[int, ...] = ()  # of the stack, those that play
+    finisher: bool = False  # whether the stack's finisher plays
+    parts: StackParts | None = None  # what the stack has; None before it was loaded
+    loading: str = ""  # the stack that is being loaded while this one plays, and how far it is
     context_file: str = ""
     init_file: str = ""
     message: str = ""  # a problem that the player should read
@@ -122,6 +127,14 @@ class Transport(Protocol):
     def choose_input_device(self, name: str) -> None: ...
     def midi_inputs(self) -> Sequence[str]: ...
     def choose_midi_inputs(self, names: Sequence[str]) -> None: ...
+
+    def stacks(self) -> Sequence[StackParts]:
+        """The stacks that can be found. The first call only begins to look for them."""
+        ...
+
+    def choose_stack(self, choice: StackChoice) -> None:
+        """Loads another stack, or other parts of this one, while this one plays on, and fades over to it."""
+        ...
 
     def patches(self) -> Mapping[str, Path]: ...
     def load_patch(self, path: Path) -> None: ...

@@ -14,14 +14,17 @@ class Deadline:
     excess of a block over the median, plus the worst lateness of the thread's own waking), of p99 itself
     (another program may suddenly take half of the machine) and of `least_margin`. All over the last `memory`
     blocks, and never more than one block. Until three blocks were measured it is a whole block: start at once.
+    `measured` seconds, where a warm-up gave them, stand in for those three.
     """
 
-    def __init__(self, block_duration: float, memory: int = 64, least_margin: float = 0.08) -> None:
+    def __init__(
+        self, block_duration: float, memory: int = 64, least_margin: float = 0.08, measured: float = 0.0
+    ) -> None:
         if block_duration <= 0:
             raise ValueError(f"a block lasts longer than {block_duration} s")
         self.block_duration = block_duration
         self.least_margin = least_margin
-        self._taken: deque[float] = deque(maxlen=memory)
+        self._taken: deque[float] = deque([measured] * 3 if measured > 0 else (), maxlen=memory)
         self._late: deque[float] = deque(maxlen=memory)
 
     def block_took(self, seconds: float) -> None:

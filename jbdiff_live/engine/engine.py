@@ -23,9 +23,13 @@ from jbdiff_live.status import EngineState, EngineStatus
 
 log = logging.getLogger(__name__)
 
+# What is queued before stacks are switched, over the time that the first block is expected to take.
+SWITCH_ROOM = 1.5
+SWITCH_LEAST_SECONDS = 0.25
+
 
 class Engine:
-    """Runs a `BlockGenerator` on its own thread and fills a ring.
+    """Runs a `BlockGenerator` on its own thread and fills a ring. Its blocks may change their length.
 
     `snapshot` gives the knobs, `queued` the frames that are made and not yet heard (ring and short ring),
     `on_block` hears of every block right after it went into the ring; it runs on the engine thread and must
@@ -77,7 +81,7 @@ class Engine:
         self._thread = None
 
     def wake(self) -> None:
-        """Something happened that should not wait for the next deadline, such as a panic. Any thread."""
+        """Something should not wait for the next deadline: a panic, a stack that is ready. Any thread."""
         self._wake.set()
 
     def close(self) -> None:
@@ -98,30 +102,39 @@ class Engine:
     def _run(self) -> None:
         try:
             self._say(EngineState.LOADING, "loading the model")
-            self._generator.prepare(lambda detail: self._say(EngineState.WARMING, detail))
-            self._play()
+            if self._generator.prepare(
+                lambda detail: self._say(EngineState.WARMING, detail), lambda: not self._stop.is_set()
+            ):
+                self._play()
             self._say(EngineState.OFFLINE, "")
         except Exception as error:  # the thread's top: whatever broke, the player must see it
             log.info("engine failed", exc_info=True)
             self._say(EngineState.FAILED, f"{error}" or type(error).__name__)
 
     def _play(self) -> None:
-        rate = self._generator.sample_rate
-        duration = self._generator.block_frames / rate
-        deadline = Deadline(duration)
+        generator, rate = self._generator, self._generator.sample_rate
+        deadline = Deadline(generator.block_frames / rate)
         panics = self._snapshot().counts["panic"]
         made = late = 0
+        ahead = 0.0  # seconds made beyond the deadline since a stack waits to be switched to
         self._fresh = True
-        self._say(EngineState.RUNNING, "", block_duration=duration, deadline_seconds=deadline.seconds)
+        self._say(
+            EngineState.RUNNING, "",
+            block_duration=deadline.block_duration, deadline_seconds=deadline.seconds,
+        )  # fmt: skip
         while self._wait_until_due(deadline, rate):
             snapshot = self._snapshot()
             if snapshot.counts["panic"] != panics:
                 panics = snapshot.counts["panic"]
-                self._generator.reset()
+                generator.reset()
                 self._ring.request_drain()
                 self._fresh = True
+            elif self._can_switch(ahead, rate):
+                generator.switch()
+                deadline = Deadline(generator.block_frames / rate, measured=generator.block_seconds)
+                ahead = 0.0
             began = self._clock()
-            generated = self._generator.next_block(snapshot, self._keep_going(panics))
+            generated = generator.next_block(snapshot, self._keep_going(panics))
             if generated is None or self._snapshot().counts["panic"] != panics:
                 continue  # a panic came in between: this block belongs to what is to be forgotten
             taken = self._clock() - began
@@ -130,29 +143,46 @@ class Engine:
                     "the model made a block that is not finite; lower guidance, or load another patch, "
                     "and press start"
                 )
-            deadline.block_took(taken)
+            if not generated.mixed:
+                deadline.block_took(taken)
             late += not self._fresh and self._queued() == 0
             block = Block(
-                generated.samples, made, self._ring.frames_written, snapshot, generated.noise, taken
-            )
+                generated.samples, made, self._ring.frames_written, snapshot, generated.noise, taken,
+                stack=generated.stack,
+            )  # fmt: skip
             if not self._deliver(block):
                 return
             self._fresh = False
             made += 1
+            ahead = 0.0 if generator.switch_seconds is None else ahead + block.frames / rate
             self._say(
                 EngineState.RUNNING, "",
                 blocks_made=made, block_seconds=taken, block_seconds_p99=deadline.p99,
-                block_duration=duration, deadline_seconds=deadline.seconds,
+                block_duration=deadline.block_duration, deadline_seconds=deadline.seconds,
                 late_blocks=late, made=snapshot,
             )  # fmt: skip
+
+    def _can_switch(self, ahead: float, rate: int) -> bool:
+        """Whether a stack waits, and enough is queued to make the first block with it, which takes longer.
+
+        While it is not, blocks are made ahead. A stack too slow to get `ahead` is left all the same.
+        """
+        seconds = self._generator.switch_seconds
+        if seconds is None:
+            return False
+        needed = SWITCH_ROOM * seconds + SWITCH_LEAST_SECONDS
+        most = (self._ring.capacity - self._generator.block_frames) / rate
+        return self._queued() / rate >= min(needed, most) or ahead > needed + self._status.block_duration
 
     def _keep_going(self, panics: int) -> Callable[[], bool]:
         return lambda: not self._stop.is_set() and self._snapshot().counts["panic"] == panics
 
     def _wait_until_due(self, deadline: Deadline, rate: int) -> bool:
-        """Waits until the queue is down to the deadline. False when the engine is to stop."""
+        """Waits until the queue is down to the deadline, or a stack waits. False when the engine is to stop."""
         waited = False
         while not self._stop.is_set():
+            if self._generator.switch_seconds is not None:
+                return True
             spare = self._queued() / rate - deadline.seconds
             if spare <= 0:
                 if waited:

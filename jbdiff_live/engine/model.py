@@ -1,155 +1,184 @@
-"""The model as a block generator: knobs in, numpy blocks out. The only file here that touches torch.
+"""A stack as a voice: knobs in, numpy blocks out. The only file here that touches torch.
 
-Engine thread only, but for the `*_file` attributes: those hold immutable sources that the session swaps
-whole, and the engine reads each once per block.
+Threads: a voice belongs to one thread at a time: to the loader until it is handed over, then to the engine.
 """
 
 from __future__ import annotations
 
-import logging
 import os
+import threading
+import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jbdiff_live.block import Generated
+from jbdiff_live.block import Audio, Generated
 from jbdiff_live.engine.sources import FileSource, Mono
 from jbdiff_live.parameters import ParameterSnapshot
+from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying
 
 if TYPE_CHECKING:
     import torch
 
-    from jbdiff.stream import BlockStream
+    from jbdiff.checkpoints import Stack
+    from jbdiff.stream import BlockSettings, BlockStream
 
-log = logging.getLogger(__name__)
+CHANNELS = 2
+SAMPLE_RATE = 44_100
+TIMES_KEPT = 16  # blocks over which the slowest counts
+
+_importing = threading.Lock()  # two threads that import torch at once may see half of it
 
 
-class ModelGenerator:
-    """Plays a stack through `jbdiff.stream.BlockStream`. torch is imported in `prepare`, not before.
+@dataclass(frozen=True)
+class Sources:
+    """What the knobs may continue or resample besides the instrument's own sound."""
 
-    `stack_name` is a shipped stack or a folder of checkpoints. `live(frames)` gives the newest frames of the
-    live input as mono, or None where there is no input. Sources named by the knobs but missing fall back to
-    the stream's own sound, and `complaint` says so.
+    context_file: FileSource | None = None
+    init_file: FileSource | None = None
+    live: Callable[[int], Mono | None] = lambda frames: None
+
+
+def block_settings(snapshot: ParameterSnapshot) -> BlockSettings:
+    """What one block reads from the knobs; an offline render of the same snapshot takes the same."""
+    from jbdiff.config import NoiseStyle
+    from jbdiff.stream import BlockSettings, FinisherSettings
+
+    return BlockSettings(
+        seed=int(snapshot["seed"]),
+        noise_style=NoiseStyle(snapshot.choice("noise_style")),
+        noise_step=snapshot["noise_step"],
+        hold=snapshot.on("hold"),
+        reroll=snapshot.counts["reroll"],
+        home=snapshot.counts["home"],
+        resample=snapshot["resample"],
+        guidance=snapshot["guidance"],
+        finisher=FinisherSettings(
+            on=snapshot.on("finisher_on"),
+            strength=snapshot["finisher_strength"],
+            seed=int(snapshot["finisher_seed"]),
+            noise_style=NoiseStyle(snapshot.choice("finisher_style")),
+            noise_step=snapshot["finisher_step"],
+        ),
+    )
+
+
+class StackVoice:
+    """A stream played by the knobs. `asked` is the choice it was made for.
+
+    Sources named by the knobs but missing fall back to the stream's own sound, and `complaint` says so.
     """
 
-    channels = 2
-    sample_rate = 44_100
-
     def __init__(
-        self,
-        stack_name: str = "pocket",
-        live: Callable[[int], Mono | None] = lambda frames: None,
-        threads: int | None = None,
+        self, stream: BlockStream, asked: StackChoice, block_seconds: float, fade_frames: int
     ) -> None:
-        self.stack_name = stack_name
-        self.block_frames = 0
-        self.context_file: FileSource | None = None
-        self.init_file: FileSource | None = None
+        self.asked = asked
         self.complaint = ""
-        self.stack_identity = ""
-        self._live = live
-        self._threads = threads
-        self._stream: BlockStream | None = None
-        self._started_from: FileSource | None = None
-        self._context_frames = 0
-        self._block = 0
-
-    def prepare(self, report: Callable[[str], None]) -> None:
-        """Imports torch, loads the stack, runs one block to warm up and forgets it again."""
-        if self._stream is not None:
-            self.reset()
-            return
-        report("loading torch")
-        import torch
-
-        from jbdiff.checkpoints import load_stack
-        from jbdiff.stream import BlockSettings, BlockStream
-
-        # Half the cores: window, feeder and recorder need the others. With every core taken, torch's threads
-        # wait for one another and a block takes ten times as long (measured on two cores).
-        torch.set_num_threads(self._threads or max(1, (os.cpu_count() or 2) // 2))
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        report(f"loading {self.stack_name}")
-        stack = load_stack(self.stack_name, device=device)
-        if stack.config.sample_rate != self.sample_rate:
-            raise ValueError(
-                f"stack {self.stack_name!r} runs at {stack.config.sample_rate} Hz; the instrument plays "
-                f"{self.sample_rate} Hz stacks"
-            )
-        self.stack_identity = stack.identity
-        stream = BlockStream(stack, device=device)
-        self.block_frames = stream.block_frames
-        self._context_frames = stream.block_frames * stack.config.levels[0].context_windows
-        for turn in (1, 2):
-            report(f"warming up, block {turn} of 2")
-            stream.step(BlockSettings())
-        self._stream = stream
-        self.reset()
-
-    def next_block(self, snapshot: ParameterSnapshot, keep_going: Callable[[], bool]) -> Generated | None:
-        """One block from the knobs as they stand; None when `keep_going` turned false between steps."""
-        from jbdiff.config import NoiseStyle
-        from jbdiff.stream import BlockSettings, StreamInterrupted
-
-        stream = self._ready()
-        if self.context_file is not self._started_from:
-            self._begin_from_file()
-        settings = BlockSettings(
-            seed=int(snapshot["seed"]),
-            noise_style=NoiseStyle(snapshot.choice("noise_style")),
-            noise_step=snapshot["noise_step"],
-            hold=snapshot.on("hold"),
-            reroll=snapshot.counts["reroll"],
-            home=snapshot.counts["home"],
-            resample=snapshot["resample"],
-            guidance=snapshot["guidance"],
+        self.playing = StackPlaying(
+            stack=asked.stack,
+            levels=stream.levels,
+            finisher=stream.channels > 1,
+            identity=stream.stack.identity,
+            latency_frames=stream.latency_frames,
+            parts=StackParts(asked.stack, stream.stack.levels, stream.stack.finisher is not None),
+            fade_frames=fade_frames,
         )
+        self.position = 0  # frames made since the music began: where files that move along stand
+        self._stream = stream
+        self._context_frames = stream.geometry.context_samples(stream.levels[0])
+        self._seconds = deque([block_seconds], maxlen=TIMES_KEPT)
+        self._started_from: FileSource | None = None
+
+    @property
+    def stack(self) -> Stack:
+        """The loaded modules; another voice of the same stack may share them."""
+        return self._stream.stack
+
+    @property
+    def block_frames(self) -> int:
+        return self._stream.block_frames
+
+    @property
+    def latency_frames(self) -> int:
+        return self._stream.latency_frames
+
+    @property
+    def block_seconds(self) -> float:
+        """The slowest of the last blocks; at first, what the warm-up took."""
+        return max(self._seconds)
+
+    def plays(self, choice: StackChoice) -> bool:
+        """Whether the choice would sound like this voice."""
+        own = self.playing
+        return (
+            choice.stack == own.stack
+            and (own.parts.levels if choice.levels is None else choice.levels) == own.levels
+            and (choice.finisher and own.parts.finisher) == own.finisher
+        )
+
+    def begin(self, context_file: FileSource | None) -> None:
+        """Forgets what was played; the context file, if there is one, is where it begins again."""
+        self._stream.reset()
+        self.position = 0
+        self._begin_from(context_file)
+
+    def goes_on_from(self, before: StackVoice) -> None:
+        """Takes the place of another voice: files stand where they stood, and none is begun from anew."""
+        self.position = before.position
+        self._started_from = before._started_from
+
+    def continue_from(self, heard: Audio) -> None:
+        """Conditions the next block on what was heard, `[frames, channels]`: as much of its end as it takes."""
+        mono = heard[-self._context_frames :].mean(axis=1, dtype=np.float32)
+        if len(mono):
+            self._stream.set_context(_tensor(mono))
+
+    def next_block(
+        self, snapshot: ParameterSnapshot, sources: Sources, keep_going: Callable[[], bool]
+    ) -> Generated | None:
+        """One block from the knobs as they stand; None when `keep_going` turned false between steps."""
+        from jbdiff.stream import StreamInterrupted
+
+        if sources.context_file is not self._started_from:
+            self._begin_from(sources.context_file)
+        settings = block_settings(snapshot)
+        began = time.perf_counter()
         self.complaint = ""
-        end = (self._block + 1) * self.block_frames
-        context = self._from(snapshot.choice("context_source"), self.context_file, "context",
-                             end - self.block_frames, self._context_frames)  # fmt: skip
+        frames = self.block_frames
+        context = self._from(snapshot.choice("context_source"), sources.context_file, "context",
+                             self.position, self._context_frames, sources)  # fmt: skip
         init = None
-        if snapshot["resample"] > 0:
-            init = self._from(snapshot.choice("init_source"), self.init_file, "init", end, self.block_frames)
+        if settings.resample > 0:
+            init = self._from(snapshot.choice("init_source"), sources.init_file, "init",
+                              self.position + frames, frames, sources)  # fmt: skip
         try:
-            block = stream.step(settings, init=init, context=context, on_step=lambda *_: keep_going())
+            block = self._stream.step(settings, init=init, context=context, on_step=lambda *_: keep_going())
         except StreamInterrupted:
             return None
-        self._block += 1
+        self.position += frames
         samples = block.audio[0].float().cpu().numpy().T
         if samples.shape[1] == 1:
-            samples = np.repeat(samples, self.channels, axis=1)
-        return Generated(np.ascontiguousarray(samples, dtype=np.float32), str(block.noise))
+            samples = np.repeat(samples, CHANNELS, axis=1)
+        self._seconds.append(time.perf_counter() - began)
+        return Generated(np.ascontiguousarray(samples, dtype=np.float32), str(block.noise), self.playing)
 
-    def reset(self) -> None:
-        """Forgets what was played; the context file, if there is one, is where it begins again."""
-        self._block = 0
-        self._ready().reset()
-        self._begin_from_file()
-
-    def close(self) -> None:
-        self._stream = None
-
-    def _ready(self) -> BlockStream:
-        if self._stream is None:
-            raise RuntimeError("the model is not loaded; call prepare() first")
-        return self._stream
-
-    def _begin_from_file(self) -> None:
-        self._started_from = self.context_file
-        if self.context_file is not None:
-            self._ready().set_context(_tensor(self.context_file.tail(self._context_frames)))
+    def _begin_from(self, context_file: FileSource | None) -> None:
+        self._started_from = context_file
+        if context_file is not None:
+            self._stream.set_context(_tensor(context_file.tail(self._context_frames)))
 
     def _from(
-        self, source: str, file: FileSource | None, role: str, end: int, frames: int
+        self, source: str, file: FileSource | None, role: str, end: int, frames: int, sources: Sources
     ) -> torch.Tensor | None:
         """Audio of a source as [1, 1, frames], or None for the stream's own."""
         if source == "own":
             return None
         samples: Mono | None = None
         if source == "live":
-            samples = self._live(frames)
+            samples = sources.live(frames)
         elif file is not None:
             samples = file.window(end, frames)
         if samples is None:
@@ -157,6 +186,27 @@ class ModelGenerator:
             self.complaint = f"{role} source is {source!r}, but {missing}: using the instrument's own sound"
             return None
         return _tensor(samples)
+
+
+def set_up_torch(threads: int | None) -> str:
+    """Imports torch, which takes a second or two the first time, and says which device there is.
+
+    threads: those of the model on a CPU; None takes half the cores, since window, feeder and recorder need the
+    others. With every core taken, torch's threads wait for one another and a block takes ten times as long
+    (measured on two cores).
+    """
+    import_library()
+    import torch
+
+    torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) // 2))
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def import_library() -> None:
+    """Imports what reads and plays stacks, and torch with it; any thread."""
+    with _importing:
+        import jbdiff.checkpoints
+        import jbdiff.stream  # noqa: F401
 
 
 def _tensor(mono: Mono) -> torch.Tensor:

@@ -20,10 +20,19 @@ class ToneGenerator:
         self.sample_rate = sample_rate
         self.channels = channels
         self.block_frames = block_frames
+        self.block_seconds = 0.0
         self._phase = 0.0
 
-    def prepare(self, report: Callable[[str], None]) -> None:
+    @property
+    def switch_seconds(self) -> float | None:
+        return None
+
+    def prepare(self, report: Callable[[str], None], keep_going: Callable[[], bool]) -> bool:
         report("tuning the test tone")
+        return True
+
+    def switch(self) -> None:
+        """There is nothing to switch to."""
 
     def next_block(self, snapshot: ParameterSnapshot, keep_going: Callable[[], bool]) -> Generated | None:
         if not keep_going():

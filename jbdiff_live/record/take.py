@@ -2,7 +2,7 @@
 
     takes/2026-05-01_21-30-00/
         audio.wav, audio-002.wav, ...   float32, one after the other, written as the music is made
-        events.jsonl                    one event a line: changes, actions, blocks, gaps
+        events.jsonl                    one event a line: changes, actions, blocks, stacks, gaps
         take.json                       `TakeInfo`; written at the start and again at the end
 
 Threads: any; blocks on the disk. After a crash the sound is there up to the last block, the events to the last
@@ -72,7 +72,22 @@ class GapEvent(msgspec.Struct, frozen=True, tag_field="event", tag="gap"):
     frames: int
 
 
-Event = ChangeEvent | ActionEvent | BlockEvent | GapEvent
+class StackEvent(msgspec.Struct, frozen=True, tag_field="event", tag="stack"):
+    """From `frame` on another stack makes the blocks: silent for its latency, then fading in over the old one.
+
+    The old one goes on until the fade has ended. `identity` names the weights.
+    """
+
+    frame: int
+    stack: str
+    levels: list[int]
+    finisher: bool
+    identity: str
+    latency_frames: int
+    fade_frames: int
+
+
+Event = ChangeEvent | ActionEvent | BlockEvent | StackEvent | GapEvent
 
 
 class TakeInfo(msgspec.Struct, frozen=True):

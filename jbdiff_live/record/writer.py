@@ -30,9 +30,11 @@ from jbdiff_live.record.take import (
     ChangeEvent,
     Event,
     GapEvent,
+    StackEvent,
     TakeInfo,
     audio_name,
 )
+from jbdiff_live.stack_choice import StackPlaying
 
 FLOAT_BYTES = 4
 SILENCE_FRAMES = 65_536  # silence is written in pieces of this length
@@ -52,6 +54,7 @@ class TakeWriter:
         self._audio: soundfile.SoundFile | None = None
         self._audio_files = 0
         self._events: io.FileIO | None = None
+        self._stack: StackPlaying | None = None  # of the last block
         self.folder = parent
         with self._told():
             self.folder = _new_folder(parent)
@@ -77,6 +80,7 @@ class TakeWriter:
             self._fill(block.start_frame)
             if not (self.folder / audio_name(self._audio_files)).exists():
                 raise OSError(errno.ENOENT, "the take's folder has gone")
+            self._write_stack(block)
             self._write_event(
                 BlockEvent(
                     block.index,
@@ -200,6 +204,19 @@ class TakeWriter:
         line = msgspec.json.encode(event) + b"\n"
         if self._events.write(line) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _write_stack(self, block: Block) -> None:
+        """Says where another stack takes over; with which one the take began, `take.json` says."""
+        before, self._stack = self._stack, block.stack
+        new = block.stack
+        if before is None or new is None or new == before:
+            return
+        self._write_event(
+            StackEvent(
+                block.start_frame, new.stack, list(new.levels), new.finisher, new.identity,
+                new.latency_frames, new.fade_frames,
+            )
+        )  # fmt: skip
 
     def _write_info(self) -> None:
         """Beside the file and renamed: a crash leaves the old one or the new one."""

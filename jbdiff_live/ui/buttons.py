@@ -52,20 +52,20 @@ class Toggle(ParameterTile):
             super().keyPressEvent(event)
 
     def plate_colour(self) -> QColor:
-        if self.value < 0.5:
+        if self.value < 0.5 or self.inapplicable:
             return theme.RAISED
         if self.warning:
             return theme.WARN
         return theme.ACCENT_DIM if self.queued else theme.ACCENT
 
     def draw_body(self, painter: QPainter, area: QRectF) -> None:
-        on = self.value >= 0.5
+        on = self.value >= 0.5 and not self.inapplicable
         dark = on and not self.queued
         ink = theme.BACKGROUND if dark else theme.TEXT
         note = ink if dark else theme.DIM
         if self.queued:
             plate(painter, area, QColor(0, 0, 0, 0), theme.ACCENT, 2)
-        status = f"{self.parameter.text(self.value)}"
+        status = "not here" if self.inapplicable else self.parameter.text(self.value)
         if self.queued and self.heard is not None:
             status = f"{status}, heard {self.parameter.text(self.heard)}"
         two_lines(painter, area, self.label, "turn a knob" if self.learning else join(status, self.binding), ink,
@@ -215,10 +215,14 @@ def two_lines(
     small = int(max(10, min(height * 0.19, 14)))
     block = big * 1.25 + small * 1.4
     top = area.y() + (height - block) / 2
-    theme.write(painter, QRectF(area.x() + 8, top, area.width() - 16, big * 1.25), label, big, ink, theme.CENTRE,
-                bold=True)  # fmt: skip
+    shows_key = key and height >= 44
+    inset = 8.0
+    if shows_key and top - area.y() < small:  # side by side: the label stays clear of the key
+        inset += theme.metrics(small - 1).horizontalAdvance(key)
+    theme.write(painter, QRectF(area.x() + inset, top, area.width() - 2 * inset, big * 1.25), label, big, ink,
+                theme.CENTRE, bold=True)  # fmt: skip
     theme.write(painter, QRectF(area.x() + 6, top + big * 1.25, area.width() - 12, small * 1.4), note, small,
                 note_ink, theme.CENTRE)  # fmt: skip
-    if key and height >= 44:
+    if shows_key:
         corner = QRectF(area.x() + 8, area.y() + 4, area.width() - 15, small * 1.2)
         theme.write(painter, corner, key, small - 1, note_ink, theme.RIGHT)

@@ -69,7 +69,9 @@ class NoticeLine(QTextEdit):
     def show_status(self, status: Status, details: str = "") -> None:
         """`details` is a text that found no room elsewhere."""
         wrong = [*problems(status), *(f"{what}: {why}" for what, why in self._refused.items())]
-        calm = [text for text in (status.message, details) if text]
+        meanwhile = "; what plays goes on until then" if status.engine.state is EngineState.RUNNING else ""
+        loading = f"Loading {status.loading}{meanwhile}." if status.loading else ""
+        calm = [text for text in (status.message, loading, details) if text]
         if not wrong and not calm:
             calm = [HINT]
         self._dress("\n".join(wrong), "\n".join(calm), bool(wrong))

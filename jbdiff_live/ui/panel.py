@@ -15,20 +15,26 @@ from PySide6.QtCore import QRectF
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from jbdiff_live.parameters import ACTIONS, PARAMETERS, Action, Parameter, ParameterSnapshot
+from jbdiff_live.parameters import ACTIONS, OF_THE_FINISHER, PARAMETERS, Action, Parameter, ParameterSnapshot
 from jbdiff_live.ui import theme
 from jbdiff_live.ui.buttons import Choice, Pad, Toggle
 from jbdiff_live.ui.knob import Knob
 from jbdiff_live.ui.painted import Painted
+from jbdiff_live.ui.strips import Strip, StripChoice
 from jbdiff_live.ui.tile import ParameterTile, Tile
 
 # Title, and columns; a column of several names is stacked.
 GROUPS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ("NOISE", (("noise_step",), ("noise_style",), ("seed",), ("hold", "reroll", "home"))),
     ("SOURCES", (("guidance",), ("context_source",), ("resample",), ("init_source",))),
+    (
+        "FINISHER",
+        (("finisher_on", "finisher_strength"), ("finisher_style", "finisher_step", "finisher_seed")),
+    ),
     ("OUTPUT", (("gain",), ("mute",))),
 )
 KEYS = {"hold": "H", "mute": "M", "reroll": "N", "home": "B"}
+FLAT = OF_THE_FINISHER  # drawn as strips: set between pieces rather than played
 SILENCING = {"mute"}  # switches that are lit in the warning colour: the player must see why nothing sounds
 
 
@@ -38,6 +44,8 @@ def make_tile(parameter: Parameter) -> ParameterTile:
         toggle = Toggle(parameter, key=KEYS.get(parameter.name, ""))
         toggle.warning = parameter.name in SILENCING
         return toggle
+    if parameter.name in FLAT:
+        return StripChoice(parameter) if parameter.choices else Strip(parameter)
     return Choice(parameter) if parameter.choices else Knob(parameter)
 
 
@@ -78,7 +86,8 @@ class KnobsPanel(QWidget):
         self.order = [self.tiles[name] for name in placed]
         for before, after in itertools.pairwise(self.order):
             QWidget.setTabOrder(before, after)
-        self.numbered = [tile for tile in self.order if isinstance(tile, (Knob, Choice))][:9]
+        tall = [tile for tile in self.order if isinstance(tile, (Knob, Choice))]
+        self.numbered = [tile for tile in tall if tile.name not in FLAT][:9]
         for number, tile in enumerate(self.numbered, 1):
             tile.number = str(number)
 
@@ -111,6 +120,13 @@ class KnobsPanel(QWidget):
                 tile.show_value(now.values[name], heard.values.get(name) if heard is not None else None)
             elif isinstance(tile, Pad):
                 tile.show_waiting(heard is not None and heard.counts.get(name) != now.counts.get(name))
+
+    def show_inapplicable(self, names: frozenset[str], why: str) -> None:
+        """These parameters do nothing now; an empty `why` says that they do."""
+        for name in names & self.tiles.keys():
+            tile = self.tiles[name]
+            if isinstance(tile, ParameterTile):
+                tile.show_inapplicable(why)
 
     def show_bindings(self, bindings: Mapping[str, str]) -> None:
         for name, tile in self.tiles.items():

@@ -18,6 +18,8 @@ from jbdiff_live.parameters import Parameter, TakesEffect
 from jbdiff_live.ui import theme
 from jbdiff_live.ui.painted import Painted, plate
 
+FADED = 0.45  # opacity of a tile that does nothing now
+
 
 class Tile(Painted):
     """A focusable, learnable control. Subclasses draw in `draw_body` and emit `set_asked` or `triggered`."""
@@ -36,6 +38,7 @@ class Tile(Painted):
         self.binding = ""
         self.learning = False
         self.number = ""  # the key that focuses it
+        self.inapplicable = ""  # why it does nothing now
         self._pulse = 0.0
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setObjectName(name)
@@ -53,6 +56,13 @@ class Tile(Painted):
     def show_learning(self, learning: bool) -> None:
         if learning != self.learning:
             self.learning = learning
+            self._tell()
+            self.update()
+
+    def show_inapplicable(self, why: str) -> None:
+        """Greys it out; it can still be set and learned, for when it does something again."""
+        if why != self.inapplicable:
+            self.inapplicable = why
             self._tell()
             self.update()
 
@@ -121,8 +131,10 @@ class Tile(Painted):
         return False
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
+        painter.setOpacity(FADED if self.inapplicable else 1.0)
         plate(painter, area, self.plate_colour())
         self.draw_body(painter, area)
+        painter.setOpacity(1.0)
         if self.learning:
             edge = QColor(theme.ACCENT)
             edge.setAlphaF(0.35 + 0.65 * self._pulse)
@@ -149,7 +161,8 @@ class Tile(Painted):
         bound = f"Bound to {self.binding}." if self.binding else "Not bound; L learns a knob."
         when = f"Heard: {self.takes_effect()}."
         learning = " Learning: turn a knob or press a pad, Esc cancels." if self.learning else ""
-        text = f"{self.label}: {self.help_text}. {when} {bound}{learning}"
+        nothing = f" Does nothing now: {self.inapplicable}." if self.inapplicable else ""
+        text = f"{self.label}: {self.help_text}.{nothing} {when} {bound}{learning}"
         self.setToolTip(text)
         self.setAccessibleDescription(f"{self.state_text()} {text}".strip())
 

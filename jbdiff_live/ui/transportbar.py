@@ -15,6 +15,7 @@ from jbdiff_live.ui import theme
 from jbdiff_live.ui.buttons import Pad
 from jbdiff_live.ui.painted import Painted, plate
 from jbdiff_live.ui.pickers import Picker
+from jbdiff_live.ui.stackpicker import StackPicker
 
 PLAYING = (EngineState.LOADING, EngineState.WARMING, EngineState.RUNNING, EngineState.COASTING)
 
@@ -145,19 +146,21 @@ class StateView(Painted):
 class TransportBar(QWidget):
     """Joins the above. `start` and `record` are pressed; `panic` is a pad like the others."""
 
-    def __init__(self, patch: Picker) -> None:
+    def __init__(self, patch: Picker, stack: StackPicker) -> None:
         super().__init__()
         self.start = BigButton("start", "Space")
         self.record = BigButton("record", "R")
         self.view = StateView()
         self.patch = patch
+        self.stack = stack
         self.panic = Pad(ACTIONS_BY_NAME["panic"], key="P · Esc", warning=True)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(10)
         self.panic.setMinimumWidth(150)
         for widget, stretch in (
-            (self.start, 13), (self.record, 12), (self.view, 34), (self.patch, 20), (self.panic, 17)
+            (self.start, 13), (self.record, 12), (self.view, 28), (self.patch, 16), (self.stack, 18),
+            (self.panic, 15),
         ):  # fmt: skip
             widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
             row.addWidget(widget, stretch)
@@ -177,4 +180,5 @@ class TransportBar(QWidget):
                                   theme.BACKGROUND, dot=True)  # fmt: skip
         else:
             self.record.show_face("REC", "", theme.RAISED, theme.TEXT, dot=True)
-        self.patch.show_value(status.patch or "untitled", f"stack {status.stack}" if status.stack else "")
+        self.patch.show_value(status.patch or "untitled")
+        self.stack.show_status(status)

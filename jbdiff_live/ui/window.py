@@ -25,7 +25,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from jbdiff_live.block import Block
-from jbdiff_live.parameters import BY_NAME, ParameterSnapshot
+from jbdiff_live.parameters import BY_NAME, OF_THE_FINISHER, ParameterSnapshot
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui import keys
 from jbdiff_live.ui.asking import Asker
@@ -37,11 +37,19 @@ from jbdiff_live.ui.overlay import DropZones, KeysOverlay
 from jbdiff_live.ui.panel import KnobsPanel
 from jbdiff_live.ui.pickers import Picker
 from jbdiff_live.ui.scope import Scope
+from jbdiff_live.ui.stackpicker import StackPicker
 from jbdiff_live.ui.tile import Tile
 from jbdiff_live.ui.transportbar import PLAYING, TransportBar
 
 FRAMES_PER_SECOND = 30
 LOOKS_PER_BINDINGS = 10  # bindings change seldom: asked for three times a second, and whenever learning ends
+
+
+def without_finisher(status: Status) -> str:
+    """Why the finisher's knobs do nothing; empty where they do, or where that is not known yet."""
+    if status.finisher or status.parts is None:
+        return ""
+    return "it is left out under Stack" if status.parts.finisher else "this stack has no finisher"
 
 
 class MainWindow(QWidget):
@@ -55,7 +63,7 @@ class MainWindow(QWidget):
         self.status = Status()
         self._now: ParameterSnapshot | None = None
         self.setWindowTitle("jbdiff-live")
-        self.setMinimumSize(1100, 640)
+        self.setMinimumSize(1180, 640)
         self.setAcceptDrops(True)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # a click beside the knobs lets go of the focused one
 
@@ -63,7 +71,8 @@ class MainWindow(QWidget):
         self.asker = Asker(self.notices)
         self.files = FileDesk(self, transport, self.asker, self.look)
         self.patch = Picker("PATCH", self.files.fill_patches)
-        self.bar = TransportBar(self.patch)
+        self.stack = StackPicker(transport, self.asker)
+        self.bar = TransportBar(self.patch, self.stack)
         self.scope = Scope()
         self.health = HealthStrip()
         self.panel = KnobsPanel()
@@ -117,8 +126,8 @@ class MainWindow(QWidget):
     def _order_tabs(self) -> None:
         """Knobs first, then what is used between pieces."""
         order: list[QWidget] = [
-            *self.panel.order, self.bar.start, self.bar.record, self.bar.panic, self.patch, self.devices.output,
-            self.devices.input, self.devices.midi, self.devices.context, self.devices.init,
+            *self.panel.order, self.bar.start, self.bar.record, self.bar.panic, self.patch, self.stack,
+            self.devices.output, self.devices.input, self.devices.midi, self.devices.context, self.devices.init,
         ]  # fmt: skip
         for before, after in itertools.pairwise(order):
             QWidget.setTabOrder(before, after)
@@ -138,6 +147,7 @@ class MainWindow(QWidget):
         self.devices.show_status(status)
         self.scope.advance(status, blocks, now)
         self._show_values()
+        self.panel.show_inapplicable(OF_THE_FINISHER, without_finisher(status))
         if ended or self._looks % LOOKS_PER_BINDINGS == 0:
             self._show_bindings()
         self._looks += 1

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from small_stacks import write_small_stack
 
 import jbdiff
 from jbdiff_live.record.take import BlockEvent, ChangeEvent, Take, open_take
@@ -141,6 +142,8 @@ def test_bad_context_is_refused_by_name(make, tmp_path: Path) -> None:
         (["--set", "noise_step=7"], "outside 0 to 1"),
         (["--set", "noise_step"], "name=value"),
         (["--set", "noise_style=swirl"], "random, constant, region, walk"),
+        (["--levels", "2x"], "write the levels' numbers, such as 21"),
+        (["--levels", "23"], "choose among 2, 1 and 0"),
     ],
 )
 def test_bad_options_name_the_remedy(arguments: list[str], words: str, tmp_path: Path) -> None:
@@ -184,3 +187,20 @@ def test_values_from_the_command_line_are_in_the_take(tmp_path: Path) -> None:
     assert take.info.patch == "wild"
     assert take.info.values["guidance"] == 2.5
     assert not [event for event in take.events() if isinstance(event, ChangeEvent)]
+
+
+def test_stack_levels_and_finisher_from_the_command_line_win_over_the_patch(tmp_path: Path) -> None:
+    stack = write_small_stack(tmp_path / "small")
+    done = play("--headless", "--device", "null", "--seconds", "1", "--record", "takes", "--stack", stack,
+                "--levels", "21", "--no-finisher", "--patch", "wild", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    info = the_take(tmp_path / "takes").info
+    assert (info.stack, info.patch) == (str(stack), "wild")
+    assert (info.details["levels"], info.details["finisher"]) == ([2, 1], False)
+    assert info.stack_identity
+
+
+def test_levels_that_a_stack_lacks_are_named(tmp_path: Path) -> None:
+    done = play("--headless", "--device", "null", "--seconds", "1", "--levels", "21", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "The engine failed: stack 'pocket' has no level 1; it has: 2" in done.stdout

@@ -212,6 +212,74 @@ def test_stop_interrupts_a_block_that_takes_long() -> None:
     rig.engine.close()
 
 
+class Changing(ToneGenerator):
+    """Offers one change to blocks of a quarter of the length, whose first one is said to take `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(block_frames=8192)
+        self.seconds: float | None = None
+        self._takes = seconds
+        self.queued_at_switch: list[int] = []
+        self.queued: Callable[[], int] = lambda: 0
+
+    @property
+    def switch_seconds(self) -> float | None:
+        return self.seconds
+
+    def offer(self) -> None:
+        self.seconds = self._takes
+
+    def switch(self) -> None:
+        self.queued_at_switch.append(self.queued())
+        self.seconds, self.block_frames, self.block_seconds = None, 2048, 0.011
+
+
+def test_a_change_waits_until_enough_is_queued_and_then_blocks_have_another_length() -> None:
+    generator = Changing(seconds=0.4)
+    rig = Rig(generator, blocks_of_room=12)
+    generator.queued = lambda: rig.ring.available
+    try:
+        rig.engine.start()
+        rig.wait_blocks(1)
+        generator.offer()
+        rig.engine.wake()
+        rig.hear_until_blocks(9)
+        (queued,) = generator.queued_at_switch
+        assert queued >= (1.5 * 0.4 + 0.25) * 44_100, (
+            "made ahead without being heard, for the longer first block"
+        )
+        lengths = [block.frames for block in rig.blocks]
+        first = lengths.index(2048)
+        assert lengths == [8192] * first + [2048] * (len(lengths) - first)
+        assert [b.start_frame for b in rig.blocks] == list(np.cumsum([0, *lengths[:-1]]))
+        status = rig.engine.status
+        assert status.block_duration == pytest.approx(2048 / 44_100)
+        assert status.deadline_seconds <= status.block_duration
+    finally:
+        rig.engine.close()
+
+
+def test_a_ring_too_short_for_that_does_not_keep_a_change_waiting() -> None:
+    generator = Changing(seconds=30.0)
+    rig = Rig(generator, blocks_of_room=6)
+    generator.queued = lambda: rig.ring.available
+    try:
+        rig.engine.start()
+        rig.wait_blocks(1)
+        generator.offer()
+        rig.engine.wake()
+        rig.hear_until_blocks(8)
+        (queued,) = generator.queued_at_switch
+        assert queued >= 2 * 8192, "as much as fits beside one block"
+    finally:
+        rig.engine.close()
+
+
+def test_a_deadline_can_begin_with_what_a_warm_up_measured() -> None:
+    deadline = Deadline(2.0, measured=0.3)
+    assert deadline.seconds == pytest.approx(0.6) and deadline.p99 == pytest.approx(0.3)
+
+
 def test_deadline_is_a_whole_block_until_times_were_measured() -> None:
     deadline = Deadline(2.0)
     for _ in range(2):

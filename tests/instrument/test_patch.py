@@ -10,6 +10,7 @@ import pytest
 from jbdiff_live.control.bindings import Binding
 from jbdiff_live.parameters import BY_NAME, Origin, ParameterStore
 from jbdiff_live.patch import Patch, PatchError, factory_patches, load_patch, save_patch
+from jbdiff_live.stack_choice import StackChoice
 
 BY_HAND = """# my patch
 format = 1
@@ -62,7 +63,7 @@ def test_saving_again_keeps_comments_and_the_order(tmp_path: Path) -> None:
 def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
     values = {p.name: p.plain(p.from_normal(0.37)) for p in BY_NAME.values()}
     controls = (Binding.parse("seed", "ch 3 CC 16/48 14-bit"), Binding.parse("home", "note C#1"))
-    patch = Patch("new", "from nothing", values, controls, "pocket")
+    patch = Patch("new", "from nothing", values, controls, StackChoice("v1", (2, 1), finisher=False))
     path = tmp_path / "folder" / "new.toml"
     save_patch(path, patch)
     assert replace(load_patch(path), values=dict(load_patch(path).values)) == patch
@@ -72,7 +73,7 @@ def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["drift", "lock", "region", "resampler", "wild"])
 def test_every_factory_patch_loads_and_plays(name: str) -> None:
     patch = load_patch(factory_patches()[name])
-    assert patch.name == name and patch.description and patch.stack == "pocket"
+    assert patch.name == name and patch.description and patch.choice == StackChoice("pocket")
     store = ParameterStore()
     patch.apply(store)
     assert {"gain", "mute"}.isdisjoint(patch.values)
@@ -91,6 +92,20 @@ def test_every_factory_patch_loads_and_plays(name: str) -> None:
     } <= {*bound}
     overlapping = [(a, b) for a in patch.bindings for b in patch.bindings if a is not b and a.overlaps(b)]
     assert not overlapping
+
+
+def test_a_patch_names_the_stack_its_levels_and_its_finisher(tmp_path: Path) -> None:
+    head = 'name = "mine"  # the name\n'
+    assert load_patch(written(tmp_path, BY_HAND)).choice is None, "an old patch leaves the stack that plays"
+    text = BY_HAND.replace(head, f'{head}stack = "v1"\nlevels = [1, 2]  # two\nfinisher = false\n')
+    path = written(tmp_path, text)
+    patch = load_patch(path)
+    assert patch.choice == StackChoice("v1", (2, 1), finisher=False)
+    save_patch(path, replace(patch, choice=StackChoice("v1")))
+    assert "levels" not in path.read_text() and "finisher" not in path.read_text()
+    assert load_patch(path).choice == StackChoice("v1")
+    save_patch(path, replace(patch, choice=StackChoice("v1", (2,))))
+    assert load_patch(path).choice == StackChoice("v1", (2,))
 
 
 def test_factory_patches_are_clean_toml_and_differ() -> None:
@@ -114,6 +129,14 @@ def test_factory_patches_are_clean_toml_and_differ() -> None:
         (('"CC 74"', '"CC 740"'), r"\[bindings\] noise_step"),
         (('"CC 74"', '"note C3"'), "needs a knob"),
         (("reroll", "rerol"), "did you mean 'reroll'"),
+        (("# what", "levels = [2, 1]\n# what"), 'line 5: levels without a stack.*stack = "pocket"'),
+        (("# what", 'stack = "v1"\nlevels = [2, 3]\n# what'), "line 6: levels 2, 3: choose among 2, 1 and 0"),
+        (("# what", 'stack = "v1"\nlevels = []\n# what'), "line 6: levels none"),
+        (("# what", 'stack = "v1"\nlevels = "21"\n# what'), "line 6: levels: expected `array.*got `str`"),
+        (("# what", 'stack = "v1"\nfinisher = 1\n# what'), "line 6: finisher: expected `bool.*got `int`"),
+        (("# what", "stack = 5\n# what"), "line 5: stack: expected `str.*got `int`"),
+        (("# what", 'stack = ""\n# what'), "line 5: a stack without a name"),
+        (("# what", 'stak = "v1"\n# what'), "unknown key stak; did you mean 'stack'"),
         (("hold = true", "hold = = true"), "line 9"),
         (("hold = true", "noise_step = 1.0"), "noise_step"),
     ],

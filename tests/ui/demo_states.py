@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from demo_transport import DemoTransport
 
+from jbdiff_live.stack_choice import StackChoice
 from jbdiff_live.status import ControlStatus, EngineState, EngineStatus
 
 LONG_REASON = (
@@ -70,6 +71,14 @@ def coasting(demo: DemoTransport, look: Callable[[], None] = lambda: None) -> No
     look()
 
 
+def switching(demo: DemoTransport, look: Callable[[], None] = lambda: None) -> None:
+    """All of v1 plays, and pocket is being loaded."""
+    running(demo, look)
+    demo.stack_is_ready(StackChoice("v1"))
+    demo.choose_stack(StackChoice("pocket"))
+    look()
+
+
 def recording(demo: DemoTransport, look: Callable[[], None] = lambda: None) -> None:
     running(demo, look)
     demo.start_recording()
@@ -86,5 +95,6 @@ STATES: dict[str, Callable[..., None]] = {
     "failed": failed,
     "learning": learning,
     "coasting": coasting,
+    "switching": switching,
     "recording": recording,
 }

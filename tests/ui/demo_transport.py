@@ -24,6 +24,7 @@ from jbdiff_live.parameters import (
     ParameterStore,
     unknown_name,
 )
+from jbdiff_live.stack_choice import StackChoice, StackParts
 from jbdiff_live.status import AudioStatus, EngineState, EngineStatus, RecorderStatus, Status
 
 RATE = 44_100
@@ -81,6 +82,10 @@ def music(bars: int = 4) -> NDArray[np.float32]:
     return np.asarray(np.tanh(out[:total] * swell * 1.15), np.float32)
 
 
+POCKET = StackParts("pocket", (2,), False)
+V1 = StackParts("v1", (2, 1, 0), True)
+
+
 class DemoTransport:
     """Implements `jbdiff_live.status.Transport`. `asked` lists every call but the polled ones."""
 
@@ -101,6 +106,8 @@ class DemoTransport:
             sample_rate=RATE,
             patch="first light",
             stack="pocket",
+            levels=(2,),
+            parts=POCKET,
             audio=AudioStatus(device="Scarlett 2i2 USB", sample_rate=RATE, latency_seconds=0.085),
         )
         self._music = music()
@@ -254,6 +261,22 @@ class DemoTransport:
                 missing=tuple(n for n in names if n not in there),
             )
         )
+
+    def stacks(self) -> Sequence[StackParts]:
+        return [POCKET, V1]
+
+    def choose_stack(self, choice: StackChoice) -> None:
+        """Loads until `stack_is_ready`."""
+        self._note("choose_stack", choice)
+        self.set_status(loading=f"{choice.text}: warming up, block 1 of 2")
+
+    def stack_is_ready(self, choice: StackChoice) -> None:
+        """The stack has been loaded and plays."""
+        parts = next(parts for parts in self.stacks() if parts.name == choice.stack)
+        self.set_status(
+            stack=choice.stack, levels=choice.levels or parts.levels, parts=parts, loading="",
+            finisher=choice.finisher and parts.finisher,
+        )  # fmt: skip
 
     def patches(self) -> Mapping[str, Path]:
         return {

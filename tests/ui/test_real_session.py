@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QMenu
 from pytestqt.qtbot import QtBot
+from small_stacks import write_small_stack
 
 from jbdiff_live.engine.tone import ToneGenerator
 from jbdiff_live.record.take import open_take
@@ -80,3 +81,36 @@ def test_picture_moves_with_the_sound(qtbot: QtBot, real_window: MainWindow, ses
     sounding = picture()
     assert (silent != sounding).mean() > 0.02
     session.stop()
+
+
+def test_a_stack_is_chosen_in_the_window_and_its_parts_come_alive(
+    qtbot: QtBot, qapp: QApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_small_stack(tmp_path / "small")
+    monkeypatch.setenv("JBDIFF_HOME", str(tmp_path))
+    session = Session(SessionOptions(device="null", midi=(), takes=tmp_path / "takes", threads=1))
+    try:
+        session.open()
+        theme.apply(qapp)
+        window = MainWindow(session)
+        window.show()
+        session.start()
+        qtbot.waitUntil(lambda: session.status().frame > 0, timeout=4 * PATIENCE_MS)
+        window.look()
+        assert window.tiles["finisher_on"].inapplicable
+        menu = window.stack.make_menu()
+        inside = next(action.menu() for action in menu.actions() if action.text() == "small")
+        assert isinstance(inside, QMenu)
+        next(action for action in inside.actions() if action.text() == "Levels 2 1 + finisher").trigger()
+        menu.close()
+        window.look()
+        assert window.stack.note == "loading small levels 2 1"
+        qtbot.waitUntil(lambda: session.status().stack == "small", timeout=4 * PATIENCE_MS)
+        window.look()
+        assert (window.stack.value, window.stack.note) == ("small", "levels 2 1 + finisher")
+        assert not window.tiles["finisher_on"].inapplicable
+    finally:
+        window.close()
+        window.deleteLater()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        session.close()

@@ -1,0 +1,451 @@
+"""What the parts of a stack cost here, and whole blocks: measured, kept as JSON, compared with earlier runs.
+
+    result = measure(load_stack("pocket"), blocks=20)
+    print(markdown(table(result)))
+    append(Path("bench.jsonl"), result)
+
+Times are wall times on a device that has finished; look at them beside the ceiling that was measured in the same
+run (`bench_machine.py`). Nothing here judges: there are no limits, only numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jbdiff.bench_machine import (
+    Ceiling,
+    Machine,
+    autocast,
+    ceiling,
+    commit,
+    count_operations,
+    device_bytes,
+    random_weights,
+    resident_bytes,
+    settled,
+    this_machine,
+    time_calls,
+)
+from jbdiff.checkpoints import Stack, build_codec, build_denoiser
+from jbdiff.config import StackConfig
+from jbdiff.finisher import Finisher
+from jbdiff.guidance import GuidedModel
+from jbdiff.sampling import sample_vddim
+from jbdiff.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
+from jbdiff.stream_finisher import FinisherStage
+from jbdiff.stream_levels import GUIDANCE_RESCALE, LevelStage
+
+FORMAT = 1
+Rows = list[list[str]]  # the first row holds the headings
+
+
+class BenchError(ValueError):
+    """A benchmark file that cannot be read, or one that was asked for what a stack lacks."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a block: `seconds` is the median call, `fastest` the best; operations and bytes of one call."""
+
+    name: str
+    per_block: int  # calls a block; 0 where only an init or a context sound needs it
+    seconds: float
+    fastest: float
+    repeats: int
+    operations: int = 0
+    moved_bytes: int = 0  # the least that has to move: weights, input and output, once each
+
+    def of_matmul(self, limits: Ceiling) -> float:
+        """The fastest call's operations a second over the machine's."""
+        return self.operations / self.fastest / 1e9 / limits.matmul_gflops
+
+    def of_copy(self, limits: Ceiling) -> float:
+        """The fastest call's bytes a second over the machine's; what fits into a cache can pass 1."""
+        return self.moved_bytes / self.fastest / 1e9 / limits.copy_gbytes
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Whole blocks, one after another, from settings to samples in main memory."""
+
+    block_seconds: float  # of sound
+    steps: Mapping[str, int]  # denoising steps a window of each part
+    seconds: tuple[float, ...]  # of work, a block each
+
+    def percentile(self, share: float) -> float:
+        """The shortest time within which `share` of the blocks were done."""
+        return sorted(self.seconds)[max(0, math.ceil(share * len(self.seconds)) - 1)]
+
+    @property
+    def real_time(self) -> float:
+        """Seconds of sound in a second of work: above 1 is faster than it plays."""
+        return self.block_seconds * len(self.seconds) / sum(self.seconds)
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """One run: one stack on one device."""
+
+    stack: str
+    identity: str
+    device: str
+    dtype: str
+    when: str  # UTC, ISO 8601
+    commit: str | None
+    machine: Machine
+    ceiling: Ceiling
+    parts: tuple[Part, ...]
+    blocks: Blocks | None
+    resident_bytes: int | None
+    device_bytes: int | None
+    format: int = field(default=FORMAT)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def result_from_dict(values: Mapping[str, Any]) -> BenchResult:
+    """What `BenchResult.to_dict` wrote, also after JSON. Raises BenchError where it is something else."""
+    try:
+        if values["format"] != FORMAT:
+            raise BenchError(f"benchmark format {values['format']!r}; this version reads {FORMAT}")
+        fields = dict(values)
+        fields["machine"], fields["ceiling"] = Machine(**fields["machine"]), Ceiling(**fields["ceiling"])
+        fields["parts"] = tuple(Part(**part) for part in fields["parts"])
+        if fields["blocks"] is not None:
+            blocks = dict(fields["blocks"])
+            fields["blocks"] = Blocks(**{**blocks, "seconds": tuple(blocks["seconds"])})
+        return BenchResult(**fields)
+    except (KeyError, TypeError) as error:
+        raise BenchError(f"this is no benchmark result: {error!r}") from error
+
+
+def append(log: Path, result: BenchResult) -> None:
+    """One more line in a benchmark log."""
+    with log.open("a", encoding="utf-8") as handle:
+        handle.write(json.dumps(result.to_dict()) + "\n")
+
+
+def read_log(log: Path) -> list[BenchResult]:
+    """Every run of a log, oldest first. Raises BenchError with the line that cannot be read."""
+    results = []
+    for number, line in enumerate(log.read_text(encoding="utf-8").splitlines(), 1):
+        if line.strip():
+            try:
+                results.append(result_from_dict(json.loads(line)))
+            except ValueError as error:
+                raise BenchError(f"{log}, line {number}: {error}") from error
+    return results
+
+
+# Measuring
+
+
+def random_stack(config: StackConfig, seed: int = 0) -> Stack:
+    """A stack of these sizes with random weights, in evaluation mode: it costs what a trained one costs."""
+    generator = torch.Generator().manual_seed(seed)
+    finisher = None if config.finisher is None else Finisher(config.finisher)
+    levels = {level.level: build_denoiser(level.denoiser) for level in config.levels}
+    stack = Stack(config, build_codec(config.codec), levels, f"random-{seed}", finisher)
+    for module in stack.modules():
+        random_weights(module, generator)
+        module.eval().requires_grad_(False)
+    return stack
+
+
+def block_settings(config: StackConfig, levels: Sequence[int], steps: int | None) -> BlockSettings:
+    """The stack's own guidance and steps, or `steps` in every part."""
+    each = {number: LevelSettings(steps=steps) for number in levels}
+    guidance = config.level(max(levels)).guidance
+    return BlockSettings(guidance=guidance, levels=each, finisher=FinisherSettings(steps=steps))
+
+
+@torch.inference_mode()
+def measure(
+    stack: Stack,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    levels: Sequence[int] | None = None,
+    finisher: bool = False,
+    blocks: int = 20,
+    steps: int | None = None,
+    repeats: int = 10,
+    token_multiplier: int = 1,
+    report: Callable[[str], None] = lambda line: None,
+) -> BenchResult:
+    """Runs every part `repeats` times by itself, then plays `blocks` blocks after one that is not counted.
+
+    dtype below float32 runs networks under autocast, as streams do. `steps` takes the place of every part's own
+    number of steps. blocks 0 measures parts alone. `report` is told what is measured next. Raises ValueError as
+    `BlockStream` does.
+    """
+    device = torch.device(device)
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise BenchError("no CUDA device here, or a torch without CUDA; use --device cpu")
+        torch.cuda.reset_peak_memory_stats(device)
+    stream = BlockStream(
+        stack, device=device, dtype=dtype, levels=levels, finisher=finisher, token_multiplier=token_multiplier
+    )
+    settings = block_settings(stack.config, stream.levels, steps)
+    report("ceiling")
+    limits = ceiling(device, dtype)
+    parts: list[Part] = []
+    for name, per_block, run, moved in workloads(stream, settings):
+        report(name)
+        seconds = time_calls(run, repeats, device)
+        operations = count_operations(run)
+        median = statistics.median(seconds)
+        parts.append(Part(name, per_block, median, min(seconds), repeats, operations, moved))
+    played = None
+    if blocks:
+        took = []
+        for index in range(blocks + 1):
+            report(f"block {index} of {blocks}")
+            settled(device)
+            began = time.perf_counter()
+            copy_out(stream.step(settings).audio)
+            took.append(time.perf_counter() - began)
+        played = Blocks(
+            stream.geometry.seconds(stream.block_frames), steps_of(stream, settings), tuple(took[1:])
+        )
+    return BenchResult(
+        stack=stack.config.name,
+        identity=stack.identity,
+        device=str(device),
+        dtype=str(dtype).removeprefix("torch."),
+        when=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        commit=commit(),
+        machine=this_machine(device),
+        ceiling=limits,
+        parts=tuple(parts),
+        blocks=played,
+        resident_bytes=resident_bytes(),
+        device_bytes=device_bytes(device),
+    )
+
+
+def copy_out(audio: Tensor) -> Any:
+    """A block `[1, channels, frames]` as the instrument takes it: numpy float32 `[frames, channels]`."""
+    return audio[0].float().cpu().numpy().T.copy()
+
+
+def stage_of(stream: BlockStream, level: int) -> LevelStage:
+    """Another stage like the stream's, for its lengths."""
+    return LevelStage(
+        stream.stack,
+        level,
+        block_frames=stream.block_frames,
+        token_multiplier=max(1, stream.block_frames // stream.geometry.window_samples(stream.levels[0])),
+        device=stream.device,
+        dtype=stream.dtype,
+        sampler=sample_vddim,
+    )
+
+
+def finisher_of(stream: BlockStream) -> FinisherStage | None:
+    """Another finisher stage like the stream's, for its lengths; None where it plays without."""
+    net, config = stream.stack.finisher, stream.stack.config.finisher
+    if net is None or config is None or stream.channels != FinisherStage.channels:
+        return None
+    return FinisherStage(
+        net,
+        config,
+        block_frames=stream.block_frames,
+        device=stream.device,
+        dtype=stream.dtype,
+        sampler=sample_vddim,
+    )
+
+
+def steps_of(stream: BlockStream, settings: BlockSettings) -> dict[str, int]:
+    """Denoising steps that one window of each part takes."""
+    found = {}
+    for level in stream.levels:
+        own = settings.level(level).steps
+        stage = stage_of(stream, level)
+        default = stage.config.steps if level == stream.levels[0] else stage.default_steps()
+        found[f"level {level}"] = default if own is None else own
+    finisher = finisher_of(stream)
+    if finisher is not None:
+        found["finisher"] = finisher.steps(settings.finisher) // finisher.pieces
+    return found
+
+
+Workload = tuple[str, int, Callable[[], object], int]  # name, calls a block, the call, bytes it has to move
+
+
+def workloads(stream: BlockStream, settings: BlockSettings) -> list[Workload]:
+    """Every part of a block of this stream with inputs of the right shapes, random values."""
+    found: list[Workload] = []
+    generator = torch.Generator().manual_seed(0)
+    device, codec, steps = stream.device, stream.stack.codec, steps_of(stream, settings)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator).to(device)
+
+    for level in stream.levels:
+        stage, name = stage_of(stream, level), f"level {level}"
+        finer = level != stream.levels[0]
+        windows, hop, channels = stage.windows, stream.geometry.hop(level), codec.latent_channels
+        heard = stage.tokens + (stage.margin if finer else 0)
+        sound = 0.1 * normal(1, 1, heard * hop)
+        context = normal(1, stage.config.context_tokens, channels)
+        x, sigma = normal(1, channels, stage.window), torch.full((1,), 0.5, device=device)
+        reach = stage.delay + stage.margin
+        latents = normal(1, channels, reach + -reach % stage.period + stage.tokens)
+
+        def prepared(stage: LevelStage = stage, context: Tensor = context) -> GuidedModel:
+            with autocast(device, stream.dtype):
+                return GuidedModel(
+                    stream.stack.denoisers[stage.level],
+                    context,
+                    stage.config.guidance,
+                    both_branches=True,
+                    rescale=GUIDANCE_RESCALE,
+                    device=device,
+                )
+
+        model = prepared()
+
+        def step(model: GuidedModel = model, x: Tensor = x, sigma: Tensor = sigma) -> Tensor:
+            with autocast(device, stream.dtype):
+                return model(x, sigma).float()
+
+        def encode(sound: Tensor = sound, level: int = level) -> Tensor:
+            return codec.encode(sound, level)
+
+        def decode(latents: Tensor = latents, level: int = level) -> Tensor:
+            return codec.decode(latents, level).float()
+
+        coded = _bytes(sound) + _bytes(sound) // hop * channels
+        found.append(
+            (f"{name}: encode", 1 if finer else 0, encode, coded + _weights(codec, "encoder", level))
+        )
+        found.append((f"{name}: context", windows, prepared, 0))
+        weights = _bytes(*stream.stack.denoisers[level].parameters())
+        found.append((f"{name}: guided step", windows * steps[name], step, weights + 2 * _bytes(x)))
+        coded = _bytes(latents) + _bytes(latents) // channels * hop
+        found.append((f"{name}: decode", 1, decode, coded + _weights(codec, "decoder", level)))
+    finisher, net = finisher_of(stream), stream.stack.finisher
+    if finisher is not None and net is not None:
+        stereo, sigma = normal(1, 2, finisher.config.window_samples), torch.full((1,), 0.5, device=device)
+
+        def finish() -> Tensor:
+            with autocast(device, stream.dtype):
+                return net(stereo, sigma).float()
+
+        moved = _bytes(*net.parameters()) + 2 * _bytes(stereo)
+        found.append(("finisher step", finisher.pieces * steps["finisher"], finish, moved))
+    block = normal(1, stream.channels, stream.block_frames)
+    found.append(("copy out", 1, lambda: copy_out(block), 2 * _bytes(block)))
+    return found
+
+
+def _bytes(*tensors: Tensor) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _weights(codec: Any, side: str, level: int) -> int:
+    """Bytes of one side of a codec: one for all levels, one a level, or else all it has."""
+    module = getattr(codec, side, None)
+    if module is None and hasattr(codec, f"{side}s"):
+        module = getattr(codec, f"{side}s")[level]
+    return _bytes(*(codec if module is None else module).parameters())
+
+
+# Showing
+
+
+def table(result: BenchResult) -> Rows:
+    """Part, calls a block, milliseconds, share of a block, operations, and its rates over the machine's own."""
+    whole = sum(part.per_block * part.seconds for part in result.parts)
+    rows = [["part", "calls a block", "ms a call", "of the block", "operations", "of matmul", "of copy"]]
+    for part in result.parts:
+        rows.append(
+            [
+                part.name,
+                str(part.per_block) if part.per_block else "0, 1 with a sound to encode",
+                f"{1e3 * part.seconds:.3g}" if part.seconds < 1 else f"{1e3 * part.seconds:.0f}",
+                f"{part.per_block * part.seconds / whole:.1%}",
+                f"{part.operations / 1e9:.3g} G" if part.operations else "",
+                f"{part.of_matmul(result.ceiling):.0%}" if part.operations else "",
+                f"{part.of_copy(result.ceiling):.0%}" if part.moved_bytes else "",
+            ]
+        )
+    return rows
+
+
+def facts(result: BenchResult) -> Rows:
+    """What belongs beside the table: ceiling, block times, memory."""
+    rows = [["figure", "measured"]]
+    side, rate = result.ceiling.matmul_size, result.ceiling.matmul_gflops
+    rows.append([f"ceiling: {result.dtype} product of side {side}", f"{rate:.0f} GFLOP/s"])
+    rows.append(["ceiling: copy, bytes read and written", f"{result.ceiling.copy_gbytes:.1f} GB/s"])
+    blocks = result.blocks
+    if blocks is not None:
+        work = sum(part.per_block * part.operations for part in result.parts)
+        steps = ", ".join(f"{name} {count}" for name, count in blocks.steps.items())
+        p50, p99, most = blocks.percentile(0.5), blocks.percentile(0.99), max(blocks.seconds)
+        rows.append(["steps a window", steps])
+        rows.append(
+            [f"{len(blocks.seconds)} blocks of {blocks.block_seconds:.3f} s: p50, p99, max",
+             f"{p50:.3f}, {p99:.3f}, {most:.3f} s"]
+        )  # fmt: skip
+        rows.append(["real-time factor: all blocks, at p99",
+                     f"{blocks.real_time:.3g}, {blocks.block_seconds / p99:.3g}"])  # fmt: skip
+        rows.append(["operations a block", f"{work / 1e9:.4g} G"])
+    for name, count in (("resident", result.resident_bytes), (f"on {result.device}", result.device_bytes)):
+        if count is not None:
+            rows.append([f"peak memory, {name}", f"{count / 2**30:.2f} GiB"])
+    return rows
+
+
+def title(result: BenchResult) -> str:
+    """Which run this was, on one line."""
+    code = f", commit {result.commit}" if result.commit else ""
+    return f"{result.stack} on {result.device}, {result.dtype}: {result.machine}; {result.when}{code}"
+
+
+def comparison(results: Sequence[BenchResult]) -> Rows:
+    """Runs side by side, oldest first: milliseconds of every part, and the blocks."""
+    heads = [
+        f"{run.stack}, {run.device}, {run.dtype}\n{run.when[:16]} {run.commit or ''}".strip()
+        for run in results
+    ]
+    rows = [["ms", *heads]]
+    names = list(dict.fromkeys(part.name for run in results for part in run.parts))
+    for name in names:
+        row = [name]
+        for run in results:
+            found = [part.seconds for part in run.parts if part.name == name]
+            row.append(f"{1e3 * found[0]:.4g}" if found else "")
+        rows.append(row)
+    for name, share in (("block, p50", 0.5), ("block, p99", 0.99), ("block, max", 1.0)):
+        times = [f"{1e3 * run.blocks.percentile(share):.4g}" if run.blocks else "" for run in results]
+        rows.append([name, *times])
+    rows.append(
+        ["real-time factor", *(f"{run.blocks.real_time:.3g}" if run.blocks else "" for run in results)]
+    )
+    rows.append(["matmul, GFLOP/s", *(f"{run.ceiling.matmul_gflops:.0f}" for run in results)])
+    rows.append(["machine", *(str(run.machine) for run in results)])
+    return rows
+
+
+def markdown(rows: Rows) -> str:
+    """Rows as a Markdown table."""
+    lines = ["| " + " | ".join(cell.replace("\n", "; ") for cell in row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])

@@ -1,0 +1,198 @@
+"""The model as a block generator: one voice, or two while a stack gives way to another.
+
+Threads: `choose`, `stacks` and `close` belong to the session, whose `*_file` attributes hold immutable sources that
+are swapped whole and read once per block; `status` and `choice` anyone may read. The rest is the engine thread's.
+A stack that is chosen while another one plays is loaded by `StackLoader`'s thread and waits for the engine.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from jbdiff_live.block import Audio, Generated
+from jbdiff_live.engine.handover import Handover, handover_seconds
+from jbdiff_live.engine.loader import StackLoader
+from jbdiff_live.engine.loading import find_stacks, load_voice
+from jbdiff_live.engine.model import CHANNELS, SAMPLE_RATE, Sources, StackVoice
+from jbdiff_live.engine.sources import FileSource, Mono
+from jbdiff_live.parameters import ParameterSnapshot
+from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
+
+HEARD_SECONDS = 12.0  # kept for the next stack to go on from; two windows of v1 and of pocket are 4.5
+LISTING_SECONDS = 10.0
+
+
+class ModelGenerator:
+    """Plays stacks through `jbdiff.stream.BlockStream`. torch is imported in `prepare`, not before.
+
+    `live(frames)` gives the newest frames of the live input as mono, or None where there is no input.
+    `on_ready` hears, on the loader thread, that a stack waits to be switched to.
+    """
+
+    channels = CHANNELS
+    sample_rate = SAMPLE_RATE
+
+    def __init__(
+        self,
+        choice: StackChoice | None = None,
+        live: Callable[[int], Mono | None] = lambda frames: None,
+        threads: int | None = None,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.context_file: FileSource | None = None
+        self.init_file: FileSource | None = None
+        self._live = live
+        self._threads = threads
+        self._choosing = threading.Lock()  # the first load against a choice made meanwhile
+        self._first = choice or StackChoice()  # what `prepare` loads
+        self._voice: StackVoice | None = None
+        self._handover: Handover | None = None
+        self._old: StackVoice | None = None  # of the handover
+        self._heard: Audio = np.zeros((0, CHANNELS), np.float32)
+        self._loader: StackLoader[StackVoice] = StackLoader(self._load_beside, on_ready)
+        self._known: tuple[StackParts, ...] = ()
+        self._lister: threading.Thread | None = None
+
+    # ------------------------------------------------------------------ session's thread
+
+    def choose(self, choice: StackChoice) -> None:
+        """Asks for another stack, or other parts of it. Returns at once; `status` tells how far it is."""
+        with self._choosing:
+            voice = self._voice
+            if voice is None:
+                self._first = choice
+                return
+        if voice.plays(choice):
+            self._loader.cancel()
+            voice.asked = choice
+        else:
+            self._loader.ask(choice)
+
+    def stacks(self) -> Sequence[StackParts]:
+        """The stacks that can be found. The first call only begins to look, and answers with what is known."""
+        if self._known:
+            self._known = find_stacks() or self._known  # reads a few small files
+        elif self._lister is None:
+            self._lister = threading.Thread(target=self._list_stacks, name="stack lister", daemon=True)
+            self._lister.start()
+        playing = self.status.playing
+        if playing is None or any(parts.name == playing.stack for parts in self._known):
+            return self._known
+        return (*self._known, playing.parts)  # one in a folder of its own
+
+    def close(self) -> None:
+        """Ends the threads and lets the memory go. The engine thread has ended before."""
+        self._loader.close()
+        if self._lister is not None:
+            self._lister.join(LISTING_SECONDS)
+        self._voice = self._old = self._handover = None
+
+    # ------------------------------------------------------------------ any thread
+
+    @property
+    def choice(self) -> StackChoice:
+        """What plays, or is being loaded to play next."""
+        voice = self._voice
+        return self._loader.wanted or (voice.asked if voice is not None else self._first)
+
+    @property
+    def status(self) -> StackStatus:
+        voice = self._voice
+        playing = None if voice is None else voice.playing
+        return StackStatus(self.choice, playing, self._loader.loading, self._loader.problem)
+
+    @property
+    def complaint(self) -> str:
+        """What the knobs ask for and cannot have."""
+        voice = self._voice
+        return "" if voice is None else voice.complaint
+
+    # ------------------------------------------------------------------ engine thread
+
+    def prepare(self, report: Callable[[str], None], keep_going: Callable[[], bool]) -> bool:
+        """Loads the stack and warms it up; one that was loaded before begins anew."""
+        while self._voice is None:
+            choice = self._first
+            voice = load_voice(
+                choice, report, lambda choice=choice: keep_going() and self._first is choice,  # type: ignore[misc]
+                threads=self._threads,
+            )  # fmt: skip
+            if not keep_going():
+                return False
+            with self._choosing:
+                if self._first is choice:
+                    self._voice = voice
+        if (loaded := self._loader.take()) is not None:  # chosen while nothing played: nothing to fade from
+            loaded.playing = replace(loaded.playing, fade_frames=0)
+            self._voice = loaded
+        self._known = self._known or find_stacks()
+        self.reset()
+        return True
+
+    @property
+    def block_frames(self) -> int:
+        return self._ready().block_frames
+
+    @property
+    def block_seconds(self) -> float:
+        return self._ready().block_seconds
+
+    @property
+    def switch_seconds(self) -> float | None:
+        new = self._loader.ready
+        if new is None or self._handover is not None:
+            return None
+        return handover_seconds(self._ready(), new, new.playing.fade_frames)
+
+    def switch(self) -> None:
+        """From the next block on, the stack that was loaded fades in."""
+        old, new = self._ready(), self._loader.take()
+        if new is None:  # another choice came in between
+            return
+        new.goes_on_from(old)
+        self._handover = Handover(old, new, self._heard, new.playing.fade_frames)
+        self._old, self._voice = old, new
+
+    def next_block(self, snapshot: ParameterSnapshot, keep_going: Callable[[], bool]) -> Generated | None:
+        """One block from the knobs as they stand; None when `keep_going` turned false between steps."""
+        voice, old, sources = self._ready(), self._old, Sources(self.context_file, self.init_file, self._live)
+        if self._handover is None or old is None:
+            made = voice.next_block(snapshot, sources, keep_going)
+        else:
+            made = self._handover.next_block(
+                lambda: old.next_block(snapshot, sources, keep_going),
+                lambda: voice.next_block(snapshot, sources, keep_going),
+            )
+            if self._handover.done:
+                self._handover = self._old = None
+        if made is not None:
+            kept = round(HEARD_SECONDS * SAMPLE_RATE)
+            self._heard = np.concatenate([self._heard, made.samples])[-kept:]
+        return made
+
+    def reset(self) -> None:
+        """Forgets what was played; the context file, if there is one, is where it begins again."""
+        self._handover = self._old = None
+        self._heard = self._heard[:0]
+        self._ready().begin(self.context_file)
+
+    def _ready(self) -> StackVoice:
+        if self._voice is None:
+            raise RuntimeError("the model is not loaded; call prepare() first")
+        return self._voice
+
+    # ------------------------------------------------------------------ loader's and lister's threads
+
+    def _load_beside(
+        self, choice: StackChoice, report: Callable[[str], None], keep_going: Callable[[], bool]
+    ) -> StackVoice | None:
+        playing = self._voice
+        shared = playing.stack if playing is not None and playing.asked.stack == choice.stack else None
+        return load_voice(choice, report, keep_going, threads=self._threads, shared=shared, only_in_time=True)
+
+    def _list_stacks(self) -> None:
+        self._known = find_stacks()

@@ -1,0 +1,157 @@
+"""From a choice to a voice that is warmed up, or to the reason why not; and which stacks there are to choose.
+
+Threads: whichever loads, the engine's for the first stack and the loader's for the others; `find_stacks` runs on
+any. They block on the disk and on the model, and ask `keep_going` between steps.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from jbdiff_live.engine.handover import FADE_SECONDS
+from jbdiff_live.engine.model import SAMPLE_RATE, StackVoice, import_library, set_up_torch
+from jbdiff_live.stack_choice import StackChoice, StackParts
+
+if TYPE_CHECKING:
+    from jbdiff.checkpoints import Stack
+    from jbdiff.stream import BlockStream
+
+log = logging.getLogger(__name__)
+
+# A warm-up is broken off when a block would take so many times the time that it lasts, after so many seconds.
+HOPELESS = 4.0
+HOPELESS_AFTER_SECONDS = 2.0
+
+
+class StackTooSlow(RuntimeError):
+    """A stack that cannot keep up on this machine. `seconds` a block, against the `duration` it lasts."""
+
+    def __init__(self, choice: StackChoice, seconds: float, duration: float) -> None:
+        super().__init__(
+            f"{choice.text}: a block takes about {seconds:.2g} s and lasts {duration:.2g} s, so it cannot keep up "
+            "here; choose fewer levels, leave the finisher out, or render it with `jbdiff sample`"
+        )
+        self.seconds, self.duration = seconds, duration
+
+
+def load_voice(
+    choice: StackChoice,
+    report: Callable[[str], None],
+    keep_going: Callable[[], bool],
+    *,
+    threads: int | None = None,
+    shared: Stack | None = None,
+    only_in_time: bool = False,
+) -> StackVoice | None:
+    """A stack, loaded and warmed up; None when `keep_going` turned false on the way.
+
+    shared: the same stack, loaded before: its modules are used, and nothing is read. only_in_time: raises
+    StackTooSlow where a block takes longer than it lasts; else only where that is hopeless. Also raises
+    CheckpointError, and ValueError where the stack lacks what is asked for or runs at another rate.
+    """
+    report("loading torch")
+    device = set_up_torch(threads)
+    from jbdiff.checkpoints import load_stack
+    from jbdiff.stream import BlockStream
+
+    report(f"loading {choice.stack}")
+    stack = load_stack(choice.stack, device=device) if shared is None else _shared(shared)
+    if stack.config.sample_rate != SAMPLE_RATE:
+        raise ValueError(
+            f"stack {choice.stack!r} runs at {stack.config.sample_rate} Hz; the instrument plays "
+            f"{SAMPLE_RATE} Hz stacks"
+        )
+    if not keep_going():
+        return None
+    finisher = choice.finisher and stack.finisher is not None
+    stream = BlockStream(stack, device=device, levels=choice.levels, finisher=finisher)
+    seconds = _warm_up(stream, choice, report, keep_going, HOPELESS if not only_in_time else 1.0)
+    if seconds is None:
+        return None
+    fade = round(FADE_SECONDS * SAMPLE_RATE) if only_in_time else 0
+    return StackVoice(stream, choice, seconds, fade)
+
+
+def _shared(stack: Stack) -> Stack:
+    """The same modules as a stack that stays where it is.
+
+    A stream moves its stack to its device; even where there is nothing to move, that writes to the very tensors
+    that the engine is reading.
+    """
+    from jbdiff.checkpoints import Stack
+
+    class Shared(Stack):
+        def to(self, device: object) -> Stack:
+            return self
+
+    return Shared(**vars(stack))
+
+
+def _warm_up(
+    stream: BlockStream,
+    choice: StackChoice,
+    report: Callable[[str], None],
+    keep_going: Callable[[], bool],
+    most: float,
+) -> float | None:
+    """Seconds that a block takes: the second, since the first sets libraries up; one more where that is too slow.
+
+    On a CPU it is this thread's own time that counts, since the stack that still plays takes its share of the
+    machine. None when interrupted; StackTooSlow where a block takes more than `most` times its duration.
+    """
+    from jbdiff.stream import BlockSettings, StreamInterrupted
+
+    clock = time.thread_time if stream.device.type == "cpu" else time.perf_counter
+    duration = stream.block_frames / stream.sample_rate
+    first_step = 0.0  # when it was done: the very first one sets libraries up
+
+    def watch(done: int, of: int) -> bool:
+        nonlocal first_step
+        if done == 1:
+            first_step = clock()
+            return keep_going()
+        taken = clock() - first_step
+        expected = taken / (done - 1) * of
+        if taken > HOPELESS_AFTER_SECONDS and expected > HOPELESS * duration:
+            raise StackTooSlow(choice, expected, duration)
+        return keep_going()
+
+    taken: list[float] = []
+    while len(taken) < 2 or (len(taken) == 2 and taken[1] > most * duration):
+        report(f"warming up, block {len(taken) + 1}")
+        began = clock()
+        try:
+            stream.step(BlockSettings(), on_step=watch)
+        except StreamInterrupted:
+            return None
+        taken.append(clock() - began)
+    seconds = min(taken[1:])
+    if seconds > most * duration:
+        raise StackTooSlow(choice, seconds, duration)
+    stream.reset()
+    return seconds
+
+
+def find_stacks() -> tuple[StackParts, ...]:
+    """Every stack that can be found. Imports torch the first time, which takes a second or two."""
+    import_library()
+    from jbdiff.checkpoints import CheckpointError, known_stacks, read_manifest
+
+    found = []
+    try:
+        folders = known_stacks()
+    except OSError as error:  # a folder that may not be read must not keep the others from playing
+        log.warning("looking for stacks: %s", error)
+        folders = {}
+    for name, folder in folders.items():
+        try:
+            config = read_manifest(folder).config
+        except (CheckpointError, OSError):  # shown all the same: choosing it tells what is wrong
+            found.append(StackParts(name, (), False))
+            continue
+        levels = tuple(sorted((level.level for level in config.levels), reverse=True))
+        found.append(StackParts(name, levels, config.finisher is not None))
+    return tuple(found)

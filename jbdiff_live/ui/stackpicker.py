@@ -1,0 +1,126 @@
+"""The chooser of the stack: which one plays, with which of its levels, with its finisher or without.
+
+Thread: Qt's. The list is asked for when the menu opens; the session loads beside the music and never waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from PySide6.QtWidgets import QMenu
+
+from jbdiff_live.stack_choice import LEVELS, StackChoice, StackParts
+from jbdiff_live.status import Status, Transport
+from jbdiff_live.ui.asking import Asker
+from jbdiff_live.ui.pickers import Picker
+
+WHAT_LEVELS_DO = {2: "invents", 1: "cleans", 0: "cleans finest"}
+
+
+class StackPicker(Picker):
+    """Shows what plays and what loads; its menu lists stacks, and switches the parts of the one that plays."""
+
+    def __init__(self, transport: Transport, asker: Asker) -> None:
+        super().__init__("STACK", self._fill_stacks)
+        self._transport = transport
+        self._asker = asker
+        self._status = Status()
+        self._known()  # the session begins to look for stacks before the menu is opened
+
+    def show_status(self, status: Status) -> None:
+        self._status = status
+        note = (
+            f"loading {short_name(status.loading.partition(': ')[0])}"
+            if status.loading
+            else parts_text(status)
+        )
+        self.show_value(short_name(status.stack), note)
+
+    def _known(self) -> Sequence[StackParts]:
+        none: Sequence[StackParts] = ()
+        return self._asker.get("list stacks", self._transport.stacks, none)
+
+    def _fill_stacks(self, menu: QMenu) -> None:
+        known = self._known()
+        if not known:
+            menu.addAction("looking for stacks; open this again").setEnabled(False)
+        for parts in known:
+            choices = variants(parts)
+            name = short_name(parts.name).replace("&", "&&")
+            if len(choices) == 1:
+                entry = menu.addAction(name)
+                entry.setCheckable(True)
+                entry.setChecked(parts.name == self._status.stack)
+                entry.triggered.connect(lambda _=False, choice=choices[0]: self._choose(choice))
+                continue
+            inside = menu.addMenu(f"{name}  ●" if parts.name == self._status.stack else name)
+            for choice in choices:
+                entry = inside.addAction(choice_text(choice))
+                entry.setCheckable(True)
+                entry.setChecked(self._plays(choice))
+                entry.triggered.connect(lambda _=False, choice=choice: self._choose(choice))
+        self._fill_parts(menu)
+
+    def _fill_parts(self, menu: QMenu) -> None:
+        """Switches for the parts of the stack that plays; what it lacks is grey."""
+        status, parts = self._status, self._status.parts
+        menu.addSeparator()
+        title = f"parts of {short_name(status.stack)}" if parts is not None else "parts: known when it plays"
+        menu.addAction(title.replace("&", "&&")).setEnabled(False)
+        there = parts.levels if parts is not None else ()
+        for level in LEVELS:
+            entry = menu.addAction(f"Level {level}  {WHAT_LEVELS_DO[level]}")
+            entry.setCheckable(True)
+            entry.setChecked(level in status.levels)
+            entry.setEnabled(level in there and level != max(there))  # the coarsest has to play
+            entry.triggered.connect(lambda on, level=level: self._switch_level(level, on))
+        entry = menu.addAction("Finisher  stereo")
+        entry.setCheckable(True)
+        entry.setChecked(status.finisher)
+        entry.setEnabled(parts is not None and parts.finisher)
+        entry.triggered.connect(lambda on: self._choose(replace(self._playing(), finisher=on)))
+
+    def _switch_level(self, level: int, on: bool) -> None:
+        levels = {*self._status.levels, level} if on else {*self._status.levels} - {level}
+        self._choose(replace(self._playing(), levels=tuple(levels)))
+
+    def _playing(self) -> StackChoice:
+        status = self._status
+        return StackChoice(status.stack, status.levels or None, status.finisher)
+
+    def _plays(self, choice: StackChoice) -> bool:
+        status = self._status
+        return choice == StackChoice(status.stack, status.levels or None, status.finisher)
+
+    def _choose(self, choice: StackChoice) -> None:
+        self._asker.ask("stack", self._transport.choose_stack, choice)
+
+
+def short_name(stack: str) -> str:
+    """The name of a stack, and the last part of a folder."""
+    return Path(stack).name or stack
+
+
+def parts_text(status: Status) -> str:
+    """What of the stack plays: "2 1 0 + finisher"."""
+    levels = " ".join(map(str, status.levels))
+    if not levels:
+        return ""
+    text = f"level{'s' * (len(status.levels) > 1)} {levels}"
+    return f"{text} + finisher" if status.finisher else text
+
+
+def choice_text(choice: StackChoice) -> str:
+    levels = choice.levels or ()
+    text = f"Level{'s' * (len(levels) > 1)} {' '.join(map(str, levels))}"
+    return f"{text} + finisher" if choice.finisher else text
+
+
+def variants(parts: StackParts) -> list[StackChoice]:
+    """The ways to play a stack, richest first: level by level from the finest down, with finisher and without."""
+    ends = range(len(parts.levels), 0, -1)
+    finishers = (True, False) if parts.finisher else (False,)
+    found = [StackChoice(parts.name, parts.levels[:end], on) for end in ends for on in finishers]
+    return found if len(found) > 1 else [StackChoice(parts.name)]

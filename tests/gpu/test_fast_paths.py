@@ -1,0 +1,115 @@
+"""Every fast path against exact float32 on fresh inputs, and whole streams on the device. Needs CUDA.
+
+python -m pytest -m gpu tests/gpu
+python -m pytest -m gpu tests/gpu --confcutdir=tests/gpu      # with a carried folder: no sound libraries
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+import torch
+from torch import nn
+
+from jbdiff.bench import measure, random_stack
+from jbdiff.bench_checks import check_paths
+from jbdiff.bench_machine import exact_float32, random_weights
+from jbdiff.checkpoints import Stack, load_stack
+from jbdiff.config import (
+    FinisherConfig,
+    JointDenoiserConfig,
+    LevelConfig,
+    StackConfig,
+    UNetConfig,
+    VQVAEConfig,
+)
+from jbdiff.fastpaths import FASTPATHS
+from jbdiff.finisher import Finisher
+from jbdiff.jointdenoiser import JointDenoiser
+from jbdiff.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
+from jbdiff.unet import UNet
+
+pytestmark = pytest.mark.gpu
+
+SMALL_UNET = UNetConfig(
+    channels=(16, 32, 32, 64), factors=(1, 2, 1, 2), items=(1, 2, 2, 1), attentions=(0, 0, 1, 0),
+    cross_attentions=(0, 1, 0, 1), attention_heads=2, attention_features=8, embedding_max_length=64,
+    modulation_features=48,
+)  # fmt: skip
+SMALL_FINISHER = FinisherConfig(
+    channels=(32, 32, 64), attention_layers=1, window_samples=2048, fade_samples=64, steps=4
+)
+SMALL_STACK = StackConfig(
+    name="small",
+    codec=VQVAEConfig(width=8, depth=2, codebook_size=32),
+    levels=tuple(LevelConfig(level=n, denoiser=SMALL_UNET, window_tokens=32, steps=3) for n in (2, 1, 0)),
+    finisher=SMALL_FINISHER,
+)
+
+
+def network(kind: str) -> nn.Module:
+    nets = {
+        "unet": lambda: UNet(SMALL_UNET),
+        "finisher": lambda: Finisher(SMALL_FINISHER),
+        "joint": lambda: JointDenoiser(JointDenoiserConfig(width=64, depth=2)),
+    }
+    net = nets[kind]()
+    random_weights(net, torch.Generator().manual_seed(0))
+    return net.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("path", [name for name, path in FASTPATHS.items() if not path.compile])
+@pytest.mark.parametrize("kind", ["unet", "finisher", "joint"])
+def test_path_stays_near_float32(kind: str, path: str, device: torch.device) -> None:
+    if not FASTPATHS[path].runs_on(device):
+        pytest.skip(f"{path} does not run on {device.type}")
+    (check,) = check_paths(kind, network(kind), [FASTPATHS[path]], device, seed=secrets.randbelow(2**31))
+    assert check.passed, check
+
+
+@pytest.mark.parametrize("path", [name for name, path in FASTPATHS.items() if path.compile])
+def test_compiled_path_stays_near_float32(path: str, device: torch.device) -> None:
+    if device.type == "cpu":
+        pytest.skip("compiling takes minutes on a CPU; scripts/gpu_bench does it there too")
+    (check,) = check_paths("unet", network("unet"), [FASTPATHS[path]], device, seed=secrets.randbelow(2**31))
+    assert check.passed, check
+
+
+@pytest.fixture
+def small_stack() -> Stack:
+    return random_stack(SMALL_STACK)
+
+
+def settings(steps: int = 2) -> BlockSettings:
+    each = {level: LevelSettings(steps=steps) for level in (2, 1, 0)}
+    return BlockSettings(guidance=2.0, levels=each, finisher=FinisherSettings(steps=steps))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_stream_goes_on_from_its_saved_state_bit_for_bit(
+    small_stack: Stack, device: torch.device, dtype: torch.dtype
+) -> None:
+    stream = BlockStream(small_stack, device=device, dtype=dtype, finisher=True)
+    stream.step(settings())
+    state = stream.save()
+    first = stream.step(settings()).audio
+    stream.restore(state)
+    again = stream.step(settings()).audio
+    assert first.device.type == device.type
+    assert torch.equal(first, again)
+
+
+def test_pocket_sounds_as_on_the_cpu(device: torch.device) -> None:
+    with exact_float32():
+        here = BlockStream(load_stack("pocket"), device=device).step(BlockSettings(steps=4)).audio.cpu()
+        there = BlockStream(load_stack("pocket")).step(BlockSettings(steps=4)).audio
+    difference = (here - there).square().mean().sqrt() / there.square().mean().sqrt()
+    assert difference < 1e-2
+
+
+def test_the_table_counts_the_devices_memory(small_stack: Stack, device: torch.device) -> None:
+    result = measure(small_stack, device=device, finisher=True, blocks=1, steps=1, repeats=1)
+    assert (result.device_bytes is not None) == (device.type == "cuda")
+    assert (result.machine.gpu is not None) == (device.type == "cuda")
+    assert all(part.fastest > 0 for part in result.parts)
