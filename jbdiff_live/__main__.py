@@ -71,6 +71,13 @@ def play(
         bool | None,
         typer.Option("--finisher/--no-finisher", help="The stack's stereo finisher, if it has one."),
     ] = None,
+    hop: Annotated[
+        int | None,
+        typer.Option(
+            min=16, help="Tokens a block, fewer than a window: knobs are heard sooner, for more work."
+        ),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps of the coarsest level.")] = None,
     device: Annotated[
         str | None, typer.Option(help="Sound device by (part of its) name; `null` plays silently in time.")
     ] = None,
@@ -121,6 +128,8 @@ def play(
         stack=stack,
         levels=numbers,
         finisher=finisher,
+        hop=hop,
+        steps=steps,
         device=device,
         input_device=input_device,
         midi=tuple(midi) if midi else None,

@@ -29,6 +29,7 @@ from jbdiff_live.parameters import ACTIONS_BY_NAME, BY_NAME, Origin, ParameterSn
 from jbdiff_live.stack_choice import StackChoice
 
 FORMAT = 1
+PARTS = ("levels", "finisher", "hop", "steps")  # the head's keys that say something about a stack
 
 Plain = bool | int | float | str  # a value as a person writes it
 
@@ -67,6 +68,8 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     stack: str | None = None
     levels: list[int] | None = None
     finisher: bool | None = None
+    hop: int | None = None
+    steps: int | None = None
     context: str = ""
     values: dict[str, bool | int | float | str] = {}
     bindings: dict[str, str | list[str]] = {}
@@ -107,7 +110,7 @@ def load_patch(path: Path) -> Patch:
 
 def _choice(path: Path, file: _File) -> StackChoice | None:
     """The stack that the patch asks for. Parts without a stack are refused: they are those of a stack."""
-    parts = [name for name in ("levels", "finisher") if getattr(file, name) is not None]
+    parts = [name for name in PARTS if getattr(file, name) is not None]
     if file.stack is None:
         if parts:
             raise PatchError(
@@ -117,9 +120,10 @@ def _choice(path: Path, file: _File) -> StackChoice | None:
         return None
     try:
         levels = None if file.levels is None else tuple(file.levels)
-        return StackChoice(file.stack, levels, True if file.finisher is None else file.finisher)
+        finisher = True if file.finisher is None else file.finisher
+        return StackChoice(file.stack, levels, finisher, file.hop, file.steps)
     except ValueError as error:
-        key = "levels" if file.stack else "stack"
+        key = next((name for name in PARTS if name in str(error)), "levels") if file.stack else "stack"
         raise PatchError(f"{path}{_line(path, key)}: {error}") from error
 
 
@@ -222,12 +226,17 @@ def save_patch(path: Path, patch: Patch) -> None:
         ) from error
 
 
-def _written_choice(choice: StackChoice | None) -> dict[str, str | list[int] | bool | None]:
+def _written_choice(choice: StackChoice | None) -> dict[str, str | list[int] | bool | int | None]:
     """The head's lines of a choice; None for those that are left out, since they say nothing."""
     if choice is None:
-        return {"stack": None, "levels": None, "finisher": None}
-    levels = None if choice.levels is None else list(choice.levels)
-    return {"stack": choice.stack, "levels": levels, "finisher": None if choice.finisher else False}
+        return dict.fromkeys(("stack", *PARTS))
+    return {
+        "stack": choice.stack,
+        "levels": None if choice.levels is None else list(choice.levels),
+        "finisher": None if choice.finisher else False,
+        "hop": choice.hop,
+        "steps": choice.steps,
+    }
 
 
 def _written(sound: Path, folder: Path) -> str:

@@ -50,6 +50,8 @@ class SessionOptions:
     stack: str | None = None
     levels: tuple[int, ...] | None = None
     finisher: bool | None = None
+    hop: int | None = None
+    steps: int | None = None
     device: str | None = None
     input_device: str | None = None
     midi: tuple[str, ...] | None = None  # None: every input there is
@@ -153,6 +155,8 @@ class Session:
             "stack_identity": playing.identity if playing is not None else "",
             "levels": list(playing.levels) if playing is not None else [],
             "finisher": playing is not None and playing.finisher,
+            "hop": playing.hop if playing is not None else None,
+            "steps": playing.steps if playing is not None else None,
             "latency_frames": playing.latency_frames if playing is not None else 0,
             "patch": self._patch.name,
             "context_file": self._files["context"],
@@ -189,6 +193,8 @@ class Session:
             stack=stack.wanted.stack if playing is None else playing.stack,
             levels=(stack.wanted.levels or ()) if playing is None else playing.levels,
             finisher=playing is not None and playing.finisher,
+            hop=None if playing is None else playing.hop,
+            steps=None if playing is None else playing.steps,
             parts=None if playing is None else playing.parts,
             loading=stack.loading,
             context_file=self._files["context"],
@@ -269,6 +275,10 @@ class Session:
             choice = StackChoice(options.stack)  # another stack's levels say nothing about this one's
         if options.levels is not None:
             choice = replace(choice, levels=options.levels)
+        if options.hop is not None:
+            choice = replace(choice, hop=options.hop)
+        if options.steps is not None:
+            choice = replace(choice, steps=options.steps)
         return choice if options.finisher is None else replace(choice, finisher=options.finisher)
 
     # ------------------------------------------------------------------ files

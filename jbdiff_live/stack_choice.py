@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 LEVELS = (2, 1, 0)  # coarsest first: 2 invents, 1 and 0 clean
+SHORTEST_HOP = 16  # tokens
 
 
 @dataclass(frozen=True)
@@ -13,33 +14,59 @@ class StackChoice:
     """What a patch, the command line or the window asks for.
 
     `stack` is a name or a folder. `levels` None plays all that the stack has; `finisher` plays the stack's
-    finisher where it has one. ValueError names levels that cannot be, and the remedy.
+    finisher where it has one. `hop` is the length of a block in tokens of the coarsest level, None for its whole
+    window: a shorter one hears the knobs sooner, at a whole window's work each. `steps` are the coarsest level's
+    denoising steps, None for the stack's own. ValueError names what cannot be, and the remedy.
     """
 
     stack: str = "pocket"
     levels: tuple[int, ...] | None = None
     finisher: bool = True
+    hop: int | None = None
+    steps: int | None = None
 
     def __post_init__(self) -> None:
         if not self.stack:
             raise ValueError('a stack without a name; write stack = "pocket", or a folder of checkpoints')
         if self.levels is not None:
             object.__setattr__(self, "levels", ordered_levels(self.levels))
+        if self.hop is not None and self.hop < SHORTEST_HOP:
+            raise ValueError(
+                f"a hop of {self.hop} tokens: {SHORTEST_HOP} is the shortest; leave it out for a window"
+            )
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"{self.steps} steps: at least 1 is needed; leave it out for the stack's own")
 
     @property
     def text(self) -> str:
         """For a person: "v1", "v1 levels 2 1, no finisher"."""
         levels = "" if self.levels is None else f" levels {' '.join(map(str, self.levels))}"
-        return f"{self.stack}{levels}{'' if self.finisher else ', no finisher'}"
+        hop = "" if self.hop is None else f", hop {self.hop}"
+        steps = "" if self.steps is None else f", {self.steps} steps"
+        return f"{self.stack}{levels}{'' if self.finisher else ', no finisher'}{hop}{steps}"
 
 
 @dataclass(frozen=True)
 class StackParts:
-    """What a stack has to choose from. A stack that cannot be read has no levels."""
+    """What a stack has to choose from. A stack that cannot be read has no levels.
+
+    `window` tokens of `token_seconds` each are what its coarsest level invents at a time.
+    """
 
     name: str
     levels: tuple[int, ...]
     finisher: bool
+    window: int = 0
+    token_seconds: float = 0.0
+
+    def hops(self) -> tuple[int, ...]:
+        """Hops that cut the window evenly, the window itself first, then about a half, a quarter and so on."""
+        cuts = [n for n in range(self.window, SHORTEST_HOP - 1, -SHORTEST_HOP) if self.window % n == 0]
+        kept = cuts[:1]
+        for hop in cuts[1:]:
+            if hop <= 0.75 * kept[-1]:
+                kept.append(hop)
+        return tuple(kept)
 
 
 @dataclass(frozen=True)
@@ -52,6 +79,8 @@ class StackPlaying:
     identity: str  # of weights and sizes
     latency_frames: int  # silence with which its first block opens
     parts: StackParts
+    hop: int | None = None  # tokens of a block; None is the whole window
+    steps: int | None = None  # of the coarsest level; None is the stack's own number
     fade_frames: int = 0  # length of the fade from the stack before it; 0 for the first one
 
 

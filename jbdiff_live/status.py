@@ -87,6 +87,8 @@ class Status:
     stack: str = ""
     levels: tuple[int, ...] = ()  # of the stack, those that play
     finisher: bool = False  # whether the stack's finisher plays
+    hop: int | None = None  # tokens a block; None is a whole window
+    steps: int | None = None  # of the coarsest level; None is the stack's own number
     parts: StackParts | None = None  # what the stack has; None before it was loaded
     loading: str = ""  # the stack that is being loaded while this one plays, and how far it is
     context_file: str = ""

@@ -6,14 +6,17 @@ from collections import deque
 
 import numpy as np
 
+CAP_SECONDS = 0.6  # a short block may be begun that early, so that two or three can be queued
+
 
 class Deadline:
     """Turns measured times into the queue level at which the next block has to be started.
 
     deadline = p99 of the block times + margin; the margin is the largest of what was really seen (the worst
-    excess of a block over the median, plus the worst lateness of the thread's own waking), of p99 itself
-    (another program may suddenly take half of the machine) and of `least_margin`. All over the last `memory`
-    blocks, and never more than one block. Until three blocks were measured it is a whole block: start at once.
+    excess of a block over the median, plus the worst lateness of the thread's own waking), of p99 itself, but at
+    most a quarter of a block (another program may suddenly take half of the machine; but who chose short blocks
+    wants the knobs heard soon), and of `least_margin`. All over the last `memory` blocks, and never more than one
+    block, or `CAP_SECONDS` where blocks are short. Until three blocks were measured it is that most: start at once.
     `measured` seconds, where a warm-up gave them, stand in for those three.
     """
 
@@ -42,9 +45,11 @@ class Deadline:
     @property
     def seconds(self) -> float:
         """Queue level, in seconds, at which the next block is started."""
+        most = max(self.block_duration, CAP_SECONDS)
         if len(self._taken) < 3:
-            return self.block_duration
+            return most
         taken = np.fromiter(self._taken, float)
         jitter = float(taken.max() - np.median(taken))
-        margin = max(self.least_margin, self.p99, jitter + max(self._late, default=0.0))
-        return min(self.block_duration, self.p99 + margin)
+        spare = min(self.p99, self.block_duration / 4)
+        margin = max(self.least_margin, spare, jitter + max(self._late, default=0.0))
+        return min(most, self.p99 + margin)

@@ -67,7 +67,7 @@ def load_voice(
     if not keep_going():
         return None
     finisher = choice.finisher and stack.finisher is not None
-    stream = BlockStream(stack, device=device, levels=choice.levels, finisher=finisher)
+    stream = BlockStream(stack, device=device, levels=choice.levels, finisher=finisher, hop_tokens=choice.hop)
     seconds = _warm_up(stream, choice, report, keep_going, HOPELESS if not only_in_time else 1.0)
     if seconds is None:
         return None
@@ -124,7 +124,7 @@ def _warm_up(
         report(f"warming up, block {len(taken) + 1}")
         began = clock()
         try:
-            stream.step(BlockSettings(), on_step=watch)
+            stream.step(BlockSettings(steps=choice.steps), on_step=watch)
         except StreamInterrupted:
             return None
         taken.append(clock() - began)
@@ -139,6 +139,7 @@ def find_stacks() -> tuple[StackParts, ...]:
     """Every stack that can be found. Imports torch the first time, which takes a second or two."""
     import_library()
     from jbdiff.checkpoints import CheckpointError, known_stacks, read_manifest
+    from jbdiff.geometry import Geometry
 
     found = []
     try:
@@ -153,5 +154,7 @@ def find_stacks() -> tuple[StackParts, ...]:
             found.append(StackParts(name, (), False))
             continue
         levels = tuple(sorted((level.level for level in config.levels), reverse=True))
-        found.append(StackParts(name, levels, config.finisher is not None))
+        coarsest = config.level(levels[0])
+        token = Geometry(config).hop(levels[0]) / config.sample_rate
+        found.append(StackParts(name, levels, config.finisher is not None, coarsest.window_tokens, token))
     return tuple(found)

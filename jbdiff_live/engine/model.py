@@ -42,8 +42,11 @@ class Sources:
     live: Callable[[int], Mono | None] = lambda frames: None
 
 
-def block_settings(snapshot: ParameterSnapshot) -> BlockSettings:
-    """What one block reads from the knobs; an offline render of the same snapshot takes the same."""
+def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> BlockSettings:
+    """What one block reads from the knobs; an offline render of the same snapshot takes the same.
+
+    steps: of the coarsest level, None for the stack's own.
+    """
     from jbdiff.config import NoiseStyle
     from jbdiff.stream import BlockSettings, FinisherSettings
 
@@ -56,6 +59,7 @@ def block_settings(snapshot: ParameterSnapshot) -> BlockSettings:
         home=snapshot.counts["home"],
         resample=snapshot["resample"],
         guidance=snapshot["guidance"],
+        steps=steps,
         finisher=FinisherSettings(
             on=snapshot.on("finisher_on"),
             strength=snapshot["finisher_strength"],
@@ -83,7 +87,15 @@ class StackVoice:
             finisher=stream.channels > 1,
             identity=stream.stack.identity,
             latency_frames=stream.latency_frames,
-            parts=StackParts(asked.stack, stream.stack.levels, stream.stack.finisher is not None),
+            parts=StackParts(
+                asked.stack,
+                stream.stack.levels,
+                stream.stack.finisher is not None,
+                stream.stack.config.level(stream.levels[0]).window_tokens,
+                stream.geometry.hop(stream.levels[0]) / stream.sample_rate,
+            ),
+            hop=None if stream.block_frames == stream.window_frames else asked.hop,
+            steps=asked.steps,
             fade_frames=fade_frames,
         )
         self.position = 0  # frames made since the music began: where files that move along stand
@@ -117,6 +129,8 @@ class StackVoice:
             choice.stack == own.stack
             and (own.parts.levels if choice.levels is None else choice.levels) == own.levels
             and (choice.finisher and own.parts.finisher) == own.finisher
+            and (None if choice.hop == own.parts.window else choice.hop) == own.hop
+            and choice.steps == own.steps
         )
 
     def begin(self, context_file: FileSource | None) -> None:
@@ -144,7 +158,7 @@ class StackVoice:
 
         if sources.context_file is not self._started_from:
             self._begin_from(sources.context_file)
-        settings = block_settings(snapshot)
+        settings = block_settings(snapshot, self.playing.steps)
         began = time.perf_counter()
         self.complaint = ""
         frames = self.block_frames
@@ -152,8 +166,9 @@ class StackVoice:
                              self.position, self._context_frames, sources)  # fmt: skip
         init = None
         if settings.resample > 0:
+            # A whole window: what is before the block only helps the encoder at its beginning.
             init = self._from(snapshot.choice("init_source"), sources.init_file, "init",
-                              self.position + frames, frames, sources)  # fmt: skip
+                              self.position + frames, self._stream.window_frames, sources)  # fmt: skip
         try:
             block = self._stream.step(settings, init=init, context=context, on_step=lambda *_: keep_going())
         except StreamInterrupted:

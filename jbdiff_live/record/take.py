@@ -82,6 +82,8 @@ class StackEvent(msgspec.Struct, frozen=True, tag_field="event", tag="stack"):
     stack: str
     levels: list[int]
     finisher: bool
+    hop: int | None
+    steps: int | None
     identity: str
     latency_frames: int
     fade_frames: int

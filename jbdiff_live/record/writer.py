@@ -213,7 +213,8 @@ class TakeWriter:
             return
         self._write_event(
             StackEvent(
-                block.start_frame, new.stack, list(new.levels), new.finisher, new.identity,
+                block.start_frame, new.stack, list(new.levels), new.finisher, new.hop, new.steps,
+                new.identity,
                 new.latency_frames, new.fade_frames,
             )
         )  # fmt: skip

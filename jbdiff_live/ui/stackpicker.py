@@ -76,11 +76,27 @@ class StackPicker(Picker):
             entry.setChecked(level in status.levels)
             entry.setEnabled(level in there and level != max(there))  # the coarsest has to play
             entry.triggered.connect(lambda on, level=level: self._switch_level(level, on))
+        if parts is not None:
+            self._fill_hops(menu, parts)
         entry = menu.addAction("Finisher  stereo")
         entry.setCheckable(True)
         entry.setChecked(status.finisher)
         entry.setEnabled(parts is not None and parts.finisher)
         entry.triggered.connect(lambda on: self._choose(replace(self._playing(), finisher=on)))
+
+    def _fill_hops(self, menu: QMenu, parts: StackParts) -> None:
+        """How long a block is: the shorter, the sooner the knobs are heard, and the more there is to compute."""
+        playing = self._status.hop or parts.window
+        inside = menu.addMenu(f"Block  {hop_text(playing, parts)}")
+        hops = parts.hops() if playing in parts.hops() else (*parts.hops(), playing)
+        for hop in hops:
+            entry = inside.addAction(hop_text(hop, parts))
+            entry.setCheckable(True)
+            entry.setChecked(hop == playing)
+            chosen = None if hop == parts.window else hop
+            entry.triggered.connect(
+                lambda _=False, hop=chosen: self._choose(replace(self._playing(), hop=hop))
+            )
 
     def _switch_level(self, level: int, on: bool) -> None:
         levels = {*self._status.levels, level} if on else {*self._status.levels} - {level}
@@ -88,7 +104,7 @@ class StackPicker(Picker):
 
     def _playing(self) -> StackChoice:
         status = self._status
-        return StackChoice(status.stack, status.levels or None, status.finisher)
+        return StackChoice(status.stack, status.levels or None, status.finisher, status.hop, status.steps)
 
     def _plays(self, choice: StackChoice) -> bool:
         status = self._status
@@ -109,7 +125,17 @@ def parts_text(status: Status) -> str:
     if not levels:
         return ""
     text = f"level{'s' * (len(status.levels) > 1)} {levels}"
-    return f"{text} + finisher" if status.finisher else text
+    text = f"{text} + finisher" if status.finisher else text
+    return (
+        text
+        if status.hop is None or status.parts is None
+        else f"{text}, {hop_text(status.hop, status.parts)}"
+    )
+
+
+def hop_text(hop: int, parts: StackParts) -> str:
+    """A block's length: "0.28 s"."""
+    return f"{hop * parts.token_seconds:.2f} s"
 
 
 def choice_text(choice: StackChoice) -> str:

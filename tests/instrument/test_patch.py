@@ -179,3 +179,19 @@ def test_every_factory_patch_has_a_sound_to_begin_from() -> None:
     for path in factory_patches().values():
         context = load_patch(path).context
         assert context is not None and context.is_file(), path
+
+
+def test_a_hop_and_steps_are_kept_and_refused_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "quick.toml"
+    path.write_text('format = 1\nname = "quick"\nstack = "pocket"\nhop = 48\nsteps = 4\n')
+    patch = load_patch(path)
+    assert patch.choice == StackChoice("pocket", hop=48, steps=4)
+    save_patch(path, replace(patch, choice=StackChoice("pocket", hop=96)))
+    assert load_patch(path).choice == StackChoice("pocket", hop=96)
+    assert "steps" not in path.read_text()
+    path.write_text('format = 1\nname = "quick"\nstack = "pocket"\nhop = 8\n')
+    with pytest.raises(PatchError, match=r"line 4: a hop of 8 tokens: 16 is the shortest"):
+        load_patch(path)
+    path.write_text('format = 1\nname = "quick"\nhop = 48\n')
+    with pytest.raises(PatchError, match="hop without a stack"):
+        load_patch(path)

@@ -209,6 +209,23 @@ def _made(stream: BlockStream, settings, frames: int) -> np.ndarray:
     return np.repeat(sound, 2, axis=1) if sound.shape[1] == 1 else sound
 
 
+def test_shorter_blocks_are_chosen_while_it_plays(small: Path) -> None:
+    rig = Rig(POCKET)
+    try:
+        rig.engine.start()
+        rig.wait_blocks_of("pocket", 2)
+        rig.generator.choose(StackChoice("pocket", hop=48, steps=3))
+        rig.wait(lambda: bool(rig.switches()), "the change")
+        count = len(rig.blocks)
+        rig.wait(lambda: len(rig.blocks) > count + 4, "five short blocks")
+        assert {block.frames for block in rig.blocks[count:]} == {48 * 512}
+        playing = rig.blocks[-1].stack
+        assert playing is not None and (playing.hop, playing.steps) == (48, 3)
+        assert not rig.generator.status.problem
+    finally:
+        rig.close()
+
+
 def test_other_parts_of_the_same_stack_share_what_is_loaded(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -438,8 +455,9 @@ def test_stacks_that_can_be_found_are_listed_with_their_parts(
     assert generator._lister is not None
     generator._lister.join(PATIENCE)
     known = {parts.name: parts for parts in generator.stacks()}
-    assert known["pocket"] == StackParts("pocket", (2,), False)
-    assert known["tiny"] == StackParts("tiny", (2, 1, 0), True)
+    assert replace(known["pocket"], token_seconds=0) == StackParts("pocket", (2,), False, 192)
+    assert known["pocket"].hops() == (192, 96, 64, 48, 32, 16)
+    assert (known["tiny"].levels, known["tiny"].finisher) == ((2, 1, 0), True)
     assert known["broken"] == StackParts("broken", (), False)
     generator.close()
 
@@ -448,5 +466,5 @@ def test_what_plays_is_told_with_its_parts(playing: Rig) -> None:
     told = playing.generator.status.playing
     assert isinstance(told, StackPlaying)
     assert (told.stack, told.levels, told.finisher) == ("pocket", (2,), False)
-    assert told.parts == StackParts("pocket", (2,), False)
+    assert told.parts == StackParts("pocket", (2,), False, 192, 512 / 44_100)
     assert told.identity and told.latency_frames > 0
