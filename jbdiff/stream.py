@@ -55,6 +55,7 @@ class StreamBlock:
     index: int
     noise: NoiseIdentity  # of the coarsest level
     seconds: Mapping[str, float]  # encode, denoise, decode; finish where there is a finisher
+    part_seconds: Mapping[str, float] = field(default_factory=dict)  # of the denoising: level2 .. finisher
     stems: Mapping[int, Tensor] = field(default_factory=dict)  # level -> its own sound [1, 1, block_frames]
 
 
@@ -262,21 +263,38 @@ class BlockStream:
             state.levels[first.level], settings, init, context, watch, state.block_index
         )
         noise, seconds = made.noise, dict(made.seconds)
+        parts = {f"level{first.level}": made.seconds["denoise"]}
         levels: dict[int, LevelState] = {first.level: made.state}
         stems = {first.level: made.audio}
         for stage in self._finer:
             made = stage.clean(state.levels[stage.level], settings, made.audio, watch, state.block_index)
             levels[stage.level], stems[stage.level] = made.state, made.audio
             seconds = {name: seconds[name] + made.seconds[name] for name in seconds}
+            parts[f"level{stage.level}"] = made.seconds["denoise"]
         audio, finisher = made.audio, state.finisher
         if self._finisher is not None and finisher is not None:
             began = time.perf_counter()
             audio, finisher = self._finisher.finish(
                 finisher, settings.finisher, audio, watch, state.block_index
             )
-            seconds["finish"] = time.perf_counter() - began
+            parts["finisher"] = seconds["finish"] = time.perf_counter() - began
         self._state = StreamState(self.stack.identity, state.block_index + 1, levels, finisher)
-        return StreamBlock(audio, state.block_index, noise, seconds, stems)
+        return StreamBlock(audio, state.block_index, noise, seconds, parts, stems)
+
+    @property
+    def windows(self) -> dict[str, int]:
+        """Windows that a block is cut into, part by part; each takes all of a part's steps."""
+        counts = {f"level{stage.level}": stage.windows for stage in self._stages}
+        return counts | ({} if self._finisher is None else {"finisher": self._finisher.pieces})
+
+    def step_counts(self, settings: BlockSettings) -> dict[str, int]:
+        """Model calls that a block takes, part by part: level2, level1, level0, finisher, as far as they play."""
+        first = self._coarsest
+        counts = {f"level{first.level}": first.invented_steps(settings)}
+        counts |= {f"level{stage.level}": stage.steps(settings) for stage in self._finer}
+        if self._finisher is not None:
+            counts["finisher"] = self._finisher.steps(settings.finisher)
+        return counts
 
     def _watch(
         self, settings: BlockSettings, on_step: Callable[[int, int], bool | None] | None

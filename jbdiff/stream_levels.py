@@ -124,6 +124,12 @@ class LevelStage:
 
     # The coarsest level
 
+    def invented_steps(self, settings: BlockSettings) -> int:
+        """Denoising steps of one block on the coarsest level."""
+        own = settings.level(self.level).steps
+        steps = settings.steps if own is None else own
+        return self.config.steps if steps is None else steps
+
     def invent(
         self,
         own: LevelState,
@@ -145,9 +151,8 @@ class LevelStage:
         start = self._own_window(own, invented) if init is None else self._encode_init(init, invented)
         encoded = time.perf_counter()
         noise, identity, registers = self._next_noise(own, settings, index)
-        steps = knobs.steps if knobs.steps is not None else settings.steps
         sigmas = linear_sigmas(
-            self.config.steps if steps is None else steps,
+            self.invented_steps(settings),
             1.0 - settings.resample if start is not None else 1.0,
         )
         ahead = noise
@@ -204,7 +209,8 @@ class LevelStage:
         encode_seconds = time.perf_counter() - started
         fresh, identity, registers = self._next_noise(own, settings, index)
         noise = self._handover_noise(encoded, fresh, knobs.handover, knobs.priming)
-        sigmas = linear_sigmas(self.default_steps() if knobs.steps is None else knobs.steps, 1.0 - strength)
+        steps = self.default_steps() if knobs.steps is None else knobs.steps
+        sigmas = linear_sigmas(steps, 1.0 - strength) if steps else None
         guidance = self.config.guidance if knobs.guidance is None else knobs.guidance
         held = self._held_tokens(own)
         known = self._known(own, held)
@@ -213,9 +219,12 @@ class LevelStage:
         for start, from_noise in zip(
             encoded.split(self.window, dim=2), noise.split(self.window, dim=2), strict=True
         ):
-            x = noised(start, from_noise, sigmas[0])
-            context = self._conditioning(state, held)
-            pieces.append(self._denoise(x, sigmas, context, guidance, watch, known))
+            if sigmas is None:
+                pieces.append(start)
+            else:
+                x = noised(start, from_noise, sigmas[0])
+                context = self._conditioning(state, held)
+                pieces.append(self._denoise(x, sigmas, context, guidance, watch, known))
             self.check(pieces[-1], "latents", index)
             if knobs.update_context:
                 state = replace(state, **self._grown_context(state.context, state.grown, pieces[-1]))

@@ -22,7 +22,10 @@ class Handover(enum.Enum):
 
 @dataclass(frozen=True)
 class LevelSettings:
-    """One level. None takes the stack's default; strength, handover and priming belong to finer levels."""
+    """One level. None takes the stack's default; strength, handover and priming belong to finer levels.
+
+    A finer level of 0 steps passes the level above on as it hears it.
+    """
 
     steps: int | None = None
     guidance: float | None = None

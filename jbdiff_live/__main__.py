@@ -96,6 +96,10 @@ def play(
     short_ring: Annotated[
         int, typer.Option(help="Frames between us and the device: less is quicker, more is safer.")
     ] = 4096,
+    ladder: Annotated[
+        bool,
+        typer.Option("--ladder/--no-ladder", help="Cheaper blocks where time runs short; else silence."),
+    ] = True,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads for the model.")] = None,
     list_devices: Annotated[
         bool, typer.Option("--list", help="List devices, patches and parameters.")
@@ -138,6 +142,7 @@ def play(
         takes=record or Path("takes"),
         short_ring_frames=short_ring,
         threads=threads,
+        ladder=ladder,
     )
     logging.getLogger("jbdiff_live").info(
         "goes before other programs: %s", "yes" if process_goes_first() else "not allowed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
@@ -17,9 +17,22 @@ Audio = NDArray[np.float32]  # [frames, channels]
 
 
 class Rung(IntEnum):
-    """How much of the intended work a block got, best first. Later rungs are what a late engine falls to."""
+    """How much of the intended work a block got, best first. Later rungs are what a late engine falls to.
+
+    Each keeps what the rungs above it took away. Below the last one there is only the fade into silence.
+    """
 
     FULL = 0
+    FEWER_STEPS = 1  # half of every part's
+    NO_LEVEL_0 = 2
+    NO_LEVEL_1 = 3
+    QUICK_FINISHER = 4  # one step
+    LOOP = 5  # the last window once more, moved a little, in one step
+    REPEAT = 6  # the last sound once more, as it was: costs nothing
+
+    @property
+    def label(self) -> str:
+        return self.name.lower().replace("_", " ")
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,12 @@ class Generated:
     mixed: bool = False  # two stacks made it: the time it took says nothing about the next one
 
 
+class KeepGoing(Protocol):
+    """Asked while a block is made: whether it is still wanted. `share` of its work, 0..1, is done."""
+
+    def __call__(self, share: float = 0.0) -> bool: ...
+
+
 class BlockGenerator(Protocol):
     """Makes audio block by block. Every method runs on the engine thread.
 
@@ -83,6 +102,11 @@ class BlockGenerator(Protocol):
         """Seconds that the first block after a `switch` takes; None where nothing waits."""
         ...
 
+    @property
+    def rung_seconds(self) -> Mapping[Rung, float]:
+        """Seconds that a block takes on each rung that there is, best first, as far as was measured."""
+        ...
+
     def prepare(self, report: Callable[[str], None], keep_going: Callable[[], bool]) -> bool:
         """Loads and warms up; says what it is doing through `report`. Raises with the remedy.
 
@@ -94,8 +118,10 @@ class BlockGenerator(Protocol):
         """From the next block on, the stack that waits fades in."""
         ...
 
-    def next_block(self, snapshot: ParameterSnapshot, keep_going: Callable[[], bool]) -> Generated | None:
-        """The next block, or None when `keep_going` turned false on the way."""
+    def next_block(
+        self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung = Rung.FULL
+    ) -> Generated | None:
+        """The next block, or None when `keep_going` turned false on the way, which left everything as it was."""
         ...
 
     def reset(self) -> None:

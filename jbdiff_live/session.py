@@ -50,6 +50,7 @@ class SessionOptions:
     stack: str | None = None
     levels: tuple[int, ...] | None = None
     finisher: bool | None = None
+    ladder: bool = True  # cheaper blocks where time runs short
     hop: int | None = None
     steps: int | None = None
     device: str | None = None
@@ -85,7 +86,12 @@ class Session:
         self.ring = RingBuffer(int(RING_SECONDS * self.generator.sample_rate), self.generator.channels)
         self.sink: AudioSink = self._null_sink()
         self.engine = Engine(
-            self.generator, self.ring, lambda: self.store.snapshot, self._frames_queued, self._block_made
+            self.generator,
+            self.ring,
+            lambda: self.store.snapshot,
+            self._frames_queued,
+            self._block_made,
+            ladder=options.ladder,
         )
         self.recorder = Recorder(self.generator.sample_rate, self.generator.channels)
         self.controls = ControlMap(self.store)

@@ -2,12 +2,13 @@
 
 Threads: `run` and everything it calls is the engine thread, which may block on the model and on a full ring.
 `start`, `stop`, `wake` belong to the session; `status` may be read by anyone (one reference, swapped whole).
-The engine never drops a finished block: it waits for room. Behind time it counts.
+The engine never drops a finished block: it waits for room. Short of time it makes cheaper blocks (`Ladder`).
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -15,8 +16,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from jbdiff_live.block import Block, BlockGenerator
+from jbdiff_live.block import Block, BlockGenerator, Rung
 from jbdiff_live.engine.deadline import Deadline
+from jbdiff_live.engine.ladder import BlockWatch, Ladder
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.status import EngineState, EngineStatus
@@ -44,13 +46,16 @@ class Engine:
         queued: Callable[[], int],
         on_block: Callable[[Block], None],
         clock: Callable[[], float] = time.monotonic,
+        ladder: bool = True,
     ) -> None:
+        """ladder False: every block gets all of its work, and one that is late leaves a silence."""
         self._generator = generator
         self._ring = ring
         self._snapshot = snapshot
         self._queued = queued
         self._on_block = on_block
         self._clock = clock
+        self._cheaper = ladder
         self._status = EngineStatus()
         self._fresh = True  # nothing was queued before: the next block cannot be late
         self._stop = threading.Event()
@@ -116,6 +121,7 @@ class Engine:
         deadline = Deadline(generator.block_frames / rate)
         panics = self._snapshot().counts["panic"]
         made = late = 0
+        ladder = Ladder()
         ahead = 0.0  # seconds made beyond the deadline since a stack waits to be switched to
         self._fresh = True
         self._say(
@@ -134,21 +140,35 @@ class Engine:
                 deadline = Deadline(generator.block_frames / rate, measured=generator.block_seconds)
                 ahead = 0.0
             began = self._clock()
-            generated = generator.next_block(snapshot, self._keep_going(panics))
-            if generated is None or self._snapshot().counts["panic"] != panics:
-                continue  # a panic came in between: this block belongs to what is to be forgotten
+            rung, budget, seconds = Rung.FULL, math.inf, generator.rung_seconds
+            if self._cheaper and not self._fresh:  # else nothing plays that could be interrupted
+                queued = self._queued() / rate
+                rung = ladder.choose(queued, seconds)
+                budget = ladder.budget(queued, seconds)
+            watch = BlockWatch(self._wanted(panics), budget, self._clock)
+            generated = generator.next_block(snapshot, watch, rung)
             taken = self._clock() - began
+            if self._snapshot().counts["panic"] != panics:
+                continue  # a panic came in between: this block belongs to what is to be forgotten
+            if generated is None:
+                if watch.expected:  # broken off in time for a rung further down
+                    ladder.broken_off(rung, watch.expected, seconds)
+                    deadline.block_took(watch.expected)
+                continue
             if not np.isfinite(generated.samples).all():
                 raise RuntimeError(
                     "the model made a block that is not finite; lower guidance, or load another patch, "
                     "and press start"
                 )
             if not generated.mixed:
-                deadline.block_took(taken)
+                if not self._fresh:
+                    ladder.took(rung, taken, seconds)
+                full, own = seconds[Rung.FULL], seconds[rung]
+                deadline.block_took(taken * full / own if own > 0 else taken)
             late += not self._fresh and self._queued() == 0
             block = Block(
-                generated.samples, made, self._ring.frames_written, snapshot, generated.noise, taken,
-                stack=generated.stack,
+                generated.samples, made, self._ring.frames_written, snapshot, generated.noise, taken, rung,
+                generated.stack,
             )  # fmt: skip
             if not self._deliver(block):
                 return
@@ -159,7 +179,7 @@ class Engine:
                 EngineState.RUNNING, "",
                 blocks_made=made, block_seconds=taken, block_seconds_p99=deadline.p99,
                 block_duration=deadline.block_duration, deadline_seconds=deadline.seconds,
-                late_blocks=late, made=snapshot,
+                late_blocks=late, rung=rung, made=snapshot,
             )  # fmt: skip
 
     def _can_switch(self, ahead: float, rate: int) -> bool:
@@ -174,7 +194,8 @@ class Engine:
         most = (self._ring.capacity - self._generator.block_frames) / rate
         return self._queued() / rate >= min(needed, most) or ahead > needed + self._status.block_duration
 
-    def _keep_going(self, panics: int) -> Callable[[], bool]:
+    def _wanted(self, panics: int) -> Callable[[], bool]:
+        """Whether a block is still wanted: not stopped, and no panic."""
         return lambda: not self._stop.is_set() and self._snapshot().counts["panic"] == panics
 
     def _wait_until_due(self, deadline: Deadline, rate: int) -> bool:

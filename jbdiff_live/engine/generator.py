@@ -8,22 +8,24 @@ A stack that is chosen while another one plays is loaded by `StackLoader`'s thre
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from jbdiff_live.block import Audio, Generated
+from jbdiff_live.block import Audio, Generated, KeepGoing, Rung
 from jbdiff_live.engine.handover import Handover, handover_seconds
 from jbdiff_live.engine.loader import StackLoader
 from jbdiff_live.engine.loading import find_stacks, load_voice
 from jbdiff_live.engine.model import CHANNELS, SAMPLE_RATE, Sources, StackVoice
+from jbdiff_live.engine.repeat import once_more
 from jbdiff_live.engine.sources import FileSource, Mono
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
 
 HEARD_SECONDS = 12.0  # kept for the next stack to go on from; two windows of v1 and of pocket are 4.5
 LISTING_SECONDS = 10.0
+REPEAT_SECONDS = 0.005  # to copy a block
 
 
 class ModelGenerator:
@@ -142,6 +144,16 @@ class ModelGenerator:
         return self._ready().block_seconds
 
     @property
+    def rung_seconds(self) -> Mapping[Rung, float]:
+        """Of the stack that plays; while another one fades in nothing can be left out of its work."""
+        seconds = dict(self._ready().rung_seconds)
+        if self._handover is not None:
+            seconds = {Rung.FULL: seconds[Rung.FULL]}
+        if len(self._heard) > self.block_frames:
+            seconds[Rung.REPEAT] = REPEAT_SECONDS
+        return seconds
+
+    @property
     def switch_seconds(self) -> float | None:
         new = self._loader.ready
         if new is None or self._handover is not None:
@@ -157,11 +169,15 @@ class ModelGenerator:
         self._handover = Handover(old, new, self._heard, new.playing.fade_frames)
         self._old, self._voice = old, new
 
-    def next_block(self, snapshot: ParameterSnapshot, keep_going: Callable[[], bool]) -> Generated | None:
+    def next_block(
+        self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung = Rung.FULL
+    ) -> Generated | None:
         """One block from the knobs as they stand; None when `keep_going` turned false between steps."""
+        if rung is Rung.REPEAT:
+            return self._repeat()
         voice, old, sources = self._ready(), self._old, Sources(self.context_file, self.init_file, self._live)
         if self._handover is None or old is None:
-            made = voice.next_block(snapshot, sources, keep_going)
+            made = voice.next_block(snapshot, sources, keep_going, rung)
         else:
             made = self._handover.next_block(
                 lambda: old.next_block(snapshot, sources, keep_going),
@@ -173,6 +189,11 @@ class ModelGenerator:
             kept = round(HEARD_SECONDS * SAMPLE_RATE)
             self._heard = np.concatenate([self._heard, made.samples])[-kept:]
         return made
+
+    def _repeat(self) -> Generated:
+        """About the last block's sound once more; the stacks do not notice, and go on behind it as if it were not."""
+        samples = once_more(self._heard, self.block_frames)
+        return Generated(samples, "repeated", self._ready().playing, mixed=True)
 
     def reset(self) -> None:
         """Forgets what was played; the context file, if there is one, is where it begins again."""

@@ -5,17 +5,18 @@ Threads: a voice belongs to one thread at a time: to the loader until it is hand
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jbdiff_live.block import Audio, Generated
+from jbdiff_live.block import Audio, Generated, KeepGoing, Rung
 from jbdiff_live.engine.sources import FileSource, Mono
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     import torch
 
     from jbdiff.checkpoints import Stack
-    from jbdiff.stream import BlockSettings, BlockStream
+    from jbdiff.stream import BlockSettings, BlockStream, StreamBlock
 
 CHANNELS = 2
 SAMPLE_RATE = 44_100
+LOOP_RESAMPLE = 0.85  # kept of the last window where it is looped: enough to stay in time, and it moves on
 TIMES_KEPT = 16  # blocks over which the slowest counts
 
 _importing = threading.Lock()  # two threads that import torch at once may see half of it
@@ -70,6 +72,54 @@ def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> Blo
     )
 
 
+def eased(settings: BlockSettings, rung: Rung, stream: BlockStream) -> BlockSettings:
+    """The same settings with less work: a rung's, and all that the rungs above it leave out."""
+    from jbdiff.stream import LevelSettings
+
+    if rung is Rung.FULL:
+        return settings
+    coarsest, *finer = stream.levels
+    full = stream.step_counts(settings)
+    loop = rung is Rung.LOOP
+
+    def fewer(part: str) -> int:
+        return max(1, math.ceil(full[part] / stream.windows[part] / 2))
+
+    steps = {level: fewer(f"level{level}") for level in finer}
+    if loop or rung >= Rung.NO_LEVEL_0:
+        steps |= {0: 0} if 0 in finer else {}
+    if loop or rung >= Rung.NO_LEVEL_1:
+        steps |= {1: 0} if 1 in finer else {}
+    levels = {
+        level: replace(settings.levels.get(level, LevelSettings()), steps=n) for level, n in steps.items()
+    }
+    finisher = settings.finisher
+    if "finisher" in full:
+        finisher = replace(finisher, steps=1 if rung >= Rung.QUICK_FINISHER else fewer("finisher"))
+    return replace(
+        settings,
+        steps=1 if loop else fewer(f"level{coarsest}"),
+        resample=max(settings.resample, LOOP_RESAMPLE) if loop else settings.resample,
+        levels={**settings.levels, **levels},
+        finisher=finisher,
+    )
+
+
+def _shares(block: StreamBlock, stream: BlockStream, settings: BlockSettings) -> Mapping[Rung, float]:
+    """What each rung costs of the full block that was just made, best first; only rungs that leave something out."""
+    full = stream.step_counts(settings)
+    seconds = dict(block.part_seconds)
+    rest = max(0.0, sum(block.seconds.values()) - sum(seconds.values()))
+    whole = rest + sum(seconds.values())
+    shares = {Rung.FULL: 1.0}
+    for rung in list(Rung)[1 : Rung.REPEAT]:
+        counts = stream.step_counts(eased(settings, rung, stream))
+        cost = rest + sum(seconds[part] * counts[part] / full[part] for part in seconds if full[part])
+        if cost < 0.98 * min(shares.values()) * whole:
+            shares[rung] = cost / whole
+    return shares
+
+
 class StackVoice:
     """A stream played by the knobs. `asked` is the choice it was made for.
 
@@ -102,6 +152,8 @@ class StackVoice:
         self._stream = stream
         self._context_frames = stream.geometry.context_samples(stream.levels[0])
         self._seconds = deque([block_seconds], maxlen=TIMES_KEPT)
+        self._denoising = 1.0  # share of a full block's time that its steps take
+        self._shares: Mapping[Rung, float] = {Rung.FULL: 1.0}  # of a full block's time, best rung first
         self._started_from: FileSource | None = None
 
     @property
@@ -121,6 +173,12 @@ class StackVoice:
     def block_seconds(self) -> float:
         """The slowest of the last blocks; at first, what the warm-up took."""
         return max(self._seconds)
+
+    @property
+    def rung_seconds(self) -> Mapping[Rung, float]:
+        """Seconds that a block usually takes on each rung that this stack has, by the parts of the last full one."""
+        full = float(np.median(self._seconds))
+        return {rung: share * full for rung, share in self._shares.items()}
 
     def plays(self, choice: StackChoice) -> bool:
         """Whether the choice would sound like this voice."""
@@ -151,33 +209,45 @@ class StackVoice:
             self._stream.set_context(_tensor(mono))
 
     def next_block(
-        self, snapshot: ParameterSnapshot, sources: Sources, keep_going: Callable[[], bool]
+        self,
+        snapshot: ParameterSnapshot,
+        sources: Sources,
+        keep_going: KeepGoing,
+        rung: Rung = Rung.FULL,
     ) -> Generated | None:
         """One block from the knobs as they stand; None when `keep_going` turned false between steps."""
         from jbdiff.stream import StreamInterrupted
 
         if sources.context_file is not self._started_from:
             self._begin_from(sources.context_file)
-        settings = block_settings(snapshot, self.playing.steps)
+        settings = eased(block_settings(snapshot, self.playing.steps), rung, self._stream)
         began = time.perf_counter()
         self.complaint = ""
         frames = self.block_frames
         context = self._from(snapshot.choice("context_source"), sources.context_file, "context",
                              self.position, self._context_frames, sources)  # fmt: skip
         init = None
-        if settings.resample > 0:
+        if settings.resample > 0 and rung is not Rung.LOOP:  # a loop is of the own sound
             # A whole window: what is before the block only helps the encoder at its beginning.
             init = self._from(snapshot.choice("init_source"), sources.init_file, "init",
                               self.position + frames, self._stream.window_frames, sources)  # fmt: skip
         try:
-            block = self._stream.step(settings, init=init, context=context, on_step=lambda *_: keep_going())
+            block = self._stream.step(
+                settings,
+                init=init,
+                context=context,
+                on_step=lambda done, of: keep_going(self._denoising * done / of),
+            )
         except StreamInterrupted:
             return None
         self.position += frames
         samples = block.audio[0].float().cpu().numpy().T
         if samples.shape[1] == 1:
             samples = np.repeat(samples, CHANNELS, axis=1)
-        self._seconds.append(time.perf_counter() - began)
+        if rung is Rung.FULL:
+            self._seconds.append(time.perf_counter() - began)
+            self._shares = _shares(block, self._stream, settings)
+            self._denoising = sum(block.part_seconds.values()) / max(1e-9, sum(block.seconds.values()))
         return Generated(np.ascontiguousarray(samples, dtype=np.float32), str(block.noise), self.playing)
 
     def _begin_from(self, context_file: FileSource | None) -> None:

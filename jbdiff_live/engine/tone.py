@@ -5,11 +5,11 @@ Engine thread only. Sample-exact and stateless but for its phase, so that tests 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from jbdiff_live.block import Generated
+from jbdiff_live.block import Generated, KeepGoing, Rung
 from jbdiff_live.parameters import ParameterSnapshot
 
 
@@ -27,6 +27,10 @@ class ToneGenerator:
     def switch_seconds(self) -> float | None:
         return None
 
+    @property
+    def rung_seconds(self) -> Mapping[Rung, float]:
+        return {Rung.FULL: self.block_seconds}
+
     def prepare(self, report: Callable[[str], None], keep_going: Callable[[], bool]) -> bool:
         report("tuning the test tone")
         return True
@@ -34,7 +38,9 @@ class ToneGenerator:
     def switch(self) -> None:
         """There is nothing to switch to."""
 
-    def next_block(self, snapshot: ParameterSnapshot, keep_going: Callable[[], bool]) -> Generated | None:
+    def next_block(
+        self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung = Rung.FULL
+    ) -> Generated | None:
         if not keep_going():
             return None
         hertz = 110.0 * 2.0 ** (int(snapshot["seed"]) % 24 / 12)

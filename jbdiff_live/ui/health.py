@@ -187,7 +187,7 @@ class HealthStrip(QWidget):
         factor = budget / engine.block_seconds
         speed = f"×{factor:.0f}" if factor >= 20 else f"×{factor:.1f}"
         note = f"{engine.block_seconds:.2f} · p99 {engine.block_seconds_p99:.2f} of {budget:.2f} s"
-        rung = "" if engine.rung is Rung.FULL else f"  {engine.rung.name.lower()}"
+        rung = "" if engine.rung is Rung.FULL else f"  {engine.rung.label}"
         self.block.show_reading(
             f"{speed} real time{rung}",
             note,

@@ -192,7 +192,7 @@ class Scope(QWidget):
             cut = block.rung is not Rung.FULL
             painter.fillRect(x, area.y(), 1, area.height(), QColor(255, 255, 255, 46))
             painter.setPen(theme.WARN if cut else theme.FAINT)
-            text = f"{block.index} {block.rung.name.lower()}" if cut else str(block.index)
+            text = f"{block.index} {block.rung.label}" if cut else str(block.index)
             painter.drawText(QPoint(x + 5, area.y() + 14), text)
 
     def _draw_scales(self, painter: QPainter, area: QRect, playhead: int) -> None:

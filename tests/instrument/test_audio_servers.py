@@ -31,13 +31,12 @@ def test_jack_hears_ten_seconds_as_they_were_made() -> None:
 
 
 def test_pulseaudio_hears_what_was_made_from_the_fade_in_to_the_fade_out() -> None:
-    with pulse_server() as server, Player(server.env) as player:
-        with server.capturing() as heard:
-            player.ask("open pulse")
-            player.ask("start")
-            wait_for(lambda: player.ask("status")["heard"] > 5 * 44_100, "five seconds")
-            player.ask("stop")
-            sound = heard()
+    with pulse_server() as server, Player(server.env) as player, server.capturing() as heard:
+        player.ask("open pulse")
+        player.ask("start")
+        wait_for(lambda: player.ask("status")["heard"] > 5 * 44_100, "five seconds")
+        player.ask("stop")
+        sound = heard()
     assert player.code == 0
     frames, breaks = ramp_breaks(sound)
     assert frames > 4.5 * 44_100

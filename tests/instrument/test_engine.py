@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from jbdiff_live.block import Block, Generated
+from jbdiff_live.block import Block, Generated, KeepGoing, Rung
 from jbdiff_live.engine.deadline import Deadline
 from jbdiff_live.engine.engine import Engine
 from jbdiff_live.engine.tone import ToneGenerator
@@ -124,7 +124,9 @@ class Slow(ToneGenerator):
         self.gate = threading.Event()
         self.gate.set()
 
-    def next_block(self, snapshot: ParameterSnapshot, keep_going: Callable[[], bool]) -> Generated | None:
+    def next_block(
+        self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung = Rung.FULL
+    ) -> Generated | None:
         while not self.gate.wait(0.01):
             if not keep_going():
                 return None
@@ -175,7 +177,9 @@ def test_panic_forgets_what_was_made_and_goes_on_at_once() -> None:
 
 
 class Broken(ToneGenerator):
-    def next_block(self, snapshot: ParameterSnapshot, keep_going: Callable[[], bool]) -> Generated | None:
+    def next_block(
+        self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung = Rung.FULL
+    ) -> Generated | None:
         generated = super().next_block(snapshot, keep_going)
         if snapshot["seed"] == 13:
             raise RuntimeError("weights went missing; reload the stack")

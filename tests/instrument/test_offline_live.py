@@ -80,7 +80,7 @@ def patch_file(folder: Path, stack: str, extra: str, values: str) -> Path:
 
 def played(folder: Path, patch: Path, seconds: float) -> Take:
     """A take of the real session on a null device, from the first frame on."""
-    session = Session(SessionOptions(device="null", midi=(), takes=folder / "takes", threads=1))
+    session = Session(SessionOptions(device="null", midi=(), takes=folder / "takes", threads=1, ladder=False))
     try:
         session.load_patch(patch)
         session.open()
@@ -155,7 +155,9 @@ def test_a_patch_with_another_stack_is_faded_to_and_the_take_says_where(tmp_path
     small = write_small_stack(tmp_path / "small")
     other = tmp_path / "other.toml"
     other.write_text(f'format = 1\nname = "other"\nstack = "{small}"\nlevels = [2, 1]\n[values]\nseed = 9\n')
-    session = Session(SessionOptions(device="null", midi=(), takes=tmp_path / "takes", threads=1))
+    session = Session(
+        SessionOptions(device="null", midi=(), takes=tmp_path / "takes", threads=1, ladder=False)
+    )
     try:
         session.load_patch(session.patches()["wild"])
         session.open()

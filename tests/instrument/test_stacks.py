@@ -61,6 +61,7 @@ class Rig:
         self.engine = Engine(
             self.generator, self.ring, lambda: self.store.snapshot,
             lambda: self.ring.available + max(0, self.ring.frames_read - self.sink.frames_heard), self._made,
+            ladder=False,
         )  # fmt: skip
 
     def _made(self, block: Block) -> None:

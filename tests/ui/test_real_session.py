@@ -88,7 +88,9 @@ def test_a_stack_is_chosen_in_the_window_and_its_parts_come_alive(
 ) -> None:
     write_small_stack(tmp_path / "small")
     monkeypatch.setenv("JBDIFF_HOME", str(tmp_path))
-    session = Session(SessionOptions(device="null", midi=(), takes=tmp_path / "takes", threads=1))
+    session = Session(
+        SessionOptions(device="null", midi=(), takes=tmp_path / "takes", threads=1, ladder=False)
+    )
     try:
         session.open()
         theme.apply(qapp)

@@ -1,0 +1,211 @@
+"""Short of time the engine makes cheaper blocks, in time, and climbs back: the device gets sound throughout."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from servers import wait_for
+
+from jbdiff_live.audio.null import NullSink
+from jbdiff_live.block import Block, Generated, KeepGoing, Rung
+from jbdiff_live.engine.engine import Engine
+from jbdiff_live.engine.ladder import BlockWatch, Ladder
+from jbdiff_live.engine.repeat import once_more
+from jbdiff_live.engine.tone import ToneGenerator
+from jbdiff_live.parameters import ParameterSnapshot, ParameterStore
+from jbdiff_live.ring import RingBuffer
+
+SECONDS = {Rung.FULL: 0.4, Rung.FEWER_STEPS: 0.25, Rung.LOOP: 0.1}
+
+
+def test_all_is_well_while_there_is_time() -> None:
+    ladder = Ladder()
+    for _ in range(5):
+        assert ladder.choose(0.6, SECONDS) is Rung.FULL
+        ladder.took(Rung.FULL, 0.41, SECONDS)
+
+
+def test_the_best_rung_that_is_ready_in_time_is_taken() -> None:
+    ladder = Ladder()
+    assert ladder.choose(0.40, SECONDS) is Rung.FEWER_STEPS
+    assert ladder.choose(0.20, SECONDS) is Rung.LOOP
+    assert ladder.choose(0.01, SECONDS) is Rung.LOOP, "nothing fits: the last one all the same"
+
+
+def test_a_slow_machine_is_believed_for_a_while_and_then_forgotten() -> None:
+    ladder = Ladder()
+    ladder.took(Rung.FULL, 0.8, SECONDS)
+    assert ladder.slowness == pytest.approx(2.0)
+    assert ladder.choose(0.6, SECONDS) is Rung.FEWER_STEPS
+    rungs = []
+    for _ in range(8):
+        rung = ladder.choose(0.6, SECONDS)
+        ladder.took(rung, SECONDS[rung], SECONDS)
+        rungs.append(rung)
+    assert rungs[-1] is Rung.FULL and ladder.slowness < 1.2
+
+
+def test_it_climbs_one_rung_a_block() -> None:
+    ladder = Ladder()
+    assert ladder.choose(0.16, SECONDS) is Rung.LOOP
+    assert [ladder.choose(2.0, SECONDS) for _ in range(3)] == [Rung.FEWER_STEPS, Rung.FULL, Rung.FULL]
+
+
+def test_a_block_that_will_be_late_is_broken_off_early() -> None:
+    now = [0.0]
+    watch = BlockWatch(lambda: True, 0.5, lambda: now[0])
+    now[0] = 0.05
+    assert watch(0.1), "0.5 s expected of 0.5"
+    now[0] = 0.35
+    assert not watch(0.2), "1.75 s expected of 0.5"
+    assert watch.expected == pytest.approx(1.75)
+    ladder = Ladder()
+    ladder.choose(0.6, SECONDS)
+    ladder.broken_off(Rung.FULL, watch.expected, SECONDS)
+    assert ladder.choose(0.25, SECONDS) is Rung.LOOP
+
+
+def test_a_step_that_would_not_fit_is_not_begun() -> None:
+    now = [0.0]
+    watch = BlockWatch(lambda: True, 0.5, lambda: now[0])
+    now[0] = 0.28
+    assert not watch(0.6)
+
+
+def test_on_the_last_rung_nothing_is_broken_off() -> None:
+    ladder = Ladder()
+    ladder.choose(0.1, SECONDS)
+    now = [0.0]
+    watch = BlockWatch(lambda: True, ladder.budget(0.1, SECONDS), lambda: now[0])
+    now[0] = 99.0
+    assert watch(0.5) and not watch.expected
+
+
+@pytest.mark.parametrize("frames", [8192, 98_304])
+def test_a_repeat_goes_on_from_the_sound_and_ends_where_it_ended(frames: int) -> None:
+    t = np.arange(3 * frames) / 44_100
+    sound = np.stack([np.sin(2 * np.pi * 220.3 * t), np.sin(2 * np.pi * 331.7 * t)], 1).astype(np.float32)
+    again = once_more(sound, frames)
+    assert abs(len(again) - frames) <= 2048
+    assert np.array_equal(again[-1000:], sound[-1000:])
+    joined = np.concatenate([sound, again])
+    assert np.abs(np.diff(joined, axis=0)).max() < 1.3 * np.abs(np.diff(sound, axis=0)).max()
+
+
+class Machine(ToneGenerator):
+    """A stack of eight steps and a decode, on a machine whose slowness the test sets. Time passes for real."""
+
+    steps: Mapping[Rung, int] = {Rung.FULL: 8, Rung.FEWER_STEPS: 4, Rung.LOOP: 1, Rung.REPEAT: -1}
+
+    def __init__(self) -> None:
+        super().__init__(block_frames=22_050)
+        self.slowness = 1.0
+        self._idle = threading.Event()
+
+    @property
+    def rung_seconds(self) -> Mapping[Rung, float]:
+        return {rung: 0.025 * (steps + 1) for rung, steps in self.steps.items()}
+
+    def next_block(
+        self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung = Rung.FULL
+    ) -> Generated | None:
+        work = self.steps[rung] + 1
+        for done in range(work):
+            self._idle.wait(0.025 * self.slowness)
+            if not keep_going((done + 1) / work):
+                return None
+        return super().next_block(snapshot, lambda: True)
+
+
+def test_twice_too_slow_for_ten_seconds_and_sound_in_every_callback() -> None:
+    store, ring = ParameterStore(), RingBuffer(4 * 22_050, 2)
+    sink = NullSink(ring, lambda: store.snapshot, 44_100)
+    generator, blocks = Machine(), list[Block]()
+
+    def made(block: Block) -> None:
+        blocks.append(block)
+        if not sink.status().running:
+            sink.start()
+
+    def queued() -> int:
+        return ring.available + max(0, ring.frames_read - sink.frames_heard)
+
+    engine = Engine(generator, ring, lambda: store.snapshot, queued, made)
+    sink.open(None)
+    try:
+        engine.start()
+        wait_for(lambda: len(blocks) >= 8, "eight blocks at full work", 20)
+        assert {block.rung for block in blocks[3:]} == {Rung.FULL}
+        # A full block now takes 1.0 s of its 0.5.
+        generator.slowness = 4.5
+        slow_from, until = len(blocks), time.monotonic() + 10
+        wait_for(lambda: time.monotonic() > until, "ten slow seconds", 20)
+        slow = blocks[slow_from + 1 :]
+        generator.slowness = 1.0
+        assert {block.rung for block in slow} <= set(Machine.steps)
+        assert sum(block.rung is Rung.LOOP for block in slow) > len(slow) // 2
+        status = sink.status()
+        assert status.short_frames == 0 and engine.status.late_blocks == 0
+        assert len(slow) >= 18, "as many blocks as were played"
+        count = len(blocks)
+        wait_for(lambda: Rung.FULL in {b.rung for b in blocks[count:]}, "the way back up", 20)
+        assert sink.status().short_frames == 0
+        sound = np.concatenate([block.samples[:, 0] for block in blocks])
+        assert np.abs(np.diff(sound)).max() < 0.05, "nothing of a broken-off block is heard"
+    finally:
+        engine.close()
+        sink.close()
+
+
+def test_pocket_has_a_half_and_a_loop_that_cost_less() -> None:
+    from jbdiff_live.engine.loading import load_voice
+    from jbdiff_live.engine.model import Sources
+    from jbdiff_live.stack_choice import StackChoice
+
+    voice = load_voice(StackChoice(), lambda _: None, lambda: True, threads=1)
+    assert voice is not None
+    store = ParameterStore()
+    assert list(voice.rung_seconds) == [Rung.FULL]
+    voice.begin(None)
+    sounds = {}
+    voice.next_block(store.snapshot, Sources(), lambda share=0.0: True)
+    assert list(voice.rung_seconds) == [Rung.FULL, Rung.FEWER_STEPS, Rung.LOOP]
+    taken = list(voice.rung_seconds.values())
+    assert taken == sorted(taken, reverse=True)
+    for rung in voice.rung_seconds:
+        made = voice.next_block(store.snapshot, Sources(), lambda share=0.0: True, rung)
+        assert made is not None and np.isfinite(made.samples).all()
+        sounds[rung] = made.samples
+    assert len(sounds) == 3 and np.abs(sounds[Rung.LOOP]).max() > 1e-3
+    assert list(voice.rung_seconds) == [Rung.FULL, Rung.FEWER_STEPS, Rung.LOOP]
+
+
+def test_three_levels_and_finisher_leave_out_one_part_after_the_other(tmp_path: Path) -> None:
+    from small_stacks import write_small_stack
+
+    from jbdiff_live.engine.loading import load_voice
+    from jbdiff_live.engine.model import Sources, block_settings, eased
+    from jbdiff_live.stack_choice import StackChoice
+
+    voice = load_voice(
+        StackChoice(str(write_small_stack(tmp_path / "small"))), lambda _: None, lambda: True, threads=1
+    )
+    assert voice is not None
+    voice.begin(None)
+    store = ParameterStore()
+    stream = voice._stream
+    full = block_settings(store.snapshot)
+    counts = [stream.step_counts(eased(full, rung, stream)) for rung in list(Rung)[: Rung.REPEAT]]
+    assert counts[Rung.NO_LEVEL_0]["level0"] == 0 < counts[Rung.NO_LEVEL_0]["level1"]
+    assert counts[Rung.NO_LEVEL_1]["level1"] == 0 < counts[Rung.NO_LEVEL_1]["finisher"]
+    assert counts[Rung.LOOP]["level2"] == 1
+    assert [sum(c.values()) for c in counts] == sorted((sum(c.values()) for c in counts), reverse=True)
+    for rung in list(Rung)[: Rung.REPEAT]:
+        made = voice.next_block(store.snapshot, Sources(), lambda share=0.0: True, rung)
+        assert made is not None and made.samples.shape == (voice.block_frames, 2)
+        assert np.isfinite(made.samples).all()
