@@ -306,7 +306,7 @@ def workloads(stream: BlockStream, settings: BlockSettings) -> list[Workload]:
         context = normal(1, stage.config.context_tokens, channels)
         x, sigma = normal(1, channels, stage.window), torch.full((1,), 0.5, device=device)
         reach = stage.delay + stage.margin
-        latents = normal(1, channels, reach + -reach % stage.period + stage.tokens)
+        latents = normal(1, channels, reach + stage.tokens)
 
         def prepared(stage: LevelStage = stage, context: Tensor = context) -> GuidedModel:
             with autocast(device, stream.dtype):

@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from jbdiff.checkpoint_files import CheckpointError, CheckpointFile, file_sha256, load_into, read_checkpoint
 from jbdiff.config import (
     V1,
+    BandCodecConfig,
     CodecConfig,
     DenoiserConfig,
-    FrameCodecConfig,
     JointDenoiserConfig,
     LevelConfig,
     StackConfig,
@@ -188,10 +188,10 @@ def save_stack(
 
 def build_codec(config: CodecConfig) -> nn.Module:
     """A codec of these sizes with fresh weights."""
-    if isinstance(config, FrameCodecConfig):
-        from jbdiff.framecodec import FrameCodec
+    if isinstance(config, BandCodecConfig):
+        from jbdiff.bandcodec import BandCodec
 
-        return FrameCodec(config)
+        return BandCodec(config)
     from jbdiff.vqvae import VQVAE
 
     return VQVAE(config)

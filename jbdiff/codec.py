@@ -10,7 +10,7 @@ from torch import Tensor
 class Codec(Protocol):
     """Audio to normalised latents and back, at one or more levels.
 
-    Latents that cross this line are *normalised*: about zero mean and unit variance, ready for diffusion.
+    Latents that cross this line are *normalised*: about zero mean and a variance of 1 or below, ready for diffusion.
     `encode` and `decode` work on whole tokens: time in samples is a multiple of `hop(level)`.
     """
 
@@ -26,8 +26,12 @@ class Codec(Protocol):
         """Mono audio `[batch, 1, samples]` to normalised latents `[batch, channels, samples / hop]`."""
         ...
 
-    def decode(self, latents: Tensor, level: int) -> Tensor:
-        """Normalised latents `[batch, channels, tokens]` to mono audio `[batch, 1, tokens * hop]`."""
+    def decode(self, latents: Tensor, level: int, first: int = 0) -> Tensor:
+        """Normalised latents `[batch, channels, tokens]` to mono audio `[batch, 1, tokens * hop]`.
+
+        `first` is the number of the first token, counted from where the sound began: a codec with oscillators
+        decodes a piece as part of the whole only if it knows where the piece lies. Others ignore it.
+        """
         ...
 
     def decoder_margin(self, level: int) -> int:

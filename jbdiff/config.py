@@ -45,34 +45,27 @@ class VQVAEConfig:
 
 
 @dataclass(frozen=True)
-class FrameCodecConfig:
-    """Frame-rate codec: magnitude spectra in, ConvNeXt blocks, inverse STFT out (`framecodec.py`).
+class BandCodecConfig:
+    """Levels of semitone bands as latents (`bands.py`), a bank of carriers and noise as synthesis (`carrierbank.py`).
 
-    Window lengths are in samples. The decoder writes `frames_per_token` short frames for each token, so that
-    attacks are sharper than the token is long. `clock_period` (tokens) is the decoder's sense of time.
+    `latent_noise` is the greatest deviation of the noise that the synthesis is trained with.
     """
 
     sample_rate: int = 44_100
     hop_length: int = 512
-    window_length: int = 2048
-    short_window_length: int = 512
-    synthesis_window_length: int = 1024
-    frames_per_token: int = 2
-    latent_channels: int = 32
-    encoder_channels: int = 192
-    encoder_blocks: int = 4
+    latent_channels: int = 100
     decoder_channels: int = 256
     decoder_blocks: int = 6
-    clock_period: int = 16
-    latent_noise: float = 0.25
-    kind: Literal["frame"] = "frame"
+    local_channels: int = 16
+    latent_noise: float = 0.12
+    kind: Literal["band"] = "band"
 
     def hop(self, level: int) -> int:
         """Samples per token; this codec has one rate, used as level 2."""
         return self.hop_length
 
 
-CodecConfig = VQVAEConfig | FrameCodecConfig
+CodecConfig = VQVAEConfig | BandCodecConfig
 
 
 @dataclass(frozen=True)
@@ -100,13 +93,14 @@ class UNetConfig:
 class JointDenoiserConfig:
     """Transformer that sees context and window as one sequence of patches (`jointdenoiser.py`)."""
 
-    latent_channels: int = 32
+    latent_channels: int = 100
     window_tokens: int = 192
     context_tokens: int = 384
     patch: int = 4
     width: int = 256
     depth: int = 6
     heads: int = 4
+    line_channels: int = 16
     kind: Literal["joint"] = "joint"
 
 
@@ -179,7 +173,7 @@ V1 = StackConfig(
 
 POCKET = StackConfig(
     name="pocket",
-    codec=FrameCodecConfig(),
+    codec=BandCodecConfig(),
     levels=(LevelConfig(level=2, denoiser=JointDenoiserConfig(), window_tokens=192, steps=12, guidance=1.5),),
 )
 
@@ -194,7 +188,7 @@ def stack_to_dict(stack: StackConfig) -> dict[str, Any]:
 def stack_from_dict(values: Mapping[str, Any]) -> StackConfig:
     """The stack that `stack_to_dict` wrote. Raises ValueError on a field or a kind it does not know."""
     fields = dict(values)
-    codecs = {"vqvae": VQVAEConfig, "frame": FrameCodecConfig}
+    codecs = {"vqvae": VQVAEConfig, "band": BandCodecConfig}
     denoisers = {"unet": UNetConfig, "joint": JointDenoiserConfig}
     fields["codec"] = _by_kind(codecs, fields.get("codec"), "codec")
     levels = []

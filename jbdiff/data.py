@@ -184,23 +184,36 @@ class AudioBatches(Dataset[Tensor]):
         return torch.from_numpy(np.stack(rows))[:, None]
 
 
-class LatentBatches(Dataset[tuple[Tensor, Tensor]]):
-    """Batch number i: windows `[batch, channels, window]` and what came before, `[batch, context, channels]`."""
+Vary = Callable[[Tensor, np.random.Generator], Tensor]
+"""Latents `[length, channels]` as another performance of the same: transposed, louder."""
+
+
+class LatentBatches(Dataset[Tensor]):
+    """Batch number i: stretches of latents `[batch, length, channels]`, each varied by `vary` if it is given."""
 
     def __init__(
-        self, clips: Clips, batch: int, window: int, context: int, seed: int, first: int, count: int
+        self,
+        clips: Clips,
+        batch: int,
+        length: int,
+        seed: int,
+        first: int,
+        count: int,
+        vary: Vary | None = None,
     ) -> None:
-        self.clips = clips.at_least(window + context)
-        self.batch, self.window, self.context = batch, window, context
+        self.clips = clips.at_least(length)
+        self.batch, self.length, self.vary = batch, length, vary
         self.seed, self.first, self.count = seed, first, count
 
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, number: int) -> Tensor:
         if not 0 <= number < self.count:
             raise IndexError(number)
         rng = np.random.default_rng((self.seed, self.first + number))
-        rows = [self.clips.random_window(rng, self.context + self.window) for _ in range(self.batch)]
-        both = torch.from_numpy(np.stack(rows).astype(np.float32))
-        return both[:, self.context :].transpose(1, 2).contiguous(), both[:, : self.context].contiguous()
+        rows = []
+        for _ in range(self.batch):
+            row = torch.from_numpy(self.clips.random_window(rng, self.length).astype(np.float32))
+            rows.append(row if self.vary is None else self.vary(row, rng))
+        return torch.stack(rows)

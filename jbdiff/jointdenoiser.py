@@ -5,6 +5,18 @@ level, so that their share of the work is done once per block (`prepare_context`
 context and themselves. Attention knows distance in time twice over: rotary angles (Su et al. 2021), and a
 learned bias for every distance and head (as in T5, Raffel et al. 2020), which finds "one bar ago" early in
 training. The noise level enters through adaptive layer norms (Peebles & Xie 2023).
+
+Neighbouring bands and tokens say nearly the same, so the latents of a patch lie close to far fewer dimensions than
+they have numbers. What a Gaussian of the same covariance would predict is computed, not learned: along each
+principal axis of variance p, the noisy z has the best linear estimate of v in
+alpha * beta * (1 - p) / (alpha^2 * p + beta^2) * z,
+and what is left of v has the variance p / (alpha^2 * p + beta^2). The network predicts only that rest, in its own
+units (the preconditioning of Karras et al. 2022, an axis at a time), and need not carry 400 numbers of noise through
+256 of width.
+
+Last, a small convolution over bands and tokens sees the noisy window beside what the transformer takes for the clean
+one, and corrects v. It works the same way at every pitch and in every token, so it soon learns what patches hardly
+tell each other: that a tone is a line, and goes on (docs/model.md has what it gains).
 """
 
 from __future__ import annotations
@@ -18,6 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jbdiff.config import JointDenoiserConfig
+from jbdiff.schedules import alpha_beta
 
 SIGMA_FEATURES = 128
 
@@ -94,10 +107,36 @@ class Block(nn.Module):
         return x, own_key, own_value
 
 
+class Lines(nn.Module):
+    """Correction of v from the noisy window and the transformer's guess at the clean one, both `[b, c, t]`.
+
+    Reaches 18 tokens to either side, and two bands. Begins as no correction at all.
+    """
+
+    def __init__(self, bands: int, channels: int) -> None:
+        super().__init__()
+        self.band = nn.Parameter(torch.zeros(channels, bands, 1))
+        self.level = nn.Linear(SIGMA_FEATURES, 3 * channels)
+        self.into = nn.Conv2d(2, channels, (3, 9), padding=(1, 4))
+        self.along = nn.Conv2d(channels, channels, (1, 9), padding=(0, 12), dilation=(1, 3))
+        self.out = nn.Conv2d(channels, 1, (3, 5), padding=(1, 2))
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(cast(Tensor, self.out.bias))
+
+    def forward(self, noisy: Tensor, clean: Tensor, level: Tensor) -> Tensor:
+        """`level` are the features of sigma `[b, SIGMA_FEATURES]`."""
+        first, second, gate = self.level(level)[:, :, None, None].chunk(3, 1)
+        h = F.gelu(self.into(2 * torch.stack([noisy, clean], 1)) + self.band + first, approximate="tanh")
+        h = h + F.gelu(self.along(h) + second, approximate="tanh")
+        return cast(Tensor, self.out(h * (1 + gate))[:, 0])
+
+
 class JointDenoiser(nn.Module):
     """Predicts v of a noisy window, given what came before; see `forward`."""
 
     frequencies: Tensor
+    axes: Tensor
+    powers: Tensor
 
     def __init__(self, config: JointDenoiserConfig) -> None:
         super().__init__()
@@ -112,6 +151,9 @@ class JointDenoiser(nn.Module):
         self.window_patches = config.window_tokens // config.patch
         self.context_patches = config.context_tokens // config.patch
         self.distances = self.context_patches + 2 * self.window_patches
+        # Principal axes of clean patches (columns) and their variances; see `set_statistics`.
+        self.register_buffer("axes", torch.eye(patch_width))
+        self.register_buffer("powers", torch.ones(patch_width))
         self.into_window = nn.Linear(patch_width, width)
         self.into_context = nn.Linear(patch_width, width)
         self.null_context = nn.Parameter(torch.randn(self.context_patches, width) * 0.02)
@@ -125,6 +167,7 @@ class JointDenoiser(nn.Module):
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.last_modulation = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, patch_width)
+        self.lines = Lines(config.latent_channels, config.line_channels)
         nn.init.zeros_(self.modulate.weight)
         nn.init.zeros_(self.modulate.bias)
         nn.init.zeros_(self.last_modulation.weight)
@@ -161,8 +204,15 @@ class JointDenoiser(nn.Module):
             )
         if not isinstance(context, PreparedContext):
             context = self.prepare_context(context, drop, batch)
-        h = self.into_window(self._patches(x.transpose(1, 2)))
-        noise_level = self.sigma(self._sigma_features(sigma).to(x.dtype))
+        alpha, beta = alpha_beta(sigma.float())
+        alpha, beta = alpha[:, None, None], beta[:, None, None]
+        # In float32 also where weights are kept in half precision.
+        powers, axes = self.powers.float(), self.axes.float()
+        power = alpha**2 * powers + beta**2
+        along = self._patches(x.transpose(1, 2)).float() @ axes
+        h = self.into_window((along / power.sqrt()).to(x.dtype))
+        features = self._sigma_features(sigma).to(x.dtype)
+        noise_level = self.sigma(features)
         condition = self.modulate(noise_level).reshape(batch, 6, -1)
         angles = self._angles(0, h.shape[1])
         places = torch.arange(h.shape[1], device=x.device)
@@ -172,8 +222,20 @@ class JointDenoiser(nn.Module):
             bias = cast(Tensor, block.distance_bias)[:, distance]
             h, _, _ = block(h, condition, angles, bias, (key, value))
         shift, scale = self.last_modulation(noise_level)[:, None].chunk(2, -1)
-        v = self.out(self.norm(h) * (1 + scale) + shift)
-        return cast(Tensor, v.reshape(batch, tokens, channels).transpose(1, 2))
+        rest = self.out(self.norm(h) * (1 + scale) + shift).float() * (powers / power).sqrt()
+        v = (along * (alpha * beta * (1 - powers) / power) + rest) @ axes.T
+        v = v.float().reshape(batch, tokens, channels).transpose(1, 2)
+        clean = (alpha * x - beta * v).to(x.dtype)
+        return v.to(x.dtype) + self.lines(x, clean, features)
+
+    @torch.no_grad()
+    def set_statistics(self, covariance: Tensor) -> None:
+        """Before training: the covariance of clean patches `[patch * channels] * 2`, whose axes the layers then use."""
+        powers, axes = torch.linalg.eigh(covariance.double())
+        self.powers.copy_(powers.clamp_min(1e-4))
+        self.axes.copy_(axes)
+        # Axes that carry little are noise at most levels: they begin small.
+        self.into_window.weight.mul_(self.powers.clamp(max=1).sqrt())
 
     def prepare_context(self, context: Tensor | None, drop: Tensor | None, batch: int) -> PreparedContext:
         """The context's share of the work, for all noise levels: context `[b, n, c]`, drop `[b]`."""

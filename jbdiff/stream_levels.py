@@ -89,8 +89,6 @@ class LevelStage:
         if not 1 <= delay_tokens <= longest:
             raise ValueError(f"a delay of {delay_tokens} tokens; it may be 1 to {longest}")
         self.delay = delay_tokens
-        # A codec with a clock decodes a piece as part of the whole only from a whole turn of it.
-        self.period: int = getattr(stack.config.codec, "clock_period", 1)
         self.latency_frames = self.geometry.samples(delay_tokens, level)
         self.fade = min(FADE_FRAMES, self.latency_frames, block_frames)
         self._codec = stack.codec
@@ -361,10 +359,9 @@ class LevelStage:
     def _decode(self, own: LevelState, latents: Tensor, index: int) -> tuple[Tensor, Tensor]:
         """Audio to give out `[1, 1, block_frames]`, and what follows it, to fade from `[1, 1, fade]`."""
         self.check(latents, "latents", index)
-        reach = self.delay + self.margin
-        reach += (index * self.tokens - reach) % self.period
-        left = own.history[..., -reach:]
-        decoded = self._codec.decode(torch.cat([left, latents], dim=2), self.level).float()
+        left = own.history[..., -(self.delay + self.margin) :]
+        first = index * self.tokens - left.shape[2]
+        decoded = self._codec.decode(torch.cat([left, latents], dim=2), self.level, first).float()
         delay, block, fade = self.latency_frames, self.block_frames, self.fade
         decoded = decoded[..., -(delay + block) :]
         if decoded.shape[2] < delay + block:
@@ -377,7 +374,7 @@ class LevelStage:
         return audio, tail
 
     def _grown_history(self, own: LevelState, latents: Tensor) -> Tensor:
-        kept = max(self.window, self.delay + self.margin + self.period - 1)
+        kept = max(self.window, self.delay + self.margin)
         return torch.cat([own.history, latents], dim=2)[..., -kept:]
 
     def _grown_context(self, context: Tensor | None, grown: int, latents: Tensor) -> dict[str, Any]:

@@ -216,7 +216,7 @@ class VQVAE(nn.Module):
         """Indices `[b, t]` to audio `[b, 1, t * hop]`."""
         return self.decode_raw(self.codebook(level).lookup(codes), level)
 
-    def decode(self, latents: Tensor, level: int) -> Tensor:
+    def decode(self, latents: Tensor, level: int, first: int = 0) -> Tensor:
         """Normalised latents `[b, c, t]`, quantised on the way, to audio `[b, 1, t * hop]`."""
         return self.decode_codes(self.codebook(level).nearest(self.denormalise(latents, level)), level)
 

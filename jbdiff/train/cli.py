@@ -35,11 +35,10 @@ def codec(
     minutes: MinutesOption = None,
     steps: StepsOption = None,
     threads: ThreadsOption = 1,
-    batch: Annotated[int, typer.Option(help="Stretches of audio a step.")] = 8,
-    seconds: Annotated[float, typer.Option(help="Length of each stretch.")] = 0.75,
-    rate: Annotated[float, typer.Option(help="Learning rate at its highest.")] = 6e-4,
-    freeze_encoder: Annotated[bool, typer.Option("--freeze-encoder", help="Train the decoder only.")] = False,
-    discriminator: Annotated[bool, typer.Option("--discriminator", help="Decoder against a critic.")] = False,
+    batch: Annotated[int, typer.Option(help="Stretches of audio a step.")] = 6,
+    seconds: Annotated[float, typer.Option(help="Length of each stretch.")] = 1.0,
+    rate: Annotated[float, typer.Option(help="Learning rate at its highest.")] = 1e-3,
+    discriminator: Annotated[bool, typer.Option("--discriminator", help="Also against a critic.")] = False,
     codec_weights: Annotated[
         Path | None, typer.Option(help="Start from this run's weights.safetensors.")
     ] = None,
@@ -50,13 +49,13 @@ def codec(
     bf16: Bf16Option = True,
     demo_minutes: DemoOption = 10.0,
 ) -> None:
-    """Train the codec: reconstruction; then --freeze-encoder --discriminator for crispness."""
+    """Train the codec's synthesis; the analysis is fixed, so that the denoiser needs not wait for it."""
     from jbdiff.train.commands import CodecJob, train_codec
     from jbdiff.train.run import RunSettings
 
     settings = RunSettings(out, minutes, steps, threads, resume, demo_minutes=demo_minutes)
     start = codec_weights or (stack if from_shipped else None)
-    job = CodecJob(data, heldout, batch, seconds, rate, freeze_encoder, discriminator, start, seed, bf16)
+    job = CodecJob(data, heldout, batch, seconds, rate, discriminator, start, seed, bf16)
     train_codec(settings, job)
 
 
@@ -72,9 +71,11 @@ def denoiser(
     minutes: MinutesOption = None,
     steps: StepsOption = None,
     threads: ThreadsOption = 1,
-    batch: Annotated[int, typer.Option(help="Windows a step.")] = 12,
+    batch: Annotated[int, typer.Option(help="Windows a step.")] = 6,
     levels: Annotated[int, typer.Option(help="Noise levels for each window.")] = 4,
-    copies: Annotated[int, typer.Option(help="Varied copies of the data to encode beforehand.")] = 3,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Only the last convolution; try --rate 4e-3.")
+    ] = False,
     rate: Annotated[float, typer.Option(help="Learning rate at its highest.")] = 8e-4,
     denoiser_weights: Annotated[
         Path | None, typer.Option(help="Start from this weights.safetensors.")
@@ -95,9 +96,7 @@ def denoiser(
     settings = RunSettings(out, minutes, steps, threads, resume, demo_minutes=demo_minutes)
     start = denoiser_weights or (stack if from_shipped else None)
     codec = codec_weights or stack
-    train_denoiser(
-        settings, DenoiserJob(data, heldout, codec, batch, levels, copies, rate, start, seed, bf16)
-    )
+    train_denoiser(settings, DenoiserJob(data, heldout, codec, batch, levels, rate, start, seed, bf16, lines))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Training of the frame codec: reconstruction first, then the decoder alone against a discriminator."""
+"""Training of the band codec's synthesis: spectra first, then also against a discriminator."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from jbdiff.config import FrameCodecConfig
-from jbdiff.framecodec import FrameCodec
+from jbdiff.bandcodec import BandCodec
+from jbdiff.config import BandCodecConfig
 from jbdiff.train.average import WeightAverage
 from jbdiff.train.losses import (
     SpectrogramDiscriminator,
@@ -18,38 +18,32 @@ from jbdiff.train.losses import (
     feature_loss,
     spectral_loss,
 )
-from jbdiff.train.reader import SpectrumReader
 from jbdiff.train.schedule import Budget, learning_rate_scale
+
+EDGE = 8  # tokens at either end that are encoded but not judged: their windows reach outside
+LAST_NUMBER = 1 << 18  # stretches are decoded as if from anywhere in 50 minutes
 
 
 class CodecTraining(pl.LightningModule):
-    """Encoder and decoder learn to reconstruct. With `freeze` the encoder stays as it is, so that latents (and a
-    denoiser trained on them) stay valid; with `rivalry` the decoder also answers to a discriminator.
+    """The synthesis learns to give back what the analysis heard, from latents with some noise on them, as a
+    denoiser's are. The analysis is fixed, so that a denoiser may be trained before, after or beside it.
     """
 
     def __init__(
-        self,
-        config: FrameCodecConfig,
-        budget: Budget,
-        rate: float,
-        freeze: bool,
-        rivalry: bool,
-        seed: int,
-        bf16: bool,
+        self, config: BandCodecConfig, budget: Budget, rate: float, rivalry: bool, seed: int, bf16: bool
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.config, self.budget, self.rate, self.freeze_encoder = config, budget, rate, freeze
+        self.config, self.budget, self.rate = config, budget, rate
         self.seed, self.bf16 = seed, bf16
-        self.codec = FrameCodec(config)
+        self.codec = BandCodec(config)
         self.discriminator = SpectrogramDiscriminator() if rivalry else None
-        self.reader = None if freeze else SpectrumReader(config)
         self.average = WeightAverage(self.codec)
         self.step_count = 0
         self.demo_audio: Tensor | None = None
 
-    def adopt(self, codec: FrameCodec) -> None:
-        """Starts from a trained codec's weights."""
+    def adopt(self, codec: BandCodec) -> None:
+        """Starts from a codec's weights and standardisation."""
         self.codec.load_state_dict(codec.state_dict())
         self.average = WeightAverage(self.codec)
 
@@ -60,8 +54,7 @@ class CodecTraining(pl.LightningModule):
         self.step_count = int(checkpoint["step_count"])
 
     def configure_optimizers(self) -> Any:
-        learnt = list(self.codec.decoder.parameters() if self.freeze_encoder else self.codec.parameters())
-        learnt += [] if self.reader is None else list(self.reader.parameters())
+        learnt = self.codec.synthesis.parameters()
         optimizer = torch.optim.AdamW(learnt, lr=self.rate, betas=(0.8, 0.98), weight_decay=0.01)
         if self.discriminator is None:
             return optimizer
@@ -75,22 +68,16 @@ class CodecTraining(pl.LightningModule):
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.rate * scale
-        generator = torch.Generator(device=audio.device).manual_seed(self.seed * 1_000_003 + self.step_count)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step_count)
+        with torch.no_grad():
+            latents = self.codec.encode(audio)
+        level = self.config.latent_noise * torch.rand(len(audio), 1, 1, generator=generator)
+        noise = level * torch.randn(latents.shape, generator=generator)
+        first = torch.randint(LAST_NUMBER, (len(audio),), generator=generator).to(audio.device)
         with torch.autocast(audio.device.type, torch.bfloat16, enabled=self.bf16):
-            if self.freeze_encoder:
-                self.codec.standardise.eval()
-                with torch.no_grad():
-                    latents = self.codec.encode(audio)
-            else:
-                latents = self.codec.encode(audio)
-            noise = torch.randn(latents.shape, generator=generator, device=audio.device)
-            noisy = latents + self.config.latent_noise * noise
-            output = self.codec.decode(noisy).float()
-            pitch = None if self.reader is None else self.reader.loss(noisy, audio)
+            output = self.codec.decode(latents + noise.to(latents), first=first).float()
+        audio, output = self._inside(audio), self._inside(output)
         loss = spectral = spectral_loss(output, audio)
-        if pitch is not None:
-            loss = loss + 1.5 * pitch
-            self.log("pitch", pitch.detach(), prog_bar=True)
         if self.discriminator is not None:
             loss = loss + self._rivalry(audio, output, optimizers[1])
         optimizers[0].zero_grad()
@@ -101,6 +88,10 @@ class CodecTraining(pl.LightningModule):
         self.average.update(self.codec)
         self.log("loss", spectral.detach(), prog_bar=True)
         return loss.detach()
+
+    def _inside(self, audio: Tensor) -> Tensor:
+        edge = EDGE * self.config.hop_length
+        return audio[..., edge:-edge] if audio.shape[2] > 4 * edge else audio
 
     def _rivalry(self, audio: Tensor, output: Tensor, optimizer: Any) -> Tensor:
         """Trains the discriminator on this batch, then says what the decoder owes it."""
@@ -121,13 +112,13 @@ class CodecTraining(pl.LightningModule):
         return owed
 
     def validation_step(self, audio: Tensor, batch_number: int) -> None:
-        codec = cast(FrameCodec, self.average.network)
+        codec = cast(BandCodec, self.average.network)
         output = codec.decode(codec.encode(audio))
         self.log("heldout_spectral", spectral_loss(output, audio), prog_bar=True)
 
     def demo(self) -> dict[str, Any]:
         """Held-out audio as it was, and as the averaged codec gives it back."""
-        codec = cast(FrameCodec, self.average.network)
+        codec = cast(BandCodec, self.average.network)
         assert self.demo_audio is not None
         audio = self.demo_audio.to(self.device)
         decoded = codec.decode(codec.encode(audio))

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from jbdiff.bandcodec import BandCodec
 from jbdiff.checkpoints import load_stack
-from jbdiff.config import POCKET, FrameCodecConfig, JointDenoiserConfig
+from jbdiff.config import POCKET, BandCodecConfig, JointDenoiserConfig
 from jbdiff.data import AudioBatches, Clips, LatentBatches, cache_sounds
-from jbdiff.framecodec import FrameCodec
 from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.train.codec_module import CodecTraining
-from jbdiff.train.denoiser_module import DenoiserTraining
-from jbdiff.train.latents import cache_latents
+from jbdiff.train.denoiser_module import ROLL_WINDOWS, DenoiserTraining
+from jbdiff.train.latents import Varied, cache_latents, covariance, measure_bands
 from jbdiff.train.run import Batches, RunSettings, fit, prepare_folder
 
 
@@ -31,7 +31,6 @@ class CodecJob:
     batch: int
     seconds: float
     rate: float
-    freeze: bool
     rivalry: bool
     start: Path | str | None
     seed: int
@@ -52,32 +51,34 @@ def recorded(weights: Path, part: str) -> dict[str, Any] | None:
     return dict(json.loads(path.read_text())[part]) if path.exists() else None
 
 
-def load_codec(start: Path | str) -> FrameCodec:
-    """A frame codec from a run's weights, or out of a stack."""
+def load_codec(start: Path | str) -> BandCodec:
+    """A band codec from a run's weights, or out of a stack."""
     if isinstance(start, Path):
         sizes = recorded(start, "codec")
-        codec = FrameCodec(FrameCodecConfig(**sizes) if sizes else cast(FrameCodecConfig, POCKET.codec))
+        codec = BandCodec(BandCodecConfig(**sizes) if sizes else cast(BandCodecConfig, POCKET.codec))
         codec.load_state_dict(load_file(start))
         return codec.eval()
     stack = load_stack(start)
-    if not isinstance(stack.codec, FrameCodec):
-        raise ValueError(f"stack {start!r} has no frame codec; only those are trained here")
+    if not isinstance(stack.codec, BandCodec):
+        raise ValueError(f"stack {start!r} has no band codec; only those are trained here")
     return stack.codec
 
 
-def train_codec(settings: RunSettings, job: CodecJob, config: FrameCodecConfig | None = None) -> None:
+def train_codec(settings: RunSettings, job: CodecJob, config: BandCodecConfig | None = None) -> None:
     """Runs a codec training to its end. Without sizes it takes those of what it starts from."""
     started = None if job.start is None or settings.resume else load_codec(job.start)
     if config is None:
-        config = started.config if started else cast(FrameCodecConfig, POCKET.codec)
-    if job.freeze and job.start is None and not settings.resume:
-        raise ValueError("--freeze-encoder needs a trained codec: give --codec-weights or --from-shipped")
+        config = started.config if started else cast(BandCodecConfig, POCKET.codec)
     prepare_folder(settings, {"kind": "codec", "job": asdict(job), "codec": asdict(config)})
     torch.manual_seed(job.seed)
     training, heldout = sound_clips(job.data, job.heldout, settings.out.parent / "cache", config.sample_rate)
-    module = CodecTraining(config, settings.budget(), job.rate, job.freeze, job.rivalry, job.seed, job.bf16)
+    module = CodecTraining(config, settings.budget(), job.rate, job.rivalry, job.seed, job.bf16)
     if started is not None:
         module.adopt(started)
+    elif not settings.resume:
+        fresh = BandCodec(config)
+        measure_bands(training, fresh.analysis)
+        module.adopt(fresh)
     samples = round(job.seconds * config.sample_rate / config.hop_length) * config.hop_length
     demo = heldout.clip(0)[: 6 * config.sample_rate // config.hop_length * config.hop_length]
     whole = len(demo) // config.hop_length * config.hop_length
@@ -100,11 +101,11 @@ class DenoiserJob:
     codec: Path | str
     batch: int
     levels: int
-    copies: int
     rate: float
     start: Path | str | None
     seed: int
     bf16: bool
+    lines_only: bool = False
 
 
 def load_denoiser(start: Path | str) -> JointDenoiser:
@@ -127,6 +128,8 @@ def train_denoiser(
     config: JointDenoiserConfig | None = None,
 ) -> None:
     """Runs a denoiser training to its end; its latents are as wide as the codec's."""
+    if job.lines_only and job.start is None and not settings.resume:
+        raise ValueError("--lines needs a trained denoiser: give --denoiser-weights or --from-shipped")
     codec = load_codec(job.codec)
     config = config or cast(JointDenoiserConfig, POCKET.level(2).denoiser)
     config = replace(config, latent_channels=codec.latent_channels)
@@ -135,19 +138,32 @@ def train_denoiser(
     torch.manual_seed(job.seed)
     cache = settings.out.parent / "cache"
     sounds, heldout_sounds = sound_clips(job.data, job.heldout, cache, codec.sample_rate)
-    training = cache_latents(sounds, codec, cache / "latents", job.copies, job.seed)
-    heldout = cache_latents(heldout_sounds, codec, cache / "latents_heldout", 1, job.seed)
-    module = DenoiserTraining(config, settings.budget(), job.rate, job.levels, job.seed, job.bf16)
-    if job.start is not None and not settings.resume:
-        module.adopt(load_denoiser(job.start))
+    training = cache_latents(sounds, codec, cache / "latents")
+    heldout = cache_latents(heldout_sounds, codec, cache / "latents_heldout")
+    module = DenoiserTraining(
+        config, settings.budget(), job.rate, job.levels, job.seed, job.bf16, job.lines_only
+    )
     window, past = config.window_tokens, config.context_tokens
+    if not settings.resume:
+        if job.start is not None:
+            module.adopt(load_denoiser(job.start))
+        else:
+            module.begin_with(covariance(training, config.patch))
     level = POCKET.level(2)
     module.guidance, module.sampler_steps = level.guidance, level.steps
     demo = heldout.at_least(past + window).clip(0)[: past + 5 * window]
     module.show_with(codec, torch.from_numpy(demo.astype(np.float32)))
+    longest = past + (1 + ROLL_WINDOWS) * window
+    can_roll = max(training.lengths) >= longest
+    vary = Varied(codec.analysis)
+
+    def draw(first: int, count: int) -> LatentBatches:
+        length = longest if can_roll and module.rolling else past + window
+        return LatentBatches(training, job.batch, length, job.seed, first, count, vary)
+
     batches = Batches(
-        lambda first, count: LatentBatches(training, job.batch, window, past, job.seed, first, count),
-        lambda first, count: LatentBatches(heldout, 16, window, past, 12345, first, count),
+        draw,
+        lambda first, count: LatentBatches(heldout, 16, past + window, 12345, first, count),
         settings.round_steps,
         validations=4,
     )

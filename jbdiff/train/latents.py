@@ -8,62 +8,94 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from jbdiff.bandcodec import BandCodec
+from jbdiff.bands import LOWEST_DECIBELS, BandAnalysis, transposed
 from jbdiff.data import Clips, ClipWriter, Report, cache_about, open_clips
-from jbdiff.framecodec import FrameCodec
 
-EDGE = 64  # tokens encoded on either side of a stretch and thrown away; more than the encoder hears
+EDGE = 64  # tokens encoded on either side of a stretch and thrown away; more than the longest window
 STRETCH = 2048  # tokens encoded at a time
+FARTHEST_SEMITONES = 4
+GAIN_DECIBELS = (-6.0, 3.0)
 
 
-def fingerprint(codec: FrameCodec) -> str:
-    """Changes when the encoder's weights or the standardisation do; the decoder may change freely."""
+def fingerprint(analysis: BandAnalysis) -> str:
+    """Changes when the standardisation does; the synthesis may change freely."""
     digest = hashlib.sha256()
-    for part in (codec.encoder, codec.standardise):
-        for name, tensor in sorted(part.state_dict().items()):
-            digest.update(name.encode() + tensor.detach().float().cpu().numpy().tobytes())
+    for name, tensor in sorted(analysis.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().float().cpu().numpy().tobytes())
     return digest.hexdigest()
 
 
 @torch.no_grad()
-def encode_clip(codec: FrameCodec, audio: NDArray[np.float32], offset: int) -> NDArray[np.float16]:
-    """Audio `[frames]` from `offset` on, to latents `[tokens, channels]`; what does not fill a token is cut."""
-    hop = codec.hop(2)
-    device = next(codec.parameters()).device
-    tokens = max(0, len(audio) - offset) // hop
-    whole = torch.from_numpy(audio[offset : offset + tokens * hop])
+def clip_levels(analysis: BandAnalysis, audio: NDArray[np.float32]) -> Tensor:
+    """Audio `[frames]` to levels in dB `[tokens, channels]`; what does not fill a token is cut."""
+    hop = analysis.hop
+    tokens = len(audio) // hop
+    whole = torch.from_numpy(audio[: tokens * hop])
     parts = []
     for start in range(0, tokens, STRETCH):
         left, right = max(0, start - EDGE), min(tokens, start + STRETCH + EDGE)
-        latents = codec.encode(whole[None, None, left * hop : right * hop].to(device))[0]
-        count = min(STRETCH, tokens - start)
-        parts.append(latents[:, start - left : start - left + count].T.cpu().numpy())
-    if not parts:
-        return np.zeros((0, codec.latent_channels), np.float16)
-    return np.concatenate(parts).astype(np.float16)
+        levels = analysis.decibels(whole[None, left * hop : right * hop])[0]
+        parts.append(levels[start - left : start - left + min(STRETCH, tokens - start)])
+    return torch.cat(parts) if parts else torch.zeros(0, len(analysis.mean))
 
 
-def cache_latents(
-    clips: Clips, codec: FrameCodec, cache: Path, copies: int, seed: int, report: Report = print
-) -> Clips:
-    """Latents of every clip, `copies` times over: each at another level, at another place between two tokens,
-    and all but the first, sometimes, at another speed. Kept when encoder, clips and copies are the same.
-    """
-    about = {"codec": fingerprint(codec), "names": list(clips.names), "copies": copies, "seed": seed}
-    about["lengths"] = list(clips.lengths)
+def as_float(clip: NDArray[np.int16]) -> NDArray[np.float32]:
+    return clip.astype(np.float32) / np.float32(32768)
+
+
+def measure_bands(clips: Clips, analysis: BandAnalysis) -> None:
+    """Sets the mean and the spread of each band to those of these sounds."""
+    total = torch.zeros(2, len(analysis.mean), dtype=torch.float64)
+    count = 0
+    for index in range(len(clips)):
+        levels = clip_levels(analysis, as_float(clips.clip(index))).double()
+        total += torch.stack([levels.sum(0), levels.square().sum(0)])
+        count += len(levels)
+    if not count:
+        raise ValueError("no sound is as long as one token")
+    mean = total[0] / count
+    analysis.standardise(mean.float(), (total[1] / count - mean**2).clamp_min(0).sqrt().float())
+
+
+def cache_latents(clips: Clips, codec: BandCodec, cache: Path, report: Report = print) -> Clips:
+    """Latents of every clip. Kept when the standardisation and the clips are the same."""
+    about = {"codec": fingerprint(codec.analysis), "names": list(clips.names), "lengths": list(clips.lengths)}
     if cache_about(cache) == about:
         return open_clips(cache)
+    analysis = codec.analysis.to("cpu")
     writer = ClipWriter(cache, "float16", (codec.latent_channels,))
-    rng = np.random.default_rng(seed)
-    for copy in range(copies):
-        for index, name in enumerate(clips.names):
-            audio = clips.clip(index).astype(np.float32) / np.float32(32768)
-            gain = 10 ** (rng.uniform(-5, 2) / 20) if copy else 1.0
-            speed = float(2 ** (rng.uniform(-3, 3) / 12)) if copy and rng.random() < 0.2 else 1.0
-            if speed != 1.0:
-                place = np.arange(int(len(audio) / speed)) * speed
-                audio = np.interp(place, np.arange(len(audio)), audio).astype(np.float32)
-            offset = int(rng.integers(codec.hop(2))) if copy else 0
-            writer.add(f"{name}#{copy}", encode_clip(codec, audio * np.float32(gain), offset))
-        report(f"encoded copy {copy + 1} of {copies}")
+    for index, name in enumerate(clips.names):
+        levels = clip_levels(analysis, as_float(clips.clip(index)))
+        writer.add(name, ((levels - analysis.mean) / analysis.spread).numpy())
+    report(f"encoded {len(clips)} clips")
     return writer.finish(list(clips.skipped), **about)
+
+
+def covariance(clips: Clips, patch: int) -> Tensor:
+    """Of patches of latents about zero, `[patch * channels] * 2`: what the denoiser's axes are made from."""
+    width = patch * clips.array.shape[1]
+    total, count = torch.zeros(width, width, dtype=torch.float64), 0
+    for index in range(len(clips)):
+        clip = clips.clip(index)
+        rows = torch.from_numpy(clip[: len(clip) // patch * patch].astype(np.float32)).reshape(-1, width)
+        total += (rows.T @ rows).double()
+        count += len(rows)
+    return total / max(1, count)
+
+
+class Varied:
+    """Another performance of the same latents `[n, channels]`: half of the time in another key, or louder or softer."""
+
+    def __init__(self, analysis: BandAnalysis) -> None:
+        self.mean, self.spread = analysis.mean.cpu().clone(), analysis.spread.cpu().clone()
+
+    def __call__(self, latents: Tensor, rng: np.random.Generator) -> Tensor:
+        levels = latents * self.spread + self.mean
+        if rng.random() < 0.5:
+            levels = transposed(levels, int(rng.integers(-FARTHEST_SEMITONES, FARTHEST_SEMITONES + 1)))
+        if rng.random() < 0.5:
+            levels = (levels + float(rng.uniform(*GAIN_DECIBELS))).clamp_min(LOWEST_DECIBELS)
+        return (levels - self.mean) / self.spread

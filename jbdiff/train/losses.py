@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SCALES = (128, 256, 512, 1024, 2048, 4096)
+SCALES = (128, 256, 512, 1024, 2048, 4096, 8192)
 
 
 def magnitude(audio: Tensor, size: int) -> Tensor:
@@ -22,15 +22,15 @@ def magnitude(audio: Tensor, size: int) -> Tensor:
 def spectral_loss(output: Tensor, target: Tensor, scales: tuple[int, ...] = SCALES) -> Tensor:
     """Spectral convergence and log-magnitude L1, averaged over scales (Yamamoto et al. 2020).
 
-    Both `[b, 1, samples]`. The long windows hear phase that does not carry on from frame to frame, the short
-    ones hear smeared attacks; so a magnitude loss still teaches phase.
+    Both `[b, 1, samples]`. The long windows hear tones beside their pitch, the short ones smeared attacks. The
+    convergence counts half: it asks noise, which can never be the same noise, to be quieter than it should.
     """
     total = output.new_zeros(())
     for size in scales:
         a, b = magnitude(target[:, 0], size), magnitude(output[:, 0], size)
         floor = 1e-3 * (size / 1024) ** 0.5
         convergence = (b - a).norm(dim=(1, 2)) / a.norm(dim=(1, 2)).clamp_min(1e-2)
-        total = total + convergence.mean() + F.l1_loss((b + floor).log(), (a + floor).log())
+        total = total + 0.5 * convergence.mean() + F.l1_loss((b + floor).log(), (a + floor).log())
     return total / len(scales)
 
 

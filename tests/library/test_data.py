@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from jbdiff.audiofiles import find_sounds, read_audio
 from jbdiff.data import AudioBatches, Clips, ClipWriter, LatentBatches, cache_sounds, open_clips
@@ -106,13 +107,25 @@ def latent_clips(tmp_path: Path, lengths: tuple[int, ...]) -> Clips:
     return writer.finish([])
 
 
-def test_context_ends_where_the_window_begins(tmp_path: Path) -> None:
-    batches = LatentBatches(latent_clips(tmp_path, (100, 30, 60)), 8, 16, 32, seed=1, first=0, count=5)
-    window, context = batches[0]
-    assert window.shape == (8, 2, 16) and context.shape == (8, 32, 2)
-    assert (window[:, 0, 0] == context[:, -1, 0] + 1).all()
-    assert (window[:, 1, :] == context[:, :1, 1]).all(), "a window never crosses from one clip into another"
-    assert not (window[:, 1] == 1).any(), "the clip that is too short is never drawn"
+def test_a_stretch_of_latents_is_unbroken(tmp_path: Path) -> None:
+    batches = LatentBatches(latent_clips(tmp_path, (100, 30, 60)), 8, 48, seed=1, first=0, count=5)
+    stretch = batches[0]
+    assert stretch.shape == (8, 48, 2)
+    assert (stretch[:, 1:, 0] == stretch[:, :-1, 0] + 1).all()
+    assert (stretch[:, :, 1] == stretch[:, :1, 1]).all(), "a stretch never crosses from one clip into another"
+    assert not (stretch[:, :, 1] == 1).any(), "the clip that is too short is never drawn"
+
+
+def test_latents_are_varied_by_the_batch_number(tmp_path: Path) -> None:
+    clips = latent_clips(tmp_path, (100,))
+
+    def louder(latents: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+        return latents + float(rng.uniform(1, 2))
+
+    plain = LatentBatches(clips, 2, 16, seed=1, first=0, count=5)
+    varied = LatentBatches(clips, 2, 16, seed=1, first=0, count=5, vary=louder)
+    again = LatentBatches(clips, 2, 16, seed=1, first=3, count=2, vary=louder)
+    assert (varied[3][0] > plain[3][0]).all() and varied[3].equal(again[0])
 
 
 def test_held_out_clips_are_whole_and_apart(tmp_path: Path) -> None:

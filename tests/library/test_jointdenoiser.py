@@ -70,6 +70,22 @@ def test_every_weight_gets_a_gradient(net: JointDenoiser) -> None:
     assert [name for name, p in net.named_parameters() if p.grad is None] == []
 
 
+def test_an_untrained_net_predicts_what_a_gaussian_of_the_same_covariance_would() -> None:
+    torch.manual_seed(0)
+    net = JointDenoiser(TOY).eval().requires_grad_(False)
+    mixing = torch.randn(24, 24) * torch.linspace(0.02, 2, 24)
+    covariance = mixing @ mixing.T
+    net.set_statistics(covariance)
+    sigma = torch.tensor([0.3])
+    alpha, beta = (sigma * torch.pi / 2).cos(), (sigma * torch.pi / 2).sin()
+    x = torch.randn(1, 6, 16)
+    patches = x.transpose(1, 2).reshape(4, 24)
+    inverse = torch.linalg.inv(alpha**2 * covariance + beta**2 * torch.eye(24))
+    clean = alpha * patches @ inverse @ covariance
+    v = ((alpha * patches - clean) / beta).reshape(1, 16, 6).transpose(1, 2)
+    torch.testing.assert_close(net(x, sigma), v, atol=2e-3, rtol=1e-3)
+
+
 def test_wrong_shapes_are_refused_with_words(net: JointDenoiser) -> None:
     with pytest.raises(ValueError, match="multiple of 4"):
         net(torch.randn(1, 6, 15), torch.rand(1))

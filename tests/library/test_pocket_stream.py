@@ -8,19 +8,17 @@ import pytest
 import torch
 
 from jbdiff.checkpoints import Stack, build_codec, build_denoiser, load_stack, save_stack
-from jbdiff.config import FrameCodecConfig, JointDenoiserConfig, LevelConfig, StackConfig
+from jbdiff.config import BandCodecConfig, JointDenoiserConfig, LevelConfig, StackConfig
 from jbdiff.stream import BlockSettings, BlockStream, StreamState
 
 CONFIG = StackConfig(
     name="mini",
-    codec=FrameCodecConfig(
-        latent_channels=8, encoder_channels=16, encoder_blocks=1, decoder_channels=16, decoder_blocks=2
-    ),
+    codec=BandCodecConfig(decoder_channels=16, decoder_blocks=2, local_channels=4),
     levels=(
         LevelConfig(
             level=2,
             denoiser=JointDenoiserConfig(
-                latent_channels=8, window_tokens=32, context_tokens=64, patch=4, width=16, depth=2, heads=2
+                latent_channels=100, window_tokens=32, context_tokens=64, patch=4, width=16, depth=2, heads=2
             ),
             window_tokens=32,
             steps=3,
@@ -84,7 +82,7 @@ def test_context_changes_what_is_played(mini: Stack) -> None:
 def test_preparing_the_context_once_changes_nothing(mini: Stack) -> None:
     net = mini.denoisers[2]
     generator = torch.Generator().manual_seed(2)
-    x, context = torch.randn(2, 8, 32, generator=generator), torch.randn(2, 64, 8, generator=generator)
+    x, context = torch.randn(2, 100, 32, generator=generator), torch.randn(2, 64, 100, generator=generator)
     sigma, drop = torch.tensor([0.2, 0.8]), torch.tensor([False, True])
     with torch.inference_mode():
         assert torch.equal(net(x, sigma, net.prepare_context(context, drop, 2)), net(x, sigma, context, drop))
