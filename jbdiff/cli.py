@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
+import errno
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -13,6 +13,10 @@ from rich.progress import TaskID
 from rich.table import Table
 
 from jbdiff.config import NoiseStyle
+
+
+class Compat(enum.Enum):
+    V1 = "v1"
 
 
 class WeightType(enum.Enum):
@@ -28,6 +32,15 @@ console = Console()
 def _fail(message: object) -> NoReturn:
     Console(stderr=True).print(f"[red]error:[/red] {message}", highlight=False)
     raise typer.Exit(1)
+
+
+def _disk_remedy(error: Exception) -> str:
+    """What to do where the disk said no."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "; free some space, the same command goes on from there"
+    if isinstance(error, PermissionError):
+        return "; choose a folder that you may write to"
+    return ""
 
 
 @app.command()
@@ -136,16 +149,16 @@ def sample(
     context: Annotated[Path | None, typer.Option(help="sound file to go on from")] = None,
     init: Annotated[Path | None, typer.Option(help="sound file to resample from")] = None,
     resample: Annotated[
-        float | None, typer.Option(min=0, max=1, help="how much of the init is kept [0]")
+        float | None, typer.Option(min=0, max=1, help="how much of the init is kept (0)")
     ] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="length to make [20]")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.01, help="length to make (20)")] = None,
     seed: Annotated[
-        list[int] | None, typer.Option(help="seed of the noise; again for more files [0]")
+        list[int] | None, typer.Option(help="seed of the noise; again for more files (0)")
     ] = None,
     style: Annotated[
-        NoiseStyle | None, typer.Option(help="how noise moves from block to block [walk]")
+        NoiseStyle | None, typer.Option(help="how noise moves from block to block (walk)")
     ] = None,
-    step: Annotated[float | None, typer.Option(min=0, max=1, help="how far it moves [0.3]")] = None,
+    step: Annotated[float | None, typer.Option(min=0, max=1, help="how far it moves (0.3)")] = None,
     guidance: Annotated[float | None, typer.Option(help="pull of the context on the coarsest level")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="denoising steps of the coarsest level")] = None,
     levels: Annotated[str | None, typer.Option(help="levels to play, such as 21; all if left out")] = None,
@@ -153,10 +166,37 @@ def sample(
         bool | None, typer.Option("--finisher/--no-finisher", help="stereo finisher, if the stack has one")
     ] = None,
     token_multiplier: Annotated[
-        int | None, typer.Option(min=1, max=16, help="windows longer than in training [1]")
+        int | None, typer.Option(min=1, max=16, help="windows longer than in training (1)")
     ] = None,
-    bits: Annotated[int | None, typer.Option(help="16, 24 or 32 (floating point) [24]")] = None,
+    hop: Annotated[
+        int | None, typer.Option(min=16, help="tokens of the coarsest level in a block (its whole window)")
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help="vddim, dpmpp_2m, deis_3 or unipc (vddim)")] = None,
+    bits: Annotated[int | None, typer.Option(help="16, 24 or 32 (floating point) (24)")] = None,
     stems: Annotated[bool | None, typer.Option("--stems/--no-stems", help="one file a level as well")] = None,
+    pictures: Annotated[
+        bool | None, typer.Option("--pictures/--no-pictures", help="a mel picture (PNG) beside each sound")
+    ] = None,
+    update_context: Annotated[
+        bool | None,
+        typer.Option(
+            "--update-context/--keep-context", help="the coarsest level hears its own blocks (it does)"
+        ),
+    ] = None,
+    finisher_style: Annotated[
+        NoiseStyle | None, typer.Option(help="how the finisher's noise moves (constant)")
+    ] = None,
+    finisher_step: Annotated[
+        float | None, typer.Option(min=0, max=1, help="how far the finisher's noise moves (0.4)")
+    ] = None,
+    finisher_seed: Annotated[int | None, typer.Option(help="its seed (that of the piece)")] = None,
+    compat: Annotated[
+        Compat | None,
+        typer.Option(help="v1: work as the original did, for its results; defaults are then its own"),
+    ] = None,
+    crossfade: Annotated[
+        str | None, typer.Option(help="with --compat v1: linear or constant-power (linear)")
+    ] = None,
     assign: Annotated[
         list[str] | None, typer.Option("--set", help="level1.steps=20, finisher.strength=0.3 and the like")
     ] = None,
@@ -166,49 +206,70 @@ def sample(
     """Makes music offline, block by block. The same command again goes on after an interruption."""
     import torch
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from soundfile import SoundFileError
 
     from jbdiff.audiofiles import read_audio
     from jbdiff.checkpoints import CheckpointError, load_stack
+    from jbdiff.compat import render_v1, v1_defaults, v1_piece
+    from jbdiff.geometry import Geometry
     from jbdiff.render import RenderError, RenderPlan, render
-    from jbdiff.render_options import options_from, read_toml, with_assignments
-    from jbdiff.stream import BlockStream, LevelSettings, StreamError
+    from jbdiff.render_options import options_from, read_toml, with_assignments, with_flags
+    from jbdiff.sampling import sampler_named
+    from jbdiff.stream import BlockStream, StreamError
 
     if not out.parent.is_dir():
         _fail(f"no folder {out.parent}; make it first")
+    if levels is not None and not (levels.isdigit() and levels.isascii()):
+        _fail(f"levels {levels!r}; write them as digits, such as 21")
 
     def mono(path: Path | None) -> torch.Tensor | None:
         """A sound file as `[1, 1, n]` at the stack's rate."""
         if path is None:
             return None
-        audio, _ = read_audio(path, stream.sample_rate)
+        audio, _ = read_audio(path, loaded.config.sample_rate)
         return torch.from_numpy(audio.mean(axis=1))[None, None]
 
     flags = {
         "resample": resample, "seconds": seconds, "seeds": seed, "style": style, "step": step,
         "token_multiplier": token_multiplier, "bits": bits, "stems": stems,
+        "pictures": pictures, "hop": hop, "sampler": sampler, "crossfade": crossfade,
         "levels": None if levels is None else [int(digit) for digit in levels if digit.isdigit()],
+    }  # fmt: skip
+    coarsest_flags = {"steps": steps, "guidance": guidance, "update_context": update_context}
+    finisher_flags = {
+        "on": finisher, "style": finisher_style, "step": finisher_step, "seed": finisher_seed,
     }  # fmt: skip
     try:
         values = with_assignments({} if config is None else read_toml(config), assign or [])
-        options = options_from(values | {key: value for key, value in flags.items() if value is not None})
+        values = with_flags(values, flags)
         loaded = load_stack(stack)
-        with_finisher = loaded.finisher is not None and options.finisher.on
-        stream = BlockStream(
-            loaded,
-            device=device,
-            levels=options.levels,
-            finisher=with_finisher if finisher is None else finisher,
-            token_multiplier=options.token_multiplier,
-        )
         coarsest = loaded.config.levels[0]
-        level = options.level.get(coarsest.level, LevelSettings())
-        level = dataclasses.replace(
-            level,
-            steps=level.steps if steps is None else steps,
-            guidance=level.guidance if guidance is None else guidance,
-        )
-        options = dataclasses.replace(options, level={**options.level, coarsest.level: level})
+        values = with_flags(values, coarsest_flags, f"level{coarsest.level}")
+        values = with_flags(values, finisher_flags, "finisher")
+        if compat is not None:
+            if fresh:
+                _fail("--compat v1 keeps nothing of an unfinished render; leave out --fresh")
+            values = v1_defaults(values, coarsest.level)
+        options = options_from(values)
+        geometry = Geometry(loaded.config)
+        finished = loaded.finisher is not None if finisher is None else finisher
+        finished = finished and options.finisher.on
+        stream = None
+        if compat is None:
+            if options.crossfade is not None:
+                _fail("crossfade belongs to --compat v1; blocks of a stream meet without one")
+            stream = BlockStream(
+                loaded,
+                device=device,
+                levels=options.levels,
+                finisher=finished,
+                token_multiplier=options.token_multiplier,
+                hop_tokens=options.hop,
+                sampler=sampler_named(options.sampler),
+            )
         context_audio, init_audio = mono(context), mono(init)
+        if init_audio is not None and not init_audio.any():
+            _fail(f"{init} is silent; give an init that sounds, or leave --init out")
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console) as progress:
             for number in options.seeds:
@@ -216,26 +277,34 @@ def sample(
                 task = progress.add_task(name.name)
                 plan = RenderPlan(
                     name,
-                    stream.geometry.frames(options.seconds),
+                    geometry.frames(options.seconds),
                     options.settings(number, coarsest.guidance),
                     context=context_audio,
                     init=init_audio,
                     bits=options.bits,
                     stems=options.stems,
+                    pictures=options.pictures,
+                    sampler=options.sampler,
                 )
 
                 def show(done: int, of: int, task: TaskID = task) -> None:
                     progress.update(task, completed=done, total=of)
 
-                made = render(stream, plan, show, fresh=fresh)
+                if stream is None:
+                    piece = v1_piece(loaded, options, number, finished, init_audio is not None)
+                    made = render_v1(piece, plan, show, device=device)
+                else:
+                    made = render(stream, plan, show, fresh=fresh)
                 went_on = f", went on after block {made.resumed_at}" if made.resumed_at else ""
-                files = ", ".join(str(file) for file in made.files)
+                files = ", ".join(str(file) for file in (*made.files, *made.pictures))
                 progress.console.print(
                     f"wrote {files}: {options.seconds:g} s, peak {made.peak:.2f}{went_on}", highlight=False
                 )
-    except (CheckpointError, RenderError, StreamError, OSError, ValueError) as error:
-        _fail(error)
+    except (CheckpointError, RenderError, StreamError, SoundFileError, OSError, ValueError) as error:
+        _fail(f"{error}{_disk_remedy(error)}")
     except KeyboardInterrupt:
+        if compat is not None:
+            _fail("stopped; a --compat v1 render cannot be gone on with, the same command begins it again")
         _fail("stopped; the same command again goes on from here")
 
 
@@ -249,3 +318,53 @@ def train(context: typer.Context) -> None:
     except ModuleNotFoundError as error:
         _fail(f"training needs {error.name}; install jbdiff-live with its [train] extra")
     train_app(context.args, prog_name="jbdiff train")
+
+
+@app.command()
+def bench(
+    stack: Annotated[str, typer.Option(help="name or folder; with --random one of v1, pocket")] = "pocket",
+    device: Annotated[str, typer.Option(help="torch device")] = "cpu",
+    dtype: Annotated[WeightType, typer.Option(help="below float32, networks run under autocast")] = (
+        WeightType.FLOAT32
+    ),
+    blocks: Annotated[int, typer.Option(min=0, help="blocks to play; 0 measures parts alone")] = 20,
+    levels: Annotated[str | None, typer.Option(help="levels to play, such as 21; all if left out")] = None,
+    finisher: Annotated[
+        bool | None, typer.Option("--finisher/--no-finisher", help="stereo finisher, if the stack has one")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="denoising steps of every part")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="calls of each part")] = 10,
+    random: Annotated[bool, typer.Option("--random", help="random weights of the stack's sizes")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="file to write the result to")] = None,
+    log: Annotated[Path | None, typer.Option(help="log that the result is added to, one line a run")] = None,
+    compare: Annotated[
+        Path | None, typer.Option(help="measure nothing; the last runs of a log side by side")
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, help="how many runs --compare shows")] = 4,
+) -> None:
+    """Measures the parts of a stack and whole blocks, beside what the machine can do at most."""
+    import torch
+
+    from jbdiff import bench as benchmark
+    from jbdiff.bench_command import run_bench
+
+    try:
+        if compare is not None:
+            runs = benchmark.read_log(compare)[-last:]
+            tables = [(f"the last {len(runs)} runs of {compare.name}", benchmark.comparison(runs))]
+        else:
+            result = run_bench(
+                stack, random, log, json_file,
+                report=lambda line: console.print(line, style="dim", highlight=False),
+                device=device, dtype=getattr(torch, dtype.value), blocks=blocks, steps=steps, repeats=repeats,
+                levels=None if levels is None else [int(digit) for digit in levels if digit.isdigit()],
+                finisher=finisher,
+            )  # fmt: skip
+            tables = [(benchmark.title(result), benchmark.table(result)), ("", benchmark.facts(result))]
+    except (RuntimeError, OSError, ValueError) as error:
+        _fail(error)
+    for title, (heads, *rows) in tables:
+        shown = Table(*heads, title=title or None)
+        for row in rows:
+            shown.add_row(*row)
+        console.print(shown)

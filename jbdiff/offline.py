@@ -6,20 +6,21 @@ audio above it; the finest level's audio goes through the finisher and is crossf
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from jbdiff.checkpoints import Stack
+from jbdiff.config import FinisherConfig
 from jbdiff.crossfade import Crossfade, crossfade
 from jbdiff.finisher import finish_window
 from jbdiff.geometry import Geometry
 from jbdiff.guidance import GuidedModel
 from jbdiff.noise import NoiseStyle, step_from
-from jbdiff.sampling import sample_vddim
-from jbdiff.schedules import linear_sigmas, noised, truncated_sigmas
+from jbdiff.sampling import Callback, Step, sample_vddim
+from jbdiff.schedules import crash_sigmas, linear_sigmas, noised, truncated_sigmas
 
 
 @torch.inference_mode()
@@ -33,6 +34,7 @@ def sample_window(
     guidance: float,
     init: Tensor | None = None,
     strength: float = 0.0,
+    callback: Callback | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One window of v1: latents `[b, c, t]` (normalised, not quantised) and their audio `[b, 1, n]`.
 
@@ -46,7 +48,7 @@ def sample_window(
     else:
         sigmas = truncated_sigmas(steps, strength)
         x = noised(init, noise, sigmas[0])
-    latents = sample_vddim(model, x, sigmas)
+    latents = sample_vddim(model, x, sigmas, callback)
     return latents, stack.codec.decode(latents, level)
 
 
@@ -67,6 +69,7 @@ class V1Settings:
     windows: int
     token_multiplier: int = 1  # windows of this many training windows
     update_lowest_context: bool = False
+    finisher: bool = True  # False: the finest level's mono on both channels, window beside window
     finisher_steps: int = 150
     finisher_strength: float = 0.23
     finisher_seed: int = 0
@@ -93,14 +96,18 @@ class V1Renderer:
     """
 
     def __init__(self, stack: Stack, settings: V1Settings) -> None:
-        """Raises ValueError where the stack lacks a level or the finisher."""
-        if stack.finisher is None or stack.config.finisher is None:
-            raise ValueError(f"stack {stack.config.name!r} has no finisher; a v1 run ends with one")
+        """Raises ValueError where the stack lacks a level, or a finisher that is wanted."""
+        if settings.finisher and (stack.finisher is None or stack.config.finisher is None):
+            raise ValueError(
+                f"stack {stack.config.name!r} has no finisher; a v1 run ends with one, or turn it off"
+            )
         for level in settings.levels:
             stack.config.level(level)
         self.stack, self.settings = stack, settings
         self.geometry = Geometry(stack.config)
-        self.finisher, self.finisher_config = stack.finisher, stack.config.finisher
+        self.finisher = stack.finisher if settings.finisher else None
+        self.finisher_config = stack.config.finisher or FinisherConfig()
+        self._on_step: Callable[[], None] = lambda: None
         self.levels = sorted(settings.levels, reverse=True)
         self._window = settings.token_multiplier * stack.config.level(self.levels[-1]).window_tokens
         self._frames = self.geometry.samples(self._window, self.levels[-1])
@@ -109,19 +116,28 @@ class V1Renderer:
         self._noise = self._home
 
     @torch.inference_mode()
-    def render(self, base_noise: Tensor, context: Tensor, init: Tensor | None = None) -> V1Run:
-        """The whole run.
+    def render(
+        self,
+        base_noise: Tensor,
+        context: Tensor,
+        init: Tensor | None = None,
+        on_step: Callable[[], None] = lambda: None,
+    ) -> V1Run:
+        """The whole run, on the device of base_noise, where the stack's modules are. on_step runs `steps` times.
 
         base_noise `[1, c, windows * tokens]` (`noise.v1_base_noise`); context audio `[1, 1, n]` before the
         beginning, zeros in front where it is short; init audio `[1, 1, n]` as long as the run, which the
         coarsest level's strength keeps to its amount.
         """
+        self._on_step = on_step
+        self._noise = self._noise.to(base_noise.device)
+        self._home = self._home.to(base_noise.device)
         coarsest = self.levels[0]
         total = self.geometry.samples(base_noise.shape[2], coarsest)
         if init is not None and init.shape != (1, 1, total):
             raise ValueError(f"init {tuple(init.shape)}; this run is [1, 1, {total}]")
         run = V1Run(
-            audio=torch.zeros(1, 2, total),
+            audio=torch.zeros(1, 2, total, device=base_noise.device),
             contexts={level: self.first_context(context, level) for level in self.levels},
             level_audio={level: [] for level in self.levels},
         )
@@ -133,6 +149,23 @@ class V1Renderer:
             if self.settings.update_lowest_context:
                 self._update_context(run, coarsest)
         return run
+
+    def steps(self, *, with_init: bool) -> int:
+        """Denoising steps of the whole run, over all its parts."""
+        total, windows = 0, self.settings.windows
+        for index, level in enumerate(self.levels):
+            how = self.settings.levels[level]
+            if index:
+                windows *= self.geometry.hop(self.levels[index - 1]) // self.geometry.hop(level)
+            kept = int(how.strength * how.steps) if index or with_init else 0
+            total += windows * (how.steps - kept)
+        if self.finisher is not None:
+            below = 1.0 - self.settings.finisher_strength
+            total += windows * (len(crash_sigmas(self.settings.finisher_steps, below)) - 1)
+        return total
+
+    def _watch(self, step: Step) -> None:
+        self._on_step()
 
     def first_context(self, audio: Tensor, level: int) -> Tensor:
         """The end of the audio, right-aligned in two windows of silence `[1, tokens, c]`."""
@@ -154,6 +187,7 @@ class V1Renderer:
             guidance=how.guidance,
             init=init,
             strength=how.strength,
+            callback=self._watch,
         )
         run.level_audio[level].append(audio)
         if index == len(self.levels) - 1:
@@ -181,8 +215,12 @@ class V1Renderer:
 
     def _finish(self, run: V1Run, audio: Tensor) -> None:
         """Stereo, and into the result; its head is crossfaded with what was there."""
+        if self.finisher is None:
+            run.audio[..., run.position : run.position + audio.shape[2]] = audio
+            run.position += audio.shape[2]
+            return
         fade = self.finisher_config.fade_samples
-        before = torch.zeros(1, 1, fade) if run.previous is None else run.previous[..., -fade:]
+        before = audio.new_zeros(1, 1, fade) if run.previous is None else run.previous[..., -fade:]
         mono = torch.cat([before, audio], dim=2)
         stereo = torch.nn.functional.pad(mono, (0, self._noise.shape[2] - mono.shape[2])).expand(1, 2, -1)
         finished = finish_window(
@@ -191,6 +229,7 @@ class V1Renderer:
             self._noise,
             steps=self.settings.finisher_steps,
             noise_level=1.0 - self.settings.finisher_strength,
+            callback=self._watch,
         )[..., : mono.shape[2]]
         place = run.position
         run.audio[..., place : place + audio.shape[2]] = finished[..., fade:]
@@ -211,7 +250,7 @@ class V1Renderer:
         style, step = self.settings.finisher_style, self.settings.finisher_step
         if style is NoiseStyle.CONSTANT:
             return self._noise
-        fresh = self._draw()
+        fresh = self._draw().to(self._noise.device)
         if style is NoiseStyle.RANDOM:
             return fresh
         return step_from(self._home if style is NoiseStyle.REGION else self._noise, fresh, step)

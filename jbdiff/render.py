@@ -16,9 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jbdiff.pictures import write_mel_picture
 from jbdiff.stream import BlockSettings, BlockStream, StreamError, StreamState
 
 SUBTYPES = {
@@ -29,6 +31,7 @@ SUBTYPES = {
     (".flac", 24): "PCM_24",
 }
 WRITE_FRAMES = 1 << 16  # samples turned at a time when the raw sound becomes a file
+LEAD_SECONDS = 2.0  # of the init before a block's own piece, so that the encoder does not meet an edge there
 
 
 class RenderError(RuntimeError):
@@ -46,6 +49,8 @@ class RenderPlan:
     init: Tensor | None = None  # [1, 1, n] to resample from, repeated where it is shorter
     bits: int = 24  # 32 is floating point and not clipped
     stems: bool = False
+    pictures: bool = False  # a mel picture beside every sound file
+    sampler: str = "vddim"  # the stream's, by name: another one does not continue this render
 
     def subtype(self) -> str:
         """libsndfile's word for the sample format. Raises RenderError where the file cannot hold it."""
@@ -60,6 +65,7 @@ class RenderPlan:
         digest = hashlib.sha256(stream.stack.identity.encode())
         digest.update(repr((stream.levels, stream.channels, stream.block_frames, self.settings)).encode())
         digest.update(repr((stream.latency_frames, self.frames, self.stems)).encode())
+        digest.update(repr((stream.window_frames, self.sampler)).encode())
         for audio in (self.context, self.init):
             digest.update(b"none" if audio is None else audio.numpy().tobytes())
         return digest.hexdigest()
@@ -72,6 +78,7 @@ class Rendered:
     files: tuple[Path, ...]  # the sound, then the stems
     peak: float  # of the sound before clipping
     resumed_at: int  # blocks that an earlier run had made
+    pictures: tuple[Path, ...] = ()  # one a file, where asked for
 
 
 def render(
@@ -107,7 +114,12 @@ def render(
             def progress(step: int, of: int, index: int = index) -> None:
                 on_progress(index * of + step, blocks * of)
 
-            init = None if plan.init is None else _piece(plan.init, index, stream.block_frames)
+            init = None
+            if plan.init is not None:
+                # Until a whole window has been played, the stream begins the window with all that it is given.
+                whole = (index + 1) * stream.block_frames >= stream.window_frames
+                lead = round(LEAD_SECONDS * stream.sample_rate) if whole else 0
+                init = _piece(plan.init, index, stream.block_frames, lead)
             block = stream.step(plan.settings, init=init, on_step=progress)
             audio = {"sound": block.audio} | {f"level{n}": stem for n, stem in block.stems.items()}
             for name, handle in handles.items():
@@ -166,6 +178,7 @@ def _write_out(
 ) -> Rendered:
     """Raw samples to sound files, each without its own delay; the folder goes."""
     files: list[Path] = []
+    pictures: list[Path] = []
     peak = 0.0
     for name, channels in tracks.items():
         out = plan.out if name == "sound" else plan.out.with_name(f"{plan.out.stem}-{name}{plan.out.suffix}")
@@ -178,10 +191,15 @@ def _write_out(
                 if name == "sound":
                     peak = max(peak, float(np.abs(samples).max()))
                 sound.write(samples if plan.bits == 32 else samples.clip(-1, 1))
+        if plan.pictures:
+            picture = finished.with_suffix(".png")
+            chunks = _chunks(partial / f"{name}.f32", channels, delay, plan.frames)
+            write_mel_picture(picture, chunks, plan.frames, stream.sample_rate)
+            pictures.append(picture.replace(out.with_suffix(".png")))
         finished.replace(out)
         files.append(out)
     shutil.rmtree(partial)
-    return Rendered(tuple(files), peak, resumed_at)
+    return Rendered(tuple(files), peak, resumed_at, tuple(pictures))
 
 
 def _chunks(path: Path, channels: int, skip: int, frames: int) -> Iterator[NDArray[np.float32]]:
@@ -195,11 +213,13 @@ def _chunks(path: Path, channels: int, skip: int, frames: int) -> Iterator[NDArr
             frames -= count
 
 
-def _piece(source: Tensor, index: int, frames: int) -> Tensor:
-    """Block `index` of a sound `[1, 1, n]`, from the beginning again where it ends."""
-    import torch
+def _piece(source: Tensor, index: int, frames: int, lead: int) -> Tensor:
+    """Block `index` of a sound `[1, 1, n]`, from the beginning again where it ends: `[1, 1, lead + frames]`.
 
-    places = (torch.arange(frames) + index * frames) % source.shape[2]
+    Near the beginning, where less than `lead` is before the block, as much of it as there is.
+    """
+    end = (index + 1) * frames
+    places = torch.arange(end - frames - min(lead, index * frames), end) % source.shape[2]
     return source[..., places]
 
 

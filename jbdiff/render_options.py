@@ -1,6 +1,7 @@
 """What `jbdiff sample` can be told, from a TOML file and from flags, as stream settings. No torch here.
 
-seconds = 30            # also: seeds, levels, token_multiplier, bits, stems, style, step, resample
+seconds = 30            # also: seeds, levels, token_multiplier, hop, sampler, bits, stems, pictures, style, step,
+                        # resample
 [level1]
 steps = 20              # also: guidance, strength, handover, priming, update_context
 [finisher]
@@ -36,8 +37,12 @@ class RenderOptions:
     seeds: tuple[int, ...] = (0,)
     levels: tuple[int, ...] | None = None
     token_multiplier: int = 1
+    hop: int | None = None  # tokens of the coarsest level in a block; None: its whole window
+    sampler: str = "vddim"  # a name of `sampling.SAMPLERS`
     bits: int = 24
     stems: bool = False
+    pictures: bool = False
+    crossfade: str | None = None  # of v1's finished windows: linear or constant-power
     style: NoiseStyle = NoiseStyle.WALK
     step: float = 0.3
     resample: float = 0.0
@@ -89,6 +94,16 @@ def with_assignments(values: Mapping[str, Any], assignments: Iterable[str]) -> d
     return result
 
 
+def with_flags(
+    values: Mapping[str, Any], flags: Mapping[str, Any], table: str | None = None
+) -> dict[str, Any]:
+    """Options with the flags that were given (not None) put over them, or over one of their tables."""
+    given = {key: value for key, value in flags.items() if value is not None}
+    if table is None or not given:
+        return {**values, **given}
+    return {**values, table: {**_table(table, values.get(table, {})), **given}}
+
+
 def options_from(values: Mapping[str, Any]) -> RenderOptions:
     """Options checked one by one. Raises OptionError on a name or a kind it does not know."""
     fields: dict[str, Any] = {}
@@ -100,9 +115,11 @@ def options_from(values: Mapping[str, Any]) -> RenderOptions:
             fields["finisher"], fields["finisher_seed"] = _finisher(_table(key, value))
         elif key in ("seconds", "step", "resample"):
             fields[key] = float(_kind(key, value, NUMBER))
-        elif key in ("token_multiplier", "bits"):
+        elif key in ("token_multiplier", "bits", "hop"):
             fields[key] = _kind(key, value, (int,))
-        elif key == "stems":
+        elif key in ("sampler", "crossfade"):
+            fields[key] = _kind(key, value, (str,))
+        elif key in ("stems", "pictures"):
             fields[key] = _kind(key, value, (bool,))
         elif key == "style":
             fields[key] = _choice(key, value, NoiseStyle)

@@ -17,6 +17,7 @@ from jbdiff.cli import app
 from jbdiff.config import NoiseStyle
 from jbdiff.render import RenderError, RenderPlan, render
 from jbdiff.render_options import OptionError, options_from, read_toml, with_assignments
+from jbdiff.sampling import Sampler, sampler_named
 from jbdiff.stream import BlockSettings, BlockStream, FinisherSettings, Handover, LevelSettings
 
 SETTINGS = BlockSettings(
@@ -169,3 +170,73 @@ def test_the_command_makes_a_batch_with_stems(tmp_path: Path, monkeypatch, toy_c
     assert first.shape == (4_410, 2)
     refused = CliRunner().invoke(app, [*map(str, arguments[:-1]), str(tmp_path / "out" / "x.ogg")])
     assert refused.exit_code == 1 and "cannot be written" in refused.output
+
+
+def sample(*arguments: object):
+    return CliRunner().invoke(app, ["sample", *map(str, arguments)])
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_config) -> Path:
+    monkeypatch.setenv("JBDIFF_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "300")
+    write_toy_stack(tmp_path / "home" / "toy", toy_config)
+    return tmp_path
+
+
+SHORT = ("--stack", "toy", "--levels", "2", "--no-finisher", "--seconds", 0.1)
+
+
+def test_samplers_are_chosen_by_flag_and_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []  # the recorded U-Net settles on one code, so samplers are not told apart by their sound
+
+    def note(name: str) -> Sampler:
+        asked.append(name)
+        return sampler_named(name)
+
+    monkeypatch.setattr("jbdiff.sampling.sampler_named", note)
+    (home / "o.toml").write_text('sampler = "dpmpp_2m"\n')
+    for extra in ((), ("--sampler", "unipc"), ("--config", home / "o.toml")):
+        result = sample(*SHORT, "--out", home / "a.wav", *extra)
+        assert result.exit_code == 0, result.output
+    assert asked == ["vddim", "unipc", "dpmpp_2m"]
+    refused = sample(*SHORT, "--out", home / "d.wav", "--sampler", "magic")
+    assert refused.exit_code == 1 and "no sampler 'magic'; known: vddim, dpmpp_2m" in refused.output
+
+
+def test_another_sampler_does_not_continue_a_render(stream: BlockStream, tmp_path: Path) -> None:
+    with pytest.raises(Stop):
+        render(stream, plan(tmp_path / "b.wav"), stop_in_block_three)
+    with pytest.raises(RenderError, match="other settings"):
+        render(stream, plan(tmp_path / "b.wav", sampler="dpmpp_2m"))
+
+
+def test_pictures_lie_beside_the_sounds(home: Path) -> None:
+    (home / "out").mkdir()
+    arguments = ("--stack", "toy", "--levels", "2", "--seconds", 0.1, "--set", "finisher.steps=1")
+    result = sample(*arguments, "--stems", "--pictures", "--out", home / "out" / "a.wav")
+    assert result.exit_code == 0, result.output
+    names = ["a-level2.png", "a-level2.wav", "a.png", "a.wav"]
+    assert sorted(p.name for p in (home / "out").iterdir()) == names
+
+
+@pytest.mark.parametrize("lead", [0, 500, 5_000])
+def test_a_piece_of_an_init_ends_with_its_block(lead: int) -> None:
+    from jbdiff.render import _piece
+
+    source = torch.arange(1_000.0)[None, None]
+    piece = _piece(source, 4, 300, lead)
+    assert piece.shape[2] == 300 + min(lead, 1_200)
+    assert torch.equal(piece[0, 0, -300:], torch.cat([torch.arange(200.0, 500.0)]))
+
+
+def test_short_hops_resample_a_sound(home: Path) -> None:
+    rng = np.random.default_rng(0)
+    soundfile.write(home / "i.wav", 0.2 * rng.standard_normal(9_000), 44_100)
+    result = sample(
+        *SHORT, "--token-multiplier", 4, "--hop", 16, "--init", home / "i.wav", "--resample", 0.5,
+        "--out", home / "a.wav",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    refused = sample(*SHORT, "--hop", 24, "--out", home / "b.wav")
+    assert refused.exit_code == 1 and "can be cut into" in refused.output

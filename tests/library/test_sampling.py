@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -13,10 +14,12 @@ from jbdiff.config import POCKET, V1
 from jbdiff.crossfade import Crossfade, crossfade, weights
 from jbdiff.geometry import Geometry
 from jbdiff.guidance import GuidedModel
-from jbdiff.sampling import Sampler, Step, sample_dpmpp_2m, sample_vddim
+from jbdiff.sampling import SAMPLERS, Sampler, Step, sampler_named
 from jbdiff.schedules import alpha_beta, linear_sigmas, noised, truncated_sigmas
 
-SAMPLERS = [sample_vddim, sample_dpmpp_2m]
+# Power of the step with which the error falls. deis_3 lies between its own order and that of its first step.
+ORDERS = {"vddim": 1, "dpmpp_2m": 2, "deis_3": 2.3, "unipc": 3}
+every_sampler = pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
 
 
 def gaussian_model(spread: float):
@@ -31,25 +34,105 @@ def gaussian_model(spread: float):
     return model
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_samplers_reach_the_exact_solution(sampler: Sampler) -> None:
-    noise = torch.randn(1, 4, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    sample = sampler(gaussian_model(0.5), noise, linear_sigmas(400).double())
-    assert torch.allclose(sample, 0.5 * noise, atol=0.01)
+def solution_error(sampler: Sampler, steps: int, start: float = 1.0, end: float = 0.0) -> float:
+    """Distance to the exact solution of `gaussian_model(0.5)`, whose flow scales every x alike."""
+    sigmas = torch.linspace(start, end, steps + 1, dtype=torch.float64)
+    alpha, beta = alpha_beta(sigmas[[0, -1]])
+    spreads = ((alpha * 0.5) ** 2 + beta**2).sqrt()
+    x = torch.randn(1, 4, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    sample = sampler(gaussian_model(0.5), x, sigmas)
+    return float((sample - x * spreads[1] / spreads[0]).abs().mean())
 
 
-def test_dpmpp_2m_needs_fewer_steps() -> None:
-    noise = torch.randn(1, 4, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-    def error(sampler: Sampler, steps: int) -> float:
-        sample = sampler(gaussian_model(0.3), noise, linear_sigmas(steps).double())
-        return float((sample - 0.3 * noise).abs().mean())
-
-    for steps in (20, 40):
-        assert error(sample_dpmpp_2m, steps) < 0.5 * error(sample_vddim, steps)
+@every_sampler
+@pytest.mark.parametrize("start", [1.0, 0.5])
+def test_samplers_reach_the_exact_solution(sampler: Sampler, start: float) -> None:
+    errors = [solution_error(sampler, steps, start) for steps in (25, 100, 400)]
+    assert errors[0] < 0.03 and errors[1] < 0.01 and errors[2] < 0.002
+    assert errors == sorted(errors, reverse=True)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_errors_fall_with_the_samplers_order(name: str) -> None:
+    sampler = SAMPLERS[name]
+    errors = [solution_error(sampler, steps, 0.8, 0.2) for steps in (16, 32, 64)]
+    for coarse, fine in itertools.pairwise(errors):
+        assert math.log2(coarse / fine) == pytest.approx(ORDERS[name], abs=0.35)
+
+
+def test_higher_orders_need_fewer_steps() -> None:
+    vddim = SAMPLERS["vddim"]
+    for name in ("deis_3", "unipc"):
+        for start, steps in itertools.product((1.0, 0.5), (4, 8, 20)):
+            assert solution_error(SAMPLERS[name], steps, start) < 0.7 * solution_error(vddim, steps, start)
+
+
+@every_sampler
+@pytest.mark.parametrize("start", [1.0, 0.6])
+@pytest.mark.parametrize("steps", [1, 2, 3, 7])
+def test_a_point_mass_is_solved_exactly(sampler: Sampler, start: float, steps: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    clean, noise = (torch.randn(2, 4, 16, generator=generator, dtype=torch.float64) for _ in range(2))
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        alpha, beta = alpha_beta(sigma[:, None, None])
+        return (alpha * x - clean) / beta
+
+    sigmas = linear_sigmas(steps, start).double()
+    sample = sampler(model, noised(clean, noise, sigmas[0]), sigmas)
+    torch.testing.assert_close(sample, clean, atol=1e-9, rtol=0)
+
+
+@every_sampler
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rows_of_a_batch_go_alone_and_keep_their_type(sampler: Sampler, dtype: torch.dtype) -> None:
+    x = torch.randn(3, 4, 16, generator=torch.Generator().manual_seed(2), dtype=dtype)
+    given: list[tuple[torch.Size, torch.dtype, torch.dtype]] = []
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        given.append((sigma.shape, sigma.dtype, x.dtype))
+        return gaussian_model(0.5)(x, sigma)
+
+    sample = sampler(model, x, linear_sigmas(5))
+    assert sample.dtype == dtype and sample.shape == x.shape and sample.device == x.device
+    assert set(given) == {(torch.Size([3]), dtype, dtype)}
+    alone = torch.cat([sampler(gaussian_model(0.5), row[None], linear_sigmas(5)) for row in x])
+    torch.testing.assert_close(sample, alone)
+
+
+@every_sampler
+def test_callback_sees_every_call_before_the_next_and_may_stop(sampler: Sampler) -> None:
+    log: list[float | str] = []
+
+    def model(x: Tensor, sigma: Tensor) -> Tensor:
+        log.append("call")
+        return torch.zeros_like(x)
+
+    def watch(step: Step) -> None:
+        log.append(step.sigma)
+        if step.index == 2:
+            raise InterruptedError
+
+    sigmas = linear_sigmas(5, 0.8)
+    with pytest.raises(InterruptedError):
+        sampler(model, torch.ones(1, 4, 16), sigmas, watch)
+    assert log == ["call", float(sigmas[0]), "call", float(sigmas[1]), "call", float(sigmas[2])]
+
+
+@every_sampler
+def test_what_is_not_finite_is_handed_on_to_the_caller(sampler: Sampler) -> None:
+    sample = sampler(lambda x, sigma: torch.full_like(x, math.nan), torch.ones(1, 4, 16), linear_sigmas(4))
+    assert sample.isnan().all()
+
+
+def test_samplers_go_by_name() -> None:
+    assert {"vddim", "dpmpp_2m"} <= set(SAMPLERS) == set(ORDERS)
+    assert sampler_named("vddim") is SAMPLERS["vddim"]
+    with pytest.raises(ValueError, match="no sampler 'euler'; known: vddim, "):
+        sampler_named("euler")
+
+
+@every_sampler
 @pytest.mark.parametrize("start", [1.0, 0.5, 0.0])
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_partial_denoising_stays_finite_and_makes_as_many_calls(
