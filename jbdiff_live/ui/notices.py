@@ -27,7 +27,7 @@ def problems(status: Status) -> list[str]:
         ("MIDI", status.control.problem),
     ):
         if text:
-            found.append(f"{part}: {text}")
+            found.append(f"{part}: {text.removeprefix(f'no {part}: ')}")
     if status.control.missing and not status.control.problem:
         found.append(f"MIDI: not there now: {', '.join(status.control.missing)}")
     return found
