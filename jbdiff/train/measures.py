@@ -64,7 +64,7 @@ def fine_distance(one: Tensor, other: Tensor, sample_rate: int) -> float:
 def tonality(audio: Tensor, sample_rate: int) -> float:
     """How far, in dB, the highest partial of each third of an octave from 100 Hz to 4 kHz stands above the median.
 
-    White noise reads about 6. Only frames within 30 dB of the loudest count.
+    White noise reads 7. Only frames within 30 dB of the loudest count.
     """
     levels = decibels(spectrogram(audio, 8192, 4096))
     hertz = torch.arange(len(levels)) * sample_rate / 8192
