@@ -17,8 +17,9 @@ from jbdiff.config import POCKET, BandCodecConfig, JointDenoiserConfig
 from jbdiff.data import AudioBatches, Clips, LatentBatches, cache_sounds
 from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.train.codec_module import CodecTraining
-from jbdiff.train.denoiser_module import ROLL_WINDOWS, DenoiserTraining
+from jbdiff.train.denoiser_module import DenoiserTraining
 from jbdiff.train.latents import Varied, cache_latents, covariance, measure_bands
+from jbdiff.train.rollouts import MOST_WINDOWS
 from jbdiff.train.run import Batches, RunSettings, fit, prepare_folder
 
 
@@ -153,12 +154,11 @@ def train_denoiser(
     module.guidance, module.sampler_steps = level.guidance, level.steps
     demo = heldout.at_least(past + window).clip(0)[: past + 5 * window]
     module.show_with(codec, torch.from_numpy(demo.astype(np.float32)))
-    longest = past + (1 + ROLL_WINDOWS) * window
-    can_roll = max(training.lengths) >= longest
+    windows = min(MOST_WINDOWS, (max(training.lengths) - past) // window)
     vary = Varied(codec.analysis)
 
     def draw(first: int, count: int) -> LatentBatches:
-        length = longest if can_roll and module.rolling else past + window
+        length = past + (windows if windows >= 2 and module.rolling else 1) * window
         return LatentBatches(training, job.batch, length, job.seed, first, count, vary)
 
     batches = Batches(

@@ -16,15 +16,16 @@ from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.sampling import sample_vddim
 from jbdiff.schedules import alpha_beta
 from jbdiff.train.average import WeightAverage
+from jbdiff.train.rollouts import Rollouts
 from jbdiff.train.schedule import Budget, learning_rate_scale
 
 CONTEXT_NOISE = 0.15
 DROP_CHANCE = 0.12
 SHORT_CHANCE = 0.2
-# From this share of a run on, some steps continue what the average itself has made, from noise that has walked on
-# from that of the window before: the live instrument does hardly anything else. A net that never saw its own noise
-# come again takes it for music and plays it louder, by 2 dB a block.
-ROLL_FROM, ROLL_CHANCE, ROLL_WINDOWS, ROLL_STEPS = 0.6, 0.6, 2, 4
+# From this share of a run on, most steps continue what the average itself has made (`rollouts.py`), from noise that
+# has walked on from that of the window before: the live instrument does hardly anything else. A net that never saw its
+# own noise come again takes it for music and plays it louder, by 2 dB a block.
+ROLL_FROM, ROLL_CHANCE, ROLL_STEPS = 0.4, 0.7, 4
 # Levels are drawn as u ** 0.75: what is left to predict at the lowest levels is the grain of each band.
 LEVEL_POWER = 0.75
 
@@ -53,6 +54,7 @@ class DenoiserTraining(pl.LightningModule):
             self.network.requires_grad_(False)
             self.network.lines.requires_grad_(True)
         self.average = WeightAverage(self.network)
+        self.rollouts = Rollouts(config.context_tokens, config.window_tokens)
         self.step_count = 0
         self.guidance, self.sampler_steps = 1.5, 12
         self._demo: tuple[BandCodec, Tensor] | None = None
@@ -76,9 +78,11 @@ class DenoiserTraining(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["step_count"] = self.step_count
+        checkpoint["rollouts"] = self.rollouts.state
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.step_count = int(checkpoint["step_count"])
+        self.rollouts.state = dict(checkpoint.get("rollouts", {}))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         learnt = [p for p in self.network.parameters() if p.requires_grad]
@@ -93,12 +97,13 @@ class DenoiserTraining(pl.LightningModule):
         return self.budget.progress(self.step_count) > ROLL_FROM
 
     def training_step(self, stretch: Tensor, batch_number: int) -> Tensor:
-        """A stretch `[b, context + n * window, c]`: of one window, or of more, to be rolled out over."""
+        """A stretch `[b, context + n * window, c]`: of one window, or of more, to be continued over."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step_count)
         past, window = self.config.context_tokens, self.config.window_tokens
         context, target, before = stretch[:, :past], stretch[:, past : past + window], None
         if stretch.shape[1] > past + window and torch.rand((), generator=generator) < ROLL_CHANCE:
-            context, target, before = self._rolled(stretch, generator)
+            rolled = self.rollouts.advance(stretch, self._continued, generator)
+            context, target, before = rolled.context, rolled.target, rolled.before
         context, drop = corrupt(context, generator, self.config.patch)
         loss = self._loss(
             self.network, target.transpose(1, 2), context, drop, generator, self.levels, LEVEL_POWER, before
@@ -107,27 +112,15 @@ class DenoiserTraining(pl.LightningModule):
         return loss
 
     @torch.no_grad()
-    def _rolled(self, stretch: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Context whose last window or two the average made in a few steps, what the piece really does next, and
-        the noise that the last of these windows was made from `[b, c, window]`.
-        """
-        past, window = self.config.context_tokens, self.config.window_tokens
+    def _continued(self, context: Tensor, noise: Tensor) -> Tensor:
+        """The window `[b, window, c]` that the average makes of this noise in a few steps."""
         network = cast(JointDenoiser, self.average.network)
-        made, noise = stretch[:, :past], None
-        for _ in range(int(torch.randint(1, ROLL_WINDOWS + 1, (), generator=generator))):
-            fresh = torch.randn(len(made), made.shape[2], window, generator=generator).to(made)
-            noise = fresh if noise is None else walked(noise, fresh, generator)
-            with torch.autocast(made.device.type, torch.bfloat16, enabled=self.bf16):
-                model = GuidedModel(network, made[:, -past:], 1.0, len(made), device=made.device)
-                new = sample_vddim(
-                    lambda x, sigma, model=model: model(x, sigma).float(),  # type: ignore[misc]
-                    noise,
-                    torch.linspace(1, 0, ROLL_STEPS + 1),
-                )
-            made = torch.cat([made, new.transpose(1, 2)], 1)
-        assert noise is not None
-        end = made.shape[1]
-        return made[:, -past:], stretch[:, end : end + window], noise
+        with torch.autocast(context.device.type, torch.bfloat16, enabled=self.bf16):
+            model = GuidedModel(network, context, 1.0, len(context), device=context.device)
+            new = sample_vddim(
+                lambda x, sigma: model(x, sigma).float(), noise, torch.linspace(1, 0, ROLL_STEPS + 1)
+            )
+        return new.transpose(1, 2)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         scale = learning_rate_scale(self.budget.progress(self.step_count), self.step_count)

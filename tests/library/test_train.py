@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,25 +117,23 @@ def test_a_fresh_codec_takes_its_statistics_from_the_sounds(sounds: Path, tmp_pa
 def test_the_last_part_of_a_run_continues_its_own_inventions(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from jbdiff.train.denoiser_module import DenoiserTraining
+    from jbdiff.train.rollouts import Rolled, Rollouts
 
-    rolled = []
-    plain = DenoiserTraining._rolled
+    seen: list[Rolled] = []
+    plain = Rollouts.advance
 
-    def spy(
-        self: DenoiserTraining, stretch: torch.Tensor, generator: torch.Generator
-    ) -> tuple[torch.Tensor, ...]:
-        context, target, noise = plain(self, stretch, generator)
-        rolled.append((self.step_count, context.shape, target.shape, noise.shape))
-        return context, target, noise
+    def spy(self: Rollouts, *given: Any) -> Rolled:
+        seen.append(plain(self, *given))
+        return seen[-1]
 
-    monkeypatch.setattr(DenoiserTraining, "_rolled", spy)
+    monkeypatch.setattr(Rollouts, "advance", spy)
     monkeypatch.setattr("jbdiff.train.denoiser_module.ROLL_CHANCE", 1.0)
     train_codec(settings(tmp_path / "codec", 3), codec_job(sounds), CODEC)
     train_toy_denoiser(sounds, tmp_path / "codec" / "weights.safetensors", tmp_path / "level2", 9)
-    assert {step for step, *_ in rolled} == {6, 7, 8}
-    for _, context, target, noise in rolled:
-        assert (context, target, noise) == ((2, 32, 100), (2, 16, 100), (2, 100, 16))
+    assert len(seen) == 3  # the round that begins after six of nine steps
+    for rolled in seen:
+        shapes = (rolled.context.shape, rolled.target.shape, rolled.before.shape)
+        assert shapes == ((2, 32, 100), (2, 16, 100), (2, 100, 16))
 
 
 def test_lines_learn_alone_when_asked_to(sounds: Path, tmp_path: Path) -> None:
