@@ -85,6 +85,12 @@ def _play(
         f"{engine.block_seconds_p99:.2f} s (p99), {engine.block_duration / max(engine.block_seconds_p99, 1e-9):.1f} "
         f"times faster than it plays. Underruns: {heard.audio.underruns}. Late blocks: {engine.late_blocks}."
     )
+    if engine.reach_median:
+        behind = heard.audio.device_seconds
+        console.print(
+            f"A knob that the next block reads is heard after {engine.reach_median + behind:.2f} s (median; p99 "
+            f"{engine.reach_p99 + behind:.2f} s), gain and mute after {heard.audio.latency_seconds:.2f} s."
+        )
     if recorder.problem:
         console.print(f"Recording: {recorder.problem}", style="red")
         return 1

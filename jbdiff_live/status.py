@@ -32,6 +32,8 @@ class EngineStatus:
     block_seconds_p99: float = 0.0
     block_duration: float = 0.0  # seconds of audio in a block: the budget
     deadline_seconds: float = 0.0  # queue level at which the next block is started
+    reach_median: float = 0.0  # seconds from turning a `next block` knob to its sound leaving the queue
+    reach_p99: float = 0.0
     late_blocks: int = 0
     rung: Rung = Rung.FULL
     made: ParameterSnapshot | None = None  # snapshot of the newest block
@@ -45,7 +47,8 @@ class AudioStatus:
     underruns: int = 0  # times the short ring or the device ran dry
     short_frames: int = 0  # frames of silence given in place of late blocks
     low_water_frames: int = 0  # the emptiest the short ring has been since the last look
-    latency_seconds: float = 0.0  # short ring plus device
+    latency_seconds: float = 0.0  # short ring plus device: the delay of a `now` control
+    device_seconds: float = 0.0  # of it, what lies behind the short ring
     peak: tuple[float, float] = (0.0, 0.0)  # left, right, linear, after the limiter
     limited: bool = False  # the limiter worked since the last look
     input_device: str = ""

@@ -112,11 +112,13 @@ class DeviceSink:
     def status(self) -> AudioStatus:
         stream, stage, feeder = self._stream, self._stage, self._feeder
         device, latency, underruns, low = self._wanted, 0.0, self._past_underruns, 0
+        behind = stage.look_ahead / stage.sample_rate
         if stream is not None:
             device = stream.name
             if stream.rate != stage.sample_rate:
                 device += f" ({stage.sample_rate} Hz resampled to {stream.rate})"
-            latency = stream.capacity / stream.rate + stream.latency_seconds
+            behind += stream.latency_seconds
+            latency = stream.capacity / stream.rate
             underruns += stream.ran_dry + stream.device_underruns
             low = self._low_water.frames
         return AudioStatus(
@@ -126,7 +128,8 @@ class DeviceSink:
             underruns=underruns,
             short_frames=stage.short_frames,
             low_water_frames=low,
-            latency_seconds=latency + stage.look_ahead / stage.sample_rate,
+            latency_seconds=latency + behind,
+            device_seconds=behind,
             peak=stage.peak,
             limited=stage.limited,
             problem=self._broken or self._lost or bad_sound(stage),

@@ -127,6 +127,7 @@ class NullSink:
             sample_rate=stage.sample_rate,
             short_frames=stage.short_frames,
             latency_seconds=stage.look_ahead / stage.sample_rate,
+            device_seconds=stage.look_ahead / stage.sample_rate,
             peak=stage.peak,
             limited=stage.limited,
             problem=self._problem or bad_sound(stage),

@@ -19,6 +19,7 @@ import numpy as np
 from jbdiff_live.block import Block, BlockGenerator, Rung
 from jbdiff_live.engine.deadline import Deadline
 from jbdiff_live.engine.ladder import BlockWatch, Ladder
+from jbdiff_live.engine.reach import Reach
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.status import EngineState, EngineStatus
@@ -121,7 +122,7 @@ class Engine:
         deadline = Deadline(generator.block_frames / rate)
         panics = self._snapshot().counts["panic"]
         made = late = 0
-        ladder = Ladder()
+        ladder, reach = Ladder(), Reach()
         ahead = 0.0  # seconds made beyond the deadline since a stack waits to be switched to
         self._fresh = True
         self._say(
@@ -135,16 +136,16 @@ class Engine:
                 generator.reset()
                 self._ring.request_drain()
                 self._fresh = True
+                reach.begin()
             elif self._can_switch(ahead, rate):
                 generator.switch()
                 deadline = Deadline(generator.block_frames / rate, measured=generator.block_seconds)
                 ahead = 0.0
-            began = self._clock()
+            began, ahead_of_it = self._clock(), self._queued() / rate
             rung, budget, seconds = Rung.FULL, math.inf, generator.rung_seconds
             if self._cheaper and not self._fresh:  # else nothing plays that could be interrupted
-                queued = self._queued() / rate
-                rung = ladder.choose(queued, seconds)
-                budget = ladder.budget(queued, seconds)
+                rung = ladder.choose(ahead_of_it, seconds)
+                budget = ladder.budget(ahead_of_it, seconds)
             watch = BlockWatch(self._wanted(panics), budget, self._clock)
             generated = generator.next_block(snapshot, watch, rung)
             taken = self._clock() - began
@@ -166,6 +167,9 @@ class Engine:
                 full, own = seconds[Rung.FULL], seconds[rung]
                 deadline.block_took(taken * full / own if own > 0 else taken)
             late += not self._fresh and self._queued() == 0
+            opens = 0 if generated.stack is None else generated.stack.latency_frames
+            # A block that came late was heard as soon as it was made.
+            reach.block(began, max(taken, ahead_of_it) + opens / rate)
             block = Block(
                 generated.samples, made, self._ring.frames_written, snapshot, generated.noise, taken, rung,
                 generated.stack,
@@ -179,6 +183,7 @@ class Engine:
                 EngineState.RUNNING, "",
                 blocks_made=made, block_seconds=taken, block_seconds_p99=deadline.p99,
                 block_duration=deadline.block_duration, deadline_seconds=deadline.seconds,
+                reach_median=reach.median, reach_p99=reach.p99,
                 late_blocks=late, rung=rung, made=snapshot,
             )  # fmt: skip
 

@@ -123,6 +123,11 @@ class HealthStrip(QWidget):
             24,
             "how fast blocks are made; the bar is the last one against the time it lasts, the mark is p99",
         )
+        self.knobs = Readout(
+            "KNOBS",
+            13,
+            "how long after it is turned a knob is heard that the next block reads, half of the time",
+        )
         self.underruns = Readout(
             "UNDERRUNS", 12, "how often sound ran dry, and seconds of silence in place of late blocks"
         )
@@ -137,6 +142,7 @@ class HealthStrip(QWidget):
         for readout in (
             self.queue,
             self.block,
+            self.knobs,
             self.underruns,
             self.late,
             self.peaks,
@@ -149,6 +155,7 @@ class HealthStrip(QWidget):
         """`now` is a running clock in seconds: lamps and alarms fade by it."""
         self._show_queue(status)
         self._show_block(status.engine)
+        self._show_knobs(status)
         self._show_counts(status, now)
         self.peaks.show_peaks(status.audio.peak, status.audio.limited, now)
         self._show_recorder(status.recorder, status.sample_rate)
@@ -195,6 +202,15 @@ class HealthStrip(QWidget):
             bar=engine.block_seconds / budget,
             marks=((engine.block_seconds_p99 / budget, True),),
         )
+
+    def _show_knobs(self, status: Status) -> None:
+        """Of knobs that the next block reads; what those that work at once take stands at the output."""
+        engine = status.engine
+        if engine.reach_median <= 0:
+            self.knobs.show_reading("–")
+            return
+        typical, longest = (x + status.audio.device_seconds for x in (engine.reach_median, engine.reach_p99))
+        self.knobs.show_reading(f"{typical:.2f} s", f"p99 {longest:.2f}")
 
     def _show_counts(self, status: Status, now: float) -> None:
         underruns, late = status.audio.underruns, status.engine.late_blocks

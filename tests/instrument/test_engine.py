@@ -307,3 +307,13 @@ def test_deadline_grows_with_jitter_and_lateness_and_never_passes_a_block() -> N
     for _ in range(3):
         shaky.block_took(5.0)
     assert shaky.seconds == 2.0
+
+
+def test_the_engine_knows_how_long_a_knob_takes(rig: Rig) -> None:
+    rig.engine.start()
+    rig.wait_blocks(1)
+    started = time.monotonic()
+    rig.hear_until_blocks(12)
+    status = rig.engine.status
+    # Heard as fast as it came: no knob waited longer than the whole of it and what may be queued.
+    assert 0 < status.reach_median <= status.reach_p99 < time.monotonic() - started + 2 * 8192 / 44_100 + 0.5

@@ -108,7 +108,9 @@ class DemoTransport:
             stack="pocket",
             levels=(2,),
             parts=POCKET,
-            audio=AudioStatus(device="Scarlett 2i2 USB", sample_rate=RATE, latency_seconds=0.085),
+            audio=AudioStatus(
+                device="Scarlett 2i2 USB", sample_rate=RATE, latency_seconds=0.085, device_seconds=0.012
+            ),
         )
         self._music = music()
         self._made = 0
@@ -174,6 +176,8 @@ class DemoTransport:
             block_seconds_p99=0.19,
             block_duration=self.block_frames / RATE,
             deadline_seconds=0.32,
+            reach_median=1.41,
+            reach_p99=2.52,
         )
         self.set_status(engine=engine, audio=replace(self.state.audio, running=True))
 
