@@ -125,7 +125,7 @@ class HealthStrip(QWidget):
         )
         self.knobs = Readout(
             "KNOBS",
-            13,
+            17,
             "how long after it is turned a knob is heard that the next block reads, half of the time",
         )
         self.underruns = Readout(
