@@ -9,9 +9,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from jbdiff.bands import CHANNELS, BandAnalysis
+from jbdiff.bands import CHANNELS, QUARTERS, BandAnalysis
 from jbdiff.carrierbank import BankSynthesis
 from jbdiff.config import BandCodecConfig
+from jbdiff.matching import BandMatching
 
 
 class BandCodec(nn.Module):
@@ -22,14 +23,16 @@ class BandCodec(nn.Module):
 
     def __init__(self, config: BandCodecConfig) -> None:
         super().__init__()
-        if config.latent_channels != CHANNELS:
-            raise ValueError(f"the analysis has {CHANNELS} bands, not {config.latent_channels}")
+        bands = CHANNELS + QUARTERS * config.detail_bands
+        if config.latent_channels != bands:
+            raise ValueError(f"the analysis has {bands} bands, not {config.latent_channels}")
         self.config = config
         self.sample_rate = config.sample_rate
         self.latent_channels = config.latent_channels
         self.levels = (2,)
         self.analysis = BandAnalysis(config)
         self.synthesis = BankSynthesis(config)
+        self.matching = BandMatching(config, self.analysis) if config.match_rounds else None
 
     def hop(self, level: int) -> int:
         """Samples per token."""
@@ -60,12 +63,16 @@ class BandCodec(nn.Module):
                 f"expected latents [batch, {self.latent_channels}, t], got {list(latents.shape)}"
             )
         numbers = torch.as_tensor(first, device=latents.device).reshape(-1, 1)
-        return cast(Tensor, self.synthesis(latents, self.analysis.levels(latents), numbers)[:, None])
+        levels = self.analysis.levels(latents)
+        audio = self.synthesis(latents[:, :CHANNELS], levels[..., :CHANNELS], numbers)
+        if self.matching is not None:
+            audio = self.matching(audio, levels, numbers)
+        return cast(Tensor, audio[:, None])
 
     def decoder_margin(self, level: int) -> int:
         """Tokens on one side that a chunked decode must overlap, derived from the layers."""
         self._check_level(level)
-        return self.synthesis.margin
+        return self.synthesis.margin + (0 if self.matching is None else self.matching.margin)
 
     def _check_level(self, level: int) -> None:
         if level not in self.levels:

@@ -57,6 +57,7 @@ class Stack:
     finisher: Any | None = None  # a `jbdiff.finisher.Finisher`
     folder: Path | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
+    few: Mapping[int, Any] = field(default_factory=dict)  # level -> its `JointDenoiser` of few steps
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -70,8 +71,8 @@ class Stack:
         return self
 
     def modules(self) -> list[nn.Module]:
-        """The codec, the denoisers and the finisher, if there is one."""
-        modules = [self.codec, *self.denoisers.values()]
+        """The codec, the denoisers, their students of few steps, and the finisher, if there is one."""
+        modules = [self.codec, *self.denoisers.values(), *self.few.values()]
         return modules if self.finisher is None else [*modules, self.finisher]
 
 
@@ -136,16 +137,23 @@ def load_stack(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
     load_into(codec, tensors, f"the codec of stack {manifest.config.name!r}", source.path.name)
 
     denoisers: dict[int, nn.Module] = {}
+    few: dict[int, nn.Module] = {}
     for level in manifest.config.levels:
         denoisers[level.level] = _load_denoiser(
             level, files[manifest.entries[f"level{level.level}"].path], manifest.config.name
         )
+        if level.few is not None:
+            few[level.level] = _load_few(
+                level, denoisers[level.level], files[manifest.entries[few_role(level.level)].path]
+            )
     finisher = (
         _load_finisher(manifest.config, files[manifest.entries["finisher"].path])
         if ("finisher" in manifest.entries)
         else None
     )
-    stack = Stack(manifest.config, codec, denoisers, digest.hexdigest(), finisher, folder, manifest.source)
+    stack = Stack(
+        manifest.config, codec, denoisers, digest.hexdigest(), finisher, folder, manifest.source, few
+    )
     for module in stack.modules():
         module.eval().requires_grad_(False)
     return stack.to(device)
@@ -159,13 +167,17 @@ def save_stack(
     source: Mapping[str, Any] | None = None,
     dtype: torch.dtype = torch.float16,
     finisher: nn.Module | None = None,
+    few: Mapping[int, nn.Module] | None = None,
 ) -> Path:
     """Writes a stack that `load_stack` reads; floating-point weights in `dtype`. Returns the folder.
+
+    `few` are what makes students of few steps, level by level: `fewsteps.Additions`, not merged networks.
 
     Raises ValueError when the modules are not those that `config` names.
     """
     files: dict[str, dict[str, str]] = {}
     modules = {"codec": codec} | {f"level{level}": net for level, net in denoisers.items()}
+    modules |= {few_role(level): additions for level, additions in (few or {}).items()}
     if finisher is not None:
         modules["finisher"] = finisher
     if set(modules) != set(stack_roles(config)):
@@ -227,6 +239,21 @@ def _load_denoiser(level: LevelConfig, file: CheckpointFile, stack_name: str) ->
         net, tensors = build_denoiser(config), file.tensors
     load_into(net, tensors, what, file.path.name)
     return net
+
+
+def _load_few(level: LevelConfig, denoiser: nn.Module, file: CheckpointFile) -> nn.Module:
+    from jbdiff.fewsteps import Additions, merge
+    from jbdiff.jointdenoiser import JointDenoiser
+
+    assert level.few is not None
+    if not isinstance(denoiser, JointDenoiser):
+        raise CheckpointError(
+            f"level {level.level} has a student of few steps, and a denoiser that can have none; "
+            "take the student out of the stack's description"
+        )
+    additions = Additions(denoiser, level.few)
+    load_into(additions, file.tensors, f"the student of level {level.level}", file.path.name)
+    return merge(denoiser, additions)
 
 
 def _load_finisher(config: StackConfig, file: CheckpointFile) -> nn.Module:
@@ -297,9 +324,15 @@ def _inside(folder: Path, name: str) -> Path:
     return folder / name
 
 
+def few_role(level: int) -> str:
+    """The part that makes a level's student of few steps out of its denoiser."""
+    return f"level{level}_few"
+
+
 def stack_roles(config: StackConfig) -> list[str]:
-    """The parts a stack has a file for: "codec", "level2", ..., "finisher"."""
+    """The parts a stack has a file for: "codec", "level2", ..., "level2_few", "finisher"."""
     levels = [f"level{level.level}" for level in config.levels]
+    levels += [few_role(level.level) for level in config.levels if level.few is not None]
     return ["codec", *levels] + (["finisher"] if config.finisher is not None else [])
 
 

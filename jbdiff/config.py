@@ -48,6 +48,8 @@ class VQVAEConfig:
 class BandCodecConfig:
     """Levels of semitone bands as latents (`bands.py`), a bank of carriers and noise as synthesis (`carrierbank.py`).
 
+    With `detail_bands` a token also says how loud each of so many wider bands is in each of its quarters, 12 ms long:
+    attacks and grain. The decoded sound is then brought to those levels in `match_rounds` rounds (`matching.py`).
     `latent_noise` is the greatest deviation of the noise that the synthesis is trained with.
     """
 
@@ -57,6 +59,8 @@ class BandCodecConfig:
     decoder_channels: int = 256
     decoder_blocks: int = 6
     local_channels: int = 16
+    detail_bands: int = 0
+    match_rounds: int = 0
     latent_noise: float = 0.12
     kind: Literal["band"] = "band"
 
@@ -90,8 +94,20 @@ class UNetConfig:
 
 
 @dataclass(frozen=True)
+class DetailConfig:
+    """Network that denoises the detail of a token beside its bands (`detail.py`)."""
+
+    channels: int = 300
+    width: int = 192
+    depth: int = 3
+
+
+@dataclass(frozen=True)
 class JointDenoiserConfig:
-    """Transformer that sees context and window as one sequence of patches (`jointdenoiser.py`)."""
+    """Transformer that sees context and window as one sequence of patches (`jointdenoiser.py`).
+
+    It works on the first `latent_channels`; where a codec has detail after them, `detail` does.
+    """
 
     latent_channels: int = 100
     window_tokens: int = 192
@@ -101,7 +117,13 @@ class JointDenoiserConfig:
     depth: int = 6
     heads: int = 4
     line_channels: int = 16
+    detail: DetailConfig | None = None
     kind: Literal["joint"] = "joint"
+
+    @property
+    def all_channels(self) -> int:
+        """Those of the codec."""
+        return self.latent_channels + (self.detail.channels if self.detail is not None else 0)
 
 
 @dataclass(frozen=True)
@@ -123,6 +145,18 @@ DenoiserConfig = UNetConfig | JointDenoiserConfig
 
 
 @dataclass(frozen=True)
+class FewStepsConfig:
+    """A joint denoiser's student (`fewsteps.py`): plays where no more than `most_steps` are asked for.
+
+    `rank` is that of what is added to each matrix, `guidance` the range of scales that it was taught.
+    """
+
+    most_steps: int = 4
+    rank: int = 32
+    guidance: tuple[float, float] = (0.0, 6.0)
+
+
+@dataclass(frozen=True)
 class LevelConfig:
     """One diffusion level: its denoiser, the window it was trained on, and how it is sampled by default."""
 
@@ -133,6 +167,7 @@ class LevelConfig:
     steps: int = 50
     guidance: float = 1.0
     init_strength: float = 0.0
+    few: FewStepsConfig | None = None
 
     @property
     def context_tokens(self) -> int:
@@ -182,7 +217,17 @@ STACKS: dict[str, StackConfig] = {stack.name: stack for stack in (V1, POCKET)}
 
 def stack_to_dict(stack: StackConfig) -> dict[str, Any]:
     """A stack as plain nested values, ready for JSON; `stack_from_dict` reads it back."""
-    return dataclasses.asdict(stack)
+    values = dataclasses.asdict(stack)
+    # Left out where there is none: identities of stacks, which saved streams ask for, stay what they were.
+    for level in values["levels"]:
+        if level["few"] is None:
+            del level["few"]
+        if level["denoiser"].get("detail", 0) is None:
+            del level["denoiser"]["detail"]
+    for name in ("detail_bands", "match_rounds"):
+        if values["codec"].get(name) == 0:
+            del values["codec"][name]
+    return values
 
 
 def stack_from_dict(values: Mapping[str, Any]) -> StackConfig:
@@ -195,6 +240,11 @@ def stack_from_dict(values: Mapping[str, Any]) -> StackConfig:
     for level in fields.get("levels", ()):
         level = dict(level)
         level["denoiser"] = _by_kind(denoisers, level.get("denoiser"), "denoiser")
+        detail = getattr(level["denoiser"], "detail", None)
+        if detail is not None:
+            level["denoiser"] = dataclasses.replace(level["denoiser"], detail=_build(DetailConfig, detail))
+        if level.get("few") is not None:
+            level["few"] = _build(FewStepsConfig, level["few"])
         levels.append(_build(LevelConfig, level))
     fields["levels"] = tuple(levels)
     if fields.get("finisher") is not None:

@@ -7,7 +7,9 @@ taken up again sees exactly the batches it would have seen. Torch and numpy only
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from jbdiff.audiofiles import find_sounds, read_audio
+from jbdiff.audiofiles import audio_blocks, find_sounds
 
 Report = Callable[[str], None]
 
@@ -87,8 +89,20 @@ class ClipWriter:
 
     def add(self, name: str, values: NDArray[Any]) -> None:
         """`[length, *width]`, written in the cache's type."""
-        self._file.write(np.ascontiguousarray(values, dtype=self.dtype).tobytes())
-        self._lengths.append(len(values))
+        self.add_parts(name, [values])
+
+    def add_parts(self, name: str, parts: Iterable[NDArray[Any]]) -> None:
+        """One sequence that comes in parts `[n, *width]`; when they break off with an error, nothing of it is left."""
+        start, length = self._file.tell(), 0
+        try:
+            for part in parts:
+                self._file.write(np.ascontiguousarray(part, dtype=self.dtype).tobytes())
+                length += len(part)
+        except BaseException:
+            self._file.seek(start)
+            self._file.truncate()
+            raise
+        self._lengths.append(length)
         self._names.append(name)
 
     def finish(self, skipped: list[str], **about: Any) -> Clips:
@@ -126,29 +140,53 @@ def cache_about(folder: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text())["about"]) if path.exists() else {}
 
 
+def first_process() -> bool:
+    """Whether this process is the one that writes; asked before Lightning has started the others.
+
+    Each launcher (Lightning itself, torchrun, Slurm) leaves its number in another variable.
+    """
+    names = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+    return all(int(os.environ.get(name) or 0) == 0 for name in names)
+
+
+def awaited_cache(cache: Path, about: dict[str, Any], seconds: float = 1.0) -> Clips:
+    """The cache of this content, which another process is making or has made; looks for it every few seconds."""
+    while cache_about(cache) != about:
+        time.sleep(seconds)
+    return open_clips(cache)
+
+
 def cache_sounds(sounds: Path, cache: Path, sample_rate: int, report: Report = print) -> Clips:
     """Mono 16-bit cache of every sound under a folder; kept when it already holds these very files.
 
-    Files that cannot be read are named through `report` and left out. Raises ValueError when none is left.
+    A sound is read, resampled and written in blocks, however long it is. Files that cannot be read are named through
+    `report` and left out. Of several processes the first one makes it, the others wait. Raises ValueError when no
+    sound is left.
     """
     files = find_sounds(sounds)
     about: dict[str, Any] = {"files": [[str(f), f.stat().st_size] for f in files], "sample_rate": sample_rate}
     if cache_about(cache) == about:
         return open_clips(cache)
+    if not first_process():
+        return awaited_cache(cache, about)
     writer = ClipWriter(cache, "int16")
     skipped = []
     for file in files:
         try:
-            audio, _ = read_audio(file, sample_rate)
+            writer.add_parts(str(file), mono_blocks(file, sample_rate))
         except (OSError, ValueError) as error:
             report(f"skipped: {error}")
             skipped.append(str(file))
-            continue
-        writer.add(str(file), np.round(np.clip(audio.mean(1), -1, 1) * 32767))
     clips = writer.finish(skipped, **about)
     if not len(clips):
         raise ValueError(f"no readable sound in {str(sounds)!r} ({len(skipped)} skipped)")
     return clips
+
+
+def mono_blocks(file: Path, sample_rate: int) -> Iterator[NDArray[np.float32]]:
+    """A sound as blocks `[frames]` of whole numbers within 16 bits."""
+    for block in audio_blocks(file, sample_rate):
+        yield np.round(np.clip(block.mean(1), -1, 1) * 32767)
 
 
 def varied(window: NDArray[np.float32], length: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -161,12 +199,16 @@ def varied(window: NDArray[np.float32], length: int, rng: np.random.Generator) -
     return (window[:length] * gain).astype(np.float32)
 
 
+def drawn_from(samples: int) -> int:
+    """Samples that a window of `samples` is made from: a quarter more, so that it can be played faster."""
+    return samples * 5 // 4 + 2
+
+
 class AudioBatches(Dataset[Tensor]):
     """Batch number i: `[batch, 1, samples]` float32, drawn with (seed, rank, i)."""
 
     def __init__(self, clips: Clips, batch: int, samples: int, seed: int, first: int, count: int) -> None:
-        # A quarter more than needed, so that a window can be played faster.
-        self.long = samples * 5 // 4 + 2
+        self.long = drawn_from(samples)
         self.clips = clips.at_least(self.long)
         self.batch, self.samples, self.seed, self.first, self.count = batch, samples, seed, first, count
 

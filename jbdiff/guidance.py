@@ -8,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from jbdiff.jointdenoiser import JointDenoiser, Jump
+
 
 class Denoiser(Protocol):
     """What every denoiser offers: x `[b, c, t]`, sigma `[b]`, context `[b, n, c]` -> v `[b, c, t]`.
@@ -45,6 +47,8 @@ class GuidedModel:
     `null_every` n above 1 runs the unconditional branch at the first of every n calls only; in between, what it
     pulled (conditional - unconditional) is held, and only the conditional branch is made anew. Of the work of a
     long run 1/2 - 1/(2 n) is saved. The calls of one such model belong to one run of a sampler, in order.
+
+    A denoiser may have `guided_channels`: those after them are what the conditional branch makes of them.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class GuidedModel:
         self.rescale = rescale
         self.doubled = both_branches or (context is not None and scale not in (0.0, 1.0))
         self.null_every = null_every if self.doubled and context is not None else 1
+        self._guided_channels: int | None = getattr(denoiser, "guided_channels", None)
         self._calls = 0
         # conditional - unconditional v [b, c, t] of the last call that ran both
         self._pull: Tensor | None = None
@@ -90,19 +95,23 @@ class GuidedModel:
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         if not self.doubled:
             return self.denoiser(x, sigma, self._context, self._drop)
+        own = self._guided_channels
         if self._pull is not None and self._calls % self.null_every:
-            conditional = self.denoiser(x, sigma, self._conditional, None)
+            v = self.denoiser(x, sigma, self._conditional, None)
+            conditional = v[:, :own]
             guided = conditional + (self.scale - 1.0) * self._pull
         else:
             v = self.denoiser(torch.cat([x, x]), torch.cat([sigma, sigma]), self._context, self._drop)
-            conditional, unconditional = v.chunk(2)
+            conditional, unconditional = v[:, :own].chunk(2)
             guided = unconditional + self.scale * (conditional - unconditional)
             if self.null_every > 1:
                 self._pull = conditional - unconditional
         self._calls += 1
-        if not self.rescale or self.scale == 1.0:
+        if self.rescale and self.scale != 1.0:
+            guided = self._rescaled(x[:, :own], sigma, guided, conditional)
+        if own is None or own == v.shape[1]:
             return guided
-        return self._rescaled(x, sigma, guided, conditional)
+        return torch.cat([guided, v[: len(x), own:]], 1)
 
     def _rescaled(self, x: Tensor, sigma: Tensor, guided: Tensor, conditional: Tensor) -> Tensor:
         """The v whose clean estimate, alpha * x - beta * v, has its spread pulled to the conditional one's."""
@@ -114,3 +123,37 @@ class GuidedModel:
         clean = clean * (1 - self.rescale + self.rescale * wanted / spread)
         # At sigma 0 the estimate no longer depends on v.
         return torch.where(beta > 1e-3, (alpha * x - clean) / beta.clamp_min(1e-3), guided)
+
+
+class JumpingModel:
+    """A student of few steps (`fewsteps.py`) as `model(x, sigma) -> v`: guidance is its input, and one branch is all.
+
+    `sigmas` `[steps + 1]` falls evenly: the student has to know how far each step goes. Sampled with v-DDIM, whose
+    steps are those that it was taught. `reach` is the range of scales that it was taught; others play as its ends.
+    """
+
+    def __init__(
+        self,
+        student: JointDenoiser,
+        context: Tensor | None,
+        scale: float,
+        sigmas: Tensor,
+        reach: tuple[float, float],
+        batch: int = 1,
+        *,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if context is not None and context.shape[0] != batch:
+            raise ValueError(f"context of batch {context.shape[0]} for a batch of {batch}")
+        self.student = student
+        low, high = reach
+        length = float(sigmas[0] - sigmas[1])
+        self._jump = Jump(
+            torch.full((batch,), min(max(scale, low), high), device=device),
+            torch.full((batch,), length, device=device),
+        )
+        self._context = student.prepare_context(context, None, batch)
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        v: Tensor = self.student(x, sigma, self._context, jump=self._jump)
+        return v

@@ -17,11 +17,16 @@ units (the preconditioning of Karras et al. 2022, an axis at a time), and need n
 Last, a small convolution over bands and tokens sees the noisy window beside what the transformer takes for the clean
 one, and corrects v. It works the same way at every pitch and in every token, so it soon learns what patches hardly
 tell each other: that a tone is a line, and goes on (docs/model.md has what it gains).
+
+Where the codec has detail, its channels come after these, and are denoised by a small network of their own that is told
+what the bands are taken for (`detail.py`).
+
+A network with `jumps` may also be told how strictly to follow the context and how far the next noise level lies below:
+that is what a student of few steps needs to know (`fewsteps.py`).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -30,9 +35,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jbdiff.config import JointDenoiserConfig
-from jbdiff.schedules import alpha_beta
+from jbdiff.detail import DetailNet
+from jbdiff.schedules import SIGMA_FEATURES, alpha_beta, sigma_features
 
-SIGMA_FEATURES = 128
+JUMP_FEATURES = 4
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,40 @@ class PreparedContext:
             return tuple(t.repeat_interleave(times, 0) for t in tensors)
 
         return PreparedContext(each(self.keys), each(self.values))
+
+
+@dataclass(frozen=True)
+class Jump:
+    """What one step of a student is asked for: guidance scale `[b]`, and how far sigma falls `[b]`, 0..1."""
+
+    guidance: Tensor
+    length: Tensor
+
+
+class JumpCondition(nn.Module):
+    """A jump as features beside those of the noise level; begins as no change at all.
+
+    Guidance as a condition is from Meng et al. 2023 (section 3.1), the length of the step from Frans et al. 2024.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(JUMP_FEATURES, width)
+        self.level = nn.Linear(width, width)
+        self.lines = nn.Linear(width, SIGMA_FEATURES)
+        for layer in (self.level, self.lines):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, jump: Jump) -> tuple[Tensor, Tensor]:
+        """What is added to the embedded noise level `[b, width]`, and to its features `[b, SIGMA_FEATURES]`."""
+        guidance, length = jump.guidance, jump.length
+        # Each about -1..1 over a knob of 0..6 and steps from a tenth of the way to all of it.
+        features = torch.stack(
+            (guidance / 3 - 1, guidance.log1p() - 1, 2 * length - 1, length * guidance / 3 - 1), -1
+        )
+        hidden = F.silu(self.hidden(features.to(self.hidden.weight.dtype)))
+        return self.level(hidden), self.lines(hidden)
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -138,7 +178,7 @@ class JointDenoiser(nn.Module):
     axes: Tensor
     powers: Tensor
 
-    def __init__(self, config: JointDenoiserConfig) -> None:
+    def __init__(self, config: JointDenoiserConfig, jumps: bool = False) -> None:
         super().__init__()
         for name, tokens in (
             ("window_tokens", config.window_tokens),
@@ -176,6 +216,8 @@ class JointDenoiser(nn.Module):
         nn.init.zeros_(self.out.bias)
         half = width // config.heads // 2
         self.register_buffer("frequencies", 1.0 / 1000 ** (torch.arange(half) / half), persistent=False)
+        self.jump = JumpCondition(width) if jumps else None
+        self.detail = None if config.detail is None else DetailNet(config.detail)
 
     def forward(
         self,
@@ -183,27 +225,42 @@ class JointDenoiser(nn.Module):
         sigma: Tensor,
         context: Tensor | PreparedContext | None = None,
         drop: Tensor | None = None,
+        jump: Jump | None = None,
     ) -> Tensor:
         """Noisy window x `[b, c, t]`, sigma `[b]` in 0..1, context `[b, n, c]` -> v `[b, c, t]`.
 
         t is a multiple of the patch, up to the window; n is any length, and lies right before the window (what
         exceeds the context or does not fill a patch is cut off at the far end). Rows whose `drop` `[b]` is True,
         and all rows when context is None, see the learned null embedding. `context` may also be what
-        `prepare_context` gave. Raises ValueError on shapes that do not fit.
+        `prepare_context` gave. With a `jump`, v is that of the straight way to the level where it ends; only networks
+        made with `jumps` take one. Raises ValueError on shapes that do not fit.
         """
         batch, channels, tokens = x.shape
-        patch = self.config.patch
-        if (
-            channels != self.config.latent_channels
-            or not 0 < tokens <= self.config.window_tokens
-            or tokens % patch
-        ):
+        patch, all_channels = self.config.patch, self.config.all_channels
+        if channels != all_channels or not 0 < tokens <= self.config.window_tokens or tokens % patch:
             raise ValueError(
-                f"window {list(x.shape)} does not fit: [batch, {self.config.latent_channels}, t], t a multiple of "
+                f"window {list(x.shape)} does not fit: [batch, {all_channels}, t], t a multiple of "
                 f"{patch} up to {self.config.window_tokens}"
             )
         if not isinstance(context, PreparedContext):
             context = self.prepare_context(context, drop, batch)
+        if self.detail is None:
+            return self._bands_v(x, sigma, context, jump)
+        bands, rest = x.split([self.guided_channels, channels - self.guided_channels], 1)
+        v = self._bands_v(bands, sigma, context, jump)
+        alpha, beta = (a[:, None, None] for a in alpha_beta(sigma.float()))
+        # What learns from the detail is the detail's own network: the bands are told by their own loss.
+        clean = (alpha * bands - beta * v).detach().to(x.dtype)
+        return torch.cat([v, self.detail(rest, clean, sigma)], 1)
+
+    @property
+    def guided_channels(self) -> int:
+        """Channels that guidance is for, the first ones. Detail follows the bands and has no context of its own."""
+        return self.config.latent_channels
+
+    def _bands_v(self, x: Tensor, sigma: Tensor, context: PreparedContext, jump: Jump | None) -> Tensor:
+        """v of the bands `[b, latent_channels, t]`."""
+        batch, channels, tokens = x.shape
         alpha, beta = alpha_beta(sigma.float())
         alpha, beta = alpha[:, None, None], beta[:, None, None]
         # In float32 also where weights are kept in half precision.
@@ -211,8 +268,14 @@ class JointDenoiser(nn.Module):
         power = alpha**2 * powers + beta**2
         along = self._patches(x.transpose(1, 2)).float() @ axes
         h = self.into_window((along / power.sqrt()).to(x.dtype))
-        features = self._sigma_features(sigma).to(x.dtype)
-        noise_level = self.sigma(features)
+        features = sigma_features(sigma).to(x.dtype)
+        embedded = self.sigma[:-1](features)
+        if jump is not None:
+            if self.jump is None:
+                raise ValueError("this network was made without jumps; leave jump out")
+            told, beside = self.jump(jump)
+            embedded, features = embedded + told, features + beside.to(features.dtype)
+        noise_level = self.sigma[-1](embedded)
         condition = self.modulate(noise_level).reshape(batch, 6, -1)
         angles = self._angles(0, h.shape[1])
         places = torch.arange(h.shape[1], device=x.device)
@@ -242,10 +305,11 @@ class JointDenoiser(nn.Module):
         if context is None or context.shape[1] < self.config.patch:
             h = self.null_context[None].expand(batch, -1, -1)
         else:
-            if context.shape[0] != batch or context.shape[2] != self.config.latent_channels:
+            if context.shape[0] != batch or context.shape[2] != self.config.all_channels:
                 raise ValueError(
-                    f"context {list(context.shape)} does not fit: [{batch}, n, {self.config.latent_channels}]"
+                    f"context {list(context.shape)} does not fit: [{batch}, n, {self.config.all_channels}]"
                 )
+            context = context[..., : self.guided_channels]
             usable = min(
                 context.shape[1] // self.config.patch * self.config.patch, self.config.context_tokens
             )
@@ -269,11 +333,6 @@ class JointDenoiser(nn.Module):
         """`[b, n, c]` to `[b, n / patch, patch * c]`."""
         batch, tokens, channels = latents.shape
         return latents.reshape(batch, tokens // self.config.patch, self.config.patch * channels)
-
-    def _sigma_features(self, sigma: Tensor) -> Tensor:
-        rates = torch.exp(torch.linspace(0, math.log(200), SIGMA_FEATURES // 2, device=sigma.device))
-        angle = sigma.float()[:, None] * rates
-        return torch.cat([angle.sin(), angle.cos()], -1)
 
     def _angles(self, first: int, last: int) -> tuple[Tensor, Tensor]:
         """Cosine and sine of the rotary angles of patches first..last, 0 being where the window begins."""

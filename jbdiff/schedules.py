@@ -18,6 +18,16 @@ def alpha_beta(sigma: Tensor) -> tuple[Tensor, Tensor]:
     return angle.cos(), angle.sin()
 
 
+SIGMA_FEATURES = 128
+
+
+def sigma_features(sigma: Tensor) -> Tensor:
+    """Sines and cosines of the noise level `[b]`, at rates of 1 to 200: `[b, SIGMA_FEATURES]`."""
+    rates = torch.exp(torch.linspace(0, math.log(200), SIGMA_FEATURES // 2, device=sigma.device))
+    angle = sigma.float()[:, None] * rates
+    return torch.cat([angle.sin(), angle.cos()], -1)
+
+
 def linear_sigmas(steps: int, start: float = 1.0) -> Tensor:
     """`steps + 1` levels from `start` down to 0, evenly spaced.
 

@@ -3,7 +3,8 @@
 Every level turns one block into one block of the same length. The coarsest makes it from noise; a finer one
 cuts the audio of the level above into its own, shorter windows and denoises each from it. Where a block (a hop) is
 shorter than a level's window, the window's beginning is what was played last: it is held, and the rest is denoised
-beside it.
+beside it. Where a level has a student of few steps, it plays as often as no more steps are asked for than it was
+taught, with one branch; more steps are the denoiser's, with two.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from torch import Tensor
 from jbdiff.checkpoints import Stack
 from jbdiff.crossfade import crossfade
 from jbdiff.geometry import Geometry
-from jbdiff.guidance import GuidedModel
+from jbdiff.guidance import GuidedModel, JumpingModel
 from jbdiff.noise import NoiseIdentity, NoiseRegister, draw, step_from
-from jbdiff.sampling import Sampler, Step
+from jbdiff.sampling import Sampler, Step, sample_vddim
 from jbdiff.schedules import alpha_beta, linear_sigmas, noised
 from jbdiff.stream_settings import BlockSettings, Handover
 from jbdiff.stream_state import LevelState, StreamError
@@ -94,6 +95,7 @@ class LevelStage:
         self.fade = min(FADE_FRAMES, self.latency_frames, block_frames)
         self._codec = stack.codec
         self._denoiser = stack.denoisers[level]
+        self._few = stack.few.get(level)
         self._device, self._dtype, self._sampler = device, dtype, sampler
 
     def fresh_state(self) -> LevelState:
@@ -161,7 +163,7 @@ class LevelStage:
             ahead = torch.cat([noise, future.to(self._device)], dim=2)
         x = ahead if start is None else noised(start, ahead, sigmas[0])
         guidance = settings.guidance if knobs.guidance is None else knobs.guidance
-        made = self._denoise(x, sigmas, conditioning, guidance, watch, self._known(own, held))
+        made, prepared = self._denoise(x, sigmas, conditioning, guidance, watch, self._known(own, held))
         latents = made[..., : self.tokens]
         denoised = time.perf_counter()
         audio, tail = self._decode(own, latents, index)
@@ -175,8 +177,8 @@ class LevelStage:
         if knobs.update_context:
             state = replace(state, **self._grown_context(own.context, own.grown, latents))
         seconds = {
-            "encode": encoded - started,
-            "denoise": denoised - encoded,
+            "encode": encoded - started + prepared,
+            "denoise": denoised - encoded - prepared,
             "decode": time.perf_counter() - denoised,
         }
         return LevelBlock(audio, state, identity, seconds)
@@ -215,6 +217,7 @@ class LevelStage:
         known = self._known(own, held)
         state = own
         pieces: list[Tensor] = []
+        prepared = 0.0
         for start, from_noise in zip(
             encoded.split(self.window, dim=2), noise.split(self.window, dim=2), strict=True
         ):
@@ -223,7 +226,9 @@ class LevelStage:
             else:
                 x = noised(start, from_noise, sigmas[0])
                 context = self._conditioning(state, held)
-                pieces.append(self._denoise(x, sigmas, context, guidance, watch, known))
+                piece, seconds_before = self._denoise(x, sigmas, context, guidance, watch, known)
+                pieces.append(piece)
+                prepared += seconds_before
             self.check(pieces[-1], "latents", index)
             if knobs.update_context:
                 state = replace(state, **self._grown_context(state.context, state.grown, pieces[-1]))
@@ -240,8 +245,8 @@ class LevelStage:
             past_noise=self._grown_noise(own, noise),
         )
         seconds = {
-            "encode": encode_seconds,
-            "denoise": denoised - started - encode_seconds,
+            "encode": encode_seconds + prepared,
+            "denoise": denoised - started - encode_seconds - prepared,
             "decode": time.perf_counter() - denoised,
         }
         return LevelBlock(audio, state, identity, seconds)
@@ -326,8 +331,9 @@ class LevelStage:
         guidance: float,
         watch: Callable[[Step], None],
         known: tuple[Tensor, Tensor] | None = None,
-    ) -> Tensor:
-        """Denoises x `[1, c, t]` behind `known` (latents, their noise) and returns x's part, clean.
+    ) -> tuple[Tensor, float]:
+        """Denoises x `[1, c, t]` behind `known` (latents, their noise) and returns x's part, clean, and the seconds
+        that went by before the first step: however many steps follow, the context is prepared once.
 
         The sampler is given the true v of what is known, which keeps it on the straight path from its noise to
         its latents, whatever the sampler; the model sees it there at every step.
@@ -338,15 +344,9 @@ class LevelStage:
             x = torch.cat([noised(*known, sigmas[0]), x], dim=2)
         reduced = self._dtype != torch.float32
         with torch.autocast(self._device.type, self._dtype if reduced else None, enabled=reduced):
-            # Both branches at every scale: a guidance knob at 1 must not make blocks twice as fast.
-            model = GuidedModel(
-                self._denoiser,
-                context,
-                guidance,
-                both_branches=True,
-                rescale=GUIDANCE_RESCALE,
-                device=self._device,
-            )
+            began = time.perf_counter()
+            model, sampler = self._model(sigmas, context, guidance)
+            prepared = time.perf_counter() - began
 
             def predict(x: Tensor, sigma: Tensor) -> Tensor:
                 v = model(x, sigma).float()
@@ -355,7 +355,26 @@ class LevelStage:
                     v = torch.cat([alpha * known[1] - beta * known[0], v[..., held:]], dim=2)
                 return v
 
-            return self._sampler(predict, x, sigmas, watch)[..., held:]
+            return sampler(predict, x, sigmas, watch)[..., held:], prepared
+
+    def _model(
+        self, sigmas: Tensor, context: Tensor | None, guidance: float
+    ) -> tuple[GuidedModel | JumpingModel, Sampler]:
+        """What predicts v over these levels, and the sampler that goes with it."""
+        few = self.config.few
+        if self._few is not None and few is not None and len(sigmas) - 1 <= few.most_steps:
+            student = JumpingModel(self._few, context, guidance, sigmas, few.guidance, device=self._device)
+            return student, sample_vddim
+        # Both branches at every scale: a guidance knob at 1 must not make blocks twice as fast.
+        guided = GuidedModel(
+            self._denoiser,
+            context,
+            guidance,
+            both_branches=True,
+            rescale=GUIDANCE_RESCALE,
+            device=self._device,
+        )
+        return guided, self._sampler
 
     def _decode(self, own: LevelState, latents: Tensor, index: int) -> tuple[Tensor, Tensor]:
         """Audio to give out `[1, 1, block_frames]`, and what follows it, to fade from `[1, 1, fade]`."""

@@ -1,4 +1,4 @@
-"""`jbdiff train ...`: codec, denoiser, export. Heavy imports wait until a command runs."""
+"""`jbdiff train ...`: codec, denoiser, distill, export. Heavy imports wait until a command runs."""
 
 from __future__ import annotations
 
@@ -7,35 +7,34 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Train a pocket stack on a folder of sounds, and export it.", no_args_is_help=True)
+from jbdiff.train.settings import RunSettings, in_one_line, with_run_options
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
 
 DataOption = Annotated[Path, typer.Option("--data", help="Folder of sounds, any format libsndfile reads.")]
-OutOption = Annotated[Path, typer.Option("--out", help="Folder of the run: state, weights, metrics, demos.")]
 HeldOutOption = Annotated[
     Path | None, typer.Option(help="Folder to judge by; else every 20th file is kept back.")
 ]
-MinutesOption = Annotated[float | None, typer.Option(help="Stop after this many minutes.")]
-StepsOption = Annotated[int | None, typer.Option(help="Stop after this many steps, counted over all runs.")]
-ThreadsOption = Annotated[int, typer.Option(help="Processor threads for torch.")]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
-ShippedOption = Annotated[bool, typer.Option("--from-shipped", help="Start from the weights that ship.")]
+CodecWeightsOption = Annotated[
+    Path | None, typer.Option(help="Codec run's weights.safetensors; else --stack's.")
+]
+ShippedOption = Annotated[bool, typer.Option("--from-shipped", help="Start from the weights of --stack.")]
 StackOption = Annotated[
-    str, typer.Option("--stack", help="Stack that --from-shipped or the codec comes from.")
+    str, typer.Option("--stack", help="Name or folder of the stack that codec and --from-shipped come from.")
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of batches and noise.")]
 Bf16Option = Annotated[bool, typer.Option(help="Matrix products in bfloat16.")]
-DemoOption = Annotated[float, typer.Option(help="Minutes between demos.")]
 
 
 @app.command()
+@with_run_options
 def codec(
+    settings: RunSettings,
     data: DataOption,
-    out: OutOption,
     heldout: HeldOutOption = None,
-    minutes: MinutesOption = None,
-    steps: StepsOption = None,
-    threads: ThreadsOption = 1,
-    batch: Annotated[int, typer.Option(help="Stretches of audio a step.")] = 6,
+    batch: Annotated[int, typer.Option(min=1, help="Stretches of audio a step, of each process.")] = 6,
     seconds: Annotated[float, typer.Option(help="Length of each stretch.")] = 1.0,
     rate: Annotated[float, typer.Option(help="Learning rate at its highest.")] = 1e-3,
     discriminator: Annotated[bool, typer.Option("--discriminator", help="Also against a critic.")] = False,
@@ -44,87 +43,152 @@ def codec(
     ] = None,
     from_shipped: ShippedOption = False,
     stack: StackOption = "pocket",
-    resume: ResumeOption = False,
     seed: SeedOption = 0,
     bf16: Bf16Option = True,
-    demo_minutes: DemoOption = 10.0,
 ) -> None:
-    """Train the codec's synthesis; the analysis is fixed, so that the denoiser needs not wait for it."""
-    from jbdiff.train.commands import CodecJob, train_codec
-    from jbdiff.train.run import RunSettings
+    """Train the codec's synthesis: latents to sound.
 
-    settings = RunSettings(out, minutes, steps, threads, resume, demo_minutes=demo_minutes)
+    The analysis is fixed, so that the denoiser need not wait for it.
+    """
+    from jbdiff.train.commands import CodecJob, train_codec
+
     start = codec_weights or (stack if from_shipped else None)
-    job = CodecJob(data, heldout, batch, seconds, rate, discriminator, start, seed, bf16)
-    train_codec(settings, job)
+    train_codec(settings, CodecJob(data, heldout, batch, seconds, rate, discriminator, start, seed, bf16))
 
 
 @app.command()
+@with_run_options
 def denoiser(
+    settings: RunSettings,
     data: DataOption,
-    out: OutOption,
-    level: Annotated[int, typer.Option(help="Level of the stack; pocket has only 2.")] = 2,
-    codec_weights: Annotated[
-        Path | None, typer.Option(help="Codec run's weights.safetensors; else --stack's.")
-    ] = None,
+    level: Annotated[
+        int, typer.Option(min=0, max=2, help="2 invents; 1 and 0, of U-Net stacks alone, clean up.")
+    ] = 2,
+    codec_weights: CodecWeightsOption = None,
     heldout: HeldOutOption = None,
-    minutes: MinutesOption = None,
-    steps: StepsOption = None,
-    threads: ThreadsOption = 1,
-    batch: Annotated[int, typer.Option(help="Windows a step.")] = 6,
-    levels: Annotated[int, typer.Option(help="Noise levels for each window.")] = 4,
+    batch: Annotated[int, typer.Option(min=1, help="Windows a step, of each process.")] = 6,
+    levels: Annotated[int, typer.Option(min=1, help="Noise levels for each window; a U-Net has one.")] = 4,
     lines: Annotated[
         bool, typer.Option("--lines", help="Only the last convolution; try --rate 4e-3.")
     ] = False,
-    rate: Annotated[float, typer.Option(help="Learning rate at its highest.")] = 8e-4,
+    rate: Annotated[
+        float | None, typer.Option(help="Learning rate at its highest; 8e-4, a U-Net's 1e-4.")
+    ] = None,
     denoiser_weights: Annotated[
         Path | None, typer.Option(help="Start from this weights.safetensors.")
     ] = None,
     from_shipped: ShippedOption = False,
     stack: StackOption = "pocket",
-    resume: ResumeOption = False,
     seed: SeedOption = 0,
     bf16: Bf16Option = True,
-    demo_minutes: DemoOption = 10.0,
 ) -> None:
-    """Train the denoiser that invents windows, on the latents of a trained codec."""
-    from jbdiff.train.commands import DenoiserJob, train_denoiser
-    from jbdiff.train.run import RunSettings
+    """Train the denoiser of one level, on the latents of a trained codec.
 
+    What kind it is follows from --stack: a transformer for pocket's codec, a U-Net for a VQ-VAE's levels.
+    """
+    from jbdiff.train.commands import DenoiserJob, train_denoiser
+    from jbdiff.train.unet_command import UNetJob, is_unet, train_unet
+
+    if is_unet(stack):
+        if codec_weights is not None or lines:
+            raise ValueError(f"stack {stack!r} is of U-Nets: --codec-weights and --lines are not for those")
+        start = denoiser_weights
+        job = UNetJob(data, heldout, stack, level, batch, rate or 1e-4, start, from_shipped, seed, bf16)
+        train_unet(settings, job)
+        return
     if level != 2:
-        raise typer.BadParameter(f"level {level}: the pocket stack has only level 2")
-    settings = RunSettings(out, minutes, steps, threads, resume, demo_minutes=demo_minutes)
-    start = denoiser_weights or (stack if from_shipped else None)
-    codec = codec_weights or stack
-    train_denoiser(settings, DenoiserJob(data, heldout, codec, batch, levels, rate, start, seed, bf16, lines))
+        raise ValueError(f"level {level}: stack {stack!r} has only level 2; give --stack one of U-Nets")
+    train_denoiser(
+        settings,
+        DenoiserJob(
+            data,
+            heldout,
+            codec_weights or stack,
+            batch,
+            levels,
+            rate or 8e-4,
+            denoiser_weights or (stack if from_shipped else None),
+            seed,
+            bf16,
+            lines,
+        ),
+    )
+
+
+@app.command()
+@with_run_options
+def distill(
+    settings: RunSettings,
+    data: DataOption,
+    codec_weights: CodecWeightsOption = None,
+    denoiser_weights: Annotated[
+        Path | None, typer.Option(help="The teacher: a denoiser run's weights.safetensors; else --stack's.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Start from an earlier distillation's weights.safetensors.")
+    ] = None,
+    heldout: HeldOutOption = None,
+    batch: Annotated[int, typer.Option(min=1, help="Windows a step, of each process.")] = 6,
+    rate: Annotated[float, typer.Option(help="Learning rate at its highest.")] = 1e-3,
+    stack: StackOption = "pocket",
+    seed: SeedOption = 0,
+    bf16: Bf16Option = True,
+) -> None:
+    """Train a student of a denoiser that plays in four steps or fewer."""
+    from jbdiff.config import FewStepsConfig
+    from jbdiff.train.distil_command import DistilJob, train_distil
+
+    job = DistilJob(
+        data, heldout, codec_weights or stack, denoiser_weights or stack, start, batch, rate, seed, bf16
+    )
+    train_distil(settings, job, settings.sized(FewStepsConfig()) if settings.sizes else None)
 
 
 @app.command()
 def export(
-    codec_weights: Annotated[Path, typer.Option(help="weights.safetensors of a codec run.")],
-    denoiser_weights: Annotated[Path | None, typer.Option(help="The same of a denoiser run.")] = None,
+    codec_weights: Annotated[
+        Path | None, typer.Option(help="weights.safetensors of a codec run; its fixed half comes along.")
+    ] = None,
+    denoiser_weights: Annotated[
+        list[Path] | None,
+        typer.Option(help="The same of a denoiser run; again for more levels of U-Nets."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the stack; its name is how it is loaded.")] = Path(
         "stack"
     ),
+    base: Annotated[
+        str | None, typer.Option(help="Stack of U-Nets whose levels these weights replace.")
+    ] = None,
     name: Annotated[str, typer.Option(help="Name of the stack.")] = "pocket",
     licence: Annotated[str, typer.Option(help="Licence of the weights; CC0-1.0 for the pocket stack.")] = "",
 ) -> None:
     """Write a stack that plays: half-precision weights, sizes, checksums, where it came from."""
     from jbdiff.train.export import POCKET_SOURCE, export_stack
+    from jbdiff.train.unet_command import put_into_stack
 
+    weights = denoiser_weights or []
     source = POCKET_SOURCE if name == "pocket" and not licence else {"licence": licence or "not stated"}
-    typer.echo(f"wrote {export_stack(codec_weights, denoiser_weights, out, name, source)}")
+    with in_one_line():
+        if base is not None:
+            made = put_into_stack(base, weights, out, name, source)
+        elif codec_weights is None:
+            raise ValueError("give --codec-weights of a codec run, or --base with a stack of U-Nets")
+        elif len(weights) > 1:
+            raise ValueError("a stack with this codec has one denoiser; give --denoiser-weights once")
+        else:
+            made = export_stack(codec_weights, weights[0] if weights else None, out, name, source)
+    typer.echo(f"wrote {made}")
 
 
 @app.command()
 def judge(
     heldout: Annotated[Path, typer.Option(help="Folder of sounds the model was not trained on.")],
-    out: OutOption,
+    out: Annotated[Path, typer.Option(help="Folder for figures and demos.")],
     stack: StackOption = "pocket",
     seconds: Annotated[float, typer.Option(help="How long each continuation runs on by itself.")] = 60.0,
     pieces: Annotated[int, typer.Option(help="How many held-out pieces to continue.")] = 3,
     sweep: Annotated[bool, typer.Option("--sweep", help="Also try steps and guidance.")] = False,
-    threads: ThreadsOption = 1,
+    threads: Annotated[int, typer.Option(help="Processor threads for torch.")] = 1,
 ) -> None:
     """Figures and demos of a stack: the codec, the denoiser, and minutes of its own music."""
     from jbdiff.train.judge import judge_stack
@@ -134,4 +198,7 @@ def judge(
 
 @app.callback()
 def train() -> None:
-    """Train a pocket stack on a folder of sounds, and export it."""
+    """Train on a folder of your own sounds: codec, denoiser, distill; then export a stack that plays.
+
+    Every command takes its options from a TOML file too, with --config. docs/training.md tells the whole way.
+    """

@@ -18,7 +18,7 @@ from jbdiff.train.losses import (
     feature_loss,
     spectral_loss,
 )
-from jbdiff.train.schedule import Budget, learning_rate_scale
+from jbdiff.train.schedule import PROCESS_STRIDE, Budget, learning_rate_scale
 
 EDGE = 8  # tokens at either end that are encoded but not judged: their windows reach outside
 LAST_NUMBER = 1 << 18  # stretches are decoded as if from anywhere in 50 minutes
@@ -68,7 +68,8 @@ class CodecTraining(pl.LightningModule):
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.rate * scale
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step_count)
+        number = self.step_count + self.global_rank * PROCESS_STRIDE
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
         with torch.no_grad():
             latents = self.codec.encode(audio)
         level = self.config.latent_noise * torch.rand(len(audio), 1, 1, generator=generator)
@@ -114,7 +115,7 @@ class CodecTraining(pl.LightningModule):
     def validation_step(self, audio: Tensor, batch_number: int) -> None:
         codec = cast(BandCodec, self.average.network)
         output = codec.decode(codec.encode(audio))
-        self.log("heldout_spectral", spectral_loss(output, audio), prog_bar=True)
+        self.log("heldout_spectral", spectral_loss(output, audio), prog_bar=True, sync_dist=True)
 
     def demo(self) -> dict[str, Any]:
         """Held-out audio as it was, and as the averaged codec gives it back."""

@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 from jbdiff.bandcodec import BandCodec
 from jbdiff.checkpoints import load_stack
 from jbdiff.config import POCKET, BandCodecConfig, JointDenoiserConfig
-from jbdiff.data import AudioBatches, Clips, LatentBatches, cache_sounds
+from jbdiff.data import AudioBatches, Clips, LatentBatches, Report, cache_sounds, drawn_from
 from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.train.codec_module import CodecTraining
 from jbdiff.train.denoiser_module import DenoiserTraining
-from jbdiff.train.latents import Varied, cache_latents, covariance, measure_bands
+from jbdiff.train.latents import Varied, as_float, cache_latents, covariance, measure_bands
 from jbdiff.train.rollouts import MOST_WINDOWS
 from jbdiff.train.run import Batches, RunSettings, fit, prepare_folder
 
@@ -38,12 +38,38 @@ class CodecJob:
     bf16: bool
 
 
-def sound_clips(data: Path, heldout: Path | None, cache: Path, sample_rate: int) -> tuple[Clips, Clips]:
-    """Training and held-out audio, cached beside the run."""
-    training = cache_sounds(data, cache / "audio", sample_rate)
-    if heldout is None:
-        return training.split(0.05)
-    return training, cache_sounds(heldout, cache / "audio_heldout", sample_rate)
+def sound_clips(
+    data: Path, heldout: Path | None, cache: Path, sample_rate: int, shortest: int = 0, report: Report = print
+) -> tuple[Clips, Clips]:
+    """Training and held-out audio, cached beside the run; sounds below `shortest` samples are named and left out."""
+
+    def usable(folder: Path, name: str) -> Clips:
+        return long_enough(
+            cache_sounds(folder, cache / name, sample_rate, report), shortest, sample_rate, report
+        )
+
+    training = usable(data, "audio")
+    if heldout is not None:
+        return training, usable(heldout, "audio_heldout")
+    if len(training) == 1:
+        report(f"one sound alone, {training.names[0]}: held-out figures are of the sound that is trained on")
+    return training.split(0.05)
+
+
+def long_enough(clips: Clips, shortest: int, sample_rate: int, report: Report = print) -> Clips:
+    """The clips of at least `shortest` samples; names the others. Raises ValueError when none is left."""
+    needed = shortest / sample_rate
+    keep = [index for index, length in enumerate(clips.lengths) if length >= shortest]
+    if not keep:
+        longest = max(clips.lengths) / sample_rate
+        raise ValueError(
+            f"no sound is as long as the {needed:.2f} s that a step needs, the longest has {longest:.2f} s: "
+            "add longer sounds, or train with shorter stretches or windows"
+        )
+    for name, length in zip(clips.names, clips.lengths, strict=True):
+        if length < shortest:
+            report(f"skipped: {name!r} is too short, {length / sample_rate:.2f} s of {needed:.2f} s needed")
+    return clips.only(keep)
 
 
 def recorded(weights: Path, part: str) -> dict[str, Any] | None:
@@ -69,10 +95,11 @@ def train_codec(settings: RunSettings, job: CodecJob, config: BandCodecConfig | 
     """Runs a codec training to its end. Without sizes it takes those of what it starts from."""
     started = None if job.start is None or settings.resume else load_codec(job.start)
     if config is None:
-        config = started.config if started else cast(BandCodecConfig, POCKET.codec)
+        config = settings.sized(started.config if started else cast(BandCodecConfig, POCKET.codec))
     prepare_folder(settings, {"kind": "codec", "job": asdict(job), "codec": asdict(config)})
-    torch.manual_seed(job.seed)
-    training, heldout = sound_clips(job.data, job.heldout, settings.out.parent / "cache", config.sample_rate)
+    cache = settled(settings, job.seed)
+    samples = round(job.seconds * config.sample_rate / config.hop_length) * config.hop_length
+    training, heldout = sound_clips(job.data, job.heldout, cache, config.sample_rate, drawn_from(samples))
     module = CodecTraining(config, settings.budget(), job.rate, job.rivalry, job.seed, job.bf16)
     if started is not None:
         module.adopt(started)
@@ -80,17 +107,24 @@ def train_codec(settings: RunSettings, job: CodecJob, config: BandCodecConfig | 
         fresh = BandCodec(config)
         measure_bands(training, fresh.analysis)
         module.adopt(fresh)
-    samples = round(job.seconds * config.sample_rate / config.hop_length) * config.hop_length
     demo = heldout.clip(0)[: 6 * config.sample_rate // config.hop_length * config.hop_length]
     whole = len(demo) // config.hop_length * config.hop_length
-    module.demo_audio = torch.from_numpy(demo[:whole].astype(np.float32) / 32768)[None, None]
+    module.demo_audio = torch.from_numpy(as_float(demo[:whole]))[None, None]
     batches = Batches(
         lambda first, count: AudioBatches(training, job.batch, samples, job.seed, first, count),
         lambda first, count: AudioBatches(heldout, job.batch, samples, 12345, first, count),
         settings.round_steps,
         validations=3,
     )
-    fit(module, batches, settings, config.sample_rate)
+    # The critic and the synthesis go backwards one after the other, each without the other's weights.
+    fit(module, batches, settings, config.sample_rate, loose=job.rivalry)
+
+
+def settled(settings: RunSettings, seed: int) -> Path:
+    """Threads and seed as the run wants them; returns where its caches lie."""
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(seed)
+    return settings.out.parent / "cache"
 
 
 @dataclass(frozen=True)
@@ -132,22 +166,25 @@ def train_denoiser(
     if job.lines_only and job.start is None and not settings.resume:
         raise ValueError("--lines needs a trained denoiser: give --denoiser-weights or --from-shipped")
     codec = load_codec(job.codec)
-    config = config or cast(JointDenoiserConfig, POCKET.level(2).denoiser)
+    begun = load_denoiser(job.start) if job.start is not None and not settings.resume else None
+    if config is None:
+        config = begun.config if begun else cast(JointDenoiserConfig, POCKET.level(2).denoiser)
+        config = settings.sized(config)
     config = replace(config, latent_channels=codec.latent_channels)
-    prepare_folder(settings, {"kind": "denoiser", "job": asdict(job), "denoiser": asdict(config)})
-    torch.set_num_threads(settings.threads)
-    torch.manual_seed(job.seed)
-    cache = settings.out.parent / "cache"
-    sounds, heldout_sounds = sound_clips(job.data, job.heldout, cache, codec.sample_rate)
+    about = {"kind": "denoiser", "level": 2, "job": asdict(job), "denoiser": asdict(config)}
+    prepare_folder(settings, about)
+    cache = settled(settings, job.seed)
+    window, past = config.window_tokens, config.context_tokens
+    shortest = (past + window) * codec.hop(2)
+    sounds, heldout_sounds = sound_clips(job.data, job.heldout, cache, codec.sample_rate, shortest)
     training = cache_latents(sounds, codec, cache / "latents")
     heldout = cache_latents(heldout_sounds, codec, cache / "latents_heldout")
     module = DenoiserTraining(
         config, settings.budget(), job.rate, job.levels, job.seed, job.bf16, job.lines_only
     )
-    window, past = config.window_tokens, config.context_tokens
     if not settings.resume:
-        if job.start is not None:
-            module.adopt(load_denoiser(job.start))
+        if begun is not None:
+            module.adopt(begun)
         else:
             module.begin_with(covariance(training, config.patch))
     level = POCKET.level(2)

@@ -17,7 +17,7 @@ from jbdiff.sampling import sample_vddim
 from jbdiff.schedules import alpha_beta
 from jbdiff.train.average import WeightAverage
 from jbdiff.train.rollouts import Rollouts
-from jbdiff.train.schedule import Budget, learning_rate_scale
+from jbdiff.train.schedule import PROCESS_STRIDE, Budget, learning_rate_scale
 
 CONTEXT_NOISE = 0.15
 DROP_CHANCE = 0.12
@@ -28,6 +28,7 @@ SHORT_CHANCE = 0.2
 ROLL_FROM, ROLL_CHANCE, ROLL_STEPS = 0.4, 0.7, 4
 # Levels are drawn as u ** 0.75: what is left to predict at the lowest levels is the grain of each band.
 LEVEL_POWER = 0.75
+SAMPLES = 3  # in a demo
 
 
 class DenoiserTraining(pl.LightningModule):
@@ -98,7 +99,8 @@ class DenoiserTraining(pl.LightningModule):
 
     def training_step(self, stretch: Tensor, batch_number: int) -> Tensor:
         """A stretch `[b, context + n * window, c]`: of one window, or of more, to be continued over."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step_count)
+        number = self.step_count + self.global_rank * PROCESS_STRIDE
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
         past, window = self.config.context_tokens, self.config.window_tokens
         context, target, before = stretch[:, :past], stretch[:, past : past + window], None
         if stretch.shape[1] > past + window and torch.rand((), generator=generator) < ROLL_CHANCE:
@@ -167,28 +169,45 @@ class DenoiserTraining(pl.LightningModule):
         for name, dropped in (("heldout_v", False), ("heldout_v_without_context", True)):
             drop = torch.full((len(window),), dropped, device=window.device)
             generator = torch.Generator().manual_seed(batch_number)
-            self.log(name, self._loss(network, window, context, drop, generator, 4), prog_bar=not dropped)
+            self.log(
+                name,
+                self._loss(network, window, context, drop, generator, 4),
+                prog_bar=not dropped,
+                sync_dist=True,
+            )
 
     def demo(self) -> dict[str, Any]:
-        """Held-out context followed by its own continuation, against the true one."""
+        """Held-out context, what truly follows it, and `SAMPLES` continuations from different noise; and one piece
+        that is context and first continuation in one.
+        """
         if self._demo is None:
             return {}
         codec, latents = self._demo
+        codec, past = codec.to(self.device), self.config.context_tokens
+
+        def heard(tokens: Tensor, first: int = 0) -> Any:
+            return codec.decode(tokens.T[None].to(self.device), first=first)[0, 0].float().cpu().numpy()
+
+        pieces = {"context": heard(latents[:past]), "truth": heard(latents[past:], past)}
+        for number in range(SAMPLES):
+            made = self._continuation(latents, self.seed + number)
+            if not number:
+                pieces["continued"] = heard(made)
+            pieces[f"sample{number + 1}"] = heard(made[past:], past)
+        return pieces
+
+    def _continuation(self, latents: Tensor, seed: int) -> Tensor:
+        """The context of latents `[tokens, channels]` and as much music after it as they have."""
         network = cast(JointDenoiser, self.average.network)
         window, past = self.config.window_tokens, self.config.context_tokens
         made = latents[None, :past].to(self.device)
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = torch.Generator().manual_seed(seed)
         while made.shape[1] < len(latents):
             model = GuidedModel(network, made[:, -past:], self.guidance, device=self.device)
             noise = torch.randn(1, self.config.latent_channels, window, generator=generator).to(self.device)
             new = sample_vddim(model, noise, torch.linspace(1, 0, self.sampler_steps + 1))
             made = torch.cat([made, new.transpose(1, 2)], 1)
-        codec = codec.to(self.device)
-
-        def heard(tokens: Tensor) -> Any:
-            return codec.decode(tokens.T[None].to(self.device))[0, 0].float().cpu().numpy()
-
-        return {"original": heard(latents), "continued": heard(made[0, : len(latents)])}
+        return made[0, : len(latents)]
 
 
 def walked(before: Tensor, fresh: Tensor, generator: torch.Generator) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from jbdiff.bandcodec import BandCodec
 from jbdiff.bands import LOWEST_DECIBELS, BandAnalysis, transposed
-from jbdiff.data import Clips, ClipWriter, Report, cache_about, open_clips
+from jbdiff.data import Clips, ClipWriter, Report, awaited_cache, cache_about, first_process, open_clips
 
 EDGE = 64  # tokens encoded on either side of a stretch and thrown away; more than the longest window
 STRETCH = 2048  # tokens encoded at a time
@@ -28,18 +29,16 @@ def fingerprint(analysis: BandAnalysis) -> str:
     return digest.hexdigest()
 
 
-@torch.no_grad()
-def clip_levels(analysis: BandAnalysis, audio: NDArray[np.float32]) -> Tensor:
-    """Audio `[frames]` to levels in dB `[tokens, channels]`; what does not fill a token is cut."""
+def level_parts(analysis: BandAnalysis, clip: NDArray[np.int16]) -> Iterator[Tensor]:
+    """A sound `[frames]` as stretches of levels in dB `[tokens, channels]`; what does not fill a token is cut."""
     hop = analysis.hop
-    tokens = len(audio) // hop
-    whole = torch.from_numpy(audio[: tokens * hop])
-    parts = []
+    tokens = len(clip) // hop
     for start in range(0, tokens, STRETCH):
         left, right = max(0, start - EDGE), min(tokens, start + STRETCH + EDGE)
-        levels = analysis.decibels(whole[None, left * hop : right * hop])[0]
-        parts.append(levels[start - left : start - left + min(STRETCH, tokens - start)])
-    return torch.cat(parts) if parts else torch.zeros(0, len(analysis.mean))
+        audio = torch.from_numpy(as_float(clip[left * hop : right * hop]))
+        with torch.no_grad():
+            levels = analysis.decibels(audio[None])[0]
+        yield levels[start - left : start - left + min(STRETCH, tokens - start)]
 
 
 def as_float(clip: NDArray[np.int16]) -> NDArray[np.float32]:
@@ -51,9 +50,10 @@ def measure_bands(clips: Clips, analysis: BandAnalysis) -> None:
     total = torch.zeros(2, len(analysis.mean), dtype=torch.float64)
     count = 0
     for index in range(len(clips)):
-        levels = clip_levels(analysis, as_float(clips.clip(index))).double()
-        total += torch.stack([levels.sum(0), levels.square().sum(0)])
-        count += len(levels)
+        for part in level_parts(analysis, clips.clip(index)):
+            levels = part.double()
+            total += torch.stack([levels.sum(0), levels.square().sum(0)])
+            count += len(levels)
     if not count:
         raise ValueError("no sound is as long as one token")
     mean = total[0] / count
@@ -61,15 +61,20 @@ def measure_bands(clips: Clips, analysis: BandAnalysis) -> None:
 
 
 def cache_latents(clips: Clips, codec: BandCodec, cache: Path, report: Report = print) -> Clips:
-    """Latents of every clip. Kept when the standardisation and the clips are the same."""
+    """Latents of every clip. Kept when the standardisation and the clips are the same.
+
+    Of several processes the first one makes it, the others wait.
+    """
     about = {"codec": fingerprint(codec.analysis), "names": list(clips.names), "lengths": list(clips.lengths)}
     if cache_about(cache) == about:
         return open_clips(cache)
+    if not first_process():
+        return awaited_cache(cache, about)
     analysis = codec.analysis.to("cpu")
     writer = ClipWriter(cache, "float16", (codec.latent_channels,))
     for index, name in enumerate(clips.names):
-        levels = clip_levels(analysis, as_float(clips.clip(index)))
-        writer.add(name, ((levels - analysis.mean) / analysis.spread).numpy())
+        parts = level_parts(analysis, clips.clip(index))
+        writer.add_parts(name, (((part - analysis.mean) / analysis.spread).numpy() for part in parts))
     report(f"encoded {len(clips)} clips")
     return writer.finish(list(clips.skipped), **about)
 
@@ -80,9 +85,11 @@ def covariance(clips: Clips, patch: int) -> Tensor:
     total, count = torch.zeros(width, width, dtype=torch.float64), 0
     for index in range(len(clips)):
         clip = clips.clip(index)
-        rows = torch.from_numpy(clip[: len(clip) // patch * patch].astype(np.float32)).reshape(-1, width)
-        total += (rows.T @ rows).double()
-        count += len(rows)
+        for start in range(0, len(clip), STRETCH * patch):
+            part = clip[start : start + STRETCH * patch]
+            rows = torch.from_numpy(part[: len(part) // patch * patch].astype(np.float32)).reshape(-1, width)
+            total += (rows.T @ rows).double()
+            count += len(rows)
     return total / max(1, count)
 
 

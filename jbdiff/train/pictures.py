@@ -1,31 +1,49 @@
-"""Spectrogram pictures of named pieces of audio."""
+"""Mel pictures of named pieces of audio."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jbdiff.pictures import LOWEST_HZ, RANGE_DB, mel, mel_levels
 
-def write_spectrogram(path: Path, pieces: Mapping[str, NDArray[np.float32]], sample_rate: int) -> None:
-    """One row a piece, log frequency, 80 dB range, as a PNG."""
+TICKS_HZ = (100, 300, 1000, 3000, 10_000)
+
+
+def mel_figure(pieces: Mapping[str, NDArray[np.float32]], sample_rate: int) -> Any:
+    """A matplotlib figure with one row for each mono piece `[frames]`: mel bands, 80 dB below the loudest of all."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(14, 2.6 * len(pieces)), layout="constrained")
+    figure = Figure(figsize=(14, 2.6 * max(1, len(pieces))), layout="constrained", dpi=60)
     FigureCanvasAgg(figure)
-    for row, (name, audio) in enumerate(pieces.items()):
+    lowest, highest = mel(LOWEST_HZ), mel(sample_rate / 2)
+    levels = {
+        name: mel_levels([audio[:, None]], len(audio), sample_rate).numpy() for name, audio in pieces.items()
+    }
+    top = max((float(level.max()) for level in levels.values()), default=0.0)
+    shades: dict[str, Any] = {"vmin": top - RANGE_DB, "vmax": top, "cmap": "magma"}
+    for row, (name, level) in enumerate(levels.items()):
         axes = figure.add_subplot(len(pieces), 1, row + 1)
-        size, hop = 2048, 512
-        padded = np.pad(audio, (0, max(0, size - len(audio))))
-        frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop] * np.hanning(size)
-        level = 20 * np.log10(np.abs(np.fft.rfft(frames, axis=1)).T * 4 / size + 1e-6)
-        seconds = np.arange(level.shape[1]) * hop / sample_rate
-        hertz = np.fft.rfftfreq(size, 1 / sample_rate)
-        axes.pcolormesh(seconds, hertz[1:], level[1:], vmin=-85, vmax=-5, cmap="magma", shading="nearest")
-        axes.set_yscale("log")
-        axes.set_ylim(40, 16_000)
+        extent = (0.0, len(pieces[name]) / sample_rate, lowest, highest)
+        axes.imshow(level, origin="lower", aspect="auto", extent=extent, **shades)
+        inside = [hz for hz in TICKS_HZ if lowest < mel(hz) < highest]
+        axes.set_yticks([mel(hz) for hz in inside], [f"{hz} Hz" for hz in inside])
         axes.set_title(name, fontsize=9)
-    figure.savefig(path, dpi=60)
+    return figure
+
+
+def mel_image(pieces: Mapping[str, NDArray[np.float32]], sample_rate: int) -> NDArray[np.uint8]:
+    """The same as pixels, RGB `[height, width, 3]`."""
+    figure = mel_figure(pieces, sample_rate)
+    figure.canvas.draw()
+    return np.array(figure.canvas.buffer_rgba())[..., :3]
+
+
+def write_spectrogram(path: Path, pieces: Mapping[str, NDArray[np.float32]], sample_rate: int) -> None:
+    """The same as a PNG."""
+    mel_figure(pieces, sample_rate).savefig(path)

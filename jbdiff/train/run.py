@@ -7,7 +7,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +16,17 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, Dataset
 
-from jbdiff.train.callbacks import Demos, RunLog, SaveAverage
-from jbdiff.train.schedule import Budget
+from jbdiff.data import first_process
+from jbdiff.train.boards import Board, check_boards, open_boards
+from jbdiff.train.callbacks import Demos, Progress, RunLog, SaveAverage, SharedClock
+from jbdiff.train.provenance import config_toml, provenance
+from jbdiff.train.schedule import PROCESS_STRIDE
+from jbdiff.train.settings import RunSettings
+
+__all__ = ["Batches", "MakeBatches", "RunSettings", "fit", "prepare_folder"]
 
 MakeBatches = Callable[[int, int], Dataset[Any]]
 """(number of the first batch, how many) -> those batches."""
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """How a run goes on and ends. A round is `round_steps` batches; state is saved after each."""
-
-    out: Path
-    minutes: float | None = None
-    steps: int | None = None
-    threads: int = 1
-    resume: bool = False
-    round_steps: int = 100
-    validate_every_rounds: int = 3
-    demo_minutes: float = 10.0
-    accelerator: str = "auto"
-    devices: str = "auto"
-
-    def budget(self) -> Budget:
-        return Budget(self.steps, self.minutes)
-
-    @property
-    def state(self) -> Path:
-        return self.out / "last.ckpt"
 
 
 class Batches(pl.LightningDataModule):
@@ -62,7 +45,7 @@ class Batches(pl.LightningDataModule):
         done, limit = module.step_count, module.budget.steps
         count = self.round_steps if limit is None else max(1, min(self.round_steps, limit - done))
         # Each process of a distributed run draws its own batches, from its own stretch of numbers.
-        first = done + self.trainer.global_rank * 1_000_000_000
+        first = done + self.trainer.global_rank * PROCESS_STRIDE
         return DataLoader(self.training(first, count), batch_size=None)
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -70,7 +53,14 @@ class Batches(pl.LightningDataModule):
 
 
 def prepare_folder(settings: RunSettings, about: dict[str, Any]) -> None:
-    """Makes the run's folder and writes `run.json`. Raises FileExistsError rather than mix two runs."""
+    """Makes the run's folder and writes `run.json` and `config.toml`: what is trained, from what, by which code.
+
+    `about` holds the kind, the job, and under the kind's name the sizes. Raises FileExistsError rather than mix two
+    runs, ValueError when a board is asked for that is not installed.
+    """
+    check_boards(settings.wandb)
+    if not first_process():
+        return
     if settings.state.exists() and not settings.resume:
         raise FileExistsError(
             f"{settings.out} already holds a run; give --resume to go on, or another folder"
@@ -79,9 +69,15 @@ def prepare_folder(settings: RunSettings, about: dict[str, Any]) -> None:
         raise FileNotFoundError(
             f"no training state {settings.state}; start anew, or from the shipped weights with --from-shipped"
         )
+    about = about | provenance(about.get("job", {}))
     settings.out.mkdir(parents=True, exist_ok=True)
     plain = {name: str(v) if isinstance(v, Path) else v for name, v in asdict(settings).items()}
+    del plain["given"], plain["sizes"]
     (settings.out / "run.json").write_text(json.dumps({"settings": plain} | about, indent=2, default=str))
+    if settings.given:
+        (settings.out / "config.toml").write_text(
+            config_toml(settings.given, about.get(about.get("kind", ""))), encoding="utf-8"
+        )
 
 
 def fit(
@@ -90,12 +86,36 @@ def fit(
     settings: RunSettings,
     sample_rate: int,
     clip: float | None = None,
+    loose: bool = False,
 ) -> None:
     """Trains until the budget is spent; a broken-off run goes on from its last round.
 
-    `clip`: greatest gradient norm, for modules that leave optimisation to Lightning.
+    `clip`: greatest gradient norm, for modules that leave optimisation to Lightning. `loose`: not every weight takes
+    part in every backward pass, which several processes have to be told. Raises RuntimeError, with its cause, when
+    training breaks off.
     """
     torch.set_num_threads(settings.threads)
+    quieten()
+    step = 0
+    if settings.resume:
+        step = int(torch.load(settings.state, map_location="cpu", weights_only=True, mmap=True)["step_count"])
+    boards = open_boards(settings.out, step, settings.wandb) if first_process() else []
+    try:
+        trainer = make_trainer(settings, boards, sample_rate, clip)
+        if loose and trainer.world_size > 1 and settings.strategy in ("auto", "ddp"):
+            told = replace(settings, strategy="ddp_find_unused_parameters_true")
+            trainer = make_trainer(told, boards, sample_rate, clip)
+        state = str(settings.state) if settings.resume else None
+        trainer.fit(module, datamodule=batches, ckpt_path=state, weights_only=True)
+    except (OSError, ValueError) as error:
+        raise RuntimeError(f"training in {settings.out} broke off: {error}") from error
+    finally:
+        for board in boards:
+            board.close()
+
+
+def quieten() -> None:
+    """Silences what Lightning says of things that are meant to be so."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # Batches are drawn from memory in a millisecond: workers and long epochs would gain nothing.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -104,6 +124,12 @@ def fit(
     warnings.filterwarnings("ignore", message=".*in eval mode at the start.*")
     warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
     warnings.filterwarnings("ignore", message=".*treespec.*")
+
+
+def make_trainer(
+    settings: RunSettings, boards: list[Board], sample_rate: int, clip: float | None
+) -> pl.Trainer:
+    """Lightning's engine with this run's machine, rounds and callbacks."""
     keep = ModelCheckpoint(
         settings.out,
         filename="last",
@@ -112,23 +138,28 @@ def fit(
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    trainer = pl.Trainer(
+    bar = sys.stderr.isatty()
+    return pl.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
+        num_nodes=settings.nodes,
+        strategy=settings.strategy,
+        # Each process draws its own batches by number; a sampler on top would leave half of them out.
+        use_distributed_sampler=False,
         max_epochs=-1,
         logger=False,
         num_sanity_val_steps=0,
         check_val_every_n_epoch=settings.validate_every_rounds,
         reload_dataloaders_every_n_epochs=1,
         enable_model_summary=False,
-        enable_progress_bar=sys.stderr.isatty(),
+        enable_progress_bar=bar,
         gradient_clip_val=clip,
         callbacks=[
-            RunLog(settings.out),
+            SharedClock(),
+            RunLog(settings.out, boards),
             SaveAverage(settings.out),
-            Demos(settings.out, settings.demo_minutes, sample_rate),
+            Demos(settings.out, settings.demo_minutes, sample_rate, boards),
             keep,
+            *([Progress()] if bar else []),
         ],
     )
-    state = str(settings.state) if settings.resume else None
-    trainer.fit(module, datamodule=batches, ckpt_path=state, weights_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,9 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def settings(out: Path, steps: int, resume: bool = False) -> RunSettings:
+def settings(out: Path, steps: int, resume: bool = False, demos: float = math.inf) -> RunSettings:
     return RunSettings(
-        out, steps=steps, resume=resume, round_steps=3, demo_minutes=0, accelerator="cpu", devices="1"
+        out, steps=steps, resume=resume, round_steps=3, demo_minutes=demos, accelerator="cpu", devices="1"
     )
 
 
@@ -71,7 +72,7 @@ def test_a_resumed_codec_run_gives_the_same_weights(
     # The learning rate follows the progress towards the end asked for, which differs in a run's first part.
     monkeypatch.setattr("jbdiff.train.codec_module.learning_rate_scale", lambda *_: 1.0)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    train_codec(settings(whole, 6), codec_job(sounds), CODEC)
+    train_codec(settings(whole, 6, demos=0), codec_job(sounds), CODEC)
     train_codec(settings(broken, 3), codec_job(sounds), CODEC)
     with pytest.raises(FileExistsError, match="--resume"):
         train_codec(settings(broken, 6), codec_job(sounds), CODEC)
@@ -156,16 +157,99 @@ def test_going_on_without_a_state_names_the_remedy(sounds: Path, tmp_path: Path)
 
 
 def test_the_average_really_averages() -> None:
-    network = nn.Linear(1, 1, bias=False)
-    nn.init.zeros_(network.weight)
+    network = nn.BatchNorm1d(1)
     average = WeightAverage(network, decay=0.9)
-    values = []
+    expected, values = 1.0, []
     for step in range(1, 200):
         nn.init.constant_(network.weight, float(step % 2))
+        network.num_batches_tracked.fill_(step)
         average.update(network)
+        keep = min(0.9, (1 + step) / (10 + step))
+        expected = keep * expected + (1 - keep) * (step % 2)
         values.append(float(average.network.weight))
+        assert values[-1] == pytest.approx(expected, abs=1e-5)
     assert min(values[-10:]) > 0.4 and max(values[-10:]) < 0.6
+    assert int(average.network.num_batches_tracked) == 199, "counts are copied, not averaged"
     assert not average.network.weight.requires_grad and not average.train().network.training
+    copied = WeightAverage(network, decay=0.9)
+    copied.load_state_dict(average.state_dict())
+    assert int(copied.updates) == 199, "a resumed average does not begin as a young one"
+
+
+def test_a_run_that_broke_off_goes_on_with_the_same_losses(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from jbdiff.train.codec_module import CodecTraining
+
+    def losses(out: Path) -> list[tuple[int, float]]:
+        rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        return [(row["step"], row["loss"]) for row in rows if "loss" in row]
+
+    def each_step(out: Path, resume: bool = False) -> RunSettings:
+        return dataclasses.replace(settings(out, 6, resume), round_steps=1)
+
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train_codec(each_step(whole), codec_job(sounds), CODEC)
+    plain = CodecTraining.training_step
+
+    def breaks(self: CodecTraining, audio: torch.Tensor, number: int) -> torch.Tensor:
+        if self.step_count == 3:
+            raise OSError("the power is gone")
+        return plain(self, audio, number)
+
+    monkeypatch.setattr(CodecTraining, "training_step", breaks)
+    with pytest.raises(RuntimeError, match="the power is gone"):
+        train_codec(each_step(broken), codec_job(sounds), CODEC)
+    monkeypatch.setattr(CodecTraining, "training_step", plain)
+    train_codec(each_step(broken, resume=True), codec_job(sounds), CODEC)
+    assert losses(whole) == losses(broken) and len(losses(whole)) == 6
+    same_weights(whole, broken)
+
+
+def test_gradients_are_clipped_before_a_step(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from jbdiff.train.denoiser_module import DenoiserTraining
+
+    norms: dict[str, list[float]] = {"codec": [], "denoiser": []}
+    plain_step, plain_loss = torch.optim.AdamW.step, DenoiserTraining._loss
+    part = "codec"
+
+    def watched(self: torch.optim.AdamW, *given: Any, **named: Any) -> Any:
+        result = plain_step(self, *given, **named)
+        gradients = [
+            p.grad.norm() for group in self.param_groups for p in group["params"] if p.grad is not None
+        ]
+        norms[part].append(float(torch.stack(gradients).norm()))
+        return result
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    monkeypatch.setattr(DenoiserTraining, "_loss", lambda *given, **named: 1e4 * plain_loss(*given, **named))
+    monkeypatch.setattr("jbdiff.train.codec_module.spectral_loss", lambda *given: 1e4 * spectral_loss(*given))
+    train_codec(settings(tmp_path / "codec", 3), codec_job(sounds), CODEC)
+    part = "denoiser"
+    train_toy_denoiser(sounds, tmp_path / "codec" / "weights.safetensors", tmp_path / "level2", 3)
+    for found in norms.values():
+        assert found == pytest.approx([1.0] * 3, abs=1e-3)
+
+
+def test_latents_are_encoded_once(sounds: Path, tmp_path: Path) -> None:
+    from jbdiff.bandcodec import BandCodec
+    from jbdiff.data import cache_sounds
+    from jbdiff.train.latents import cache_latents, measure_bands
+
+    clips, codec, said = cache_sounds(sounds, tmp_path / "audio", 44_100), BandCodec(CODEC), []
+    latents = cache_latents(clips, codec, tmp_path / "latents", said.append)
+    audio = torch.from_numpy(clips.clip(1)[: 190 * 512].astype(np.float32) / 32768)[None, None]
+    expected = codec.encode(audio)[0].T
+    # The ends differ: here the sound ends at 190 tokens.
+    found = torch.from_numpy(latents.clip(1)[:150].astype(np.float32))
+    torch.testing.assert_close(found, expected[:150], rtol=2e-3, atol=2e-3)
+    cache_latents(clips, codec, tmp_path / "latents", said.append)
+    assert said == ["encoded 3 clips"]
+    measure_bands(clips, codec.analysis)
+    cache_latents(clips, codec, tmp_path / "latents", said.append)
+    assert len(said) == 2, "another standardisation gives other latents"
 
 
 def test_the_learning_rate_rises_and_falls() -> None:

@@ -1,0 +1,84 @@
+"""Where a run can be watched: TensorBoard always, Weights & Biases when asked for. The first process alone writes."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Board(Protocol):
+    """Takes figures, sounds and pictures of a step."""
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def sound(self, step: int, name: str, audio: NDArray[np.float32], sample_rate: int) -> None:
+        """Mono `[frames]` within -1..1."""
+
+    def picture(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
+        """RGB `[height, width, 3]`."""
+
+    def close(self) -> None: ...
+
+
+class TensorBoard:
+    """Event files in `folder`; `tensorboard --logdir` of it or of any folder above shows them.
+
+    `step`: where the run goes on; what an earlier, broken-off part wrote beyond it is left out of the curves.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def sound(self, step: int, name: str, audio: NDArray[np.float32], sample_rate: int) -> None:
+        self._writer.add_audio(name, audio[None], step, sample_rate)
+
+    def picture(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
+        self._writer.add_image(name, image, step, dataformats="HWC")
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class Wandb:
+    """A run on Weights & Biases, named after the run's folder and of the project "jbdiff"."""
+
+    def __init__(self, folder: Path) -> None:
+        import wandb
+
+        self._wandb = wandb
+        self._run: Any = wandb.init(project="jbdiff", name=folder.name, dir=str(folder))
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        self._run.log({**values, "step": step})
+
+    def sound(self, step: int, name: str, audio: NDArray[np.float32], sample_rate: int) -> None:
+        self._run.log({name: self._wandb.Audio(audio, sample_rate=sample_rate), "step": step})
+
+    def picture(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
+        self._run.log({name: self._wandb.Image(image), "step": step})
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+def check_boards(wandb: bool) -> None:
+    """Raises ValueError, before any work is done, when a board is asked for that is not installed."""
+    if wandb and importlib.util.find_spec("wandb") is None:
+        raise ValueError("--wandb needs the package of that name: pip install wandb, or leave the flag out")
+
+
+def open_boards(folder: Path, step: int, wandb: bool) -> list[Board]:
+    """The boards of a run that goes on from `step`."""
+    boards: list[Board] = [TensorBoard(folder / "tensorboard", step)]
+    return [*boards, Wandb(folder)] if wandb else boards

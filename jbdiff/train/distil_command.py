@@ -1,0 +1,94 @@
+"""The training job behind `jbdiff train distill`: a denoiser's student of few steps."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from jbdiff.checkpoint_files import load_into
+from jbdiff.config import POCKET, FewStepsConfig
+from jbdiff.data import LatentBatches
+from jbdiff.fewsteps import Additions
+from jbdiff.jointdenoiser import JointDenoiser
+from jbdiff.train.commands import load_codec, load_denoiser, recorded, sound_clips
+from jbdiff.train.distil_module import DistilTraining
+from jbdiff.train.latents import Varied, cache_latents
+from jbdiff.train.run import Batches, RunSettings, fit, prepare_folder
+
+ROUND_STEPS = 25  # a step takes seconds: state is saved, and the clock looked at, about once a minute
+
+
+@dataclass(frozen=True)
+class DistilJob:
+    """Whose student to train, on what, and how. `denoiser` and `codec`: a weights file, or the name of a stack.
+
+    `start`: weights of an earlier run of this command; they may have been learnt from an earlier state of the
+    denoiser, and are then most of the way.
+    """
+
+    data: Path
+    heldout: Path | None
+    codec: Path | str
+    denoiser: Path | str
+    start: Path | None
+    batch: int
+    rate: float
+    seed: int
+    bf16: bool
+
+
+def load_additions(start: Path, denoiser: JointDenoiser) -> Additions:
+    """A run's weights, for the denoiser that they belong to. Raises CheckpointError where they do not fit it."""
+    sizes = recorded(start, "distill")
+    if sizes is not None:
+        sizes["guidance"] = tuple(sizes["guidance"])
+    additions = Additions(denoiser, FewStepsConfig(**sizes) if sizes else FewStepsConfig())
+    load_into(additions, load_file(start), "the student of this denoiser", start.name)
+    return additions
+
+
+def train_distil(settings: RunSettings, job: DistilJob, few: FewStepsConfig | None = None) -> None:
+    """Runs a distillation to its end; `weights.safetensors` then holds the additions alone.
+
+    A run that goes on has its denoiser in its own state; the one that the job names is used for its sizes.
+    """
+    codec, denoiser = load_codec(job.codec), load_denoiser(job.denoiser)
+    if denoiser.config.latent_channels != codec.latent_channels:
+        raise ValueError(
+            f"the denoiser works on {denoiser.config.latent_channels} channels, the codec gives "
+            f"{codec.latent_channels}; distil runs that belong together"
+        )
+    config = denoiser.config
+    begun = None if job.start is None or settings.resume else load_additions(job.start, denoiser)
+    few = few or (begun.config if begun is not None else FewStepsConfig())
+    settings = replace(settings, round_steps=min(settings.round_steps, ROUND_STEPS))
+    prepare_folder(
+        settings, {"kind": "distill", "job": asdict(job), "denoiser": asdict(config), "distill": asdict(few)}
+    )
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(job.seed)
+    cache = settings.out.parent / "cache"
+    sounds, heldout_sounds = sound_clips(job.data, job.heldout, cache, codec.sample_rate)
+    training = cache_latents(sounds, codec, cache / "latents")
+    heldout = cache_latents(heldout_sounds, codec, cache / "latents_heldout")
+    module = DistilTraining(config, few, settings.budget(), job.rate, job.seed, job.bf16)
+    if not settings.resume:
+        module.adopt(denoiser)
+        if begun is not None:
+            module.go_on_from(begun)
+    module.guidance = POCKET.level(2).guidance
+    window, past = config.window_tokens, config.context_tokens
+    demo = heldout.at_least(past + window).clip(0)[: past + 5 * window]
+    module.show_with(codec, torch.from_numpy(demo.astype(np.float32)))
+    vary = Varied(codec.analysis)
+    batches = Batches(
+        lambda first, count: LatentBatches(training, job.batch, past + window, job.seed, first, count, vary),
+        lambda first, count: LatentBatches(heldout, 8, past + window, 12345, first, count),
+        settings.round_steps,
+        validations=1,
+    )
+    fit(module, batches, settings, codec.sample_rate, clip=1.0)

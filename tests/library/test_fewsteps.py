@@ -1,0 +1,428 @@
+"""Students of few steps at toy size: what they are, how they play in the stream, and that they learn."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.func import functional_call
+
+from jbdiff.bandcodec import BandCodec
+from jbdiff.checkpoints import CheckpointError, Stack, build_codec, load_stack, save_stack
+from jbdiff.config import (
+    POCKET,
+    BandCodecConfig,
+    FewStepsConfig,
+    JointDenoiserConfig,
+    LevelConfig,
+    StackConfig,
+    stack_from_dict,
+    stack_to_dict,
+)
+from jbdiff.fewsteps import Additions, merge
+from jbdiff.guidance import GuidedModel, JumpingModel
+from jbdiff.jointdenoiser import JointDenoiser, Jump
+from jbdiff.sampling import sample_unipc, sample_vddim
+from jbdiff.schedules import linear_sigmas
+from jbdiff.stream import BlockSettings, BlockStream
+
+DENOISER = JointDenoiserConfig(
+    latent_channels=100, window_tokens=32, context_tokens=64, patch=4, width=16, depth=2, heads=2
+)
+FEW = FewStepsConfig(most_steps=4, rank=2)
+CONFIG = StackConfig(
+    name="mini",
+    codec=BandCodecConfig(decoder_channels=16, decoder_blocks=2, local_channels=4),
+    levels=(LevelConfig(2, DENOISER, window_tokens=32, steps=3, guidance=1.5, few=FEW),),
+)
+WITHOUT = dataclasses.replace(CONFIG, levels=(dataclasses.replace(CONFIG.levels[0], few=None),))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def lively(module: torch.nn.Module, spread: float = 0.1) -> Any:
+    """Layers that begin at zero would hide everything behind them."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(spread * torch.randn_like(parameter))
+    return module
+
+
+@pytest.fixture(scope="module")
+def denoiser() -> JointDenoiser:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net: JointDenoiser = lively(JointDenoiser(DENOISER), 0.04).eval().requires_grad_(False)
+    return net
+
+
+@pytest.fixture(scope="module")
+def additions(denoiser: JointDenoiser) -> Additions:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        made: Additions = lively(Additions(denoiser, FEW), 0.05)
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, denoiser: JointDenoiser, additions: Additions) -> Path:
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        codec = build_codec(CONFIG.codec)
+    path = tmp_path_factory.mktemp("mini")
+    return save_stack(path, CONFIG, codec, {2: denoiser}, dtype=torch.float32, few={2: additions})
+
+
+@pytest.fixture(scope="module")
+def mini(folder: Path) -> Stack:
+    return load_stack(folder)
+
+
+def jump(guidance: float, length: float, batch: int = 1) -> Jump:
+    return Jump(torch.full((batch,), guidance), torch.full((batch,), length))
+
+
+def window(seed: int = 0, batch: int = 1) -> tuple[Tensor, Tensor]:
+    """A noisy window `[b, 100, 32]` and a context `[b, 64, 100]`."""
+    generator = torch.Generator().manual_seed(seed)
+    return (
+        torch.randn(batch, 100, 32, generator=generator),
+        torch.randn(batch, 64, 100, generator=generator) / 2,
+    )
+
+
+# What a student is
+
+
+def test_a_student_begins_as_its_denoiser(denoiser: JointDenoiser) -> None:
+    student = merge(denoiser, Additions(denoiser, FEW))
+    (x, context), sigma = window(), torch.tensor([0.7])
+    assert torch.equal(student(x, sigma, context, jump=jump(3.0, 0.25)), denoiser(x, sigma, context))
+
+
+def test_a_denoiser_without_jumps_is_what_it_was(denoiser: JointDenoiser) -> None:
+    assert not [name for name in denoiser.state_dict() if name.startswith("jump")]
+    x, context = window()
+    with pytest.raises(ValueError, match="without jumps"):
+        denoiser(x, torch.tensor([0.7]), context, jump=jump(1.0, 0.5))
+
+
+def test_guidance_and_length_change_what_a_student_says(
+    denoiser: JointDenoiser, additions: Additions
+) -> None:
+    student = merge(denoiser, additions)
+    (x, context), sigma = window(), torch.tensor([0.7])
+    plain = student(x, sigma, context, jump=jump(1.5, 0.25))
+    assert not torch.allclose(plain, student(x, sigma, context, jump=jump(3.0, 0.25)), atol=1e-4)
+    assert not torch.allclose(plain, student(x, sigma, context, jump=jump(1.5, 0.5)), atol=1e-4)
+
+
+def test_merged_matrices_differ_by_no_more_than_the_rank(
+    denoiser: JointDenoiser, additions: Additions
+) -> None:
+    student = merge(denoiser, additions).state_dict()
+    for name, before in denoiser.state_dict().items():
+        if before.ndim == 2 and name.startswith("blocks") and name.endswith("weight"):
+            assert torch.linalg.matrix_rank(student[name] - before, rtol=1e-4) == FEW.rank, name
+
+
+def test_pocket_additions_are_about_two_megabytes_in_half_precision() -> None:
+    level = POCKET.level(2)
+    assert isinstance(level.denoiser, JointDenoiserConfig)
+    numbers = sum(p.numel() for p in Additions(JointDenoiser(level.denoiser), FewStepsConfig()).parameters())
+    assert 1e6 < 2 * numbers < 2.5e6
+
+
+# In a stack
+
+
+def test_a_stack_without_a_student_is_described_as_before() -> None:
+    assert "few" not in stack_to_dict(POCKET)["levels"][0]
+    assert stack_from_dict(stack_to_dict(CONFIG)) == CONFIG
+    assert stack_from_dict(json.loads(json.dumps(stack_to_dict(CONFIG)))) == CONFIG
+
+
+def test_a_student_comes_back_from_its_file(
+    mini: Stack, folder: Path, denoiser: JointDenoiser, additions: Additions
+) -> None:
+    (x, context), sigma = window(), torch.tensor([0.4])
+    expected = merge(denoiser, additions)(x, sigma, context, jump=jump(2.0, 0.25))
+    assert torch.equal(mini.few[2](x, sigma, context, jump=jump(2.0, 0.25)), expected)
+    assert (folder / "level2_few.safetensors").stat().st_size < (folder / "level2.safetensors").stat().st_size
+    assert mini.few[2] in mini.modules()
+
+
+def test_a_student_of_another_denoiser_is_refused(folder: Path, tmp_path: Path) -> None:
+    import hashlib
+    import shutil
+
+    shutil.copytree(folder, tmp_path / "other")
+    path = tmp_path / "other" / "level2_few.safetensors"
+    tensors = load_file(path)
+    tensors["up.out/weight"] = tensors["up.out/weight"][:-1].contiguous()
+    save_file(tensors, path)
+    about = json.loads((path.parent / "config.json").read_text())
+    about["files"]["level2_few"]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (path.parent / "config.json").write_text(json.dumps(about))
+    with pytest.raises(CheckpointError, match=r"level2_few.safetensors does not fit the student of level 2"):
+        load_stack(path.parent)
+    del about["files"]["level2_few"]
+    (path.parent / "config.json").write_text(json.dumps(about))
+    with pytest.raises(CheckpointError, match="no file for level2_few"):
+        load_stack(path.parent)
+
+
+# In the stream
+
+
+class Counting(torch.nn.Module):
+    """A network that notes the rows of every call."""
+
+    def __init__(self, inner: JointDenoiser) -> None:
+        super().__init__()
+        self.inner, self.rows = inner, list[int]()
+
+    def prepare_context(self, context: Tensor | None, drop: Tensor | None, batch: int) -> Any:
+        return self.inner.prepare_context(context, drop, batch)
+
+    def forward(self, x: Tensor, *rest: Any, **named: Any) -> Tensor:
+        self.rows.append(len(x))
+        made: Tensor = self.inner(x, *rest, **named)
+        return made
+
+
+@pytest.mark.parametrize(
+    ("steps", "of_denoiser", "of_student"), [(1, 0, 1), (4, 0, 4), (5, 5, 0), (None, 0, 3)]
+)
+def test_few_steps_are_the_students_in_one_branch(
+    mini: Stack, steps: int | None, of_denoiser: int, of_student: int
+) -> None:
+    many, few = Counting(mini.denoisers[2]), Counting(mini.few[2])
+    stream = BlockStream(dataclasses.replace(mini, denoisers={2: many}, few={2: few}))
+    stream.step(BlockSettings(steps=steps))
+    assert many.rows == [2] * of_denoiser and few.rows == [1] * of_student
+
+
+def played(stack: Stack, blocks: int = 2, **options: Any) -> Tensor:
+    made = {name: options.pop(name) for name in ("sampler", "hop_tokens") if name in options}
+    stream = BlockStream(stack, **made)
+    return torch.cat([stream.step(BlockSettings(seed=1, **options)).audio for _ in range(blocks)], 2)
+
+
+def test_more_steps_sound_as_without_a_student(mini: Stack) -> None:
+    plain = dataclasses.replace(mini, config=WITHOUT, few={})
+    assert torch.equal(played(mini, steps=5), played(plain, steps=5))
+    assert not torch.allclose(played(mini, steps=4), played(plain, steps=4), atol=1e-4)
+
+
+def test_the_guidance_knob_is_heard(mini: Stack) -> None:
+    sounds = [played(mini, guidance=scale, steps=4) for scale in (1.0, 2.0, 4.0)]
+    near, far = ((sounds[0] - other).square().mean() for other in sounds[1:])
+    assert 0 < near < far
+
+
+def test_guidance_beyond_what_was_taught_plays_as_its_end(mini: Stack) -> None:
+    assert torch.equal(played(mini, guidance=6.0, steps=4), played(mini, guidance=9.0, steps=4))
+
+
+def test_the_student_keeps_to_its_own_sampler(mini: Stack) -> None:
+    assert torch.equal(played(mini, sampler=sample_unipc, steps=4), played(mini, steps=4))
+
+
+def test_resample_and_short_hops_play_with_the_student(mini: Stack) -> None:
+    assert not torch.allclose(played(mini, resample=0.5), played(mini, resample=0.0), atol=1e-4)
+    stream = BlockStream(mini, hop_tokens=16)
+    stream.step(BlockSettings())
+    before = stream.save().levels[2].history
+    stream.step(BlockSettings())
+    assert torch.equal(stream.save().levels[2].history[..., :-16], before[..., -16:])
+
+
+def test_preparing_the_context_is_not_counted_as_steps(mini: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ladder takes a part's time for that of its steps."""
+    import types
+
+    clock = iter(range(100))
+    monkeypatch.setattr(
+        "jbdiff.stream_levels.time", types.SimpleNamespace(perf_counter=lambda: float(next(clock)))
+    )
+    block = BlockStream(mini).step(BlockSettings())
+    # Started, encoded, began to prepare, prepared, denoised, decoded: one second from each to the next.
+    assert block.seconds == {"encode": 2.0, "denoise": 2.0, "decode": 1.0}
+
+
+# Training
+
+pytest.importorskip("lightning")
+
+from jbdiff.train.distil_command import DistilJob, load_additions, train_distil  # noqa: E402
+from jbdiff.train.distil_module import (  # noqa: E402
+    GRIDS,
+    NODES,
+    DistilTraining,
+    Start,
+    grid_jumps,
+    jump_target,
+)
+from jbdiff.train.run import RunSettings  # noqa: E402
+from jbdiff.train.schedule import Budget  # noqa: E402
+
+
+@pytest.mark.parametrize(("above", "below"), [(1.0, 0.75), (0.5, 0.0), (0.31, 0.3), (1.0, 0.0)])
+def test_a_step_along_the_target_lands_there(above: float, below: float) -> None:
+    torch.manual_seed(0)
+    x, after = torch.randn(2, 3, 8), torch.randn(2, 3, 8)
+    v = jump_target(x, after, torch.tensor(above), torch.tensor(below))
+    landed = sample_vddim(lambda *_: v, x, torch.tensor([above, below]))
+    torch.testing.assert_close(landed, after, atol=1e-3, rtol=1e-3)
+
+
+def test_the_steps_of_each_grid_follow_each_other_from_noise_to_sound() -> None:
+    for steps in GRIDS:
+        first, last, _ = grid_jumps((steps,))
+        assert first == [0, *last[:-1]] and last[-1] == NODES and len(first) == steps
+
+
+def training(denoiser: JointDenoiser, steps: int = 24) -> DistilTraining:
+    module = DistilTraining(DENOISER, FEW, Budget(steps=steps), 4e-3, 0, False)
+    module.adopt(denoiser)
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
+    return module
+
+
+def test_trajectories_are_the_guided_denoisers_and_hold_what_is_known(denoiser: JointDenoiser) -> None:
+    module = training(denoiser)
+    noise, context = window()
+    places = module.trajectory(Start(noise, noise, linear_sigmas(NODES), context, None), 2.0)
+    assert len(places) == NODES + 1 and torch.equal(places[0], noise)
+    with torch.no_grad():
+        model = GuidedModel(denoiser, context, 2.0, both_branches=True, rescale=1.0)
+        fine = sample_vddim(model, noise, linear_sigmas(200))
+        coarse = sample_vddim(model, noise, linear_sigmas(4))
+    assert (places[-1] - fine).square().mean() < 0.1 * (coarse - fine).square().mean()
+    clean = torch.randn(1, 100, 8) / 2
+    known = Start(noise, noise, linear_sigmas(NODES), context, (clean, noise[..., :8]))
+    for place, sigma in zip(module.trajectory(known, 2.0), linear_sigmas(NODES), strict=True):
+        angle = sigma * math.pi / 2
+        expected = angle.cos() * clean + angle.sin() * noise[..., :8]
+        torch.testing.assert_close(place[..., :8], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_training_computes_what_the_merged_student_plays(
+    denoiser: JointDenoiser, additions: Additions
+) -> None:
+    module = training(denoiser)
+    module.go_on_from(additions)
+    x, context = window(batch=2)
+    sigma = torch.tensor([0.9, 0.4])
+    told = Jump(torch.tensor([1.0, 4.0]), torch.tensor([0.5, 0.25]))
+    parameters = {f"network.{n}": value for n, value in module.student.merged(module.teacher).items()}
+    v = functional_call(module.jumps, parameters, (x, sigma, context, told, 1))
+    torch.testing.assert_close(v, merge(denoiser, additions)(x, sigma, context, jump=told))
+
+
+def test_a_student_learns_to_land_where_the_denoiser_goes(denoiser: JointDenoiser) -> None:
+    module = training(denoiser)
+    torch.manual_seed(0)
+    optimiser = module.configure_optimizers()
+    assert isinstance(optimiser, torch.optim.Optimizer)
+    noise, context = window(seed=99, batch=4)
+    wanted = module.trajectory(Start(noise, noise, linear_sigmas(NODES), context, None), 1.5)[-1]
+
+    def distance(steps: int, guidance: float = 1.5) -> float:
+        sigmas = linear_sigmas(steps)
+        student = merge(module.teacher, module.student)
+        with torch.no_grad():
+            model = JumpingModel(student, context, guidance, sigmas, FEW.guidance, 4)
+            return float((sample_vddim(model, noise, sigmas) - wanted).square().mean())
+
+    before = [distance(steps) for steps in (1, 2, 4)]
+    teacher = {name: value.clone() for name, value in module.teacher.state_dict().items()}
+    for number in range(24):
+        generator = np.random.default_rng(number)
+        stretch = torch.from_numpy(generator.standard_normal((2, 96, 100)).astype(np.float32)) / 2
+        loss = module.training_step(stretch, number)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        module.on_train_batch_end(None, None, number)
+    after = [distance(steps) for steps in (1, 2, 4)]
+    assert all(new < 0.8 * old for new, old in zip(after, before, strict=True)), (before, after)
+    for name, value in module.teacher.state_dict().items():
+        assert torch.equal(value, teacher[name]), name
+
+
+def test_what_was_made_is_the_next_context(denoiser: JointDenoiser) -> None:
+    module = training(denoiser)
+    stretch = torch.randn(2, 96, 100) / 2
+    module.training_step(stretch, 0)
+    assert module.pieces["made"].tolist() == [1, 1]
+    made = module.pieces["context"][:, -32:]
+    assert not torch.allclose(made, stretch[:, 32:64], atol=1e-3)
+    module.step_count = 1
+    generator = torch.Generator().manual_seed(5)
+    rows = module._begun(stretch, generator)
+    for row in range(2):
+        kept = bool(rows["made"][row])
+        expected = module.pieces["context"] if kept else stretch[:, :64]
+        assert torch.equal(rows["context"][row], expected[row])
+
+
+def test_a_resumed_run_gives_the_same_additions(
+    tmp_path: Path, denoiser: JointDenoiser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The learning rate follows the progress towards the end asked for, which differs in a run's first part.
+    monkeypatch.setattr("jbdiff.train.distil_module.learning_rate_scale", lambda *_: 1.0)
+    sounds, base = tmp_path / "sounds", tmp_path / "base"
+    sounds.mkdir()
+    base.mkdir()
+    for index in range(2):
+        noise = np.random.default_rng(index).standard_normal(80_000)
+        soundfile.write(sounds / f"{index}.wav", 0.2 * noise, 44_100)
+    small = BandCodecConfig(decoder_channels=8, decoder_blocks=1, local_channels=2)
+    save_file(BandCodec(small).state_dict(), base / "codec.safetensors")
+    save_file(denoiser.state_dict(), base / "denoiser.safetensors")
+    sizes = {"codec": dataclasses.asdict(small), "denoiser": dataclasses.asdict(DENOISER)}
+    (base / "run.json").write_text(json.dumps(sizes))
+    job = DistilJob(
+        sounds, None, base / "codec.safetensors", base / "denoiser.safetensors", None, 2, 1e-3, 0, False
+    )
+
+    def run(name: str, steps: int, resume: bool = False, start: Path | None = None) -> Path:
+        settings = RunSettings(
+            tmp_path / name,
+            steps=steps,
+            resume=resume,
+            round_steps=2,
+            demo_minutes=0,
+            accelerator="cpu",
+            devices="1",
+        )
+        train_distil(settings, dataclasses.replace(job, start=start), FEW if start is None else None)
+        return tmp_path / name / "weights.safetensors"
+
+    whole = load_file(run("whole", 4))
+    run("broken", 2)
+    resumed = load_file(run("broken", 4, resume=True))
+    assert whole.keys() == resumed.keys()
+    for name in whole:
+        assert torch.equal(whole[name], resumed[name]), name
+    assert any(value.any() for name, value in whole.items() if name.startswith("up."))
+    additions = load_additions(tmp_path / "whole" / "weights.safetensors", denoiser)
+    assert additions.config == FEW
+    assert list((tmp_path / "whole" / "demos").glob("*.wav"))
+    on = load_file(run("on", 2, start=tmp_path / "whole" / "weights.safetensors"))
+    assert on.keys() == whole.keys()
+    assert not torch.equal(on["up.out/weight"], whole["up.out/weight"])
