@@ -234,15 +234,11 @@ def stack_from_dict(values: Mapping[str, Any]) -> StackConfig:
     """The stack that `stack_to_dict` wrote. Raises ValueError on a field or a kind it does not know."""
     fields = dict(values)
     codecs = {"vqvae": VQVAEConfig, "band": BandCodecConfig}
-    denoisers = {"unet": UNetConfig, "joint": JointDenoiserConfig}
     fields["codec"] = _by_kind(codecs, fields.get("codec"), "codec")
     levels = []
     for level in fields.get("levels", ()):
         level = dict(level)
-        level["denoiser"] = _by_kind(denoisers, level.get("denoiser"), "denoiser")
-        detail = getattr(level["denoiser"], "detail", None)
-        if detail is not None:
-            level["denoiser"] = dataclasses.replace(level["denoiser"], detail=_build(DetailConfig, detail))
+        level["denoiser"] = denoiser_from_dict(level.get("denoiser"))
         if level.get("few") is not None:
             level["few"] = _build(FewStepsConfig, level["few"])
         levels.append(_build(LevelConfig, level))
@@ -250,6 +246,15 @@ def stack_from_dict(values: Mapping[str, Any]) -> StackConfig:
     if fields.get("finisher") is not None:
         fields["finisher"] = _by_kind({"dance": FinisherConfig}, fields["finisher"], "finisher")
     return _build(StackConfig, fields)
+
+
+def denoiser_from_dict(values: Any) -> DenoiserConfig:
+    """A denoiser's sizes as `dataclasses.asdict` gave them. Raises ValueError as `stack_from_dict` does."""
+    config: DenoiserConfig = _by_kind({"unet": UNetConfig, "joint": JointDenoiserConfig}, values, "denoiser")
+    detail = getattr(config, "detail", None)
+    if detail is not None:
+        config = dataclasses.replace(config, detail=_build(DetailConfig, detail))  # type: ignore[call-arg]
+    return config
 
 
 def _by_kind(kinds: Mapping[str, type], values: Any, what: str) -> Any:

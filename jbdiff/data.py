@@ -21,8 +21,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from jbdiff.audiofiles import audio_blocks, find_sounds
+from jbdiff.stems import find_tracks, is_stems, mix
 
 Report = Callable[[str], None]
+MIX = " mix "  # between a track's name and the number of its mix
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,17 @@ class Clips:
         return Clips(self.array, pick(self.starts), pick(self.lengths), pick(self.names), self.skipped)
 
     def split(self, held_out: float) -> tuple[Clips, Clips]:
-        """Training and held-out clips: every n-th whole clip is held out, at least one if there are two."""
-        if len(self) < 2:
+        """Training and held-out clips: every n-th sound is held out whole, with all its mixes; at least one if there
+        are two.
+        """
+        sounds = [name.split(MIX)[0] for name in self.names]
+        order = list(dict.fromkeys(sounds))
+        if len(order) < 2:
             return self, self
         every = max(2, round(1 / max(held_out, 1e-6)))
-        out = [i for i in range(len(self)) if i % every == every // 2] or [len(self) - 1]
-        return self.only([i for i in range(len(self)) if i not in set(out)]), self.only(out)
+        out = set(order[every // 2 :: every] or order[-1:])
+        kept = [i for i, sound in enumerate(sounds) if sound not in out]
+        return self.only(kept), self.only([i for i, sound in enumerate(sounds) if sound in out])
 
     def random_window(self, rng: np.random.Generator, length: int) -> NDArray[Any]:
         """A stretch of `length` from anywhere, long clips as often as their length deserves."""
@@ -156,37 +163,71 @@ def awaited_cache(cache: Path, about: dict[str, Any], seconds: float = 1.0) -> C
     return open_clips(cache)
 
 
-def cache_sounds(sounds: Path, cache: Path, sample_rate: int, report: Report = print) -> Clips:
-    """Mono 16-bit cache of every sound under a folder; kept when it already holds these very files.
+def cache_sounds(
+    sounds: Path,
+    cache: Path,
+    sample_rate: int,
+    report: Report = print,
+    *,
+    mixes: int = 1,
+    channels: int = 1,
+) -> Clips:
+    """16-bit cache of every sound under a folder, mono `[frames]` or stereo `[frames, 2]`; kept when it already
+    holds these very files.
 
-    A sound is read, resampled and written in blocks, however long it is. Files that cannot be read are named through
-    `report` and left out. Of several processes the first one makes it, the others wait. Raises ValueError when no
-    sound is left.
+    Of stems (`stems.py`) it holds the first `mixes` mixes of each track. A sound is read, resampled and written in
+    blocks, however long it is. Files that cannot be read are named through `report` and left out. Of several
+    processes the first one makes it, the others wait. Raises ValueError when no sound is left.
     """
     files = find_sounds(sounds)
     about: dict[str, Any] = {"files": [[str(f), f.stat().st_size] for f in files], "sample_rate": sample_rate}
+    stems = is_stems(sounds)
+    about |= {"mixes": mixes if stems else 1, "channels": channels}
     if cache_about(cache) == about:
         return open_clips(cache)
     if not first_process():
         return awaited_cache(cache, about)
-    writer = ClipWriter(cache, "int16")
+    writer = ClipWriter(cache, "int16", () if channels == 1 else (channels,))
     skipped = []
-    for file in files:
+    wanted = mixed_sounds(sounds, sample_rate, mixes) if stems else plain_sounds(files, sample_rate)
+    for name, blocks in wanted:
         try:
-            writer.add_parts(str(file), mono_blocks(file, sample_rate))
+            writer.add_parts(name, (sixteen_bit(block, channels) for block in blocks))
         except (OSError, ValueError) as error:
             report(f"skipped: {error}")
-            skipped.append(str(file))
+            skipped.append(name)
     clips = writer.finish(skipped, **about)
     if not len(clips):
         raise ValueError(f"no readable sound in {str(sounds)!r} ({len(skipped)} skipped)")
     return clips
 
 
-def mono_blocks(file: Path, sample_rate: int) -> Iterator[NDArray[np.float32]]:
-    """A sound as blocks `[frames]` of whole numbers within 16 bits."""
-    for block in audio_blocks(file, sample_rate):
-        yield np.round(np.clip(block.mean(1), -1, 1) * 32767)
+Sounds = Iterator[tuple[str, Iterator[NDArray[np.float32]]]]
+"""Names, and the blocks `[frames, channels]` of each."""
+
+
+def plain_sounds(files: list[Path], sample_rate: int) -> Sounds:
+    for file in files:
+        yield str(file), audio_blocks(file, sample_rate)
+
+
+def mixed_sounds(folder: Path, sample_rate: int, mixes: int) -> Sounds:
+    """The mixes of a folder of stems, track by track. Raises ValueError on a description that is none."""
+    tracks = find_tracks(folder)
+    for track in tracks:
+        for number in range(mixes):
+            # A generator, so that a track that cannot be read fails where a file would.
+            blocks = (mix(track, n, tracks, sample_rate) for n in (number,))
+            yield f"{track.folder}{MIX}{number}", blocks
+
+
+def sixteen_bit(block: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    """A block `[frames, any]` as one or two channels of whole numbers within 16 bits."""
+    if channels == 1:
+        block = block.mean(1)
+    elif block.shape[1] != channels:
+        block = block[:, :1].repeat(channels, 1)
+    return np.round(np.clip(block, -1, 1) * 32767)
 
 
 def varied(window: NDArray[np.float32], length: int, rng: np.random.Generator) -> NDArray[np.float32]:

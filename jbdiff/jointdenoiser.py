@@ -27,7 +27,8 @@ that is what a student of few steps needs to know (`fewsteps.py`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -246,12 +247,28 @@ class JointDenoiser(nn.Module):
             context = self.prepare_context(context, drop, batch)
         if self.detail is None:
             return self._bands_v(x, sigma, context, jump)
-        bands, rest = x.split([self.guided_channels, channels - self.guided_channels], 1)
-        v = self._bands_v(bands, sigma, context, jump)
+        v = self._bands_v(x[:, : self.guided_channels], sigma, context, jump)
+        return torch.cat([v, self.detail_v(x, v, sigma)], 1)
+
+    def detail_v(self, x: Tensor, v: Tensor, sigma: Tensor) -> Tensor:
+        """v of the detail `[b, detail channels, t]` in a noisy window x `[b, c, t]` whose bands have v
+        `[b, latent_channels, t]`.
+        """
+        assert self.detail is not None
+        bands, rest = x.split([self.guided_channels, x.shape[1] - self.guided_channels], 1)
         alpha, beta = (a[:, None, None] for a in alpha_beta(sigma.float()))
         # What learns from the detail is the detail's own network: the bands are told by their own loss.
         clean = (alpha * bands - beta * v).detach().to(x.dtype)
-        return torch.cat([v, self.detail(rest, clean, sigma)], 1)
+        return cast(Tensor, self.detail(rest, clean, sigma))
+
+    def without_detail(self) -> JointDenoiser:
+        """The same network, sharing all its weights, for the bands alone."""
+        if self.detail is None:
+            return self
+        view = copy.copy(self)
+        view._modules = {**self._modules, "detail": None}
+        view.config = replace(self.config, detail=None)
+        return view
 
     @property
     def guided_channels(self) -> int:

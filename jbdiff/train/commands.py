@@ -12,13 +12,21 @@ import torch
 from safetensors.torch import load_file
 
 from jbdiff.bandcodec import BandCodec
+from jbdiff.bands import CHANNELS, QUARTERS
 from jbdiff.checkpoints import load_stack
-from jbdiff.config import POCKET, BandCodecConfig, JointDenoiserConfig
+from jbdiff.config import POCKET, BandCodecConfig, DetailConfig, JointDenoiserConfig, denoiser_from_dict
 from jbdiff.data import AudioBatches, Clips, LatentBatches, Report, cache_sounds, drawn_from
 from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.train.codec_module import CodecTraining
 from jbdiff.train.denoiser_module import DenoiserTraining
-from jbdiff.train.latents import Varied, as_float, cache_latents, covariance, measure_bands
+from jbdiff.train.latents import (
+    Varied,
+    as_float,
+    cache_latents,
+    covariance,
+    measure_bands,
+    split_latents,
+)
 from jbdiff.train.rollouts import MOST_WINDOWS
 from jbdiff.train.run import Batches, RunSettings, fit, prepare_folder
 
@@ -39,18 +47,28 @@ class CodecJob:
 
 
 def sound_clips(
-    data: Path, heldout: Path | None, cache: Path, sample_rate: int, shortest: int = 0, report: Report = print
+    data: Path,
+    heldout: Path | None,
+    cache: Path,
+    sample_rate: int,
+    shortest: int = 0,
+    *,
+    mixes: int = 1,
+    channels: int = 1,
+    report: Report = print,
 ) -> tuple[Clips, Clips]:
-    """Training and held-out audio, cached beside the run; sounds below `shortest` samples are named and left out."""
+    """Training and held-out audio, cached beside the run; sounds below `shortest` samples are named and left out.
 
-    def usable(folder: Path, name: str) -> Clips:
-        return long_enough(
-            cache_sounds(folder, cache / name, sample_rate, report), shortest, sample_rate, report
-        )
+    Of stems the training audio holds so many mixes, held-out audio one.
+    """
 
-    training = usable(data, "audio")
+    def usable(folder: Path, name: str, count: int) -> Clips:
+        clips = cache_sounds(folder, cache / name, sample_rate, report, mixes=count, channels=channels)
+        return long_enough(clips, shortest, sample_rate, report)
+
+    training = usable(data, "audio", mixes)
     if heldout is not None:
-        return training, usable(heldout, "audio_heldout")
+        return training, usable(heldout, "audio_heldout", 1)
     if len(training) == 1:
         report(f"one sound alone, {training.names[0]}: held-out figures are of the sound that is trained on")
     return training.split(0.05)
@@ -99,7 +117,9 @@ def train_codec(settings: RunSettings, job: CodecJob, config: BandCodecConfig | 
     prepare_folder(settings, {"kind": "codec", "job": asdict(job), "codec": asdict(config)})
     cache = settled(settings, job.seed)
     samples = round(job.seconds * config.sample_rate / config.hop_length) * config.hop_length
-    training, heldout = sound_clips(job.data, job.heldout, cache, config.sample_rate, drawn_from(samples))
+    training, heldout = sound_clips(
+        job.data, job.heldout, cache, config.sample_rate, drawn_from(samples), mixes=settings.mixes
+    )
     module = CodecTraining(config, settings.budget(), job.rate, job.rivalry, job.seed, job.bf16)
     if started is not None:
         module.adopt(started)
@@ -147,7 +167,7 @@ def load_denoiser(start: Path | str) -> JointDenoiser:
     """A joint denoiser from a run's weights, or out of a stack."""
     if isinstance(start, Path):
         sizes = recorded(start, "denoiser")
-        given = JointDenoiserConfig(**sizes) if sizes else POCKET.level(2).denoiser
+        given = denoiser_from_dict(sizes) if sizes else POCKET.level(2).denoiser
         network = JointDenoiser(cast(JointDenoiserConfig, given))
         network.load_state_dict(load_file(start))
         return network
@@ -155,6 +175,13 @@ def load_denoiser(start: Path | str) -> JointDenoiser:
     if not isinstance(network, JointDenoiser):
         raise ValueError(f"stack {start!r} has no joint denoiser; only those are trained here")
     return network
+
+
+def fitted(config: JointDenoiserConfig, codec: BandCodecConfig) -> JointDenoiserConfig:
+    """These sizes for what this codec gives: its bands, and its detail where it has some."""
+    channels = QUARTERS * codec.detail_bands
+    detail = replace(config.detail or DetailConfig(), channels=channels) if channels else None
+    return replace(config, latent_channels=CHANNELS, detail=detail)
 
 
 def train_denoiser(
@@ -170,13 +197,15 @@ def train_denoiser(
     if config is None:
         config = begun.config if begun else cast(JointDenoiserConfig, POCKET.level(2).denoiser)
         config = settings.sized(config)
-    config = replace(config, latent_channels=codec.latent_channels)
+    config = fitted(config, codec.config)
     about = {"kind": "denoiser", "level": 2, "job": asdict(job), "denoiser": asdict(config)}
     prepare_folder(settings, about)
     cache = settled(settings, job.seed)
     window, past = config.window_tokens, config.context_tokens
     shortest = (past + window) * codec.hop(2)
-    sounds, heldout_sounds = sound_clips(job.data, job.heldout, cache, codec.sample_rate, shortest)
+    sounds, heldout_sounds = sound_clips(
+        job.data, job.heldout, cache, codec.sample_rate, shortest, mixes=settings.mixes
+    )
     training = cache_latents(sounds, codec, cache / "latents")
     heldout = cache_latents(heldout_sounds, codec, cache / "latents_heldout")
     module = DenoiserTraining(
@@ -186,7 +215,9 @@ def train_denoiser(
         if begun is not None:
             module.adopt(begun)
         else:
-            module.begin_with(covariance(training, config.patch))
+            module.begin_with(covariance(training, config.patch, config.latent_channels))
+        if config.detail is not None and (begun is None or begun.detail is None):
+            module.begin_detail_with(*split_latents(training, config.latent_channels))
     level = POCKET.level(2)
     module.guidance, module.sampler_steps = level.guidance, level.steps
     demo = heldout.at_least(past + window).clip(0)[: past + 5 * window]

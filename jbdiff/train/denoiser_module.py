@@ -50,6 +50,7 @@ class DenoiserTraining(pl.LightningModule):
         super().__init__()
         self.config, self.budget, self.rate = config, budget, rate
         self.levels, self.seed, self.bf16 = levels, seed, bf16
+        self.lines_only = lines_only
         self.network = JointDenoiser(config)
         if lines_only:
             self.network.requires_grad_(False)
@@ -61,13 +62,21 @@ class DenoiserTraining(pl.LightningModule):
         self._demo: tuple[BandCodec, Tensor] | None = None
 
     def adopt(self, network: JointDenoiser) -> None:
-        """Starts from trained weights."""
-        self.network.load_state_dict(network.state_dict())
+        """Starts from trained weights; those that know nothing of detail may stand in a network that does."""
+        own = self.network.state_dict()
+        missing = {name: value for name, value in own.items() if name.startswith("detail.")}
+        self.network.load_state_dict(missing | network.state_dict())
         self.average = WeightAverage(self.network)
 
     def begin_with(self, covariance: Tensor) -> None:
         """Before the first step: the covariance of clean patches, see `JointDenoiser.set_statistics`."""
         self.network.set_statistics(covariance)
+        self.average = WeightAverage(self.network)
+
+    def begin_detail_with(self, bands: Tensor, detail: Tensor) -> None:
+        """Before the first step: clean bands and detail `[n, c, t]`, see `DetailNet.set_statistics`."""
+        assert self.network.detail is not None
+        self.network.detail.set_statistics(bands, detail)
         self.average = WeightAverage(self.network)
 
     def show_with(self, codec: BandCodec, latents: Tensor) -> None:
@@ -107,22 +116,29 @@ class DenoiserTraining(pl.LightningModule):
             rolled = self.rollouts.advance(stretch, self._continued, generator)
             context, target, before = rolled.context, rolled.target, rolled.before
         context, drop = corrupt(context, generator, self.config.patch)
-        loss = self._loss(
+        losses = self._losses(
             self.network, target.transpose(1, 2), context, drop, generator, self.levels, LEVEL_POWER, before
         )
-        self.log("loss", loss.detach(), prog_bar=True)
-        return loss
+        self.log("loss", losses[0].detach(), prog_bar=True)
+        if len(losses) > 1:
+            self.log("loss_detail", losses[1].detach())
+        return torch.stack(losses).sum()
 
     @torch.no_grad()
     def _continued(self, context: Tensor, noise: Tensor) -> Tensor:
-        """The window `[b, window, c]` that the average makes of this noise in a few steps."""
-        network = cast(JointDenoiser, self.average.network)
+        """The window `[b, window, c]` that the average makes of this noise in a few steps. Its detail is silence:
+        contexts are heard without it.
+        """
+        network = cast(JointDenoiser, self.average.network).without_detail()
+        bands = network.guided_channels
         with torch.autocast(context.device.type, torch.bfloat16, enabled=self.bf16):
-            model = GuidedModel(network, context, 1.0, len(context), device=context.device)
+            model = GuidedModel(network, context[..., :bands], 1.0, len(context), device=context.device)
             new = sample_vddim(
-                lambda x, sigma: model(x, sigma).float(), noise, torch.linspace(1, 0, ROLL_STEPS + 1)
+                lambda x, sigma: model(x, sigma).float(),
+                noise[:, :bands],
+                torch.linspace(1, 0, ROLL_STEPS + 1),
             )
-        return new.transpose(1, 2)
+        return F.pad(new.transpose(1, 2), (0, context.shape[2] - bands))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         scale = learning_rate_scale(self.budget.progress(self.step_count), self.step_count)
@@ -133,7 +149,7 @@ class DenoiserTraining(pl.LightningModule):
         self.step_count += 1
         self.average.update(self.network)
 
-    def _loss(
+    def _losses(
         self,
         network: JointDenoiser,
         window: Tensor,
@@ -143,8 +159,9 @@ class DenoiserTraining(pl.LightningModule):
         levels: int,
         power: float = 1.0,
         before: Tensor | None = None,
-    ) -> Tensor:
-        """Mean squared error of v over `levels` noise levels a window, spread over 0..1 as u ** power.
+    ) -> list[Tensor]:
+        """Mean squared error of v over `levels` noise levels a window, spread over 0..1 as u ** power: that of the
+        bands, and that of the detail where there is some.
 
         With `before` the noise has walked on from that `[b, c, t]`.
         """
@@ -157,10 +174,19 @@ class DenoiserTraining(pl.LightningModule):
         if before is not None:
             noise = walked(before.repeat_interleave(levels, 0), noise, generator)
         alpha, beta = alpha_beta(sigma[:, None, None])
+        noisy, target = alpha * x + beta * noise, alpha * noise - beta * x
+        bands = network.guided_channels
         with torch.autocast(window.device.type, torch.bfloat16, enabled=self.bf16):
             prepared = network.prepare_context(context, drop, window.shape[0]).repeat(levels)
-            v = network(alpha * x + beta * noise, sigma, prepared)
-        return F.mse_loss(v.float(), alpha * noise - beta * x)
+            v = network.without_detail()(noisy[:, :bands], sigma, prepared)
+            losses = [F.mse_loss(v.float(), target[:, :bands])]
+            if network.detail is not None and not self.lines_only:
+                # One level a window, another for each: the detail costs as much a row as half of the rest.
+                first = torch.arange(len(window))
+                chosen = (first * levels + (first + self.step_count) % levels).to(window.device)
+                rest = network.detail_v(noisy[chosen], v[chosen], sigma[chosen])
+                losses.append(F.mse_loss(rest.float(), target[chosen, bands:]))
+        return losses
 
     def validation_step(self, stretch: Tensor, batch_number: int) -> None:
         past = self.config.context_tokens
@@ -169,12 +195,10 @@ class DenoiserTraining(pl.LightningModule):
         for name, dropped in (("heldout_v", False), ("heldout_v_without_context", True)):
             drop = torch.full((len(window),), dropped, device=window.device)
             generator = torch.Generator().manual_seed(batch_number)
-            self.log(
-                name,
-                self._loss(network, window, context, drop, generator, 4),
-                prog_bar=not dropped,
-                sync_dist=True,
-            )
+            losses = self._losses(network, window, context, drop, generator, 4)
+            self.log(name, losses[0], prog_bar=not dropped, sync_dist=True)
+            if len(losses) > 1 and not dropped:
+                self.log("heldout_v_detail", losses[1], sync_dist=True)
 
     def demo(self) -> dict[str, Any]:
         """Held-out context, what truly follows it, and `SAMPLES` continuations from different noise; and one piece
@@ -204,7 +228,7 @@ class DenoiserTraining(pl.LightningModule):
         generator = torch.Generator().manual_seed(seed)
         while made.shape[1] < len(latents):
             model = GuidedModel(network, made[:, -past:], self.guidance, device=self.device)
-            noise = torch.randn(1, self.config.latent_channels, window, generator=generator).to(self.device)
+            noise = torch.randn(1, self.config.all_channels, window, generator=generator).to(self.device)
             new = sample_vddim(model, noise, torch.linspace(1, 0, self.sampler_steps + 1))
             made = torch.cat([made, new.transpose(1, 2)], 1)
         return made[0, : len(latents)]

@@ -57,9 +57,9 @@ def train_distil(settings: RunSettings, job: DistilJob, few: FewStepsConfig | No
     A run that goes on has its denoiser in its own state; the one that the job names is used for its sizes.
     """
     codec, denoiser = load_codec(job.codec), load_denoiser(job.denoiser)
-    if denoiser.config.latent_channels != codec.latent_channels:
+    if denoiser.config.all_channels != codec.latent_channels:
         raise ValueError(
-            f"the denoiser works on {denoiser.config.latent_channels} channels, the codec gives "
+            f"the denoiser works on {denoiser.config.all_channels} channels, the codec gives "
             f"{codec.latent_channels}; distil runs that belong together"
         )
     config = denoiser.config
@@ -72,7 +72,9 @@ def train_distil(settings: RunSettings, job: DistilJob, few: FewStepsConfig | No
     torch.set_num_threads(settings.threads)
     torch.manual_seed(job.seed)
     cache = settings.out.parent / "cache"
-    sounds, heldout_sounds = sound_clips(job.data, job.heldout, cache, codec.sample_rate)
+    sounds, heldout_sounds = sound_clips(
+        job.data, job.heldout, cache, codec.sample_rate, mixes=settings.mixes
+    )
     training = cache_latents(sounds, codec, cache / "latents")
     heldout = cache_latents(heldout_sounds, codec, cache / "latents_heldout")
     module = DistilTraining(config, few, settings.budget(), job.rate, job.seed, job.bf16)

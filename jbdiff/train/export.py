@@ -12,7 +12,7 @@ from typing import Any, cast
 from jbdiff.checkpoints import save_stack
 from jbdiff.config import POCKET, JointDenoiserConfig
 from jbdiff.jointdenoiser import JointDenoiser
-from jbdiff.train.commands import load_codec, load_denoiser
+from jbdiff.train.commands import fitted, load_codec, load_denoiser
 
 POCKET_SOURCE: dict[str, Any] = {
     "licence": "CC0-1.0",
@@ -35,13 +35,12 @@ def export_stack(
     codec = load_codec(codec_weights)
     level = POCKET.level(2)
     if denoiser_weights is None:
-        given = replace(cast(JointDenoiserConfig, level.denoiser), latent_channels=codec.latent_channels)
-        denoiser = JointDenoiser(given)
+        denoiser = JointDenoiser(fitted(cast(JointDenoiserConfig, level.denoiser), codec.config))
     else:
         denoiser = load_denoiser(denoiser_weights)
-    if denoiser.config.latent_channels != codec.latent_channels:
+    if denoiser.config.all_channels != codec.latent_channels:
         raise ValueError(
-            f"the denoiser works on {denoiser.config.latent_channels} channels, the codec gives "
+            f"the denoiser works on {denoiser.config.all_channels} channels, the codec gives "
             f"{codec.latent_channels}; export runs that belong together"
         )
     level = replace(level, denoiser=denoiser.config, window_tokens=denoiser.config.window_tokens)

@@ -17,6 +17,7 @@ from jbdiff.data import Clips, ClipWriter, Report, awaited_cache, cache_about, f
 
 EDGE = 64  # tokens encoded on either side of a stretch and thrown away; more than the longest window
 STRETCH = 2048  # tokens encoded at a time
+SAMPLE_TOKENS, MOST_SAMPLES = 64, 2000  # of latents that statistics are made from
 FARTHEST_SEMITONES = 4
 GAIN_DECIBELS = (-6.0, 3.0)
 
@@ -79,18 +80,34 @@ def cache_latents(clips: Clips, codec: BandCodec, cache: Path, report: Report = 
     return writer.finish(list(clips.skipped), **about)
 
 
-def covariance(clips: Clips, patch: int) -> Tensor:
-    """Of patches of latents about zero, `[patch * channels] * 2`: what the denoiser's axes are made from."""
-    width = patch * clips.array.shape[1]
+def covariance(clips: Clips, patch: int, channels: int) -> Tensor:
+    """Of patches of the first `channels` of latents about zero, `[patch * channels] * 2`: what the denoiser's axes
+    are made from.
+    """
+    width = patch * channels
     total, count = torch.zeros(width, width, dtype=torch.float64), 0
     for index in range(len(clips)):
         clip = clips.clip(index)
         for start in range(0, len(clip), STRETCH * patch):
-            part = clip[start : start + STRETCH * patch]
+            part = clip[start : start + STRETCH * patch, :channels]
             rows = torch.from_numpy(part[: len(part) // patch * patch].astype(np.float32)).reshape(-1, width)
             total += (rows.T @ rows).double()
             count += len(rows)
     return total / max(1, count)
+
+
+def split_latents(clips: Clips, channels: int) -> tuple[Tensor, Tensor]:
+    """Stretches from all over the clips, cut into the first `channels` and the rest, `[n, c, SAMPLE_TOKENS]` each."""
+    parts = []
+    every = max(SAMPLE_TOKENS, sum(clips.lengths) // MOST_SAMPLES)
+    for index in range(len(clips)):
+        clip = clips.clip(index)
+        for start in range(0, len(clip) - SAMPLE_TOKENS + 1, every):
+            parts.append(torch.from_numpy(clip[start : start + SAMPLE_TOKENS].astype(np.float32)).T)
+    if not parts:
+        raise ValueError(f"no clip is as long as {SAMPLE_TOKENS} tokens; add longer sounds")
+    bands, detail = torch.stack(parts).split([channels, parts[0].shape[0] - channels], 1)
+    return bands, detail
 
 
 class Varied:

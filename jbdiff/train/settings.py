@@ -46,6 +46,7 @@ class RunSettings:
     round_steps: int = 100
     validate_every_rounds: int = 3
     demo_minutes: float = 10.0
+    mixes: int = 3
     accelerator: str = "auto"
     devices: str = "auto"
     nodes: int = 1
@@ -151,6 +152,10 @@ def run_options(
     demo_minutes: Annotated[
         float, typer.Option(help="Minutes between demos; inf: none.", rich_help_panel=RUNNING)
     ] = 10.0,
+    mixes: Annotated[
+        int,
+        typer.Option(min=1, help="Mixes of each track, where --data holds stems.", rich_help_panel=RUNNING),
+    ] = 3,
     wandb: Annotated[
         bool, typer.Option("--wandb", help="Also report to Weights & Biases.", rich_help_panel=RUNNING)
     ] = False,
@@ -179,6 +184,7 @@ def run_options(
         resume=resume,
         round_steps=round_steps,
         demo_minutes=demo_minutes,
+        mixes=mixes,
         wandb=wandb,
         threads=threads,
         accelerator=accelerator,

@@ -67,7 +67,9 @@ def train_unet(settings: RunSettings, job: UNetJob) -> None:
     module = UNetTraining(stack.codec, config, job.level, settings.budget(), job.rate, job.seed, job.bf16)
     samples = module.past + module.window
     rate = config.sample_rate
-    training, heldout = sound_clips(job.data, job.heldout, cache, rate, drawn_from(samples))
+    training, heldout = sound_clips(
+        job.data, job.heldout, cache, rate, drawn_from(samples), mixes=settings.mixes
+    )
     if not settings.resume and (job.start is not None or job.go_on):
         module.adopt(_beginning(stack, level, job))
     piece = heldout.clip(0)[: module.past + DEMO_WINDOWS * module.window]

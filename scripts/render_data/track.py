@@ -1,4 +1,4 @@
-"""One finished track from one seed: score, sound and mix.
+"""One track from one seed: score and sound, as stems and how they are meant to be mixed (`jbdiff/stems.py` does that).
 
 The tempi are those at which a sixteenth note is 10, 11 or 12 codec tokens of 512 samples, so that a bar is
 160, 176 or 192 tokens. A small denoiser trained for minutes learns a beat that falls on its own grid far
@@ -7,10 +7,9 @@ sooner than one that does not (docs/model.md says what that costs).
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import fftconvolve
 from sounds import (
     BASSES,
     LEADS,
@@ -60,15 +59,19 @@ KEYS = (0, 4, 5, 8, 11, 12, 16, 24, 26, 45, 46, 48)
 
 
 @dataclass(frozen=True)
-class Label:
-    """What a track is: kept beside the audio, for choosing and for judging."""
+class Part:
+    """One stem: audio `[2, frames]`, and how it goes into the mix.
 
-    seed: int
-    style: str
-    bpm: float
-    tokens_per_bar: int
-    key: int
-    scale: str
+    `gain` brings it to its level there; `reverb` and `delay` are what it sends to them; `ducked` parts give way to kicks.
+    """
+
+    name: str
+    audio: Audio
+    gain: float
+    reverb: float = 0.0
+    delay: float = 0.0
+    pan: float = 0.0
+    ducked: bool = False
 
 
 def euclid(hits: int, steps: int, rotation: int) -> str:
@@ -77,7 +80,7 @@ def euclid(hits: int, steps: int, rotation: int) -> str:
 
 
 class Track:
-    """Score and mix of one seed; `render` gives the audio."""
+    """Score and sound of one seed; `render` fills `parts` and `kicks`."""
 
     def __init__(self, synthesizer: Synthesizer, seed: int, seconds: float) -> None:
         self.synthesizer, self.seconds = synthesizer, seconds
@@ -92,12 +95,20 @@ class Track:
         self.progression = PROGRESSIONS[rng.integers(len(PROGRESSIONS))]
         self.bars_per_chord = int(rng.choice((1, 2, 4)))
         self.style = STYLES[seed % len(STYLES)]
-        bpm = round(60 / (4 * self.step), 3)
-        self.label = Label(seed, self.style, bpm, 16 * tokens, self.root % 12, self.scale_name)
+        self.tokens_per_bar = 16 * tokens
         self.frames = int(seconds * SAMPLE_RATE)
-        self.dry, self.to_reverb, self.to_delay = (np.zeros((2, self.frames), np.float32) for _ in range(3))
+        self.parts: list[Part] = []
+        self.kicks: list[float] = []
         # Parts come and go every eight bars; drums and bass hardly ever leave.
-        chances = {"drums": 0.95, "bass": 0.92, "arp": 0.85, "pad": 0.6, "keys": 0.8, "perc": 0.7}
+        chances = {
+            "drums": 0.95,
+            "bass": 0.92,
+            "arp": 0.85,
+            "pad": 0.6,
+            "keys": 0.8,
+            "perc": 0.7,
+            "lead": 0.6,
+        }
         self.sections = {part: rng.random(8) < chance for part, chance in chances.items()}
         self.sections["drums"][:2] = self.sections["bass"][:2] = True
 
@@ -118,20 +129,24 @@ class Track:
             bus[0, start : start + length] += sound[0, :length] * gain * min(1, 1 - pan)
             bus[1, start : start + length] += sound[1, :length] * gain * min(1, 1 + pan)
 
-    def mix(self, sound: Audio, level: float, reverb: float, delay: float) -> None:
-        """Brings a part to a level (RMS where it sounds), then to the dry bus and the sends."""
-        loud = np.abs(sound).max(0) > 1e-4
+    def add(
+        self, stems: dict[str, Audio], level: float, reverb: float, delay: float, pan: float = 0.0
+    ) -> None:
+        """Stems that belong together become parts; where anything sounds, their sum has the level (RMS) in the mix."""
+        together = sum(stems.values(), np.zeros((2, self.frames), np.float32))
+        loud = np.abs(together).max(0) > 1e-4
         if loud.mean() < 0.01:
             return
-        sound = sound * (level / max(1e-4, float(np.sqrt((sound[:, loud] ** 2).mean()))))
-        self.dry += sound
-        self.to_reverb += sound * reverb
-        self.to_delay += sound * delay
+        gain = level / max(1e-4, float(np.sqrt((together[:, loud] ** 2).mean())))
+        for name, sound in stems.items():
+            if np.abs(sound).max() > 1e-4:
+                ducked = self.ducking and name in ("bass", "pad")
+                self.parts.append(Part(name, sound, gain, reverb, delay, pan, ducked))
 
-    def drums(self) -> list[float]:
-        """Kick, snare, hats and percussion on a grid that repeats; gives the kick times."""
+    def drums(self) -> None:
+        """Kick, snare, hats and percussion on a grid that repeats."""
         rng = self.rng
-        bus = np.zeros((2, self.frames), np.float32)
+        buses = {name: np.zeros((2, self.frames), np.float32) for name in ("kick", "drums", "perc")}
         kick_names = [*sample_names("bd_"), "drum_heavy_kick"]
         snare_names = [*sample_names("sn_"), "drum_snare_hard", "elec_snare", "elec_mid_snare", "perc_snap"]
         kick = synthetic_kick(rng) if rng.random() < 0.5 else sample(str(rng.choice(kick_names)))
@@ -155,27 +170,25 @@ class Track:
             pattern = euclid(int(rng.integers(2, 7)), 16, int(rng.integers(16)))
             percussion.append((sound / np.abs(sound).max(), pattern, pan))
         accents = rng.uniform(0.6, 1.0, 16)
-        kicks = []
         for bar in range(self.bars):
             for step in range(16):
                 time = bar * self.bar + step * self.step
                 fill = bar % 8 == 7 and step >= 12
                 if self.plays("drums", bar):
                     if patterns["kick"][step] == "x":
-                        self.place(bus, kick, time, 0.9)
-                        kicks.append(time)
+                        self.place(buses["kick"], kick, time, 0.9)
+                        self.kicks.append(time)
                     if patterns["snare"][step] == "x" or (fill and rng.random() < 0.5):
-                        self.place(bus, snare, time, 0.55 * accents[step])
+                        self.place(buses["drums"], snare, time, 0.55 * accents[step])
                     if step in open_steps:
-                        self.place(bus, open_hat, time, 0.3, 0.1)
+                        self.place(buses["drums"], open_hat, time, 0.3, 0.1)
                     elif patterns["hat"][step] == "x":
-                        self.place(bus, hat, time, 0.25 * accents[step], 0.2)
+                        self.place(buses["drums"], hat, time, 0.25 * accents[step], 0.2)
                 if self.plays("perc", bar):
                     for sound, pattern, pan in percussion:
                         if pattern[step] == "x":
-                            self.place(bus, sound, time, 0.22 * accents[step], pan)
-        self.mix(bus, rng.uniform(0.13, 0.18), 0.04, 0.0)
-        return kicks
+                            self.place(buses["perc"], sound, time, 0.22 * accents[step], pan)
+        self.add(buses, rng.uniform(0.13, 0.18), 0.04, 0.0)
 
     def loop(self) -> None:
         """A CC0 loop, played faster or slower until it fills whole (or half) bars."""
@@ -185,7 +198,7 @@ class Track:
         bus = np.zeros((2, self.frames), np.float32)
         for index in range(int(self.seconds / (bars * self.bar)) + 1):
             self.place(bus, sound, index * bars * self.bar, 1.0)
-        self.mix(bus, self.rng.uniform(0.06, 0.1), 0.02, 0.0)
+        self.add({"loop": bus}, self.rng.uniform(0.06, 0.1), 0.02, 0.0)
 
     def sequence(
         self, part: str, octave: int, density: float, steps: int, pool: tuple[int, ...]
@@ -229,70 +242,72 @@ class Track:
                     notes.append((self.pitch(self.chord(bar) + degree, octave), 85, time, length))
         return notes
 
-    def render(self) -> Audio:
-        """The finished stereo track `[2, frames]`, peak below 0.98."""
+    def melody(self, octave: int) -> list[Note]:
+        """A motif of one bar in the form A A B A, that mostly moves by steps and rests where it likes."""
         rng, size = self.rng, len(self.scale)
-        kicks = self.drums()
-        duck = self.duck(kicks) if rng.random() < 0.6 else np.ones(self.frames, np.float32)
+        rhythm = euclid(int(rng.choice((3, 4, 5, 6))), 16, int(rng.integers(16)))
+
+        def motif() -> list[tuple[int, int]]:
+            degree, cells = int(rng.choice((0, 2, 4))), []
+            for step in (step for step in range(16) if rhythm[step] == "x"):
+                cells.append((step, degree))
+                degree = int(np.clip(degree + rng.choice((-2, -1, -1, 0, 1, 1, 2, 3)), -3, size + 3))
+            return cells
+
+        first, second = motif(), motif()
+        notes = []
+        for bar in range(self.bars):
+            if not self.plays("lead", bar):
+                continue
+            cells = second if bar % 4 == 2 else first
+            for (step, degree), (end, _) in zip(cells, [*cells[1:], (16, 0)], strict=True):
+                time = bar * self.bar + step * self.step
+                length = min(4, end - step) * 0.9 * self.step
+                pitch = self.pitch(self.chord(bar) + degree, octave)
+                notes.append((pitch, int(rng.integers(80, 120)), time, length))
+        return notes
+
+    def render(self) -> None:
+        """All parts of the track."""
+        rng, size = self.rng, len(self.scale)
+        self.ducking = bool(rng.random() < 0.6)
+        self.drums()
         if self.style == "loop":
             self.loop()
         steps = int(rng.choice((8, 16, 16)))
         bass = self.sequence("bass", 0, rng.uniform(0.35, 0.8), steps, (0, 0, 0, 0, 4, size, 2))
-        self.mix(self.synth(BASSES, bass) * duck, rng.uniform(0.09, 0.13), 0.02, 0.0)
+        self.add({"bass": self.synth(BASSES, bass)}, rng.uniform(0.09, 0.13), 0.02, 0.0)
         for _ in range(2 if self.style == "modular" else 1):
             octave, steps = int(rng.choice((1, 2, 2))), int(rng.choice((3, 4, 6, 8, 8, 16, 16)))
             arp = self.sequence("arp", octave, rng.uniform(0.4, 0.95), steps, (0, 2, 4, size, size + 2, 4, 0))
-            pan = rng.uniform(-0.4, 0.4)
-            sound = self.synth(LEADS, arp) * np.array([[min(1, 1 - pan)], [min(1, 1 + pan)]], np.float32)
-            self.mix(sound, rng.uniform(0.035, 0.07), 0.15, rng.uniform(0.0, 0.35))
+            sound = {"arp": self.synth(LEADS, arp)}
+            self.add(sound, rng.uniform(0.035, 0.07), 0.15, rng.uniform(0.0, 0.35), rng.uniform(-0.4, 0.4))
         if rng.random() < 0.5:
-            self.mix(
-                self.synth(("pad",), self.chords("pad", 1, None)) * duck, rng.uniform(0.03, 0.05), 0.25, 0.0
-            )
+            sound = {"pad": self.synth(("pad",), self.chords("pad", 1, None))}
+            self.add(sound, rng.uniform(0.03, 0.05), 0.25, 0.0)
+        if rng.random() < 0.4:
+            sound = {"lead": self.synth(LEADS, self.melody(int(rng.choice((2, 2, 3)))))}
+            self.add(sound, rng.uniform(0.05, 0.08), 0.2, rng.uniform(0.1, 0.3), rng.uniform(-0.2, 0.2))
         if self.style in ("keys", "hybrid"):
             rhythm = euclid(int(rng.choice((3, 4, 5, 6))), 16, int(rng.integers(3)))
             comping = (int(rng.choice(KEYS)), self.chords("keys", 2, rhythm))
-            self.mix(soundfont_part([comping], self.seconds), rng.uniform(0.05, 0.08), 0.1, 0.05)
-        return self.master()
+            self.add({"keys": soundfont_part([comping], self.seconds)}, rng.uniform(0.05, 0.08), 0.1, 0.05)
 
     def synth(self, choices: tuple[str, ...], notes: list[Note]) -> Audio:
         return self.synthesizer.render(str(self.rng.choice(choices)), notes, self.seconds, self.rng)
 
-    def duck(self, kicks: list[float]) -> Audio:
-        """Side-chain gain: down with each kick, back in about a quarter of a second."""
-        dip = 1 - self.rng.uniform(0.4, 0.75) * np.exp(
-            -np.arange(int(0.25 * SAMPLE_RATE)) / (0.08 * SAMPLE_RATE)
-        )
-        gain = np.ones(self.frames, np.float32)
-        for time in kicks:
-            start = round(time * SAMPLE_RATE)
-            length = min(len(dip), self.frames - start)
-            if length > 0:
-                gain[start : start + length] = np.minimum(gain[start : start + length], dip[:length])
-        return gain
-
-    def master(self) -> Audio:
-        """Reverb and delay returns, level, soft clip; the side never louder than the middle."""
-        rng = self.rng
-        length = int(rng.uniform(0.5, 1.6) * SAMPLE_RATE)
-        impulse = rng.standard_normal((2, length)) * np.exp(-6.9 * np.arange(length) / length)
-        smooth = np.exp(-np.arange(64) / rng.uniform(3, 15))
-        impulse = np.stack([np.convolve(row, smooth)[:length] for row in impulse])
-        impulse /= np.sqrt((impulse**2).sum(1, keepdims=True))
-        mix = self.dry + 0.6 * np.stack(
-            [fftconvolve(self.to_reverb[c], impulse[c])[: self.frames] for c in (0, 1)]
-        )
-        delay = round(3 * self.step * SAMPLE_RATE)
-        echo = self.to_delay.mean(0)
-        for repeat in range(1, 6):
-            if repeat * delay < self.frames:
-                mix[repeat % 2, repeat * delay :] += echo[: self.frames - repeat * delay] * 0.6**repeat
-        mix -= mix.mean(1, keepdims=True)
-        middle, side = mix.sum(0) / 2, (mix[0] - mix[1]) / 2
-        side *= min(1.0, 0.6 * float(np.sqrt((middle**2).mean() / ((side**2).mean() + 1e-12))))
-        mix = np.stack([middle + side, middle - side])
-        mix = np.tanh(mix * (rng.uniform(0.13, 0.18) / float(np.sqrt((mix**2).mean()) + 1e-9)) * 1.1) / 1.1
-        return (mix * min(1.0, 0.98 / float(np.abs(mix).max()))).astype(np.float32)
-
     def describe(self) -> dict[str, object]:
-        return asdict(self.label)
+        """What the track is, without its audio."""
+        return {
+            "style": self.style,
+            "seconds": self.seconds,
+            "bpm": round(60 / (4 * self.step), 3),
+            "tokens_per_bar": self.tokens_per_bar,
+            "key": self.root % 12,
+            "scale": self.scale_name,
+            "bars_per_chord": self.bars_per_chord,
+            "progression": list(self.progression),
+            # Every section is eight bars; parts that none of them names play throughout.
+            "sections": {part: [bool(on) for on in plays] for part, plays in self.sections.items()},
+            "kicks": [round(time, 6) for time in self.kicks],
+        }

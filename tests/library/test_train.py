@@ -212,7 +212,7 @@ def test_gradients_are_clipped_before_a_step(
     from jbdiff.train.denoiser_module import DenoiserTraining
 
     norms: dict[str, list[float]] = {"codec": [], "denoiser": []}
-    plain_step, plain_loss = torch.optim.AdamW.step, DenoiserTraining._loss
+    plain_step, plain_losses = torch.optim.AdamW.step, DenoiserTraining._losses
     part = "codec"
 
     def watched(self: torch.optim.AdamW, *given: Any, **named: Any) -> Any:
@@ -224,7 +224,11 @@ def test_gradients_are_clipped_before_a_step(
         return result
 
     monkeypatch.setattr(torch.optim.AdamW, "step", watched)
-    monkeypatch.setattr(DenoiserTraining, "_loss", lambda *given, **named: 1e4 * plain_loss(*given, **named))
+    monkeypatch.setattr(
+        DenoiserTraining,
+        "_losses",
+        lambda *given, **named: [1e4 * loss for loss in plain_losses(*given, **named)],
+    )
     monkeypatch.setattr("jbdiff.train.codec_module.spectral_loss", lambda *given: 1e4 * spectral_loss(*given))
     train_codec(settings(tmp_path / "codec", 3), codec_job(sounds), CODEC)
     part = "denoiser"
