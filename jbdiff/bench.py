@@ -38,14 +38,15 @@ from jbdiff.bench_machine import (
     this_machine,
     time_calls,
 )
-from jbdiff.checkpoints import Stack, build_codec, build_denoiser
+from jbdiff.checkpoints import Stack, build_codec, build_denoiser, build_finisher
 from jbdiff.config import StackConfig
-from jbdiff.finisher import Finisher
 from jbdiff.guidance import GuidedModel
 from jbdiff.sampling import sample_vddim
+from jbdiff.spectralfinisher import IMAGE_POINTS
 from jbdiff.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
-from jbdiff.stream_finisher import FinisherStage
+from jbdiff.stream_finisher import FinisherStage, finisher_stage
 from jbdiff.stream_levels import GUIDANCE_RESCALE, LevelStage
+from jbdiff.stream_spectral import SpectralStage
 
 FORMAT = 1
 Rows = list[list[str]]  # the first row holds the headings
@@ -156,7 +157,7 @@ def read_log(log: Path) -> list[BenchResult]:
 def random_stack(config: StackConfig, seed: int = 0) -> Stack:
     """A stack of these sizes with random weights, in evaluation mode: it costs what a trained one costs."""
     generator = torch.Generator().manual_seed(seed)
-    finisher = None if config.finisher is None else Finisher(config.finisher)
+    finisher = None if config.finisher is None else build_finisher(config.finisher)
     levels = {level.level: build_denoiser(level.denoiser) for level in config.levels}
     stack = Stack(config, build_codec(config.codec), levels, f"random-{seed}", finisher)
     for module in stack.modules():
@@ -256,14 +257,12 @@ def stage_of(stream: BlockStream, level: int) -> LevelStage:
     )
 
 
-def finisher_of(stream: BlockStream) -> FinisherStage | None:
+def finisher_of(stream: BlockStream) -> FinisherStage | SpectralStage | None:
     """Another finisher stage like the stream's, for its lengths; None where it plays without."""
-    net, config = stream.stack.finisher, stream.stack.config.finisher
-    if net is None or config is None or stream.channels != FinisherStage.channels:
+    if stream.channels == 1:
         return None
-    return FinisherStage(
-        net,
-        config,
+    return finisher_stage(
+        stream.stack,
         block_frames=stream.block_frames,
         device=stream.device,
         dtype=stream.dtype,
@@ -342,11 +341,18 @@ def workloads(stream: BlockStream, settings: BlockSettings) -> list[Workload]:
         found.append((f"{name}: decode", 1, decode, coded + _weights(codec, "decoder", level)))
     finisher, net = finisher_of(stream), stream.stack.finisher
     if finisher is not None and net is not None:
-        stereo, sigma = normal(1, 2, finisher.config.window_samples), torch.full((1,), 0.5, device=device)
+        if isinstance(finisher, SpectralStage):
+            inputs = normal(1, 1, finisher.left + finisher.piece), normal(1, 1, IMAGE_POINTS)
+        else:
+            inputs = (
+                normal(1, 2, finisher.config.window_samples),
+                torch.full((1,), 0.5, device=device),
+            )
+        stereo = inputs[0]
 
         def finish() -> Tensor:
             with autocast(device, stream.dtype):
-                return net(stereo, sigma).float()
+                return net(*inputs).float()
 
         moved = _bytes(*net.parameters()) + 2 * _bytes(stereo)
         found.append(("finisher step", finisher.pieces * steps["finisher"], finish, moved))

@@ -27,11 +27,13 @@ from torch import Tensor, nn
 from jbdiff.checkpoint_files import CheckpointError, CheckpointFile, file_sha256, load_into, read_checkpoint
 from jbdiff.config import (
     V1,
+    AnyFinisherConfig,
     BandCodecConfig,
     CodecConfig,
     DenoiserConfig,
     JointDenoiserConfig,
     LevelConfig,
+    SpectralFinisherConfig,
     StackConfig,
     UNetConfig,
     VQVAEConfig,
@@ -54,7 +56,7 @@ class Stack:
     codec: Any  # a `jbdiff.codec.Codec` that is also an nn.Module
     denoisers: Mapping[int, Any]  # level -> a `jbdiff.guidance.Denoiser` that is also an nn.Module
     identity: str
-    finisher: Any | None = None  # a `jbdiff.finisher.Finisher`
+    finisher: Any | None = None  # a `jbdiff.finisher.Finisher` or a `SpectralFinisher`
     folder: Path | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
     few: Mapping[int, Any] = field(default_factory=dict)  # level -> its `JointDenoiser` of few steps
@@ -220,6 +222,17 @@ def build_denoiser(config: DenoiserConfig) -> nn.Module:
     return UNet(config)
 
 
+def build_finisher(config: AnyFinisherConfig) -> nn.Module:
+    """A finisher of these sizes with fresh weights."""
+    if isinstance(config, SpectralFinisherConfig):
+        from jbdiff.spectralfinisher import SpectralFinisher
+
+        return SpectralFinisher(config)
+    from jbdiff.finisher import Finisher
+
+    return Finisher(config)
+
+
 def _load_denoiser(level: LevelConfig, file: CheckpointFile, stack_name: str) -> nn.Module:
     said = file.level()
     if said is not None and said != level.level:
@@ -257,14 +270,17 @@ def _load_few(level: LevelConfig, denoiser: nn.Module, file: CheckpointFile) -> 
 
 
 def _load_finisher(config: StackConfig, file: CheckpointFile) -> nn.Module:
-    from jbdiff.finisher import Finisher
-
+    what, name = f"the finisher of stack {config.name!r}", file.path.name
     assert config.finisher is not None
+    if isinstance(config.finisher, SpectralFinisherConfig):
+        small = build_finisher(config.finisher)
+        load_into(small, file.tensors, what, name)
+        return small
+    # Fresh weights of a full-size finisher take seconds to draw and would be thrown away.
     with torch.device("meta"):
-        net = Finisher(config.finisher)
+        net = build_finisher(config.finisher)
     own = file.path.suffix == ".safetensors" and "timestep_embed.weight" in file.tensors
-    tensors = file.tensors if own else finisher_tensors(file)
-    load_into(net, tensors, f"the finisher of stack {config.name!r}", file.path.name)
+    load_into(net, file.tensors if own else finisher_tensors(file), what, name)
     return net
 
 

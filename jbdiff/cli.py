@@ -368,3 +368,50 @@ def bench(
         for row in rows:
             shown.add_row(*row)
         console.print(shown)
+
+
+@app.command()
+def evaluate(
+    heldout: Annotated[Path, typer.Option(help="folder of sounds, or of stems, that it was not trained on")],
+    out: Annotated[Path, typer.Option(help="folder for figures.json, sounds and pictures")],
+    stack: Annotated[str, typer.Option(help="name or folder of a stack")] = "pocket",
+    training: Annotated[
+        Path | None, typer.Option(help="folder that it was trained on: how much of it is played by heart?")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="length of the run without a break (30; quick 1)")
+    ] = None,
+    pieces: Annotated[int | None, typer.Option(min=4, help="held-out tracks (24; quick 6)")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="denoising steps of the coarsest level")] = None,
+    finisher: Annotated[
+        bool | None, typer.Option("--finisher/--no-finisher", help="stereo finisher, if the stack has one")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="processor threads for torch")] = 1,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="few pieces: two minutes in the place of twenty")
+    ] = False,
+) -> None:
+    """Judges what a stack plays: codec, likeness, rhythm, memory, seams, drift, knobs and speed."""
+    from dataclasses import replace
+
+    from jbdiff.checkpoints import CheckpointError, load_stack
+    from jbdiff.evaluate.amounts import FULL, QUICK
+    from jbdiff.evaluate.figures import table
+
+    try:
+        from jbdiff.evaluate.command import Job, evaluate_stack
+
+        amounts = QUICK if quick else FULL
+        amounts = replace(amounts, minutes=minutes or amounts.minutes, pieces=pieces or amounts.pieces)
+        loaded = load_stack(stack)
+        finished = loaded.finisher is not None if finisher is None else finisher
+        figures = evaluate_stack(
+            Job(loaded, heldout, training, out, amounts, finished, steps, threads),
+            lambda line: console.print(line, style="dim", highlight=False, markup=False),
+        )
+    except ModuleNotFoundError as error:
+        _fail(f"evaluation needs {error.name}; install jbdiff-live with its [train] extra")
+    except (CheckpointError, OSError, ValueError) as error:
+        _fail(error)
+    console.print(table(figures, f"{loaded.config.name} {loaded.identity[:12]}"))
+    console.print(f"wrote {out}", highlight=False)

@@ -96,7 +96,7 @@ def v1_piece(stack: Stack, options: RenderOptions, seed: int, finisher: bool, wi
         token_multiplier=options.token_multiplier,
         update_lowest_context=options.level.get(coarsest, LevelSettings()).update_context,
         finisher=finisher,
-        finisher_steps=steps if steps is not None else 1 if known is None else known.steps,
+        finisher_steps=steps if steps is not None else getattr(known, "steps", 1),
         finisher_strength=keeps if keeps is not None else 0.0 if known is None else known.init_strength,
         finisher_seed=how.seed,
         finisher_style=how.noise_style,

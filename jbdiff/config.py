@@ -141,6 +141,20 @@ class FinisherConfig:
     kind: Literal["dance"] = "dance"
 
 
+@dataclass(frozen=True)
+class SpectralFinisherConfig:
+    """Finisher of the pocket stack (`spectralfinisher.py`): a small network over short spectra, one pass a block."""
+
+    sample_rate: int = 44_100
+    frame_samples: int = 2_048
+    fine_channels: int = 12
+    width: int = 32
+    depth: int = 3
+    init_strength: float = 0.0
+    kind: Literal["spectral"] = "spectral"
+
+
+AnyFinisherConfig = FinisherConfig | SpectralFinisherConfig
 DenoiserConfig = UNetConfig | JointDenoiserConfig
 
 
@@ -181,7 +195,7 @@ class StackConfig:
     name: str
     codec: CodecConfig
     levels: tuple[LevelConfig, ...]
-    finisher: FinisherConfig | None = None
+    finisher: AnyFinisherConfig | None = None
 
     @property
     def sample_rate(self) -> int:
@@ -244,7 +258,9 @@ def stack_from_dict(values: Mapping[str, Any]) -> StackConfig:
         levels.append(_build(LevelConfig, level))
     fields["levels"] = tuple(levels)
     if fields.get("finisher") is not None:
-        fields["finisher"] = _by_kind({"dance": FinisherConfig}, fields["finisher"], "finisher")
+        fields["finisher"] = _by_kind(
+            {"dance": FinisherConfig, "spectral": SpectralFinisherConfig}, fields["finisher"], "finisher"
+        )
     return _build(StackConfig, fields)
 
 
@@ -253,7 +269,7 @@ def denoiser_from_dict(values: Any) -> DenoiserConfig:
     config: DenoiserConfig = _by_kind({"unet": UNetConfig, "joint": JointDenoiserConfig}, values, "denoiser")
     detail = getattr(config, "detail", None)
     if detail is not None:
-        config = dataclasses.replace(config, detail=_build(DetailConfig, detail))  # type: ignore[call-arg]
+        config = dataclasses.replace(config, detail=_build(DetailConfig, detail))
     return config
 
 

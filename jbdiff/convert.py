@@ -23,6 +23,7 @@ from jbdiff.checkpoints import (
     FORMAT,
     build_codec,
     build_denoiser,
+    build_finisher,
     read_manifest,
     stack_roles,
 )
@@ -204,10 +205,8 @@ def _fitting(config: StackConfig, role: str, file: CheckpointFile) -> dict[str, 
             vqvae = isinstance(config.codec, VQVAEConfig)
             tensors = vqvae_tensors(file) if vqvae else dict(file.tensors)
         elif role == "finisher":
-            from jbdiff.finisher import Finisher
-
             assert config.finisher is not None
-            module = Finisher(config.finisher)
+            module = build_finisher(config.finisher)
             ours = "timestep_embed.weight" in file.tensors
             tensors = dict(file.tensors) if ours else finisher_tensors(file)
         else:

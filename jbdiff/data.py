@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -212,13 +214,21 @@ def plain_sounds(files: list[Path], sample_rate: int) -> Sounds:
 
 
 def mixed_sounds(folder: Path, sample_rate: int, mixes: int) -> Sounds:
-    """The mixes of a folder of stems, track by track. Raises ValueError on a description that is none."""
+    """The mixes of a folder of stems, track by track, made on all cores a little ahead of who takes them. Raises
+    ValueError on a description that is none.
+    """
     tracks = find_tracks(folder)
-    for track in tracks:
-        for number in range(mixes):
+    wanted = [(track, number) for track in tracks for number in range(mixes)]
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: deque[Future[NDArray[np.float32]]] = deque()
+        for place, (track, number) in enumerate(wanted):
+            while len(ahead) < 2 * workers and place + len(ahead) < len(wanted):
+                next_track, next_number = wanted[place + len(ahead)]
+                ahead.append(pool.submit(mix, next_track, next_number, tracks, sample_rate))
+            made = ahead.popleft()
             # A generator, so that a track that cannot be read fails where a file would.
-            blocks = (mix(track, n, tracks, sample_rate) for n in (number,))
-            yield f"{track.folder}{MIX}{number}", blocks
+            yield f"{track.folder}{MIX}{number}", (future.result() for future in (made,))
 
 
 def sixteen_bit(block: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
@@ -231,11 +241,15 @@ def sixteen_bit(block: NDArray[np.float32], channels: int) -> NDArray[np.float32
 
 
 def varied(window: NDArray[np.float32], length: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """`length` samples of a longer window: sometimes faster or slower, louder or softer, turned over."""
+    """`length` samples of a longer window `[n]` or `[n, channels]`: sometimes faster or slower, louder or softer,
+    turned over.
+    """
     ratio = float(rng.uniform(0.8, 1.25)) if rng.random() < 0.3 else 1.0
     if ratio != 1.0:
         place = np.arange(length) * ratio
-        window = np.interp(place, np.arange(len(window)), window).astype(np.float32)
+        below = place.astype(np.int64)
+        share = (place - below).astype(np.float32).reshape(-1, *[1] * (window.ndim - 1))
+        window = window[below] * (1 - share) + window[below + 1] * share
     gain = 10 ** (rng.uniform(-9, 3) / 20) * (1 if rng.random() < 0.5 else -1)
     return (window[:length] * gain).astype(np.float32)
 
@@ -246,7 +260,7 @@ def drawn_from(samples: int) -> int:
 
 
 class AudioBatches(Dataset[Tensor]):
-    """Batch number i: `[batch, 1, samples]` float32, drawn with (seed, rank, i)."""
+    """Batch number i: `[batch, channels, samples]` float32, drawn with (seed, rank, i). Stereo also swaps sides."""
 
     def __init__(self, clips: Clips, batch: int, samples: int, seed: int, first: int, count: int) -> None:
         self.long = drawn_from(samples)
@@ -263,8 +277,12 @@ class AudioBatches(Dataset[Tensor]):
         rows = []
         for _ in range(self.batch):
             window = self.clips.random_window(rng, self.long).astype(np.float32) / np.float32(32768)
-            rows.append(varied(window, self.samples, rng))
-        return torch.from_numpy(np.stack(rows))[:, None]
+            row = varied(window, self.samples, rng)
+            if row.ndim == 2 and rng.random() < 0.5:
+                row = row[:, ::-1]
+            rows.append(row if row.ndim == 1 else row.T)
+        batch = torch.from_numpy(np.stack(rows))
+        return batch if batch.ndim == 3 else batch[:, None]
 
 
 Vary = Callable[[Tensor, np.random.Generator], Tensor]

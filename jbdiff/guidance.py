@@ -49,6 +49,8 @@ class GuidedModel:
     long run 1/2 - 1/(2 n) is saved. The calls of one such model belong to one run of a sampler, in order.
 
     A denoiser may have `guided_channels`: those after them are what the conditional branch makes of them.
+
+    `scale` may be changed between calls where `both_branches` holds: the work stays the same.
     """
 
     def __init__(
@@ -146,13 +148,22 @@ class JumpingModel:
         if context is not None and context.shape[0] != batch:
             raise ValueError(f"context of batch {context.shape[0]} for a batch of {batch}")
         self.student = student
-        low, high = reach
+        self._reach = reach
         length = float(sigmas[0] - sigmas[1])
-        self._jump = Jump(
-            torch.full((batch,), min(max(scale, low), high), device=device),
-            torch.full((batch,), length, device=device),
-        )
+        self._jump = Jump(torch.zeros(batch, device=device), torch.full((batch,), length, device=device))
+        self.scale = scale
         self._context = student.prepare_context(context, None, batch)
+
+    @property
+    def scale(self) -> float:
+        """Guidance as it was asked for; may be changed between calls, as `GuidedModel.scale` may."""
+        return self._scale
+
+    @scale.setter
+    def scale(self, scale: float) -> None:
+        low, high = self._reach
+        self._scale = scale
+        self._jump.guidance.fill_(min(max(scale, low), high))
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         v: Tensor = self.student(x, sigma, self._context, jump=self._jump)

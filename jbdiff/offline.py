@@ -97,16 +97,17 @@ class V1Renderer:
 
     def __init__(self, stack: Stack, settings: V1Settings) -> None:
         """Raises ValueError where the stack lacks a level, or a finisher that is wanted."""
-        if settings.finisher and (stack.finisher is None or stack.config.finisher is None):
+        config = stack.config.finisher
+        if settings.finisher and (stack.finisher is None or not isinstance(config, FinisherConfig)):
             raise ValueError(
-                f"stack {stack.config.name!r} has no finisher; a v1 run ends with one, or turn it off"
+                f"stack {stack.config.name!r} has no finisher of v1's kind; a v1 run ends with one, or turn it off"
             )
         for level in settings.levels:
             stack.config.level(level)
         self.stack, self.settings = stack, settings
         self.geometry = Geometry(stack.config)
         self.finisher = stack.finisher if settings.finisher else None
-        self.finisher_config = stack.config.finisher or FinisherConfig()
+        self.finisher_config = config if isinstance(config, FinisherConfig) else FinisherConfig()
         self._on_step: Callable[[], None] = lambda: None
         self.levels = sorted(settings.levels, reverse=True)
         self._window = settings.token_multiplier * stack.config.level(self.levels[-1]).window_tokens

@@ -21,9 +21,16 @@ from jbdiff.config import JointDenoiserConfig
 from jbdiff.geometry import Geometry
 from jbdiff.noise import NoiseIdentity, NoiseStyle
 from jbdiff.sampling import Sampler, Step, sample_vddim
-from jbdiff.stream_finisher import FinisherStage
+from jbdiff.stream_finisher import FinisherStage, finisher_stage
 from jbdiff.stream_levels import LevelBlock, LevelStage, check_mono
-from jbdiff.stream_settings import BlockSettings, FinisherSettings, Handover, LevelSettings
+from jbdiff.stream_settings import (
+    BlockSettings,
+    FinisherSettings,
+    Handover,
+    LevelSettings,
+    StepKnobs,
+)
+from jbdiff.stream_spectral import SpectralStage
 from jbdiff.stream_state import LevelState, StreamError, StreamState
 
 __all__ = [
@@ -33,6 +40,7 @@ __all__ = [
     "Handover",
     "LevelSettings",
     "NoiseStyle",
+    "StepKnobs",
     "StreamBlock",
     "StreamError",
     "StreamInterrupted",
@@ -57,6 +65,8 @@ class StreamBlock:
     seconds: Mapping[str, float]  # encode, denoise, decode; finish where there is a finisher
     part_seconds: Mapping[str, float] = field(default_factory=dict)  # of the denoising: level2 .. finisher
     stems: Mapping[int, Tensor] = field(default_factory=dict)  # level -> its own sound [1, 1, block_frames]
+    guidance: tuple[float, ...] = ()  # of the coarsest level, as it was read for each of its steps
+    finisher_strength: float | None = None  # as it was read when the finisher started; None where it did not
 
 
 class BlockStream:
@@ -143,15 +153,10 @@ class BlockStream:
             )
 
         self._coarsest, *self._finer = [stage(level) for level in numbers]
-        self._finisher: FinisherStage | None = None
-        if finisher and stack.finisher is not None and stack.config.finisher is not None:
-            self._finisher = FinisherStage(
-                stack.finisher,
-                stack.config.finisher,
-                block_frames=self.block_frames,
-                device=self.device,
-                dtype=dtype,
-                sampler=sampler,
+        self._finisher: FinisherStage | SpectralStage | None = None
+        if finisher:
+            self._finisher = finisher_stage(
+                stack, block_frames=self.block_frames, device=self.device, dtype=dtype, sampler=sampler
             )
         self.channels = 1 if self._finisher is None else self._finisher.channels
         self.stem_latency_frames: dict[int, int] = {}
@@ -240,6 +245,7 @@ class BlockStream:
         init: Tensor | None = None,
         context: Tensor | None = None,
         on_step: Callable[[int, int], bool | None] | None = None,
+        turning: StepKnobs | None = None,
     ) -> StreamBlock:
         """The next block.
 
@@ -247,6 +253,8 @@ class BlockStream:
         helps the encoder at their beginning. None keeps the stream's own sound of one window before.
         context: audio `[1, 1, n]` in the place of the coarsest level's own context, for this block only.
         on_step(done, of) runs after every denoising step of any part; False stops.
+        turning: knobs that are read while the block is made, in the place of `settings.guidance` and
+        `settings.finisher.strength`; the block says what was read.
 
         Raises StreamInterrupted then, StreamError when latents or audio are not finite. In both cases
         the stream is as it was before.
@@ -260,9 +268,9 @@ class BlockStream:
         watch = self._watch(settings, on_step)
         first = self._coarsest
         made: LevelBlock = first.invent(
-            state.levels[first.level], settings, init, context, watch, state.block_index
+            state.levels[first.level], settings, init, context, watch, state.block_index, turning
         )
-        noise, seconds = made.noise, dict(made.seconds)
+        noise, seconds, guidance = made.noise, dict(made.seconds), made.guidance
         parts = {f"level{first.level}": made.seconds["denoise"]}
         levels: dict[int, LevelState] = {first.level: made.state}
         stems = {first.level: made.audio}
@@ -272,14 +280,17 @@ class BlockStream:
             seconds = {name: seconds[name] + made.seconds[name] for name in seconds}
             parts[f"level{stage.level}"] = made.seconds["denoise"]
         audio, finisher = made.audio, state.finisher
+        strength: float | None = None
         if self._finisher is not None and finisher is not None:
             began = time.perf_counter()
-            audio, finisher = self._finisher.finish(
-                finisher, settings.finisher, audio, watch, state.block_index
-            )
+            finishing = settings.finisher
+            if turning is not None and finishing.on:
+                finishing = replace(finishing, strength=turning.finisher_strength())
+            audio, finisher = self._finisher.finish(finisher, finishing, audio, watch, state.block_index)
+            strength = finishing.strength if finishing.on else None
             parts["finisher"] = seconds["finish"] = time.perf_counter() - began
         self._state = StreamState(self.stack.identity, state.block_index + 1, levels, finisher)
-        return StreamBlock(audio, state.block_index, noise, seconds, parts, stems)
+        return StreamBlock(audio, state.block_index, noise, seconds, parts, stems, guidance, strength)
 
     @property
     def windows(self) -> dict[str, int]:

@@ -13,16 +13,32 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from jbdiff.config import FinisherConfig
+from jbdiff.checkpoints import Stack
+from jbdiff.config import FinisherConfig, SpectralFinisherConfig
 from jbdiff.crossfade import Crossfade, crossfade
 from jbdiff.finisher import Finisher
 from jbdiff.noise import NoiseRegister, draw
 from jbdiff.sampling import Sampler, Step
 from jbdiff.schedules import crash_place, crash_sigmas_from, noised
 from jbdiff.stream_settings import FinisherSettings
+from jbdiff.stream_spectral import SpectralStage
 from jbdiff.stream_state import FinisherState, StreamError
 
 STREAM = "finisher"
+
+
+def finisher_stage(
+    stack: Stack, *, block_frames: int, device: torch.device, dtype: torch.dtype, sampler: Sampler
+) -> FinisherStage | SpectralStage | None:
+    """The stage that plays a stack's finisher, whichever kind it is; None where there is none."""
+    config = stack.config.finisher
+    if stack.finisher is None or config is None:
+        return None
+    if isinstance(config, SpectralFinisherConfig):
+        return SpectralStage(stack.finisher, config, block_frames=block_frames, device=device)
+    return FinisherStage(
+        stack.finisher, config, block_frames=block_frames, device=device, dtype=dtype, sampler=sampler
+    )
 
 
 class FinisherStage:

@@ -9,6 +9,7 @@ taught, with one branch; more steps are the denoiser's, with two.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from jbdiff.guidance import GuidedModel, JumpingModel
 from jbdiff.noise import NoiseIdentity, NoiseRegister, draw, step_from
 from jbdiff.sampling import Sampler, Step, sample_vddim
 from jbdiff.schedules import alpha_beta, linear_sigmas, noised
-from jbdiff.stream_settings import BlockSettings, Handover
+from jbdiff.stream_settings import BlockSettings, Handover, StepKnobs
 from jbdiff.stream_state import LevelState, StreamError
 
 # A decoded sample hardly hears the tokens furthest to its right, so the delay that waits for them can be
@@ -54,6 +55,7 @@ class LevelBlock:
     state: LevelState
     noise: NoiseIdentity
     seconds: dict[str, float]  # encode, denoise, decode
+    guidance: tuple[float, ...] = ()  # of every step, where it was invented
 
 
 class LevelStage:
@@ -139,9 +141,11 @@ class LevelStage:
         context: Tensor | None,
         watch: Callable[[Step], None],
         index: int,
+        turning: StepKnobs | None = None,
     ) -> LevelBlock:
         """A block from noise. init `[1, 1, block_frames or more]`, None for the own last window; context audio
-        `[1, 1, n]` in the place of the own context.
+        `[1, 1, n]` in the place of the own context. turning: guidance, read anew for every step, unless the settings
+        name it for this very level.
         """
         started = time.perf_counter()
         knobs = settings.level(self.level)
@@ -163,7 +167,14 @@ class LevelStage:
             ahead = torch.cat([noise, future.to(self._device)], dim=2)
         x = ahead if start is None else noised(start, ahead, sigmas[0])
         guidance = settings.guidance if knobs.guidance is None else knobs.guidance
-        made, prepared = self._denoise(x, sigmas, conditioning, guidance, watch, self._known(own, held))
+        read: list[float] = []
+
+        def guide(step: int) -> float:
+            new = guidance if turning is None or knobs.guidance is not None else turning.guidance(step)
+            read.append(new)
+            return new
+
+        made, prepared = self._denoise(x, sigmas, conditioning, guide, watch, self._known(own, held))
         latents = made[..., : self.tokens]
         denoised = time.perf_counter()
         audio, tail = self._decode(own, latents, index)
@@ -181,7 +192,7 @@ class LevelStage:
             "denoise": denoised - encoded - prepared,
             "decode": time.perf_counter() - denoised,
         }
-        return LevelBlock(audio, state, identity, seconds)
+        return LevelBlock(audio, state, identity, seconds, tuple(read))
 
     # The finer levels
 
@@ -226,7 +237,7 @@ class LevelStage:
             else:
                 x = noised(start, from_noise, sigmas[0])
                 context = self._conditioning(state, held)
-                piece, seconds_before = self._denoise(x, sigmas, context, guidance, watch, known)
+                piece, seconds_before = self._denoise(x, sigmas, context, lambda step: guidance, watch, known)
                 pieces.append(piece)
                 prepared += seconds_before
             self.check(pieces[-1], "latents", index)
@@ -328,12 +339,13 @@ class LevelStage:
         x: Tensor,
         sigmas: Tensor,
         context: Tensor | None,
-        guidance: float,
+        guide: Callable[[int], float],
         watch: Callable[[Step], None],
         known: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, float]:
         """Denoises x `[1, c, t]` behind `known` (latents, their noise) and returns x's part, clean, and the seconds
-        that went by before the first step: however many steps follow, the context is prepared once.
+        that went by before the first step: however many steps follow, the context is prepared once. `guide` is asked
+        for the guidance of every step, once and right before it.
 
         The sampler is given the true v of what is known, which keeps it on the straight path from its noise to
         its latents, whatever the sampler; the model sees it there at every step.
@@ -345,10 +357,12 @@ class LevelStage:
         reduced = self._dtype != torch.float32
         with torch.autocast(self._device.type, self._dtype if reduced else None, enabled=reduced):
             began = time.perf_counter()
-            model, sampler = self._model(sigmas, context, guidance)
+            model, sampler = self._model(sigmas, context)
             prepared = time.perf_counter() - began
+            steps = itertools.count()
 
             def predict(x: Tensor, sigma: Tensor) -> Tensor:
+                model.scale = guide(next(steps))
                 v = model(x, sigma).float()
                 if known is not None:
                     alpha, beta = alpha_beta(sigma[0])
@@ -357,19 +371,17 @@ class LevelStage:
 
             return sampler(predict, x, sigmas, watch)[..., held:], prepared
 
-    def _model(
-        self, sigmas: Tensor, context: Tensor | None, guidance: float
-    ) -> tuple[GuidedModel | JumpingModel, Sampler]:
-        """What predicts v over these levels, and the sampler that goes with it."""
+    def _model(self, sigmas: Tensor, context: Tensor | None) -> tuple[GuidedModel | JumpingModel, Sampler]:
+        """What predicts v over these levels, its scale still to be set, and the sampler that goes with it."""
         few = self.config.few
         if self._few is not None and few is not None and len(sigmas) - 1 <= few.most_steps:
-            student = JumpingModel(self._few, context, guidance, sigmas, few.guidance, device=self._device)
+            student = JumpingModel(self._few, context, 1.0, sigmas, few.guidance, device=self._device)
             return student, sample_vddim
         # Both branches at every scale: a guidance knob at 1 must not make blocks twice as fast.
         guided = GuidedModel(
             self._denoiser,
             context,
-            guidance,
+            1.0,
             both_branches=True,
             rescale=GUIDANCE_RESCALE,
             device=self._device,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from jbdiff.noise import NoiseSettings, NoiseStyle
 
@@ -74,3 +75,18 @@ class BlockSettings:
 
     def level(self, number: int) -> LevelSettings:
         return self.levels.get(number, LevelSettings())
+
+
+class StepKnobs(Protocol):
+    """Knobs that are read while a block is being made; what they say goes before `BlockSettings`.
+
+    Called on the stream's thread, once for each value that is used: whoever keeps them can make the block again.
+    """
+
+    def guidance(self, step: int) -> float:
+        """Of the coarsest level's `step`, counted from 0: read right before its model call."""
+        ...
+
+    def finisher_strength(self) -> float:
+        """0..1: read when the finisher starts, since it sets the noise that all of its steps remove."""
+        ...

@@ -79,7 +79,7 @@ class FinisherState:
         return (
             self.mono.shape == other.mono.shape
             and self.tail.shape == other.tail.shape
-            and self.noise.shape in ((1, 2, 0), (1, 2, other.mono.shape[2]))
+            and self.noise.shape in (other.noise.shape, (1, 2, other.mono.shape[2]))
             and _registers_fit(self.register, other.register)
         )
 

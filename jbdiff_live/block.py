@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Protocol
 
@@ -37,7 +37,11 @@ class Rung(IntEnum):
 
 @dataclass(frozen=True)
 class Block:
-    """Finished audio. `samples` is float32 `[frames, channels]` and not writeable."""
+    """Finished audio. `samples` is float32 `[frames, channels]` and not writeable.
+
+    `turned` holds the values of knobs that were turned while the block was being made, in the order in which they
+    were read: of guidance one for each step. A knob that is not in it had the snapshot's value throughout.
+    """
 
     samples: Audio
     index: int
@@ -47,6 +51,7 @@ class Block:
     seconds_taken: float
     rung: Rung = Rung.FULL
     stack: StackPlaying | None = None  # what made it; None without a model
+    turned: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.samples.setflags(write=False)
@@ -59,6 +64,14 @@ class Block:
     def end_frame(self) -> int:
         return self.start_frame + self.frames
 
+    @property
+    def heard(self) -> ParameterSnapshot:
+        """The snapshot with what was read last in its place."""
+        if not self.turned:
+            return self.snapshot
+        last = {name: values[-1] for name, values in self.turned.items()}
+        return replace(self.snapshot, values={**self.snapshot.values, **last})
+
 
 @dataclass(frozen=True)
 class Generated:
@@ -68,6 +81,7 @@ class Generated:
     noise: str
     stack: StackPlaying | None = None
     mixed: bool = False  # two stacks made it: the time it took says nothing about the next one
+    turned: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # as `Block.turned`
 
 
 class KeepGoing(Protocol):

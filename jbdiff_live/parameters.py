@@ -20,7 +20,8 @@ class TakesEffect(Enum):
     """When a change is heard."""
 
     NOW = "now"  # after the ring: gain, mute
-    NEXT_BLOCK = "next block"
+    NEXT_STEP = "next step"  # read inside the block that is being made
+    NEXT_BLOCK = "next block"  # read when a block is begun
     RELOAD = "reload"
 
 
@@ -136,12 +137,15 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("seed", "Seed", 0, 16383, 1, integer=True, help="which noise everything grows from"),
     Parameter("hold", "Hold", 0, 1, 0, toggle=True, help="locks the noise: the next blocks use it again"),
     Parameter("resample", "Resample", 0, 1, 0, help="how much of the init sound is kept; 0 invents freely"),
-    Parameter("guidance", "Guidance", 0, 6, 1.5, help="how strictly the context is followed"),
+    Parameter(
+        "guidance", "Guidance", 0, 6, 1.5, TakesEffect.NEXT_STEP, help="how strictly the context is followed"
+    ),
     Parameter("context_source", "Context", 0, 2, 0, choices=SOURCES, help="what the next block continues"),
     Parameter("init_source", "Init", 0, 2, 0, choices=SOURCES, help="what resample starts from"),
     Parameter("finisher_on", "Finisher", 0, 1, 1, toggle=True, help="makes the sound stereo, deep and clear"),
     Parameter(
-        "finisher_strength", "Strength", 0, 1, 0.23, help="how much of the unfinished sound the finisher keeps"
+        "finisher_strength", "Strength", 0, 1, 0.23, TakesEffect.NEXT_STEP,
+        help="how much of the unfinished sound the finisher keeps; read when it starts on a block",
     ),
     Parameter("finisher_seed", "Fin. seed", 0, 16383, 1, integer=True, help="which noise the finisher starts from"),
     Parameter(

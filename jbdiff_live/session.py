@@ -81,7 +81,7 @@ class Session:
         else:
             choice = self._with_options(StackChoice())
             self.generator = self.model = ModelGenerator(
-                choice, self._live, options.threads, lambda: self.engine.wake()
+                choice, self._live, options.threads, lambda: self.engine.wake(), lambda: self.store.snapshot
             )
         self.ring = RingBuffer(int(RING_SECONDS * self.generator.sample_rate), self.generator.channels)
         self.sink: AudioSink = self._null_sink()
@@ -407,7 +407,8 @@ class Session:
             return None
         now = self.store.snapshot
         instant = {p.name: now[p.name] for p in BY_NAME.values() if p.takes_effect is TakesEffect.NOW}
-        return replace(block.snapshot, values={**block.snapshot.values, **instant})
+        heard = block.heard
+        return replace(heard, values={**heard.values, **instant})
 
     def _block_made(self, block: Block) -> None:
         """Engine thread: keeps the newest blocks, records, and starts the device behind the first one."""

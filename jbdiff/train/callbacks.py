@@ -156,8 +156,13 @@ class Demos(pl.Callback):
             clipped = np.clip(audio, -1, 1)
             soundfile.write(self.folder / f"{step:07d}_{name}.wav", clipped, self.sample_rate)
             for board in self.boards:
-                board.sound(step, f"demo/{name}", clipped, self.sample_rate)
-        image = mel_image(demo, self.sample_rate)
+                board.sound(step, f"demo/{name}", _mono(clipped), self.sample_rate)
+        image = mel_image({name: _mono(audio) for name, audio in demo.items()}, self.sample_rate)
         (self.folder / f"{step:07d}.png").write_bytes(png(image))
         for board in self.boards:
             board.picture(step, "demo", image)
+
+
+def _mono(audio: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`[frames]` of `[frames]` or `[frames, channels]`."""
+    return audio if audio.ndim == 1 else audio.mean(axis=1)

@@ -1,4 +1,4 @@
-"""`jbdiff train ...`: codec, denoiser, distill, export. Heavy imports wait until a command runs."""
+"""`jbdiff train ...`: codec, denoiser, distill, finisher, export. Heavy imports wait until a command runs."""
 
 from __future__ import annotations
 
@@ -145,6 +145,32 @@ def distill(
 
 
 @app.command()
+@with_run_options
+def finisher(
+    settings: RunSettings,
+    data: DataOption,
+    codec_weights: CodecWeightsOption = None,
+    finisher_weights: Annotated[
+        Path | None, typer.Option(help="Start from this run's weights.safetensors.")
+    ] = None,
+    from_shipped: ShippedOption = False,
+    heldout: HeldOutOption = None,
+    batch: Annotated[int, typer.Option(min=1, help="Stretches of audio a step, of each process.")] = 4,
+    seconds: Annotated[float, typer.Option(help="Length of each stretch.")] = 1.5,
+    rate: Annotated[float, typer.Option(help="Learning rate at its highest.")] = 2e-3,
+    stack: StackOption = "pocket",
+    seed: SeedOption = 0,
+    bf16: Bf16Option = True,
+) -> None:
+    """Train the finisher: from what the codec gives back to the stereo sound that went in."""
+    from jbdiff.train.finisher_command import FinisherJob, train_finisher
+
+    start = finisher_weights or (stack if from_shipped else None)
+    job = FinisherJob(data, heldout, codec_weights or stack, start, batch, seconds, rate, seed, bf16)
+    train_finisher(settings, job)
+
+
+@app.command()
 def export(
     codec_weights: Annotated[
         Path | None, typer.Option(help="weights.safetensors of a codec run; its fixed half comes along.")
@@ -153,6 +179,11 @@ def export(
         list[Path] | None,
         typer.Option(help="The same of a denoiser run; again for more levels of U-Nets."),
     ] = None,
+    distill_weights: Annotated[
+        Path | None,
+        typer.Option(help="The same of a distillation: plays where four steps or fewer are asked."),
+    ] = None,
+    finisher_weights: Annotated[Path | None, typer.Option(help="The same of a finisher run.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the stack; its name is how it is loaded.")] = Path(
         "stack"
     ),
@@ -163,7 +194,7 @@ def export(
     licence: Annotated[str, typer.Option(help="Licence of the weights; CC0-1.0 for the pocket stack.")] = "",
 ) -> None:
     """Write a stack that plays: half-precision weights, sizes, checksums, where it came from."""
-    from jbdiff.train.export import POCKET_SOURCE, export_stack
+    from jbdiff.train.export import POCKET_SOURCE, StackParts, export_stack
     from jbdiff.train.unet_command import put_into_stack
 
     weights = denoiser_weights or []
@@ -176,29 +207,16 @@ def export(
         elif len(weights) > 1:
             raise ValueError("a stack with this codec has one denoiser; give --denoiser-weights once")
         else:
-            made = export_stack(codec_weights, weights[0] if weights else None, out, name, source)
+            parts = StackParts(
+                codec_weights, weights[0] if weights else None, distill_weights, finisher_weights
+            )
+            made = export_stack(parts, out, name, source)
     typer.echo(f"wrote {made}")
-
-
-@app.command()
-def judge(
-    heldout: Annotated[Path, typer.Option(help="Folder of sounds the model was not trained on.")],
-    out: Annotated[Path, typer.Option(help="Folder for figures and demos.")],
-    stack: StackOption = "pocket",
-    seconds: Annotated[float, typer.Option(help="How long each continuation runs on by itself.")] = 60.0,
-    pieces: Annotated[int, typer.Option(help="How many held-out pieces to continue.")] = 3,
-    sweep: Annotated[bool, typer.Option("--sweep", help="Also try steps and guidance.")] = False,
-    threads: Annotated[int, typer.Option(help="Processor threads for torch.")] = 1,
-) -> None:
-    """Figures and demos of a stack: the codec, the denoiser, and minutes of its own music."""
-    from jbdiff.train.judge import judge_stack
-
-    judge_stack(stack, heldout, out, seconds, pieces, sweep, threads)
 
 
 @app.callback()
 def train() -> None:
-    """Train on a folder of your own sounds: codec, denoiser, distill; then export a stack that plays.
+    """Train on a folder of your own sounds: codec, denoiser, distill, finisher; then export a stack that plays.
 
     Every command takes its options from a TOML file too, with --config. docs/training.md tells the whole way.
     """

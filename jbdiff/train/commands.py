@@ -109,6 +109,32 @@ def load_codec(start: Path | str) -> BandCodec:
     return stack.codec
 
 
+def grown(codec: BandCodec, config: BandCodecConfig, training: Clips) -> BandCodec:
+    """A codec of these sizes with the weights of another that may lack its detail, which is measured on `training`.
+
+    The bands keep their statistics: denoisers that were trained on them still understand them. Raises ValueError
+    where other sizes differ.
+    """
+    if config == codec.config:
+        return codec
+    new = BandCodec(config)
+    own, old = new.state_dict(), codec.state_dict()
+    if own.keys() != old.keys() or any(
+        own[name].shape != value.shape for name, value in old.items() if not name.startswith("analysis.")
+    ):
+        raise ValueError(
+            "the codec to start from has other sizes than this run; only detail and rounds may be added"
+        )
+    measure_bands(training, new.analysis)
+    for name, value in old.items():
+        if name.startswith("analysis."):
+            own[name][:CHANNELS] = value[:CHANNELS]
+        else:
+            own[name] = value
+    new.load_state_dict(own)
+    return new
+
+
 def train_codec(settings: RunSettings, job: CodecJob, config: BandCodecConfig | None = None) -> None:
     """Runs a codec training to its end. Without sizes it takes those of what it starts from."""
     started = None if job.start is None or settings.resume else load_codec(job.start)
@@ -122,7 +148,7 @@ def train_codec(settings: RunSettings, job: CodecJob, config: BandCodecConfig | 
     )
     module = CodecTraining(config, settings.budget(), job.rate, job.rivalry, job.seed, job.bf16)
     if started is not None:
-        module.adopt(started)
+        module.adopt(grown(started, config, training))
     elif not settings.resume:
         fresh = BandCodec(config)
         measure_bands(training, fresh.analysis)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
+
+from torch import nn
 
 from jbdiff.checkpoints import save_stack
 from jbdiff.config import POCKET, JointDenoiserConfig
 from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.train.commands import fitted, load_codec, load_denoiser
+from jbdiff.train.distil_command import load_additions
+from jbdiff.train.finisher_command import load_finisher
 
 POCKET_SOURCE: dict[str, Any] = {
     "licence": "CC0-1.0",
-    "data": "96 minutes rendered by scripts/render_data, seeds 1000 to 1119; held out: seeds 9000 to 9005",
+    "data": "three hours of stems rendered by scripts/render_data, seeds 1000 to 1224; held out: 9000 to 9023",
     "sources": {
         "sonic-pi-samples": "CC0 one-shots and loops, without loop_amen, loop_amen_full and loop_breakbeat",
         "fluid-soundfont-gm": "FluidR3 GM by Frank Wen, MIT",
@@ -25,31 +29,59 @@ POCKET_SOURCE: dict[str, Any] = {
 }
 
 
-def export_stack(
-    codec_weights: Path, denoiser_weights: Path | None, out: Path, name: str, source: Mapping[str, Any]
-) -> Path:
-    """A playable stack in `out`; without denoiser weights the denoiser is untrained (for trying a codec out).
-
-    Files are replaced one by one, description last, each whole: `load_stack` refuses the moment between.
+@dataclass(frozen=True)
+class StackParts:
+    """The weights.safetensors of the runs that a stack is made of. Without a denoiser it is untrained, for trying a
+    codec out; the student of few steps and the finisher may be missing.
     """
-    codec = load_codec(codec_weights)
+
+    codec: Path
+    denoiser: Path | None = None
+    few: Path | None = None
+    finisher: Path | None = None
+
+
+def export_stack(parts: StackParts, out: Path, name: str, source: Mapping[str, Any]) -> Path:
+    """A playable stack in `out`.
+
+    Files are replaced one by one, description last, each whole: `load_stack` refuses the moment between. Raises
+    ValueError or CheckpointError where parts do not belong together.
+    """
+    codec = load_codec(parts.codec)
     level = POCKET.level(2)
-    if denoiser_weights is None:
+    if parts.denoiser is None:
         denoiser = JointDenoiser(fitted(cast(JointDenoiserConfig, level.denoiser), codec.config))
     else:
-        denoiser = load_denoiser(denoiser_weights)
+        denoiser = load_denoiser(parts.denoiser)
     if denoiser.config.all_channels != codec.latent_channels:
         raise ValueError(
             f"the denoiser works on {denoiser.config.all_channels} channels, the codec gives "
             f"{codec.latent_channels}; export runs that belong together"
         )
-    level = replace(level, denoiser=denoiser.config, window_tokens=denoiser.config.window_tokens)
-    stack = replace(POCKET, name=name, codec=codec.config, levels=(level,))
+    level = replace(level, denoiser=denoiser.config, window_tokens=denoiser.config.window_tokens, few=None)
+    few: dict[int, nn.Module] = {}
+    if parts.few is not None:
+        additions = load_additions(parts.few, denoiser)
+        few[2], level = additions, replace(level, few=additions.config)
+    finisher = None if parts.finisher is None else load_finisher(parts.finisher)
+    stack = replace(
+        POCKET,
+        name=name,
+        codec=codec.config,
+        levels=(level,),
+        finisher=None if finisher is None else finisher.config,
+    )
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        made = save_stack(Path(folder), stack, codec, {2: denoiser}, source)
+        made = save_stack(
+            Path(folder), stack, codec, {2: denoiser}, source, finisher=finisher, few=few or None
+        )
         files = sorted(made.iterdir(), key=lambda path: path.suffix == ".json")
         for file in files:
             file.chmod(0o644)
             os.replace(file, out / file.name)
+        kept = {file.name for file in files}
+        for old in out.glob("*.safetensors"):
+            if old.name not in kept:
+                old.unlink()
     return out

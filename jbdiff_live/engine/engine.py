@@ -172,7 +172,7 @@ class Engine:
             reach.block(began, max(taken, ahead_of_it) + opens / rate)
             block = Block(
                 generated.samples, made, self._ring.frames_written, snapshot, generated.noise, taken, rung,
-                generated.stack,
+                generated.stack, generated.turned,
             )  # fmt: skip
             if not self._deliver(block):
                 return
@@ -184,7 +184,7 @@ class Engine:
                 blocks_made=made, block_seconds=taken, block_seconds_p99=deadline.p99,
                 block_duration=deadline.block_duration, deadline_seconds=deadline.seconds,
                 reach_median=reach.median, reach_p99=reach.p99,
-                late_blocks=late, rung=rung, made=snapshot,
+                late_blocks=late, rung=rung, made=block.heard,
             )  # fmt: skip
 
     def _can_switch(self, ahead: float, rate: int) -> bool:

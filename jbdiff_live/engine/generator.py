@@ -15,6 +15,7 @@ import numpy as np
 
 from jbdiff_live.block import Audio, Generated, KeepGoing, Rung
 from jbdiff_live.engine.handover import Handover, handover_seconds
+from jbdiff_live.engine.knobs import NewestKnobs
 from jbdiff_live.engine.loader import StackLoader
 from jbdiff_live.engine.loading import find_stacks, load_voice
 from jbdiff_live.engine.model import CHANNELS, SAMPLE_RATE, Sources, StackVoice
@@ -32,7 +33,9 @@ class ModelGenerator:
     """Plays stacks through `jbdiff.stream.BlockStream`. torch is imported in `prepare`, not before.
 
     `live(frames)` gives the newest frames of the live input as mono, or None where there is no input.
-    `on_ready` hears, on the loader thread, that a stack waits to be switched to.
+    `on_ready` hears, on the loader thread, that a stack waits to be switched to. `newest` gives the knobs as they
+    stand, for those that are read at every step; without it the block's snapshot counts for all of them, as it does
+    while one stack fades into another: the log keeps the steps of one stack.
     """
 
     channels = CHANNELS
@@ -44,11 +47,13 @@ class ModelGenerator:
         live: Callable[[int], Mono | None] = lambda frames: None,
         threads: int | None = None,
         on_ready: Callable[[], None] = lambda: None,
+        newest: Callable[[], ParameterSnapshot] | None = None,
     ) -> None:
         self.context_file: FileSource | None = None
         self.init_file: FileSource | None = None
         self._live = live
         self._threads = threads
+        self._turning = None if newest is None else NewestKnobs(newest)
         self._choosing = threading.Lock()  # the first load against a choice made meanwhile
         self._first = choice or StackChoice()  # what `prepare` loads
         self._voice: StackVoice | None = None
@@ -177,7 +182,7 @@ class ModelGenerator:
             return self._repeat()
         voice, old, sources = self._ready(), self._old, Sources(self.context_file, self.init_file, self._live)
         if self._handover is None or old is None:
-            made = voice.next_block(snapshot, sources, keep_going, rung)
+            made = voice.next_block(snapshot, sources, keep_going, rung, self._turning)
         else:
             made = self._handover.next_block(
                 lambda: old.next_block(snapshot, sources, keep_going),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jbdiff_live.block import Audio, Generated, KeepGoing, Rung
+from jbdiff_live.engine.knobs import NewestKnobs, turned
 from jbdiff_live.engine.sources import FileSource, Mono
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying
@@ -214,8 +215,12 @@ class StackVoice:
         sources: Sources,
         keep_going: KeepGoing,
         rung: Rung = Rung.FULL,
+        turning: NewestKnobs | None = None,
     ) -> Generated | None:
-        """One block from the knobs as they stand; None when `keep_going` turned false between steps."""
+        """One block from the knobs as they stand; None when `keep_going` turned false between steps.
+
+        turning: those that are read anew for every step; None: the snapshot's.
+        """
         from jbdiff.stream import StreamInterrupted
 
         if sources.context_file is not self._started_from:
@@ -237,6 +242,7 @@ class StackVoice:
                 init=init,
                 context=context,
                 on_step=lambda done, of: keep_going(self._denoising * done / of),
+                turning=turning,
             )
         except StreamInterrupted:
             return None
@@ -248,7 +254,12 @@ class StackVoice:
             self._seconds.append(time.perf_counter() - began)
             self._shares = _shares(block, self._stream, settings)
             self._denoising = sum(block.part_seconds.values()) / max(1e-9, sum(block.seconds.values()))
-        return Generated(np.ascontiguousarray(samples, dtype=np.float32), str(block.noise), self.playing)
+        return Generated(
+            np.ascontiguousarray(samples, dtype=np.float32),
+            str(block.noise),
+            self.playing,
+            turned=turned(snapshot, block.guidance, block.finisher_strength),
+        )
 
     def _begin_from(self, context_file: FileSource | None) -> None:
         self._started_from = context_file

@@ -21,6 +21,7 @@ import numpy as np
 import soundfile
 
 from jbdiff_live.block import Audio
+from jbdiff_live.parameters import ParameterSnapshot
 
 FORMAT = 1
 EVENTS = "events.jsonl"
@@ -51,8 +52,13 @@ class ActionEvent(msgspec.Struct, frozen=True, tag_field="event", tag="action"):
     version: int
 
 
-class BlockEvent(msgspec.Struct, frozen=True, tag_field="event", tag="block"):
-    """A block was made. `version` is that of its snapshot, whose values and action counts follow."""
+class BlockEvent(msgspec.Struct, frozen=True, tag_field="event", tag="block", omit_defaults=True):
+    """A block was made. `version` is that of its snapshot, whose values and action counts follow.
+
+    `turned` is there where a knob was turned while the block was being made: what was read, in order, of guidance one
+    value for each step. In its place `values` holds what it was when the block began. To make the block again, with
+    `snapshot` for its settings, an event is the `turning` of `jbdiff.stream.BlockStream.step`.
+    """
 
     index: int
     start_frame: int
@@ -63,6 +69,20 @@ class BlockEvent(msgspec.Struct, frozen=True, tag_field="event", tag="block"):
     version: int
     values: dict[str, float]
     counts: dict[str, int]
+    turned: dict[str, list[float]] = {}
+
+    @property
+    def snapshot(self) -> ParameterSnapshot:
+        return ParameterSnapshot(self.version, self.values, self.counts)
+
+    def guidance(self, step: int) -> float:
+        """As it was read for the `step`, counted from 0. IndexError where the block took fewer."""
+        read = self.turned.get("guidance")
+        return self.values["guidance"] if read is None else read[step]
+
+    def finisher_strength(self) -> float:
+        """As it was read when the finisher started."""
+        return self.turned.get("finisher_strength", [self.values["finisher_strength"]])[0]
 
 
 class GapEvent(msgspec.Struct, frozen=True, tag_field="event", tag="gap"):

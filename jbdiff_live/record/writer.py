@@ -92,6 +92,7 @@ class TakeWriter:
                     block.snapshot.version,
                     dict(block.snapshot.values),
                     dict(block.snapshot.counts),
+                    {name: list(values) for name, values in block.turned.items()},
                 )
             )
             self._write(block.samples[self.end_frame - block.start_frame :])

@@ -4,7 +4,7 @@
 
 Needs the `data` extra and the Debian packages fluidsynth, fluid-soundfont-gm (MIT) and sonic-pi-samples (CC0).
 A folder for each track: its stems, and `track.json` with tempo, key, chords, sections, kicks, and how the stems are
-mixed. Training takes the folder as `--data`, and mixes them anew (`jbdiff/stems.py`). A run that was broken off goes on.
+mixed. Training takes the folder as `--data` and mixes them anew (`jbdiff/stems.py`). A broken-off run goes on.
 docs/data.md has the sources and their licences.
 """
 

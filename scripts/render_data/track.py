@@ -62,7 +62,7 @@ KEYS = (0, 4, 5, 8, 11, 12, 16, 24, 26, 45, 46, 48)
 class Part:
     """One stem: audio `[2, frames]`, and how it goes into the mix.
 
-    `gain` brings it to its level there; `reverb` and `delay` are what it sends to them; `ducked` parts give way to kicks.
+    `gain` brings it to its level there; `reverb` and `delay` are what it sends; `ducked` parts give way to kicks.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What one worker process does: renders seeds to folders of stems. A module of its own, so that spawned workers find it."""
+"""What one worker process does: renders seeds to folders of stems. A module, so that spawned workers find it."""
 
 from __future__ import annotations
 

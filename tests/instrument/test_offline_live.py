@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +19,11 @@ from jbdiff.checkpoints import load_stack
 from jbdiff.render import RenderPlan, render
 from jbdiff.stream import BlockStream
 from jbdiff_live.audio.null import NullSink
+from jbdiff_live.engine.generator import ModelGenerator
 from jbdiff_live.engine.model import block_settings
-from jbdiff_live.parameters import ParameterStore
+from jbdiff_live.parameters import Origin, ParameterSnapshot, ParameterStore
 from jbdiff_live.patch import load_patch
-from jbdiff_live.record.take import StackEvent, Take, open_take
+from jbdiff_live.record.take import BlockEvent, StackEvent, Take, open_take
 from jbdiff_live.session import Session, SessionOptions
 from jbdiff_live.status import EngineState
 
@@ -80,7 +82,12 @@ def patch_file(folder: Path, stack: str, extra: str, values: str) -> Path:
 
 def played(folder: Path, patch: Path, seconds: float) -> Take:
     """A take of the real session on a null device, from the first frame on."""
-    session = Session(SessionOptions(device="null", midi=(), takes=folder / "takes", threads=1, ladder=False))
+    options = SessionOptions(device="null", midi=(), takes=folder / "takes", threads=1, ladder=False)
+    return recorded_take(Session(options), patch, seconds)
+
+
+def recorded_take(session: Session, patch: Path, seconds: float) -> Take:
+    """What a session plays of a patch; the session is closed behind it."""
     try:
         session.load_patch(patch)
         session.open()
@@ -149,6 +156,45 @@ def test_a_take_is_the_render_of_its_patch_sample_for_sample(
     heard = live[latency : latency + frames]
     assert np.array_equal(heard[:, 0], offline[:frames, 0])
     assert np.array_equal(heard[:, 1], offline[:frames, -1])
+
+
+@pytest.mark.parametrize(
+    ("stack", "extra", "seconds"), [("pocket", "hop = 48\nsteps = 5", 4.0), ("small", "", 3.0)]
+)
+def test_knobs_turned_while_a_block_is_made_are_heard_in_it_and_the_log_makes_it_again(
+    tmp_path: Path, stack: str, extra: str, seconds: float
+) -> None:
+    name = str(write_small_stack(tmp_path / "small")) if stack == "small" else stack
+    patch = patch_file(tmp_path, name, extra, "")
+    reads = itertools.count()
+
+    def newest() -> ParameterSnapshot:
+        """As if both knobs were turned at every third reading."""
+        number = next(reads)
+        if number % 3 == 1:
+            session.store.set("guidance", 0.5 + number % 7 / 2, Origin.UI)
+            session.store.set("finisher_strength", 0.3 + number % 5 / 10, Origin.UI)
+        return session.store.snapshot
+
+    options = SessionOptions(device="null", midi=(), takes=tmp_path / "takes", threads=1, ladder=False)
+    session = Session(options, ModelGenerator(threads=1, newest=newest))
+    take = recorded_take(session, patch, seconds)
+    events = [event for event in take.events() if isinstance(event, BlockEvent)]
+    turned = [event for event in events if event.turned]
+    assert len(turned) > len(events) // 2 > 1
+    assert any(len(set(event.turned["guidance"])) > 1 for event in turned if "guidance" in event.turned)
+    assert any("finisher_strength" in event.turned for event in turned) == (stack == "small")
+
+    loaded, choice = load_stack(name), load_patch(patch).choice
+    assert choice is not None
+    stream = BlockStream(loaded, finisher=loaded.finisher is not None, hop_tokens=choice.hop)
+    audio, _ = read_audio(tmp_path / "context.wav", RATE)
+    stream.set_context(torch.from_numpy(audio.mean(axis=1))[None, None])
+    blocks = [stream.step(block_settings(e.snapshot, choice.steps), turning=e).audio[0] for e in events]
+    live, again = take.read(), torch.cat(blocks, dim=1).numpy().T
+    assert np.abs(live).max() > 0.001
+    assert np.array_equal(live[:, 0], again[: len(live), 0])
+    assert np.array_equal(live[:, 1], again[: len(live), -1])
 
 
 def test_a_patch_with_another_stack_is_faded_to_and_the_take_says_where(tmp_path: Path) -> None:

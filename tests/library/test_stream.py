@@ -10,7 +10,14 @@ from torch import Tensor
 
 from jbdiff.checkpoints import Stack
 from jbdiff.noise import NoiseStyle
-from jbdiff.stream import BlockSettings, BlockStream, StreamError, StreamInterrupted
+from jbdiff.stream import (
+    BlockSettings,
+    BlockStream,
+    FinisherSettings,
+    StreamBlock,
+    StreamError,
+    StreamInterrupted,
+)
 from jbdiff.stream_state import StreamState
 
 
@@ -51,6 +58,55 @@ def test_a_short_delay_differs_from_the_whole_only_beside_block_edges(lively_sta
     places = torch.arange(len(difference))
     near = ((places[:, None] - edges) < stream.latency_frames) & ((edges - places[:, None]) < reach)
     assert difference[~near.any(dim=1)].max() < 1e-5
+
+
+class Turning:
+    """Guidance that jumps from one value to another before a step."""
+
+    def __init__(self, before: float, after: float, at: int, strength: float = 0.23) -> None:
+        self.before, self.after, self.at, self.strength = before, after, at, strength
+        self.asked: list[int | str] = []
+
+    def guidance(self, step: int) -> float:
+        self.asked.append(step)
+        return self.before if step < self.at else self.after
+
+    def finisher_strength(self) -> float:
+        self.asked.append("finisher")
+        return self.strength
+
+
+def test_guidance_is_read_before_every_step_and_counts_from_there_on(lively_stack: Stack) -> None:
+    def second_block(turning: Turning | None, guidance: float = 2.0) -> tuple[StreamBlock, Tensor]:
+        """A block and its latents: a small turn may leave the codes, and so the sound, as they were."""
+        stream = BlockStream(lively_stack)
+        stream.step(BlockSettings())  # guidance pulls away from having no context
+        block = stream.step(BlockSettings(guidance=guidance, steps=6), turning=turning)
+        return block, stream.save().levels[2].history[..., -16:]
+
+    plain, latents = second_block(None)
+    assert plain.guidance == (2.0,) * 6
+    still = Turning(2.0, 2.0, 3)
+    assert torch.equal(second_block(still, guidance=9.0)[1], latents), "it goes before the settings"
+    assert still.asked == [0, 1, 2, 3, 4, 5]
+    seen = [latents]
+    for at in (0, 3, 5):
+        block, latents = second_block(Turning(2.0, 3.0, at))
+        assert block.guidance == (2.0,) * at + (3.0,) * (6 - at)
+        assert all(not torch.equal(latents, other) for other in seen), f"a turn before step {at} counts"
+        seen.append(latents)
+    assert torch.equal(seen[1], second_block(None, guidance=3.0)[1])
+
+
+def test_the_finishers_strength_is_read_once_when_it_starts(toy_stack: Stack) -> None:
+    streams = [BlockStream(toy_stack, finisher=True) for _ in range(2)]
+    turning = Turning(1.5, 1.5, 0, strength=0.7)
+    turned = streams[0].step(BlockSettings(steps=2), turning=turning)
+    assert turning.asked == [0, 1, "finisher"] and turned.finisher_strength == 0.7
+    plain = streams[1].step(BlockSettings(steps=2, finisher=FinisherSettings(strength=0.7)))
+    assert torch.equal(turned.audio, plain.audio)
+    off = streams[0].step(BlockSettings(steps=2, finisher=FinisherSettings(on=False)), turning=turning)
+    assert off.finisher_strength is None and turning.asked.count("finisher") == 1
 
 
 def test_no_click_at_block_edges(lively_stack: Stack) -> None:

@@ -289,7 +289,7 @@ def test_export_gives_a_stack_that_loads(tmp_path: Path, monkeypatch: pytest.Mon
     from jbdiff.bandcodec import BandCodec
     from jbdiff.checkpoints import load_stack
     from jbdiff.train.callbacks import save_weights
-    from jbdiff.train.export import export_stack
+    from jbdiff.train.export import StackParts, export_stack
 
     toy = dataclasses.replace(
         POCKET,
@@ -299,7 +299,9 @@ def test_export_gives_a_stack_that_loads(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("jbdiff.train.export.POCKET", toy)
     save_weights(BandCodec(CODEC), tmp_path / "codec.safetensors")
     (tmp_path / "run.json").write_text(json.dumps({"codec": dataclasses.asdict(CODEC)}))
-    out = export_stack(tmp_path / "codec.safetensors", None, tmp_path / "toy", "toy", {"licence": "CC0-1.0"})
+    out = export_stack(
+        StackParts(tmp_path / "codec.safetensors"), tmp_path / "toy", "toy", {"licence": "CC0-1.0"}
+    )
     stack = load_stack(out)
     assert stack.config.name == "toy" and stack.source["licence"] == "CC0-1.0"
     assert stack.codec.decode(torch.zeros(1, 100, 8), 2).shape == (1, 1, 8 * 512)

@@ -48,6 +48,12 @@ depth = 1
 heads = 2
 [distill.sizes]
 rank = 2
+[finisher]
+seconds = 1.2
+[finisher.sizes]
+fine_channels = 2
+width = 4
+depth = 1
 """
 
 
@@ -89,7 +95,11 @@ def test_own_folder_goes_through_every_stage_and_plays(own_folder: Path, tmp_pat
     call("denoiser", *common, *codec, "--out", runs / "level2")
     weights = ("--denoiser-weights", runs / "level2" / "weights.safetensors")
     call("distill", *common, *codec, *weights, "--out", runs / "fast")
-    call("export", *codec, *weights, "--out", tmp_path / "mine", "--name", "mine", "--licence", "CC0-1.0")
+    few = ("--distill-weights", runs / "fast" / "weights.safetensors")
+    call("finisher", *common, *codec, "--out", runs / "finisher")
+    stereo = ("--finisher-weights", runs / "finisher" / "weights.safetensors")
+    into = ("--out", tmp_path / "mine", "--name", "mine", "--licence", "CC0-1.0")
+    call("export", *codec, *weights, *few, *stereo, *into)
 
     out = tmp_path / "sound.wav"
     arguments = [
@@ -106,7 +116,7 @@ def test_own_folder_goes_through_every_stage_and_plays(own_folder: Path, tmp_pat
     done = CliRunner().invoke(jbdiff_app, arguments)
     assert done.exit_code == 0, done.output + repr(done.exception)
     audio, rate = soundfile.read(out)
-    assert rate == 44_100 and abs(len(audio) - rate) < 2 and np.isfinite(audio).all()
+    assert rate == 44_100 and abs(len(audio) - rate) < 2 and np.isfinite(audio).all() and audio.shape[1] == 2
 
     about = json.loads((runs / "codec" / "run.json").read_text())
     assert len(about["data_sha256"]["data"]) == 64 and "commit" in about

@@ -1,4 +1,4 @@
-"""What can be said of sound in numbers: how far two are apart, and how tonal, rhythmic and loud one is.
+"""What can be said of sound in numbers: how far two are apart, and how tonal and loud one is.
 
 All take mono audio `[n]`, float32, with its sample rate where a frequency is meant; levels are in dB.
 """
@@ -93,35 +93,9 @@ def attack(audio: Tensor) -> float:
     return float(strength.topk(max(1, len(strength) // 100)).values.mean())
 
 
-def rhythm(audio: Tensor, sample_rate: int) -> float:
-    """Highest peak of the onset strength's autocorrelation between 0.2 and 1 s."""
-    hop = 256
-    onset = onset_strength(audio, 1024, hop)
-    onset = onset - onset.mean()
-    correlation = torch.fft.irfft(torch.fft.rfft(onset, 2 * len(onset)).abs() ** 2)[: len(onset)]
-    part = correlation[int(0.2 * sample_rate / hop) : int(sample_rate / hop)]
-    return float(part.max() / correlation[0].clamp_min(1e-9)) if len(part) else 0.0
-
-
 def level(audio: Tensor) -> float:
     """Root mean square in dB of full scale."""
     return 10 * math.log10(float(audio.square().mean()) + 1e-12)
-
-
-def level_drift(audio: Tensor, sample_rate: int, seconds: float = 10.0) -> float:
-    """Level of the last seconds minus that of the first."""
-    count = min(int(seconds * sample_rate), len(audio) // 2)
-    return level(audio[-count:]) - level(audio[:count])
-
-
-def describe(audio: Tensor, sample_rate: int) -> dict[str, float]:
-    """Level, level drift, rhythm and tonality of one sound."""
-    return {
-        "level_db": level(audio),
-        "level_drift_db": level_drift(audio, sample_rate),
-        "rhythm": rhythm(audio, sample_rate),
-        "tonality_db": tonality(audio, sample_rate),
-    }
 
 
 def compare(original: Tensor, decoded: Tensor, sample_rate: int) -> dict[str, float]:
@@ -133,8 +107,6 @@ def compare(original: Tensor, decoded: Tensor, sample_rate: int) -> dict[str, fl
         "tonality_db": tonality(decoded, sample_rate),
         "onset_match": onset_match(original, decoded),
         "attack_ratio": attack(decoded) / max(attack(original), 1e-9),
-        "rhythm_original": rhythm(original, sample_rate),
-        "rhythm": rhythm(decoded, sample_rate),
     }
 
 

@@ -1,0 +1,65 @@
+"""What becomes of music that is left alone: statistics of the first minutes of half an hour, and of the last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from jbdiff.evaluate.figures import Figure
+from jbdiff.evaluate.playing import Player
+from jbdiff.evaluate.statistics import STATISTICS, Table, over_time, relative_drift, tempo_wander
+
+SECTION = "drift"
+MOST_DRIFT = 0.2
+ENDS = 6  # the beginning and the end are a sixth of the whole: five minutes of thirty
+
+
+@dataclass(frozen=True)
+class LongRun:
+    """What was played `[channels, n]`, and its statistics over time."""
+
+    audio: NDArray[np.float32]
+    table: Table
+
+
+def play_long(
+    player: Player, context: Tensor, samples: int, stretch: float, seed: int, report: Callable[[str], None]
+) -> LongRun:
+    """`samples` of what is played after a context `[n]`; `stretch` seconds make one value of each statistic."""
+    audio = np.zeros((player.stream.channels, samples), np.float32)
+    place, told = 0, 0
+    for block in player.endless(context, player.settings(seed)):
+        part = block[:, : samples - place].numpy()
+        audio[:, place : place + part.shape[1]] = part
+        place += part.shape[1]
+        if 10 * place // samples > told:
+            told = 10 * place // samples
+            report(f"  {place / player.sample_rate / 60:.1f} minutes played")
+        if place >= samples:
+            break
+    return LongRun(audio, over_time(torch.from_numpy(audio), player.sample_rate, stretch))
+
+
+def ends(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Means over the first and the last sixth of values over time."""
+    count = max(1, len(values) // ENDS)
+    return float(values[:count].mean()), float(values[-count:].mean())
+
+
+def drift_figures(table: Table, held: Table, minutes: float) -> list[Figure]:
+    """Each statistic's drift, bounded, and how far the beat wandered in all that time."""
+    figures = []
+    for statistic in STATISTICS:
+        first, last = ends(table[statistic.name])
+        drift = relative_drift(statistic, first, last, held[statistic.name])
+        unit = f" {statistic.unit}".rstrip()
+        note = f"{first:.3g} to {last:.3g}{unit}; held out {held[statistic.name].mean():.3g}{unit}"
+        figures.append(Figure(SECTION, statistic.name, 100 * drift, "%", high=100 * MOST_DRIFT, note=note))
+    wander = 100 * tempo_wander(table["beat"])
+    figures.append(Figure(SECTION, "wander of the beat", wander, "%", note=f"over all {minutes:g} minutes"))
+    return figures

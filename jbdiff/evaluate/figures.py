@@ -1,0 +1,81 @@
+"""A figure: a number with what it has to be, and how a whole set of them is shown and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number. `low` and `high` bound it, both included; without either it only tells. None: not measured."""
+
+    section: str
+    name: str
+    value: float | None
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+    @property
+    def passed(self) -> bool | None:
+        """None where there is nothing to pass, or nothing was measured."""
+        if self.value is None or (self.low is None and self.high is None):
+            return None
+        return (self.low is None or self.value >= self.low) and (self.high is None or self.value <= self.high)
+
+    @property
+    def bound(self) -> str:
+        if self.low is not None and self.high is not None:
+            return f"{_short(self.low)} to {_short(self.high)}"
+        if self.low is not None:
+            return f"at least {_short(self.low)}"
+        return "" if self.high is None else f"at most {_short(self.high)}"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "section": self.section,
+            "name": self.name,
+            "value": self.value,
+            "unit": self.unit,
+            "low": self.low,
+            "high": self.high,
+            "passed": self.passed,
+            "note": self.note,
+        }
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def table(figures: Sequence[Figure], title: str) -> Table:
+    """All of them, a rule between sections."""
+    shown = Table("", "figure", "value", "bound", "", "note", title=title)
+    marks = {True: "[green]pass[/green]", False: "[red]FAIL[/red]", None: ""}
+    before = ""
+    for figure in figures:
+        if before and figure.section != before:
+            shown.add_section()
+        head, before = ("" if figure.section == before else figure.section), figure.section
+        value = "-" if figure.value is None else f"{_short(figure.value)} {figure.unit}".strip()
+        shown.add_row(head, figure.name, value, figure.bound, marks[figure.passed], figure.note)
+    return shown
+
+
+def write_json(path: Path, about: dict[str, Any], figures: Sequence[Figure], curves: dict[str, Any]) -> None:
+    """Everything in one file: `about` at the top level, then figures, totals and curves."""
+    passes = [figure.passed for figure in figures]
+    content = about | {
+        "passed": passes.count(True),
+        "failed": passes.count(False),
+        "figures": [figure.as_dict() for figure in figures],
+        "curves": curves,
+    }
+    path.write_text(json.dumps(content, indent=2, allow_nan=False), encoding="utf-8")

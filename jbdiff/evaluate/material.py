@@ -1,0 +1,136 @@
+"""The sounds a stack is judged by: some tracks of a folder, each with the stretch that is continued and what follows.
+
+A folder holds sound files, or folders of stems (`jbdiff.stems`), of which the first mix is taken. Only what is needed
+is read: of many tracks some, spread evenly over the names, and of a long file its middle.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from jbdiff.audiofiles import audio_blocks, find_sounds
+from jbdiff.data import Report
+from jbdiff.stems import StemTrack, find_tracks, is_stems, mix
+
+LONGEST_SECONDS = 90.0  # read of one track
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A track, or its middle: `audio` is `[2, n]`, float32."""
+
+    name: str
+    audio: Tensor
+
+    @property
+    def mono(self) -> Tensor:
+        return self.audio.mean(0)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A held-out track as it is put to the stack. Lengths in samples are the same for all pieces."""
+
+    name: str
+    context: Tensor  # mono [n]
+    original: Tensor  # [2, m]: how the track goes on after the context
+    middle: Tensor  # mono [k]: for the codec
+
+
+def spread_evenly(count: int, wanted: int) -> list[int]:
+    """`wanted` of the numbers below `count`, evenly spread; all of them where there are no more."""
+    if wanted >= count:
+        return list(range(count))
+    return [int((i + 0.5) * count / wanted) for i in range(wanted)]
+
+
+def read_sounds(folder: Path, sample_rate: int, wanted: int, report: Report) -> Iterator[Sound]:
+    """Some tracks of a folder. What cannot be read is named through `report` and left out.
+
+    Raises OSError where there is no folder, ValueError where it holds no sounds.
+    """
+    tracks = find_tracks(folder) if is_stems(folder) else []
+    entries: list[Path] | list[StemTrack] = tracks or find_sounds(folder)
+    if not entries:
+        raise ValueError(
+            f"no sounds in {str(folder)!r}; give a folder of sound files, or of folders of stems"
+        )
+    for number in spread_evenly(len(entries), wanted):
+        entry = entries[number]
+        try:
+            if isinstance(entry, StemTrack):
+                name, audio = entry.name, mix(entry, 0, tracks, sample_rate)
+                audio = audio[: int(LONGEST_SECONDS * sample_rate)]
+            else:
+                name, audio = entry.name, _middle(entry, sample_rate)
+        except (OSError, ValueError) as error:
+            report(f"skipped: {error}")
+            continue
+        stereo = audio[:, :2] if audio.shape[1] > 1 else audio.repeat(2, 1)
+        yield Sound(name, torch.from_numpy(np.ascontiguousarray(stereo.T)))
+
+
+def _middle(path: Path, sample_rate: int) -> NDArray[np.float32]:
+    """The middle of a file, no longer than `LONGEST_SECONDS`, `[n, channels]`."""
+    blocks = audio_blocks(path, sample_rate)
+    first = next(blocks)  # says in words what is wrong with a file
+    frames = round(soundfile.info(path).duration * sample_rate)
+    most = int(LONGEST_SECONDS * sample_rate)
+    start, place, kept = max(0, (frames - most) // 2), 0, []
+    for block in itertools.chain([first], blocks):
+        kept.append(block[max(0, start - place) : max(0, start + most - place)])
+        place += len(block)
+        if place >= start + most:
+            break
+    return np.concatenate(kept)
+
+
+def cut_piece(sound: Sound, context: int, continuation: int, middle: int, number: int) -> Piece:
+    """Context and what follows from a random place of a track, always the same for the same `number`.
+
+    A place on the beat would put the borders of blocks on beats, and be taken for seams. Raises ValueError where the
+    track is too short.
+    """
+    length = sound.audio.shape[1]
+    room = length - context - continuation
+    if room < 0 or length < middle:
+        raise ValueError(f"{sound.name}: {length} samples are too few")
+    start = int(np.random.default_rng((1, number)).integers(room + 1))
+    after, centre = start + context, (length - middle) // 2
+    return Piece(
+        sound.name,
+        sound.mono[start:after].clone(),
+        sound.audio[:, after : after + continuation].clone(),
+        sound.mono[centre : centre + middle].clone(),
+    )
+
+
+def read_pieces(
+    folder: Path, sample_rate: int, wanted: int, context: int, continuation: int, middle: int, report: Report
+) -> list[Piece]:
+    """Up to `wanted` pieces. Tracks that are too short are named and left out.
+
+    Raises ValueError where fewer than four are left: halves of two are the least that a distance can be told from.
+    """
+    pieces = []
+    for number, sound in enumerate(read_sounds(folder, sample_rate, wanted, report)):
+        try:
+            pieces.append(cut_piece(sound, context, continuation, middle, number))
+        except ValueError as error:
+            report(f"left out: {error}")
+    if len(pieces) < 4:
+        needed = max(context + continuation, middle) / sample_rate
+        raise ValueError(
+            f"{len(pieces)} tracks of {needed:.1f} s or more in {str(folder)!r}; four are needed at least, "
+            "give more, or longer ones"
+        )
+    return pieces

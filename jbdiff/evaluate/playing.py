@@ -1,0 +1,82 @@
+"""A stack as the instrument plays it: a `BlockStream` with the stack's own steps and guidance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from jbdiff.checkpoints import Stack
+from jbdiff.noise import NoiseStyle
+from jbdiff.stream import BlockSettings, BlockStream
+
+NOISE_STEP = 0.3  # what the instrument's knob stands at
+
+
+@dataclass(frozen=True)
+class Player:
+    """Plays the stack of `stream`, with its finisher if the stream has one. `steps` None: the stack's own."""
+
+    stream: BlockStream
+    steps: int | None = None
+
+    @property
+    def sample_rate(self) -> int:
+        return self.stream.sample_rate
+
+    @property
+    def block(self) -> int:
+        """Samples of one block."""
+        return self.stream.block_frames
+
+    @property
+    def latency(self) -> int:
+        """Samples of silence that the stream opens with."""
+        return self.stream.latency_frames
+
+    def settings(self, seed: int) -> BlockSettings:
+        """Every knob where it stands when the instrument is started."""
+        return BlockSettings(
+            seed=seed,
+            noise_style=NoiseStyle.WALK,
+            noise_step=NOISE_STEP,
+            guidance=self.stream.stack.config.level(self.stream.levels[0]).guidance,
+            steps=self.steps,
+        )
+
+    def begin(self, context: Tensor | None) -> None:
+        """From the beginning, after a context `[n]` or after nothing."""
+        self.stream.reset()
+        if context is not None:
+            self.stream.set_context(context[None, None])
+
+    def go_on(self, settings: BlockSettings, blocks: int, init: Tensor | None = None) -> Tensor:
+        """The next blocks `[channels, blocks * block]`; an init `[n]` moves along, block by block."""
+        made = []
+        for number in range(blocks):
+            given = None if init is None else init[None, None, : (number + 1) * self.block]
+            made.append(self.stream.step(settings, init=given).audio[0])
+        return torch.cat(made, 1)
+
+    def play(
+        self, context: Tensor | None, samples: int, settings: BlockSettings, init: Tensor | None = None
+    ) -> Tensor:
+        """From the beginning, `[channels, samples]`, without the silence that a stream opens with."""
+        self.begin(context)
+        blocks = -(-(samples + self.latency) // self.block)
+        return self.go_on(settings, blocks, init)[:, self.latency : self.latency + samples].clone()
+
+    def endless(self, context: Tensor, settings: BlockSettings) -> Iterator[Tensor]:
+        """Blocks `[channels, n]` for as long as one takes them, the first ones without the opening silence."""
+        self.begin(context)
+        silent = self.latency
+        while True:
+            audio = self.go_on(settings, 1)[:, silent:]
+            silent = max(0, silent - self.block)
+            yield audio
+
+
+def make_player(stack: Stack, finisher: bool, steps: int | None = None) -> Player:
+    return Player(BlockStream(stack, finisher=finisher), steps)

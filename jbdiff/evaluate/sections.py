@@ -1,0 +1,178 @@
+"""The parts of an evaluation that are made from the same continuations: each gives its figures.
+
+A continuation is what the stack plays after the context of a held-out track, beside how the track itself goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jbdiff.evaluate.amounts import Amounts
+from jbdiff.evaluate.features import describe_windows, windows
+from jbdiff.evaluate.figures import Figure
+from jbdiff.evaluate.frechet import Distances, distances
+from jbdiff.evaluate.material import Piece, read_sounds
+from jbdiff.evaluate.memory import Nearness, nearness, note_levels
+from jbdiff.evaluate.playing import Player
+from jbdiff.evaluate.seams import places, ranks, spread_of_mean
+from jbdiff.evaluate.statistics import STATISTICS, Table, over_time, tempo_wander
+from jbdiff.evaluate.yardsticks import round_trip
+
+MOST_TIMES_FLOOR = 3.0
+
+
+@dataclass(frozen=True)
+class Continued:
+    """A piece and what the stack made of it, `[channels, n]`, as long as the original."""
+
+    piece: Piece
+    audio: Tensor
+
+
+def continue_pieces(
+    player: Player, pieces: Sequence[Piece], report: Callable[[str], None]
+) -> list[Continued]:
+    """Every piece with a seed of its own."""
+    made = []
+    for seed, piece in enumerate(pieces):
+        audio = player.play(piece.context, piece.original.shape[1], player.settings(seed))
+        made.append(Continued(piece, audio))
+        report(f"  continued {seed + 1} of {len(pieces)}: {piece.name}")
+    return made
+
+
+def frechet_figures(
+    player: Player, made: Sequence[Continued], amounts: Amounts
+) -> tuple[list[Figure], Distances]:
+    """The continuations' distance beside the floor; beside it what the codec alone does, and white noise."""
+    rate, length = player.sample_rate, int(amounts.feature * player.sample_rate)
+
+    def features(sound: Tensor) -> Tensor:
+        return describe_windows(windows(sound, length), rate)
+
+    originals = [one.piece.original.mean(0) for one in made]
+    level = torch.stack([sound.square().mean() for sound in originals]).mean().sqrt()
+    chance = torch.Generator().manual_seed(0)
+    noise = [level * torch.randn(len(sound), generator=chance) for sound in originals]
+    whole = [torch.nn.functional.pad(sound, (0, -len(sound) % length)) for sound in originals]
+    coded = [round_trip(player.stream.stack, sound)[: len(sound)] for sound in whole]
+    coded = [
+        torch.nn.functional.pad(one, (0, len(sound) - len(one)))
+        for one, sound in zip(coded, originals, strict=True)
+    ]
+    sets = {"played": [one.audio.mean(0) for one in made], "codec alone": coded, "white noise": noise}
+    found = distances(
+        [features(sound) for sound in originals],
+        {name: [features(sound) for sound in sounds] for name, sounds in sets.items()},
+        amounts.splits,
+    )
+    section = "Fréchet distance"
+    spread = f"{amounts.splits} splits by track, both orders; spread"
+    figures = [
+        Figure(section, "floor: held-out halves", found.floor, note=f"{spread} {found.floor_spread:.3g}")
+    ]
+    for name, value in found.of.items():
+        figures.append(Figure(section, name, value, note=f"spread {found.spread[name]:.3g}"))
+    for name in found.of:
+        high = MOST_TIMES_FLOOR if name == "played" else None
+        figures.append(Figure(section, f"{name}, in floors", found.ratio(name), high=high))
+    return figures, found
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+
+
+def statistic_figures(
+    made: Sequence[Continued], sample_rate: int, stretch: float
+) -> tuple[list[Figure], Table]:
+    """Level, colour, onsets and pulse of what was played, with those of the originals; and the originals' table."""
+    played = [over_time(one.audio, sample_rate, stretch) for one in made]
+    original = [over_time(one.piece.original, sample_rate, stretch) for one in made]
+    own, held = joined(played), joined(original)
+    figures = []
+    for statistic in STATISTICS:
+        values, others = own[statistic.name], held[statistic.name]
+        section = "rhythm" if statistic.name in ("pulse", "onsets") else "sound"
+        note = f"held out {others.mean():.3g} (spread {others.std():.2g})"
+        figures.append(Figure(section, statistic.name, float(values.mean()), statistic.unit, note=note))
+    wander = [
+        100 * float(np.mean([tempo_wander(table["beat"]) for table in set_])) for set_ in (played, original)
+    ]
+    note = f"from {stretch:g} s to {stretch:g} s; held out {wander[1]:.3g} %"
+    figures.append(Figure("rhythm", "wander of the beat", wander[0], "%", note=note))
+    return sorted(figures, key=lambda figure: figure.section), held
+
+
+def memory_figures(
+    made: Sequence[Continued],
+    training: Path,
+    sample_rate: int,
+    amounts: Amounts,
+    report: Callable[[str], None],
+) -> tuple[list[Figure], Nearness]:
+    """How near continuations come to training music, and held-out music does."""
+    levels = [
+        note_levels(sound.mono, sample_rate)
+        for sound in read_sounds(training, sample_rate, amounts.training_tracks, report)
+    ]
+    report(f"  compared with {len(levels)} training tracks")
+    played, held = [one.audio.mean(0) for one in made], [one.piece.original.mean(0) for one in made]
+    found = nearness(played, held, levels, sample_rate)
+    figures = []
+    for name, percentile in (("median", 50.0), ("nearest twentieth", 5.0)):
+        own, other, error = found.figure(percentile)
+        figures.append(
+            Figure(
+                "memory", f"distance to training, {name}", own, low=other - error,
+                note=f"held out {other:.3f}, less a standard error of {error:.3f}",
+            )
+        )  # fmt: skip
+    return figures, found
+
+
+def seam_figures(player: Player, made: Sequence[Continued]) -> list[Figure]:
+    """Ranks of the jumps where windows of the coarsest level meet, and where the sound of two blocks is joined."""
+    hop = player.stream.geometry.hop(player.stream.levels[0])
+    figures = []
+    for name, late in (("windows meet", 0), ("blocks are joined", player.latency)):
+        found = []
+        for one in made:
+            sound = one.audio.mean(0)
+            seams = places(player.block - late % player.block, player.block, len(sound), hop)
+            if len(seams):
+                found.append(ranks(sound, seams, hop, hop))
+        rank = torch.cat(found) if found else torch.zeros(0)
+        spread = spread_of_mean(len(rank))
+        figures.append(
+            Figure(
+                "seams", f"mean rank where {name}", float(rank.mean()) if len(rank) else None,
+                low=0.5 - spread, high=0.5 + spread, note=f"{len(rank)} places",
+            )
+        )  # fmt: skip
+    return figures
+
+
+def speed_figures(player: Player, context: Tensor, blocks: int, threads: int) -> list[Figure]:
+    """Time of a block with one thread, and with as many as the evaluation runs on."""
+    figures = []
+    for count in sorted({1, threads}):
+        torch.set_num_threads(count)
+        player.begin(context)
+        player.go_on(player.settings(0), 1)  # the first one prepares buffers
+        started = time.perf_counter()
+        player.go_on(player.settings(0), blocks)
+        seconds = (time.perf_counter() - started) / blocks
+        name = "1 thread" if count == 1 else f"{count} threads"
+        long = player.block / player.sample_rate
+        figures.append(Figure("speed", f"{name}: time for a window of {long:.2f} s", seconds, "s"))
+        figures.append(Figure("speed", f"{name}: times real time", long / seconds))
+    torch.set_num_threads(threads)
+    return figures

@@ -1,0 +1,51 @@
+"""Pictures of an evaluation. Matplotlib is imported when one is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jbdiff.evaluate.knobs import Curve
+from jbdiff.evaluate.statistics import STATISTICS, Table
+
+
+def _figure(rows: int, columns: int) -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6 * columns, 2.2 * rows), layout="constrained", dpi=80)
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def write_drift(path: Path, table: Table, held: Table, stretch: float) -> None:
+    """Each statistic over the minutes of a long run; grey is where held-out music lies (mean and deviation)."""
+    names = [(s.name, s.unit) for s in STATISTICS] + [("beat", "s")]
+    figure, axes = _figure(-(-len(names) // 2), 2)
+    for place, (name, unit) in zip(axes.flat, names, strict=False):
+        values = table[name]
+        mean, spread = float(held[name].mean()), float(held[name].std())
+        place.axhspan(mean - spread, mean + spread, color="0.88")
+        place.plot((np.arange(len(values)) + 0.5) * stretch / 60, values, linewidth=0.9)
+        place.set_title(f"{name} ({unit})" if unit else name, fontsize=9)
+        place.set_xlabel("minutes", fontsize=8)
+    figure.savefig(path)
+
+
+def write_curves(path: Path, curves: Sequence[Curve]) -> None:
+    """A knob each: a thin line a piece, their mean with its standard error."""
+    columns = min(3, len(curves))
+    figure, axes = _figure(-(-len(curves) // columns), columns)
+    for place, curve in zip(axes.flat, curves, strict=False):
+        for row in curve.rows:
+            place.plot(curve.places, row, color="0.8", linewidth=0.7)
+        error: NDArray[np.float64] = curve.rows.std(0) / np.sqrt(max(1, len(curve.rows) - 1))
+        place.errorbar(curve.places, curve.means, error, linewidth=1.6)
+        place.set_title(f"{curve.name}: {curve.what} (dB)", fontsize=9)
+    for place in axes.flat[len(curves) :]:
+        place.set_axis_off()
+    figure.savefig(path)

@@ -1,0 +1,91 @@
+"""`jbdiff evaluate` as a person runs it, on a stack and on sounds of toy size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from small_stacks import write_small_stack
+from typer.testing import CliRunner
+
+pytest.importorskip("matplotlib")
+
+from jbdiff.checkpoints import load_stack
+from jbdiff.cli import app
+from jbdiff.evaluate.amounts import Amounts
+
+RATE = 44_100
+TINY = Amounts(
+    pieces=4,
+    continuation=2.5,
+    stretch=1.0,
+    feature=0.25,
+    middle=1.0,
+    minutes=0.1,
+    splits=2,
+    cells=2,
+    seeds=2,
+    training_tracks=2,
+    timed_blocks=1,
+)
+
+
+def write_sounds(folder: Path, count: int, seconds: float) -> Path:
+    """Stereo files of tones that come and go over a little noise."""
+    folder.mkdir()
+    time = np.arange(int(seconds * RATE)) / RATE
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        tone = 0.3 * np.sin(2 * np.pi * 110 * (number + 2) * time) * (np.sin(2 * np.pi * 2 * time) > 0)
+        both = tone[:, None] + 0.02 * rng.standard_normal((len(time), 2))
+        soundfile.write(folder / f"{number}.wav", both, RATE)
+    return folder
+
+
+def call(*arguments: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["evaluate", *map(str, arguments)], env={"COLUMNS": "250"})
+    return done.exit_code, done.output
+
+
+def test_a_stack_with_a_finisher_is_evaluated_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jbdiff.evaluate.amounts.QUICK", TINY)
+    stack = write_small_stack(tmp_path / "small")
+    held, training = write_sounds(tmp_path / "held", 5, 6.0), write_sounds(tmp_path / "training", 3, 4.0)
+    out = tmp_path / "out"
+    code, said = call(
+        "--stack", stack, "--heldout", held, "--training", training, "--out", out, "--quick", "--minutes", 0.05
+    )  # fmt: skip
+    assert code == 0, said
+    found = json.loads((out / "figures.json").read_text())
+    assert found["identity"] == load_stack(stack).identity and found["finisher"] is True
+    assert found["amounts"]["minutes"] == 0.05 and len(found["data_sha256"]["heldout"]) == 64
+    sections = {figure["section"] for figure in found["figures"]}
+    assert sections == {
+        "codec", "Fréchet distance", "sound", "rhythm", "memory", "seams", "drift", "knobs", "speed",
+    }  # fmt: skip
+    for figure in found["figures"]:
+        missing = figure["name"].startswith("Opus") or figure["name"] == "mel distance"
+        assert (
+            figure["value"] is None if figure["value"] is None and missing else np.isfinite(figure["value"])
+        )
+        assert figure["name"] in said
+    knobs = {row["knob"]: row for row in found["curves"]["knobs"]}
+    assert set(knobs) == {"noise step", "resample", "guidance", "finisher strength"}
+    assert np.shape(knobs["finisher strength"]["rows"]) == (2, 5)
+    bounded = [figure for figure in found["figures"] if figure["passed"] is not None]
+    assert found["passed"] + found["failed"] == len(bounded) > 15
+    for name in ("knobs.png", "drift.png", "ends.png", "continuations.png", "piece0.wav", "end.wav"):
+        assert (out / name).stat().st_size > 1000
+    assert soundfile.info(out / "piece0.wav").channels == 2
+
+
+def test_too_little_to_judge_by_is_said_in_words(tmp_path: Path) -> None:
+    stack = write_small_stack(tmp_path / "small")
+    held = write_sounds(tmp_path / "held", 2, 1.0)
+    code, said = call("--stack", stack, "--heldout", held, "--out", tmp_path / "out", "--quick")
+    assert code == 1 and "four are needed" in said
+    code, said = call("--stack", stack, "--heldout", tmp_path / "nowhere", "--out", tmp_path / "out")
+    assert code == 1 and "no folder" in said
