@@ -62,8 +62,9 @@ def train_distil(settings: RunSettings, job: DistilJob, few: FewStepsConfig | No
             f"the denoiser works on {denoiser.config.all_channels} channels, the codec gives "
             f"{codec.latent_channels}; distil runs that belong together"
         )
-    config = denoiser.config
-    begun = None if job.start is None or settings.resume else load_additions(job.start, denoiser)
+    bands = denoiser.without_detail()  # the detail follows the bands, whoever made them
+    config = bands.config
+    begun = None if job.start is None or settings.resume else load_additions(job.start, bands)
     few = few or (begun.config if begun is not None else FewStepsConfig())
     settings = replace(settings, round_steps=min(settings.round_steps, ROUND_STEPS))
     prepare_folder(
@@ -79,13 +80,13 @@ def train_distil(settings: RunSettings, job: DistilJob, few: FewStepsConfig | No
     heldout = cache_latents(heldout_sounds, codec, cache / "latents_heldout")
     module = DistilTraining(config, few, settings.budget(), job.rate, job.seed, job.bf16)
     if not settings.resume:
-        module.adopt(denoiser)
+        module.adopt(bands)
         if begun is not None:
             module.go_on_from(begun)
     module.guidance = POCKET.level(2).guidance
     window, past = config.window_tokens, config.context_tokens
     demo = heldout.at_least(past + window).clip(0)[: past + 5 * window]
-    module.show_with(codec, torch.from_numpy(demo.astype(np.float32)))
+    module.show_with(codec, torch.from_numpy(demo.astype(np.float32)), denoiser)
     vary = Varied(codec.analysis)
     batches = Batches(
         lambda first, count: LatentBatches(training, job.batch, past + window, job.seed, first, count, vary),

@@ -110,7 +110,7 @@ class DistilTraining(pl.LightningModule):
         self.step_count = 0
         self.guidance = 1.5
         self.pieces: dict[str, Tensor] = {}
-        self._demo: tuple[BandCodec, Tensor] | None = None
+        self._demo: tuple[BandCodec, Tensor, JointDenoiser] | None = None
 
     @property
     def teacher(self) -> JointDenoiser:
@@ -125,9 +125,11 @@ class DistilTraining(pl.LightningModule):
         self.student.load_state_dict(additions.state_dict())
         self.average = WeightAverage(self.student)
 
-    def show_with(self, codec: BandCodec, latents: Tensor) -> None:
-        """What demos start from: a codec, and latents `[tokens, channels]` of held-out audio; in no checkpoint."""
-        object.__setattr__(self, "_demo", (codec, latents))
+    def show_with(self, codec: BandCodec, latents: Tensor, denoiser: JointDenoiser) -> None:
+        """What demos are made of: a codec, latents `[tokens, channels]` of held-out audio, and the denoiser with its
+        detail; in no checkpoint.
+        """
+        object.__setattr__(self, "_demo", (codec, latents, denoiser))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["step_count"] = self.step_count
@@ -152,7 +154,8 @@ class DistilTraining(pl.LightningModule):
     # One step
 
     def training_step(self, stretch: Tensor, batch_number: int) -> Tensor:
-        """A stretch `[b, context + window, c]`: the real music that rows begin with."""
+        """A stretch `[b, context + window, c]`: the real music that rows begin with. Its bands alone are looked at."""
+        stretch = stretch[..., : self.config.latent_channels]
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step_count)
         guidance = self._any_guidance(generator)
         begun = self._begun(stretch, generator)
@@ -283,6 +286,7 @@ class DistilTraining(pl.LightningModule):
     def validation_step(self, stretch: Tensor, batch_number: int) -> None:
         """Mean squared distance of clean windows to the teacher's, from the same noise after the same context."""
         past = self.config.context_tokens
+        stretch = stretch[..., : self.config.latent_channels]
         generator = torch.Generator().manual_seed(batch_number)
         shape = (len(stretch), self.config.latent_channels, self.config.window_tokens)
         noise = torch.randn(shape, generator=generator).to(stretch)
@@ -305,14 +309,14 @@ class DistilTraining(pl.LightningModule):
         """Held-out context followed by what the student makes of it in its most steps, against the true one."""
         if self._demo is None:
             return {}
-        codec, latents = self._demo
-        codec = codec.to(self.device)
-        window, past = self.config.window_tokens, self.config.context_tokens
-        student = merge(self.teacher, cast(Additions, self.average.network))
+        codec, latents, whole = self._demo
+        codec, past = codec.to(self.device), self.config.context_tokens
+        student = merge(whole.to(self.device), cast(Additions, self.average.network))
         made = latents[None, :past].to(self.device)
         generator = torch.Generator().manual_seed(self.seed)
+        shape = (1, whole.config.all_channels, self.config.window_tokens)
         while made.shape[1] < len(latents):
-            noise = torch.randn(1, self.config.latent_channels, window, generator=generator).to(self.device)
+            noise = torch.randn(shape, generator=generator).to(self.device)
             new = self._played(student, made[:, -past:], noise, self.few.most_steps)
             made = torch.cat([made, new.transpose(1, 2)], 1)
 

@@ -56,12 +56,12 @@ def test_a_stack_with_a_finisher_is_evaluated_whole(tmp_path: Path, monkeypatch:
     held, training = write_sounds(tmp_path / "held", 5, 6.0), write_sounds(tmp_path / "training", 3, 4.0)
     out = tmp_path / "out"
     code, said = call(
-        "--stack", stack, "--heldout", held, "--training", training, "--out", out, "--quick", "--minutes", 0.05
+        "--stack", stack, "--heldout", held, "--training", training, "--out", out, "--quick", "--minutes", 0.15
     )  # fmt: skip
     assert code == 0, said
     found = json.loads((out / "figures.json").read_text())
     assert found["identity"] == load_stack(stack).identity and found["finisher"] is True
-    assert found["amounts"]["minutes"] == 0.05 and len(found["data_sha256"]["heldout"]) == 64
+    assert found["amounts"]["minutes"] == 0.15 and len(found["data_sha256"]["heldout"]) == 64
     sections = {figure["section"] for figure in found["figures"]}
     assert sections == {
         "codec", "Fréchet distance", "sound", "rhythm", "memory", "seams", "drift", "knobs", "speed",

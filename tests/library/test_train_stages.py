@@ -35,6 +35,9 @@ bf16 = false
 [codec]
 seconds = 0.4
 [codec.sizes]
+latent_channels = 116
+detail_bands = 4
+match_rounds = 1
 decoder_channels = 8
 decoder_blocks = 1
 local_channels = 2
