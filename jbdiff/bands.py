@@ -86,7 +86,8 @@ class BandAnalysis(nn.Module):
 
     def __init__(self, config: BandCodecConfig) -> None:
         super().__init__()
-        self.hop, rate = config.hop_length, config.sample_rate
+        self.hop, self.rate = config.hop_length, config.sample_rate
+        rate = self.rate
         self.channels = CHANNELS + QUARTERS * config.detail_bands
         self.register_buffer("mean", torch.full((self.channels,), -50.0))
         self.register_buffer("spread", torch.full((self.channels,), 15.0))

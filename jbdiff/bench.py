@@ -40,12 +40,11 @@ from jbdiff.bench_machine import (
 )
 from jbdiff.checkpoints import Stack, build_codec, build_denoiser, build_finisher
 from jbdiff.config import StackConfig
-from jbdiff.guidance import GuidedModel
-from jbdiff.sampling import sample_vddim
+from jbdiff.guidance import GuidedModel, JumpingModel
+from jbdiff.schedules import linear_sigmas
 from jbdiff.spectralfinisher import IMAGE_POINTS
 from jbdiff.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
-from jbdiff.stream_finisher import FinisherStage, finisher_stage
-from jbdiff.stream_levels import GUIDANCE_RESCALE, LevelStage
+from jbdiff.stream_levels import LevelStage
 from jbdiff.stream_spectral import SpectralStage
 
 FORMAT = 1
@@ -244,41 +243,14 @@ def copy_out(audio: Tensor) -> Any:
     return audio[0].float().cpu().numpy().T.copy()
 
 
-def stage_of(stream: BlockStream, level: int) -> LevelStage:
-    """Another stage like the stream's, for its lengths."""
-    return LevelStage(
-        stream.stack,
-        level,
-        block_frames=stream.block_frames,
-        token_multiplier=max(1, stream.block_frames // stream.geometry.window_samples(stream.levels[0])),
-        device=stream.device,
-        dtype=stream.dtype,
-        sampler=sample_vddim,
-    )
-
-
-def finisher_of(stream: BlockStream) -> FinisherStage | SpectralStage | None:
-    """Another finisher stage like the stream's, for its lengths; None where it plays without."""
-    if stream.channels == 1:
-        return None
-    return finisher_stage(
-        stream.stack,
-        block_frames=stream.block_frames,
-        device=stream.device,
-        dtype=stream.dtype,
-        sampler=sample_vddim,
-    )
-
-
 def steps_of(stream: BlockStream, settings: BlockSettings) -> dict[str, int]:
     """Denoising steps that one window of each part takes."""
     found = {}
-    for level in stream.levels:
-        own = settings.level(level).steps
-        stage = stage_of(stream, level)
-        default = stage.config.steps if level == stream.levels[0] else stage.default_steps()
-        found[f"level {level}"] = default if own is None else own
-    finisher = finisher_of(stream)
+    first, *finer = stream.stages
+    found[f"level {first.level}"] = first.invented_steps(settings)
+    for stage in finer:
+        found[f"level {stage.level}"] = stage.steps(settings) // stage.windows
+    finisher = stream.finisher_stage
     if finisher is not None:
         found["finisher"] = finisher.steps(settings.finisher) // finisher.pieces
     return found
@@ -296,8 +268,8 @@ def workloads(stream: BlockStream, settings: BlockSettings) -> list[Workload]:
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator).to(device)
 
-    for level in stream.levels:
-        stage, name = stage_of(stream, level), f"level {level}"
+    for stage in stream.stages:
+        level, name = stage.level, f"level {stage.level}"
         finer = level != stream.levels[0]
         windows, hop, channels = stage.windows, stream.geometry.hop(level), codec.latent_channels
         heard = stage.tokens + (stage.margin if finer else 0)
@@ -307,20 +279,19 @@ def workloads(stream: BlockStream, settings: BlockSettings) -> list[Workload]:
         reach = stage.delay + stage.margin
         latents = normal(1, channels, reach + stage.tokens)
 
-        def prepared(stage: LevelStage = stage, context: Tensor = context) -> GuidedModel:
+        sigmas = linear_sigmas(steps[name])
+
+        def prepared(
+            stage: LevelStage = stage, context: Tensor = context, sigmas: Tensor = sigmas
+        ) -> GuidedModel | JumpingModel:
             with autocast(device, stream.dtype):
-                return GuidedModel(
-                    stream.stack.denoisers[stage.level],
-                    context,
-                    stage.config.guidance,
-                    both_branches=True,
-                    rescale=GUIDANCE_RESCALE,
-                    device=device,
-                )
+                model, _ = stage.model(sigmas, context)
+            model.scale = stage.config.guidance
+            return model
 
         model = prepared()
 
-        def step(model: GuidedModel = model, x: Tensor = x, sigma: Tensor = sigma) -> Tensor:
+        def step(model: GuidedModel | JumpingModel = model, x: Tensor = x, sigma: Tensor = sigma) -> Tensor:
             with autocast(device, stream.dtype):
                 return model(x, sigma).float()
 
@@ -335,11 +306,13 @@ def workloads(stream: BlockStream, settings: BlockSettings) -> list[Workload]:
             (f"{name}: encode", 1 if finer else 0, encode, coded + _weights(codec, "encoder", level))
         )
         found.append((f"{name}: context", windows, prepared, 0))
-        weights = _bytes(*stream.stack.denoisers[level].parameters())
-        found.append((f"{name}: guided step", windows * steps[name], step, weights + 2 * _bytes(x)))
+        few = stage.plays_few(steps[name])
+        network = stream.stack.few[level] if few else stream.stack.denoisers[level]
+        kind, moved = "student step" if few else "guided step", _bytes(*network.parameters()) + 2 * _bytes(x)
+        found.append((f"{name}: {kind}", windows * steps[name], step, moved))
         coded = _bytes(latents) + _bytes(latents) // channels * hop
         found.append((f"{name}: decode", 1, decode, coded + _weights(codec, "decoder", level)))
-    finisher, net = finisher_of(stream), stream.stack.finisher
+    finisher, net = stream.finisher_stage, stream.stack.finisher
     if finisher is not None and net is not None:
         if isinstance(finisher, SpectralStage):
             inputs = normal(1, 1, finisher.left + finisher.piece), normal(1, 1, IMAGE_POINTS)

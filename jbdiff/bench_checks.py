@@ -9,6 +9,7 @@ differences are measured against the root mean square of float32's v - x, not of
 from __future__ import annotations
 
 import copy
+import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,9 +19,20 @@ import torch
 from torch import Tensor, nn
 
 from jbdiff.bench_machine import settled, time_calls
+from jbdiff.checkpoints import Stack
 from jbdiff.config import FinisherConfig, JointDenoiserConfig, UNetConfig
-from jbdiff.fastpaths import FASTPATHS, FastPath, Step, precision, quick_step, quickened
+from jbdiff.fastpaths import (
+    FASTPATHS,
+    SEVEN_BITS,
+    TEN_BITS,
+    FastPath,
+    Step,
+    precision,
+    quick_step,
+    quickened,
+)
 from jbdiff.guidance import GuidedModel
+from jbdiff.stream import BlockSettings, BlockStream
 
 SIGMAS = (0.95, 0.5, 0.1)
 GUIDANCE = 2.0
@@ -128,6 +140,87 @@ def check_paths(
         except Exception as error:  # a path that this machine cannot run is a finding, not the end of the run
             lines = str(error).strip().splitlines() or [""]
             yield PathCheck(**{**known.__dict__, "reason": f"{type(error).__name__}: {lines[0][:200]}"})
+
+
+@dataclass(frozen=True)
+class GraphCheck:
+    """Blocks whose work is recorded, against the same blocks played step by step.
+
+    error: of the first recorded block, root mean square of the difference over that of the sound. It is small but for
+    what a codebook makes of a rounding: `bound`. seconds, graph_seconds: median block, to samples in main memory.
+    first_seconds: the block that was recorded while it was played.
+    """
+
+    stack: str
+    device: str
+    dtype: str
+    block_seconds: float  # of sound
+    steps: str
+    bound: float
+    error: float
+    seconds: float
+    graph_seconds: float
+    first_seconds: float
+    notes: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the samples are the same within the bound. Written so that NaN fails."""
+        return self.error <= self.bound
+
+
+@torch.inference_mode()
+def check_graphs(
+    stack: Stack,
+    settings: BlockSettings,
+    device: torch.device | str,
+    dtype: torch.dtype = torch.float32,
+    *,
+    finisher: bool = False,
+    hop_tokens: int | None = None,
+    blocks: int = 5,
+) -> GraphCheck:
+    """Plays a stream step by step until its context is full, then `blocks` blocks both ways from there.
+
+    Raises ValueError as `BlockStream` does.
+    """
+    plain, recorded = (
+        BlockStream(
+            stack, device=device, dtype=dtype, finisher=finisher, hop_tokens=hop_tokens, graphs=graphs
+        )
+        for graphs in (False, True)
+    )
+    first = plain.stages[0]
+    for _ in range(-(-(first.config.context_tokens + first.window) // first.tokens) + 1):
+        plain.step(settings)
+    state = plain.save()
+    heard: list[Tensor] = []
+    took: list[list[float]] = []
+    for stream in (plain, recorded):
+        stream.restore(state)
+        times = []
+        for index in range(blocks + 1):
+            settled(stream.device)
+            began = time.perf_counter()
+            audio = stream.step(settings).audio.float().cpu()
+            times.append(time.perf_counter() - began)
+            if index == 0:
+                heard.append(audio)
+        took.append(times)
+    wanted, own = heard
+    return GraphCheck(
+        stack=stack.config.name,
+        device=str(device),
+        dtype=str(dtype).removeprefix("torch."),
+        block_seconds=plain.geometry.seconds(plain.block_frames),
+        steps=", ".join(f"{name} {count}" for name, count in plain.step_counts(settings).items()),
+        bound=TEN_BITS if dtype == torch.float32 else SEVEN_BITS,
+        error=relative_error(own, wanted, torch.zeros_like(wanted)),
+        seconds=statistics.median(took[0][1:]),
+        graph_seconds=statistics.median(took[1][1:]),
+        first_seconds=took[1][0],
+        notes=recorded.graph_notes,
+    )
 
 
 def _checked(

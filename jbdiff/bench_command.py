@@ -11,6 +11,7 @@ import torch
 from jbdiff.bench import BenchResult, append, measure, random_stack
 from jbdiff.checkpoints import Stack, load_stack
 from jbdiff.config import STACKS
+from jbdiff.memory import keep_freed_memory
 
 
 def find_stack(name: str, random: bool) -> Stack:
@@ -44,6 +45,7 @@ def run_bench(
 
     Raises what `find_stack`, `measure` and writing files raise.
     """
+    keep_freed_memory()
     stack = find_stack(name, random)
     result = measure(
         stack,

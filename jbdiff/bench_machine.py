@@ -177,7 +177,8 @@ def exact_float32() -> Iterator[None]:
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     """How streams run networks below float32; nothing at float32."""
     reduced = dtype != torch.float32
-    return torch.autocast(device.type, dtype if reduced else None, enabled=reduced)
+    kind = "cpu" if device.type == "meta" else device.type  # "meta" has none of its own, and computes nothing
+    return torch.autocast(kind, dtype if reduced else None, enabled=reduced)
 
 
 def random_weights(module: torch.nn.Module, generator: torch.Generator) -> None:

@@ -381,7 +381,7 @@ def evaluate(
     minutes: Annotated[
         float | None, typer.Option(min=0.1, help="length of the run without a break (30; quick 1)")
     ] = None,
-    pieces: Annotated[int | None, typer.Option(min=4, help="held-out tracks (24; quick 6)")] = None,
+    pieces: Annotated[int | None, typer.Option(min=6, help="held-out tracks (24; quick 12)")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="denoising steps of the coarsest level")] = None,
     finisher: Annotated[
         bool | None, typer.Option("--finisher/--no-finisher", help="stereo finisher, if the stack has one")

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from jbdiff.bench_machine import autocast, exact_float32
+from jbdiff.graphs import Recorded, cuda_recorder
 
 Step = Callable[[Tensor, Tensor], Tensor]
 
@@ -105,7 +106,7 @@ def quick_step(step: Step, path: FastPath, device: torch.device) -> Step:
         with autocast(device, path.autocast):
             return step(x.to(path.weights), sigma).float()
 
-    return GraphedStep(plain) if path.graph else plain
+    return Recorded(plain, device, cuda_recorder) if path.graph else plain
 
 
 @contextlib.contextmanager
@@ -115,39 +116,3 @@ def precision(path: FastPath) -> Iterator[None]:
         if path.tf32:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         yield
-
-
-class GraphedStep:
-    """A step recorded once as a CUDA graph and replayed: the CPU launches one thing instead of hundreds.
-
-    Shapes are those of the first call. What comes out is the graph's own memory, overwritten by the next call, so
-    that callers who keep it clone it. Raises ValueError for other shapes.
-    """
-
-    def __init__(self, step: Step) -> None:
-        self._step = step
-        self._graph: torch.cuda.CUDAGraph | None = None
-
-    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
-        if self._graph is None:
-            self._record(x, sigma)
-        if x.shape != self._x.shape or sigma.shape != self._sigma.shape:
-            raise ValueError(f"recorded for {list(self._x.shape)}, called with {list(x.shape)}")
-        self._x.copy_(x)
-        self._sigma.copy_(sigma)
-        assert self._graph is not None
-        self._graph.replay()
-        return self._v
-
-    def _record(self, x: Tensor, sigma: Tensor) -> None:
-        self._x, self._sigma = x.clone(), sigma.clone()
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(3):  # libraries choose their kernels and take their workspace
-                self._step(self._x, self._sigma)
-        torch.cuda.current_stream().wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._v = self._step(self._x, self._sigma)
-        self._graph = graph

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jbdiff.attention import attend
 from jbdiff.config import FinisherConfig
 from jbdiff.sampling import Callback, sample_vddim
 from jbdiff.schedules import crash_sigmas, noised
@@ -91,7 +92,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # Fused attention kernels need the channels of a head side by side in memory.
         qkv = self.qkv_proj(self.norm(x)).unflatten(1, (3 * self.heads, -1)).transpose(2, 3).contiguous()
-        attended = F.scaled_dot_product_attention(*qkv.chunk(3, dim=1))
+        attended = attend(*qkv.chunk(3, dim=1))
         return x + self.out_proj(attended.transpose(2, 3).flatten(1, 2))
 
 
@@ -114,7 +115,8 @@ class TimeFeatures(nn.Module):
         self.weight = nn.Parameter(torch.randn(TIME_CHANNELS // 2, 1))
 
     def forward(self, sigma: Tensor) -> Tensor:
-        angle = 2 * math.pi * sigma[:, None] @ self.weight.T
+        # No matrix product: autocast would round the angles, of up to some turns, to eight bits.
+        angle = 2 * math.pi * sigma[:, None] * self.weight[:, 0]
         return torch.cat([angle.cos(), angle.sin()], dim=-1)
 
 

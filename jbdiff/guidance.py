@@ -50,7 +50,8 @@ class GuidedModel:
 
     A denoiser may have `guided_channels`: those after them are what the conditional branch makes of them.
 
-    `scale` may be changed between calls where `both_branches` holds: the work stays the same.
+    `scale` may be changed between calls where `both_branches` holds: the work stays the same. There it may also be a
+    tensor of no dimensions, on the device: what is recorded (`graphs.py`) reads it anew at every replay.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class GuidedModel:
         if null_every < 1:
             raise ValueError(f"null_every {null_every}: 1 runs the unconditional branch at every call")
         self.denoiser = denoiser
-        self.scale = scale
+        self.scale: float | Tensor = scale
         self.rescale = rescale
         self.doubled = both_branches or (context is not None and scale not in (0.0, 1.0))
         self.null_every = null_every if self.doubled and context is not None else 1
@@ -81,7 +82,8 @@ class GuidedModel:
         drop: Tensor | None = None
         self._conditional: Any = context
         if self.doubled:
-            drop = torch.tensor([False] * batch + [True] * batch, device=device)
+            # Made on the device: a recording (`graphs.py`) may copy nothing there.
+            drop = torch.arange(2 * batch, device=device) >= batch
             context = torch.cat([context, context]) if context is not None else None
         elif context is not None and scale == 0.0:
             drop = torch.ones(batch, dtype=torch.bool, device=device)
@@ -109,7 +111,7 @@ class GuidedModel:
             if self.null_every > 1:
                 self._pull = conditional - unconditional
         self._calls += 1
-        if self.rescale and self.scale != 1.0:
+        if self.rescale and (isinstance(self.scale, Tensor) or self.scale != 1.0):
             guided = self._rescaled(x[:, :own], sigma, guided, conditional)
         if own is None or own == v.shape[1]:
             return guided
@@ -149,21 +151,24 @@ class JumpingModel:
             raise ValueError(f"context of batch {context.shape[0]} for a batch of {batch}")
         self.student = student
         self._reach = reach
-        length = float(sigmas[0] - sigmas[1])
-        self._jump = Jump(torch.zeros(batch, device=device), torch.full((batch,), length, device=device))
+        length = (sigmas[0] - sigmas[1]).to(device, torch.float32)
+        self._jump = Jump(torch.zeros(batch, device=device), length.expand(batch))
         self.scale = scale
         self._context = student.prepare_context(context, None, batch)
 
     @property
-    def scale(self) -> float:
+    def scale(self) -> float | Tensor:
         """Guidance as it was asked for; may be changed between calls, as `GuidedModel.scale` may."""
         return self._scale
 
     @scale.setter
-    def scale(self, scale: float) -> None:
+    def scale(self, scale: float | Tensor) -> None:
         low, high = self._reach
         self._scale = scale
-        self._jump.guidance.fill_(min(max(scale, low), high))
+        if isinstance(scale, Tensor):
+            self._jump.guidance.copy_(scale.clamp(low, high))
+        else:
+            self._jump.guidance.fill_(min(max(scale, low), high))
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         v: Tensor = self.student(x, sigma, self._context, jump=self._jump)

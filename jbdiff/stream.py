@@ -19,6 +19,7 @@ from torch import Tensor
 from jbdiff.checkpoints import Stack
 from jbdiff.config import JointDenoiserConfig
 from jbdiff.geometry import Geometry
+from jbdiff.graphs import RecordedSampler, decode_obstacle, loop_obstacle, recorder_for, recordings_for
 from jbdiff.noise import NoiseIdentity, NoiseStyle
 from jbdiff.sampling import Sampler, Step, sample_vddim
 from jbdiff.stream_finisher import FinisherStage, finisher_stage
@@ -91,6 +92,7 @@ class BlockStream:
         finisher: bool = False,
         token_multiplier: int = 1,
         hop_tokens: int | None = None,
+        graphs: bool = False,
     ) -> None:
         """Takes the stack's modules over and moves them to `device`.
 
@@ -101,8 +103,13 @@ class BlockStream:
         finisher makes the sound stereo; it costs far more than all levels together.
         token_multiplier: windows of every level are this many training windows long, 1 to 16.
         hop_tokens: length of a block in tokens of the coarsest level, 16 or more that divide its window; None: the
-        whole window. A shorter hop hears the knobs sooner. Each block still costs a whole window's work: the part
-        that was played is held, the rest is made beside it.
+        whole window. A shorter hop hears the knobs sooner, for more work: beside each hop some of what was played is
+        computed again and held, a quarter of a window where the denoiser takes shorter ones, else all of it.
+
+        graphs: each level's steps, its decode and the finisher's steps are recorded as CUDA graphs and replayed
+        (`graphs.py`), as soon as the context is full. Guidance is then read once a block, and `on_step` is told of
+        steps in bunches. Without CUDA nothing is recorded and all is as without the switch; `graph_notes` says what
+        is not, and why.
 
         Raises ValueError where the stack lacks what is asked for.
         """
@@ -150,26 +157,45 @@ class BlockStream:
                 dtype=dtype,
                 sampler=sampler,
                 delay_tokens=delay_tokens if level == numbers[0] else None,
+                graphs=graphs,
             )
 
         self._coarsest, *self._finer = [stage(level) for level in numbers]
         self._finisher: FinisherStage | SpectralStage | None = None
         if finisher:
+            recordings = recordings_for(self.device) if graphs else None
             self._finisher = finisher_stage(
-                stack, block_frames=self.block_frames, device=self.device, dtype=dtype, sampler=sampler
+                stack,
+                block_frames=self.block_frames,
+                device=self.device,
+                dtype=dtype,
+                sampler=sampler if recordings is None else RecordedSampler(sampler, recordings),
             )
         self.channels = 1 if self._finisher is None else self._finisher.channels
         self.stem_latency_frames: dict[int, int] = {}
         delay = 0
-        for level in self._stages:
+        for level in self.stages:
             delay += level.latency_frames
             self.stem_latency_frames[level.level] = delay
         self.latency_frames = delay + (0 if self._finisher is None else self._finisher.latency_frames)
+        self.graph_notes = self._obstacles(sampler) if graphs else ()
         self._state = self._fresh_state()
 
+    def _obstacles(self, sampler: Sampler) -> tuple[str, ...]:
+        """What is not recorded although it was asked for, and why. Loops that are too long are told by their length."""
+        if recorder_for(self.device) is None:
+            return (f"nothing can be recorded on {self.device}: graphs are CUDA's",)
+        return tuple(filter(None, (loop_obstacle(1, sampler), decode_obstacle(self.stack.codec))))
+
     @property
-    def _stages(self) -> list[LevelStage]:
+    def stages(self) -> list[LevelStage]:
+        """The levels that play, coarsest first."""
         return [self._coarsest, *self._finer]
+
+    @property
+    def finisher_stage(self) -> FinisherStage | SpectralStage | None:
+        """The finisher that plays, of either kind."""
+        return self._finisher
 
     # State
 
@@ -188,7 +214,7 @@ class BlockStream:
                 stage.level: replace(
                     self._state.levels[stage.level], context=stage.encode_context(audio), grown=0
                 )
-                for stage in self._stages
+                for stage in self.stages
             }
         self._state = replace(self._state, levels=levels)
 
@@ -216,7 +242,7 @@ class BlockStream:
             state.levels[stage.level].fits(
                 fresh.levels[stage.level], stage.config.context_tokens + stage.held
             )
-            for stage in self._stages
+            for stage in self.stages
         )
         finisher = state.finisher
         if finisher is not None and fresh.finisher is not None:
@@ -231,7 +257,7 @@ class BlockStream:
         self._state = StreamState(state.identity, state.block_index, moved, finisher)
 
     def _fresh_state(self) -> StreamState:
-        levels = {stage.level: stage.fresh_state() for stage in self._stages}
+        levels = {stage.level: stage.fresh_state() for stage in self.stages}
         finisher = None if self._finisher is None else self._finisher.fresh_state()
         return StreamState(self.stack.identity, 0, levels, finisher)
 
@@ -295,7 +321,7 @@ class BlockStream:
     @property
     def windows(self) -> dict[str, int]:
         """Windows that a block is cut into, part by part; each takes all of a part's steps."""
-        counts = {f"level{stage.level}": stage.windows for stage in self._stages}
+        counts = {f"level{stage.level}": stage.windows for stage in self.stages}
         return counts | ({} if self._finisher is None else {"finisher": self._finisher.pieces})
 
     def step_counts(self, settings: BlockSettings) -> dict[str, int]:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jbdiff.attention import attend
 from jbdiff.config import UNetConfig
 
 KeyValue = tuple[Tensor, Tensor]  # each [b, heads, n, features]
@@ -100,13 +101,14 @@ class Attention(nn.Module):
     def key_value(self, context: Tensor) -> KeyValue:
         """Context `[b, n, c]` to keys and values `[b, heads, n, features]`."""
         keys, values = self.to_kv(self.norm_context(context)).chunk(2, dim=-1)
-        return self._split(keys), self._split(values)
+        # Heads side by side in memory: every step of a block reads these as they are.
+        return self._split(keys).contiguous(), self._split(values).contiguous()
 
     def forward(self, x: Tensor, key_value: KeyValue | None = None) -> Tensor:
         tokens = x.transpose(1, 2)
         keys, values = key_value if key_value is not None else self.key_value(tokens)
         queries = self._split(self.to_q(self.norm(tokens)))
-        attended = F.scaled_dot_product_attention(queries, keys, values)
+        attended = attend(queries, keys, values)
         return x + self.to_out(attended.transpose(1, 2).flatten(2)).transpose(1, 2)
 
 

@@ -15,7 +15,7 @@ class StackChoice:
 
     `stack` is a name or a folder. `levels` None plays all that the stack has; `finisher` plays the stack's
     finisher where it has one. `hop` is the length of a block in tokens of the coarsest level, None for its whole
-    window: a shorter one hears the knobs sooner, at a whole window's work each. `steps` are the coarsest level's
+    window: a shorter one hears the knobs sooner, for more work. `steps` are the coarsest level's
     denoising steps, None for the stack's own. ValueError names what cannot be, and the remedy.
     """
 

@@ -45,6 +45,7 @@ class AudioStatus:
     device: str = ""
     sample_rate: int = 0
     underruns: int = 0  # times the short ring or the device ran dry
+    ran_dry: int = 0  # of them, times the device found the short ring empty
     short_frames: int = 0  # frames of silence given in place of late blocks
     low_water_frames: int = 0  # the emptiest the short ring has been since the last look
     latency_seconds: float = 0.0  # short ring plus device: the delay of a `now` control

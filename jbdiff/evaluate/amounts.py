@@ -15,7 +15,7 @@ class Amounts:
     feature: float = 2.0  # of a window whose features are compared
     middle: float = 10.0  # of each track that the codec is judged by
     minutes: float = 30.0  # that are played without a break
-    splits: int = 20  # into halves, for the Fréchet distance
+    splits: int = 10  # into thirds, for the Fréchet distance
     cells: int = 8  # pieces that each knob is tried with
     seeds: int = 4
     training_tracks: int = 64
@@ -24,5 +24,6 @@ class Amounts:
 
 FULL = Amounts()
 QUICK = replace(
-    FULL, pieces=6, continuation=10.0, minutes=1.0, splits=10, cells=2, seeds=3, training_tracks=8, timed_blocks=3
+    FULL, pieces=12, continuation=8.0, stretch=4.0, minutes=1.0, splits=5, cells=2, seeds=3,
+    training_tracks=8, timed_blocks=3,
 )  # fmt: skip

@@ -22,6 +22,8 @@ FLOOR = 1e-4  # -80 dB of a full-scale sine
 MODULATION_HZ = (0.4, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 LAGS, SHORTEST_LAG, LONGEST_LAG = 12, 0.1, 1.0  # of the onsets' autocorrelation, in seconds
 OCTAVES_HZ = (125, 250, 500, 1000, 2000, 4000)
+# Timbre, modulation, pulse, tone: so many features each. Each kind is to count as much as the others.
+KINDS = (2 * BANDS + GROUPS, GROUPS * (len(MODULATION_HZ) - 1), LAGS + 3, 3 + 12 + 3 + len(OCTAVES_HZ) - 1)
 
 
 def windows(audio: Tensor, length: int) -> Tensor:

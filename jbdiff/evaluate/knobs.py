@@ -1,6 +1,6 @@
 """Whether each knob does what its name says, and does enough: curves over its range, averaged over pieces and seeds.
 
-All distances are mel distances in dB (`measures.mel_distance`) of what is played after the same context from the same
+Distances are mel distances in dB (`measures.mel_distance`) of what is played after the same context from the same
 seed with one knob moved. A curve goes the right way when no step of it goes the wrong way by more than the standard
 error of that step over the pieces.
 """
@@ -18,7 +18,8 @@ from torch import Tensor
 
 from jbdiff.evaluate.figures import Figure
 from jbdiff.evaluate.material import Piece
-from jbdiff.evaluate.measures import MEL_FLOOR, decibels, mel_distance, mel_matrix, spectrogram
+from jbdiff.evaluate.measures import mel_distance
+from jbdiff.evaluate.memory import note_levels
 from jbdiff.evaluate.playing import Player
 from jbdiff.stream import FinisherSettings
 
@@ -26,18 +27,20 @@ SECTION = "knobs"
 QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 GUIDANCES = (1.0, 1.5, 2.0, 3.0, 4.0)
 LEAST_SPAN = 0.5  # dB
+ADHERENCE = "adherence to the context"
 BLOCKS = 2  # that a knob is heard for
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What a knob does: `rows` `[pieces, places]` are values in dB at the knob's `places`."""
+    """What a knob does: `rows` `[pieces, places]` are values at the knob's `places`."""
 
     name: str
     what: str
     places: tuple[float, ...]
     rows: NDArray[np.float64]
     rising: bool
+    unit: str = "dB"
 
     @property
     def means(self) -> NDArray[np.float64]:
@@ -98,16 +101,27 @@ def resample(player: Player, cells: Sequence[Cell]) -> Curve:
     return Curve("resample", "distance to the init", QUARTERS, np.array(rows), False)
 
 
-def colour(sound: Tensor, sample_rate: int) -> Tensor:
-    """The mean spectrum of a mono sound in dB, about its own level, `[80]`."""
-    levels = decibels(spectrogram(sound, 2048, 512).T @ mel_matrix(2048, 80, sample_rate), MEL_FLOOR).mean(0)
-    return levels - levels.mean()
+def notes(sound: Tensor, sample_rate: int) -> Tensor:
+    """Which notes sound in a mono sound, and how strongly: the mean level of each semitone in dB, `[68]`."""
+    return note_levels(sound, sample_rate).mean(1)
+
+
+def adherence(sound: Tensor, contexts: Sequence[Tensor], own: int) -> float:
+    """How much more alike `notes` are to those of the own context than to those of the others, -2..2.
+
+    By correlation about the contexts' mean: guidance exaggerates, and what goes further the same way is no less like
+    the context.
+    """
+    mean = torch.stack(list(contexts)).mean(0)
+    alike = [float(torch.corrcoef(torch.stack([sound - mean, one - mean]))[0, 1]) for one in contexts]
+    others = [value for number, value in enumerate(alike) if number != own]
+    return alike[own] - float(np.mean(others))
 
 
 def guidance(player: Player, cells: Sequence[Cell]) -> tuple[Curve, Curve]:
-    """The distance to guidance 1, and how much nearer the mean spectrum is to the own context than to the others'."""
+    """The distance to guidance 1, and the adherence to the context."""
     samples, rate = heard_samples(player), player.sample_rate
-    contexts = [colour(cell.piece.context, rate) for cell in cells]
+    contexts = [notes(cell.piece.context, rate) for cell in cells]
     away, near = [], []
     for number, cell in enumerate(cells):
         sounds = []
@@ -115,15 +129,10 @@ def guidance(player: Player, cells: Sequence[Cell]) -> tuple[Curve, Curve]:
             settings = replace(player.settings(cell.seed), guidance=scale)
             sounds.append(player.play(cell.piece.context, samples, settings).mean(0))
         away.append([mel_distance(sounds[0], sound, rate) for sound in sounds])
-        row = []
-        for sound in sounds:
-            apart = torch.stack([(colour(sound, rate) - context).abs().mean() for context in contexts])
-            others = torch.cat([apart[:number], apart[number + 1 :]])
-            row.append(float(others.mean() - apart[number]))
-        near.append(row)
+        near.append([adherence(notes(sound, rate), contexts, number) for sound in sounds])
     return (
         Curve("guidance", "distance to guidance 1", GUIDANCES, np.array(away), True),
-        Curve("guidance", "adherence to the context", GUIDANCES, np.array(near), True),
+        Curve("guidance", ADHERENCE, GUIDANCES, np.array(near), True, unit=""),
     )
 
 
@@ -187,11 +196,12 @@ def knob_figures(curves: Sequence[Curve], among: float, contexts: float) -> list
     figures = []
     for curve in curves:
         values = ", ".join(f"{mean:.2f}" for mean in curve.means)
-        worst, name = curve.worst_step, f"{curve.name}, {curve.what}"
-        note = f"{'rising' if curve.rising else 'falling'}: {values} dB"
-        figures.append(Figure(SECTION, f"{name}: wrong way", worst, "dB", high=0.0, note=note))
-        low = None if "adherence" in curve.what else LEAST_SPAN
-        figures.append(Figure(SECTION, f"{name}: span", curve.span, "dB", low=low))
+        name, note = f"{curve.name}, {curve.what}", f"{'rising' if curve.rising else 'falling'}: {values}"
+        figures.append(
+            Figure(SECTION, f"{name}: wrong way", curve.worst_step, curve.unit, high=0.0, note=note)
+        )
+        low = None if curve.what == ADHERENCE else LEAST_SPAN
+        figures.append(Figure(SECTION, f"{name}: span", curve.span, curve.unit, low=low))
     note = f"two contexts, one seed: {contexts:.2f} dB"
     figures.append(Figure(SECTION, "seed: distance between two", among, "dB", low=LEAST_SPAN, note=note))
     return figures

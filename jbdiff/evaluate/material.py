@@ -1,7 +1,7 @@
 """The sounds a stack is judged by: some tracks of a folder, each with the stretch that is continued and what follows.
 
 A folder holds sound files, or folders of stems (`jbdiff.stems`), of which the first mix is taken. Only what is needed
-is read: of many tracks some, spread evenly over the names, and of a long file its middle.
+is read: of many tracks some, and of a long file its middle.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from jbdiff.audiofiles import audio_blocks, find_sounds
 from jbdiff.data import Report
+from jbdiff.evaluate.frechet import LEAST_TRACKS
 from jbdiff.stems import StemTrack, find_tracks, is_stems, mix
 
 LONGEST_SECONDS = 90.0  # read of one track
@@ -46,11 +47,14 @@ class Piece:
     middle: Tensor  # mono [k]: for the codec
 
 
-def spread_evenly(count: int, wanted: int) -> list[int]:
-    """`wanted` of the numbers below `count`, evenly spread; all of them where there are no more."""
+def picked(count: int, wanted: int) -> list[int]:
+    """`wanted` of the numbers below `count`, the same each time; all of them where there are no more.
+
+    Drawn, because every fourth of a folder may be of one style: they are numbered in the order they were made in.
+    """
     if wanted >= count:
         return list(range(count))
-    return [int((i + 0.5) * count / wanted) for i in range(wanted)]
+    return sorted(np.random.default_rng(0).permutation(count)[:wanted].tolist())
 
 
 def read_sounds(folder: Path, sample_rate: int, wanted: int, report: Report) -> Iterator[Sound]:
@@ -64,7 +68,7 @@ def read_sounds(folder: Path, sample_rate: int, wanted: int, report: Report) -> 
         raise ValueError(
             f"no sounds in {str(folder)!r}; give a folder of sound files, or of folders of stems"
         )
-    for number in spread_evenly(len(entries), wanted):
+    for number in picked(len(entries), wanted):
         entry = entries[number]
         try:
             if isinstance(entry, StemTrack):
@@ -119,7 +123,7 @@ def read_pieces(
 ) -> list[Piece]:
     """Up to `wanted` pieces. Tracks that are too short are named and left out.
 
-    Raises ValueError where fewer than four are left: halves of two are the least that a distance can be told from.
+    Raises ValueError where fewer than `LEAST_TRACKS` are left.
     """
     pieces = []
     for number, sound in enumerate(read_sounds(folder, sample_rate, wanted, report)):
@@ -127,10 +131,10 @@ def read_pieces(
             pieces.append(cut_piece(sound, context, continuation, middle, number))
         except ValueError as error:
             report(f"left out: {error}")
-    if len(pieces) < 4:
+    if len(pieces) < LEAST_TRACKS:
         needed = max(context + continuation, middle) / sample_rate
         raise ValueError(
-            f"{len(pieces)} tracks of {needed:.1f} s or more in {str(folder)!r}; four are needed at least, "
-            "give more, or longer ones"
+            f"{len(pieces)} tracks of {needed:.1f} s or more in {str(folder)!r}; {LEAST_TRACKS} are needed at "
+            "least, give more, or longer ones"
         )
     return pieces

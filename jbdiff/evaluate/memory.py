@@ -51,13 +51,18 @@ def window_frames(sample_rate: int) -> int:
 
 
 def pictures(sounds: Iterable[Tensor], mean: Tensor, sample_rate: int) -> Pictures:
-    """Windows end to end of mono sounds `[n]`; `mean` `[notes]` is the usual level of each band."""
+    """Windows end to end of mono sounds `[n]`; `mean` `[notes]` is the usual level of each band.
+
+    Raises ValueError where no sound is as long as one.
+    """
     frames, rows = window_frames(sample_rate), []
     for sound in sounds:
         levels = (note_levels(sound, sample_rate) - mean[:, None])[FARTHEST_SEMITONES:-FARTHEST_SEMITONES]
         count = levels.shape[1] // frames
         rows.append(levels[:, : count * frames].unflatten(1, (count, frames)).permute(1, 0, 2).flatten(1))
     windows = torch.cat(rows)
+    if not len(windows):
+        raise ValueError(f"no sound is as long as a window of {SECONDS} s; give longer ones")
     windows = windows - windows.mean(1, keepdim=True)
     size = windows.norm(dim=1, keepdim=True)
     return Pictures(windows / size.clamp_min(QUIETEST * math.sqrt(windows.shape[1])), frames)
@@ -84,18 +89,21 @@ def nearest(windows: Pictures, training: Sequence[Tensor], mean: Tensor) -> NDAr
 
 @dataclass(frozen=True)
 class Nearness:
-    """Distances to the nearest training music `[w]` of what was played and of held-out music."""
+    """Distances to the nearest training music `[sounds, windows]` of what was played and of held-out music."""
 
     played: NDArray[np.float64]
     held: NDArray[np.float64]
 
     def figure(self, percentile: float) -> tuple[float, float, float]:
-        """That percentile of the played, of the held-out, and the standard error of the difference (bootstrap)."""
+        """That percentile of the played, of the held-out, and the standard error of the difference.
+
+        The error is a bootstrap's over sounds: windows of one sound are near or far together.
+        """
         rng = np.random.default_rng(0)
 
         def resampled(values: NDArray[np.float64]) -> NDArray[np.float64]:
             picks = rng.integers(len(values), size=(500, len(values)))
-            found: NDArray[np.float64] = np.percentile(values[picks], percentile, axis=1)
+            found: NDArray[np.float64] = np.percentile(values[picks].reshape(500, -1), percentile, axis=1)
             return found
 
         error = float(np.std(resampled(self.played) - resampled(self.held)))
@@ -106,9 +114,9 @@ class Nearness:
 def nearness(
     played: Sequence[Tensor], held: Sequence[Tensor], training: Sequence[Tensor], sample_rate: int
 ) -> Nearness:
-    """Of mono sounds `[n]`; `training` are `note_levels`. Raises ValueError without training music."""
+    """Of mono sounds `[n]`, all as long; `training` are `note_levels`. Raises ValueError without training music."""
     if not training:
         raise ValueError("no training music to compare with; give a folder that holds some")
     mean = torch.cat(list(training), 1).mean(1)
     found = [nearest(pictures(sounds, mean, sample_rate), training, mean) for sounds in (played, held)]
-    return Nearness(*found)
+    return Nearness(found[0].reshape(len(played), -1), found[1].reshape(len(held), -1))

@@ -9,6 +9,7 @@ jumps are, and places on the token grid share the decoder's own pattern.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -40,6 +41,19 @@ def places(first: int, every: int, end: int, hop: int) -> Tensor:
     """`first`, `first + every`, ... that have sound on both sides."""
     found = torch.arange(first, end - 2 * hop, every)
     return found[found >= 2 * hop]
+
+
+def spread_over_pieces(found: Sequence[Tensor]) -> float:
+    """Two standard errors of the mean of ranks, a tensor a piece.
+
+    Where bars are as long as blocks, all seams of a piece lie at the same place of the bar, and have one rank rather
+    than many: the error is then told from how far the pieces' means differ.
+    """
+    spread = spread_of_mean(sum(len(rank) for rank in found))
+    if len(found) < 2:
+        return spread
+    means = torch.stack([rank.mean() for rank in found])
+    return max(spread, 2 * float(means.std()) / math.sqrt(len(found)))
 
 
 def spread_of_mean(count: int) -> float:

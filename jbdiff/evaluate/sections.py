@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from jbdiff.evaluate.amounts import Amounts
-from jbdiff.evaluate.features import describe_windows, windows
+from jbdiff.evaluate.features import KINDS, describe_windows, windows
 from jbdiff.evaluate.figures import Figure
 from jbdiff.evaluate.frechet import Distances, distances
 from jbdiff.evaluate.material import Piece, read_sounds
 from jbdiff.evaluate.memory import Nearness, nearness, note_levels
 from jbdiff.evaluate.playing import Player
-from jbdiff.evaluate.seams import places, ranks, spread_of_mean
+from jbdiff.evaluate.seams import places, ranks, spread_over_pieces
 from jbdiff.evaluate.statistics import STATISTICS, Table, over_time, tempo_wander
 from jbdiff.evaluate.yardsticks import round_trip
 
@@ -71,12 +71,13 @@ def frechet_figures(
     found = distances(
         [features(sound) for sound in originals],
         {name: [features(sound) for sound in sounds] for name, sounds in sets.items()},
+        KINDS,
         amounts.splits,
     )
     section = "Fréchet distance"
-    spread = f"{amounts.splits} splits by track, both orders; spread"
+    spread = f"{amounts.splits} splits by track, six orders each; spread"
     figures = [
-        Figure(section, "floor: held-out halves", found.floor, note=f"{spread} {found.floor_spread:.3g}")
+        Figure(section, "floor: held-out thirds", found.floor, note=f"{spread} {found.floor_spread:.3g}")
     ]
     for name, value in found.of.items():
         figures.append(Figure(section, name, value, note=f"spread {found.spread[name]:.3g}"))
@@ -150,7 +151,7 @@ def seam_figures(player: Player, made: Sequence[Continued]) -> list[Figure]:
             if len(seams):
                 found.append(ranks(sound, seams, hop, hop))
         rank = torch.cat(found) if found else torch.zeros(0)
-        spread = spread_of_mean(len(rank))
+        spread = spread_over_pieces(found)
         figures.append(
             Figure(
                 "seams", f"mean rank where {name}", float(rank.mean()) if len(rank) else None,

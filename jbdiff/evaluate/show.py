@@ -1,4 +1,4 @@
-"""Pictures of an evaluation. Matplotlib is imported when one is drawn."""
+"""Pictures of an evaluation, by matplotlib: imported here at the top, lest a run fail for want of it at its end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from jbdiff.evaluate.knobs import Curve
@@ -14,9 +16,6 @@ from jbdiff.evaluate.statistics import STATISTICS, Table
 
 
 def _figure(rows: int, columns: int) -> tuple[Any, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(4.6 * columns, 2.2 * rows), layout="constrained", dpi=80)
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False)
@@ -45,7 +44,7 @@ def write_curves(path: Path, curves: Sequence[Curve]) -> None:
             place.plot(curve.places, row, color="0.8", linewidth=0.7)
         error: NDArray[np.float64] = curve.rows.std(0) / np.sqrt(max(1, len(curve.rows) - 1))
         place.errorbar(curve.places, curve.means, error, linewidth=1.6)
-        place.set_title(f"{curve.name}: {curve.what} (dB)", fontsize=9)
+        place.set_title(f"{curve.name}: {curve.what}{curve.unit and f' ({curve.unit})'}", fontsize=9)
     for place in axes.flat[len(curves) :]:
         place.set_axis_off()
     figure.savefig(path)

@@ -1,4 +1,6 @@
-"""Where a run can be watched: TensorBoard always, Weights & Biases when asked for. The first process alone writes."""
+"""Where a run can be watched: TensorBoard where it is installed, Weights & Biases when asked for. The first process
+alone writes.
+"""
 
 from __future__ import annotations
 
@@ -79,6 +81,7 @@ def check_boards(wandb: bool) -> None:
 
 
 def open_boards(folder: Path, step: int, wandb: bool) -> list[Board]:
-    """The boards of a run that goes on from `step`."""
-    boards: list[Board] = [TensorBoard(folder / "tensorboard", step)]
+    """The boards of a run that goes on from `step`. Without TensorBoard `metrics.jsonl` still has the figures."""
+    known = importlib.util.find_spec("tensorboard") is not None
+    boards: list[Board] = [TensorBoard(folder / "tensorboard", step)] if known else []
     return [*boards, Wandb(folder)] if wandb else boards

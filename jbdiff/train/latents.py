@@ -17,6 +17,7 @@ from jbdiff.data import Clips, ClipWriter, Report, awaited_cache, cache_about, f
 
 EDGE = 64  # tokens encoded on either side of a stretch and thrown away; more than the longest window
 STRETCH = 2048  # tokens encoded at a time
+MOST_MEASURED = 3600.0  # seconds: means over an hour are as good as any
 SAMPLE_TOKENS, MOST_SAMPLES = 64, 2000  # of latents that statistics are made from
 FARTHEST_SEMITONES = 4
 GAIN_DECIBELS = (-6.0, 3.0)
@@ -47,10 +48,13 @@ def as_float(clip: NDArray[np.int16]) -> NDArray[np.float32]:
 
 
 def measure_bands(clips: Clips, analysis: BandAnalysis) -> None:
-    """Sets the mean and the spread of each band to those of these sounds."""
+    """Sets the mean and the spread of each band to those of these sounds, or of clips from all over them where they
+    are longer than `MOST_MEASURED`.
+    """
     total = torch.zeros(2, len(analysis.mean), dtype=torch.float64)
     count = 0
-    for index in range(len(clips)):
+    every = max(1, round(sum(clips.lengths) / (MOST_MEASURED * analysis.rate)))
+    for index in range(0, len(clips), every):
         for part in level_parts(analysis, clips.clip(index)):
             levels = part.double()
             total += torch.stack([levels.sum(0), levels.square().sum(0)])

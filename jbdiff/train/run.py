@@ -29,8 +29,14 @@ MakeBatches = Callable[[int, int], Dataset[Any]]
 """(number of the first batch, how many) -> those batches."""
 
 
+WORKER_SECONDS = 60.0  # for a batch; a worker that takes longer hangs
+
+
 class Batches(pl.LightningDataModule):
-    """Rounds of numbered batches: each round starts where the step count stands."""
+    """Rounds of numbered batches: each round starts where the step count stands.
+
+    With `workers`, so many forked processes draw them ahead; they are the same batches in the same order.
+    """
 
     def __init__(
         self, training: MakeBatches, heldout: MakeBatches, round_steps: int, validations: int
@@ -38,6 +44,7 @@ class Batches(pl.LightningDataModule):
         super().__init__()
         self.training, self.heldout = training, heldout
         self.round_steps, self.validations = round_steps, validations
+        self.workers = 0
 
     def train_dataloader(self) -> DataLoader[Any]:
         assert self.trainer is not None
@@ -46,7 +53,15 @@ class Batches(pl.LightningDataModule):
         count = self.round_steps if limit is None else max(1, min(self.round_steps, limit - done))
         # Each process of a distributed run draws its own batches, from its own stretch of numbers.
         first = done + self.trainer.global_rank * PROCESS_STRIDE
-        return DataLoader(self.training(first, count), batch_size=None)
+        if not self.workers:
+            return DataLoader(self.training(first, count), batch_size=None)
+        return DataLoader(
+            self.training(first, count),
+            batch_size=None,
+            num_workers=self.workers,
+            multiprocessing_context="fork",  # a copy of a mapped cache for each would not do
+            timeout=WORKER_SECONDS,
+        )
 
     def val_dataloader(self) -> DataLoader[Any]:
         return DataLoader(self.heldout(0, self.validations), batch_size=None)
@@ -95,6 +110,7 @@ def fit(
     training breaks off.
     """
     torch.set_num_threads(settings.threads)
+    batches.workers = settings.workers
     quieten()
     step = 0
     if settings.resume:

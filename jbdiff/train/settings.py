@@ -42,6 +42,7 @@ class RunSettings:
     minutes: float | None = None
     steps: int | None = None
     threads: int = 1
+    workers: int = 0
     resume: bool = False
     round_steps: int = 100
     validate_every_rounds: int = 3
@@ -162,6 +163,12 @@ def run_options(
     threads: Annotated[
         int, typer.Option(min=1, help="Processor threads of each process.", rich_help_panel=MACHINE)
     ] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Processes that draw batches ahead, of each process.", rich_help_panel=MACHINE
+        ),
+    ] = 0,
     accelerator: Annotated[
         str, typer.Option(help="auto, cpu, gpu or another that Lightning knows.", rich_help_panel=MACHINE)
     ] = "auto",
@@ -187,6 +194,7 @@ def run_options(
         mixes=mixes,
         wandb=wandb,
         threads=threads,
+        workers=workers,
         accelerator=accelerator,
         devices=devices,
         nodes=nodes,

@@ -87,7 +87,7 @@ class DeviceSink:
         self._lost = ""  # words about a device that is gone
         self._broken = ""  # words about a feeder that is gone
         self._heard = 0
-        self._past_underruns = 0  # of streams that are closed
+        self._past_underruns = self._past_dry = 0  # of streams that are closed
         self._stop = threading.Event()
         self._feeder: threading.Thread | None = None
         self._watcher: threading.Thread | None = None
@@ -111,7 +111,7 @@ class DeviceSink:
 
     def status(self) -> AudioStatus:
         stream, stage, feeder = self._stream, self._stage, self._feeder
-        device, latency, underruns, low = self._wanted, 0.0, self._past_underruns, 0
+        device, latency, underruns, dry, low = self._wanted, 0.0, self._past_underruns, self._past_dry, 0
         behind = stage.look_ahead / stage.sample_rate
         if stream is not None:
             device = stream.name
@@ -120,12 +120,14 @@ class DeviceSink:
             behind += stream.latency_seconds
             latency = stream.capacity / stream.rate
             underruns += stream.ran_dry + stream.device_underruns
+            dry += stream.ran_dry
             low = self._low_water.frames
         return AudioStatus(
             running=feeder is not None and feeder.is_alive(),
             device=device,
             sample_rate=stream.rate if stream is not None else stage.sample_rate,
             underruns=underruns,
+            ran_dry=dry,
             short_frames=stage.short_frames,
             low_water_frames=low,
             latency_seconds=latency + behind,
@@ -191,6 +193,7 @@ class DeviceSink:
 
     def _retire(self, stream: OutputStream, dead: bool = False) -> None:
         self._past_underruns += stream.ran_dry + stream.device_underruns
+        self._past_dry += stream.ran_dry
         stream.close(dead)
 
     def start(self) -> None:

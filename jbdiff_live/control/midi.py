@@ -1,8 +1,8 @@
 """MIDI inputs: finds them, opens them, sees them go and come back. The only importer of mido and rtmidi.
 
-Threads: a watcher thread owns every port: it polls the list of ports, opens and closes. rtmidi calls
-`_received` on one thread per input, which hands the event on and must not block. `status` and `choose` may be
-called from any thread. Only the watcher ever waits for a device or a server.
+Threads: a watcher thread owns every port: it polls the list of ports, opens and closes. `_received` runs on one
+thread per input, rtmidi's or, under JACK, a `JackReader`'s; it hands the event on and must not block. `status` and
+`choose` may be called from any thread. Only the watcher ever waits for a device or a server.
 
 The list is watched because nothing else tells: when a peer dies its port stays open and raises nothing.
 """
@@ -23,6 +23,7 @@ import mido
 import rtmidi
 
 from jbdiff_live.control.events import ControlEvent, EventHandler, EventKind
+from jbdiff_live.control.jack_reader import QUEUE_MESSAGES, JackReader
 from jbdiff_live.control.jack_watch import JackWatch
 from jbdiff_live.jack_console import hush_jack
 from jbdiff_live.status import ControlStatus
@@ -57,6 +58,7 @@ class _OpenPort:
     name: str
     port: str
     client: rtmidi.MidiIn
+    reader: JackReader | None  # where rtmidi's own thread must not run Python
 
 
 class MidiInput:
@@ -86,6 +88,7 @@ class MidiInput:
         # The watcher's own: nobody else touches these.
         self._lister: rtmidi.MidiIn | None = None
         self._virtual_client: rtmidi.MidiIn | None = None
+        self._virtual_reader: JackReader | None = None
         self._open: dict[str, _OpenPort] = {}
         self._known: tuple[str, ...] = ()  # every input that was connected since the last choice
         self._jack: JackWatch | None = None  # while the inputs are JACK's
@@ -135,7 +138,7 @@ class MidiInput:
             problem=self._problem,
         )
 
-    # ------------------------------------------------------------------ rtmidi's threads
+    # ------------------------------------------------------------------ the inputs' threads
 
     def _received(self, packet: tuple[list[int], float], device: str) -> None:
         """One message of an input. An error here must not reach rtmidi, which would print it and go on."""
@@ -224,7 +227,7 @@ class MidiInput:
             client = _open_client(self._api, CLIENT_NAME)
             client.open_port(client.get_ports().index(port), "in")
             client.ignore_types(sysex=True, timing=True, active_sense=True)
-            client.set_callback(self._received, name)
+            reader = self._listen(client, name)
         except DEVICE_ERRORS as error:
             log.warning("MIDI input %s: %s", name, error)
             self._problem = f"MIDI input {name} cannot be opened ({error}): close other programs that use it"
@@ -233,7 +236,14 @@ class MidiInput:
             return
         if name in self._problem:
             self._problem = ""
-        self._open[name] = _OpenPort(name, port, client)
+        self._open[name] = _OpenPort(name, port, client, reader)
+
+    def _listen(self, client: rtmidi.MidiIn, name: str) -> JackReader | None:
+        """From here on `_received` hears what comes in."""
+        if client.get_current_api() == rtmidi.API_UNIX_JACK:
+            return JackReader(client, lambda packet: self._received(packet, name))
+        client.set_callback(self._received, name)
+        return None
 
     def _open_virtual(self) -> None:
         if self._virtual is None:
@@ -244,18 +254,28 @@ class MidiInput:
         self._virtual_client = _open_client(self._api, CLIENT_NAME)
         self._virtual_client.open_virtual_port(self._virtual)
         self._virtual_client.ignore_types(sysex=True, timing=True, active_sense=True)
-        self._virtual_client.set_callback(self._received, self._virtual)
+        self._virtual_reader = self._listen(self._virtual_client, self._virtual)
 
     def _server_lives(self) -> bool:
         """False when a JACK server has ended; the other systems do not end."""
         return self._jack is None or self._jack.server_lives()
 
     def _close(self, port: _OpenPort) -> None:
+        if port.reader is not None:
+            port.reader.stop()
         _shut(port.client, port.name)
+
+    def _stop_readers(self) -> None:
+        """Before their clients are let go."""
+        for reader in (self._virtual_reader, *(port.reader for port in self._open.values())):
+            if reader is not None:
+                reader.stop()
+        self._virtual_reader = None
 
     def _abandon_all(self) -> None:
         """Forgets the clients of a dead JACK server without closing them: closing one ends the process (seen
         with jackd2 1.9.21 and rtmidi 1.5.8). They stay referenced, so that nothing destroys them."""
+        self._stop_readers()
         for client in (self._virtual_client, self._lister, *(port.client for port in self._open.values())):
             if client is not None:
                 client.cancel_callback()
@@ -265,6 +285,7 @@ class MidiInput:
         self._forget_watch()
 
     def _close_all(self) -> None:
+        self._stop_readers()
         for port in self._open.values():
             self._close(port)
         self._open = {}
@@ -298,7 +319,8 @@ def _open_client(api: str | None, name: str) -> rtmidi.MidiIn:
     if api is None and platform.system() == "Linux" and not ALSA_SEQUENCER.exists():
         api = "UNIX_JACK"
     hush_jack()
-    return rtmidi.MidiIn(rtmidi.API_UNSPECIFIED if api is None else known[api], name)
+    number = rtmidi.API_UNSPECIFIED if api is None else known[api]
+    return rtmidi.MidiIn(number, name, queue_size_limit=QUEUE_MESSAGES)
 
 
 def _no_midi(api: str | None, error: Exception) -> str:

@@ -13,11 +13,12 @@ class Deadline:
     """Turns measured times into the queue level at which the next block has to be started.
 
     deadline = p99 of the block times + margin; the margin is the largest of what was really seen (the worst
-    excess of a block over the median, plus the worst lateness of the thread's own waking), of p99 itself, but at
+    excess of a block over p99, plus the worst lateness of the thread's own waking), of p99 itself, but at
     most a quarter of a block (another program may suddenly take half of the machine; but who chose short blocks
     wants the knobs heard soon), and of `least_margin`. All over the last `memory` blocks, and never more than one
     block, or `CAP_SECONDS` where blocks are short. Until three blocks were measured it is that most: start at once.
-    `measured` seconds, where a warm-up gave them, stand in for those three.
+    `measured` seconds, where a warm-up gave them, stand in for those three. A block that takes longer still is not a
+    hole: it is broken off while there is time for a cheaper one (`ladder.py`).
     """
 
     def __init__(
@@ -49,7 +50,8 @@ class Deadline:
         if len(self._taken) < 3:
             return most
         taken = np.fromiter(self._taken, float)
-        jitter = float(taken.max() - np.median(taken))
-        spare = min(self.p99, self.block_duration / 4)
+        p99 = self.p99
+        jitter = float(taken.max()) - p99
+        spare = min(p99, self.block_duration / 4)
         margin = max(self.least_margin, spare, jitter + max(self._late, default=0.0))
-        return min(most, self.p99 + margin)
+        return min(most, p99 + margin)

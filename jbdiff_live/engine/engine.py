@@ -161,6 +161,8 @@ class Engine:
                     "the model made a block that is not finite; lower guidance, or load another patch, "
                     "and press start"
                 )
+            if rung is Rung.REPEAT:
+                ladder.rested()
             if not generated.mixed:
                 if not self._fresh:
                     ladder.took(rung, taken, seconds)

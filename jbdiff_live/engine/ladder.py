@@ -17,7 +17,9 @@ FORGET = 0.7  # share of a slowness that is still believed in one block later
 
 
 class Ladder:
-    """`choose` before a block, `took` after it, or `broken_off` where it ran over its budget."""
+    """`choose` before a block, `took` after it, or `broken_off` where it ran over its budget; `rested` where the
+    block cost nothing, and so told nothing of how slow the machine is now.
+    """
 
     def __init__(self) -> None:
         self.slowness = 1.0  # how many times longer than measured before blocks take now
@@ -46,6 +48,10 @@ class Ladder:
         expected = seconds[rung]
         ratio = taken / expected if expected > 0 else 1.0
         self.slowness = max(1.0, ratio, 1.0 + FORGET * (self.slowness - 1.0))
+
+    def rested(self) -> None:
+        """A block was a repeat. Without this a machine once found slow would stay so for ever: only work can tell."""
+        self.slowness = 1.0 + FORGET * (self.slowness - 1.0)
 
     def broken_off(self, rung: Rung, expected: float, seconds: Mapping[Rung, float]) -> None:
         """A block on `rung` would have taken `expected` seconds."""

@@ -18,6 +18,7 @@ import numpy as np
 
 from jbdiff_live.block import Audio, Generated, KeepGoing, Rung
 from jbdiff_live.engine.knobs import NewestKnobs, turned
+from jbdiff_live.engine.progress import Progress
 from jbdiff_live.engine.sources import FileSource, Mono
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying
@@ -153,7 +154,7 @@ class StackVoice:
         self._stream = stream
         self._context_frames = stream.geometry.context_samples(stream.levels[0])
         self._seconds = deque([block_seconds], maxlen=TIMES_KEPT)
-        self._denoising = 1.0  # share of a full block's time that its steps take
+        self._progress = Progress()
         self._shares: Mapping[Rung, float] = {Rung.FULL: 1.0}  # of a full block's time, best rung first
         self._started_from: FileSource | None = None
 
@@ -236,12 +237,13 @@ class StackVoice:
             # A whole window: what is before the block only helps the encoder at its beginning.
             init = self._from(snapshot.choice("init_source"), sources.init_file, "init",
                               self.position + frames, self._stream.window_frames, sources)  # fmt: skip
+        self._progress.begin()
         try:
             block = self._stream.step(
                 settings,
                 init=init,
                 context=context,
-                on_step=lambda done, of: keep_going(self._denoising * done / of),
+                on_step=lambda done, of: keep_going(self._progress.step(done, of)),
                 turning=turning,
             )
         except StreamInterrupted:
@@ -253,7 +255,7 @@ class StackVoice:
         if rung is Rung.FULL:
             self._seconds.append(time.perf_counter() - began)
             self._shares = _shares(block, self._stream, settings)
-            self._denoising = sum(block.part_seconds.values()) / max(1e-9, sum(block.seconds.values()))
+            self._progress.end()
         return Generated(
             np.ascontiguousarray(samples, dtype=np.float32),
             str(block.noise),

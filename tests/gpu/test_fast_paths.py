@@ -7,13 +7,14 @@ python -m pytest -m gpu tests/gpu --confcutdir=tests/gpu      # with a carried f
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from jbdiff.bench import measure, random_stack
-from jbdiff.bench_checks import check_paths
+from jbdiff.bench_checks import check_graphs, check_paths
 from jbdiff.bench_machine import exact_float32, random_weights
 from jbdiff.checkpoints import Stack, load_stack
 from jbdiff.config import (
@@ -98,6 +99,35 @@ def test_a_stream_goes_on_from_its_saved_state_bit_for_bit(
     again = stream.step(settings()).audio
     assert first.device.type == device.type
     assert torch.equal(first, again)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_recorded_blocks_sound_as_played_ones(
+    small_stack: Stack, device: torch.device, dtype: torch.dtype
+) -> None:
+    check = check_graphs(small_stack, settings(), device, dtype, finisher=True, blocks=1)
+    assert check.passed, check
+    assert bool(check.notes) == (device.type != "cuda")
+
+
+@pytest.mark.parametrize("hop_tokens", [None, 48])
+def test_recorded_pocket_sounds_as_played(device: torch.device, hop_tokens: int | None) -> None:
+    check = check_graphs(
+        load_stack("pocket"), BlockSettings(steps=2), device, hop_tokens=hop_tokens, blocks=1
+    )
+    assert check.passed, check
+
+
+def test_a_recorded_stream_follows_its_knobs(small_stack: Stack, device: torch.device) -> None:
+    plain, recorded = (
+        BlockStream(small_stack, device=device, finisher=True, graphs=graphs) for graphs in (False, True)
+    )
+    for guidance in (2.0, 2.0, 2.0, 2.0, 4.0, 1.5):
+        how = replace(settings(), guidance=guidance, resample=guidance / 10)
+        own, wanted = recorded.step(how).audio, plain.step(how).audio
+        # A codebook makes more of a rounding; both go on from the same sound.
+        recorded.restore(plain.save())
+        assert (own - wanted).square().mean().sqrt() < 3e-2 * wanted.square().mean().sqrt()
 
 
 def test_pocket_sounds_as_on_the_cpu(device: torch.device) -> None:

@@ -138,7 +138,7 @@ def test_a_server_that_ends_is_a_problem_in_words(jack: subprocess.Popen[bytes],
         jack.terminate()
         jack.wait(timeout=10)
         until(lambda: "no JACK server" in midi.status().problem)
-        assert midi.status().missing == ("Box:knobs",)
+        until(lambda: midi.status().missing == ("Box:knobs",))
     finally:
         midi.stop()
     assert "midi watcher" not in [thread.name for thread in threading.enumerate()]

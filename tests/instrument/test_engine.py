@@ -309,6 +309,15 @@ def test_deadline_grows_with_jitter_and_lateness_and_never_passes_a_block() -> N
     assert shaky.seconds == 2.0
 
 
+def test_of_short_blocks_a_little_more_is_queued_than_the_slowest_took() -> None:
+    deadline = Deadline(0.186)
+    for n in range(64):
+        deadline.block_took(0.1 + 0.05 * (n == 40))
+    assert 0.15 + 0.08 > deadline.seconds > 0.15 + 0.04
+    deadline.woke_late(0.1)
+    assert deadline.seconds == pytest.approx(0.25, abs=0.01), "and as late as the thread was seen to wake"
+
+
 def test_the_engine_knows_how_long_a_knob_takes(rig: Rig) -> None:
     rig.engine.start()
     rig.wait_blocks(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from jbdiff_live.audio.null import NullSink
 from jbdiff_live.block import Block, Generated, KeepGoing, Rung
 from jbdiff_live.engine.engine import Engine
 from jbdiff_live.engine.ladder import BlockWatch, Ladder
+from jbdiff_live.engine.progress import Progress
 from jbdiff_live.engine.repeat import once_more
 from jbdiff_live.engine.tone import ToneGenerator
 from jbdiff_live.parameters import ParameterSnapshot, ParameterStore
@@ -69,6 +71,29 @@ def test_a_block_that_will_be_late_is_broken_off_early() -> None:
     assert ladder.choose(0.25, SECONDS) is Rung.LOOP
 
 
+def test_what_comes_before_and_behind_the_steps_is_known_from_the_blocks_before() -> None:
+    now = [0.0]
+    progress = Progress(lambda: now[0])
+
+    def block(slowness: float = 1.0) -> list[float]:
+        """0.4 of preparing, four steps of 0.1, 0.2 of decoding; shares as they were told on the way."""
+        progress.begin()
+        now[0] += 0.4 * slowness
+        told = []
+        for done in range(1, 5):
+            now[0] += 0.1 * slowness
+            told.append(progress.step(done, 4))
+        now[0] += 0.2 * slowness
+        progress.end()
+        return told
+
+    assert block() == pytest.approx([0.25, 0.5, 0.75, 1.0]), "nothing is known yet"
+    block()
+    assert block(slowness=3.0) == pytest.approx([0.5, 0.6, 0.7, 0.8]), "a slow machine is slow throughout"
+    progress.begin()
+    assert progress.step(1, 2) == pytest.approx(0.6), "half of the steps"
+
+
 def test_a_step_that_would_not_fit_is_not_begun() -> None:
     now = [0.0]
     watch = BlockWatch(lambda: True, 0.5, lambda: now[0])
@@ -118,7 +143,9 @@ class Machine(ToneGenerator):
             self._idle.wait(0.025 * self.slowness)
             if not keep_going((done + 1) / work):
                 return None
-        return super().next_block(snapshot, lambda: True)
+        made = super().next_block(snapshot, lambda: True)
+        # As the model's: a repeat says nothing of how long a block takes.
+        return made if made is None or rung is not Rung.REPEAT else replace(made, mixed=True)
 
 
 def test_twice_too_slow_for_ten_seconds_and_sound_in_every_callback() -> None:
@@ -164,6 +191,34 @@ def test_twice_too_slow_for_ten_seconds_and_sound_in_every_callback() -> None:
         assert min(callbacks[1:]) > 0.2, "a tone of 0.22 was in every callback, from the first to the last"
         sound = np.concatenate([block.samples[:, 0] for block in blocks])
         assert np.abs(np.diff(sound)).max() < 0.05, "nothing of a broken-off block is heard"
+    finally:
+        engine.close()
+        sink.close()
+
+
+def test_a_machine_that_could_only_repeat_is_tried_again() -> None:
+    store, ring = ParameterStore(), RingBuffer(4 * 22_050, 2)
+    sink = NullSink(ring, lambda: store.snapshot, 44_100)
+    generator, blocks = Machine(), list[Block]()
+
+    def made(block: Block) -> None:
+        blocks.append(block)
+        if not sink.status().running:
+            sink.start()
+
+    engine = Engine(
+        generator, ring, lambda: store.snapshot,
+        lambda: ring.available + max(0, ring.frames_read - sink.frames_heard), made,
+    )  # fmt: skip
+    sink.open(None)
+    try:
+        engine.start()
+        wait_for(lambda: len(blocks) >= 5, "blocks at full work", 20)
+        generator.slowness = 30.0
+        repeats = [Rung.REPEAT] * 3
+        wait_for(lambda: [block.rung for block in blocks[-3:]] == repeats, "nothing but repeats", 30)
+        generator.slowness = 1.0
+        wait_for(lambda: blocks[-1].rung is Rung.FULL, "full work again", 30)
     finally:
         engine.close()
         sink.close()

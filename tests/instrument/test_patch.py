@@ -70,10 +70,12 @@ def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["new.toml"]
 
 
-@pytest.mark.parametrize("name", ["drift", "lock", "region", "resampler", "wild"])
+@pytest.mark.parametrize("name", ["drift", "lock", "quick", "region", "resampler", "wild"])
 def test_every_factory_patch_loads_and_plays(name: str) -> None:
     patch = load_patch(factory_patches()[name])
-    assert patch.name == name and patch.description and patch.choice == StackChoice("pocket")
+    assert patch.name == name and patch.description and patch.choice is not None
+    assert patch.choice.stack == "pocket"
+    assert (patch.choice.hop is not None) == (name == "quick"), "short blocks are asked for by name"
     store = ParameterStore()
     patch.apply(store)
     assert {"gain", "mute"}.isdisjoint(patch.values)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from jbdiff_live.block import Generated, KeepGoing, Rung
 from jbdiff_live.engine.tone import ToneGenerator
-from jbdiff_live.record.take import ChangeEvent, open_take
+from jbdiff_live.parameters import ParameterSnapshot
+from jbdiff_live.record.take import BlockEvent, ChangeEvent, open_take
 from jbdiff_live.session import NULL_DEVICE, Session, SessionOptions
 from jbdiff_live.status import EngineState
 
@@ -99,6 +102,38 @@ def test_knob_turned_is_in_the_log_and_is_heard(session: Session) -> None:
     assert folder is not None
     changes = [event for event in open_take(folder).events() if isinstance(event, ChangeEvent)]
     assert any(event.name == "seed" and event.value == 12 for event in changes)
+
+
+class TurnedTone(ToneGenerator):
+    """Guidance goes up in the middle of every block, though the tone does not hear it."""
+
+    def next_block(
+        self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung = Rung.FULL
+    ) -> Generated | None:
+        made = super().next_block(snapshot, keep_going, rung)
+        return None if made is None else replace(made, turned={"guidance": (snapshot["guidance"], 5.5)})
+
+
+def test_what_was_read_last_in_a_block_is_what_is_heard_and_all_of_it_is_in_the_log(tmp_path: Path) -> None:
+    options = SessionOptions(device="null", midi=(), takes=tmp_path / "takes")
+    session = Session(options, TurnedTone(block_frames=8192))
+    try:
+        session.open()
+        session.record_from_first_block()
+        session.start()
+        eventually(lambda: session.status().heard is not None, "sound")
+        eventually(lambda: session.engine.status.made is not None, "word of the block")
+        heard, made = session.status().heard, session.engine.status.made
+        assert heard is not None and made is not None and heard["guidance"] == made["guidance"] == 5.5
+        folder = session.status().recorder.folder
+        session.stop_recording()
+    finally:
+        session.close()
+    assert folder is not None
+    event = next(event for event in open_take(folder).events() if isinstance(event, BlockEvent))
+    assert event.turned == {"guidance": [1.5, 5.5]}
+    assert (event.values["guidance"], event.guidance(0), event.guidance(1)) == (1.5, 1.5, 5.5)
+    assert event.finisher_strength() == event.snapshot["finisher_strength"] == 0.23
 
 
 def test_gain_is_heard_before_the_next_block(session: Session) -> None:

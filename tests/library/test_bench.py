@@ -7,6 +7,7 @@ import importlib.machinery
 import importlib.util
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ import torch.nn.functional as F
 from toys import write_toy_stack
 from typer.testing import CliRunner
 
+from jbdiff import bench_v1
+from jbdiff.attention import attend
 from jbdiff.bench import (
     BenchError,
     BenchResult,
@@ -30,13 +33,17 @@ from jbdiff.bench import (
     read_log,
     result_from_dict,
     table,
+    workloads,
 )
 from jbdiff.bench_checks import check_paths, relative_error
 from jbdiff.bench_machine import commit, count_operations
+from jbdiff.bench_predict import Accelerator, Plan, need, stack_without_weights
 from jbdiff.checkpoints import Stack
 from jbdiff.cli import app
+from jbdiff.config import StackConfig
 from jbdiff.fastpaths import FASTPATHS, FastPath
 from jbdiff.guidance import GuidedModel
+from jbdiff.stream import BlockStream
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -130,6 +137,44 @@ def test_no_cuda_is_said_in_words(toy_stack: Stack) -> None:
         pytest.skip("there is a CUDA device here")
     with pytest.raises(BenchError, match="no CUDA device"):
         measure(toy_stack, device="cuda")
+
+
+def test_predictions_grow_with_steps_and_shrink_with_rates(toy_config: StackConfig) -> None:
+    stack = stack_without_weights(toy_config)
+    counted: dict[str, int] = {}
+    whole, again = (need(stack, Plan(16, (2, 1, 1), 0), counted) for _ in range(2))
+    assert whole == again and whole.block_seconds == pytest.approx(16 * 128 / 44_100)
+    more = need(stack, Plan(16, (3, 1, 1), 0))
+    finished = need(stack, Plan(16, (2, 1, 1), 1))
+    assert whole.operations < more.operations and whole.operations < finished.operations
+    slow = Accelerator("slow", tflops=1e-3, tbytes=1e9)
+    assert whole.seconds(slow, 0.5) == pytest.approx(whole.operations / 0.5e9)
+    assert whole.seconds(Accelerator("narrow", 1e9, 1e-3), 0.5) == pytest.approx(whole.moved_bytes / 1e9)
+
+
+def test_predictions_agree_with_what_is_counted_where_it_runs(toy_stack: Stack) -> None:
+    settings = Plan(16, (2, 1, 1), 1).settings()
+    run = BlockStream(toy_stack, finisher=True)
+    counted = sum(calls * count_operations(call) for _, calls, call, _ in workloads(run, settings) if calls)
+    assert need(stack_without_weights(toy_stack.config), Plan(16, (2, 1, 1), 1)).operations == counted
+
+
+@torch.inference_mode()
+def test_attention_in_half_precision_stays_near_the_fused_one() -> None:
+    query, key, value = (torch.randn(1, 2, n, 16) for n in (24, 40, 40))
+    exact = F.scaled_dot_product_attention(query, key, value)
+    assert torch.equal(attend(query, key, value), exact)
+    half = attend(*(one.bfloat16() for one in (query, key, value)))
+    assert half.dtype == torch.bfloat16 and relative_error(half.float(), exact, torch.zeros(())) < 2e-2
+
+
+def test_memory_is_kept_where_the_c_library_can() -> None:
+    # In a process of its own: the switch cannot be taken back.
+    code = "from jbdiff.memory import keep_freed_memory; print(keep_freed_memory())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    glibc = sys.platform == "linux" and bool(platform.libc_ver()[0] == "glibc")
+    assert done.stdout.strip() == str(glibc)
 
 
 # The command
@@ -247,8 +292,7 @@ def test_seams_rank_high_only_where_a_click_was_planted() -> None:
 
 
 def test_recorded_figures_add_up_to_the_recorded_total() -> None:
-    parts = script("bench_parts")
-    full = parts.first_window(list(parts.DEFAULT_STEPS.values()))
+    full = bench_v1.first_window(bench_v1.DEFAULT_STEPS)
     assert abs(full / (2 * 98_304 / 44_100) - 1990) < 10
 
 

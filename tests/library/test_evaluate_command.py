@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from small_stacks import write_small_stack
+from small_stacks import SMALL, write_small_stack
 from typer.testing import CliRunner
 
 pytest.importorskip("matplotlib")
@@ -19,8 +20,8 @@ from jbdiff.evaluate.amounts import Amounts
 
 RATE = 44_100
 TINY = Amounts(
-    pieces=4,
-    continuation=2.5,
+    pieces=6,
+    continuation=2.2,
     stretch=1.0,
     feature=0.25,
     middle=1.0,
@@ -31,6 +32,7 @@ TINY = Amounts(
     training_tracks=2,
     timed_blocks=1,
 )
+ONE_LEVEL = dataclasses.replace(SMALL, levels=SMALL.levels[:1])
 
 
 def write_sounds(folder: Path, count: int, seconds: float) -> Path:
@@ -52,8 +54,8 @@ def call(*arguments: object) -> tuple[int, str]:
 
 def test_a_stack_with_a_finisher_is_evaluated_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jbdiff.evaluate.amounts.QUICK", TINY)
-    stack = write_small_stack(tmp_path / "small")
-    held, training = write_sounds(tmp_path / "held", 5, 6.0), write_sounds(tmp_path / "training", 3, 4.0)
+    stack = write_small_stack(tmp_path / "small", ONE_LEVEL)
+    held, training = write_sounds(tmp_path / "held", 6, 4.0), write_sounds(tmp_path / "training", 3, 4.0)
     out = tmp_path / "out"
     code, said = call(
         "--stack", stack, "--heldout", held, "--training", training, "--out", out, "--quick", "--minutes", 0.15
@@ -86,6 +88,6 @@ def test_too_little_to_judge_by_is_said_in_words(tmp_path: Path) -> None:
     stack = write_small_stack(tmp_path / "small")
     held = write_sounds(tmp_path / "held", 2, 1.0)
     code, said = call("--stack", stack, "--heldout", held, "--out", tmp_path / "out", "--quick")
-    assert code == 1 and "four are needed" in said
+    assert code == 1 and "6 are needed" in said
     code, said = call("--stack", stack, "--heldout", tmp_path / "nowhere", "--out", tmp_path / "out")
     assert code == 1 and "no folder" in said

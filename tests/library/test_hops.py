@@ -172,6 +172,30 @@ def test_hops_that_do_not_cut_the_window_are_refused(watched: tuple[Stack, Watch
         BlockStream(watched[0], hop_tokens=hop)
 
 
+def test_where_windows_may_be_shorter_a_quarter_of_one_is_held_and_the_rest_is_context() -> None:
+    from jbdiff.checkpoints import load_stack
+
+    stack = load_stack("pocket")
+    watching = Watching(stack.denoisers[2])
+    stream = BlockStream(dataclasses.replace(stack, denoisers={2: watching}), hop_tokens=16)
+    blocks = 16
+    for _ in range(blocks):
+        stream.step(BlockSettings(steps=1))
+    assert {x.shape[2] for x, _, _ in watching.seen} == {48 + 16}, "the same work from the first block on"
+    _, _, context = watching.seen[-1]
+    own = stream.save().levels[2].history[..., : -(48 + 16)]  # all that was played before what is held
+    assert context is not None and own.shape[2] > 100
+    assert torch.equal(context[0, -own.shape[2] :].T, own[0])
+
+
+def test_the_decoders_delay_is_no_longer_than_a_quarter_of_a_short_hop() -> None:
+    from jbdiff.checkpoints import load_stack
+
+    stack = load_stack("pocket")
+    delays = {hop: BlockStream(stack, hop_tokens=hop).latency_frames // 512 for hop in (16, 32, 48, 96, 192)}
+    assert delays == {16: 4, 32: 8, 48: 12, 96: 16, 192: 16}
+
+
 def test_pocket_plays_on_from_a_sound_in_short_hops_without_edges() -> None:
     from jbdiff.checkpoints import load_stack
 

@@ -1,0 +1,110 @@
+"""How near a student of few steps comes to its teacher's fifty, from the same noise after the same context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jbdiff.bandcodec import BandCodec
+from jbdiff.checkpoints import Stack
+from jbdiff.evaluate.figures import Figure
+from jbdiff.evaluate.measures import mel_distance
+from jbdiff.guidance import GuidedModel, JumpingModel
+from jbdiff.sampling import sample_vddim
+from jbdiff.schedules import linear_sigmas
+from jbdiff.stream_levels import GUIDANCE_RESCALE
+
+TEACHER_STEPS = 50
+TRIED = (4, 2, 1)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One window to be made: context `[1, n, c]`, noise `[1, c, t]`."""
+
+    context: Tensor
+    noise: Tensor
+
+
+def _cases(stack: Stack, contexts: Sequence[Tensor], seeds: int) -> list[_Case]:
+    config, codec = stack.config.level(2), stack.codec
+    found = []
+    for number, context in enumerate(contexts):
+        whole = len(context) // codec.hop(2) * codec.hop(2)
+        latents = codec.encode(context[None, None, -whole:], 2).transpose(1, 2)
+        for seed in range(seeds):
+            chance = torch.Generator().manual_seed(1000 * number + seed)
+            noise = torch.randn(1, codec.latent_channels, config.window_tokens, generator=chance)
+            found.append(_Case(latents, noise))
+    return found
+
+
+@torch.inference_mode()
+def few_figures(
+    stack: Stack, contexts: Sequence[Tensor], seeds: int, report: Callable[[str], None]
+) -> list[Figure]:
+    """Distances of windows to the teacher's, in mel dB of their sound: the student's with 4, 2 and 1 steps, and for
+    scale the teacher's own with as few, and with its usual number. Nothing where the stack has no student.
+
+    contexts: mono `[n]` each. Raises ValueError where the codec is not pocket's.
+    """
+    level = stack.config.level(2)
+    if level.few is None or 2 not in stack.few:
+        return []
+    codec = stack.codec
+    if not isinstance(codec, BandCodec):
+        raise ValueError("students of few steps belong to stacks with a band codec")
+    config, student = level.few, stack.few[2]
+
+    def teacher(case: _Case, steps: int) -> Tensor:
+        model = GuidedModel(
+            stack.denoisers[2], case.context, level.guidance, both_branches=True, rescale=GUIDANCE_RESCALE
+        )
+        return sample_vddim(model, case.noise, linear_sigmas(steps))
+
+    def few(case: _Case, steps: int) -> Tensor:
+        sigmas = linear_sigmas(steps)
+        model = JumpingModel(student, case.context, level.guidance, sigmas, config.guidance)
+        return sample_vddim(model, case.noise, sigmas)
+
+    def heard(latents: Tensor) -> Tensor:
+        sound: Tensor = codec.decode(latents)[0, 0]
+        return sound
+
+    ways: list[tuple[str, Callable[[_Case, int], Tensor], int]] = [
+        (f"teacher, {level.steps} steps, two branches", teacher, level.steps)
+    ]
+    for steps in TRIED:
+        ways += [
+            (f"student, {steps}, one branch", few, steps),
+            (f"teacher, {steps}, two branches", teacher, steps),
+        ]
+    apart: dict[str, list[float]] = {name: [] for name, _, _ in ways}
+    cases = _cases(stack, contexts, seeds)
+    others: list[float] = []
+    before: Tensor | None = None
+    for number, case in enumerate(cases):
+        wanted = heard(teacher(case, TEACHER_STEPS))
+        for name, way, steps in ways:
+            apart[name].append(mel_distance(wanted, heard(way(case, steps)), codec.sample_rate))
+        if before is not None and number % seeds:
+            others.append(mel_distance(wanted, before, codec.sample_rate))
+        before = wanted
+    report(f"  {len(cases)} windows, with {TEACHER_STEPS} steps and with few")
+    section = f"few steps: to {TEACHER_STEPS} of the teacher"
+    figures = []
+    for name, values in apart.items():
+        # With four steps, which it is for, the student has to be nearer than the teacher is with four.
+        high = (
+            float(np.mean(apart[f"teacher, {TRIED[0]}, two branches"]))
+            if name.startswith(f"student, {TRIED[0]}")
+            else None
+        )
+        figures.append(Figure(section, name, float(np.mean(values)), "dB", high=high))
+    if others:
+        figures.append(Figure(section, "from other noise", float(np.mean(others)), "dB", note="for scale"))
+    return figures

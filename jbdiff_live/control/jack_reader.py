@@ -1,0 +1,40 @@
+"""Takes the messages of one JACK MIDI input. Linux only, as JACK MIDI is there.
+
+rtmidi would call Python on JACK's own real-time thread, which then waits for the interpreter's lock while the whole
+graph waits for it: 51 late callbacks in 30 s beside the window and the model (scripts/soak), each of which loses a
+period's messages, and where the server is synchronous a period of everybody's sound. So rtmidi keeps the messages in
+its own queue, in C, and a thread of ours fetches them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import rtmidi
+
+QUEUE_MESSAGES = 4096  # between two looks; a period's burst of a fast controller is some tens
+LOOK_SECONDS = 0.002
+
+Packet = tuple[list[int], float]  # bytes, seconds since the message before
+
+
+class JackReader:
+    """Runs from construction until `stop`, which waits for its thread. `on_message` runs there and must not block."""
+
+    def __init__(self, client: rtmidi.MidiIn, on_message: Callable[[Packet], None]) -> None:
+        self._client = client
+        self._on_message = on_message
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="midi reader", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """After this the client is not touched any more."""
+        self._stop.set()
+        self._thread.join()
+
+    def _read(self) -> None:
+        while not self._stop.wait(LOOK_SECONDS):
+            while (packet := self._client.get_message()) is not None:
+                self._on_message(packet)
