@@ -316,7 +316,9 @@ def workloads(stream: BlockStream, settings: BlockSettings) -> list[Workload]:
     if finisher is not None and net is not None:
         if isinstance(finisher, SpectralStage):
             inputs = normal(1, 1, finisher.left + finisher.piece), normal(1, 1, IMAGE_POINTS)
+            finisher_dtype = torch.float32  # as its stage plays it
         else:
+            finisher_dtype = stream.dtype
             inputs = (
                 normal(1, 2, finisher.config.window_samples),
                 torch.full((1,), 0.5, device=device),
@@ -324,7 +326,7 @@ def workloads(stream: BlockStream, settings: BlockSettings) -> list[Workload]:
         stereo = inputs[0]
 
         def finish() -> Tensor:
-            with autocast(device, stream.dtype):
+            with autocast(device, finisher_dtype):
                 return net(*inputs).float()
 
         moved = _bytes(*net.parameters()) + 2 * _bytes(stereo)

@@ -212,6 +212,7 @@ def sample(
     from jbdiff.checkpoints import CheckpointError, load_stack
     from jbdiff.compat import render_v1, v1_defaults, v1_piece
     from jbdiff.geometry import Geometry
+    from jbdiff.memory import keep_freed_memory
     from jbdiff.render import RenderError, RenderPlan, render
     from jbdiff.render_options import options_from, read_toml, with_assignments, with_flags
     from jbdiff.sampling import sampler_named
@@ -242,6 +243,7 @@ def sample(
     try:
         values = with_assignments({} if config is None else read_toml(config), assign or [])
         values = with_flags(values, flags)
+        keep_freed_memory()
         loaded = load_stack(stack)
         coarsest = loaded.config.levels[0]
         values = with_flags(values, coarsest_flags, f"level{coarsest.level}")

@@ -222,8 +222,18 @@ V1 = StackConfig(
 
 POCKET = StackConfig(
     name="pocket",
-    codec=BandCodecConfig(),
-    levels=(LevelConfig(level=2, denoiser=JointDenoiserConfig(), window_tokens=192, steps=12, guidance=1.5),),
+    codec=BandCodecConfig(latent_channels=400, detail_bands=75, match_rounds=8),
+    levels=(
+        LevelConfig(
+            level=2,
+            denoiser=JointDenoiserConfig(detail=DetailConfig()),
+            window_tokens=192,
+            steps=12,
+            guidance=1.5,
+            few=FewStepsConfig(),
+        ),
+    ),
+    finisher=SpectralFinisherConfig(),
 )
 
 STACKS: dict[str, StackConfig] = {stack.name: stack for stack in (V1, POCKET)}

@@ -2,7 +2,7 @@
 
 Threads: the session itself has none. Its `Transport` methods run on the window's thread (or the command
 line's), `_block_made` on the engine thread, store listeners on whichever thread changed a value.
-Start: engine loads and warms up, its first block fills the ring, then the sound device starts. Stop: engine,
+Start: engine loads and warms up, its first blocks fill the ring, then the sound device starts. Stop: engine,
 then fade, then device, then recorder.
 """
 
@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 NULL_DEVICE = "null (no sound, keeps time)"
 RING_SECONDS = 12.0
+# Queued before the device starts: one short block behind it would be all the time there is to make the next one.
+BEGIN_SECONDS = 0.35
 RECENT_SECONDS = 14.0  # the window draws ten of them, and a recording may begin inside the oldest
 
 
@@ -411,7 +413,7 @@ class Session:
         return replace(heard, values={**heard.values, **instant})
 
     def _block_made(self, block: Block) -> None:
-        """Engine thread: keeps the newest blocks, records, and starts the device behind the first one."""
+        """Engine thread: keeps the newest blocks, records, and starts the device when enough is queued."""
         oldest = block.end_frame - int(RECENT_SECONDS * self.generator.sample_rate) - self.ring.capacity
         with self._lock:
             self._recent = (*(b for b in self._recent if b.end_frame > oldest), block)
@@ -420,7 +422,9 @@ class Session:
                 self._start_take(block.start_frame, [block])
             else:
                 self.recorder.offer(block)
-        if self._playing and not self.sink.status().running:
+        # The engine makes three blocks before it waits for any to be heard (`Deadline`).
+        enough = min(int(BEGIN_SECONDS * self.generator.sample_rate), 3 * block.frames)
+        if self._playing and not self.sink.status().running and self._frames_queued() >= enough:
             self.sink.start()
 
     def _changed(self, change: Change) -> None:

@@ -16,7 +16,8 @@ from jbdiff.bench_machine import commit, this_machine
 from jbdiff.checkpoints import Stack
 from jbdiff.evaluate.amounts import Amounts
 from jbdiff.evaluate.drift import ENDS, drift_figures, play_long
-from jbdiff.evaluate.figures import Figure, write_json
+from jbdiff.evaluate.fewsteps import few_figures
+from jbdiff.evaluate.figures import Figure, write_json, write_page
 from jbdiff.evaluate.knobs import BLOCKS, knob_curves, knob_figures, make_cells, seeds
 from jbdiff.evaluate.material import read_pieces
 from jbdiff.evaluate.playing import Player, make_player
@@ -36,6 +37,7 @@ from jbdiff.train.pictures import write_spectrogram
 from jbdiff.train.provenance import data_digest
 
 SHOWN_PIECES, SHOWN_SECONDS = 3, 10.0
+SEEDS_OF_FEW = 2  # of each context
 LONG_SEED = 1000  # of the long run; continuations take the first numbers
 
 
@@ -107,6 +109,10 @@ def evaluate_stack(job: Job, say: Callable[[str], None]) -> list[Figure]:
     say("codec")
     figures, details = codec_figures(job.stack, pieces)
     report.add(figures, codec=details)
+    say("few steps")
+    report.add(
+        few_figures(job.stack, [piece.context for piece in pieces[: amounts.cells]], SEEDS_OF_FEW, say)
+    )
     say("continuations")
     made = continue_pieces(player, pieces, say)
     figures, _ = frechet_figures(player, made, amounts)
@@ -135,6 +141,7 @@ def evaluate_stack(job: Job, say: Callable[[str], None]) -> list[Figure]:
     write_curves(job.out / "knobs.png", curves)
     say("speed")
     report.add(speed_figures(player, pieces[0].context, amounts.timed_blocks, job.threads))
+    write_page(job.out / "figures.md", report.about, report.figures)
     say(f"done in {(time.perf_counter() - started) / 60:.1f} minutes")
     return report.figures
 

@@ -79,3 +79,30 @@ def write_json(path: Path, about: dict[str, Any], figures: Sequence[Figure], cur
         "curves": curves,
     }
     path.write_text(json.dumps(content, indent=2, allow_nan=False), encoding="utf-8")
+
+
+def write_page(path: Path, about: dict[str, Any], figures: Sequence[Figure]) -> None:
+    """The same as a Markdown page, with the pictures that lie beside it."""
+    marks = {True: "pass", False: "**fail**", None: ""}
+    passes = [figure.passed for figure in figures]
+    lines = [
+        f"# {about['stack']}, judged",
+        "",
+        f"Written by `jbdiff evaluate` at commit {about['commit']}, on {about['machine']}. Stack "
+        f"`{about['identity'][:12]}`, {about['steps']} steps, guidance {about['guidance']:g}, "
+        f"{'with' if about['finisher'] else 'without'} its finisher. {passes.count(True)} bounds are kept, "
+        f"{passes.count(False)} are not.",
+        "",
+        "| | figure | value | bound | | note |",
+        "|---|---|---|---|---|---|",
+    ]
+    before = ""
+    for figure in figures:
+        head, before = ("" if figure.section == before else figure.section), figure.section
+        value = "-" if figure.value is None else f"{_short(figure.value)} {figure.unit}".strip()
+        cells = (head, figure.name, value, figure.bound, marks[figure.passed], figure.note)
+        lines.append("| " + " | ".join(cells) + " |")
+    for picture in ("continuations.png", "ends.png", "drift.png", "knobs.png"):
+        if (path.parent / picture).exists():
+            lines += ["", f"![{picture.removesuffix('.png')}]({picture})"]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -58,7 +58,7 @@ class Engine:
         self._clock = clock
         self._cheaper = ladder
         self._status = EngineStatus()
-        self._fresh = True  # nothing was queued before: the next block cannot be late
+        self._delivered = 0  # frames since the music began, or began anew: without any no block can be late
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -99,7 +99,7 @@ class Engine:
     def status(self) -> EngineStatus:
         """The newest status. RUNNING with nothing left to play is COASTING: the block is late."""
         status = self._status
-        if status.state is EngineState.RUNNING and not self._fresh and self._queued() == 0:
+        if status.state is EngineState.RUNNING and self._delivered and self._queued() == 0:
             return replace(status, state=EngineState.COASTING, detail="the next block is late")
         return status
 
@@ -124,7 +124,7 @@ class Engine:
         made = late = 0
         ladder, reach = Ladder(), Reach()
         ahead = 0.0  # seconds made beyond the deadline since a stack waits to be switched to
-        self._fresh = True
+        self._delivered = 0
         self._say(
             EngineState.RUNNING, "",
             block_duration=deadline.block_duration, deadline_seconds=deadline.seconds,
@@ -135,7 +135,7 @@ class Engine:
                 panics = snapshot.counts["panic"]
                 generator.reset()
                 self._ring.request_drain()
-                self._fresh = True
+                self._delivered = 0
                 reach.begin()
             elif self._can_switch(ahead, rate):
                 generator.switch()
@@ -143,7 +143,9 @@ class Engine:
                 ahead = 0.0
             began, ahead_of_it = self._clock(), self._queued() / rate
             rung, budget, seconds = Rung.FULL, math.inf, generator.rung_seconds
-            if self._cheaper and not self._fresh:  # else nothing plays that could be interrupted
+            if (
+                self._cheaper and self._queued() < self._delivered
+            ):  # else nothing plays that could be interrupted
                 rung = ladder.choose(ahead_of_it, seconds)
                 budget = ladder.budget(ahead_of_it, seconds)
             watch = BlockWatch(self._wanted(panics), budget, self._clock)
@@ -164,11 +166,11 @@ class Engine:
             if rung is Rung.REPEAT:
                 ladder.rested()
             if not generated.mixed:
-                if not self._fresh:
+                if self._delivered:
                     ladder.took(rung, taken, seconds)
                 full, own = seconds[Rung.FULL], seconds[rung]
                 deadline.block_took(taken * full / own if own > 0 else taken)
-            late += not self._fresh and self._queued() == 0
+            late += self._delivered > 0 and self._queued() == 0
             opens = 0 if generated.stack is None else generated.stack.latency_frames
             # A block that came late was heard as soon as it was made.
             reach.block(began, max(taken, ahead_of_it) + opens / rate)
@@ -178,7 +180,7 @@ class Engine:
             )  # fmt: skip
             if not self._deliver(block):
                 return
-            self._fresh = False
+            self._delivered += block.frames
             made += 1
             ahead = 0.0 if generator.switch_seconds is None else ahead + block.frames / rate
             self._say(

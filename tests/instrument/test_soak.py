@@ -63,6 +63,6 @@ def test_memory_does_not_grow(found: dict[str, Any]) -> None:
 def test_the_take_holds_all_of_it_and_every_knob_was_heard(found: dict[str, Any]) -> None:
     assert found["dropped blocks"] == 0
     assert found["take frames"] >= 0.99 * found["minutes"] * 60 * 44_100
-    # The last ones may still be on their way when the instrument ends; a client that is late misses a period's.
-    late = found["xruns by client"].get("jbdiff-live", 0)
-    assert found["messages heard"] >= found["messages sent"] - 20 - MOST_AT_ONCE * late
+    # A client that the server finds late, the sender or ours, misses a period's messages.
+    late = sum(found["xruns by client"].get(name, 0) for name in ("jbdiff-live", "sweeps"))
+    assert found["messages heard"] >= found["messages sent"] - MOST_AT_ONCE * late

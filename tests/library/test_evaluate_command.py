@@ -25,7 +25,7 @@ TINY = Amounts(
     stretch=1.0,
     feature=0.25,
     middle=1.0,
-    minutes=0.1,
+    minutes=0.2,
     splits=2,
     cells=2,
     seeds=2,
@@ -58,12 +58,12 @@ def test_a_stack_with_a_finisher_is_evaluated_whole(tmp_path: Path, monkeypatch:
     held, training = write_sounds(tmp_path / "held", 6, 4.0), write_sounds(tmp_path / "training", 3, 4.0)
     out = tmp_path / "out"
     code, said = call(
-        "--stack", stack, "--heldout", held, "--training", training, "--out", out, "--quick", "--minutes", 0.15
+        "--stack", stack, "--heldout", held, "--training", training, "--out", out, "--quick", "--minutes", 0.12
     )  # fmt: skip
     assert code == 0, said
     found = json.loads((out / "figures.json").read_text())
     assert found["identity"] == load_stack(stack).identity and found["finisher"] is True
-    assert found["amounts"]["minutes"] == 0.15 and len(found["data_sha256"]["heldout"]) == 64
+    assert found["amounts"]["minutes"] == 0.12 and len(found["data_sha256"]["heldout"]) == 64
     sections = {figure["section"] for figure in found["figures"]}
     assert sections == {
         "codec", "Fréchet distance", "sound", "rhythm", "memory", "seams", "drift", "knobs", "speed",
@@ -79,7 +79,7 @@ def test_a_stack_with_a_finisher_is_evaluated_whole(tmp_path: Path, monkeypatch:
     assert np.shape(knobs["finisher strength"]["rows"]) == (2, 5)
     bounded = [figure for figure in found["figures"] if figure["passed"] is not None]
     assert found["passed"] + found["failed"] == len(bounded) > 15
-    for name in ("knobs.png", "drift.png", "ends.png", "continuations.png", "piece0.wav", "end.wav"):
+    for name in ("figures.md", "knobs.png", "drift.png", "ends.png", "continuations.png", "piece0.wav", "end.wav"):
         assert (out / name).stat().st_size > 1000
     assert soundfile.info(out / "piece0.wav").channels == 2
 

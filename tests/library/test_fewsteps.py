@@ -149,7 +149,7 @@ def test_pocket_additions_are_about_two_megabytes_in_half_precision() -> None:
 
 
 def test_a_stack_without_a_student_is_described_as_before() -> None:
-    assert "few" not in stack_to_dict(POCKET)["levels"][0]
+    assert "few" not in stack_to_dict(WITHOUT)["levels"][0]
     assert stack_from_dict(stack_to_dict(CONFIG)) == CONFIG
     assert stack_from_dict(json.loads(json.dumps(stack_to_dict(CONFIG)))) == CONFIG
 
