@@ -30,6 +30,7 @@ MOST_NEPERS = 1.4  # by which the middle is turned up or down, 12 dB
 HIGHEST_HERTZ = 16_500.0
 SHRINK = 4  # bins that share a place in the middle of the network
 DIFFUSER_SECONDS = 0.035
+KNEE = 0.45  # above it peaks are rounded; what is played is mastered, as the music was that was learnt from
 FIRST_LEAN, FIRST_WIDTH = -2.0, -2.5  # before training: a little of both
 
 
@@ -41,6 +42,13 @@ def diffuser(sample_rate: int) -> Tensor:
     spectrum = torch.fft.rfft(noise, 4 * count)
     white = torch.fft.irfft(spectrum / spectrum.abs().clamp_min(1e-6))[: 2 * count]
     return white / white.norm()
+
+
+def rounded(audio: Tensor) -> Tensor:
+    """Samples beyond the knee bent towards full scale, which they never pass; the others as they are."""
+    size = audio.abs()
+    room = 1 - KNEE
+    return audio.sign() * (size.clamp(max=KNEE) + room * ((size - KNEE).clamp_min(0) / room).tanh())
 
 
 class FrameBlock(nn.Module):
@@ -113,7 +121,8 @@ class SpectralFinisher(nn.Module):
         middle = middle * (amount * nepers).exp()
         side = side * (amount * nepers).exp() * amount
         out = self._sound(torch.cat([middle + side, middle - side]), count)
-        return out.reshape(2, batch, count).transpose(0, 1)
+        out = out.reshape(2, batch, count).transpose(0, 1)
+        return out + amount * (rounded(out) - out)
 
     def masks(self, middle: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Spectra `[b, bins, frames]` to the middle's gain in nepers, the lean 0..1 and the width 0..1, each

@@ -183,7 +183,7 @@ def test_what_is_heard_of_a_change_can_be_made_again_from_what_the_blocks_say(ri
     told = block.stack
     assert told is not None
     settings = block_settings(block.snapshot)
-    old = BlockStream(jbdiff.checkpoints.load_stack("pocket"))
+    old = BlockStream(jbdiff.checkpoints.load_stack("pocket"), finisher=True)
     frames = block.start_frame + told.latency_frames + told.fade_frames
     was = _made(old, settings, frames)
     new = BlockStream(jbdiff.checkpoints.load_stack(told.stack), levels=told.levels, finisher=told.finisher)
@@ -456,7 +456,7 @@ def test_stacks_that_can_be_found_are_listed_with_their_parts(
     assert generator._lister is not None
     generator._lister.join(PATIENCE)
     known = {parts.name: parts for parts in generator.stacks()}
-    assert replace(known["pocket"], token_seconds=0) == StackParts("pocket", (2,), False, 192)
+    assert replace(known["pocket"], token_seconds=0) == StackParts("pocket", (2,), True, 192)
     assert known["pocket"].hops() == (192, 96, 64, 48, 32, 16)
     assert (known["tiny"].levels, known["tiny"].finisher) == ((2, 1, 0), True)
     assert known["broken"] == StackParts("broken", (), False)
@@ -466,6 +466,6 @@ def test_stacks_that_can_be_found_are_listed_with_their_parts(
 def test_what_plays_is_told_with_its_parts(playing: Rig) -> None:
     told = playing.generator.status.playing
     assert isinstance(told, StackPlaying)
-    assert (told.stack, told.levels, told.finisher) == ("pocket", (2,), False)
-    assert told.parts == StackParts("pocket", (2,), False, 192, 512 / 44_100)
+    assert (told.stack, told.levels, told.finisher) == ("pocket", (2,), True)
+    assert told.parts == StackParts("pocket", (2,), True, 192, 512 / 44_100)
     assert told.identity and told.latency_frames > 0

@@ -79,7 +79,15 @@ def test_a_stack_with_a_finisher_is_evaluated_whole(tmp_path: Path, monkeypatch:
     assert np.shape(knobs["finisher strength"]["rows"]) == (2, 5)
     bounded = [figure for figure in found["figures"] if figure["passed"] is not None]
     assert found["passed"] + found["failed"] == len(bounded) > 15
-    for name in ("figures.md", "knobs.png", "drift.png", "ends.png", "continuations.png", "piece0.wav", "end.wav"):
+    for name in (
+        "figures.md",
+        "knobs.png",
+        "drift.png",
+        "ends.png",
+        "continuations.png",
+        "piece0.wav",
+        "end.wav",
+    ):
         assert (out / name).stat().st_size > 1000
     assert soundfile.info(out / "piece0.wav").channels == 2
 

@@ -23,7 +23,7 @@ from jbdiff.config import (
 )
 from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.sampling import Step
-from jbdiff.spectralfinisher import IMAGE_POINTS, SpectralFinisher
+from jbdiff.spectralfinisher import IMAGE_POINTS, KNEE, SpectralFinisher, rounded
 from jbdiff.stream import BlockSettings, BlockStream, FinisherSettings
 from jbdiff.stream_spectral import SpectralStage
 
@@ -108,6 +108,17 @@ def test_held_noise_stays_and_walking_noise_moves() -> None:
             _, state = stage.finish(state, settings, block, ignore, index)
             images.append(state.register.current)
         assert all(torch.equal(a, images[0]) for a in images) == (style is NoiseStyle.CONSTANT)
+
+
+def test_peaks_are_rounded_and_what_is_quiet_is_left_alone() -> None:
+    quiet = torch.linspace(-KNEE, KNEE, 101)
+    assert torch.equal(rounded(quiet), quiet)
+    loud = torch.linspace(KNEE, 8.0, 500)
+    bent = rounded(loud)
+    assert bool((bent.diff() >= 0).all()) and float(bent.max()) <= 1.0
+    torch.testing.assert_close(rounded(-loud), -bent)
+    out = lively()(30 * music(32), image())
+    assert float(out.abs().max()) <= 1.0
 
 
 def test_silence_stays_silent_and_shapes_that_do_not_fit_are_refused() -> None:

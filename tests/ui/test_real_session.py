@@ -89,7 +89,9 @@ def test_a_stack_is_chosen_in_the_window_and_its_parts_come_alive(
     write_small_stack(tmp_path / "small")
     monkeypatch.setenv("JBDIFF_HOME", str(tmp_path))
     session = Session(
-        SessionOptions(device="null", midi=(), takes=tmp_path / "takes", threads=1, ladder=False)
+        SessionOptions(
+            device="null", midi=(), takes=tmp_path / "takes", threads=1, ladder=False, finisher=False
+        )
     )
     try:
         session.open()
