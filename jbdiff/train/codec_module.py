@@ -18,7 +18,7 @@ from jbdiff.train.losses import (
     feature_loss,
     spectral_loss,
 )
-from jbdiff.train.schedule import PROCESS_STRIDE, Budget, learning_rate_scale
+from jbdiff.train.schedule import PROCESS_STRIDE, Budget, schedule_rate
 
 EDGE = 8  # tokens at either end that are encoded but not judged: their windows reach outside
 LAST_NUMBER = 1 << 18  # stretches are decoded as if from anywhere in 50 minutes
@@ -64,10 +64,8 @@ class CodecTraining(pl.LightningModule):
     def training_step(self, audio: Tensor, batch_number: int) -> Tensor:
         given: Any = self.optimizers()
         optimizers: list[Any] = given if isinstance(given, list) else [given]
-        scale = learning_rate_scale(self.budget.progress(self.step_count), self.step_count)
         for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = self.rate * scale
+            schedule_rate(optimizer, self.budget, self.step_count, self.rate)
         number = self.step_count + self.global_rank * PROCESS_STRIDE
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
         with torch.no_grad():

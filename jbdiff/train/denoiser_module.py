@@ -17,7 +17,7 @@ from jbdiff.sampling import sample_vddim
 from jbdiff.schedules import alpha_beta
 from jbdiff.train.average import WeightAverage
 from jbdiff.train.rollouts import Rollouts
-from jbdiff.train.schedule import PROCESS_STRIDE, Budget, learning_rate_scale
+from jbdiff.train.schedule import PROCESS_STRIDE, Budget, schedule_rate
 
 CONTEXT_NOISE = 0.15
 DROP_CHANCE = 0.12
@@ -141,9 +141,7 @@ class DenoiserTraining(pl.LightningModule):
         return F.pad(new.transpose(1, 2), (0, context.shape[2] - bands))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        scale = learning_rate_scale(self.budget.progress(self.step_count), self.step_count)
-        for group in optimizer.param_groups:
-            group["lr"] = self.rate * scale
+        schedule_rate(optimizer, self.budget, self.step_count, self.rate)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.step_count += 1

@@ -32,7 +32,7 @@ from jbdiff.stream_levels import GUIDANCE_RESCALE
 from jbdiff.train.average import WeightAverage
 from jbdiff.train.denoiser_module import corrupt, walked
 from jbdiff.train.rollouts import MOST_WINDOWS
-from jbdiff.train.schedule import Budget, learning_rate_scale
+from jbdiff.train.schedule import Budget, schedule_rate
 
 NODES = (
     12  # of third order, with the error of some 50 steps of v-DDIM; grids of 1, 2, 3, 4 steps fall onto them
@@ -143,9 +143,7 @@ class DistilTraining(pl.LightningModule):
         return torch.optim.AdamW(self.student.parameters(), lr=self.rate, betas=(0.9, 0.98), weight_decay=0.0)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        scale = learning_rate_scale(self.budget.progress(self.step_count), self.step_count)
-        for group in optimizer.param_groups:
-            group["lr"] = self.rate * scale
+        schedule_rate(optimizer, self.budget, self.step_count, self.rate)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.step_count += 1

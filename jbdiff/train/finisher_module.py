@@ -15,7 +15,7 @@ from jbdiff.spectralfinisher import IMAGE_POINTS, SpectralFinisher
 from jbdiff.train.average import WeightAverage
 from jbdiff.train.codec_module import LAST_NUMBER
 from jbdiff.train.losses import magnitude, spectral_loss
-from jbdiff.train.schedule import PROCESS_STRIDE, Budget, learning_rate_scale
+from jbdiff.train.schedule import PROCESS_STRIDE, Budget, schedule_rate
 
 EDGE = 24  # tokens at either end that are not judged: decodes and frames reach outside
 LATENT_NOISE = 0.15  # greatest deviation: what the denoiser leaves is not clean either
@@ -69,9 +69,7 @@ class FinisherTraining(pl.LightningModule):
         )
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        scale = learning_rate_scale(self.budget.progress(self.step_count), self.step_count)
-        for group in optimizer.param_groups:
-            group["lr"] = self.rate * scale
+        schedule_rate(optimizer, self.budget, self.step_count, self.rate)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.step_count += 1

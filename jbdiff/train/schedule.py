@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 # Batches and noise are numbered; each process of a distributed run has its own stretch of numbers.
 PROCESS_STRIDE = 1_000_000_000
@@ -64,3 +65,10 @@ def learning_rate_scale(progress: float, step: int, warmup: int = 100, decay_fro
     rise = min(1.0, (step + 1) / warmup)
     fall = 1.0 if progress <= decay_from else max(0.0, 1 - (progress - decay_from) / (1 - decay_from))
     return rise * (0.05 + 0.95 * fall)
+
+
+def schedule_rate(optimizer: Any, budget: Budget, step: int, rate: float) -> None:
+    """Sets the learning rate of a torch optimizer to what a run, `rate` at its highest, has at this step."""
+    scale = learning_rate_scale(budget.progress(step), step)
+    for group in optimizer.param_groups:
+        group["lr"] = rate * scale

@@ -20,7 +20,7 @@ from jbdiff.objective import v_loss
 from jbdiff.offline import sample_window
 from jbdiff.train.average import WeightAverage
 from jbdiff.train.denoiser_module import SAMPLES, corrupt
-from jbdiff.train.schedule import PROCESS_STRIDE, Budget, learning_rate_scale
+from jbdiff.train.schedule import PROCESS_STRIDE, Budget, schedule_rate
 
 DEMO_STEPS = 50  # at most; the published level 2 takes 250
 DEMO_WINDOWS = 4
@@ -99,9 +99,7 @@ class UNetTraining(pl.LightningModule):
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        scale = learning_rate_scale(self.budget.progress(self.step_count), self.step_count)
-        for group in optimizer.param_groups:
-            group["lr"] = self.rate * scale
+        schedule_rate(optimizer, self.budget, self.step_count, self.rate)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.step_count += 1

@@ -384,7 +384,7 @@ def test_a_resumed_run_gives_the_same_additions(
     tmp_path: Path, denoiser: JointDenoiser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The learning rate follows the progress towards the end asked for, which differs in a run's first part.
-    monkeypatch.setattr("jbdiff.train.distil_module.learning_rate_scale", lambda *_: 1.0)
+    monkeypatch.setattr("jbdiff.train.schedule.learning_rate_scale", lambda *_: 1.0)
     sounds, base = tmp_path / "sounds", tmp_path / "base"
     sounds.mkdir()
     base.mkdir()

@@ -70,7 +70,7 @@ def test_a_resumed_codec_run_gives_the_same_weights(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The learning rate follows the progress towards the end asked for, which differs in a run's first part.
-    monkeypatch.setattr("jbdiff.train.codec_module.learning_rate_scale", lambda *_: 1.0)
+    monkeypatch.setattr("jbdiff.train.schedule.learning_rate_scale", lambda *_: 1.0)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     train_codec(settings(whole, 6, demos=0), codec_job(sounds), CODEC)
     train_codec(settings(broken, 3), codec_job(sounds), CODEC)
@@ -86,7 +86,7 @@ def test_a_resumed_codec_run_gives_the_same_weights(
 def test_a_resumed_denoiser_run_gives_the_same_weights(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jbdiff.train.denoiser_module.learning_rate_scale", lambda *_: 1.0)
+    monkeypatch.setattr("jbdiff.train.schedule.learning_rate_scale", lambda *_: 1.0)
     train_codec(settings(tmp_path / "codec", 3), codec_job(sounds), CODEC)
     codec = tmp_path / "codec" / "weights.safetensors"
     train_toy_denoiser(sounds, codec, tmp_path / "whole", 6)
