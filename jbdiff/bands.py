@@ -68,6 +68,7 @@ def transposed(levels: Tensor, semitones: int) -> Tensor:
 
 def _moved(levels: Tensor, places: Tensor, semitones: int) -> Tensor:
     """Levels `[..., bands]` of bands at these places, moved up."""
+    places = places.to(levels.device)
     source = (places - semitones).clamp(float(places[0]), float(places[-1]))
     below = torch.searchsorted(places, source, right=True).sub(1).clamp(0, len(places) - 2)
     share = ((source - places[below]) / (places[below + 1] - places[below])).float()

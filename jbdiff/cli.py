@@ -171,7 +171,9 @@ def sample(
     hop: Annotated[
         int | None, typer.Option(min=16, help="tokens of the coarsest level in a block (its whole window)")
     ] = None,
-    sampler: Annotated[str | None, typer.Option(help="vddim, dpmpp_2m, deis_3 or unipc (vddim)")] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="vddim, dpmpp_2m, deis_3 or unipc; else the stack's own")
+    ] = None,
     bits: Annotated[int | None, typer.Option(help="16, 24 or 32 (floating point) (24)")] = None,
     stems: Annotated[bool | None, typer.Option("--stems/--no-stems", help="one file a level as well")] = None,
     pictures: Annotated[
@@ -198,7 +200,12 @@ def sample(
         str | None, typer.Option(help="with --compat v1: linear or constant-power (linear)")
     ] = None,
     assign: Annotated[
-        list[str] | None, typer.Option("--set", help="level1.steps=20, finisher.strength=0.3 and the like")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="level1.steps=20, finisher.strength=0.3 and the like; of stacks with an anchor also anchor=0.5, "
+            "tempo=120 (0: no clock), brightness=0.3, motion=-0.3",
+        ),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="forget an unfinished render of this name")] = False,
     device: Annotated[str, typer.Option(help="torch device")] = "cpu",
@@ -267,7 +274,7 @@ def sample(
                 finisher=finished,
                 token_multiplier=options.token_multiplier,
                 hop_tokens=options.hop,
-                sampler=sampler_named(options.sampler),
+                sampler=sampler_named(options.sampler) if options.sampler else None,
             )
         context_audio, init_audio = mono(context), mono(init)
         if init_audio is not None and not init_audio.any():

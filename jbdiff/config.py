@@ -106,7 +106,8 @@ class DetailConfig:
 class JointDenoiserConfig:
     """Transformer that sees context and window as one sequence of patches (`jointdenoiser.py`).
 
-    It works on the first `latent_channels`; where a codec has detail after them, `detail` does.
+    It works on the first `latent_channels`; where a codec has detail after them, `detail` does. With `anchor` it can be
+    told the style of the piece and the place in the bar (`anchor.py`).
     """
 
     latent_channels: int = 100
@@ -118,6 +119,7 @@ class JointDenoiserConfig:
     heads: int = 4
     line_channels: int = 16
     detail: DetailConfig | None = None
+    anchor: bool = False
     kind: Literal["joint"] = "joint"
 
     @property
@@ -182,6 +184,7 @@ class LevelConfig:
     guidance: float = 1.0
     init_strength: float = 0.0
     few: FewStepsConfig | None = None
+    sampler: str = "vddim"  # a name of `sampling.SAMPLERS`
 
     @property
     def context_tokens(self) -> int:
@@ -226,11 +229,12 @@ POCKET = StackConfig(
     levels=(
         LevelConfig(
             level=2,
-            denoiser=JointDenoiserConfig(detail=DetailConfig()),
+            denoiser=JointDenoiserConfig(detail=DetailConfig(), anchor=True),
             window_tokens=192,
             steps=12,
             guidance=1.5,
             few=FewStepsConfig(),
+            sampler="deis_3",
         ),
     ),
     finisher=SpectralFinisherConfig(),
@@ -246,8 +250,12 @@ def stack_to_dict(stack: StackConfig) -> dict[str, Any]:
     for level in values["levels"]:
         if level["few"] is None:
             del level["few"]
+        if level["sampler"] == "vddim":
+            del level["sampler"]
         if level["denoiser"].get("detail", 0) is None:
             del level["denoiser"]["detail"]
+        if level["denoiser"].get("anchor") is False:
+            del level["denoiser"]["anchor"]
     for name in ("detail_bands", "match_rounds"):
         if values["codec"].get(name) == 0:
             del values["codec"][name]

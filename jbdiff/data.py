@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,7 +33,8 @@ MIX = " mix "  # between a track's name and the number of its mix
 class Clips:
     """Sequences of different length, end to end in one array `[total, ...]`, with where each begins.
 
-    Time is the first axis. `names` say where each came from; `skipped` names files that could not be used.
+    Time is the first axis. `names` say where each came from; `skipped` names files that could not be used. `bars` are
+    how long a bar of each is, where that was written down; 0 where it is not known. Bars begin where the sequence does.
     """
 
     array: NDArray[Any]
@@ -41,6 +42,7 @@ class Clips:
     lengths: tuple[int, ...]
     names: tuple[str, ...]
     skipped: tuple[str, ...] = ()
+    bars: tuple[float, ...] = ()
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -61,7 +63,8 @@ class Clips:
         def pick(values: tuple[Any, ...]) -> tuple[Any, ...]:
             return tuple(values[i] for i in indices)
 
-        return Clips(self.array, pick(self.starts), pick(self.lengths), pick(self.names), self.skipped)
+        bars = pick(self.bars) if self.bars else ()
+        return Clips(self.array, pick(self.starts), pick(self.lengths), pick(self.names), self.skipped, bars)
 
     def split(self, held_out: float) -> tuple[Clips, Clips]:
         """Training and held-out clips: every n-th sound is held out whole, with all its mixes; at least one if there
@@ -76,12 +79,17 @@ class Clips:
         kept = [i for i, sound in enumerate(sounds) if sound not in out]
         return self.only(kept), self.only([i for i, sound in enumerate(sounds) if sound in out])
 
-    def random_window(self, rng: np.random.Generator, length: int) -> NDArray[Any]:
-        """A stretch of `length` from anywhere, long clips as often as their length deserves."""
+    def random_place(self, rng: np.random.Generator, length: int) -> tuple[int, int]:
+        """A clip, and where in it a stretch of `length` begins; long clips as often as their length deserves."""
         room = np.asarray(self.lengths) - length + 1
         chances = np.maximum(room, 0) / np.maximum(room, 0).sum()
         index = int(rng.choice(len(self), p=chances))
-        start = self.starts[index] + int(rng.integers(room[index]))
+        return index, int(rng.integers(room[index]))
+
+    def random_window(self, rng: np.random.Generator, length: int) -> NDArray[Any]:
+        """A stretch of `length` from anywhere."""
+        index, place = self.random_place(rng, length)
+        start = self.starts[index] + place
         return self.array[start : start + length]
 
 
@@ -140,7 +148,8 @@ def open_clips(folder: Path) -> Clips:
         array: NDArray[Any] = np.zeros(shape, dtype=index["dtype"])
     else:
         array = np.memmap(folder / "data.raw", dtype=index["dtype"], mode="r", shape=shape)
-    return Clips(array, starts, lengths, tuple(index["names"]), tuple(index["skipped"]))
+    bars = tuple(index["about"].get("bars", ()))
+    return Clips(array, starts, lengths, tuple(index["names"]), tuple(index["skipped"]), bars)
 
 
 def cache_about(folder: Path) -> dict[str, Any]:
@@ -289,8 +298,20 @@ Vary = Callable[[Tensor, np.random.Generator], Tensor]
 """Latents `[length, channels]` as another performance of the same: transposed, louder."""
 
 
-class LatentBatches(Dataset[Tensor]):
-    """Batch number i: stretches of latents `[batch, length, channels]`, each varied by `vary` if it is given."""
+class Stretches(NamedTuple):
+    """Latents `[batch, length, channels]`, and of each row the place of its first token in the bar and the length of
+    the bar, both in tokens, `[batch, 2]`; the length is 0 where it is not known.
+    """
+
+    latents: Tensor
+    bars: Tensor
+
+
+class LatentBatches(Dataset[Stretches]):
+    """Batch number i: stretches of latents, each varied by `vary` if it is given.
+
+    With `resident`, all latents `[total, channels]` as a tensor, they are cut from there, on its device.
+    """
 
     def __init__(
         self,
@@ -301,20 +322,31 @@ class LatentBatches(Dataset[Tensor]):
         first: int,
         count: int,
         vary: Vary | None = None,
+        resident: Tensor | None = None,
     ) -> None:
         self.clips = clips.at_least(length)
         self.batch, self.length, self.vary = batch, length, vary
         self.seed, self.first, self.count = seed, first, count
+        self.resident = resident
 
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, number: int) -> Tensor:
+    def __getitem__(self, number: int) -> Stretches:
         if not 0 <= number < self.count:
             raise IndexError(number)
         rng = np.random.default_rng((self.seed, self.first + number))
-        rows = []
+        rows, bars = [], []
         for _ in range(self.batch):
-            row = torch.from_numpy(self.clips.random_window(rng, self.length).astype(np.float32))
+            index, place = self.clips.random_place(rng, self.length)
+            row = self._cut(self.clips.starts[index] + place)
             rows.append(row if self.vary is None else self.vary(row, rng))
-        return torch.stack(rows)
+            bar = self.clips.bars[index] if self.clips.bars else 0.0
+            bars.append((place % bar if bar else 0.0, bar))
+        latents = torch.stack(rows)
+        return Stretches(latents, torch.tensor(bars, device=latents.device))
+
+    def _cut(self, start: int) -> Tensor:
+        if self.resident is not None:
+            return self.resident[start : start + self.length].float()
+        return torch.from_numpy(self.clips.array[start : start + self.length].astype(np.float32))

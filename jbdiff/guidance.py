@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from jbdiff.anchor import Anchor
 from jbdiff.jointdenoiser import JointDenoiser, Jump
 
 
@@ -33,12 +34,21 @@ class PreparesContext(Protocol):
     def prepare_context(self, context: Tensor | None, drop: Tensor | None, batch: int) -> Any: ...
 
 
+class Anchored(Protocol):
+    """A denoiser whose preparation also takes an anchor."""
+
+    def prepare_context(
+        self, context: Tensor | None, drop: Tensor | None, batch: int, anchor: Anchor | None = None
+    ) -> Any: ...
+
+
 class GuidedModel:
     """Classifier-free guidance (Ho & Salimans 2022): unconditional + scale * (conditional - unconditional).
 
     Both branches run in one batch. Scale 1 runs the conditional branch alone and scale 0 the
     unconditional one, unless `both_branches` asks for the same work at every scale. Without a context
-    the branches are one and the same, and scale has no effect.
+    and an anchor the branches are one and the same, and scale has no effect. `anchor`, of `batch` rows, is for
+    denoisers that take one; the unconditional branch is not told of it.
 
     `rescale` pulls the spread of the guided estimate of the clean window back to that of the conditional
     one (Lin et al. 2024, section 3.4, applied to the estimate instead of v): without it every block grown
@@ -64,6 +74,7 @@ class GuidedModel:
         both_branches: bool = False,
         rescale: float = 0.0,
         null_every: int = 1,
+        anchor: Anchor | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         if context is not None and context.shape[0] != batch:
@@ -73,8 +84,9 @@ class GuidedModel:
         self.denoiser = denoiser
         self.scale: float | Tensor = scale
         self.rescale = rescale
-        self.doubled = both_branches or (context is not None and scale not in (0.0, 1.0))
-        self.null_every = null_every if self.doubled and context is not None else 1
+        told = context is not None or anchor is not None
+        self.doubled = both_branches or (told and scale not in (0.0, 1.0))
+        self.null_every = null_every if self.doubled and told else 1
         self._guided_channels: int | None = getattr(denoiser, "guided_channels", None)
         self._calls = 0
         # conditional - unconditional v [b, c, t] of the last call that ran both
@@ -85,16 +97,18 @@ class GuidedModel:
             # Made on the device: a recording (`graphs.py`) may copy nothing there.
             drop = torch.arange(2 * batch, device=device) >= batch
             context = torch.cat([context, context]) if context is not None else None
-        elif context is not None and scale == 0.0:
+        elif told and scale == 0.0:
             drop = torch.ones(batch, dtype=torch.bool, device=device)
         self._context: Any = context
-        self._drop = drop if context is not None else None
+        self._drop = drop if told else None
         if isinstance(denoiser, PreparesContext):
             rows = 2 * batch if self.doubled else batch
-            self._context = denoiser.prepare_context(context, self._drop, rows)
+            self._context = prepared(
+                denoiser, context, self._drop, rows, anchor.doubled() if anchor and self.doubled else anchor
+            )
             self._drop = None
             if self.null_every > 1:
-                self._conditional = denoiser.prepare_context(self._conditional, None, batch)
+                self._conditional = prepared(denoiser, self._conditional, None, batch, anchor)
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         if not self.doubled:
@@ -129,6 +143,15 @@ class GuidedModel:
         return torch.where(beta > 1e-3, (alpha * x - clean) / beta.clamp_min(1e-3), guided)
 
 
+def prepared(
+    denoiser: PreparesContext, context: Tensor | None, drop: Tensor | None, rows: int, anchor: Anchor | None
+) -> Any:
+    """What `prepare_context` gives; the anchor is left out where there is none, for denoisers that take none."""
+    if anchor is None:
+        return denoiser.prepare_context(context, drop, rows)
+    return cast(Anchored, denoiser).prepare_context(context, drop, rows, anchor)
+
+
 class JumpingModel:
     """A student of few steps (`fewsteps.py`) as `model(x, sigma) -> v`: guidance is its input, and one branch is all.
 
@@ -145,6 +168,7 @@ class JumpingModel:
         reach: tuple[float, float],
         batch: int = 1,
         *,
+        anchor: Anchor | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         if context is not None and context.shape[0] != batch:
@@ -154,7 +178,7 @@ class JumpingModel:
         length = (sigmas[0] - sigmas[1]).to(device, torch.float32)
         self._jump = Jump(torch.zeros(batch, device=device), length.expand(batch))
         self.scale = scale
-        self._context = student.prepare_context(context, None, batch)
+        self._context = prepared(student, context, None, batch, anchor)
 
     @property
     def scale(self) -> float | Tensor:

@@ -21,6 +21,9 @@ tell each other: that a tone is a line, and goes on (docs/model.md has what it g
 Where the codec has detail, its channels come after these, and are denoised by a small network of their own that is told
 what the bands are taken for (`detail.py`).
 
+A network with an anchor may be told the style of the piece and the place in the bar, which do not drift as its own
+context does (`anchor.py`).
+
 A network with `jumps` may also be told how strictly to follow the context and how far the next noise level lies below:
 that is what a student of few steps needs to know (`fewsteps.py`).
 """
@@ -35,6 +38,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jbdiff.anchor import Anchor, AnchorCondition, no_anchor
 from jbdiff.config import JointDenoiserConfig
 from jbdiff.detail import DetailNet
 from jbdiff.schedules import SIGMA_FEATURES, alpha_beta, sigma_features
@@ -44,10 +48,16 @@ JUMP_FEATURES = 4
 
 @dataclass(frozen=True)
 class PreparedContext:
-    """Keys and values of the context for every layer, `[b, heads, patches, width / heads]` each."""
+    """Keys and values of the context for every layer, `[b, heads, patches, width / heads]` each.
+
+    Where the network is told of an anchor, what that adds to the noise level, `[b, width]`, and to the patches of a
+    window, `[b, window patches, width]`.
+    """
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
+    style: Tensor | None = None
+    clock: Tensor | None = None
 
     @property
     def patches(self) -> int:
@@ -59,7 +69,9 @@ class PreparedContext:
         def each(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             return tuple(t.repeat_interleave(times, 0) for t in tensors)
 
-        return PreparedContext(each(self.keys), each(self.values))
+        told = None if self.style is None else self.style.repeat_interleave(times, 0)
+        clock = None if self.clock is None else self.clock.repeat_interleave(times, 0)
+        return PreparedContext(each(self.keys), each(self.values), told, clock)
 
 
 @dataclass(frozen=True)
@@ -219,6 +231,7 @@ class JointDenoiser(nn.Module):
         self.register_buffer("frequencies", 1.0 / 1000 ** (torch.arange(half) / half), persistent=False)
         self.jump = JumpCondition(width) if jumps else None
         self.detail = None if config.detail is None else DetailNet(config.detail)
+        self.anchor = AnchorCondition(width, config.patch) if config.anchor else None
 
     def forward(
         self,
@@ -233,8 +246,8 @@ class JointDenoiser(nn.Module):
         t is a multiple of the patch, up to the window; n is any length, and lies right before the window (what
         exceeds the context or does not fill a patch is cut off at the far end). Rows whose `drop` `[b]` is True,
         and all rows when context is None, see the learned null embedding. `context` may also be what
-        `prepare_context` gave. With a `jump`, v is that of the straight way to the level where it ends; only networks
-        made with `jumps` take one. Raises ValueError on shapes that do not fit.
+        `prepare_context` gave: only so is a network told of an anchor. With a `jump`, v is that of the straight way to
+        the level where it ends; only networks made with `jumps` take one. Raises ValueError on shapes that do not fit.
         """
         batch, channels, tokens = x.shape
         patch, all_channels = self.config.patch, self.config.all_channels
@@ -287,6 +300,10 @@ class JointDenoiser(nn.Module):
         h = self.into_window((along / power.sqrt()).to(x.dtype))
         features = sigma_features(sigma).to(x.dtype)
         embedded = self.sigma[:-1](features)
+        if context.style is not None:
+            embedded = embedded + context.style.to(embedded.dtype)
+        if context.clock is not None:
+            h = h + context.clock[:, : h.shape[1]].to(h.dtype)
         if jump is not None:
             if self.jump is None:
                 raise ValueError("this network was made without jumps; leave jump out")
@@ -317,8 +334,16 @@ class JointDenoiser(nn.Module):
         # Axes that carry little are noise at most levels: they begin small.
         self.into_window.weight.mul_(self.powers.clamp(max=1).sqrt())
 
-    def prepare_context(self, context: Tensor | None, drop: Tensor | None, batch: int) -> PreparedContext:
-        """The context's share of the work, for all noise levels: context `[b, n, c]`, drop `[b]`."""
+    def prepare_context(
+        self, context: Tensor | None, drop: Tensor | None, batch: int, anchor: Anchor | None = None
+    ) -> PreparedContext:
+        """The context's share of the work, for all noise levels: context `[b, n, c]`, drop `[b]`.
+
+        Rows that are dropped are told of no anchor either. Raises ValueError on shapes that do not fit, and on an
+        anchor for a network that takes none.
+        """
+        if self.anchor is None and anchor is not None:
+            raise ValueError("this network was made without an anchor; leave it out")
         if context is None or context.shape[1] < self.config.patch:
             h = self.null_context[None].expand(batch, -1, -1)
         else:
@@ -335,6 +360,14 @@ class JointDenoiser(nn.Module):
                 null = self.null_context[-h.shape[1] :].to(h.dtype)
                 h = torch.where(drop[:, None, None], null[None], h)
         count = h.shape[1]
+        style = clock = None
+        if self.anchor is not None:
+            if anchor is None:
+                anchor = no_anchor(batch, h.device)
+            elif drop is not None:
+                anchor = anchor.without(drop)
+            h = h + self.anchor.clock(anchor, -count, 0).to(h.dtype)
+            style, clock = self.anchor.style(anchor), self.anchor.clock(anchor, 0, self.window_patches)
         angles = self._angles(-count, 0)
         places = torch.arange(count, device=h.device)
         distance = (places[:, None] - places[None]).clamp(min=-self.window_patches) + self.window_patches
@@ -344,7 +377,7 @@ class JointDenoiser(nn.Module):
             h, key, value = block(h, self.context_condition, angles, bias, None)
             keys.append(key)
             values.append(value)
-        return PreparedContext(tuple(keys), tuple(values))
+        return PreparedContext(tuple(keys), tuple(values), style, clock)
 
     def _patches(self, latents: Tensor) -> Tensor:
         """`[b, n, c]` to `[b, n / patch, patch * c]`."""

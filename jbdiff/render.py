@@ -50,7 +50,7 @@ class RenderPlan:
     bits: int = 24  # 32 is floating point and not clipped
     stems: bool = False
     pictures: bool = False  # a mel picture beside every sound file
-    sampler: str = "vddim"  # the stream's, by name: another one does not continue this render
+    sampler: str = ""  # the stream's, by name: another one does not continue this render
 
     def subtype(self) -> str:
         """libsndfile's word for the sample format. Raises RenderError where the file cannot hold it."""

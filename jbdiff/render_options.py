@@ -1,7 +1,7 @@
 """What `jbdiff sample` can be told, from a TOML file and from flags, as stream settings. No torch here.
 
 seconds = 30            # also: seeds, levels, token_multiplier, hop, sampler, bits, stems, pictures, style, step,
-                        # resample
+                        # resample; of stacks with an anchor: anchor, tempo, brightness, motion
 [level1]
 steps = 20              # also: guidance, strength, handover, priming, update_context
 [finisher]
@@ -23,6 +23,8 @@ from jbdiff.stream_settings import BlockSettings, FinisherSettings, Handover, Le
 
 E = TypeVar("E", bound=enum.Enum)
 NUMBER = (int, float)
+# Of what says how a piece sounds on the whole; a tempo beyond this is no beat to any denoiser.
+RANGES = {"anchor": (0.0, 1.0), "tempo": (0.0, 300.0), "brightness": (-1.0, 1.0), "motion": (-1.0, 1.0)}
 
 
 class OptionError(ValueError):
@@ -38,7 +40,7 @@ class RenderOptions:
     levels: tuple[int, ...] | None = None
     token_multiplier: int = 1
     hop: int | None = None  # tokens of the coarsest level in a block; None: its whole window
-    sampler: str = "vddim"  # a name of `sampling.SAMPLERS`
+    sampler: str = ""  # a name of `sampling.SAMPLERS`; empty: the stack's own
     bits: int = 24
     stems: bool = False
     pictures: bool = False
@@ -46,6 +48,10 @@ class RenderOptions:
     style: NoiseStyle = NoiseStyle.WALK
     step: float = 0.3
     resample: float = 0.0
+    anchor: float = 1.0  # 0..1: how firmly a piece keeps to the style it began with
+    tempo: float | None = None  # beats a minute; 0 is no clock, None that of the context
+    brightness: float = 0.0  # -1..1
+    motion: float = 0.0  # -1..1
     level: Mapping[int, LevelSettings] = dataclasses.field(default_factory=dict)
     finisher: FinisherSettings = dataclasses.field(default_factory=FinisherSettings)
     finisher_seed: int | None = None  # None: the seed of the piece
@@ -59,6 +65,10 @@ class RenderOptions:
             noise_step=self.step,
             resample=self.resample,
             guidance=guidance,
+            anchor=self.anchor,
+            tempo=self.tempo,
+            brightness=self.brightness,
+            motion=self.motion,
             levels=dict(self.level),
             finisher=dataclasses.replace(self.finisher, seed=finisher_seed),
         )
@@ -113,7 +123,7 @@ def options_from(values: Mapping[str, Any]) -> RenderOptions:
             levels[int(key[-1])] = _level(key, _table(key, value), fields)
         elif key == "finisher":
             fields["finisher"], fields["finisher_seed"] = _finisher(_table(key, value))
-        elif key in ("seconds", "step", "resample"):
+        elif key in ("seconds", "step", "resample", "anchor", "tempo", "brightness", "motion"):
             fields[key] = float(_kind(key, value, NUMBER))
         elif key in ("token_multiplier", "bits", "hop"):
             fields[key] = _kind(key, value, (int,))
@@ -132,6 +142,10 @@ def options_from(values: Mapping[str, Any]) -> RenderOptions:
     options = RenderOptions(**fields, level=levels)
     if options.seconds <= 0 or not options.seeds:
         raise OptionError(f"{options.seconds:g} seconds, {len(options.seeds)} seeds: nothing to make")
+    for name, (low, high) in RANGES.items():
+        value = getattr(options, name)
+        if value is not None and not low <= value <= high:
+            raise OptionError(f"{name} {value:g} is outside {low:g}..{high:g}")
     return options
 
 

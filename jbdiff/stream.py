@@ -86,7 +86,7 @@ class BlockStream:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
-        sampler: Sampler = sample_vddim,
+        sampler: Sampler | None = None,
         delay_tokens: int | None = None,
         levels: Sequence[int] | None = None,
         finisher: bool = False,
@@ -96,6 +96,7 @@ class BlockStream:
     ) -> None:
         """Takes the stack's modules over and moves them to `device`.
 
+        sampler: of every part; None takes each level's own, and v-DDIM for the finisher.
         dtype: below float32, denoisers run under autocast; the sampler and the codec stay in float32.
         delay_tokens: how much of the coarsest level's window is left to the next block's decode. The codec's
         `decoder_margin` and one fade make the chunks equal to a decode of the whole.
@@ -164,12 +165,13 @@ class BlockStream:
         self._finisher: FinisherStage | SpectralStage | None = None
         if finisher:
             recordings = recordings_for(self.device) if graphs else None
+            finishing = sample_vddim if sampler is None else sampler
             self._finisher = finisher_stage(
                 stack,
                 block_frames=self.block_frames,
                 device=self.device,
                 dtype=dtype,
-                sampler=sampler if recordings is None else RecordedSampler(sampler, recordings),
+                sampler=finishing if recordings is None else RecordedSampler(finishing, recordings),
             )
         self.channels = 1 if self._finisher is None else self._finisher.channels
         self.stem_latency_frames: dict[int, int] = {}
@@ -178,7 +180,7 @@ class BlockStream:
             delay += level.latency_frames
             self.stem_latency_frames[level.level] = delay
         self.latency_frames = delay + (0 if self._finisher is None else self._finisher.latency_frames)
-        self.graph_notes = self._obstacles(sampler) if graphs else ()
+        self.graph_notes = self._obstacles(self._coarsest.sampler) if graphs else ()
         self._state = self._fresh_state()
 
     def _obstacles(self, sampler: Sampler) -> tuple[str, ...]:
@@ -211,9 +213,7 @@ class BlockStream:
         check_mono(audio, "context")
         with torch.inference_mode():
             levels = {
-                stage.level: replace(
-                    self._state.levels[stage.level], context=stage.encode_context(audio), grown=0
-                )
+                stage.level: stage.began_after(self._state.levels[stage.level], audio)
                 for stage in self.stages
             }
         self._state = replace(self._state, levels=levels)

@@ -19,17 +19,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from jbdiff.anchor import Anchor
 from jbdiff.checkpoints import Stack
 from jbdiff.config import JointDenoiserConfig
 from jbdiff.crossfade import crossfade
 from jbdiff.geometry import Geometry
 from jbdiff.graphs import decode_obstacle, loop_obstacle, recordings_for
 from jbdiff.guidance import GuidedModel, JumpingModel
+from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.noise import NoiseIdentity, NoiseRegister, draw, step_from
-from jbdiff.sampling import Callback, Sampler, Step, sample_vddim
+from jbdiff.sampling import Callback, Sampler, Step, sample_vddim, sampler_named
 from jbdiff.schedules import alpha_beta, linear_sigmas, noised
+from jbdiff.stream_anchor import StreamAnchor
 from jbdiff.stream_settings import BlockSettings, Handover, StepKnobs
-from jbdiff.stream_state import LevelState, StreamError
+from jbdiff.stream_state import AnchorState, LevelState, StreamError
 
 # A decoded sample hardly hears the tokens furthest to its right, so the delay that waits for them can be
 # shorter than the decoder's whole reach; the crossfade hides the rest. A twelfth of a window, and no more than a
@@ -81,7 +84,7 @@ class LevelStage:
         token_multiplier: int,
         device: torch.device,
         dtype: torch.dtype,
-        sampler: Sampler,
+        sampler: Sampler | None,
         delay_tokens: int | None = None,
         graphs: bool = False,
     ) -> None:
@@ -115,7 +118,12 @@ class LevelStage:
         self._codec = stack.codec
         self._denoiser = stack.denoisers[level]
         self._few = stack.few.get(level)
-        self._device, self._dtype, self._sampler = device, dtype, sampler
+        self._anchor: StreamAnchor | None = None
+        if isinstance(self._denoiser, JointDenoiser) and self._denoiser.anchor is not None:
+            rate = stack.config.sample_rate / self.geometry.hop(level)
+            self._anchor = StreamAnchor(self._denoiser, 60 * rate, stack.codec.analysis.spread)
+        self._device, self._dtype = device, dtype
+        self.sampler: Sampler = sampler_named(self.config.sampler) if sampler is None else sampler
         self._recordings = recordings_for(device) if graphs else None
 
     def fresh_state(self) -> LevelState:
@@ -132,7 +140,14 @@ class LevelStage:
             tail=torch.zeros(1, 1, self.fade, device=self._device),
             registers=tuple(NoiseRegister(turn, channels, self.tokens) for turn in turns),
             past_noise=nothing if self.held else None,
+            anchor=None if self._anchor is None else self._anchor.heard(None),
         )
+
+    def began_after(self, own: LevelState, audio: Tensor) -> LevelState:
+        """The state with another context, encoded from audio `[1, 1, n]`, and the anchor that is heard in it."""
+        context = self.encode_context(audio)
+        anchor = None if self._anchor is None else self._anchor.heard(context)
+        return replace(own, context=context, grown=0, anchor=anchor)
 
     def default_steps(self) -> int:
         """Steps v1 takes at the stack's default strength; here every strength takes that many."""
@@ -169,6 +184,7 @@ class LevelStage:
         knobs = settings.level(self.level)
         held = self._held_tokens(own)
         conditioning = self._conditioning(own, held) if context is None else self.encode_context(context)
+        anchor, told = self._anchored(own, settings, None if context is None else conditioning, held)
         # Before so much has been played the end lies in the future: invented with the rest, and forgotten.
         invented = self.held + self.tokens - held
         start = self._own_window(own, invented) if init is None else self._encode_init(init, invented)
@@ -192,16 +208,20 @@ class LevelStage:
             read.append(new)
             return new
 
-        made, prepared = self._denoise(x, sigmas, conditioning, guide, watch, self._known(own, held))
+        made, prepared = self._denoise(x, sigmas, conditioning, guide, watch, self._known(own, held), told)
         latents = made[..., : self.tokens]
         denoised = time.perf_counter()
         audio, tail = self._decode(own, latents, index)
+        history = self._grown_history(own, latents)
+        if self._anchor is not None and anchor is not None:
+            anchor = self._anchor.moved(anchor, settings, history, self.tokens)
         state = replace(
             own,
-            history=self._grown_history(own, latents),
+            history=history,
             tail=tail,
             registers=registers,
             past_noise=self._grown_noise(own, noise),
+            anchor=anchor,
         )
         if knobs.update_context:
             state = replace(state, **self._grown_context(own.context, own.grown, latents))
@@ -328,6 +348,20 @@ class LevelStage:
         noise, identity, after = own.registers[turn].next(settings.noise())
         return noise.to(self._device), identity, (*own.registers[:turn], after, *own.registers[turn + 1 :])
 
+    def _anchored(
+        self, own: LevelState, settings: BlockSettings, given: Tensor | None, held: int
+    ) -> tuple[AnchorState | None, Anchor | None]:
+        """The anchor's state with all that this block needs, and what the network is told of it; `given` is a context
+        for this block alone, `[1, n, c]`.
+        """
+        if self._anchor is None or own.anchor is None:
+            return own.anchor, None
+        before = self._anchor.settled(own.anchor, settings, own.context)
+        heard = given is not None and given.shape[1] >= self.window // 2
+        style = self._anchor.style_of(given) if heard and given is not None else None
+        told = self._anchor.told(before, settings, held, style)
+        return before, told
+
     # What is held of a window
 
     def _held_tokens(self, own: LevelState) -> int:
@@ -360,6 +394,7 @@ class LevelStage:
         guide: Callable[[int], float],
         watch: Callable[[Step], None],
         known: tuple[Tensor, Tensor] | None = None,
+        anchor: Anchor | None = None,
     ) -> tuple[Tensor, float]:
         """Denoises x `[1, c, t]` behind `known` (latents, their noise) and returns x's part, clean, and the seconds
         that went by before the first step: however many steps follow, the context is prepared once. `guide` is asked
@@ -367,13 +402,13 @@ class LevelStage:
         for before it begins, and `watch` hears of the steps when they are done.
         """
         count = len(sigmas) - 1
-        sampler = sample_vddim if self.plays_few(count) else self._sampler
+        sampler = sample_vddim if self.plays_few(count) else self.sampler
         if (
             self._recordings is None
             or not self._full(context, known)
             or loop_obstacle(count, sampler) is not None
         ):
-            return self._loop(x, sigmas, context, guide, watch, known)
+            return self._loop(x, sigmas, context, guide, watch, known, anchor)
 
         def work(
             x: Tensor,
@@ -382,12 +417,17 @@ class LevelStage:
             context: Tensor | None,
             latents: Tensor | None,
             noise: Tensor | None,
+            *parts: Tensor,
         ) -> Tensor:
             behind = None if latents is None or noise is None else (latents, noise)
-            return self._loop(x, sigmas, context, lambda step: scales[step], None, behind)[0]
+            told = Anchor(*parts) if parts else None
+            return self._loop(x, sigmas, context, lambda step: scales[step], None, behind, told)[0]
 
+        parts = () if anchor is None else (anchor.style, anchor.known, anchor.beat, anchor.tempo)
         scales = torch.tensor([float(guide(step)) for step in range(count)])
-        clean = self._recordings("denoise", work, (x, sigmas, scales, context, *(known or (None, None))))
+        clean = self._recordings(
+            "denoise", work, (x, sigmas, scales, context, *(known or (None, None)), *parts)
+        )
         for index in range(count):
             watch(Step(index, count, float(sigmas[index]), clean))
         return clean, 0.0
@@ -407,6 +447,7 @@ class LevelStage:
         guide: Callable[[int], float | Tensor],
         watch: Callback | None,
         known: tuple[Tensor, Tensor] | None,
+        anchor: Anchor | None = None,
     ) -> tuple[Tensor, float]:
         """What `_denoise` returns, step by step.
 
@@ -420,7 +461,7 @@ class LevelStage:
         reduced = self._dtype != torch.float32
         with torch.autocast(self._device.type, self._dtype if reduced else None, enabled=reduced):
             began = time.perf_counter()
-            model, sampler = self.model(sigmas, context)
+            model, sampler = self.model(sigmas, context, anchor)
             prepared = time.perf_counter() - began
             steps = itertools.count()
 
@@ -434,11 +475,15 @@ class LevelStage:
 
             return sampler(predict, x, sigmas, watch)[..., held:], prepared
 
-    def model(self, sigmas: Tensor, context: Tensor | None) -> tuple[GuidedModel | JumpingModel, Sampler]:
+    def model(
+        self, sigmas: Tensor, context: Tensor | None, anchor: Anchor | None = None
+    ) -> tuple[GuidedModel | JumpingModel, Sampler]:
         """What predicts v over these levels, its scale still to be set, and the sampler that goes with it."""
         few = self.config.few
         if self._few is not None and few is not None and self.plays_few(len(sigmas) - 1):
-            student = JumpingModel(self._few, context, 1.0, sigmas, few.guidance, device=self._device)
+            student = JumpingModel(
+                self._few, context, 1.0, sigmas, few.guidance, anchor=anchor, device=self._device
+            )
             return student, sample_vddim
         # Both branches at every scale: a guidance knob at 1 must not make blocks twice as fast.
         guided = GuidedModel(
@@ -447,9 +492,10 @@ class LevelStage:
             1.0,
             both_branches=True,
             rescale=GUIDANCE_RESCALE,
+            anchor=anchor,
             device=self._device,
         )
-        return guided, self._sampler
+        return guided, self.sampler
 
     def plays_few(self, steps: int) -> bool:
         """Whether a window of so many steps is the student's."""

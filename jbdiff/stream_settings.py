@@ -55,7 +55,8 @@ class FinisherSettings:
 class BlockSettings:
     """Everything one block reads from the knobs.
 
-    `guidance` and `steps` are the coarsest level's, unless `levels` names them for it.
+    `guidance` and `steps` are the coarsest level's, unless `levels` names them for it. `anchor`, `tempo`, `brightness`
+    and `motion` are for stacks that can be told of an anchor (`anchor.py`); others do not heed them.
     """
 
     seed: int = 0
@@ -67,6 +68,10 @@ class BlockSettings:
     resample: float = 0.0  # 0..1: 0 is all from noise, 1 leaves the init as it is
     guidance: float = 1.5
     steps: int | None = None  # None: the stack's default
+    anchor: float = 1.0  # 0..1: how firmly the style that the stream began with holds; 0 is not at all
+    tempo: float | None = None  # beats a minute; 0 is no clock, None that of the context
+    brightness: float = 0.0  # -1..1, from the style's own
+    motion: float = 0.0  # -1..1, likewise
     levels: Mapping[int, LevelSettings] = field(default_factory=dict)
     finisher: FinisherSettings = field(default_factory=FinisherSettings)
 

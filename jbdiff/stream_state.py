@@ -15,11 +15,28 @@ from torch import Tensor
 
 from jbdiff.noise import NoiseRegister
 
-FORMAT = 2
+FORMAT = 3
 
 
 class StreamError(RuntimeError):
     """The stream cannot go on, or a saved state does not fit; says why and what to do."""
+
+
+@dataclass(frozen=True)
+class AnchorState:
+    """What a level that is told of an anchor is held to."""
+
+    style: Tensor | None  # [1, f]; None until the first block, which chooses one
+    played: Tensor | None  # [1, f] of the last windows that were played; None before there is a whole one
+    tempo: float  # beats a minute of what the stream began after; 0 where none was heard
+    beat: float | None  # place of the next token in the bar, 0..4; None where no clock runs
+
+    def to(self, device: torch.device) -> AnchorState:
+        return replace(
+            self,
+            style=None if self.style is None else self.style.to(device),
+            played=None if self.played is None else self.played.to(device),
+        )
 
 
 @dataclass(frozen=True)
@@ -35,6 +52,7 @@ class LevelState:
         None  # [1, c, n] noise that the end of `history` grew from, where hops are short
     )
     grown: int = 0  # tokens at the end of `context` that are the level's own, and in `history` as well
+    anchor: AnchorState | None = None  # of levels whose network is told of one
 
     def fits(self, other: LevelState, context_tokens: int) -> bool:
         """Whether this state can take the place of `other`: one stream, one set of sizes."""
@@ -50,6 +68,7 @@ class LevelState:
             and (context is None or context.shape == (1, context.shape[1], channels))
             and (context is None or context.shape[1] <= context_tokens)
             and (self.lower is None or self.lower.shape == (1, 1, self.lower.shape[-1]))
+            and (self.anchor is None) == (other.anchor is None)
         )
 
     def to(self, device: torch.device) -> LevelState:
@@ -61,6 +80,7 @@ class LevelState:
             tail=self.tail.to(device),
             lower=None if self.lower is None else self.lower.to(device),
             past_noise=None if self.past_noise is None else self.past_noise.to(device),
+            anchor=None if self.anchor is None else self.anchor.to(device),
         )
 
 
@@ -110,6 +130,10 @@ class StreamState:
             tensors |= {prefix + name: _plain(part) for name, part in parts.items() if part is not None}
             facts_of_registers = [_register_facts(register) for register in level.registers]
             levels[str(number)] = {"grown": level.grown, "registers": facts_of_registers}
+            if (anchor := level.anchor) is not None:
+                levels[str(number)]["anchor"] = {"tempo": anchor.tempo, "beat": anchor.beat}
+                styles = {"style": anchor.style, "played": anchor.played}
+                tensors |= {prefix + name: _plain(part) for name, part in styles.items() if part is not None}
         facts: dict[str, Any] = {
             "format": FORMAT,
             "identity": self.identity,
@@ -154,6 +178,11 @@ class StreamState:
                     lower=tensors.get(prefix + "lower"),
                     past_noise=tensors.get(prefix + "past_noise"),
                     grown=int(level["grown"]),
+                    anchor=AnchorState(
+                        tensors.get(prefix + "style"), tensors.get(prefix + "played"), **level["anchor"]
+                    )
+                    if "anchor" in level
+                    else None,
                 )
             finisher = None
             if (last := facts.get("finisher")) is not None:

@@ -19,15 +19,19 @@ from jbdiff.data import AudioBatches, Clips, LatentBatches, Report, cache_sounds
 from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.train.codec_module import CodecTraining
 from jbdiff.train.denoiser_module import DenoiserTraining
+from jbdiff.train.latent_pack import is_packed, unpacked
 from jbdiff.train.latents import (
+    Resident,
     Varied,
     as_float,
+    bars_of,
     cache_latents,
     covariance,
     measure_bands,
     split_latents,
+    styles_of,
 )
-from jbdiff.train.rollouts import MOST_WINDOWS
+from jbdiff.train.rollouts import STRETCH_WINDOWS
 from jbdiff.train.run import Batches, RunSettings, fit, prepare_folder
 
 
@@ -210,6 +214,30 @@ def fitted(config: JointDenoiserConfig, codec: BandCodecConfig) -> JointDenoiser
     return replace(config, latent_channels=CHANNELS, detail=detail)
 
 
+def latent_clips(
+    data: Path, heldout: Path | None, codec: BandCodec, cache: Path, mixes: int, shortest: int = 0
+) -> tuple[Clips, Clips]:
+    """Training and held-out latents, cached beside the run, with the bars of those whose tempo is written down.
+
+    `data` may also hold latents that were packed (`latent_pack.py`).
+    """
+    if is_packed(data):
+        return unpacked(data, codec, cache)
+    sounds, held = sound_clips(data, heldout, cache, codec.sample_rate, shortest, mixes=mixes)
+    rate = codec.sample_rate / codec.hop(2)
+
+    def encoded(clips: Clips, name: str) -> Clips:
+        latents = cache_latents(clips, codec, cache / name)
+        return replace(latents, bars=bars_of(latents, rate))
+
+    return encoded(sounds, "latents"), encoded(held, "latents_heldout")
+
+
+def stretch_tokens(clips: Clips, past: int, window: int) -> int:
+    """Tokens of a context and as many windows after it as rows are continued over and their style is taken from."""
+    return past + max(1, min(STRETCH_WINDOWS, (max(clips.lengths) - past) // window)) * window
+
+
 def train_denoiser(
     settings: RunSettings,
     job: DenoiserJob,
@@ -222,18 +250,15 @@ def train_denoiser(
     begun = load_denoiser(job.start) if job.start is not None and not settings.resume else None
     if config is None:
         config = begun.config if begun else cast(JointDenoiserConfig, POCKET.level(2).denoiser)
-        config = settings.sized(config)
+        # Weights that know of no anchor learn it on the way.
+        config = settings.sized(replace(config, anchor=config.anchor or not job.lines_only))
     config = fitted(config, codec.config)
     about = {"kind": "denoiser", "level": 2, "job": asdict(job), "denoiser": asdict(config)}
     prepare_folder(settings, about)
     cache = settled(settings, job.seed)
     window, past = config.window_tokens, config.context_tokens
     shortest = (past + window) * codec.hop(2)
-    sounds, heldout_sounds = sound_clips(
-        job.data, job.heldout, cache, codec.sample_rate, shortest, mixes=settings.mixes
-    )
-    training = cache_latents(sounds, codec, cache / "latents")
-    heldout = cache_latents(heldout_sounds, codec, cache / "latents_heldout")
+    training, heldout = latent_clips(job.data, job.heldout, codec, cache, settings.mixes, shortest)
     module = DenoiserTraining(
         config, settings.budget(), job.rate, job.levels, job.seed, job.bf16, job.lines_only
     )
@@ -244,16 +269,23 @@ def train_denoiser(
             module.begin_with(covariance(training, config.patch, config.latent_channels))
         if config.detail is not None and (begun is None or begun.detail is None):
             module.begin_detail_with(*split_latents(training, config.latent_channels))
+        if config.anchor and (begun is None or begun.anchor is None):
+            decibels = codec.analysis.spread[: config.latent_channels]
+            module.begin_anchor_with(*styles_of(training, stretch_tokens(training, past, window), decibels))
     level = POCKET.level(2)
     module.guidance, module.sampler_steps = level.guidance, level.steps
     demo = heldout.at_least(past + window).clip(0)[: past + 5 * window]
     module.show_with(codec, torch.from_numpy(demo.astype(np.float32)))
-    windows = min(MOST_WINDOWS, (max(training.lengths) - past) // window)
-    vary = Varied(codec.analysis)
+    vary, at_hand = Varied(codec.analysis), Resident(training)
 
     def draw(first: int, count: int) -> LatentBatches:
-        length = past + (windows if windows >= 2 and module.rolling else 1) * window
-        return LatentBatches(training, job.batch, length, job.seed, first, count, vary)
+        # An anchor is of more than the window that is to be made: style would tell it too much.
+        length = past + window
+        if module.rolling or config.anchor:
+            length = stretch_tokens(training, past, window)
+        return LatentBatches(
+            training, job.batch, length, job.seed, first, count, vary, at_hand.on(module.device)
+        )
 
     batches = Batches(
         draw,

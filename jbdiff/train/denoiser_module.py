@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import lightning.pytorch as pl
@@ -9,23 +10,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from jbdiff.anchor import BEATS, Anchor, measured_style, no_anchor
 from jbdiff.bandcodec import BandCodec
 from jbdiff.config import JointDenoiserConfig
+from jbdiff.data import Stretches
 from jbdiff.guidance import GuidedModel
 from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.sampling import sample_vddim
 from jbdiff.schedules import alpha_beta
+from jbdiff.stream_levels import GUIDANCE_RESCALE
 from jbdiff.train.average import WeightAverage
-from jbdiff.train.rollouts import Rollouts
+from jbdiff.train.rollouts import Continue, Rollouts
 from jbdiff.train.schedule import PROCESS_STRIDE, Budget, schedule_rate
 
 CONTEXT_NOISE = 0.15
 DROP_CHANCE = 0.12
 SHORT_CHANCE = 0.2
+# Of an anchor alone; the instrument may lack either part. A style that is heard from two windows is not exact.
+STYLE_DROP_CHANCE, CLOCK_DROP_CHANCE, STYLE_NOISE = 0.15, 0.2, 0.2
 # From this share of a run on, most steps continue what the average itself has made (`rollouts.py`), from noise that
 # has walked on from that of the window before: the live instrument does hardly anything else. A net that never saw its
 # own noise come again takes it for music and plays it louder, by 2 dB a block.
-ROLL_FROM, ROLL_CHANCE, ROLL_STEPS = 0.4, 0.7, 4
+ROLL_FROM, ROLL_CHANCE, ROLL_STEPS = 0.25, 0.7, 6
+# Half of them as guidance makes them: its own errors are others.
+ROLL_GUIDED_CHANCE, ROLL_GUIDANCE = 0.5, (1.0, 2.5)
 # Levels are drawn as u ** 0.75: what is left to predict at the lowest levels is the grain of each band.
 LEVEL_POWER = 0.75
 SAMPLES = 3  # in a demo
@@ -62,9 +70,9 @@ class DenoiserTraining(pl.LightningModule):
         self._demo: tuple[BandCodec, Tensor] | None = None
 
     def adopt(self, network: JointDenoiser) -> None:
-        """Starts from trained weights; those that know nothing of detail may stand in a network that does."""
+        """Starts from trained weights, which may know nothing of the detail or the anchor that this network has."""
         own = self.network.state_dict()
-        missing = {name: value for name, value in own.items() if name.startswith("detail.")}
+        missing = {name: value for name, value in own.items() if name.startswith(("detail.", "anchor."))}
         self.network.load_state_dict(missing | network.state_dict())
         self.average = WeightAverage(self.network)
 
@@ -77,6 +85,12 @@ class DenoiserTraining(pl.LightningModule):
         """Before the first step: clean bands and detail `[n, c, t]`, see `DetailNet.set_statistics`."""
         assert self.network.detail is not None
         self.network.detail.set_statistics(bands, detail)
+        self.average = WeightAverage(self.network)
+
+    def begin_anchor_with(self, styles: Tensor, loudness: Tensor) -> None:
+        """Before the first step: styles and loudness of real music, see `AnchorCondition.set_statistics`."""
+        assert self.network.anchor is not None
+        self.network.anchor.set_statistics(styles, loudness)
         self.average = WeightAverage(self.network)
 
     def show_with(self, codec: BandCodec, latents: Tensor) -> None:
@@ -106,39 +120,67 @@ class DenoiserTraining(pl.LightningModule):
         """Whether the run has come to where it continues its own inventions; needs longer stretches."""
         return self.budget.progress(self.step_count) > ROLL_FROM
 
-    def training_step(self, stretch: Tensor, batch_number: int) -> Tensor:
-        """A stretch `[b, context + n * window, c]`: of one window, or of more, to be continued over."""
+    def training_step(self, batch: Stretches, batch_number: int) -> Tensor:
+        """Stretches of context + n * window: of one window, or of more, to be continued over."""
         number = self.step_count + self.global_rank * PROCESS_STRIDE
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+        generator = torch.Generator(self.device).manual_seed(self.seed * 1_000_003 + number)
+        stretch, bars = batch.latents, batch.bars
         past, window = self.config.context_tokens, self.config.window_tokens
         context, target, before = stretch[:, :past], stretch[:, past : past + window], None
-        if stretch.shape[1] > past + window and torch.rand((), generator=generator) < ROLL_CHANCE:
-            rolled = self.rollouts.advance(stretch, self._continued, generator)
-            context, target, before = rolled.context, rolled.target, rolled.before
+        anchor = anchor_of(self.network, batch, past)
+        if stretch.shape[1] > past + window and coin(ROLL_CHANCE, generator):
+            rolled = self.rollouts.advance(
+                stretch, bars[:, 1], anchor, self._continuing(generator), generator
+            )
+            context, target, before, anchor = rolled.context, rolled.target, rolled.before, rolled.anchor
         context, drop = corrupt(context, generator, self.config.patch)
         losses = self._losses(
-            self.network, target.transpose(1, 2), context, drop, generator, self.levels, LEVEL_POWER, before
+            self.network,
+            target.transpose(1, 2),
+            context,
+            drop,
+            blurred(anchor, generator),
+            generator,
+            self.levels,
+            LEVEL_POWER,
+            before,
         )
         self.log("loss", losses[0].detach(), prog_bar=True)
         if len(losses) > 1:
             self.log("loss_detail", losses[1].detach())
         return torch.stack(losses).sum()
 
-    @torch.no_grad()
-    def _continued(self, context: Tensor, noise: Tensor) -> Tensor:
-        """The window `[b, window, c]` that the average makes of this noise in a few steps. Its detail is silence:
-        contexts are heard without it.
+    def _continuing(self, generator: torch.Generator) -> Continue:
+        """The window `[b, window, c]` that the average makes of noise in a few steps, sometimes with guidance. Its
+        detail is silence: contexts are heard without it.
         """
         network = cast(JointDenoiser, self.average.network).without_detail()
         bands = network.guided_channels
-        with torch.autocast(context.device.type, torch.bfloat16, enabled=self.bf16):
-            model = GuidedModel(network, context[..., :bands], 1.0, len(context), device=context.device)
-            new = sample_vddim(
-                lambda x, sigma: model(x, sigma).float(),
-                noise[:, :bands],
-                torch.linspace(1, 0, ROLL_STEPS + 1),
-            )
-        return F.pad(new.transpose(1, 2), (0, context.shape[2] - bands))
+        scale = 1.0
+        if coin(ROLL_GUIDED_CHANCE, generator):
+            low, high = ROLL_GUIDANCE
+            scale = low + (high - low) * float(torch.rand((), generator=generator, device=generator.device))
+
+        @torch.no_grad()
+        def continued(context: Tensor, noise: Tensor, anchor: Anchor) -> Tensor:
+            with torch.autocast(context.device.type, torch.bfloat16, enabled=self.bf16):
+                model = GuidedModel(
+                    network,
+                    context[..., :bands],
+                    scale,
+                    len(context),
+                    rescale=GUIDANCE_RESCALE,
+                    anchor=anchor if network.anchor is not None else None,
+                    device=context.device,
+                )
+                new = sample_vddim(
+                    lambda x, sigma: model(x, sigma).float(),
+                    noise[:, :bands],
+                    torch.linspace(1, 0, ROLL_STEPS + 1),
+                )
+            return F.pad(new.transpose(1, 2), (0, context.shape[2] - bands))
+
+        return continued
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         schedule_rate(optimizer, self.budget, self.step_count, self.rate)
@@ -153,32 +195,37 @@ class DenoiserTraining(pl.LightningModule):
         window: Tensor,
         context: Tensor,
         drop: Tensor,
+        anchor: Anchor,
         generator: torch.Generator,
         levels: int,
         power: float = 1.0,
         before: Tensor | None = None,
     ) -> list[Tensor]:
         """Mean squared error of v over `levels` noise levels a window, spread over 0..1 as u ** power: that of the
-        bands, and that of the detail where there is some.
+        bands, and that of the detail where the window has some.
 
         With `before` the noise has walked on from that `[b, c, t]`.
         """
         rows = window.shape[0] * levels
         # One draw a window from each of `levels` equal parts: less noise in the loss than free draws.
-        part = torch.arange(levels).repeat(window.shape[0])
-        sigma = (((part + torch.rand(rows, generator=generator)) / levels) ** power).to(window)
+        device = generator.device
+        part = torch.arange(levels, device=device).repeat(window.shape[0])
+        drawn = torch.rand(rows, generator=generator, device=device)
+        sigma = (((part + drawn) / levels) ** power).to(window)
         x = window.repeat_interleave(levels, 0)
-        noise = torch.randn(x.shape, generator=generator).to(window)
+        noise = torch.randn(x.shape, generator=generator, device=device).to(window)
         if before is not None:
             noise = walked(before.repeat_interleave(levels, 0), noise, generator)
         alpha, beta = alpha_beta(sigma[:, None, None])
         noisy, target = alpha * x + beta * noise, alpha * noise - beta * x
         bands = network.guided_channels
+        plain = network.without_detail()
         with torch.autocast(window.device.type, torch.bfloat16, enabled=self.bf16):
-            prepared = network.prepare_context(context, drop, window.shape[0]).repeat(levels)
-            v = network.without_detail()(noisy[:, :bands], sigma, prepared)
+            told = anchor if network.anchor is not None else None
+            prepared = plain.prepare_context(context[..., :bands], drop, len(window), told).repeat(levels)
+            v = plain(noisy[:, :bands], sigma, prepared)
             losses = [F.mse_loss(v.float(), target[:, :bands])]
-            if network.detail is not None and not self.lines_only:
+            if network.detail is not None and x.shape[1] > bands and not self.lines_only:
                 # One level a window, another for each: the detail costs as much a row as half of the rest.
                 first = torch.arange(len(window))
                 chosen = (first * levels + (first + self.step_count) % levels).to(window.device)
@@ -186,16 +233,21 @@ class DenoiserTraining(pl.LightningModule):
                 losses.append(F.mse_loss(rest.float(), target[chosen, bands:]))
         return losses
 
-    def validation_step(self, stretch: Tensor, batch_number: int) -> None:
-        past = self.config.context_tokens
+    def validation_step(self, batch: Stretches, batch_number: int) -> None:
+        past, stretch = self.config.context_tokens, batch.latents
         context, window = stretch[:, :past], stretch[:, past:].transpose(1, 2)
         network = cast(JointDenoiser, self.average.network)
-        for name, dropped in (("heldout_v", False), ("heldout_v_without_context", True)):
+        anchor = anchor_of(network, batch, past)
+        nothing = no_anchor(len(stretch), stretch.device)
+        kinds = {"heldout_v": (False, anchor), "heldout_v_without_context": (True, nothing)}
+        if network.anchor is not None:
+            kinds["heldout_v_without_anchor"] = (False, nothing)
+        for name, (dropped, told) in kinds.items():
             drop = torch.full((len(window),), dropped, device=window.device)
-            generator = torch.Generator().manual_seed(batch_number)
-            losses = self._losses(network, window, context, drop, generator, 4)
-            self.log(name, losses[0], prog_bar=not dropped, sync_dist=True)
-            if len(losses) > 1 and not dropped:
+            generator = torch.Generator(window.device).manual_seed(batch_number)
+            losses = self._losses(network, window, context, drop, told, generator, 4)
+            self.log(name, losses[0], prog_bar=name == "heldout_v", sync_dist=True)
+            if len(losses) > 1 and name == "heldout_v":
                 self.log("heldout_v_detail", losses[1], sync_dist=True)
 
     def demo(self) -> dict[str, Any]:
@@ -225,17 +277,55 @@ class DenoiserTraining(pl.LightningModule):
         made = latents[None, :past].to(self.device)
         generator = torch.Generator().manual_seed(seed)
         while made.shape[1] < len(latents):
-            model = GuidedModel(network, made[:, -past:], self.guidance, device=self.device)
+            anchor = None
+            if network.anchor is not None:
+                style = network.anchor.standard(measured_style(made[:, -past:, : network.guided_channels]))
+                known = torch.ones(1, dtype=torch.bool, device=self.device)
+                anchor = replace(no_anchor(1, self.device), style=style, known=known)
+            model = GuidedModel(network, made[:, -past:], self.guidance, anchor=anchor, device=self.device)
             noise = torch.randn(1, self.config.all_channels, window, generator=generator).to(self.device)
             new = sample_vddim(model, noise, torch.linspace(1, 0, self.sampler_steps + 1))
             made = torch.cat([made, new.transpose(1, 2)], 1)
         return made[0, : len(latents)]
 
 
+def coin(chance: float, generator: torch.Generator) -> bool:
+    """True so often."""
+    return float(torch.rand((), generator=generator, device=generator.device)) < chance
+
+
 def walked(before: Tensor, fresh: Tensor, generator: torch.Generator) -> Tensor:
     """Noise a step on from `before`, both `[b, c, t]`, as `NoiseStyle.WALK` steps; small steps are more likely."""
-    step = (torch.rand(len(before), 1, 1, generator=generator) ** 2).to(before)
+    shape = (len(before), 1, 1)
+    step = (torch.rand(shape, generator=generator, device=generator.device) ** 2).to(before)
     return (1 - step**2).sqrt() * before + step * fresh
+
+
+def anchor_of(network: JointDenoiser, batch: Stretches, place: int) -> Anchor:
+    """The anchor of windows that begin at token `place` of these stretches, in the network's units; none for a network
+    that takes none.
+    """
+    stretch = batch.latents
+    if network.anchor is None:
+        return no_anchor(len(stretch), stretch.device)
+    style = network.anchor.standard(measured_style(stretch[..., : network.guided_channels]))
+    first, bar = batch.bars.to(stretch.device).unbind(1)
+    tempo = torch.where(bar > 0, BEATS / bar.clamp_min(1e-6), 0.0)
+    known = torch.ones(len(stretch), dtype=torch.bool, device=stretch.device)
+    return Anchor(style, known, first * tempo, tempo).at(place)
+
+
+def blurred(anchor: Anchor, generator: torch.Generator) -> Anchor:
+    """As the instrument has it: a style that is not exact, and at times only one part or neither."""
+    rows, device = len(anchor.style), generator.device
+    noise = torch.randn(anchor.style.shape, generator=generator, device=device).to(anchor.style)
+    chances = torch.rand(2, rows, generator=generator, device=device).to(anchor.style)
+    return replace(
+        anchor,
+        style=anchor.style + STYLE_NOISE * noise,
+        known=anchor.known & (chances[0] >= STYLE_DROP_CHANCE),
+        tempo=anchor.tempo * (chances[1] >= CLOCK_DROP_CHANCE),
+    )
 
 
 def corrupt(context: Tensor, generator: torch.Generator, patch: int) -> tuple[Tensor, Tensor]:
@@ -245,10 +335,11 @@ def corrupt(context: Tensor, generator: torch.Generator, patch: int) -> tuple[Te
     fifth of the batches has a shorter past.
     """
     batch, length, _ = context.shape
-    level = CONTEXT_NOISE * torch.rand(batch, 1, 1, generator=generator)
-    context = context + (level * torch.randn(context.shape, generator=generator)).to(context)
-    if torch.rand((), generator=generator) < SHORT_CHANCE:
-        keep = int(torch.randint(1, length // patch + 1, (), generator=generator)) * patch
+    device = generator.device
+    level = CONTEXT_NOISE * torch.rand(batch, 1, 1, generator=generator, device=device)
+    context = context + (level * torch.randn(context.shape, generator=generator, device=device)).to(context)
+    if coin(SHORT_CHANCE, generator):
+        keep = int(torch.randint(1, length // patch + 1, (), generator=generator, device=device)) * patch
         context = context[:, length - keep :]
-    drop = torch.rand(batch, generator=generator) < DROP_CHANCE
+    drop = torch.rand(batch, generator=generator, device=device) < DROP_CHANCE
     return context, drop.to(context.device)

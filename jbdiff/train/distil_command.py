@@ -14,9 +14,9 @@ from jbdiff.config import POCKET, FewStepsConfig
 from jbdiff.data import LatentBatches
 from jbdiff.fewsteps import Additions
 from jbdiff.jointdenoiser import JointDenoiser
-from jbdiff.train.commands import load_codec, load_denoiser, recorded, sound_clips
+from jbdiff.train.commands import latent_clips, load_codec, load_denoiser, recorded, stretch_tokens
 from jbdiff.train.distil_module import DistilTraining
-from jbdiff.train.latents import Varied, cache_latents
+from jbdiff.train.latents import Resident, Varied
 from jbdiff.train.run import Batches, RunSettings, fit, prepare_folder
 
 ROUND_STEPS = 25  # a step takes seconds: state is saved, and the clock looked at, about once a minute
@@ -47,7 +47,9 @@ def load_additions(start: Path, denoiser: JointDenoiser) -> Additions:
     if sizes is not None:
         sizes["guidance"] = tuple(sizes["guidance"])
     additions = Additions(denoiser, FewStepsConfig(**sizes) if sizes else FewStepsConfig())
-    load_into(additions, load_file(start), "the student of this denoiser", start.name)
+    # What was learnt of a denoiser without an anchor adds nothing to one that has been told of anchors since.
+    fresh = {name: value for name, value in additions.state_dict().items() if ".anchor/" in name}
+    load_into(additions, fresh | load_file(start), "the student of this denoiser", start.name)
     return additions
 
 
@@ -73,11 +75,7 @@ def train_distil(settings: RunSettings, job: DistilJob, few: FewStepsConfig | No
     torch.set_num_threads(settings.threads)
     torch.manual_seed(job.seed)
     cache = settings.out.parent / "cache"
-    sounds, heldout_sounds = sound_clips(
-        job.data, job.heldout, cache, codec.sample_rate, mixes=settings.mixes
-    )
-    training = cache_latents(sounds, codec, cache / "latents")
-    heldout = cache_latents(heldout_sounds, codec, cache / "latents_heldout")
+    training, heldout = latent_clips(job.data, job.heldout, codec, cache, settings.mixes)
     module = DistilTraining(config, few, settings.budget(), job.rate, job.seed, job.bf16)
     if not settings.resume:
         module.adopt(bands)
@@ -88,8 +86,12 @@ def train_distil(settings: RunSettings, job: DistilJob, few: FewStepsConfig | No
     demo = heldout.at_least(past + window).clip(0)[: past + 5 * window]
     module.show_with(codec, torch.from_numpy(demo.astype(np.float32)), denoiser)
     vary = Varied(codec.analysis)
+    length = stretch_tokens(training, past, window)
+    at_hand = Resident(training)
     batches = Batches(
-        lambda first, count: LatentBatches(training, job.batch, past + window, job.seed, first, count, vary),
+        lambda first, count: LatentBatches(
+            training, job.batch, length, job.seed, first, count, vary, at_hand.on(module.device)
+        ),
         lambda first, count: LatentBatches(heldout, 8, past + window, 12345, first, count),
         settings.round_steps,
         validations=1,

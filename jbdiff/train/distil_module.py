@@ -21,8 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from jbdiff.anchor import Anchor
 from jbdiff.bandcodec import BandCodec
 from jbdiff.config import FewStepsConfig, JointDenoiserConfig
+from jbdiff.data import Stretches
 from jbdiff.fewsteps import Additions, merge, with_jumps
 from jbdiff.guidance import GuidedModel, JumpingModel
 from jbdiff.jointdenoiser import JointDenoiser, Jump
@@ -30,8 +32,8 @@ from jbdiff.sampling import sample_deis_3, sample_vddim
 from jbdiff.schedules import alpha_beta, linear_sigmas, noised
 from jbdiff.stream_levels import GUIDANCE_RESCALE
 from jbdiff.train.average import WeightAverage
-from jbdiff.train.denoiser_module import corrupt, walked
-from jbdiff.train.rollouts import MOST_WINDOWS
+from jbdiff.train.denoiser_module import anchor_of, blurred, corrupt, walked
+from jbdiff.train.rollouts import MOST_WINDOWS, TIRED_CHANCE
 from jbdiff.train.schedule import Budget, schedule_rate
 
 NODES = (
@@ -48,7 +50,8 @@ USUAL_GUIDANCE, USUAL_CHANCE = (1.0, 3.0), 0.6
 class Start:
     """Where a trajectory begins: x and the noise in it `[b, c, window]`, sigmas `[NODES + 1]`, and what conditions it.
 
-    Of the window, `known` (clean, noise) `[b, c, n]` is held. `context` `[b, n, c]` is as the network sees it.
+    Of the window, `known` (clean, noise) `[b, c, n]` is held. `context` `[b, n, c]` and `anchor` are as the network is
+    told of them; no anchor for networks that take none.
     """
 
     x: Tensor
@@ -56,6 +59,7 @@ class Start:
     sigmas: Tensor
     context: Tensor | None
     known: tuple[Tensor, Tensor] | None
+    anchor: Anchor | None = None
 
 
 class Jumps(nn.Module):
@@ -65,9 +69,17 @@ class Jumps(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, x: Tensor, sigma: Tensor, context: Tensor | None, jump: Jump, times: int) -> Tensor:
-        """`times` rows of x `[b * times, c, t]` share each row of the context `[b, n, c]`."""
-        prepared = self.network.prepare_context(context, None, len(x) // times).repeat(times)
+    def forward(
+        self,
+        x: Tensor,
+        sigma: Tensor,
+        context: Tensor | None,
+        jump: Jump,
+        times: int,
+        anchor: Anchor | None = None,
+    ) -> Tensor:
+        """`times` rows of x `[b * times, c, t]` share each row of the context `[b, n, c]` and of the anchor."""
+        prepared = self.network.prepare_context(context, None, len(x) // times, anchor).repeat(times)
         return cast(Tensor, self.network(x, sigma, prepared, jump=jump))
 
 
@@ -151,12 +163,12 @@ class DistilTraining(pl.LightningModule):
 
     # One step
 
-    def training_step(self, stretch: Tensor, batch_number: int) -> Tensor:
-        """A stretch `[b, context + window, c]`: the real music that rows begin with. Its bands alone are looked at."""
-        stretch = stretch[..., : self.config.latent_channels]
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step_count)
+    def training_step(self, batch: Stretches, batch_number: int) -> Tensor:
+        """Stretches of context + window or more: the real music that rows begin with. Its bands alone are looked at."""
+        batch = batch._replace(latents=batch.latents[..., : self.config.latent_channels])
+        generator = torch.Generator(self.device).manual_seed(self.seed * 1_000_003 + self.step_count)
         guidance = self._any_guidance(generator)
-        begun = self._begun(stretch, generator)
+        begun = self._begun(batch, generator)
         start = self._start(begun, generator)
         places = self.trajectory(start, guidance)
         self._move_on(begun, start, places[-1])
@@ -166,27 +178,34 @@ class DistilTraining(pl.LightningModule):
         return loss
 
     def _any_guidance(self, generator: torch.Generator) -> float:
-        usual = float(torch.rand((), generator=generator)) < USUAL_CHANCE
-        low, high = USUAL_GUIDANCE if usual else self.few.guidance
-        return low + (high - low) * float(torch.rand((), generator=generator))
+        usual, place = torch.rand(2, generator=generator, device=generator.device).tolist()
+        low, high = USUAL_GUIDANCE if usual < USUAL_CHANCE else self.few.guidance
+        return float(low + (high - low) * place)
 
-    def _begun(self, stretch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def _begun(self, batch: Stretches, generator: torch.Generator) -> dict[str, Tensor]:
         """Rows to go on with: context `[b, past, c]`, the noise of its last window and of the next one
-        `[b, c, window]`, the real or else the own window of before `[b, window, c]`, and how many were made.
+        `[b, c, window]`, the real or else the own window of before `[b, window, c]`, the parts of the anchor, and how
+        many windows were made.
         """
         past, window = self.config.context_tokens, self.config.window_tokens
-        shape = (len(stretch), stretch.shape[2], window)
-        before = torch.randn(shape, generator=generator).to(stretch)
-        fresh = torch.randn(shape, generator=generator).to(stretch)
-        tired = (torch.rand(len(stretch), generator=generator) < 1 / MOST_WINDOWS).to(stretch.device)
+        stretch, device = batch.latents, generator.device
+        shape = (2, len(stretch), stretch.shape[2], window)
+        before, fresh = torch.randn(shape, generator=generator, device=device).to(stretch)
+        tired = torch.rand(len(stretch), generator=generator, device=device).to(stretch) < TIRED_CHANCE
+        anchor = anchor_of(self.teacher, batch, past)
         rows = {
             "context": stretch[:, :past],
             "before": before,
             "noise": fresh,
-            "kept": stretch[:, past:],
+            "kept": stretch[:, past : past + window],
             "made": torch.zeros(len(stretch), dtype=torch.long, device=stretch.device),
+            "style": anchor.style,
+            "known": anchor.known,
+            "beat": anchor.beat,
+            "tempo": anchor.tempo,
         }
-        if not self.pieces or self.pieces["context"].shape != rows["context"].shape:
+        kept = rows.keys() - {"noise", "kept"}
+        if self.pieces.keys() != kept or self.pieces["context"].shape != rows["context"].shape:
             return rows
         old = {name: value.to(stretch.device) for name, value in self.pieces.items()}
         old["noise"] = walked(old["before"], fresh, generator)
@@ -200,17 +219,17 @@ class DistilTraining(pl.LightningModule):
     def _start(self, rows: dict[str, Tensor], generator: torch.Generator) -> Start:
         """A trajectory's beginning as the instrument has it: steps, resample, hop and context as they may come."""
         window, patch = self.config.window_tokens, self.config.patch
-        context, noise = rows["context"], rows["noise"]
-        chances = torch.rand(3, generator=generator).tolist()
+        context, noise, device = rows["context"], rows["noise"], generator.device
+        chances = torch.rand(5, generator=generator, device=device).tolist()
         known, held = None, 0
         if chances[0] < KNOWN_CHANCE:
-            held = int(torch.randint(1, 4, (), generator=generator)) * window // 4 // patch * patch
+            held = int(1 + 3 * chances[3]) * window // 4 // patch * patch
         if held:
             known = (context[:, -held:].transpose(1, 2), rows["before"][..., -held:])
             context = context[:, :-held]
         top = 1.0
         if chances[1] < KEPT_CHANCE:
-            top = 0.1 + 0.9 * float(torch.rand((), generator=generator))
+            top = 0.1 + 0.9 * chances[4]
         sigmas = linear_sigmas(NODES, top)
         # At level 1 nothing of what is kept remains.
         x = noised(rows["kept"].transpose(1, 2), noise, sigmas[0]) if top < 1 else noise
@@ -218,7 +237,11 @@ class DistilTraining(pl.LightningModule):
             x = torch.cat([noised(*known, sigmas[0]), x[..., : window - held]], 2)
             noise = torch.cat([known[1], noise[..., : window - held]], 2)
         seen, _ = corrupt(context, generator, patch)
-        return Start(x, noise, sigmas, None if chances[2] < ALONE_CHANCE else seen, known)
+        anchor = None
+        if self.teacher.anchor is not None:
+            whole = Anchor(rows["style"], rows["known"], rows["beat"], rows["tempo"])
+            anchor = blurred(whole.at(-held), generator)
+        return Start(x, noise, sigmas, None if chances[2] < ALONE_CHANCE else seen, known, anchor)
 
     @torch.no_grad()
     def trajectory(self, start: Start, guidance: float) -> list[Tensor]:
@@ -232,6 +255,7 @@ class DistilTraining(pl.LightningModule):
                 len(start.x),
                 both_branches=True,
                 rescale=GUIDANCE_RESCALE,
+                anchor=start.anchor,
                 device=start.x.device,
             )
 
@@ -262,7 +286,7 @@ class DistilTraining(pl.LightningModule):
         jump = Jump(torch.full_like(sigma, guidance), sigma - sigma_after)
         parameters = {f"network.{name}": value for name, value in self.student.merged(self.teacher).items()}
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-            v = functional_call(self.jumps, parameters, (x, sigma, start.context, jump, times))
+            v = functional_call(self.jumps, parameters, (x, sigma, start.context, jump, times, start.anchor))
         held = 0 if start.known is None else start.known[0].shape[2]
         error = F.mse_loss(v.float()[..., held:], target[..., held:], reduction="none").mean((1, 2))
         error = error.reshape(batch, times)
@@ -273,7 +297,12 @@ class DistilTraining(pl.LightningModule):
         """What was made becomes context, what it was made from the noise before."""
         held = 0 if start.known is None else start.known[0].shape[2]
         new = clean[..., held:].transpose(1, 2).to(rows["context"].dtype)
+        anchor = Anchor(rows["style"], rows["known"], rows["beat"], rows["tempo"]).at(new.shape[1])
         self.pieces = {
+            "style": anchor.style,
+            "known": anchor.known,
+            "beat": anchor.beat,
+            "tempo": anchor.tempo,
             "context": torch.cat([rows["context"], new], 1)[:, -self.config.context_tokens :],
             "before": start.noise,
             "made": rows["made"] + 1,
@@ -281,25 +310,41 @@ class DistilTraining(pl.LightningModule):
 
     # Held-out music
 
-    def validation_step(self, stretch: Tensor, batch_number: int) -> None:
+    def validation_step(self, batch: Stretches, batch_number: int) -> None:
         """Mean squared distance of clean windows to the teacher's, from the same noise after the same context."""
         past = self.config.context_tokens
-        stretch = stretch[..., : self.config.latent_channels]
+        batch = batch._replace(latents=batch.latents[..., : self.config.latent_channels])
+        stretch = batch.latents
         generator = torch.Generator().manual_seed(batch_number)
         shape = (len(stretch), self.config.latent_channels, self.config.window_tokens)
         noise = torch.randn(shape, generator=generator).to(stretch)
-        start = Start(noise, noise, linear_sigmas(NODES), stretch[:, :past], None)
+        anchor = None if self.teacher.anchor is None else anchor_of(self.teacher, batch, past)
+        start = Start(noise, noise, linear_sigmas(NODES), stretch[:, :past], None, anchor)
         wanted = self.trajectory(start, self.guidance)[-1]
         student = merge(self.teacher, cast(Additions, self.average.network))
         for steps in (4, 2, 1):
-            made = self._played(student, start.context, noise, steps)
+            made = self._played(student, start.context, noise, steps, anchor)
             self.log(f"heldout_{steps}", F.mse_loss(made, wanted), prog_bar=steps == 4)
 
     @torch.no_grad()
-    def _played(self, student: JointDenoiser, context: Tensor | None, noise: Tensor, steps: int) -> Tensor:
+    def _played(
+        self,
+        student: JointDenoiser,
+        context: Tensor | None,
+        noise: Tensor,
+        steps: int,
+        anchor: Anchor | None = None,
+    ) -> Tensor:
         sigmas = linear_sigmas(steps)
         model = JumpingModel(
-            student, context, self.guidance, sigmas, self.few.guidance, len(noise), device=noise.device
+            student,
+            context,
+            self.guidance,
+            sigmas,
+            self.few.guidance,
+            len(noise),
+            anchor=anchor,
+            device=noise.device,
         )
         return sample_vddim(model, noise, sigmas)
 

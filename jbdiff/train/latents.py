@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jbdiff.anchor import BEATS, measured_loudness, measured_style
 from jbdiff.bandcodec import BandCodec
 from jbdiff.bands import LOWEST_DECIBELS, BandAnalysis, transposed
-from jbdiff.data import Clips, ClipWriter, Report, awaited_cache, cache_about, first_process, open_clips
+from jbdiff.data import MIX, Clips, ClipWriter, Report, awaited_cache, cache_about, first_process, open_clips
+from jbdiff.stems import FILE
 
 EDGE = 64  # tokens encoded on either side of a stretch and thrown away; more than the longest window
 STRETCH = 2048  # tokens encoded at a time
@@ -84,6 +87,55 @@ def cache_latents(clips: Clips, codec: BandCodec, cache: Path, report: Report = 
     return writer.finish(list(clips.skipped), **about)
 
 
+def bars_of(clips: Clips, rate: float) -> tuple[float, ...]:
+    """How many tokens a bar has, `rate` being tokens a second, of clips that are mixes of stems with a tempo; 0 of
+    others.
+    """
+    known: dict[str, float] = {}
+    for name in clips.names:
+        folder = name.split(MIX)[0]
+        if folder not in known:
+            path = Path(folder) / FILE
+            bpm = json.loads(path.read_text(encoding="utf-8")).get("bpm", 0) if path.is_file() else 0
+            known[folder] = 60 * BEATS * rate / bpm if bpm else 0.0
+    return tuple(known[name.split(MIX)[0]] for name in clips.names)
+
+
+class Resident:
+    """All latents of some clips on a device of its own memory, where batches are cut without a copy from here."""
+
+    SHARE = 0.4  # of the free memory that they may take
+
+    def __init__(self, clips: Clips) -> None:
+        self._clips = clips
+        self._latents: Tensor | None = None
+
+    def on(self, device: torch.device) -> Tensor | None:
+        """`[total, channels]` there; None on a CPU, and where they would take too much room."""
+        if device.type != "cuda":
+            return None
+        if (
+            self._latents is None
+            and self._clips.array.nbytes < self.SHARE * torch.cuda.mem_get_info(device)[0]
+        ):
+            self._latents = torch.from_numpy(np.asarray(self._clips.array)).to(device)
+        return self._latents
+
+
+def styles_of(clips: Clips, tokens: int, decibels: Tensor) -> tuple[Tensor, Tensor]:
+    """Styles `[n, STYLE_FEATURES]` and loudness `[n, MEANS]` of stretches of so many tokens from all over the clips.
+    `decibels` are those of one unit of each band.
+    """
+    styles, loudness = [], []
+    for index in range(len(clips)):
+        clip = clips.clip(index)
+        for start in range(0, len(clip) - tokens + 1, tokens):
+            part = torch.from_numpy(clip[start : start + tokens, : len(decibels)].astype(np.float32))[None]
+            styles.append(measured_style(part))
+            loudness.append(measured_loudness(part, decibels))
+    return torch.cat(styles), torch.cat(loudness)
+
+
 def covariance(clips: Clips, patch: int, channels: int) -> Tensor:
     """Of patches of the first `channels` of latents about zero, `[patch * channels] * 2`: what the denoiser's axes
     are made from.
@@ -115,15 +167,19 @@ def split_latents(clips: Clips, channels: int) -> tuple[Tensor, Tensor]:
 
 
 class Varied:
-    """Another performance of the same latents `[n, channels]`: half of the time in another key, or louder or softer."""
+    """Another performance of the same latents `[n, channels]`, of all channels or the bands alone: half of the time in
+    another key, or louder or softer.
+    """
 
     def __init__(self, analysis: BandAnalysis) -> None:
         self.mean, self.spread = analysis.mean.cpu().clone(), analysis.spread.cpu().clone()
 
     def __call__(self, latents: Tensor, rng: np.random.Generator) -> Tensor:
-        levels = latents * self.spread + self.mean
+        self.mean, self.spread = self.mean.to(latents), self.spread.to(latents)
+        mean, spread = self.mean[: latents.shape[1]], self.spread[: latents.shape[1]]
+        levels = latents * spread + mean
         if rng.random() < 0.5:
             levels = transposed(levels, int(rng.integers(-FARTHEST_SEMITONES, FARTHEST_SEMITONES + 1)))
         if rng.random() < 0.5:
             levels = (levels + float(rng.uniform(*GAIN_DECIBELS))).clamp_min(LOWEST_DECIBELS)
-        return (levels - self.mean) / self.spread
+        return (levels - mean) / spread

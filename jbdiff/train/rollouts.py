@@ -1,9 +1,10 @@
 """Contexts that the model itself has made, many windows in a row: what a long set is played from.
 
 A network that is trained on real contexts only takes its own small errors for music and makes more of them; after
-minutes they are all there is. Here a few pieces are always being continued by the average. Each training step adds one
+minutes they are all there is. Here pieces are always being continued by the average. Each training step adds one
 window to all of them, and what is to be predicted next is what the real piece does at that place (as in scheduled
-sampling, Bengio et al. 2015, but at every depth up to `MOST_WINDOWS`).
+sampling, Bengio et al. 2015, but at every depth up to `MOST_WINDOWS`). Where the bars of a piece are known, whole bars
+of it come round again, so that a row goes on for longer than the piece.
 """
 
 from __future__ import annotations
@@ -14,21 +15,26 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-MOST_WINDOWS = 8
+from jbdiff.anchor import Anchor
 
-Continue = Callable[[Tensor, Tensor], Tensor]
-"""Context `[b, past, c]` and noise `[b, c, window]` -> the next window `[b, window, c]`."""
+STRETCH_WINDOWS = 8  # of the real piece, beside the context
+MOST_WINDOWS = 64  # that a row is made long
+TIRED_CHANCE = 1 / 16  # of a row to begin anew before that
+
+Continue = Callable[[Tensor, Tensor, Anchor], Tensor]
+"""Context `[b, past, c]`, noise `[b, c, window]` and anchor of the window -> the next window `[b, window, c]`."""
 
 
 @dataclass(frozen=True)
 class Rolled:
-    """What to train on: context `[b, past, c]`, the real next window `[b, window, c]`, and the noise `[b, c, window]`
-    that the last window of the context was made from.
+    """What to train on: context `[b, past, c]`, the real next window `[b, window, c]` and its anchor, and the noise
+    `[b, c, t]` that the last window of the context was made from.
     """
 
     context: Tensor
     target: Tensor
     before: Tensor
+    anchor: Anchor
 
 
 class Rollouts:
@@ -38,33 +44,70 @@ class Rollouts:
         self.past, self.window = past, window
         self.state: dict[str, Tensor] = {}
 
-    def advance(self, fresh: Tensor, continue_: Continue, generator: torch.Generator) -> Rolled:
+    def advance(
+        self, fresh: Tensor, bars: Tensor, anchor: Anchor, continue_: Continue, generator: torch.Generator
+    ) -> Rolled:
         """One window more for every row; rows that have come to their end, and some others, begin with `fresh`.
 
-        `fresh` is `[b, past + n * window, c]` with n at least 2; a row is made at most n - 1 windows long.
+        `fresh` is `[b, past + n * window, c]` with n at least 2, `bars` `[b]` how many tokens a bar of each has, 0
+        where it is not known; `anchor` is that of its first window. A row with bars is made up to `MOST_WINDOWS` long,
+        any other n - 1 windows.
         """
         windows = (fresh.shape[1] - self.past) // self.window
         if windows < 2:
             raise ValueError(f"stretches of {fresh.shape[1]} tokens leave nothing to continue")
         batch, channels = len(fresh), fresh.shape[2]
-        draw = torch.randn(batch, channels, self.window, generator=generator).to(fresh)
-        step = (torch.rand(batch, 1, 1, generator=generator) ** 2).to(fresh)
+        device = generator.device
+
+        def random(*shape: int) -> Tensor:
+            return torch.rand(shape, generator=generator, device=device).to(fresh)
+
+        draw = torch.randn(batch, channels, self.window, generator=generator, device=device).to(fresh)
+        step = random(batch, 1, 1) ** 2
         # Some begin anew before their end, so that rows are of every depth at any time.
-        tired = torch.rand(batch, generator=generator) < 1 / windows
-        if self.state and self.state["stretch"].shape == fresh.shape:
+        new = random(batch) < TIRED_CHANCE
+        loop = whole_bars(bars, fresh.shape[1])
+        rows = {
+            "stretch": fresh,
+            "context": fresh[:, : self.past],
+            "noise": draw,
+            "made": torch.zeros(batch, dtype=torch.long, device=fresh.device),
+            "loop": loop,
+            "style": anchor.style,
+            "known": anchor.known,
+            "beat": anchor.beat,
+            "tempo": anchor.tempo,
+        }
+        if self.state.keys() == rows.keys() and self.state["stretch"].shape == fresh.shape:
             old = {name: value.to(fresh.device) for name, value in self.state.items()}
-            new = (tired.to(fresh.device) | (old["made"] >= windows - 1))[:, None, None]
-            stretch = torch.where(new, fresh, old["stretch"].to(fresh))
-            context = torch.where(new, fresh[:, : self.past], old["context"].to(fresh))
-            walked = (1 - step**2).sqrt() * old["noise"].to(fresh) + step * draw
-            noise = torch.where(new, draw, walked)
-            made = torch.where(new[:, 0, 0], 0, old["made"])
-        else:
-            stretch, context, noise = fresh, fresh[:, : self.past], draw
-            made = torch.zeros(batch, dtype=torch.long, device=fresh.device)
-        context = torch.cat([context, continue_(context, noise).to(context)], 1)[:, -self.past :]
-        made = made + 1
-        self.state = {"stretch": stretch, "context": context, "noise": noise, "made": made}
-        places = (self.past + made * self.window)[:, None] + torch.arange(self.window, device=fresh.device)
-        target = stretch.gather(1, places[:, :, None].expand(-1, -1, channels))
-        return Rolled(context, target, noise)
+            most = torch.where(old["loop"] > 0, MOST_WINDOWS, windows) - 1
+            new = new | (old["made"] >= most)
+            old["noise"] = (1 - step**2).sqrt() * old["noise"].to(fresh) + step * draw
+            rows = {
+                name: torch.where(new.reshape(-1, *[1] * (value.ndim - 1)), value, old[name].to(value.dtype))
+                for name, value in rows.items()
+            }
+        anchor = Anchor(rows["style"], rows["known"], rows["beat"], rows["tempo"])
+        made = continue_(rows["context"], rows["noise"], anchor).to(rows["context"])
+        rows["context"] = torch.cat([rows["context"], made], 1)[:, -self.past :]
+        rows["made"] = rows["made"] + 1
+        anchor = anchor.at(self.window)
+        rows["beat"] = anchor.beat
+        self.state = rows
+        places = (self.past + rows["made"] * self.window)[:, None] + torch.arange(
+            self.window, device=fresh.device
+        )
+        looped = places % rows["loop"].clamp_min(1)[:, None]
+        places = torch.where(rows["loop"][:, None] > 0, looped, places)
+        target = rows["stretch"].gather(1, places[:, :, None].expand(-1, -1, channels))
+        return Rolled(rows["context"], target, rows["noise"], anchor)
+
+
+def whole_bars(bars: Tensor, tokens: int) -> Tensor:
+    """Tokens of as many whole bars as `tokens` hold, `[b]` whole numbers; 0 where not even one does, or none is known.
+
+    Only bars of a whole number of tokens come round without the beat moving.
+    """
+    whole = (bars > 0) & ((bars - bars.round()).abs() < 1e-3) & (bars <= tokens)
+    length = bars.round().long().clamp_min(1)
+    return torch.where(whole, tokens // length * length, 0)

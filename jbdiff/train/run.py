@@ -35,7 +35,8 @@ WORKER_SECONDS = 60.0  # for a batch; a worker that takes longer hangs
 class Batches(pl.LightningDataModule):
     """Rounds of numbered batches: each round starts where the step count stands.
 
-    With `workers`, so many forked processes draw them ahead; they are the same batches in the same order.
+    With `workers`, so many forked processes draw them ahead; they are the same batches in the same order. Batches that
+    are `resident` on the device are drawn where they are needed.
     """
 
     def __init__(
@@ -53,10 +54,11 @@ class Batches(pl.LightningDataModule):
         count = self.round_steps if limit is None else max(1, min(self.round_steps, limit - done))
         # Each process of a distributed run draws its own batches, from its own stretch of numbers.
         first = done + self.trainer.global_rank * PROCESS_STRIDE
-        if not self.workers:
-            return DataLoader(self.training(first, count), batch_size=None)
+        batches = self.training(first, count)
+        if not self.workers or getattr(batches, "resident", None) is not None:
+            return DataLoader(batches, batch_size=None)
         return DataLoader(
-            self.training(first, count),
+            batches,
             batch_size=None,
             num_workers=self.workers,
             multiprocessing_context="fork",  # a copy of a mapped cache for each would not do

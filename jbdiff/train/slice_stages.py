@@ -19,6 +19,7 @@ from jbdiff.data import Report, cache_about
 from jbdiff.spectralfinisher import SpectralFinisher
 from jbdiff.stems import find_tracks, is_stems, mix
 from jbdiff.train.commands import load_codec, sound_clips
+from jbdiff.train.latent_pack import is_packed
 from jbdiff.train.latents import cache_latents
 from jbdiff.train.parcel import STATE, STATES, WEIGHTS, Parcel, Room, newest
 
@@ -101,6 +102,8 @@ def prepare(order: Order, seconds: float, report: Report) -> tuple[int, bool]:
     there are, and whether the stack has a finisher to start from.
     """
     torch.set_num_threads(order.threads)
+    if is_packed(order.packed / "data"):
+        return 1, False
     data, cache = order.packed / "data", order.work / "cache"
     mixes = affordable_mixes(order, data, seconds)
     sounds, heldout = sound_clips(data, order.heldout, cache, 44_100, mixes=mixes, report=report)

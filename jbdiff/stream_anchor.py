@@ -1,0 +1,184 @@
+"""The anchor of a stream: heard in its context or chosen by its seed, turned by the knobs, and carried along.
+
+Where a stream begins after a context its style is that context's, and so is its tempo unless a knob says another.
+Where it begins from nothing, a real style of those that the network keeps is chosen by the seed. Both stay what they
+are until the stream is given another context or reset; the beat moves on with every token.
+
+To be told a style does not quite hold a network to it, and what is missing in one window the next one takes for
+granted. So what was played is measured with every block, and the network is told as much more of what has been missing.
+The same holds for the loudness of each part of the spectrum, which it is not told as such: where strokes grow louder,
+it is told of lower levels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from jbdiff.anchor import (
+    BANK,
+    BEATS,
+    LOUDNESS_UNIT,
+    MEAN_BANDS,
+    MEANS,
+    STYLE_FEATURES,
+    Anchor,
+    measured_loudness,
+    measured_style,
+)
+from jbdiff.bands import SEMITONES, TREBLE_BANDS
+from jbdiff.jointdenoiser import JointDenoiser
+from jbdiff.schedules import alpha_beta
+from jbdiff.stream_settings import BlockSettings
+from jbdiff.stream_state import AnchorState
+from jbdiff.tempo import estimated_place, estimated_tempo
+
+USUAL_TEMPO = 117.45  # beats a minute where nothing says another
+# A knob at its end moves a style by so many of its spreads: as far as the darkest and the brightest music are apart.
+BRIGHTNESS, MOTION = 1.5, 1.5
+# How much more is told of what has been missing over so many windows, and at most, in spreads. Measured with pocket and
+# 12 steps of UniPC after 6 held-out pieces: with it the mean levels, their spread over time and their changes are .40,
+# .56 and .74 spreads off in windows 30 to 40, without it .60, .90 and 1.36 in windows 18 to 24. Two parts of one track
+# differ by .54, and by .44 in the last two.
+PULL, PULL_WINDOWS, MOST_PULL = 2.0, 8, 3.0
+# What is too loud by 6 dB lowers the level that is told by so many spreads.
+LOUDNESS_PULL = 3.0
+PITCHED = (
+    MEANS * (SEMITONES + TREBLE_BANDS) // 100
+)  # groups of bands that lie on a scale; strokes follow them
+# Noise levels at which the network is asked where in the bar a context ends. At 24 held-out tracks it knew the beat of
+# 9 in 10 and the bar of 3 in 4; onsets alone find the bar no more often than chance.
+ASKED_LEVELS = (0.6, 0.85)
+
+
+class StreamAnchor:
+    """What a level's anchor becomes, block by block. Holds no state: `AnchorState` goes in and comes out."""
+
+    def __init__(self, network: JointDenoiser, tokens_per_minute: float, decibels: Tensor) -> None:
+        """`decibels` `[channels]` are those of one unit of each latent."""
+        if network.anchor is None:
+            raise ValueError("this network was made without an anchor")
+        self._network, self._rate = network.without_detail(), tokens_per_minute
+        self._condition = network.anchor
+        self._slope = _slope(self._condition.mean.device)
+        self._decibels = decibels[: network.guided_channels].to(self._slope)
+        # Loudness, in its units, of one spread of each mean level.
+        per_band = self._decibels.reshape(MEANS, MEAN_BANDS).mean(1)
+        self._loudness = self._condition.spread[:MEANS] * per_band / LOUDNESS_UNIT
+
+    def heard(self, context: Tensor | None) -> AnchorState:
+        """The anchor of a stream that begins after a context `[1, n, c]`, or after nothing."""
+        if context is None or context.shape[1] < 2:
+            return AnchorState(None, None, 0.0, None)
+        tempo = estimated_tempo(context[0], self._rate)
+        return AnchorState(self.style_of(context), None, tempo, None)
+
+    def style_of(self, context: Tensor) -> Tensor:
+        """Style in the network's units, and loudness, of latents `[1, n, c]`: `[1, STYLE_FEATURES + MEANS]`."""
+        bands = context[..., : self._network.guided_channels]
+        style = self._condition.standard(measured_style(bands))
+        return torch.cat([style, measured_loudness(bands, self._decibels)], 1)
+
+    def settled(self, state: AnchorState, settings: BlockSettings, context: Tensor | None) -> AnchorState:
+        """The state with a style, if it has none, and with a beat where a tempo is asked for, found in the context
+        `[1, n, c]` that the next token follows.
+        """
+        if state.style is None:
+            chosen = torch.Generator().manual_seed(settings.seed)
+            number = int(torch.randint(BANK, (), generator=chosen))
+            state = replace(state, style=self._condition.bank[number : number + 1])
+        per_token = self.per_token(state, settings)
+        if not per_token:
+            return replace(state, beat=None)  # found anew when a tempo is asked for again
+        if state.beat is None:
+            beat = 0.0 if context is None else self._found_beat(context, per_token, state)
+            state = replace(state, beat=beat)
+        return state
+
+    def per_token(self, state: AnchorState, settings: BlockSettings) -> float:
+        """Beats a token; 0 without a clock."""
+        tempo = settings.tempo
+        if tempo is None:
+            tempo = state.tempo or USUAL_TEMPO
+        return tempo / self._rate
+
+    def told(
+        self, state: AnchorState, settings: BlockSettings, held: int, style: Tensor | None = None
+    ) -> Anchor:
+        """What the network is told of a window that begins `held` tokens before the next one. `style` in the place of
+        the stream's own, for a block after another context.
+        """
+        style = state.style if style is None else style
+        assert style is not None
+        style, loudness = style.split([STYLE_FEATURES, MEANS], 1)
+        brighter = settings.brightness * BRIGHTNESS * self._slope
+        moving = torch.arange(STYLE_FEATURES, device=style.device) >= MEANS
+        target = style + brighter + settings.motion * MOTION * moving
+        if state.played is not None:
+            played, loud = state.played.split([STYLE_FEATURES, MEANS], 1)
+            missing = PULL * (target - played)
+            # More motion is louder strokes, and is meant to be.
+            softer = loudness + brighter[:MEANS] * self._loudness - loud
+            missing[:, :MEANS] += LOUDNESS_PULL * (1 - abs(settings.motion)) * softer
+            target = target + settings.anchor * missing.clamp(-MOST_PULL, MOST_PULL)
+        per_token = self.per_token(state, settings)
+
+        def row(value: float) -> Tensor:
+            return torch.tensor([value], device=style.device)
+
+        known = torch.tensor([settings.anchor > 0], device=style.device)
+        return Anchor(target, known, row(state.beat or 0.0), row(per_token)).at(-held)
+
+    def moved(self, state: AnchorState, settings: BlockSettings, history: Tensor, tokens: int) -> AnchorState:
+        """After so many tokens, the last ones of a history `[1, c, n]`."""
+        if state.beat is not None:
+            state = replace(state, beat=(state.beat + tokens * self.per_token(state, settings)) % BEATS)
+        window = self._network.config.window_tokens
+        if history.shape[2] < window:
+            return state
+        newest = self.style_of(history[..., -window:].transpose(1, 2))
+        if state.played is None:
+            return replace(state, played=newest)
+        share = min(1.0, tokens / (PULL_WINDOWS * window))
+        return replace(state, played=state.played + share * (newest - state.played))
+
+    def _found_beat(self, context: Tensor, per_token: float, state: AnchorState) -> float:
+        """Place in the bar of the token after a context: of those that its onsets allow, the one that makes the context
+        likeliest to the network.
+        """
+        network, patch = self._network, self._network.config.patch
+        bands = context[..., : network.guided_channels]
+        window = min(network.config.window_tokens, bands.shape[1] // patch * patch)
+        if not window:
+            return 0.0
+        place = estimated_place(bands[0], per_token)
+        beats = (place + torch.arange(2 * BEATS, device=bands.device) / 2) % BEATS
+        rows = len(beats)
+        assert state.style is not None
+        anchor = Anchor(
+            state.style[:, :STYLE_FEATURES].expand(rows, -1),
+            torch.ones(rows, dtype=torch.bool, device=bands.device),
+            beats,
+            torch.full_like(beats, per_token),
+        )
+        wrong = torch.zeros(rows, device=bands.device)
+        generator = torch.Generator().manual_seed(0)
+        for start in range(bands.shape[1] % window, bands.shape[1], window):
+            clean = bands[:, start : start + window].transpose(1, 2)
+            prepared = network.prepare_context(None, None, rows, anchor.at(start - bands.shape[1]))
+            for level in ASKED_LEVELS:
+                sigma = torch.full((rows,), level, device=bands.device)
+                noise = torch.randn(clean.shape, generator=generator).to(clean)
+                alpha, beta = alpha_beta(sigma[0])
+                v = network((alpha * clean + beta * noise).expand(rows, -1, -1), sigma, prepared)
+                wrong += (v - (alpha * noise - beta * clean)).square().mean((1, 2))
+        return float(beats[int(wrong.argmin())])
+
+
+def _slope(device: torch.device) -> Tensor:
+    """Direction of brighter styles `[STYLE_FEATURES]`: less of the lowest bands, more of the highest."""
+    slope = torch.zeros(STYLE_FEATURES, device=device)
+    slope[:PITCHED] = torch.linspace(-1, 1, PITCHED)
+    return slope
