@@ -152,5 +152,5 @@ def explanation() -> str:
         "longer than the block, and a whole call of the finisher, however short the block. For "
         f"{1e3 * GOAL_SECONDS:.0f} ms from a control to its sound, a block's length and the time it takes have to fit "
         "into them together with the device's own delay: a knob that just missed a block waits for one to be "
-        "made while another plays."
+        "made while another plays. What an H100 really took is in gpu.md: far longer, for the number of its kernels."
     )

@@ -28,7 +28,9 @@ from jbdiff.anchor import (
     measured_loudness,
     measured_style,
 )
+from jbdiff.bandcodec import BandCodec
 from jbdiff.bands import SEMITONES, TREBLE_BANDS
+from jbdiff.checkpoints import Stack
 from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.schedules import alpha_beta
 from jbdiff.stream_settings import BlockSettings
@@ -175,6 +177,14 @@ class StreamAnchor:
                 v = network((alpha * clean + beta * noise).expand(rows, -1, -1), sigma, prepared)
                 wrong += (v - (alpha * noise - beta * clean)).square().mean((1, 2))
         return float(beats[int(wrong.argmin())])
+
+
+def stream_anchor(stack: Stack, network: JointDenoiser, level: int) -> StreamAnchor:
+    """That of a stack's level. Raises ValueError where its network takes none, or its codec has no bands."""
+    if not isinstance(stack.codec, BandCodec):
+        raise ValueError(f"anchors are of bands; the codec of stack {stack.config.name!r} has none")
+    rate = stack.config.sample_rate / stack.codec.hop(level)
+    return StreamAnchor(network, 60 * rate, stack.codec.analysis.spread)
 
 
 def _slope(device: torch.device) -> Tensor:

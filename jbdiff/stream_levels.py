@@ -30,7 +30,7 @@ from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.noise import NoiseIdentity, NoiseRegister, draw, step_from
 from jbdiff.sampling import Callback, Sampler, Step, sample_vddim, sampler_named
 from jbdiff.schedules import alpha_beta, linear_sigmas, noised
-from jbdiff.stream_anchor import StreamAnchor
+from jbdiff.stream_anchor import StreamAnchor, stream_anchor
 from jbdiff.stream_settings import BlockSettings, Handover, StepKnobs
 from jbdiff.stream_state import AnchorState, LevelState, StreamError
 
@@ -120,8 +120,7 @@ class LevelStage:
         self._few = stack.few.get(level)
         self._anchor: StreamAnchor | None = None
         if isinstance(self._denoiser, JointDenoiser) and self._denoiser.anchor is not None:
-            rate = stack.config.sample_rate / self.geometry.hop(level)
-            self._anchor = StreamAnchor(self._denoiser, 60 * rate, stack.codec.analysis.spread)
+            self._anchor = stream_anchor(stack, self._denoiser, level)
         self._device, self._dtype = device, dtype
         self.sampler: Sampler = sampler_named(self.config.sampler) if sampler is None else sampler
         self._recordings = recordings_for(device) if graphs else None

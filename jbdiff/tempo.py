@@ -15,7 +15,7 @@ from torch import Tensor
 
 from jbdiff.bands import CHANNELS, STROKES
 
-SLOWEST, FASTEST, USUAL = 70.0, 180.0, 118.0  # beats a minute
+SLOWEST, FASTEST, USUAL = 88.0, 180.0, 118.0  # beats a minute; slower music is heard at twice its tempo
 TEMPI = 400  # that are tried
 SPREAD = 0.35  # of what is usual, in octaves
 PARTS = ((1.0, 1.0), (2.0, 0.6), (4.0, 0.4))  # of a beat, and what they count

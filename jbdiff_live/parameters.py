@@ -59,6 +59,11 @@ class Parameter:
     choices: tuple[str, ...] = ()
     help: str = ""
 
+    @property
+    def both_ways(self) -> bool:
+        """Whether it goes as far below 0 as above."""
+        return self.low == -self.high
+
     def clamp(self, value: float) -> float:
         """The nearest value that the parameter can hold. Not a number raises ValueError."""
         if not math.isfinite(value):
@@ -113,7 +118,7 @@ class Parameter:
             return f"{plain}{self.unit and ' ' + self.unit}"
         if self.name == "gain" and value <= self.low:
             return "-inf dB"
-        return f"{plain:.{1 if self.unit == 'dB' else 2}f}{self.unit and ' ' + self.unit}"
+        return f"{plain:.{1 if self.unit else 2}f}{self.unit and ' ' + self.unit}"
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,7 @@ class Action:
 
 NOISE_STYLES = ("random", "constant", "region", "walk")
 SOURCES = ("own", "file", "live")
+CLOCKS = ("off", "context", "tempo")
 
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter("noise_step", "Noise", 0, 1, 0.30, help="how far the noise moves from block to block"),
@@ -136,6 +142,17 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter("seed", "Seed", 0, 16383, 1, integer=True, help="which noise everything grows from"),
     Parameter("hold", "Hold", 0, 1, 0, toggle=True, help="locks the noise: the next blocks use it again"),
+    Parameter(
+        "anchor", "Anchor", 0, 1, 1,
+        help="how firmly the style that the music began with holds; 0 lets go of it",
+    ),
+    Parameter("brightness", "Brightness", -1, 1, 0, help="moves that style: darker below 0, brighter above"),
+    Parameter("motion", "Motion", -1, 1, 0, help="moves that style: calmer below 0, livelier above"),
+    Parameter(
+        "clock", "Clock", 0, 2, 1, choices=CLOCKS,
+        help="the beat that is kept; off: none; context: that of the context; tempo: that of the knob",
+    ),
+    Parameter("tempo", "Tempo", 60, 180, 117, unit="BPM", help="beats a minute, where the clock is at tempo"),
     Parameter("resample", "Resample", 0, 1, 0, help="how much of the init sound is kept; 0 invents freely"),
     Parameter(
         "guidance", "Guidance", 0, 6, 1.5, TakesEffect.NEXT_STEP, help="how strictly the context is followed"
@@ -166,6 +183,7 @@ ACTIONS: tuple[Action, ...] = (
 )
 
 OF_THE_FINISHER = frozenset(p.name for p in PARAMETERS if p.name.startswith("finisher_"))
+OF_THE_ANCHOR = frozenset({"anchor", "brightness", "motion", "clock", "tempo"})
 BY_NAME: Mapping[str, Parameter] = MappingProxyType({p.name: p for p in PARAMETERS})
 ACTIONS_BY_NAME: Mapping[str, Action] = MappingProxyType({a.name: a for a in ACTIONS})
 

@@ -50,7 +50,8 @@ class StackChoice:
 class StackParts:
     """What a stack has to choose from. A stack that cannot be read has no levels.
 
-    `window` tokens of `token_seconds` each are what its coarsest level invents at a time.
+    `window` tokens of `token_seconds` each are what its coarsest level invents at a time. `anchor` says whether it can
+    be held to a style and a beat.
     """
 
     name: str
@@ -58,6 +59,7 @@ class StackParts:
     finisher: bool
     window: int = 0
     token_seconds: float = 0.0
+    anchor: bool = False
 
     def hops(self) -> tuple[int, ...]:
         """Hops that cut the window evenly, the window itself first, then about a half, a quarter and so on."""

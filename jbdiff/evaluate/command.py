@@ -15,6 +15,7 @@ from torch import Tensor
 from jbdiff.bench_machine import commit, this_machine
 from jbdiff.checkpoints import Stack
 from jbdiff.evaluate.amounts import Amounts
+from jbdiff.evaluate.anchor_knobs import anchor_curves
 from jbdiff.evaluate.drift import ENDS, drift_figures, play_long
 from jbdiff.evaluate.fewsteps import few_figures
 from jbdiff.evaluate.figures import Figure, write_json, write_page
@@ -132,7 +133,7 @@ def evaluate_stack(job: Job, say: Callable[[str], None]) -> list[Figure]:
     report.add(figures, drift=drift)
     say("knobs")
     cells = make_cells(pieces, amounts.cells)
-    curves = knob_curves(player, cells, say)
+    curves = knob_curves(player, cells, say) + anchor_curves(player, cells, say)
     say("  seed")
     report.add(
         knob_figures(curves, *seeds(player, cells, amounts.seeds)),

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from jbdiff.anchor import Anchor
 from jbdiff.bandcodec import BandCodec
 from jbdiff.checkpoints import Stack
 from jbdiff.evaluate.figures import Figure
 from jbdiff.evaluate.measures import mel_distance
 from jbdiff.guidance import GuidedModel, JumpingModel
+from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.sampling import sample_vddim
 from jbdiff.schedules import linear_sigmas
+from jbdiff.stream import BlockSettings
+from jbdiff.stream_anchor import stream_anchor
 from jbdiff.stream_levels import GUIDANCE_RESCALE
 
 TEACHER_STEPS = 50
@@ -24,22 +29,29 @@ TRIED = (4, 2, 1)
 
 @dataclass(frozen=True)
 class _Case:
-    """One window to be made: context `[1, n, c]`, noise `[1, c, t]`."""
+    """One window to be made: context `[1, n, c]`, noise `[1, c, t]`, and the anchor where the network takes one."""
 
     context: Tensor
     noise: Tensor
+    anchor: Anchor | None
 
 
 def _cases(stack: Stack, contexts: Sequence[Tensor], seeds: int) -> list[_Case]:
     config, codec = stack.config.level(2), stack.codec
+    network = cast(JointDenoiser, stack.denoisers[2])
+    anchors = None if network.anchor is None else stream_anchor(stack, network, 2)
     found = []
     for number, context in enumerate(contexts):
         whole = len(context) // codec.hop(2) * codec.hop(2)
         latents = codec.encode(context[None, None, -whole:], 2).transpose(1, 2)
+        anchor = None
+        if anchors is not None:
+            state = anchors.settled(anchors.heard(latents), BlockSettings(), latents)
+            anchor = anchors.told(state, BlockSettings(), 0)
         for seed in range(seeds):
             chance = torch.Generator().manual_seed(1000 * number + seed)
             noise = torch.randn(1, codec.latent_channels, config.window_tokens, generator=chance)
-            found.append(_Case(latents, noise))
+            found.append(_Case(latents, noise, anchor))
     return found
 
 
@@ -62,13 +74,20 @@ def few_figures(
 
     def teacher(case: _Case, steps: int) -> Tensor:
         model = GuidedModel(
-            stack.denoisers[2], case.context, level.guidance, both_branches=True, rescale=GUIDANCE_RESCALE
+            stack.denoisers[2],
+            case.context,
+            level.guidance,
+            both_branches=True,
+            rescale=GUIDANCE_RESCALE,
+            anchor=case.anchor,
         )
         return sample_vddim(model, case.noise, linear_sigmas(steps))
 
     def few(case: _Case, steps: int) -> Tensor:
         sigmas = linear_sigmas(steps)
-        model = JumpingModel(student, case.context, level.guidance, sigmas, config.guidance)
+        model = JumpingModel(
+            student, case.context, level.guidance, sigmas, config.guidance, anchor=case.anchor
+        )
         return sample_vddim(model, case.noise, sigmas)
 
     def heard(latents: Tensor) -> Tensor:

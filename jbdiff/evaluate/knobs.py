@@ -41,6 +41,7 @@ class Curve:
     rows: NDArray[np.float64]
     rising: bool
     unit: str = "dB"
+    least: float | None = LEAST_SPAN  # that it should span
 
     @property
     def means(self) -> NDArray[np.float64]:
@@ -132,7 +133,7 @@ def guidance(player: Player, cells: Sequence[Cell]) -> tuple[Curve, Curve]:
         near.append([adherence(notes(sound, rate), contexts, number) for sound in sounds])
     return (
         Curve("guidance", "distance to guidance 1", GUIDANCES, np.array(away), True),
-        Curve("guidance", ADHERENCE, GUIDANCES, np.array(near), True, unit=""),
+        Curve("guidance", ADHERENCE, GUIDANCES, np.array(near), True, unit="", least=None),
     )
 
 
@@ -200,8 +201,7 @@ def knob_figures(curves: Sequence[Curve], among: float, contexts: float) -> list
         figures.append(
             Figure(SECTION, f"{name}: wrong way", curve.worst_step, curve.unit, high=0.0, note=note)
         )
-        low = None if curve.what == ADHERENCE else LEAST_SPAN
-        figures.append(Figure(SECTION, f"{name}: span", curve.span, curve.unit, low=low))
+        figures.append(Figure(SECTION, f"{name}: span", curve.span, curve.unit, low=curve.least))
     note = f"two contexts, one seed: {contexts:.2f} dB"
     figures.append(Figure(SECTION, "seed: distance between two", among, "dB", low=LEAST_SPAN, note=note))
     return figures

@@ -16,7 +16,7 @@ from jbdiff.fewsteps import Additions
 from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.train.commands import latent_clips, load_codec, load_denoiser, recorded, stretch_tokens
 from jbdiff.train.distil_module import DistilTraining
-from jbdiff.train.latents import Resident, Varied
+from jbdiff.train.latents import Resident, Varied, widened
 from jbdiff.train.run import Batches, RunSettings, fit, prepare_folder
 
 ROUND_STEPS = 25  # a step takes seconds: state is saved, and the clock looked at, about once a minute
@@ -84,7 +84,8 @@ def train_distil(settings: RunSettings, job: DistilJob, few: FewStepsConfig | No
     module.guidance = POCKET.level(2).guidance
     window, past = config.window_tokens, config.context_tokens
     demo = heldout.at_least(past + window).clip(0)[: past + 5 * window]
-    module.show_with(codec, torch.from_numpy(demo.astype(np.float32)), denoiser)
+    shown = widened(torch.from_numpy(demo.astype(np.float32)), codec.latent_channels)
+    module.show_with(codec, shown, denoiser)
     vary = Varied(codec.analysis)
     length = stretch_tokens(training, past, window)
     at_hand = Resident(training)

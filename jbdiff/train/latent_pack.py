@@ -39,6 +39,8 @@ def pack_latents(
     Training clips come from all over, so that any few parts are of all kinds.
     """
     out.mkdir(parents=True, exist_ok=True)
+    for old in out.glob("part*.lat"):
+        old.unlink()
     (out / ABOUT).write_text(json.dumps({"codec": fingerprint(codec.analysis), "step": STEP}))
     wanted = [(heldout, index, True) for index in range(len(heldout))]
     all_of_it = [(clips, index, False) for clips in training for index in range(len(clips))]

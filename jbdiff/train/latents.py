@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -164,6 +165,11 @@ def split_latents(clips: Clips, channels: int) -> tuple[Tensor, Tensor]:
         raise ValueError(f"no clip is as long as {SAMPLE_TOKENS} tokens; add longer sounds")
     bands, detail = torch.stack(parts).split([channels, parts[0].shape[0] - channels], 1)
     return bands, detail
+
+
+def widened(latents: Tensor, channels: int) -> Tensor:
+    """Latents `[n, c]` with as many channels as a codec has; those that were not kept are at their mean."""
+    return F.pad(latents, (0, channels - latents.shape[1]))
 
 
 class Varied:

@@ -12,7 +12,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from jbdiff_live.engine.handover import FADE_SECONDS
-from jbdiff_live.engine.model import SAMPLE_RATE, StackVoice, import_library, set_up_torch
+from jbdiff_live.engine.model import (
+    SAMPLE_RATE,
+    StackVoice,
+    import_library,
+    knows_anchors,
+    set_up_torch,
+)
 from jbdiff_live.stack_choice import StackChoice, StackParts
 
 if TYPE_CHECKING:
@@ -156,5 +162,14 @@ def find_stacks() -> tuple[StackParts, ...]:
         levels = tuple(sorted((level.level for level in config.levels), reverse=True))
         coarsest = config.level(levels[0])
         token = Geometry(config).hop(levels[0]) / config.sample_rate
-        found.append(StackParts(name, levels, config.finisher is not None, coarsest.window_tokens, token))
+        found.append(
+            StackParts(
+                name,
+                levels,
+                config.finisher is not None,
+                coarsest.window_tokens,
+                token,
+                knows_anchors(config),
+            )
+        )
     return tuple(found)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
     from jbdiff.checkpoints import Stack
+    from jbdiff.config import StackConfig
     from jbdiff.stream import BlockSettings, BlockStream, StreamBlock
 
 CHANNELS = 2
@@ -64,6 +65,10 @@ def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> Blo
         resample=snapshot["resample"],
         guidance=snapshot["guidance"],
         steps=steps,
+        anchor=snapshot["anchor"],
+        tempo=_tempo(snapshot),
+        brightness=snapshot["brightness"],
+        motion=snapshot["motion"],
         finisher=FinisherSettings(
             on=snapshot.on("finisher_on"),
             strength=snapshot["finisher_strength"],
@@ -72,6 +77,14 @@ def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> Blo
             noise_step=snapshot["finisher_step"],
         ),
     )
+
+
+def _tempo(snapshot: ParameterSnapshot) -> float | None:
+    """As `BlockSettings` has it: 0 is no clock, None the context's."""
+    clock = snapshot.choice("clock")
+    if clock == "tempo":
+        return snapshot["tempo"]
+    return None if clock == "context" else 0.0
 
 
 def eased(settings: BlockSettings, rung: Rung, stream: BlockStream) -> BlockSettings:
@@ -145,6 +158,7 @@ class StackVoice:
                 stream.stack.finisher is not None,
                 stream.stack.config.level(stream.levels[0]).window_tokens,
                 stream.geometry.hop(stream.levels[0]) / stream.sample_rate,
+                anchor=knows_anchors(stream.stack.config),
             ),
             hop=None if stream.block_frames == stream.window_frames else asked.hop,
             steps=asked.steps,
@@ -284,6 +298,11 @@ class StackVoice:
             self.complaint = f"{role} source is {source!r}, but {missing}: using the instrument's own sound"
             return None
         return _tensor(samples)
+
+
+def knows_anchors(config: StackConfig) -> bool:
+    """Whether a level of the stack can be told of an anchor."""
+    return any(getattr(level.denoiser, "anchor", False) for level in config.levels)
 
 
 def set_up_torch(threads: int | None) -> str:

@@ -21,11 +21,12 @@ import numpy as np
 import soundfile
 
 from jbdiff_live.block import Audio
-from jbdiff_live.parameters import ParameterSnapshot
+from jbdiff_live.parameters import PARAMETERS, ParameterSnapshot
 
 FORMAT = 1
 EVENTS = "events.jsonl"
 INFO = "take.json"
+_DEFAULTS = {parameter.name: parameter.default for parameter in PARAMETERS}
 
 
 class TakeError(ValueError):
@@ -73,7 +74,8 @@ class BlockEvent(msgspec.Struct, frozen=True, tag_field="event", tag="block", om
 
     @property
     def snapshot(self) -> ParameterSnapshot:
-        return ParameterSnapshot(self.version, self.values, self.counts)
+        """The knobs it was made with; those that were not there yet when it was written are at their defaults."""
+        return ParameterSnapshot(self.version, {**_DEFAULTS, **self.values}, self.counts)
 
     def guidance(self, step: int) -> float:
         """As it was read for the `step`, counted from 0. IndexError where the block took fewer."""

@@ -26,7 +26,7 @@ class Toggle(ParameterTile):
         super().__init__(parameter, parent)
         self.key = key
         self.warning = False  # lit in the warning colour: for a switch that silences
-        self.setMinimumSize(84, 40)
+        self.setMinimumSize(76, 40)
 
     def sizeHint(self) -> QSize:
         return QSize(130, 60)
@@ -83,7 +83,7 @@ class Pad(Tile):
         self._down = False
         self._waiting = False
         super().__init__(action.name, action.label, action.help, parent)
-        self.setMinimumSize(84, 40)
+        self.setMinimumSize(76, 40)
 
     def sizeHint(self) -> QSize:
         return QSize(130, 60)
@@ -132,6 +132,8 @@ class Pad(Tile):
             small = "queued"
         else:
             small = join(self.takes_effect(), self.binding)
+            if self.binding and theme.metrics(10).horizontalAdvance(small) > area.width() - 12:
+                small = self.binding  # whole, rather than a half of both
         label = self.label.upper() if self.warning else self.label
         two_lines(painter, area, label, small, ink, note, self.key)
 
@@ -142,7 +144,7 @@ class Choice(ParameterTile):
     def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
         super().__init__(parameter, parent)
         self._wheel = 0.0
-        self.setMinimumSize(84, 120)
+        self.setMinimumSize(76, 120)
 
     def sizeHint(self) -> QSize:
         return QSize(130, 190)

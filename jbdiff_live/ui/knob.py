@@ -34,7 +34,7 @@ class Knob(ParameterTile):
         super().__init__(parameter, parent)
         self.typed = ""
         self._drag_from: tuple[float, float] | None = None  # y of the pointer, travel 0..1
-        self.setMinimumSize(84, 120)
+        self.setMinimumSize(76, 112)
 
     def sizeHint(self) -> QSize:
         return QSize(130, 190)

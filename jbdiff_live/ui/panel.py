@@ -15,7 +15,15 @@ from PySide6.QtCore import QRectF
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from jbdiff_live.parameters import ACTIONS, OF_THE_FINISHER, PARAMETERS, Action, Parameter, ParameterSnapshot
+from jbdiff_live.parameters import (
+    ACTIONS,
+    OF_THE_ANCHOR,
+    OF_THE_FINISHER,
+    PARAMETERS,
+    Action,
+    Parameter,
+    ParameterSnapshot,
+)
 from jbdiff_live.ui import theme
 from jbdiff_live.ui.buttons import Choice, Pad, Toggle
 from jbdiff_live.ui.knob import Knob
@@ -26,15 +34,18 @@ from jbdiff_live.ui.tile import ParameterTile, Tile
 # Title, and columns; a column of several names is stacked.
 GROUPS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ("NOISE", (("noise_step",), ("noise_style",), ("seed",), ("hold", "reroll", "home"))),
-    ("SOURCES", (("guidance",), ("context_source",), ("resample",), ("init_source",))),
+    ("ANCHOR", (("anchor",), ("brightness", "motion"), ("clock", "tempo"))),
+    ("SOURCES", (("guidance",), ("resample",), ("context_source", "init_source"))),
     (
         "FINISHER",
         (("finisher_on", "finisher_strength"), ("finisher_style", "finisher_step", "finisher_seed")),
     ),
-    ("OUTPUT", (("gain",), ("mute",))),
+    ("OUTPUT", (("gain", "mute"),)),
 )
 KEYS = {"hold": "H", "mute": "M", "reroll": "N", "home": "B"}
-FLAT = OF_THE_FINISHER  # drawn as strips: set between pieces rather than played
+# Drawn as strips, since two or three of them share a column.
+FLAT = OF_THE_FINISHER | (OF_THE_ANCHOR - {"anchor"}) | {"context_source", "init_source"}
+HIGH, LOW = 5, 2  # shares of a column for a knob that stands and for what shares the column with it
 SILENCING = {"mute"}  # switches that are lit in the warning colour: the player must see why nothing sounds
 
 
@@ -47,6 +58,11 @@ def make_tile(parameter: Parameter) -> ParameterTile:
     if parameter.name in FLAT:
         return StripChoice(parameter) if parameter.choices else Strip(parameter)
     return Choice(parameter) if parameter.choices else Knob(parameter)
+
+
+def is_tall(tile: Tile) -> bool:
+    """Whether it is a knob or a choice that stands."""
+    return isinstance(tile, (Knob, Choice)) and tile.name not in FLAT
 
 
 class Title(Painted):
@@ -86,8 +102,7 @@ class KnobsPanel(QWidget):
         self.order = [self.tiles[name] for name in placed]
         for before, after in itertools.pairwise(self.order):
             QWidget.setTabOrder(before, after)
-        tall = [tile for tile in self.order if isinstance(tile, (Knob, Choice))]
-        self.numbered = [tile for tile in tall if tile.name not in FLAT][:9]
+        self.numbered = [tile for tile in self.order if is_tall(tile)][:9]
         for number, tile in enumerate(self.numbered, 1):
             tile.number = str(number)
 
@@ -106,7 +121,8 @@ class KnobsPanel(QWidget):
             stack = QVBoxLayout()
             stack.setSpacing(8)
             for name in column:
-                stack.addWidget(self.tiles[name], 1)
+                tile = self.tiles[name]
+                stack.addWidget(tile, HIGH if is_tall(tile) else LOW)
             row.addLayout(stack, 1)
         box.addLayout(row, 1)
         return box
@@ -121,10 +137,10 @@ class KnobsPanel(QWidget):
             elif isinstance(tile, Pad):
                 tile.show_waiting(heard is not None and heard.counts.get(name) != now.counts.get(name))
 
-    def show_inapplicable(self, names: frozenset[str], why: str) -> None:
-        """These parameters do nothing now; an empty `why` says that they do."""
-        for name in names & self.tiles.keys():
-            tile = self.tiles[name]
+    def show_inapplicable(self, reasons: Mapping[str, str]) -> None:
+        """Why these parameters do nothing now, by name; an empty reason says that they do something."""
+        for name, why in reasons.items():
+            tile = self.tiles.get(name)
             if isinstance(tile, ParameterTile):
                 tile.show_inapplicable(why)
 

@@ -1,6 +1,6 @@
-"""Knob and choice lying flat: for parameters that are set between pieces rather than played.
+"""Knob and choice lying flat: for parameters that share a column.
 
-They behave as their tall relatives do, and take a third of the height. Thread: Qt's. Nothing here blocks.
+They behave as their tall relatives do, and take a half or a third of the height. Thread: Qt's. Nothing here blocks.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from jbdiff_live.ui.knob import Knob
 from jbdiff_live.ui.painted import plate
 from jbdiff_live.ui.tile import ParameterTile
 
-LEAST = QSize(84, 40)
+LEAST = QSize(76, 40)
+ROOMY = 70  # pixels of height from which the note has a line of its own
 
 
 class Strip(Knob):
-    """A knob drawn as a level: the mark is what is set, the bar is what is heard."""
+    """A knob as a level: the mark is what is set, the bar what is heard, from the left or from a 0 in the middle."""
 
     def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
         super().__init__(parameter, parent)
@@ -33,19 +34,23 @@ class Strip(Knob):
         value = f"{self.typed}_" if self.typed else self.parameter.text(self.value)
         _two_lines(self, painter, area, value)
         place = self.parameter.to_normal(self.value)
+        middle = self.parameter.to_normal(0) if self.parameter.both_ways else 0.0
         heard = place if self.heard is None else self.parameter.to_normal(self.heard)
-        height = max(4.0, area.height() * 0.09)
-        track = QRectF(area.x() + 8, area.bottom() - height - 6, area.width() - 16, height)
+        track = _track(area)
         plate(painter, track, theme.RAISED, round_=2)
         colour = theme.FAINT if self.heard is None else theme.ACCENT
-        if heard > 0:
-            plate(painter, QRectF(track.x(), track.y(), track.width() * heard, height), colour, round_=2)
+        low, high = sorted((heard, middle))
+        if high > low:
+            bar = QRectF(
+                track.x() + track.width() * low, track.y(), track.width() * (high - low), track.height()
+            )
+            plate(painter, bar, colour, round_=2)
         x = track.x() + (track.width() - 3) * place
-        painter.fillRect(QRectF(x, track.y() - 2, 3, height + 4), theme.TEXT)
+        _mark(painter, track, x)
 
 
 class StripChoice(Choice):
-    """A choice that shows the one that is set; a click goes to the next."""
+    """A choice that shows the one that is set, and its place among the others; a click goes to the next."""
 
     def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
         super().__init__(parameter, parent)
@@ -59,22 +64,46 @@ class StripChoice(Choice):
             self.ask((self.value + 1) % len(self.parameter.choices))
 
     def draw_body(self, painter: QPainter, area: QRectF) -> None:
-        _two_lines(self, painter, area.adjusted(0, 0, 0, -2), self.parameter.text(self.value), lift=0.06)
+        _two_lines(self, painter, area, self.parameter.text(self.value))
+        track, count = _track(area), len(self.parameter.choices)
+        heard = self.value if self.heard is None else self.heard
+        lit = theme.FAINT if self.heard is None else theme.ACCENT
+        for index in range(count):
+            left = track.x() + track.width() * index / count
+            part = QRectF(left, track.y(), track.width() / count - 3, track.height())
+            plate(painter, part, lit if index == int(heard) else theme.RAISED, round_=2)
+            if index == int(self.value):
+                _mark(painter, track, part.center().x() - 1.5)
 
 
-def _two_lines(tile: ParameterTile, painter: QPainter, area: QRectF, value: str, lift: float = 0.0) -> None:
-    """Label and note in the upper line, the value below it. `lift`: how much lower, of the height, both stand."""
+def _track(area: QRectF) -> QRectF:
+    """Where a strip shows its place, along its lower edge."""
+    height = max(4.0, area.height() * 0.09)
+    return QRectF(area.x() + 8, area.bottom() - height - 6, area.width() - 16, height)
+
+
+def _mark(painter: QPainter, track: QRectF, x: float) -> None:
+    """What is set, on a track."""
+    painter.fillRect(QRectF(x, track.y() - 2, 3, track.height() + 4), theme.TEXT)
+
+
+def _two_lines(tile: ParameterTile, painter: QPainter, area: QRectF, value: str) -> None:
+    """The label and the value below it; the note beside the label, or under the value where there is room."""
     height = area.height()
     small = int(max(10, min(height * 0.2, 14)))
-    head = QRectF(area.x() + 8, area.y() + height * (0.08 + lift), area.width() - 16, small * 1.35)
+    head = QRectF(area.x() + 8, area.y() + height * 0.08, area.width() - 16, small * 1.35)
     note, ink = tile.binding, theme.DIM
     if tile.learning:
         note, ink = "turn", theme.ACCENT
     elif tile.queued and tile.heard is not None:
         note, ink = tile.parameter.text(tile.heard), theme.ACCENT
     theme.write(painter, head, tile.label, small, theme.DIM)
-    used = theme.metrics(small).horizontalAdvance(tile.label) + 8
-    if note and used < head.width() - 20:
-        theme.write(painter, head.adjusted(used, 0, 0, 0), note, small - 1, ink, theme.RIGHT)
     body = QRectF(head.x(), head.bottom(), head.width(), height * 0.36)
+    used = theme.metrics(small).horizontalAdvance(tile.label) + 8
+    if height >= ROOMY:
+        body.setHeight(height * 0.32)
+        line = QRectF(head.x(), body.bottom(), head.width(), _track(area).top() - 3 - body.bottom())
+        theme.write(painter, line, note, small - 1, ink)
+    elif note and used < head.width() - 20:
+        theme.write(painter, head.adjusted(used, 0, 0, 0), note, small - 1, ink, theme.RIGHT)
     theme.write(painter, body, value, int(min(height * 0.3, 22)), theme.TEXT, bold=True)

@@ -221,8 +221,10 @@ class ParameterTile(Tile):
         foot = QRectF(area.x() + 5, area.bottom() - height * 0.205, area.width() - 10, height * 0.19)
         small = int(max(10, height * 0.06))
         inset = small + 4  # on both sides, so that labels stay centred beside the number
-        label = head.adjusted(inset, 0, -inset, 0)
-        theme.write(painter, label, self.label, int(height * 0.086), theme.TEXT, theme.CENTRE, bold=True)
+        label, size = head.adjusted(inset, 0, -inset, 0), int(height * 0.086)
+        if theme.metrics(size, True).horizontalAdvance(self.label) > label.width():
+            label = head.adjusted(inset, 0, -3, 0)
+        theme.write(painter, label, self.label, size, theme.TEXT, theme.CENTRE, bold=True)
         if self.number:
             corner = QRectF(area.x() + 7, area.y() + 4, inset, small * 1.3)
             theme.write(painter, corner, self.number, small, theme.FAINT, theme.LEFT)

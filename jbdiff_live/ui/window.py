@@ -25,7 +25,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from jbdiff_live.block import Block
-from jbdiff_live.parameters import BY_NAME, OF_THE_FINISHER, ParameterSnapshot
+from jbdiff_live.parameters import BY_NAME, OF_THE_ANCHOR, OF_THE_FINISHER, ParameterSnapshot
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui import keys
 from jbdiff_live.ui.asking import Asker
@@ -50,6 +50,19 @@ def without_finisher(status: Status) -> str:
     if status.finisher or status.parts is None:
         return ""
     return "it is left out under Stack" if status.parts.finisher else "this stack has no finisher"
+
+
+def anchor_reasons(status: Status, now: ParameterSnapshot | None) -> Mapping[str, str]:
+    """Why each of the anchor's knobs does nothing; empty where it does, or where that is not known yet."""
+    if status.parts is not None and not status.parts.anchor:
+        return dict.fromkeys(OF_THE_ANCHOR, "this stack cannot be held to an anchor")
+    reasons = dict.fromkeys(OF_THE_ANCHOR, "")
+    if now is not None:
+        if now["anchor"] == 0:
+            reasons |= dict.fromkeys(("brightness", "motion"), "Anchor is at 0")
+        if now.choice("clock") != "tempo":
+            reasons["tempo"] = f"Clock is at {now.choice('clock')}"
+    return reasons
 
 
 class MainWindow(QWidget):
@@ -147,7 +160,8 @@ class MainWindow(QWidget):
         self.devices.show_status(status)
         self.scope.advance(status, blocks, now)
         self._show_values()
-        self.panel.show_inapplicable(OF_THE_FINISHER, without_finisher(status))
+        self.panel.show_inapplicable(dict.fromkeys(OF_THE_FINISHER, without_finisher(status)))
+        self.panel.show_inapplicable(anchor_reasons(status, self._now))
         if ended or self._looks % LOOKS_PER_BINDINGS == 0:
             self._show_bindings()
         self._looks += 1

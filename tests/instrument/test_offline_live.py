@@ -136,7 +136,7 @@ def rendered(folder: Path, patch_path: Path, seconds: float) -> tuple[np.ndarray
     ("stack", "extra", "values", "seconds"),
     [
         ("pocket", "", "", 7.0),
-        ("pocket", "", "resample = 0.4", 5.0),
+        ("pocket", "", 'resample = 0.4\nanchor = 0.6\nbrightness = 0.5\nclock = "tempo"\ntempo = 100', 5.0),
         ("small", "", 'finisher_style = "walk"\nfinisher_step = 0.3\nfinisher_strength = 0.9', 2.0),
         ("small", "levels = [2, 1]\nfinisher = false", "resample = 0.3", 2.0),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jbdiff_live.control.bindings import Binding
-from jbdiff_live.parameters import BY_NAME, Origin, ParameterStore
+from jbdiff_live.parameters import BY_NAME, OF_THE_ANCHOR, Origin, ParameterStore
 from jbdiff_live.patch import Patch, PatchError, factory_patches, load_patch, save_patch
 from jbdiff_live.stack_choice import StackChoice
 
@@ -79,11 +79,16 @@ def test_every_factory_patch_loads_and_plays(name: str) -> None:
     store = ParameterStore()
     patch.apply(store)
     assert {"gain", "mute"}.isdisjoint(patch.values)
+    assert {*patch.values} >= OF_THE_ANCHOR, "one patch must not play in the style that another was held to"
     bound = [b.target for b in patch.bindings]
     assert {
         "noise_step",
         "resample",
         "guidance",
+        "anchor",
+        "brightness",
+        "motion",
+        "tempo",
         "seed",
         "gain",
         "reroll",
@@ -108,6 +113,28 @@ def test_a_patch_names_the_stack_its_levels_and_its_finisher(tmp_path: Path) -> 
     assert load_patch(path).choice == StackChoice("v1")
     save_patch(path, replace(patch, choice=StackChoice("v1", (2,))))
     assert load_patch(path).choice == StackChoice("v1", (2,))
+
+
+def test_a_patch_from_before_the_anchor_loads_and_leaves_its_knobs(tmp_path: Path) -> None:
+    store = ParameterStore()
+    before = store.snapshot
+    old = load_patch(written(tmp_path, BY_HAND))
+    assert OF_THE_ANCHOR.isdisjoint(old.values)
+    after = old.apply(store)
+    assert {name: after[name] for name in OF_THE_ANCHOR} == {name: before[name] for name in OF_THE_ANCHOR}
+
+
+def test_anchor_and_clock_are_written_in_words_and_read_again(tmp_path: Path) -> None:
+    path = written(tmp_path, BY_HAND)
+    values = {"anchor": 0.25, "brightness": -0.5, "motion": 1.0, "clock": "tempo", "tempo": 93.5}
+    save_patch(path, replace(load_patch(path), values=values))
+    assert 'clock = "tempo"' in path.read_text()
+    store = ParameterStore()
+    after = load_patch(path).apply(store)
+    assert after.choice("clock") == "tempo"
+    assert {name: BY_NAME[name].plain(after[name]) for name in values} == values
+    with pytest.raises(PatchError, match="clock = 'on': needs one of off, context, tempo"):
+        load_patch(written(tmp_path, BY_HAND.replace("hold = true", 'clock = "on"')))
 
 
 def test_factory_patches_are_clean_toml_and_differ() -> None:

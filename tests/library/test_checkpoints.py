@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import pickle
 import shutil
@@ -16,7 +17,21 @@ from toys import FIXTURES, write_toy_stack
 
 from jbdiff.checkpoint_files import load_into, read_checkpoint
 from jbdiff.checkpoints import CheckpointError, Stack, known_stacks, load_stack, save_stack
-from jbdiff.config import STACKS, V1, StackConfig, UNetConfig, VQVAEConfig, stack_from_dict, stack_to_dict
+from jbdiff.config import (
+    STACKS,
+    V1,
+    BandCodecConfig,
+    DetailConfig,
+    FewStepsConfig,
+    JointDenoiserConfig,
+    LevelConfig,
+    SpectralFinisherConfig,
+    StackConfig,
+    UNetConfig,
+    VQVAEConfig,
+    stack_from_dict,
+    stack_to_dict,
+)
 from jbdiff.unet import UNet
 from jbdiff.v1_layout import unet_duplicate_keys, unet_key_map, unet_tensors, v1_role, vqvae_tensors
 from jbdiff.vqvae import VQVAE
@@ -83,6 +98,27 @@ def test_identity_tells_stacks_apart_and_stays_the_same(toy_folder: Path, toy_st
 @pytest.mark.parametrize("stack", STACKS.values(), ids=lambda stack: stack.name)
 def test_stack_sizes_survive_json(stack: StackConfig) -> None:
     assert stack_from_dict(json.loads(json.dumps(stack_to_dict(stack)))) == stack
+
+
+def test_stacks_without_an_anchor_are_described_as_ever() -> None:
+    """A saved stream asks for its stack's identity, which is made from this text."""
+    told = LevelConfig(2, JointDenoiserConfig(detail=DetailConfig()), 192, steps=12, guidance=1.5)
+    told = dataclasses.replace(told, few=FewStepsConfig())
+    codec = BandCodecConfig(latent_channels=400, detail_bands=75, match_rounds=8)
+    pocket = StackConfig("pocket", codec, (told,), SpectralFinisherConfig())
+
+    def digest(stack: StackConfig) -> str:
+        return hashlib.sha256(json.dumps(stack_to_dict(stack), sort_keys=True).encode()).hexdigest()
+
+    # Of 0b68d21, which knew of no anchors and no samplers.
+    assert digest(V1) == "41360dc086839e2a5fe487f42e0e042da52e67dafbdc36df806153d907071c9f"
+    assert digest(pocket) == "db200902d807daefc1a07acdf6414d4cdf0fbeaddccc7331357583f769d552fc"
+    anchored = dataclasses.replace(told, denoiser=dataclasses.replace(told.denoiser, anchor=True))
+    others = (anchored, dataclasses.replace(told, sampler="deis_3"))
+    for level in others:
+        stack = dataclasses.replace(pocket, levels=(level,))
+        assert digest(stack) != digest(pocket)
+        assert stack_from_dict(json.loads(json.dumps(stack_to_dict(stack)))) == stack
 
 
 def test_a_stack_is_saved_whole_or_not_at_all(tmp_path: Path, toy_stack: Stack) -> None:

@@ -99,17 +99,18 @@ def test_batches_are_a_function_of_seed_and_number(folder: Path, tmp_path: Path)
     assert whole[6].equal(later[0]) and not whole[6].equal(whole[7])
 
 
-def latent_clips(tmp_path: Path, lengths: tuple[int, ...]) -> Clips:
+def latent_clips(tmp_path: Path, lengths: tuple[int, ...], **about: object) -> Clips:
+    """Clips whose tokens say their place and which clip they are of."""
     writer = ClipWriter(tmp_path / "latents", "float16", (2,))
     for index, length in enumerate(lengths):
         values = np.stack([np.arange(length), np.full(length, index)], 1)
         writer.add(f"clip{index}", values)
-    return writer.finish([])
+    return writer.finish([], **about)
 
 
 def test_a_stretch_of_latents_is_unbroken(tmp_path: Path) -> None:
     batches = LatentBatches(latent_clips(tmp_path, (100, 30, 60)), 8, 48, seed=1, first=0, count=5)
-    stretch = batches[0]
+    stretch = batches[0].latents
     assert stretch.shape == (8, 48, 2)
     assert (stretch[:, 1:, 0] == stretch[:, :-1, 0] + 1).all()
     assert (stretch[:, :, 1] == stretch[:, :1, 1]).all(), "a stretch never crosses from one clip into another"
@@ -125,7 +126,8 @@ def test_latents_are_varied_by_the_batch_number(tmp_path: Path) -> None:
     plain = LatentBatches(clips, 2, 16, seed=1, first=0, count=5)
     varied = LatentBatches(clips, 2, 16, seed=1, first=0, count=5, vary=louder)
     again = LatentBatches(clips, 2, 16, seed=1, first=3, count=2, vary=louder)
-    assert (varied[3][0] > plain[3][0]).all() and varied[3].equal(again[0])
+    assert (varied[3].latents[0] > plain[3].latents[0]).all()
+    assert varied[3].latents.equal(again[0].latents) and varied[3].bars.equal(again[0].bars)
 
 
 def test_held_out_clips_are_whole_and_apart(tmp_path: Path) -> None:
@@ -134,3 +136,65 @@ def test_held_out_clips_are_whole_and_apart(tmp_path: Path) -> None:
     assert not set(training.names) & set(heldout.names)
     with pytest.raises(ValueError, match="longest has 10"):
         training.at_least(11)
+
+
+def test_bars_go_with_their_clips(tmp_path: Path) -> None:
+    lengths, bars = (40, 10, 30, 20), [8.0, 0.0, 7.5, 5.0]
+    clips = latent_clips(tmp_path, lengths, bars=bars)
+    for kept in (
+        clips,
+        clips.only([2, 0]),
+        clips.at_least(20),
+        *clips.split(0.5),
+        open_clips(tmp_path / "latents"),
+    ):
+        assert len(kept.bars) == len(kept)
+        for index, bar in enumerate(kept.bars):
+            assert bar == bars[int(kept.clip(index)[0, 1])]
+    training, heldout = clips.split(0.5)
+    assert sorted(training.bars + heldout.bars) == sorted(bars)
+    assert latent_clips(tmp_path, lengths).only([1]).bars == ()
+
+
+def test_a_stretch_knows_where_in_the_bar_it_begins(tmp_path: Path) -> None:
+    clips = latent_clips(tmp_path, (100, 90, 80), bars=[8.0, 0.0, 7.5])
+    drawn = LatentBatches(clips, 30, 48, seed=1, first=0, count=1)[0]
+    assert drawn.bars.shape == (30, 2) and drawn.bars.dtype == torch.float32
+    seen = set()
+    for stretch, (place, bar) in zip(drawn.latents, drawn.bars.tolist(), strict=True):
+        first, number = stretch[0].tolist()
+        seen.add(number)
+        assert bar == (8.0, 0.0, 7.5)[int(number)]
+        assert place == (first % bar if bar else 0.0)
+    assert seen == {0, 1, 2}
+    unknown = LatentBatches(latent_clips(tmp_path, (100,)), 3, 48, seed=1, first=0, count=1)[0]
+    assert not unknown.bars.any()
+
+
+def test_latents_at_hand_give_the_same_batches(tmp_path: Path) -> None:
+    clips = latent_clips(tmp_path, (100, 30, 60), bars=[8.0, 0.0, 7.5])
+    resident = torch.from_numpy(np.array(clips.array))
+    mapped = LatentBatches(clips, 4, 40, seed=1, first=2, count=3)
+    at_hand = LatentBatches(clips, 4, 40, seed=1, first=2, count=3, resident=resident)
+    for one, other in zip(mapped, at_hand, strict=True):
+        assert other.latents.dtype == torch.float32
+        assert one.latents.equal(other.latents) and one.bars.equal(other.bars)
+    resident[:] = 0
+    assert not at_hand[0].latents.any(), "they are cut from what is at hand"
+
+
+def test_bars_are_those_of_stems_with_a_tempo(tmp_path: Path) -> None:
+    from jbdiff.train.latents import bars_of
+
+    for name, facts in (("fast", '{"bpm": 120}'), ("free", "{}")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "track.json").write_text(facts)
+    names = (
+        f"{tmp_path}/fast mix 0",
+        f"{tmp_path}/fast mix 1",
+        f"{tmp_path}/free mix 0",
+        f"{tmp_path}/a.wav",
+    )
+    clips = Clips(np.zeros(4), (0, 1, 2, 3), (1, 1, 1, 1), names)
+    # A bar of four beats at 120 a minute is two seconds.
+    assert bars_of(clips, rate=86.0) == (172.0, 172.0, 0.0, 0.0)

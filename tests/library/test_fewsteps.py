@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.func import functional_call
 
+from jbdiff.anchor import Anchor
 from jbdiff.bandcodec import BandCodec
 from jbdiff.checkpoints import CheckpointError, Stack, build_codec, load_stack, save_stack
 from jbdiff.config import (
@@ -28,6 +29,7 @@ from jbdiff.config import (
     stack_from_dict,
     stack_to_dict,
 )
+from jbdiff.data import Stretches
 from jbdiff.fewsteps import Additions, merge
 from jbdiff.guidance import GuidedModel, JumpingModel
 from jbdiff.jointdenoiser import JointDenoiser, Jump
@@ -353,7 +355,7 @@ def test_a_student_learns_to_land_where_the_denoiser_goes(denoiser: JointDenoise
     for number in range(24):
         generator = np.random.default_rng(number)
         stretch = torch.from_numpy(generator.standard_normal((2, 96, 100)).astype(np.float32)) / 2
-        loss = module.training_step(stretch, number)
+        loss = module.training_step(Stretches(stretch, torch.zeros(2, 2)), number)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -367,17 +369,62 @@ def test_a_student_learns_to_land_where_the_denoiser_goes(denoiser: JointDenoise
 def test_what_was_made_is_the_next_context(denoiser: JointDenoiser) -> None:
     module = training(denoiser)
     stretch = torch.randn(2, 96, 100) / 2
-    module.training_step(stretch, 0)
+    batch = Stretches(stretch, torch.zeros(2, 2))
+    module.training_step(batch, 0)
     assert module.pieces["made"].tolist() == [1, 1]
     made = module.pieces["context"][:, -32:]
     assert not torch.allclose(made, stretch[:, 32:64], atol=1e-3)
     module.step_count = 1
     generator = torch.Generator().manual_seed(5)
-    rows = module._begun(stretch, generator)
+    rows = module._begun(batch, generator)
     for row in range(2):
         kept = bool(rows["made"][row])
         expected = module.pieces["context"] if kept else stretch[:, :64]
         assert torch.equal(rows["context"][row], expected[row])
+
+
+def test_a_student_of_a_network_with_an_anchor_is_told_of_it_and_its_clock_goes_on() -> None:
+    torch.manual_seed(0)
+    config = dataclasses.replace(DENOISER, anchor=True)
+    teacher = lively(JointDenoiser(config), 0.04).eval().requires_grad_(False)
+    module = DistilTraining(config, FEW, Budget(steps=24), 4e-3, 0, False)
+    module.adopt(teacher)
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
+    batch = Stretches(torch.randn(2, 96, 100) / 2, torch.tensor([[8.0, 32.0], [0.0, 0.0]]))
+    rows = module._begun(batch, torch.Generator())
+    assert rows["tempo"].tolist() == [4 / 32, 0.0]
+    assert rows["beat"].tolist() == [(8 + 64) * 4 / 32, 0.0], "that of the window after the context"
+    module.training_step(batch, 0).backward()
+    learnt = module.student.up["anchor/window/weight"], module.student.whole["anchor/out/bias"]
+    assert all(parameter.grad is not None and bool(parameter.grad.any()) for parameter in learnt)
+    passed = module.pieces["beat"] - rows["beat"]
+    assert float(passed[0]) in {tokens * 4 / 32 for tokens in (32, 24, 16, 8)} and float(passed[1]) == 0
+    noise, context = window(batch=2)
+    told = Anchor(rows["style"], rows["known"], rows["beat"], rows["tempo"])
+    ends = [
+        module.trajectory(Start(noise, noise, linear_sigmas(NODES), context, None, one), 1.5)[-1]
+        for one in (told, told.at(5), None)
+    ]
+    assert not torch.allclose(ends[0][0], ends[1][0], atol=1e-4) and torch.equal(ends[0][1], ends[1][1])
+    assert not torch.allclose(ends[0], ends[2], atol=1e-4)
+    module.validation_step(batch, 0)
+
+
+def test_additions_that_were_learnt_without_an_anchor_go_on_with_one(
+    tmp_path: Path, denoiser: JointDenoiser, additions: Additions
+) -> None:
+    save_file(
+        {name: value.detach() for name, value in additions.state_dict().items()}, tmp_path / "few.safetensors"
+    )
+    (tmp_path / "run.json").write_text(json.dumps({"distill": dataclasses.asdict(FEW)}))
+    torch.manual_seed(0)
+    told = JointDenoiser(dataclasses.replace(DENOISER, anchor=True))
+    loaded = load_additions(tmp_path / "few.safetensors", told).state_dict()
+    for name, value in additions.state_dict().items():
+        assert torch.equal(loaded[name], value), name
+    new = {name: value for name, value in loaded.items() if name not in additions.state_dict()}
+    assert new and all(".anchor/" in name for name in new)
+    assert not any(value.any() for name, value in new.items() if not name.startswith("down."))
 
 
 def test_a_resumed_run_gives_the_same_additions(

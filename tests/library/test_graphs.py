@@ -52,9 +52,10 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
     return made
 
 
-@pytest.fixture(scope="module")
-def student_stack() -> Stack:
-    sizes = JointDenoiserConfig(window_tokens=32, context_tokens=64, width=32, depth=2, heads=2)
+def small_stack(anchor: bool = False) -> Stack:
+    sizes = JointDenoiserConfig(
+        window_tokens=32, context_tokens=64, width=32, depth=2, heads=2, anchor=anchor
+    )
     level = LevelConfig(level=2, denoiser=sizes, window_tokens=32, steps=6, few=FewStepsConfig(most_steps=2))
     config = StackConfig("mini", BandCodecConfig(decoder_channels=16, decoder_blocks=1), (level,))
     torch.manual_seed(0)
@@ -68,6 +69,11 @@ def student_stack() -> Stack:
     for module in stack.modules():
         module.eval().requires_grad_(False)
     return stack
+
+
+@pytest.fixture(scope="module")
+def student_stack() -> Stack:
+    return small_stack()
 
 
 def knobs(guidance: float, resample: float = 0.0, steps: int = 2) -> BlockSettings:
@@ -112,6 +118,30 @@ def test_recorded_denoisers_and_students_sound_as_played_ones(
     assert stream.graph_notes == ()
     assert torch.equal(played(stream, (2,), steps), plain)
     assert recorded
+
+
+@pytest.mark.parametrize("steps", [2, 3])
+def test_a_recorded_anchor_is_the_one_of_its_block(recorded: list[Recorded], steps: int) -> None:
+    """What were numbers when it was recorded would be heard for ever."""
+    turns = [
+        {},
+        {},
+        {"tempo": 90.0, "brightness": 0.5},
+        {"tempo": 90.0, "motion": -1.0},
+        {"tempo": 0.0},
+        {"anchor": 0.0},
+        {"anchor": 0.3},
+    ]
+    anchored = small_stack(anchor=True)
+
+    def sounds(stream: BlockStream) -> list[Tensor]:
+        return [stream.step(BlockSettings(steps=steps, guidance=2.0, **turn)).audio for turn in turns]  # type: ignore[arg-type]
+
+    plain = sounds(BlockStream(anchored))
+    assert not recorded
+    for one, other in zip(sounds(BlockStream(anchored, graphs=True)), plain, strict=True):
+        assert torch.equal(one, other)
+    assert len(recorded) == 2
 
 
 @pytest.mark.parametrize("hop", [None, 16])

@@ -133,6 +133,16 @@ def test_options_come_from_a_file_and_flags(tmp_path: Path) -> None:
     assert options_from({}).settings(6, 1.0).finisher.seed == 6
 
 
+def test_how_a_piece_is_held_comes_from_options_too() -> None:
+    plain = options_from({}).settings(0, 1.0)
+    assert (plain.anchor, plain.tempo, plain.brightness, plain.motion) == (1.0, None, 0.0, 0.0)
+    assert plain == BlockSettings(guidance=1.0)
+    given = with_assignments({"tempo": 90}, ["anchor=0.5", "tempo=128", "brightness=-1", "motion=0.25"])
+    held = options_from(given).settings(0, 1.0)
+    assert (held.anchor, held.tempo, held.brightness, held.motion) == (0.5, 128.0, -1.0, 0.25)
+    assert options_from({"tempo": 0}).settings(0, 1.0).tempo == 0.0
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -144,6 +154,12 @@ def test_options_come_from_a_file_and_flags(tmp_path: Path) -> None:
         ({"stems": 1}, "it takes bool"),
         ({"bits": True}, "it takes int"),
         ({"seeds": []}, "nothing to make"),
+        ({"anchor": "firm"}, "anchor = 'firm'; it takes int or float"),
+        ({"anchor": 1.5}, r"anchor 1\.5 is outside 0\.\.1"),
+        ({"tempo": -1}, r"tempo -1 is outside 0\.\.300"),
+        ({"tempo": float("nan")}, "tempo nan is outside"),
+        ({"brightness": -2}, r"brightness -2 is outside -1\.\.1"),
+        ({"motion": 1.01}, r"motion 1\.01 is outside -1\.\.1"),
     ],
 )
 def test_wrong_options_are_named(values: dict, message: str) -> None:
@@ -194,7 +210,8 @@ def test_samplers_are_chosen_by_flag_and_file(home: Path, monkeypatch: pytest.Mo
         asked.append(name)
         return sampler_named(name)
 
-    monkeypatch.setattr("jbdiff.sampling.sampler_named", note)
+    for place in ("jbdiff.sampling", "jbdiff.stream_levels"):  # what is asked for, and else the level's own
+        monkeypatch.setattr(f"{place}.sampler_named", note)
     (home / "o.toml").write_text('sampler = "dpmpp_2m"\n')
     for extra in ((), ("--sampler", "unipc"), ("--config", home / "o.toml")):
         result = sample(*SHORT, "--out", home / "a.wav", *extra)

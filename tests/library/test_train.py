@@ -17,9 +17,19 @@ from torch import nn
 
 pytest.importorskip("lightning")
 
+from jbdiff.anchor import MEANS, STYLE_FEATURES, Anchor, measured_style
 from jbdiff.config import POCKET, BandCodecConfig, JointDenoiserConfig
+from jbdiff.data import Stretches
 from jbdiff.train.average import WeightAverage
 from jbdiff.train.commands import CodecJob, DenoiserJob, load_codec, train_codec, train_denoiser
+from jbdiff.train.denoiser_module import (
+    CLOCK_DROP_CHANCE,
+    STYLE_DROP_CHANCE,
+    STYLE_NOISE,
+    DenoiserTraining,
+    anchor_of,
+    blurred,
+)
 from jbdiff.train.losses import SpectrogramDiscriminator, discriminator_loss, feature_loss, spectral_loss
 from jbdiff.train.run import RunSettings
 from jbdiff.train.schedule import Budget, learning_rate_scale
@@ -131,7 +141,7 @@ def test_the_last_part_of_a_run_continues_its_own_inventions(
     monkeypatch.setattr("jbdiff.train.denoiser_module.ROLL_CHANCE", 1.0)
     train_codec(settings(tmp_path / "codec", 3), codec_job(sounds), CODEC)
     train_toy_denoiser(sounds, tmp_path / "codec" / "weights.safetensors", tmp_path / "level2", 9)
-    assert len(seen) == 3  # the round that begins after six of nine steps
+    assert len(seen) == 6  # the rounds that begin after three and after six of nine steps
     for rolled in seen:
         shapes = (rolled.context.shape, rolled.target.shape, rolled.before.shape)
         assert shapes == ((2, 32, 100), (2, 16, 100), (2, 100, 16))
@@ -209,8 +219,6 @@ def test_a_run_that_broke_off_goes_on_with_the_same_losses(
 def test_gradients_are_clipped_before_a_step(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from jbdiff.train.denoiser_module import DenoiserTraining
-
     norms: dict[str, list[float]] = {"codec": [], "denoiser": []}
     plain_step, plain_losses = torch.optim.AdamW.step, DenoiserTraining._losses
     part = "codec"
@@ -305,3 +313,103 @@ def test_export_gives_a_stack_that_loads(tmp_path: Path, monkeypatch: pytest.Mon
     stack = load_stack(out)
     assert stack.config.name == "toy" and stack.source["licence"] == "CC0-1.0"
     assert stack.codec.decode(torch.zeros(1, 100, 8), 2).shape == (1, 1, 8 * 512)
+
+
+# Anchors
+
+
+ANCHORED = dataclasses.replace(DENOISER, anchor=True)
+
+
+def anchored_module(config: JointDenoiserConfig = ANCHORED) -> DenoiserTraining:
+    torch.manual_seed(0)
+    module = DenoiserTraining(config, Budget(steps=9), 1e-3, 2, 0, False)
+    if config.anchor:
+        module.begin_anchor_with(torch.rand(50, STYLE_FEATURES), torch.rand(50, MEANS))
+    return module
+
+
+def stretches(rows: int = 2, tokens: int = 64) -> Stretches:
+    """Stretches whose bars of 32 tokens began 8 tokens before them; the last one's are not known."""
+    latents = torch.randn(rows, tokens, 100, generator=torch.Generator().manual_seed(0)) / 2
+    bars = torch.tensor([[8.0, 32.0]] * (rows - 1) + [[0.0, 0.0]])
+    return Stretches(latents, bars)
+
+
+def test_an_anchor_is_that_of_the_place_in_the_stretch() -> None:
+    module, batch = anchored_module(), stretches()
+    anchor = anchor_of(module.network, batch, 44)
+    assert anchor.tempo.tolist() == [4 / 32, 0.0] and anchor.known.all()
+    assert float(anchor.beat[0]) == (8 + 44) * 4 / 32
+    assert module.network.anchor is not None
+    expected = module.network.anchor.standard(measured_style(batch.latents))
+    assert torch.equal(anchor.style, expected)
+    nothing = anchor_of(anchored_module(DENOISER).network, batch, 32)
+    assert not nothing.known.any() and not nothing.tempo.any()
+
+
+def test_training_drops_either_part_of_an_anchor_at_times() -> None:
+    rows = 4000
+    ones = torch.ones(rows)
+    anchor = Anchor(torch.zeros(rows, STYLE_FEATURES), ones.bool(), ones, ones)
+    found = blurred(anchor, torch.Generator().manual_seed(0))
+    styled, clocked = found.known.float(), (found.tempo > 0).float()
+    assert float(styled.mean()) == pytest.approx(1 - STYLE_DROP_CHANCE, abs=0.02)
+    assert float(clocked.mean()) == pytest.approx(1 - CLOCK_DROP_CHANCE, abs=0.02)
+    both = (1 - STYLE_DROP_CHANCE) * (1 - CLOCK_DROP_CHANCE)
+    assert float((styled * clocked).mean()) == pytest.approx(both, abs=0.02), (
+        "one without regard to the other"
+    )
+    assert float(found.style.std()) == pytest.approx(STYLE_NOISE, rel=0.02) and torch.equal(
+        found.beat, anchor.beat
+    )
+
+
+def test_held_out_figures_tell_what_an_anchor_is_worth(monkeypatch: pytest.MonkeyPatch) -> None:
+    for config, names in (
+        (DENOISER, {"heldout_v", "heldout_v_without_context"}),
+        (ANCHORED, {"heldout_v", "heldout_v_without_context", "heldout_v_without_anchor"}),
+    ):
+        module, logged = anchored_module(config), {}
+        for parameter in module.average.network.parameters():
+            parameter.data.add_(0.1 * torch.randn_like(parameter))
+        monkeypatch.setattr(
+            module, "log", lambda name, value, logged=logged, **_: logged.setdefault(name, value)
+        )
+        module.validation_step(stretches(tokens=48), 0)
+        assert logged.keys() == names and len({float(value) for value in logged.values()}) == len(names)
+
+
+def test_weights_that_know_of_no_anchor_learn_it_on_the_way(sounds: Path, tmp_path: Path) -> None:
+    train_codec(settings(tmp_path / "codec", 3), codec_job(sounds), CODEC)
+    codec = tmp_path / "codec" / "weights.safetensors"
+    train_toy_denoiser(sounds, codec, tmp_path / "level2", 3)
+    start = tmp_path / "level2" / "weights.safetensors"
+    job = DenoiserJob(sounds, None, codec, 2, 2, 1e-3, start, 0, False)
+    train_denoiser(settings(tmp_path / "on", 6), job)
+    before, after = load_file(start), load_file(tmp_path / "on" / "weights.safetensors")
+    assert (
+        {name for name in after if name not in before}
+        == {name for name in after if name.startswith("anchor.")}
+        != set()
+    )
+    assert bool(after["anchor.bank"].any()) and bool(after["anchor.out.weight"].any())
+    # Once it is known, its units stay: what was learnt of them is in the weights.
+    on = dataclasses.replace(job, start=tmp_path / "on" / "weights.safetensors", seed=1)
+    train_denoiser(settings(tmp_path / "further", 3), on)
+    further = load_file(tmp_path / "further" / "weights.safetensors")
+    for name in ("anchor.mean", "anchor.spread", "anchor.bank"):
+        assert torch.equal(after[name], further[name]), name
+
+
+def test_a_resumed_anchored_run_gives_the_same_weights(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jbdiff.train.schedule.learning_rate_scale", lambda *_: 1.0)
+    monkeypatch.setattr("jbdiff.train.denoiser_module.ROLL_FROM", -1.0)
+    monkeypatch.setattr("jbdiff.train.denoiser_module.ROLL_CHANCE", 1.0)
+    train_codec(settings(tmp_path / "codec", 3), codec_job(sounds), CODEC)
+    job = DenoiserJob(sounds, None, tmp_path / "codec" / "weights.safetensors", 2, 2, 1e-3, None, 0, False)
+    for name, steps, resume in (("whole", 6, False), ("broken", 3, False), ("broken", 6, True)):
+        train_denoiser(settings(tmp_path / name, steps, resume), job, ANCHORED)
+    same_weights(tmp_path / "whole", tmp_path / "broken")

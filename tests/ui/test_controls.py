@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from demo_transport import DemoTransport
 from PySide6.QtCore import QPoint, QPointF, Qt
@@ -10,9 +12,11 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.parameters import ACTIONS, PARAMETERS, Origin, Parameter, TakesEffect
+from jbdiff_live.ui import theme
 from jbdiff_live.ui.buttons import Choice, Pad, Toggle
 from jbdiff_live.ui.knob import DRAG_PIXELS, Knob
-from jbdiff_live.ui.panel import KnobsPanel
+from jbdiff_live.ui.panel import KnobsPanel, Title
+from jbdiff_live.ui.strips import Strip, StripChoice
 from jbdiff_live.ui.window import MainWindow
 
 LEFT = Qt.MouseButton.LeftButton
@@ -81,6 +85,58 @@ def test_a_new_row_of_the_table_appears_without_a_place_in_the_groups(qtbot: QtB
     qtbot.addWidget(panel)
     assert isinstance(panel.tiles["sparkle"], Knob)
     assert panel.order[-1] is panel.tiles["sparkle"]
+
+
+@pytest.mark.parametrize("size", [(1180, 640), (1280, 720), (1920, 1080)])
+def test_every_tile_has_the_room_that_it_needs(window: MainWindow, size: tuple[int, int]) -> None:
+    window.resize(*size)
+    QApplication.processEvents()
+    panel = window.panel
+    for tile in panel.order:
+        least = tile.minimumSize()
+        assert tile.width() >= least.width() and tile.height() >= least.height(), tile.name
+        assert panel.rect().contains(tile.geometry()), tile.name
+    for one, other in itertools.combinations(panel.order, 2):
+        assert not one.geometry().intersects(other.geometry()), (one.name, other.name)
+
+
+def test_the_anchor_has_a_group_of_its_own(window: MainWindow) -> None:
+    titles = [title.text for title in window.panel.findChildren(Title)]
+    assert titles == ["NOISE", "ANCHOR", "SOURCES", "FINISHER", "OUTPUT"], "nothing is left over for MORE"
+    tiles = window.tiles
+    assert tiles["anchor"].height() > 2 * tiles["brightness"].height()
+    assert tiles["clock"].x() == tiles["tempo"].x() and tiles["clock"].y() < tiles["tempo"].y()
+    assert isinstance(tiles["clock"], StripChoice) and tiles["anchor"] in window.panel.numbered
+
+
+def test_a_knob_that_goes_both_ways_shows_how_far_it_is_from_the_middle(window: MainWindow) -> None:
+    strip = window.tiles["brightness"]
+    assert isinstance(strip, Strip)
+    coloured = {}
+    for value in (-0.8, 0.0, 0.8):
+        strip.show_value(value, value)
+        image = strip.grab().toImage()
+        coloured[value] = [
+            x
+            for x in range(image.width())
+            if any(image.pixelColor(x, y) == theme.ACCENT for y in range(image.height()))
+        ]
+    middle = strip.grab().toImage().width() / 2
+    assert coloured[0.0] == []
+    assert coloured[-0.8] and max(coloured[-0.8]) <= middle + 1
+    assert coloured[0.8] and min(coloured[0.8]) >= middle - 1
+
+
+def test_a_choice_that_lies_flat_goes_round_and_shows_its_place(
+    window: MainWindow, demo: DemoTransport, qtbot: QtBot
+) -> None:
+    clock = window.tiles["clock"]
+    pictures = []
+    for expected in ("tempo", "off", "context"):
+        qtbot.mouseClick(clock, LEFT)
+        assert demo.snapshot().choice("clock") == expected
+        pictures.append(clock.grab().toImage())
+    assert pictures[0] != pictures[1] != pictures[2]
 
 
 def test_dragging_up_raises_the_value_in_proportion(

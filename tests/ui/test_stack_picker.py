@@ -9,7 +9,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QApplication, QMenu
 from pytestqt.qtbot import QtBot
 
-from jbdiff_live.parameters import OF_THE_FINISHER
+from jbdiff_live.parameters import OF_THE_ANCHOR, OF_THE_FINISHER
 from jbdiff_live.stack_choice import StackChoice
 from jbdiff_live.ui.strips import Strip, StripChoice
 from jbdiff_live.ui.tile import ParameterTile
@@ -139,6 +139,32 @@ def test_the_finishers_knobs_do_nothing_without_one_and_say_why(
     demo.set_status(parts=None)
     window.look()
     assert not any(tile.inapplicable for tile in tiles), "not known before the stack is loaded"
+
+
+def test_the_anchors_knobs_do_nothing_where_a_stack_cannot_be_told_of_one(
+    window: MainWindow, demo: DemoTransport
+) -> None:
+    tiles = {name: window.tiles[name] for name in OF_THE_ANCHOR}
+    assert {name for name, tile in tiles.items() if tile.inapplicable} == {"tempo"}
+    demo.stack_is_ready(StackChoice("v1"))
+    window.look()
+    assert all("this stack cannot be held to an anchor" in tile.toolTip() for tile in tiles.values())
+    demo.set_status(parts=None)
+    window.look()
+    assert not tiles["anchor"].inapplicable, "not known before the stack is loaded"
+
+
+def test_knobs_that_another_knob_leaves_without_effect_say_which(
+    window: MainWindow, demo: DemoTransport
+) -> None:
+    assert "Clock is at context" in window.tiles["tempo"].toolTip()
+    window.set_parameter("clock", 2)
+    window.set_parameter("anchor", 0)
+    window.look()
+    assert not window.tiles["tempo"].inapplicable
+    assert "Anchor is at 0" in window.tiles["brightness"].toolTip()
+    assert "Anchor is at 0" in window.tiles["motion"].accessibleDescription()
+    assert not window.tiles["anchor"].inapplicable and not window.tiles["clock"].inapplicable
 
 
 def test_a_strip_is_a_knob_that_lies_flat(window: MainWindow, demo: DemoTransport, qtbot: QtBot) -> None:

@@ -1,0 +1,87 @@
+"""Whether the knobs of a stack's anchor do what their names say: brightness, motion, and the tempo of the clock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from torch import Tensor
+
+from jbdiff.config import JointDenoiserConfig
+from jbdiff.evaluate.knobs import Cell, Curve
+from jbdiff.evaluate.measures import onset_strength
+from jbdiff.evaluate.playing import Player
+from jbdiff.evaluate.statistics import ONSET_HOP, ONSET_SIZE, colour, pulse
+from jbdiff.stream import BlockSettings
+
+BOTH_WAYS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+TEMPI = (105.0, 111.0, 117.0, 123.0, 129.0)
+SETTLING, HEARD = 2, 3  # blocks that a knob is given, and that it is then heard for
+LEAST_OCTAVES, LEAST_MOTION, LEAST_BPM = 0.25, 1.0, 12.0  # spans
+
+
+def has_anchor(player: Player) -> bool:
+    """Whether the stack can be told of an anchor."""
+    denoiser = player.stream.stack.config.levels[0].denoiser
+    return isinstance(denoiser, JointDenoiserConfig) and denoiser.anchor
+
+
+def heard(player: Player, cell: Cell, settings: BlockSettings, blocks: int) -> Tensor:
+    """Mono sound `[n]` of so many blocks, after those that the knob is given."""
+    wanted = (SETTLING + blocks) * player.block
+    sound = player.play(cell.piece.context, wanted, settings).mean(0)
+    return sound[SETTLING * player.block :]
+
+
+def brightness(player: Player, cells: Sequence[Cell]) -> Curve:
+    rows = []
+    for cell in cells:
+        own = [replace(player.settings(cell.seed), brightness=place) for place in BOTH_WAYS]
+        sounds = [heard(player, cell, settings, HEARD) for settings in own]
+        rows.append([math.log2(max(1.0, colour(sound[None], player.sample_rate)[0])) for sound in sounds])
+    return Curve(
+        "brightness",
+        "spectral centroid",
+        BOTH_WAYS,
+        np.array(rows),
+        True,
+        unit="octaves",
+        least=LEAST_OCTAVES,
+    )
+
+
+def motion(player: Player, cells: Sequence[Cell]) -> Curve:
+    rows = []
+    for cell in cells:
+        own = [replace(player.settings(cell.seed), motion=place) for place in BOTH_WAYS]
+        sounds = [heard(player, cell, settings, HEARD) for settings in own]
+        strengths = [onset_strength(sound, ONSET_SIZE, ONSET_HOP) for sound in sounds]
+        rows.append([20 * math.log10(float(strength.mean()) + 1e-6) for strength in strengths])
+    return Curve("motion", "mean onset strength", BOTH_WAYS, np.array(rows), True, least=LEAST_MOTION)
+
+
+def tempo(player: Player, cells: Sequence[Cell]) -> Curve:
+    """Beats a minute that are heard, of the octave next to what was asked for; after no context, whose tempo would be
+    another.
+    """
+    rows = []
+    for cell in cells:
+        row = []
+        for asked in TEMPI:
+            settings = replace(player.settings(cell.seed), tempo=asked)
+            sound = player.play(None, (SETTLING + 2 * HEARD) * player.block, settings).mean(0)
+            lag = pulse(sound[SETTLING * player.block :][None], player.sample_rate)[1]
+            bpm = 60 / lag if lag else asked
+            row.append(bpm * 2 ** round(math.log2(asked / bpm)))
+        rows.append(row)
+    return Curve("tempo", "beats heard", TEMPI, np.array(rows), True, unit="BPM", least=LEAST_BPM)
+
+
+def anchor_curves(player: Player, cells: Sequence[Cell], report: Callable[[str], None]) -> list[Curve]:
+    """None for a stack without an anchor."""
+    if not has_anchor(player):
+        return []
+    report("  brightness, motion, tempo")
+    return [brightness(player, cells), motion(player, cells), tempo(player, cells)]
