@@ -16,9 +16,10 @@ from jbdiff.evaluate.playing import Player
 from jbdiff.evaluate.statistics import ONSET_HOP, ONSET_SIZE, colour, pulse
 from jbdiff.stream import BlockSettings
 
-BOTH_WAYS = (-1.0, -0.5, 0.0, 0.5, 1.0)
-TEMPI = (105.0, 111.0, 117.0, 123.0, 129.0)
-SETTLING, HEARD = 2, 3  # blocks that a knob is given, and that it is then heard for
+BOTH_WAYS = (-1.0, 0.0, 1.0)
+TEMPI = (108.0, 118.0, 128.0)
+MOST_CELLS = 4  # a knob is given time to be heard, which is played as well
+SETTLING, HEARD = 2, 3  # blocks that it is given, and that it is then heard for
 LEAST_OCTAVES, LEAST_MOTION, LEAST_BPM = 0.25, 1.0, 12.0  # spans
 
 
@@ -84,4 +85,5 @@ def anchor_curves(player: Player, cells: Sequence[Cell], report: Callable[[str],
     if not has_anchor(player):
         return []
     report("  brightness, motion, tempo")
-    return [brightness(player, cells), motion(player, cells), tempo(player, cells)]
+    few = cells[:MOST_CELLS]
+    return [brightness(player, few), motion(player, few), tempo(player, few)]
