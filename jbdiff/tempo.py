@@ -57,7 +57,11 @@ def estimated_tempo(bands: Tensor, tokens_per_minute: float) -> float:
 
 
 def estimated_place(bands: Tensor, per_token: float) -> float:
-    """Where in a beat the token right after latents `[n, CHANNELS or more]` is, 0 to 1, at so many beats a token."""
+    """Where in a beat the token right after latents `[n, CHANNELS or more]` is, 0 to 1, at so many beats a token; 0
+    where there is no more than a token.
+    """
+    if len(bands) < 2:
+        return 0.0
     rises, low = onsets(bands), onsets(bands, low=True)
     both = low / low.std().clamp_min(1e-6) + 0.5 * rises / rises.std().clamp_min(1e-6)
     turns, weights = torch.tensor(PARTS, device=both.device).unbind(1)

@@ -147,7 +147,7 @@ def test_a_stream_keeps_the_style_of_its_context(stack: Stack) -> None:
     stream.set_context(0.1 * kicks(140))
     other = held(stream)
     assert not torch.allclose(other.style, heard)  # type: ignore[arg-type]
-    assert other.played is None and other.beat is None, "of another piece nothing was played yet"
+    assert other.played is None, "of another piece nothing was played yet"
 
 
 def test_without_a_context_the_seed_chooses_a_real_style(stack: Stack) -> None:
@@ -231,11 +231,14 @@ def test_a_beat_that_is_found_lies_where_the_onsets_are(stack: Stack, told: list
     stream.set_context(kicks(140))
     context = stream.stages[0].encode_context(kicks(140))
     assert context is not None
-    place = estimated_place(context[0], 140 / RATE)
+    heard = held(stream)
+    assert heard.tempo == pytest.approx(140, rel=0.02)
+    place = estimated_place(context[0], heard.tempo / RATE)
     assert abs(place - 0.25) < 0.1
     steps(stream, tempo=140)
     beat = float(told[-1].beat)
     assert 0 <= beat < BEATS and min((beat - place) % 0.5, (place - beat) % 0.5) < 1e-4
+    assert beat == heard.beat
     found = held(stream).beat
     assert found == pytest.approx((beat + WINDOW * 140 / RATE) % BEATS, abs=1e-4)
 
@@ -264,8 +267,21 @@ def test_of_the_possible_beats_the_network_chooses(
 
     monkeypatch.setattr(anchor, "_network", Knows())
     monkeypatch.setattr("jbdiff.stream_anchor.estimated_place", lambda bands, per_token: 0.5)
-    state = anchor.settled(anchor.heard(None), BlockSettings(tempo=140), context)
+    monkeypatch.setattr("jbdiff.stream_anchor.estimated_tempo", lambda bands, rate: 140.0)
+    state = anchor.heard(context)
     assert state.beat == truth and len(windows) == 4
+
+
+def test_a_clock_that_is_turned_on_takes_the_beat_of_what_was_played(stack: Stack) -> None:
+    stream = BlockStream(stack)
+    stream.set_context(kicks(140))
+    steps(stream, tempo=0)
+    assert held(stream).beat is None
+    context = stream.save().levels[2].context
+    assert context is not None
+    steps(stream, tempo=140)
+    expected = (estimated_place(context[0], 140 / RATE) + WINDOW * 140 / RATE) % BEATS
+    assert held(stream).beat == pytest.approx(expected, abs=1e-4)
 
 
 # Knobs
