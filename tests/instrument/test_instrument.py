@@ -57,8 +57,9 @@ def the_take(folder: Path) -> Take:
     return open_take(only)
 
 
-# jack_rec writes 32-bit integers, coarser than float32 near silence.
+# jack_rec writes 32-bit integers, coarser than float32 near silence: what is hardly above it looks alike everywhere.
 RESOLUTION = 2.0**-30
+AUDIBLE = 1e-4
 
 
 SETTLE = 441  # frames of fade after any silence: 5 ms when the short ring ran dry, 10 ms at the start
@@ -78,7 +79,7 @@ def stretches(captured: np.ndarray, made: np.ndarray) -> list[tuple[int, int]]:
     Only silence may stand between them, and a fade of `SETTLE` frames behind it.
     """
     found: list[tuple[int, int]] = []
-    sounding = np.flatnonzero(captured.any(axis=1))
+    sounding = np.flatnonzero((np.abs(captured) >= AUDIBLE).any(axis=1))
     here, last = int(sounding[0]), int(sounding[-1])
     while here + 2 * SETTLE < last:
         here += SETTLE
@@ -93,7 +94,7 @@ def stretches(captured: np.ndarray, made: np.ndarray) -> list[tuple[int, int]]:
             break  # the take ends a little before the sound does
         silent = np.abs(captured[here]).max() < RESOLUTION
         assert silent, f"frame {here} of the capture is neither what was made nor silence"
-        here += int(np.flatnonzero((np.abs(captured[here:]) >= RESOLUTION).any(axis=1))[0])
+        here += int(np.flatnonzero((np.abs(captured[here:]) >= AUDIBLE).any(axis=1))[0])
     return found
 
 
