@@ -38,8 +38,8 @@ from jbdiff.stream_state import AnchorState
 from jbdiff.tempo import estimated_place, estimated_tempo
 
 USUAL_TEMPO = 117.45  # beats a minute where nothing says another
-# A knob at its end moves a style by so many of its spreads: as far as the darkest and the brightest music are apart.
-BRIGHTNESS, MOTION = 1.5, 1.5
+# A knob at its end moves a style by so many of its spreads.
+BRIGHTNESS, MOTION = 1.0, 1.5
 # How much more is told of what has been missing over so many windows, and at most, in spreads.
 PULL, PULL_WINDOWS, MOST_PULL = 2.0, 4, 3.0
 # What is too loud by 6 dB lowers the level that is told by so many spreads. Measured with pocket over 8 minutes after a

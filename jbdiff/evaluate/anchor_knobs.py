@@ -11,9 +11,9 @@ from torch import Tensor
 
 from jbdiff.config import JointDenoiserConfig
 from jbdiff.evaluate.knobs import Cell, Curve
-from jbdiff.evaluate.measures import onset_strength
+from jbdiff.evaluate.measures import attack
 from jbdiff.evaluate.playing import Player
-from jbdiff.evaluate.statistics import ONSET_HOP, ONSET_SIZE, colour, pulse
+from jbdiff.evaluate.statistics import colour, pulse
 from jbdiff.stream import BlockSettings
 
 BOTH_WAYS = (-1.0, 0.0, 1.0)
@@ -41,7 +41,7 @@ def brightness(player: Player, cells: Sequence[Cell]) -> Curve:
     for cell in cells:
         own = [replace(player.settings(cell.seed), brightness=place) for place in BOTH_WAYS]
         sounds = [heard(player, cell, settings, HEARD) for settings in own]
-        rows.append([math.log2(max(1.0, colour(sound[None], player.sample_rate)[0])) for sound in sounds])
+        rows.append([math.log2(max(1.0, colour(sound, player.sample_rate)[0])) for sound in sounds])
     return Curve(
         "brightness",
         "spectral centroid",
@@ -58,9 +58,8 @@ def motion(player: Player, cells: Sequence[Cell]) -> Curve:
     for cell in cells:
         own = [replace(player.settings(cell.seed), motion=place) for place in BOTH_WAYS]
         sounds = [heard(player, cell, settings, HEARD) for settings in own]
-        strengths = [onset_strength(sound, ONSET_SIZE, ONSET_HOP) for sound in sounds]
-        rows.append([20 * math.log10(float(strength.mean()) + 1e-6) for strength in strengths])
-    return Curve("motion", "mean onset strength", BOTH_WAYS, np.array(rows), True, least=LEAST_MOTION)
+        rows.append([20 * math.log10(attack(sound) + 1e-6) for sound in sounds])
+    return Curve("motion", "strength of attacks", BOTH_WAYS, np.array(rows), True, least=LEAST_MOTION)
 
 
 def tempo(player: Player, cells: Sequence[Cell]) -> Curve:
@@ -73,7 +72,7 @@ def tempo(player: Player, cells: Sequence[Cell]) -> Curve:
         for asked in TEMPI:
             settings = replace(player.settings(cell.seed), tempo=asked)
             sound = player.play(None, (SETTLING + 2 * HEARD) * player.block, settings).mean(0)
-            lag = pulse(sound[SETTLING * player.block :][None], player.sample_rate)[1]
+            lag = pulse(sound[SETTLING * player.block :], player.sample_rate)[1]
             bpm = 60 / lag if lag else asked
             row.append(bpm * 2 ** round(math.log2(asked / bpm)))
         rows.append(row)
