@@ -135,7 +135,7 @@ def test_ctrl_c_and_the_same_command_again_give_the_same_samples(home: Path) -> 
             "2",
             "--no-finisher",
             "--seconds",
-            10,
+            5,
             "--steps",
             8,
         )
