@@ -10,7 +10,7 @@ network also plays without, and guidance (Ho & Salimans 2022) makes more of them
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -47,9 +47,18 @@ class Anchor:
         """For a window that begins `tokens` later; earlier where they are negative."""
         return replace(self, beat=self.beat + tokens * self.tempo)
 
+    def rows(self) -> dict[str, Tensor]:
+        """The parts by name, as what is kept beside them; `from_rows` reads them back."""
+        return {"style": self.style, "known": self.known, "beat": self.beat, "tempo": self.tempo}
+
+    @classmethod
+    def from_rows(cls, rows: Mapping[str, Tensor]) -> Anchor:
+        """Of parts by name, among which there may be others."""
+        return cls(rows["style"], rows["known"], rows["beat"], rows["tempo"])
+
     def each(self, change: Callable[[Tensor], Tensor]) -> Anchor:
         """The same change to every part."""
-        return Anchor(change(self.style), change(self.known), change(self.beat), change(self.tempo))
+        return Anchor(**{name: change(part) for name, part in self.rows().items()})
 
     def doubled(self) -> Anchor:
         """Every row twice, one batch after the other, as guidance has them."""

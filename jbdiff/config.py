@@ -204,6 +204,11 @@ class StackConfig:
     def sample_rate(self) -> int:
         return self.codec.sample_rate
 
+    @property
+    def anchored(self) -> bool:
+        """Whether a level can be told of an anchor."""
+        return any(getattr(level.denoiser, "anchor", False) for level in self.levels)
+
     def level(self, number: int) -> LevelConfig:
         for config in self.levels:
             if config.level == number:

@@ -46,9 +46,7 @@ PULL, PULL_WINDOWS, MOST_PULL = 2.0, 4, 3.0
 # held-out piece: the spectral centroid of ten seconds spreads by .42 octaves, and the pulse is .62; with a pull of 10
 # over 3 windows (and PULL 3) they are .69 octaves and .53, with PULL 4 .47 and .63.
 LOUDNESS_PULL = 6.0
-PITCHED = (
-    MEANS * (SEMITONES + TREBLE_BANDS) // 100
-)  # groups of bands that lie on a scale; strokes follow them
+PITCHED = (SEMITONES + TREBLE_BANDS) // MEAN_BANDS  # groups of bands that lie on a scale; strokes follow them
 # Noise levels at which the network is asked where in the bar a context ends.
 ASKED_LEVELS = (0.75, 0.9)
 
@@ -63,6 +61,7 @@ class StreamAnchor:
         self._network, self._rate = network.without_detail(), tokens_per_minute
         self._condition = network.anchor
         self._slope = _slope(self._condition.mean.device)
+        self._moving = torch.arange(STYLE_FEATURES, device=self._slope.device) >= MEANS
         self._decibels = decibels[: network.guided_channels].to(self._slope)
         # Loudness, in its units, of one spread of each mean level.
         per_band = self._decibels.reshape(MEANS, MEAN_BANDS).mean(1)
@@ -116,8 +115,7 @@ class StreamAnchor:
         assert style is not None
         style, loudness = style.split([STYLE_FEATURES, MEANS], 1)
         brighter = settings.brightness * BRIGHTNESS * self._slope
-        moving = torch.arange(STYLE_FEATURES, device=style.device) >= MEANS
-        target = style + brighter + settings.motion * MOTION * moving
+        target = style + brighter + settings.motion * MOTION * self._moving
         if state.played is not None:
             played, loud = state.played.split([STYLE_FEATURES, MEANS], 1)
             missing = PULL * (target - played)

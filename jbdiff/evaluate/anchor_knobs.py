@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-from jbdiff.config import JointDenoiserConfig
 from jbdiff.evaluate.knobs import Cell, Curve
 from jbdiff.evaluate.measures import attack
 from jbdiff.evaluate.playing import Player
@@ -23,43 +23,41 @@ SETTLING, HEARD = 2, 3  # blocks that it is given, and that it is then heard for
 LEAST_OCTAVES, LEAST_MOTION, LEAST_BPM = 0.25, 1.0, 12.0  # spans
 
 
-def has_anchor(player: Player) -> bool:
-    """Whether the stack can be told of an anchor."""
-    denoiser = player.stream.stack.config.levels[0].denoiser
-    return isinstance(denoiser, JointDenoiserConfig) and denoiser.anchor
-
-
-def heard(player: Player, cell: Cell, settings: BlockSettings, blocks: int) -> Tensor:
-    """Mono sound `[n]` of so many blocks, after those that the knob is given."""
-    wanted = (SETTLING + blocks) * player.block
-    sound = player.play(cell.piece.context, wanted, settings).mean(0)
+def heard(player: Player, cell: Cell, settings: BlockSettings) -> Tensor:
+    """Mono sound `[n]` of the blocks after those that the knob is given."""
+    sound = player.play(cell.piece.context, (SETTLING + HEARD) * player.block, settings).mean(0)
     return sound[SETTLING * player.block :]
 
 
-def brightness(player: Player, cells: Sequence[Cell]) -> Curve:
+def both_ways(
+    player: Player,
+    cells: Sequence[Cell],
+    turned: Callable[[BlockSettings, float], BlockSettings],
+    measure: Callable[[Tensor], float],
+) -> NDArray[np.float64]:
+    """What a measure of the sound is at each place of the knob that `turned` turns, `[cells, places]`."""
     rows = []
     for cell in cells:
-        own = [replace(player.settings(cell.seed), brightness=place) for place in BOTH_WAYS]
-        sounds = [heard(player, cell, settings, HEARD) for settings in own]
-        rows.append([math.log2(max(1.0, colour(sound, player.sample_rate)[0])) for sound in sounds])
-    return Curve(
-        "brightness",
-        "spectral centroid",
-        BOTH_WAYS,
-        np.array(rows),
-        True,
-        unit="octaves",
-        least=LEAST_OCTAVES,
-    )
+        own = [turned(player.settings(cell.seed), place) for place in BOTH_WAYS]
+        rows.append([measure(heard(player, cell, settings)) for settings in own])
+    return np.array(rows)
+
+
+def brightness(player: Player, cells: Sequence[Cell]) -> Curve:
+    def octave(sound: Tensor) -> float:
+        return math.log2(max(1.0, colour(sound, player.sample_rate)[0]))
+
+    rows = both_ways(player, cells, lambda own, place: replace(own, brightness=place), octave)
+    what = "spectral centroid"
+    return Curve("brightness", what, BOTH_WAYS, rows, True, unit="octaves", least=LEAST_OCTAVES)
 
 
 def motion(player: Player, cells: Sequence[Cell]) -> Curve:
-    rows = []
-    for cell in cells:
-        own = [replace(player.settings(cell.seed), motion=place) for place in BOTH_WAYS]
-        sounds = [heard(player, cell, settings, HEARD) for settings in own]
-        rows.append([20 * math.log10(attack(sound) + 1e-6) for sound in sounds])
-    return Curve("motion", "strength of attacks", BOTH_WAYS, np.array(rows), True, least=LEAST_MOTION)
+    def decibels(sound: Tensor) -> float:
+        return 20 * math.log10(attack(sound) + 1e-6)
+
+    rows = both_ways(player, cells, lambda own, place: replace(own, motion=place), decibels)
+    return Curve("motion", "strength of attacks", BOTH_WAYS, rows, True, least=LEAST_MOTION)
 
 
 def tempo(player: Player, cells: Sequence[Cell]) -> Curve:
@@ -81,7 +79,7 @@ def tempo(player: Player, cells: Sequence[Cell]) -> Curve:
 
 def anchor_curves(player: Player, cells: Sequence[Cell], report: Callable[[str], None]) -> list[Curve]:
     """None for a stack without an anchor."""
-    if not has_anchor(player):
+    if not player.stream.stack.config.anchored:
         return []
     report("  brightness, motion, tempo")
     few = cells[:MOST_CELLS]

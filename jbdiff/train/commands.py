@@ -266,6 +266,7 @@ def train_denoiser(
     window, past = config.window_tokens, config.context_tokens
     shortest = (past + window) * codec.hop(2)
     training, heldout = latent_clips(job.data, job.heldout, codec, cache, settings.mixes, shortest)
+    stretch = stretch_tokens(training, past, window)
     module = DenoiserTraining(
         config, settings.budget(), job.rate, job.levels, job.seed, job.bf16, job.lines_only
     )
@@ -283,7 +284,7 @@ def train_denoiser(
             module.begin_detail_with(*split_latents(training, config.latent_channels))
         if config.anchor and (begun is None or begun.anchor is None):
             decibels = codec.analysis.spread[: config.latent_channels]
-            module.begin_anchor_with(*styles_of(training, stretch_tokens(training, past, window), decibels))
+            module.begin_anchor_with(*styles_of(training, stretch, decibels))
     level = POCKET.level(2)
     module.guidance, module.sampler_steps = level.guidance, level.steps
     demo = heldout.at_least(past + window).clip(0)[: past + 5 * window]
@@ -292,9 +293,7 @@ def train_denoiser(
 
     def draw(first: int, count: int) -> LatentBatches:
         # An anchor is of more than the window that is to be made: style would tell it too much.
-        length = past + window
-        if module.rolling or config.anchor:
-            length = stretch_tokens(training, past, window)
+        length = stretch if module.rolling or config.anchor else past + window
         return LatentBatches(
             training, job.batch, length, job.seed, first, count, vary, at_hand.on(module.device)
         )

@@ -279,9 +279,8 @@ class DenoiserTraining(pl.LightningModule):
         while made.shape[1] < len(latents):
             anchor = None
             if network.anchor is not None:
-                style = network.anchor.standard(measured_style(made[:, -past:, : network.guided_channels]))
-                known = torch.ones(1, dtype=torch.bool, device=self.device)
-                anchor = replace(no_anchor(1, self.device), style=style, known=known)
+                heard = Stretches(made[:, -past:], torch.zeros(1, 2, device=self.device))
+                anchor = anchor_of(network, heard, past)
             model = GuidedModel(network, made[:, -past:], self.guidance, anchor=anchor, device=self.device)
             noise = torch.randn(1, self.config.all_channels, window, generator=generator).to(self.device)
             new = sample_vddim(model, noise, torch.linspace(1, 0, self.sampler_steps + 1))

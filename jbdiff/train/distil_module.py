@@ -192,17 +192,13 @@ class DistilTraining(pl.LightningModule):
         shape = (2, len(stretch), stretch.shape[2], window)
         before, fresh = torch.randn(shape, generator=generator, device=device).to(stretch)
         tired = torch.rand(len(stretch), generator=generator, device=device).to(stretch) < TIRED_CHANCE
-        anchor = anchor_of(self.teacher, batch, past)
         rows = {
             "context": stretch[:, :past],
             "before": before,
             "noise": fresh,
             "kept": stretch[:, past : past + window],
             "made": torch.zeros(len(stretch), dtype=torch.long, device=stretch.device),
-            "style": anchor.style,
-            "known": anchor.known,
-            "beat": anchor.beat,
-            "tempo": anchor.tempo,
+            **anchor_of(self.teacher, batch, past).rows(),
         }
         kept = rows.keys() - {"noise", "kept"}
         if self.pieces.keys() != kept or self.pieces["context"].shape != rows["context"].shape:
@@ -239,8 +235,7 @@ class DistilTraining(pl.LightningModule):
         seen, _ = corrupt(context, generator, patch)
         anchor = None
         if self.teacher.anchor is not None:
-            whole = Anchor(rows["style"], rows["known"], rows["beat"], rows["tempo"])
-            anchor = blurred(whole.at(-held), generator)
+            anchor = blurred(Anchor.from_rows(rows).at(-held), generator)
         return Start(x, noise, sigmas, None if chances[2] < ALONE_CHANCE else seen, known, anchor)
 
     @torch.no_grad()
@@ -297,12 +292,8 @@ class DistilTraining(pl.LightningModule):
         """What was made becomes context, what it was made from the noise before."""
         held = 0 if start.known is None else start.known[0].shape[2]
         new = clean[..., held:].transpose(1, 2).to(rows["context"].dtype)
-        anchor = Anchor(rows["style"], rows["known"], rows["beat"], rows["tempo"]).at(new.shape[1])
         self.pieces = {
-            "style": anchor.style,
-            "known": anchor.known,
-            "beat": anchor.beat,
-            "tempo": anchor.tempo,
+            **Anchor.from_rows(rows).at(new.shape[1]).rows(),
             "context": torch.cat([rows["context"], new], 1)[:, -self.config.context_tokens :],
             "before": start.noise,
             "made": rows["made"] + 1,

@@ -62,8 +62,8 @@ def pack_latents(
         blob = packed(clips.clip(index)[:, :CHANNELS])
         if sum(map(len, blobs)) + len(blob) + 200 * (len(blobs) + 1) > part_bytes:
             finish()
-        name = clips.names[index]
-        row = {"name": Path(name.split(MIX)[0]).name + name[len(name.split(MIX)[0]) :], "held": held}
+        sound, mix, number = clips.names[index].partition(MIX)
+        row = {"name": Path(sound).name + mix + number, "held": held}
         row |= {"bar": clips.bars[index] if clips.bars else 0.0, "bytes": len(blob)}
         rows.append(row)
         blobs.append(blob)

@@ -66,17 +66,13 @@ class Rollouts:
         step = random(batch, 1, 1) ** 2
         # Some begin anew before their end, so that rows are of every depth at any time.
         new = random(batch) < TIRED_CHANCE
-        loop = whole_bars(bars, fresh.shape[1])
         rows = {
             "stretch": fresh,
             "context": fresh[:, : self.past],
             "noise": draw,
             "made": torch.zeros(batch, dtype=torch.long, device=fresh.device),
-            "loop": loop,
-            "style": anchor.style,
-            "known": anchor.known,
-            "beat": anchor.beat,
-            "tempo": anchor.tempo,
+            "loop": whole_bars(bars, fresh.shape[1]),
+            **anchor.rows(),
         }
         if self.state.keys() == rows.keys() and self.state["stretch"].shape == fresh.shape:
             old = {name: value.to(fresh.device) for name, value in self.state.items()}
@@ -87,13 +83,12 @@ class Rollouts:
                 name: torch.where(new.reshape(-1, *[1] * (value.ndim - 1)), value, old[name].to(value.dtype))
                 for name, value in rows.items()
             }
-        anchor = Anchor(rows["style"], rows["known"], rows["beat"], rows["tempo"])
+        anchor = Anchor.from_rows(rows)
         made = continue_(rows["context"], rows["noise"], anchor).to(rows["context"])
         rows["context"] = torch.cat([rows["context"], made], 1)[:, -self.past :]
         rows["made"] = rows["made"] + 1
         anchor = anchor.at(self.window)
-        rows["beat"] = anchor.beat
-        self.state = rows
+        self.state = rows = rows | anchor.rows()
         places = (self.past + rows["made"] * self.window)[:, None] + torch.arange(
             self.window, device=fresh.device
         )

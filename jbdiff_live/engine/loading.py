@@ -12,13 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from jbdiff_live.engine.handover import FADE_SECONDS
-from jbdiff_live.engine.model import (
-    SAMPLE_RATE,
-    StackVoice,
-    import_library,
-    knows_anchors,
-    set_up_torch,
-)
+from jbdiff_live.engine.model import SAMPLE_RATE, StackVoice, import_library, set_up_torch
 from jbdiff_live.stack_choice import StackChoice, StackParts
 
 if TYPE_CHECKING:
@@ -169,7 +163,7 @@ def find_stacks() -> tuple[StackParts, ...]:
                 config.finisher is not None,
                 coarsest.window_tokens,
                 token,
-                knows_anchors(config),
+                config.anchored,
             )
         )
     return tuple(found)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import torch
 
     from jbdiff.checkpoints import Stack
-    from jbdiff.config import StackConfig
     from jbdiff.stream import BlockSettings, BlockStream, StreamBlock
 
 CHANNELS = 2
@@ -158,7 +157,7 @@ class StackVoice:
                 stream.stack.finisher is not None,
                 stream.stack.config.level(stream.levels[0]).window_tokens,
                 stream.geometry.hop(stream.levels[0]) / stream.sample_rate,
-                anchor=knows_anchors(stream.stack.config),
+                anchor=stream.stack.config.anchored,
             ),
             hop=None if stream.block_frames == stream.window_frames else asked.hop,
             steps=asked.steps,
@@ -298,11 +297,6 @@ class StackVoice:
             self.complaint = f"{role} source is {source!r}, but {missing}: using the instrument's own sound"
             return None
         return _tensor(samples)
-
-
-def knows_anchors(config: StackConfig) -> bool:
-    """Whether a level of the stack can be told of an anchor."""
-    return any(getattr(level.denoiser, "anchor", False) for level in config.levels)
 
 
 def set_up_torch(threads: int | None) -> str:

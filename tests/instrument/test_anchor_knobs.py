@@ -13,7 +13,7 @@ from jbdiff.stream import BlockSettings
 from jbdiff_live.block import Rung
 from jbdiff_live.control.bindings import Binding, ControlMap
 from jbdiff_live.control.events import ControlEvent, EventKind
-from jbdiff_live.engine.model import block_settings, knows_anchors
+from jbdiff_live.engine.model import block_settings
 from jbdiff_live.parameters import BY_NAME, OF_THE_ANCHOR, Origin, ParameterStore, TakesEffect
 from jbdiff_live.patch import factory_patches, load_patch
 from jbdiff_live.record.take import EVENTS, BlockEvent, Take, TakeInfo
@@ -45,8 +45,8 @@ def test_a_tempo_is_read_as_beats_a_minute() -> None:
 
 
 def test_only_stacks_that_were_made_for_it_can_be_told_of_an_anchor() -> None:
-    assert knows_anchors(POCKET)
-    assert not knows_anchors(SMALL)
+    assert POCKET.anchored
+    assert not SMALL.anchored
 
 
 def test_factory_knobs_reach_the_anchor() -> None:

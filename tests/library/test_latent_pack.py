@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from toys import train
 from typer.testing import CliRunner
 
 pytest.importorskip("lightning")
@@ -185,25 +186,19 @@ def weights(folder: Path, module: torch.nn.Module, part: str, config: object) ->
     return folder / "weights.safetensors"
 
 
-def call(*words: object) -> str:
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    assert done.exit_code == 0, done.output + repr(done.exception)
-    return done.output
-
-
 def test_a_denoiser_and_its_student_train_on_packed_latents(tmp_path: Path) -> None:
     pack(tmp_path)
     (tmp_path / "toy.toml").write_text(TOY)
     given = weights(tmp_path / "codec", codec(), "codec", PLAIN)
     common = ("--config", tmp_path / "toy.toml", "--data", tmp_path / "packed", "--codec-weights", given)
     run = tmp_path / "runs" / "level2"
-    call("denoiser", *common, "--out", run)
+    train("denoiser", *common, "--out", run)
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["step"] == 2 and np.isfinite(rows[-1]["loss"])
     made = load_file(run / "weights.safetensors")
     assert len(made["anchor.bank"].unique(dim=0)) > 1 and bool((made["anchor.spread"][:MEANS] > 0.05).all())
     assert list((run / "demos").glob("*.wav"))
-    call(
+    train(
         "distill",
         *common,
         "--denoiser-weights",
@@ -225,12 +220,12 @@ def test_a_denoiser_with_detail_goes_on_from_its_weights_on_packed_bands(tmp_pat
     start = weights(tmp_path / "start", JointDenoiser(config), "denoiser", config)
     common = ("--config", tmp_path / "toy.toml", "--data", tmp_path / "packed", "--codec-weights", given)
     run = tmp_path / "runs" / "level2"
-    call("denoiser", *common, "--denoiser-weights", start, "--out", run)
+    train("denoiser", *common, "--denoiser-weights", start, "--out", run)
     before, after = load_file(start), load_file(run / "weights.safetensors")
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and not any(name.startswith("detail.") for name in changed)
     assert list((run / "demos").glob("*.wav"))
-    call(
+    train(
         "distill",
         *common,
         "--denoiser-weights",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from toys import train
 from typer.testing import CliRunner
 
 pytest.importorskip("lightning")
@@ -60,13 +61,6 @@ depth = 1
 """
 
 
-def call(*given: str | Path) -> str:
-    """What `jbdiff train ...` says; it must go well."""
-    done = CliRunner().invoke(app, [str(word) for word in given])
-    assert done.exit_code == 0, done.output + repr(done.exception)
-    return done.output
-
-
 def music(seconds: float, rate: int, channels: int, hertz: float) -> np.ndarray:
     time = np.arange(int(seconds * rate)) / rate
     tone = 0.3 * np.sin(2 * np.pi * hertz * time) * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * time))
@@ -91,18 +85,18 @@ def test_own_folder_goes_through_every_stage_and_plays(own_folder: Path, tmp_pat
     toml, runs = tmp_path / "toy.toml", tmp_path / "runs"
     toml.write_text(TOY)
     common = ("--config", toml, "--data", own_folder)
-    said = call("codec", *common, "--out", runs / "codec")
+    said = train("codec", *common, "--out", runs / "codec")
     for name in ("broken.wav", "click.wav"):
         assert any(line.startswith("skipped") and name in line for line in said.splitlines()), said
     codec = ("--codec-weights", runs / "codec" / "weights.safetensors")
-    call("denoiser", *common, *codec, "--out", runs / "level2")
+    train("denoiser", *common, *codec, "--out", runs / "level2")
     weights = ("--denoiser-weights", runs / "level2" / "weights.safetensors")
-    call("distill", *common, *codec, *weights, "--out", runs / "fast")
+    train("distill", *common, *codec, *weights, "--out", runs / "fast")
     few = ("--distill-weights", runs / "fast" / "weights.safetensors")
-    call("finisher", *common, *codec, "--out", runs / "finisher")
+    train("finisher", *common, *codec, "--out", runs / "finisher")
     stereo = ("--finisher-weights", runs / "finisher" / "weights.safetensors")
     into = ("--out", tmp_path / "mine", "--name", "mine", "--licence", "CC0-1.0")
-    call("export", *codec, *weights, *few, *stereo, *into)
+    train("export", *codec, *weights, *few, *stereo, *into)
 
     out = tmp_path / "sound.wav"
     arguments = [
@@ -133,8 +127,8 @@ def test_own_folder_goes_through_every_stage_and_plays(own_folder: Path, tmp_pat
 def test_a_run_is_repeated_from_what_it_wrote_down(own_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "toy.toml").write_text(TOY)
     first, second = tmp_path / "first" / "codec", tmp_path / "second" / "codec"
-    call("codec", "--config", tmp_path / "toy.toml", "--data", own_folder, "--out", first)
-    call("codec", "--config", first / "config.toml", "--out", second)
+    train("codec", "--config", tmp_path / "toy.toml", "--data", own_folder, "--out", first)
+    train("codec", "--config", first / "config.toml", "--out", second)
     assert (first / "weights.safetensors").read_bytes() == (second / "weights.safetensors").read_bytes()
 
 
@@ -212,14 +206,14 @@ def test_every_level_of_unets_trains_and_plays(
     ]
     machine = ["--accelerator", "cpu", "--devices", 1, "--batch", 2, "--no-bf16", "--from-shipped"]
     demos = ["--demo-minutes", "inf"] if level == 0 else []
-    call("denoiser", *map(str, [*given, *machine, *demos]))
+    train("denoiser", *map(str, [*given, *machine, *demos]))
     assert (run / "demos").exists() == (level > 0)
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["step"] == 3 and np.isfinite(rows[-1]["loss"])
 
     out = tmp_path / "mine"
     weights = run / "weights.safetensors"
-    call("export", "--base", unet_folder, "--denoiser-weights", weights, "--out", out, "--name", "mine")
+    train("export", "--base", unet_folder, "--denoiser-weights", weights, "--out", out, "--name", "mine")
     old, new = load_stack(unet_folder), load_stack(out)
     assert stack_to_dict(new.config)["levels"] == stack_to_dict(old.config)["levels"]
     before, after = old.denoisers[level].state_dict(), new.denoisers[level].state_dict()

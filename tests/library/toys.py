@@ -1,4 +1,4 @@
-"""Where the recorded files lie, and a stack folder made of them."""
+"""Where the recorded files lie, a stack folder made of them, and training from the command line."""
 
 from __future__ import annotations
 
@@ -7,11 +7,21 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from typer.testing import CliRunner
 
 from jbdiff.checkpoint_files import file_sha256
 from jbdiff.config import StackConfig, stack_to_dict
 
 FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def train(*words: object) -> str:
+    """What `jbdiff train ...` says; it must go well."""
+    from jbdiff.train.cli import app
+
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, done.output + repr(done.exception)
+    return done.output
 
 
 def write_toy_stack(folder: Path, config: StackConfig) -> Path:
