@@ -32,6 +32,14 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
         pause.wait(0.01)
 
 
+def take_folder(session: Session) -> Path:
+    """Where the take that is being recorded lies; the recorder's thread makes the folder in its own time."""
+    eventually(lambda: session.status().recorder.folder is not None, "the take's folder")
+    folder = session.status().recorder.folder
+    assert folder is not None
+    return folder
+
+
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
     options = SessionOptions(device="null", midi=(), takes=tmp_path / "takes")
@@ -65,8 +73,7 @@ def test_take_is_exactly_what_the_engine_made(session: Session) -> None:
     session.start()
     eventually(lambda: session.status().frame > 40_000, "enough sound")
     assert session.status().recorder.recording
-    folder = session.status().recorder.folder
-    assert folder is not None
+    folder = take_folder(session)
     session.stop_recording(end_frame=30_001)
     session.stop()
     take = open_take(folder)
@@ -81,10 +88,9 @@ def test_recording_begins_with_what_is_heard_now(session: Session) -> None:
     session.start_recording()
     began = session.status().frame
     eventually(lambda: session.status().frame > began + 20_000, "more sound")
-    folder = session.status().recorder.folder
+    folder = take_folder(session)
     session.stop_recording()
     end = session.status().frame
-    assert folder is not None
     take = open_take(folder)
     assert abs(take.info.start_frame - began) < 4096
     assert abs(take.frames - (end - began)) < 4096
@@ -97,9 +103,8 @@ def test_knob_turned_is_in_the_log_and_is_heard(session: Session) -> None:
     eventually(lambda: session.status().frame > 1000, "sound")
     session.set_parameter("seed", 12)
     eventually(lambda: (heard := session.status().heard) is not None and heard["seed"] == 12, "the new seed")
-    folder = session.status().recorder.folder
+    folder = take_folder(session)
     session.stop_recording()
-    assert folder is not None
     changes = [event for event in open_take(folder).events() if isinstance(event, ChangeEvent)]
     assert any(event.name == "seed" and event.value == 12 for event in changes)
 
@@ -125,11 +130,10 @@ def test_what_was_read_last_in_a_block_is_what_is_heard_and_all_of_it_is_in_the_
         eventually(lambda: session.engine.status.made is not None, "word of the block")
         heard, made = session.status().heard, session.engine.status.made
         assert heard is not None and made is not None and heard["guidance"] == made["guidance"] == 5.5
-        folder = session.status().recorder.folder
+        folder = take_folder(session)
         session.stop_recording()
     finally:
         session.close()
-    assert folder is not None
     event = next(event for event in open_take(folder).events() if isinstance(event, BlockEvent))
     assert event.turned == {"guidance": [1.5, 5.5]}
     assert (event.values["guidance"], event.guidance(0), event.guidance(1)) == (1.5, 1.5, 5.5)
