@@ -104,7 +104,8 @@ def test_inits_without_sound_are_refused_in_words(home: Path, kind: str, message
 
 def test_an_init_of_one_sample_will_do(home: Path) -> None:
     soundfile.write(home / "i.wav", np.ones(1) * 0.1, 44_100)
-    result = sample(*SHORT, "--init", home / "i.wav", "--resample", 0.5, "--out", home / "out" / "a.wav")
+    arguments = ("--no-finisher", "--init", home / "i.wav", "--resample", 0.5)
+    result = sample(*SHORT, *arguments, "--out", home / "out" / "a.wav")
     assert result.exit_code == 0, result.output
 
 
@@ -144,8 +145,9 @@ def test_ctrl_c_and_the_same_command_again_give_the_same_samples(home: Path) -> 
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(command("whole.wav"), env=environment, check=True, capture_output=True, timeout=120)
     going = subprocess.Popen(
-        command("b.wav"), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+        command("b.wav"), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )  # fmt: skip
     state = home / "out" / "b.wav.partial" / "state"
     deadline = time.monotonic() + 60
     while not state.is_file() and going.poll() is None and time.monotonic() < deadline:

@@ -101,9 +101,10 @@ def test_guidance_is_read_before_every_step_and_counts_from_there_on(lively_stac
 def test_the_finishers_strength_is_read_once_when_it_starts(toy_stack: Stack) -> None:
     streams = [BlockStream(toy_stack, finisher=True) for _ in range(2)]
     turning = Turning(1.5, 1.5, 0, strength=0.7)
-    turned = streams[0].step(BlockSettings(steps=2), turning=turning)
+    finisher = FinisherSettings(steps=2)
+    turned = streams[0].step(BlockSettings(steps=2, finisher=finisher), turning=turning)
     assert turning.asked == [0, 1, "finisher"] and turned.finisher_strength == 0.7
-    plain = streams[1].step(BlockSettings(steps=2, finisher=FinisherSettings(strength=0.7)))
+    plain = streams[1].step(BlockSettings(steps=2, finisher=dataclasses.replace(finisher, strength=0.7)))
     assert torch.equal(turned.audio, plain.audio)
     off = streams[0].step(BlockSettings(steps=2, finisher=FinisherSettings(on=False)), turning=turning)
     assert off.finisher_strength is None and turning.asked.count("finisher") == 1
