@@ -285,7 +285,7 @@ def workloads(stream: BlockStream, settings: BlockSettings) -> list[Workload]:
             stage: LevelStage = stage, context: Tensor = context, sigmas: Tensor = sigmas
         ) -> GuidedModel | JumpingModel:
             with autocast(device, stream.dtype):
-                model, _ = stage.model(sigmas, context)
+                model, _ = stage.denoise.model(sigmas, context)
             model.scale = stage.config.guidance
             return model
 
@@ -306,7 +306,7 @@ def workloads(stream: BlockStream, settings: BlockSettings) -> list[Workload]:
             (f"{name}: encode", 1 if finer else 0, encode, coded + _weights(codec, "encoder", level))
         )
         found.append((f"{name}: context", windows, prepared, 0))
-        few = stage.plays_few(steps[name])
+        few = stage.denoise.plays_few(steps[name])
         network = stream.stack.few[level] if few else stream.stack.denoisers[level]
         kind, moved = "student step" if few else "guided step", _bytes(*network.parameters()) + 2 * _bytes(x)
         found.append((f"{name}: {kind}", windows * steps[name], step, moved))

@@ -180,7 +180,7 @@ class BlockStream:
             delay += level.latency_frames
             self.stem_latency_frames[level.level] = delay
         self.latency_frames = delay + (0 if self._finisher is None else self._finisher.latency_frames)
-        self.graph_notes = self._obstacles(self._coarsest.sampler) if graphs else ()
+        self.graph_notes = self._obstacles(self._coarsest.denoise.sampler) if graphs else ()
         self._state = self._fresh_state()
 
     def _obstacles(self, sampler: Sampler) -> tuple[str, ...]:

@@ -3,13 +3,12 @@
 Every level turns one block into one block of the same length. The coarsest makes it from noise; a finer one
 cuts the audio of the level above into its own, shorter windows and denoises each from it. Where a block (a hop) is
 shorter than a level's window, what was played last is held before it, and the hop is denoised beside that; before
-that lies the context. Where a level has a student of few steps, it plays as often as no more steps are asked for
-than it was taught, with one branch; more steps are the denoiser's, with two.
+that lies the context. How a window is denoised
+is told in `stream_windows.py`.
 """
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,15 +23,15 @@ from jbdiff.checkpoints import Stack
 from jbdiff.config import JointDenoiserConfig
 from jbdiff.crossfade import crossfade
 from jbdiff.geometry import Geometry
-from jbdiff.graphs import decode_obstacle, loop_obstacle, recordings_for
-from jbdiff.guidance import GuidedModel, JumpingModel
+from jbdiff.graphs import decode_obstacle, recordings_for
 from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.noise import NoiseIdentity, NoiseRegister, draw, step_from
-from jbdiff.sampling import Callback, Sampler, Step, sample_vddim, sampler_named
-from jbdiff.schedules import alpha_beta, linear_sigmas, noised
+from jbdiff.sampling import Sampler, Step
+from jbdiff.schedules import linear_sigmas, noised
 from jbdiff.stream_anchor import StreamAnchor, stream_anchor
 from jbdiff.stream_settings import BlockSettings, Handover, StepKnobs
 from jbdiff.stream_state import AnchorState, LevelState, StreamError
+from jbdiff.stream_windows import WindowDenoiser
 
 # A decoded sample hardly hears the tokens furthest to its right, so the delay that waits for them can be
 # shorter than the decoder's whole reach; the crossfade hides the rest. A twelfth of a window, and no more than a
@@ -46,10 +45,6 @@ DELAY_SHARE_OF_HOP = 4
 # well: with pocket, the error of the newest 16 tokens (v, 182 places of 14 held-out pieces) at noise levels 1, .85, .6
 # and .3 is .298, .095, .073, .109 where a whole window is computed and .296, .094, .073, .110 where a third is.
 HELD_SHARE = 4
-# How far the spread of guided windows is pulled back, so that blocks grown from their own sound stay at one level
-# (`GuidedModel`). Measured with pocket over 29 s from two held-out pieces at guidance 1.5: the level rose by 3.3 dB
-# and fell by 0.4; with 0.7 it rose by 5.6 and 1.8, and by 5.3 and 1.8 where nothing is guided.
-GUIDANCE_RESCALE = 1.0
 AHEAD = -3  # noise index of what is invented beyond a block and forgotten; -1 and -2 are home and finisher
 FADE_FRAMES = 512  # 12 ms at 44.1 kHz: long enough to hide a small step, short enough to use the best part
 
@@ -116,13 +111,14 @@ class LevelStage:
         self.latency_frames = self.geometry.samples(delay_tokens, level)
         self.fade = min(FADE_FRAMES, self.latency_frames, block_frames)
         self._codec = stack.codec
-        self._denoiser = stack.denoisers[level]
-        self._few = stack.few.get(level)
+        self.denoise = WindowDenoiser(
+            stack, level, self.held, device=device, dtype=dtype, sampler=sampler, graphs=graphs
+        )
         self._anchor: StreamAnchor | None = None
-        if isinstance(self._denoiser, JointDenoiser) and self._denoiser.anchor is not None:
-            self._anchor = stream_anchor(stack, self._denoiser, level)
-        self._device, self._dtype = device, dtype
-        self.sampler: Sampler = sampler_named(self.config.sampler) if sampler is None else sampler
+        network = stack.denoisers[level]
+        if isinstance(network, JointDenoiser) and network.anchor is not None:
+            self._anchor = stream_anchor(stack, network, level)
+        self._device = device
         self._recordings = recordings_for(device) if graphs else None
 
     def fresh_state(self) -> LevelState:
@@ -207,7 +203,7 @@ class LevelStage:
             read.append(new)
             return new
 
-        made, prepared = self._denoise(x, sigmas, conditioning, guide, watch, self._known(own, held), told)
+        made, prepared = self.denoise(x, sigmas, conditioning, guide, watch, self._known(own, held), told)
         latents = made[..., : self.tokens]
         denoised = time.perf_counter()
         audio, tail = self._decode(own, latents, index)
@@ -274,7 +270,7 @@ class LevelStage:
             else:
                 x = noised(start, from_noise, sigmas[0])
                 context = self._conditioning(state, held)
-                piece, seconds_before = self._denoise(x, sigmas, context, lambda step: guidance, watch, known)
+                piece, seconds_before = self.denoise(x, sigmas, context, lambda step: guidance, watch, known)
                 pieces.append(piece)
                 prepared += seconds_before
             self.check(pieces[-1], "latents", index)
@@ -384,122 +380,6 @@ class LevelStage:
         if own.past_noise is None:
             return None
         return torch.cat([own.past_noise, noise], dim=2)[..., -self.held :]
-
-    def _denoise(
-        self,
-        x: Tensor,
-        sigmas: Tensor,
-        context: Tensor | None,
-        guide: Callable[[int], float],
-        watch: Callable[[Step], None],
-        known: tuple[Tensor, Tensor] | None = None,
-        anchor: Anchor | None = None,
-    ) -> tuple[Tensor, float]:
-        """Denoises x `[1, c, t]` behind `known` (latents, their noise) and returns x's part, clean, and the seconds
-        that went by before the first step: however many steps follow, the context is prepared once. `guide` is asked
-        for the guidance of every step, once and right before it. Recorded, all is one piece of work: guidance is asked
-        for before it begins, and `watch` hears of the steps when they are done.
-        """
-        count = len(sigmas) - 1
-        sampler = sample_vddim if self.plays_few(count) else self.sampler
-        if (
-            self._recordings is None
-            or not self._full(context, known)
-            or loop_obstacle(count, sampler) is not None
-        ):
-            return self._loop(x, sigmas, context, guide, watch, known, anchor)
-
-        def work(
-            x: Tensor,
-            sigmas: Tensor,
-            scales: Tensor,
-            context: Tensor | None,
-            latents: Tensor | None,
-            noise: Tensor | None,
-            *parts: Tensor,
-        ) -> Tensor:
-            behind = None if latents is None or noise is None else (latents, noise)
-            told = Anchor(*parts) if parts else None
-            return self._loop(x, sigmas, context, lambda step: scales[step], None, behind, told)[0]
-
-        parts = () if anchor is None else (anchor.style, anchor.known, anchor.beat, anchor.tempo)
-        scales = torch.tensor([float(guide(step)) for step in range(count)])
-        clean = self._recordings(
-            "denoise", work, (x, sigmas, scales, context, *(known or (None, None)), *parts)
-        )
-        for index in range(count):
-            watch(Step(index, count, float(sigmas[index]), clean))
-        return clean, 0.0
-
-    def _full(self, context: Tensor | None, known: tuple[Tensor, Tensor] | None) -> bool:
-        """Whether context and held part have the lengths that they keep. Before that each block has shapes of its
-        own, and recording takes longer than playing.
-        """
-        held = 0 if known is None else known[0].shape[2]
-        return context is not None and context.shape[1] == self.config.context_tokens and held == self.held
-
-    def _loop(
-        self,
-        x: Tensor,
-        sigmas: Tensor,
-        context: Tensor | None,
-        guide: Callable[[int], float | Tensor],
-        watch: Callback | None,
-        known: tuple[Tensor, Tensor] | None,
-        anchor: Anchor | None = None,
-    ) -> tuple[Tensor, float]:
-        """What `_denoise` returns, step by step.
-
-        The sampler is given the true v of what is known, which keeps it on the straight path from its noise to
-        its latents, whatever the sampler; the model sees it there at every step.
-        """
-        held = 0
-        if known is not None:
-            held = known[0].shape[2]
-            x = torch.cat([noised(*known, sigmas[0]), x], dim=2)
-        reduced = self._dtype != torch.float32
-        with torch.autocast(self._device.type, self._dtype if reduced else None, enabled=reduced):
-            began = time.perf_counter()
-            model, sampler = self.model(sigmas, context, anchor)
-            prepared = time.perf_counter() - began
-            steps = itertools.count()
-
-            def predict(x: Tensor, sigma: Tensor) -> Tensor:
-                model.scale = guide(next(steps))
-                v = model(x, sigma).float()
-                if known is not None:
-                    alpha, beta = alpha_beta(sigma[0])
-                    v = torch.cat([alpha * known[1] - beta * known[0], v[..., held:]], dim=2)
-                return v
-
-            return sampler(predict, x, sigmas, watch)[..., held:], prepared
-
-    def model(
-        self, sigmas: Tensor, context: Tensor | None, anchor: Anchor | None = None
-    ) -> tuple[GuidedModel | JumpingModel, Sampler]:
-        """What predicts v over these levels, its scale still to be set, and the sampler that goes with it."""
-        few = self.config.few
-        if self._few is not None and few is not None and self.plays_few(len(sigmas) - 1):
-            student = JumpingModel(
-                self._few, context, 1.0, sigmas, few.guidance, anchor=anchor, device=self._device
-            )
-            return student, sample_vddim
-        # Both branches at every scale: a guidance knob at 1 must not make blocks twice as fast.
-        guided = GuidedModel(
-            self._denoiser,
-            context,
-            1.0,
-            both_branches=True,
-            rescale=GUIDANCE_RESCALE,
-            anchor=anchor,
-            device=self._device,
-        )
-        return guided, self.sampler
-
-    def plays_few(self, steps: int) -> bool:
-        """Whether a window of so many steps is the student's."""
-        few = self.config.few
-        return self._few is not None and few is not None and steps <= few.most_steps
 
     def _decoded(self, latents: Tensor, first: int) -> Tensor:
         """Latents `[1, c, t]`, the first of them the stream's number `first`, as float32 audio `[1, 1, t * hop]`."""

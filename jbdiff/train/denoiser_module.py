@@ -18,7 +18,7 @@ from jbdiff.guidance import GuidedModel
 from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.sampling import sample_vddim
 from jbdiff.schedules import alpha_beta
-from jbdiff.stream_levels import GUIDANCE_RESCALE
+from jbdiff.stream_windows import GUIDANCE_RESCALE
 from jbdiff.train.average import WeightAverage
 from jbdiff.train.rollouts import Continue, Rollouts
 from jbdiff.train.schedule import PROCESS_STRIDE, Budget, schedule_rate

@@ -30,7 +30,7 @@ from jbdiff.guidance import GuidedModel, JumpingModel
 from jbdiff.jointdenoiser import JointDenoiser, Jump
 from jbdiff.sampling import sample_deis_3, sample_vddim
 from jbdiff.schedules import alpha_beta, linear_sigmas, noised
-from jbdiff.stream_levels import GUIDANCE_RESCALE
+from jbdiff.stream_windows import GUIDANCE_RESCALE
 from jbdiff.train.average import WeightAverage
 from jbdiff.train.denoiser_module import anchor_of, blurred, corrupt, walked
 from jbdiff.train.rollouts import MOST_WINDOWS, TIRED_CHANCE

@@ -257,9 +257,9 @@ def test_preparing_the_context_is_not_counted_as_steps(mini: Stack, monkeypatch:
     import types
 
     clock = iter(range(100))
-    monkeypatch.setattr(
-        "jbdiff.stream_levels.time", types.SimpleNamespace(perf_counter=lambda: float(next(clock)))
-    )
+    ticking = types.SimpleNamespace(perf_counter=lambda: float(next(clock)))
+    for place in ("jbdiff.stream_levels", "jbdiff.stream_windows"):
+        monkeypatch.setattr(f"{place}.time", ticking)
     block = BlockStream(mini).step(BlockSettings())
     # Started, encoded, began to prepare, prepared, denoised, decoded: one second from each to the next.
     assert block.seconds == {"encode": 2.0, "denoise": 2.0, "decode": 1.0}

@@ -210,7 +210,7 @@ def test_samplers_are_chosen_by_flag_and_file(home: Path, monkeypatch: pytest.Mo
         asked.append(name)
         return sampler_named(name)
 
-    for place in ("jbdiff.sampling", "jbdiff.stream_levels"):  # what is asked for, and else the level's own
+    for place in ("jbdiff.sampling", "jbdiff.stream_windows"):  # what is asked for, and else the level's own
         monkeypatch.setattr(f"{place}.sampler_named", note)
     (home / "o.toml").write_text('sampler = "dpmpp_2m"\n')
     for extra in ((), ("--sampler", "unipc"), ("--config", home / "o.toml")):

@@ -417,9 +417,9 @@ def test_a_student_is_told_as_well(told: list[Anchor]) -> None:
 
 def test_a_level_is_sampled_as_it_says_unless_another_is_asked_for() -> None:
     own = small_stack(sampler="deis_3")
-    assert BlockStream(own).stages[0].sampler is sample_deis_3
-    assert BlockStream(own, sampler=sample_unipc).stages[0].sampler is sample_unipc
-    assert BlockStream(small_stack()).stages[0].sampler is sample_vddim
+    assert BlockStream(own).stages[0].denoise.sampler is sample_deis_3
+    assert BlockStream(own, sampler=sample_unipc).stages[0].denoise.sampler is sample_unipc
+    assert BlockStream(small_stack()).stages[0].denoise.sampler is sample_vddim
     sounds = [steps(BlockStream(own, sampler=sampler)) for sampler in (None, sample_deis_3, sample_vddim)]
     assert torch.equal(sounds[0], sounds[1]) and not torch.allclose(sounds[0], sounds[2], atol=1e-4)
     with pytest.raises(ValueError, match="no sampler 'magic'; known"):
