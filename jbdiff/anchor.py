@@ -64,10 +64,6 @@ class Anchor:
         """Every row twice, one batch after the other, as guidance has them."""
         return self.each(lambda part: torch.cat([part, part]))
 
-    def without(self, drop: Tensor) -> Anchor:
-        """Nothing where `drop` `[b]` is True."""
-        return replace(self, known=self.known & ~drop, tempo=self.tempo * ~drop)
-
 
 def no_anchor(rows: int, device: torch.device | str = "cpu") -> Anchor:
     """Rows that are told nothing."""

@@ -18,6 +18,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,18 @@ def steps_of(stream: BlockStream, settings: BlockSettings) -> dict[str, int]:
     return found
 
 
+def step_kinds(stage: LevelStage, sigmas: Tensor, few: bool) -> dict[str, Tensor]:
+    """The noise levels of a window's steps, by what they cost: those of a student, with both branches, and with one."""
+    if few:
+        return {"student": sigmas}
+    interval = stage.config.guidance_interval
+    if interval is None or sigmas.device.type != "cpu":
+        return {"guided": sigmas}
+    inside = (sigmas >= interval[0]) & (sigmas <= interval[1])
+    kinds = {"guided": sigmas[inside], "unguided": sigmas[~inside]}
+    return {kind: places for kind, places in kinds.items() if len(places)}
+
+
 Workload = tuple[str, int, Callable[[], object], int]  # name, calls a block, the call, bytes it has to move
 
 
@@ -275,7 +288,7 @@ def workloads(stream: BlockStream, settings: BlockSettings) -> list[Workload]:
         heard = stage.tokens + (stage.margin if finer else 0)
         sound = 0.1 * normal(1, 1, heard * hop)
         context = normal(1, stage.config.context_tokens, channels)
-        x, sigma = normal(1, channels, stage.window), torch.full((1,), 0.5, device=device)
+        x = normal(1, channels, stage.window)
         reach = stage.delay + stage.margin
         latents = normal(1, channels, reach + stage.tokens)
 
@@ -291,9 +304,9 @@ def workloads(stream: BlockStream, settings: BlockSettings) -> list[Workload]:
 
         model = prepared()
 
-        def step(model: GuidedModel | JumpingModel = model, x: Tensor = x, sigma: Tensor = sigma) -> Tensor:
+        def step(sigma: Tensor, model: GuidedModel | JumpingModel = model, x: Tensor = x) -> Tensor:
             with autocast(device, stream.dtype):
-                return model(x, sigma).float()
+                return model(x, sigma.expand(1)).float()
 
         def encode(sound: Tensor = sound, level: int = level) -> Tensor:
             return codec.encode(sound, level)
@@ -308,8 +321,16 @@ def workloads(stream: BlockStream, settings: BlockSettings) -> list[Workload]:
         found.append((f"{name}: context", windows, prepared, 0))
         few = stage.denoise.plays_few(steps[name])
         network = stream.stack.few[level] if few else stream.stack.denoisers[level]
-        kind, moved = "student step" if few else "guided step", _bytes(*network.parameters()) + 2 * _bytes(x)
-        found.append((f"{name}: {kind}", windows * steps[name], step, moved))
+        moved = _bytes(*network.parameters()) + 2 * _bytes(x)
+        for kind, places in step_kinds(stage, sigmas[:-1].to(device), few).items():
+            found.append(
+                (
+                    f"{name}: {kind} step",
+                    windows * len(places),
+                    partial(step, places[len(places) // 2]),
+                    moved,
+                )
+            )
         coded = _bytes(latents) + _bytes(latents) // channels * hop
         found.append((f"{name}: decode", 1, decode, coded + _weights(codec, "decoder", level)))
     finisher, net = stream.finisher_stage, stream.stack.finisher

@@ -185,6 +185,16 @@ class LevelConfig:
     init_strength: float = 0.0
     few: FewStepsConfig | None = None
     sampler: str = "vddim"  # a name of `sampling.SAMPLERS`
+    # Noise levels (lowest, highest) between which guidance pulls; outside of them it costs nothing. None: everywhere.
+    guidance_interval: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.guidance_interval is not None:
+            low, high = self.guidance_interval
+            if not 0 <= low <= high <= 1:
+                raise ValueError(
+                    f"guidance_interval {self.guidance_interval}: noise levels are 0..1, lowest first"
+                )
 
     @property
     def context_tokens(self) -> int:
@@ -240,6 +250,7 @@ POCKET = StackConfig(
             guidance=1.5,
             few=FewStepsConfig(),
             sampler="deis_3",
+            guidance_interval=(0.0, 0.6),
         ),
     ),
     finisher=SpectralFinisherConfig(),
@@ -257,6 +268,8 @@ def stack_to_dict(stack: StackConfig) -> dict[str, Any]:
             del level["few"]
         if level["sampler"] == "vddim":
             del level["sampler"]
+        if level["guidance_interval"] is None:
+            del level["guidance_interval"]
         if level["denoiser"].get("detail", 0) is None:
             del level["denoiser"]["detail"]
         if level["denoiser"].get("anchor") is False:
@@ -311,8 +324,15 @@ def _build(cls: type, values: Mapping[str, Any]) -> Any:
         raise ValueError(
             f"{cls.__name__} has no field {', '.join(unknown)}; it may come from a newer version"
         )
-    tuples = {name for name, hint in typing.get_type_hints(cls).items() if typing.get_origin(hint) is tuple}
-    fields = {name: tuple(value) if name in tuples else value for name, value in values.items()}
+    tuples = {
+        name
+        for name, hint in typing.get_type_hints(cls).items()
+        if any(typing.get_origin(part) is tuple for part in (hint, *typing.get_args(hint)))
+    }
+    fields = {
+        name: tuple(value) if name in tuples and isinstance(value, list) else value
+        for name, value in values.items()
+    }
     try:
         return cls(**fields)
     except TypeError as error:

@@ -28,7 +28,8 @@ class Denoiser(Protocol):
 class PreparesContext(Protocol):
     """A denoiser that can do the context's share of the work once per block.
 
-    What `prepare_context` returns is passed as `context` to every step, without `drop`.
+    What `prepare_context` returns is passed as `context` to every step, without `drop`; its `first(rows)` is the same
+    of the first rows alone.
     """
 
     def prepare_context(self, context: Tensor | None, drop: Tensor | None, batch: int) -> Any: ...
@@ -47,8 +48,11 @@ class GuidedModel:
 
     Both branches run in one batch. Scale 1 runs the conditional branch alone and scale 0 the
     unconditional one, unless `both_branches` asks for the same work at every scale. Without a context
-    and an anchor the branches are one and the same, and scale has no effect. `anchor`, of `batch` rows, is for
-    denoisers that take one; the unconditional branch is not told of it.
+    the branches are one and the same, and scale has no effect. `anchor`, of `batch` rows, is for
+    denoisers that take one; both branches are told of it, so that guidance is about the context alone.
+
+    `interval` (lowest, highest sigma): outside of it the conditional branch runs alone, whatever the scale
+    (Kynkäänniemi et al. 2024); on another device than the CPU both run all the same, as sigma is not known here.
 
     `rescale` pulls the spread of the guided estimate of the clean window back to that of the conditional
     one (Lin et al. 2024, section 3.4, applied to the estimate instead of v): without it every block grown
@@ -74,6 +78,7 @@ class GuidedModel:
         both_branches: bool = False,
         rescale: float = 0.0,
         null_every: int = 1,
+        interval: tuple[float, float] | None = None,
         anchor: Anchor | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -84,9 +89,10 @@ class GuidedModel:
         self.denoiser = denoiser
         self.scale: float | Tensor = scale
         self.rescale = rescale
-        told = context is not None or anchor is not None
+        told = context is not None
         self.doubled = both_branches or (told and scale not in (0.0, 1.0))
         self.null_every = null_every if self.doubled and told else 1
+        self.interval = interval if self.doubled else None
         self._guided_channels: int | None = getattr(denoiser, "guided_channels", None)
         self._calls = 0
         # conditional - unconditional v [b, c, t] of the last call that ran both
@@ -107,25 +113,32 @@ class GuidedModel:
                 denoiser, context, self._drop, rows, anchor.doubled() if anchor and self.doubled else anchor
             )
             self._drop = None
-            if self.null_every > 1:
-                self._conditional = prepared(denoiser, self._conditional, None, batch, anchor)
+            self._conditional = self._context.first(batch) if self.doubled else self._context
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         if not self.doubled:
             return self.denoiser(x, sigma, self._context, self._drop)
+        scale = self.scale
+        if self.interval is not None:
+            low, high = self.interval
+            if sigma.device.type == "cpu":
+                if not low <= float(sigma[0]) <= high:
+                    return self.denoiser(x, sigma, self._conditional, None)
+            else:
+                scale = torch.where((sigma[0] >= low) & (sigma[0] <= high), scale, 1.0)
         own = self._guided_channels
         if self._pull is not None and self._calls % self.null_every:
             v = self.denoiser(x, sigma, self._conditional, None)
             conditional = v[:, :own]
-            guided = conditional + (self.scale - 1.0) * self._pull
+            guided = conditional + (scale - 1.0) * self._pull
         else:
             v = self.denoiser(torch.cat([x, x]), torch.cat([sigma, sigma]), self._context, self._drop)
             conditional, unconditional = v[:, :own].chunk(2)
-            guided = unconditional + self.scale * (conditional - unconditional)
+            guided = unconditional + scale * (conditional - unconditional)
             if self.null_every > 1:
                 self._pull = conditional - unconditional
         self._calls += 1
-        if self.rescale and (isinstance(self.scale, Tensor) or self.scale != 1.0):
+        if self.rescale and (isinstance(scale, Tensor) or scale != 1.0):
             guided = self._rescaled(x[:, :own], sigma, guided, conditional)
         if own is None or own == v.shape[1]:
             return guided

@@ -73,6 +73,12 @@ class PreparedContext:
         clock = None if self.clock is None else self.clock.repeat_interleave(times, 0)
         return PreparedContext(each(self.keys), each(self.values), told, clock)
 
+    def first(self, rows: int) -> PreparedContext:
+        """The first rows of the batch alone."""
+        keys, values = (tuple(t[:rows] for t in tensors) for tensors in (self.keys, self.values))
+        told = None if self.style is None else self.style[:rows]
+        return PreparedContext(keys, values, told, None if self.clock is None else self.clock[:rows])
+
 
 @dataclass(frozen=True)
 class Jump:
@@ -339,8 +345,8 @@ class JointDenoiser(nn.Module):
     ) -> PreparedContext:
         """The context's share of the work, for all noise levels: context `[b, n, c]`, drop `[b]`.
 
-        Rows that are dropped are told of no anchor either. Raises ValueError on shapes that do not fit, and on an
-        anchor for a network that takes none.
+        Rows whose context is dropped are told of their anchor all the same. Raises ValueError on shapes that do not
+        fit, and on an anchor for a network that takes none.
         """
         if self.anchor is None and anchor is not None:
             raise ValueError("this network was made without an anchor; leave it out")
@@ -364,8 +370,6 @@ class JointDenoiser(nn.Module):
         if self.anchor is not None:
             if anchor is None:
                 anchor = no_anchor(batch, h.device)
-            elif drop is not None:
-                anchor = anchor.without(drop)
             h = h + self.anchor.clock(anchor, -count, 0).to(h.dtype)
             style, clock = self.anchor.style(anchor), self.anchor.clock(anchor, 0, self.window_patches)
         angles = self._angles(-count, 0)

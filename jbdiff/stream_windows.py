@@ -158,6 +158,7 @@ class WindowDenoiser:
             1.0,
             both_branches=True,
             rescale=GUIDANCE_RESCALE,
+            interval=self._config.guidance_interval,
             anchor=anchor,
             device=self._device,
         )

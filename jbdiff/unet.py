@@ -29,6 +29,10 @@ class PreparedContext:
 
     key_values: tuple[KeyValue, ...]
 
+    def first(self, rows: int) -> PreparedContext:
+        """The first rows of the batch alone."""
+        return PreparedContext(tuple((key[:rows], value[:rows]) for key, value in self.key_values))
+
 
 class TimeEmbedding(nn.Module):
     """sigma `[b]` to features `[b, f]`: learned Fourier features, then one layer applied twice.

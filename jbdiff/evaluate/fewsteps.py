@@ -60,7 +60,19 @@ def _student(steps: int) -> str:
 
 
 def _teacher(steps: int) -> str:
-    return f"teacher, {steps}, two branches"
+    return f"teacher, {steps}, guided"
+
+
+def teacher_steps(rows: int, interval: tuple[float, float] | None) -> int:
+    """Most steps of v-DDIM that a guided teacher makes of so many rows through the network, one at least: a step with
+    both branches is two rows, one outside of the interval of guidance a single one.
+    """
+
+    def needed(steps: int) -> int:
+        low, high = interval or (0.0, 1.0)
+        return sum(2 if low <= sigma <= high else 1 for sigma in linear_sigmas(steps)[:-1].tolist())
+
+    return max([steps for steps in range(1, rows + 1) if needed(steps) <= rows], default=1)
 
 
 @torch.inference_mode()
@@ -69,7 +81,7 @@ def few_figures(
 ) -> list[Figure]:
     """Distances of windows to the teacher's, in mel dB of their sound: the student's with 4, 2 and 1 steps, and for
     scale the teacher's own with as few, and with its usual number. Nothing where the stack has no student. The student
-    has to be nearer than the teacher comes with half as many steps, which are as much work.
+    has to be nearer with four than the teacher comes for the same work.
 
     contexts: mono `[n]` each. Raises ValueError where the codec is not pocket's.
     """
@@ -88,6 +100,7 @@ def few_figures(
             level.guidance,
             both_branches=True,
             rescale=GUIDANCE_RESCALE,
+            interval=level.guidance_interval,
             anchor=case.anchor,
         )
         return sample_vddim(model, case.noise, linear_sigmas(steps))
@@ -103,11 +116,11 @@ def few_figures(
         sound: Tensor = codec.decode(latents)[0, 0]
         return sound
 
+    same_work = teacher_steps(TRIED[0], level.guidance_interval)
     ways: list[tuple[str, Callable[[_Case, int], Tensor], int]] = [
-        (f"teacher, {level.steps} steps, two branches", teacher, level.steps)
+        (_teacher(steps), teacher, steps) for steps in sorted({level.steps, same_work, *TRIED}, reverse=True)
     ]
-    for steps in TRIED:
-        ways += [(_student(steps), few, steps), (_teacher(steps), teacher, steps)]
+    ways += [(_student(steps), few, steps) for steps in TRIED]
     apart: dict[str, list[float]] = {name: [] for name, _, _ in ways}
     cases = _cases(stack, contexts, seeds)
     others: list[float] = []
@@ -122,12 +135,13 @@ def few_figures(
     report(f"  {len(cases)} windows, with {TEACHER_STEPS} steps and with few")
     section = f"few steps: to {TEACHER_STEPS} of the teacher"
     figures = []
-    # A guided step of the teacher runs the network on two rows, one of the student on one.
-    as_much_work = {_student(steps): _teacher(steps // 2) for steps in TRIED if steps % 2 == 0}
     for name, values in apart.items():
-        bound = as_much_work.get(name)
-        high = None if bound is None else float(np.mean(apart[bound]))
-        note = "" if bound is None else f"for the same work, {bound.partition(', two')[0]} steps"
+        high, note = None, ""
+        if name == _student(TRIED[0]):
+            high, note = (
+                float(np.mean(apart[_teacher(same_work)])),
+                f"its teacher's {same_work} are as much work",
+            )
         figures.append(Figure(section, name, float(np.mean(values)), "dB", high=high, note=note))
     if others:
         figures.append(Figure(section, "from other noise", float(np.mean(others)), "dB", note="for scale"))

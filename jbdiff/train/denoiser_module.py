@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jbdiff.anchor import BEATS, Anchor, measured_style, no_anchor
 from jbdiff.bandcodec import BandCodec
-from jbdiff.config import JointDenoiserConfig
+from jbdiff.config import POCKET, JointDenoiserConfig
 from jbdiff.data import Stretches
 from jbdiff.guidance import GuidedModel
 from jbdiff.jointdenoiser import JointDenoiser
@@ -34,6 +34,7 @@ STYLE_DROP_CHANCE, CLOCK_DROP_CHANCE, STYLE_NOISE = 0.15, 0.2, 0.2
 ROLL_FROM, ROLL_CHANCE, ROLL_STEPS = 0.25, 0.7, 6
 # Half of them as guidance makes them: its own errors are others.
 ROLL_GUIDED_CHANCE, ROLL_GUIDANCE = 0.5, (1.0, 2.5)
+GUIDANCE_INTERVAL = POCKET.level(2).guidance_interval
 # Levels are drawn as u ** 0.75: what is left to predict at the lowest levels is the grain of each band.
 LEVEL_POWER = 0.75
 SAMPLES = 3  # in a demo
@@ -170,6 +171,7 @@ class DenoiserTraining(pl.LightningModule):
                     scale,
                     len(context),
                     rescale=GUIDANCE_RESCALE,
+                    interval=GUIDANCE_INTERVAL,
                     anchor=anchor if network.anchor is not None else None,
                     device=context.device,
                 )
@@ -281,7 +283,14 @@ class DenoiserTraining(pl.LightningModule):
             if network.anchor is not None:
                 heard = Stretches(made[:, -past:], torch.zeros(1, 2, device=self.device))
                 anchor = anchor_of(network, heard, past)
-            model = GuidedModel(network, made[:, -past:], self.guidance, anchor=anchor, device=self.device)
+            model = GuidedModel(
+                network,
+                made[:, -past:],
+                self.guidance,
+                interval=GUIDANCE_INTERVAL,
+                anchor=anchor,
+                device=self.device,
+            )
             noise = torch.randn(1, self.config.all_channels, window, generator=generator).to(self.device)
             new = sample_vddim(model, noise, torch.linspace(1, 0, self.sampler_steps + 1))
             made = torch.cat([made, new.transpose(1, 2)], 1)

@@ -32,7 +32,7 @@ from jbdiff.sampling import sample_deis_3, sample_vddim
 from jbdiff.schedules import alpha_beta, linear_sigmas, noised
 from jbdiff.stream_windows import GUIDANCE_RESCALE
 from jbdiff.train.average import WeightAverage
-from jbdiff.train.denoiser_module import anchor_of, blurred, corrupt, walked
+from jbdiff.train.denoiser_module import GUIDANCE_INTERVAL, anchor_of, blurred, corrupt, walked
 from jbdiff.train.rollouts import MOST_WINDOWS, TIRED_CHANCE
 from jbdiff.train.schedule import Budget, schedule_rate
 
@@ -250,6 +250,7 @@ class DistilTraining(pl.LightningModule):
                 len(start.x),
                 both_branches=True,
                 rescale=GUIDANCE_RESCALE,
+                interval=GUIDANCE_INTERVAL,
                 anchor=start.anchor,
                 device=start.x.device,
             )

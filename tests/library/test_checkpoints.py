@@ -114,11 +114,23 @@ def test_stacks_without_an_anchor_are_described_as_ever() -> None:
     assert digest(V1) == "41360dc086839e2a5fe487f42e0e042da52e67dafbdc36df806153d907071c9f"
     assert digest(pocket) == "db200902d807daefc1a07acdf6414d4cdf0fbeaddccc7331357583f769d552fc"
     anchored = dataclasses.replace(told, denoiser=dataclasses.replace(told.denoiser, anchor=True))
-    others = (anchored, dataclasses.replace(told, sampler="deis_3"))
+    others = (
+        anchored,
+        dataclasses.replace(told, sampler="deis_3"),
+        dataclasses.replace(told, guidance_interval=(0.0, 0.6)),
+    )
     for level in others:
         stack = dataclasses.replace(pocket, levels=(level,))
         assert digest(stack) != digest(pocket)
         assert stack_from_dict(json.loads(json.dumps(stack_to_dict(stack)))) == stack
+
+
+@pytest.mark.parametrize("interval", [[0.6, 0.3], [-0.1, 0.5], [0.5, 1.1]])
+def test_guidance_pulls_between_noise_levels_that_there_are(interval: list[float]) -> None:
+    values = stack_to_dict(V1)
+    values["levels"][0]["guidance_interval"] = interval
+    with pytest.raises(ValueError, match=r"noise levels are 0\.\.1"):
+        stack_from_dict(values)
 
 
 def test_a_stack_is_saved_whole_or_not_at_all(tmp_path: Path, toy_stack: Stack) -> None:

@@ -269,6 +269,7 @@ def test_preparing_the_context_is_not_counted_as_steps(mini: Stack, monkeypatch:
 
 pytest.importorskip("lightning")
 
+from jbdiff.train.denoiser_module import GUIDANCE_INTERVAL  # noqa: E402
 from jbdiff.train.distil_command import DistilJob, load_additions, train_distil  # noqa: E402
 from jbdiff.train.distil_module import (  # noqa: E402
     GRIDS,
@@ -310,7 +311,9 @@ def test_trajectories_are_the_guided_denoisers_and_hold_what_is_known(denoiser: 
     places = module.trajectory(Start(noise, noise, linear_sigmas(NODES), context, None), 2.0)
     assert len(places) == NODES + 1 and torch.equal(places[0], noise)
     with torch.no_grad():
-        model = GuidedModel(denoiser, context, 2.0, both_branches=True, rescale=1.0)
+        model = GuidedModel(
+            denoiser, context, 2.0, both_branches=True, rescale=1.0, interval=GUIDANCE_INTERVAL
+        )
         fine = sample_vddim(model, noise, linear_sigmas(200))
         coarse = sample_vddim(model, noise, linear_sigmas(4))
     assert (places[-1] - fine).square().mean() < 0.1 * (coarse - fine).square().mean()

@@ -199,6 +199,32 @@ def test_both_branches_on_request_give_the_same_result(scale: float) -> None:
     assert net.batches == [2]
 
 
+def test_outside_of_its_interval_guidance_costs_and_does_nothing(toy_stack: Stack) -> None:
+    net, context = Watching(), torch.full((1, 5, 4), 2.0)
+    model = GuidedModel(net, context, 4.0, both_branches=True, interval=(0.3, 0.6))
+    x = torch.zeros(1, 4, 16)
+    values = [float(model(x, torch.full((1,), sigma)).mean()) for sigma in (1.0, 0.59, 0.5, 0.31, 0.25)]
+    assert values == [2.0, 8.0, 8.0, 8.0, 2.0]
+    assert net.batches == [1, 2, 2, 2, 1]
+    # So does what was prepared: the conditional branch is what it is alone.
+    unet, heard = toy_stack.denoisers[2], torch.randn(2, 16, 64)
+    x, sigma = torch.randn(2, 64, 16), torch.ones(2)
+    guided = GuidedModel(unet, heard, 4.0, batch=2, interval=(0.0, 0.6))
+    torch.testing.assert_close(guided(x, sigma), unet(x, sigma, heard), atol=1e-4, rtol=1e-4)
+    everywhere = GuidedModel(unet, heard, 4.0, batch=2)
+    assert torch.equal(guided(x, 0.5 * sigma), everywhere(x, 0.5 * sigma))
+
+
+def test_on_a_device_the_interval_is_asked_for_without_a_copy_to_the_cpu() -> None:
+    """Meta tensors have a shape and no values: whoever reads one fails, as a recording of CUDA's would."""
+    net, context = Watching(), torch.zeros(1, 5, 4, device="meta")
+    model = GuidedModel(
+        net, context, 4.0, both_branches=True, rescale=1.0, interval=(0.3, 0.6), device="meta"
+    )
+    x, sigma = torch.zeros(1, 4, 16, device="meta"), torch.ones(1, device="meta")
+    assert model(x, sigma).shape == x.shape and net.batches == [2]
+
+
 def test_context_prepared_once_gives_what_it_gives_every_step(toy_stack: Stack) -> None:
     net = toy_stack.denoisers[2]
     generator = torch.Generator().manual_seed(2)
