@@ -185,7 +185,7 @@ class LevelConfig:
     init_strength: float = 0.0
     few: FewStepsConfig | None = None
     sampler: str = "vddim"  # a name of `sampling.SAMPLERS`
-    # Noise levels (lowest, highest) between which guidance pulls; outside of them it costs nothing. None: everywhere.
+    # Noise levels (lowest, highest) between which guidance above 1 pulls; elsewhere it costs nothing. None: everywhere.
     guidance_interval: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:

@@ -131,7 +131,10 @@ class ClipWriter:
             "names": self._names,
         }
         index |= {"skipped": skipped, "about": about}
-        (self.folder / "index.json").write_text(json.dumps(index))
+        # In one move: other processes may be looking for it.
+        path = self.folder / "index.json"
+        path.with_suffix(".new").write_text(json.dumps(index))
+        path.with_suffix(".new").replace(path)
         return open_clips(self.folder)
 
 

@@ -51,8 +51,10 @@ class GuidedModel:
     the branches are one and the same, and scale has no effect. `anchor`, of `batch` rows, is for
     denoisers that take one; both branches are told of it, so that guidance is about the context alone.
 
-    `interval` (lowest, highest sigma): outside of it the conditional branch runs alone, whatever the scale
-    (Kynkäänniemi et al. 2024); on another device than the CPU both run all the same, as sigma is not known here.
+    `interval` (lowest, highest sigma): outside of it nothing is pulled away from what there is no context for, which
+    is scales above 1, and the conditional branch runs alone (Kynkäänniemi et al. 2024). Scales below 1 make the context
+    count less, and do so everywhere. On another device than the CPU both branches run at every step, as sigma is not
+    known here.
 
     `rescale` pulls the spread of the guided estimate of the clean window back to that of the conditional
     one (Lin et al. 2024, section 3.4, applied to the estimate instead of v): without it every block grown
@@ -122,10 +124,11 @@ class GuidedModel:
         if self.interval is not None:
             low, high = self.interval
             if sigma.device.type == "cpu":
-                if not low <= float(sigma[0]) <= high:
+                if float(scale) >= 1.0 and not low <= float(sigma[0]) <= high:
                     return self.denoiser(x, sigma, self._conditional, None)
             else:
-                scale = torch.where((sigma[0] >= low) & (sigma[0] <= high), scale, 1.0)
+                most = scale.clamp(max=1.0) if isinstance(scale, Tensor) else min(scale, 1.0)
+                scale = torch.where((sigma[0] >= low) & (sigma[0] <= high), scale, most)
         own = self._guided_channels
         if self._pull is not None and self._calls % self.null_every:
             v = self.denoiser(x, sigma, self._conditional, None)

@@ -28,9 +28,10 @@ __all__ = [
 ]
 
 
-def step_from(origin: Tensor, fresh: Tensor, step: float) -> Tensor:
-    """`origin` moved by `step` (0 stays, 1 is all fresh), variance kept; same shape."""
-    return origin * math.sqrt(1 - step**2) + step * fresh
+def step_from(origin: Tensor, fresh: Tensor, step: float | Tensor) -> Tensor:
+    """`origin` moved by `step` (0 stays, 1 is all fresh; one, or some that broadcast), variance kept; same shape."""
+    kept = (1 - step**2).sqrt() if isinstance(step, Tensor) else math.sqrt(1 - step**2)
+    return origin * kept + step * fresh
 
 
 def v1_noises(count: int, shape: tuple[int, ...], seed: int, style: NoiseStyle, step: float) -> list[Tensor]:

@@ -151,7 +151,7 @@ class WindowDenoiser:
                 self._few, context, 1.0, sigmas, few.guidance, anchor=anchor, device=self._device
             )
             return student, sample_vddim
-        # Both branches at every scale: a guidance knob at 1 must not make blocks twice as fast.
+        # Both branches at scale 1 as above it: a knob that passes there must not make blocks faster, or slower again.
         guided = GuidedModel(
             self._denoiser,
             context,

@@ -126,7 +126,7 @@ def evaluate_stack(job: Job, say: Callable[[str], None]) -> list[Figure]:
         report.add([Figure("memory", "distance to training", None, note="not measured without --training")])
     else:
         figures, near = memory_figures(made, job.training, rate, amounts, say)
-        report.add(figures, memory={"played": near.played.tolist(), "held out": near.held.tolist()})
+        report.add(figures, memory={name: values.tolist() for name, values in vars(near).items()})
     report.add(seam_figures(player, made))
     say(f"{amounts.minutes:g} minutes without a break")
     figures, drift = run_long(job, player, made[0].piece.context, held, say)

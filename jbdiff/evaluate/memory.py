@@ -4,6 +4,10 @@ A window of two seconds becomes a picture of semitone bands over time. It is lai
 track, in every key that training may have moved it to, and correlated; 1 less the highest correlation is its distance.
 Louder or softer makes no difference. Held-out music has such a distance too, and is what to compare with: it shares
 scales, sounds and styles with the training music and cannot have been copied from it.
+
+A plain sound (a drum alone, a held chord) is near to many tracks, a copy to the one that it was copied from. So a
+distance is also put into relation to those of the next tracks (Carlini et al. 2023, "Extracting Training Data from
+Diffusion Models", section 4.2).
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ LOWEST_NOTE, NOTES = 45, 60  # MIDI: A2, five octaves up
 FARTHEST_SEMITONES = 4  # that training transposes by (`train/latents.py`)
 FLOOR = 1e-3
 SECONDS = 2.0
+NEIGHBOURS = 10  # tracks that the nearest one is compared with, or as many as there are
 QUIETEST = 1.0  # dB: the least deviation that a picture is scaled by; silence is like nothing
 
 
@@ -69,11 +74,14 @@ def pictures(sounds: Iterable[Tensor], mean: Tensor, sample_rate: int) -> Pictur
 
 
 def nearest(windows: Pictures, training: Sequence[Tensor], mean: Tensor) -> NDArray[np.float64]:
-    """Distance of each window to the nearest place in `training` (`note_levels` of each track): `[w]`, 0..2."""
-    best = torch.full((len(windows.rows),), -1.0)
+    """Distance of each window to the nearest place in each of `training` (`note_levels` of the tracks), nearest tracks
+    first: `[w, tracks]`, 0..2. Tracks that are shorter than a window are left out.
+    """
+    found = []
     for levels in training:
         if levels.shape[1] < windows.frames:
             continue
+        best = torch.full((len(windows.rows),), -1.0)
         centred = levels - mean[:, None]
         for key in range(2 * FARTHEST_SEMITONES + 1):
             part = centred[key : key + NOTES]
@@ -84,31 +92,47 @@ def nearest(windows: Pictures, training: Sequence[Tensor], mean: Tensor) -> NDAr
             # The windows have mean 0, so the places' own means fall out of the product.
             alike = (windows.rows @ flat.T) / size.clamp_min(QUIETEST * math.sqrt(width))
             best = torch.maximum(best, alike.amax(1))
-    return (1 - best).double().numpy()
+        found.append((1 - best).clamp_min(0))
+    if not found:
+        raise ValueError(f"no training track is as long as a window of {SECONDS} s; give longer ones")
+    return torch.stack(found, 1).sort(1).values.double().numpy()
 
 
 @dataclass(frozen=True)
 class Nearness:
-    """Distances to the nearest training music `[sounds, windows]` of what was played and of held-out music."""
+    """Distances to the nearest training music `[sounds, windows]` of what was played and of held-out music.
+
+    `relative`: divided by the mean of those to the next nearest tracks. It is 1 where no track is nearer than others.
+    """
 
     played: NDArray[np.float64]
     held: NDArray[np.float64]
+    relative_played: NDArray[np.float64]
+    relative_held: NDArray[np.float64]
 
-    def figure(self, percentile: float) -> tuple[float, float, float]:
-        """That percentile of the played, of the held-out, and the standard error of the difference.
+    def distance(self, percentile: float) -> tuple[float, float, float]:
+        """That percentile of the played, of the held-out, and the standard error of the difference."""
+        return _compared(self.played, self.held, percentile)
 
-        The error is a bootstrap's over sounds: windows of one sound are near or far together.
-        """
-        rng = np.random.default_rng(0)
+    def relative(self, percentile: float) -> tuple[float, float, float]:
+        """The same of the relative distances."""
+        return _compared(self.relative_played, self.relative_held, percentile)
 
-        def resampled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-            picks = rng.integers(len(values), size=(500, len(values)))
-            found: NDArray[np.float64] = np.percentile(values[picks].reshape(500, -1), percentile, axis=1)
-            return found
 
-        error = float(np.std(resampled(self.played) - resampled(self.held)))
-        played, held = (float(np.percentile(values, percentile)) for values in (self.played, self.held))
-        return played, held, error
+def _compared(
+    played: NDArray[np.float64], held: NDArray[np.float64], percentile: float
+) -> tuple[float, float, float]:
+    """The error is a bootstrap's over sounds: windows of one sound are near or far together."""
+    rng = np.random.default_rng(0)
+
+    def resampled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        picks = rng.integers(len(values), size=(500, len(values)))
+        found: NDArray[np.float64] = np.percentile(values[picks].reshape(500, -1), percentile, axis=1)
+        return found
+
+    error = float(np.std(resampled(played) - resampled(held)))
+    own, other = (float(np.percentile(values, percentile)) for values in (played, held))
+    return own, other, error
 
 
 def nearness(
@@ -118,5 +142,13 @@ def nearness(
     if not training:
         raise ValueError("no training music to compare with; give a folder that holds some")
     mean = torch.cat(list(training), 1).mean(1)
-    found = [nearest(pictures(sounds, mean, sample_rate), training, mean) for sounds in (played, held)]
-    return Nearness(found[0].reshape(len(played), -1), found[1].reshape(len(held), -1))
+    plain, shares = [], []
+    for sounds in (played, held):
+        found = nearest(pictures(sounds, mean, sample_rate), training, mean)
+        others = found[:, 1 : 1 + NEIGHBOURS]
+        relative = np.ones(len(found))  # of one track: nothing is nearer than others
+        if others.shape[1]:
+            relative = found[:, 0] / np.maximum(others.mean(1), 1e-6)
+        shares.append(relative.reshape(len(sounds), -1))
+        plain.append(found[:, 0].reshape(len(sounds), -1))
+    return Nearness(*plain, *shares)

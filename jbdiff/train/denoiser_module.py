@@ -16,6 +16,7 @@ from jbdiff.config import POCKET, JointDenoiserConfig
 from jbdiff.data import Stretches
 from jbdiff.guidance import GuidedModel
 from jbdiff.jointdenoiser import JointDenoiser
+from jbdiff.noise import step_from
 from jbdiff.sampling import sample_vddim
 from jbdiff.schedules import alpha_beta
 from jbdiff.stream_windows import GUIDANCE_RESCALE
@@ -306,7 +307,7 @@ def walked(before: Tensor, fresh: Tensor, generator: torch.Generator) -> Tensor:
     """Noise a step on from `before`, both `[b, c, t]`, as `NoiseStyle.WALK` steps; small steps are more likely."""
     shape = (len(before), 1, 1)
     step = (torch.rand(shape, generator=generator, device=generator.device) ** 2).to(before)
-    return (1 - step**2).sqrt() * before + step * fresh
+    return step_from(before, fresh, step)
 
 
 def anchor_of(network: JointDenoiser, batch: Stretches, place: int) -> Anchor:

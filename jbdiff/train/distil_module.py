@@ -352,7 +352,9 @@ class DistilTraining(pl.LightningModule):
         shape = (1, whole.config.all_channels, self.config.window_tokens)
         while made.shape[1] < len(latents):
             noise = torch.randn(shape, generator=generator).to(self.device)
-            new = self._played(student, made[:, -past:], noise, self.few.most_steps)
+            heard_before = Stretches(made[:, -past:], torch.zeros(1, 2, device=self.device))
+            anchor = None if student.anchor is None else anchor_of(student, heard_before, past)
+            new = self._played(student, made[:, -past:], noise, self.few.most_steps, anchor)
             made = torch.cat([made, new.transpose(1, 2)], 1)
 
         def heard(tokens: Tensor) -> Any:

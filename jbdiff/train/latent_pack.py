@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from jbdiff.bandcodec import BandCodec
 from jbdiff.bands import CHANNELS
-from jbdiff.data import MIX, Clips, ClipWriter, cache_about, open_clips
+from jbdiff.data import MIX, Clips, ClipWriter, awaited_cache, cache_about, first_process
 from jbdiff.train.latents import fingerprint
 
 ABOUT = "packed.json"
@@ -80,16 +80,16 @@ def packed(bands: NDArray[np.generic]) -> bytes:
     )
 
 
-def unpack(blob: bytes, rng: np.random.Generator) -> NDArray[np.float16]:
-    """What `packed` wrote, with noise of a step's width, `[n, CHANNELS]`."""
+def unpack(blob: bytes, rng: np.random.Generator, step: float = STEP) -> NDArray[np.float16]:
+    """What `packed` wrote in such steps, with noise of a step's width, `[n, CHANNELS]`."""
     raw = np.frombuffer(lzma.decompress(blob, lzma.FORMAT_RAW, filters=FILTERS), np.int8)
     steps = np.cumsum(raw.reshape(CHANNELS, -1), axis=1, dtype=np.int8).T.astype(np.float32)
-    return ((steps + rng.uniform(-0.5, 0.5, steps.shape)) * STEP).astype(np.float16)
+    return ((steps + rng.uniform(-0.5, 0.5, steps.shape)) * step).astype(np.float16)
 
 
 def unpacked(folder: Path, codec: BandCodec, cache: Path) -> tuple[Clips, Clips]:
-    """Training and held-out clips of a packed folder, written to `cache`. Raises ValueError where the codec is another
-    than they were made by.
+    """Training and held-out clips of a packed folder, written to `cache`: of several processes the first one writes,
+    the others wait. Raises ValueError where the codec is another than they were made by.
     """
     about = json.loads((folder / ABOUT).read_text())
     if about["codec"] != fingerprint(codec.analysis):
@@ -97,20 +97,23 @@ def unpacked(folder: Path, codec: BandCodec, cache: Path) -> tuple[Clips, Clips]
             f"the latents in {str(folder)!r} are another codec's; give theirs with --codec-weights"
         )
     parts = sorted(folder.glob("part*.lat"))
+    rows = [row for path in parts for row in _rows(path.read_bytes())]
     names = {False: "latents_unpacked", True: "latents_unpacked_heldout"}
-    known = {path.name: path.stat().st_size for path in parts}
-    if all(cache_about(cache / name).get("parts") == known for name in names.values()):
-        return open_clips(cache / names[False]), open_clips(cache / names[True])
-    writers = {held: ClipWriter(cache / name, "float16", (CHANNELS,)) for held, name in names.items()}
-    bars: dict[bool, list[float]] = {False: [], True: []}
-    rng = np.random.default_rng(0)
-    for path in parts:
-        for row, blob in _rows(path.read_bytes()):
-            writers[row["held"]].add(row["name"], unpack(blob, rng))
-            bars[row["held"]].append(row["bar"])
-    for held, writer in writers.items():
-        writer.finish([], bars=bars[held], parts=known)
-    training, heldout = (open_clips(cache / names[held]) for held in (False, True))
+    abouts = {
+        held: {
+            "bars": [row["bar"] for row, _ in rows if row["held"] == held],
+            "parts": {path.name: path.stat().st_size for path in parts},
+        }
+        for held in names
+    }
+    if any(cache_about(cache / names[held]) != about for held, about in abouts.items()) and first_process():
+        writers = {held: ClipWriter(cache / name, "float16", (CHANNELS,)) for held, name in names.items()}
+        rng = np.random.default_rng(0)
+        for row, blob in rows:
+            writers[row["held"]].add(row["name"], unpack(blob, rng, about["step"]))
+        for held, writer in writers.items():
+            writer.finish([], **abouts[held])
+    training, heldout = (awaited_cache(cache / names[held], about) for held, about in abouts.items())
     if not len(training) or not len(heldout):
         raise ValueError(f"no clips in {str(folder)!r}; pack training and held-out latents")
     return training, heldout

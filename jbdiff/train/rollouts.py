@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from jbdiff.anchor import Anchor
+from jbdiff.noise import step_from
 
 STRETCH_WINDOWS = 8  # of the real piece, beside the context
 MOST_WINDOWS = 64  # that a row is made long
@@ -78,7 +79,7 @@ class Rollouts:
             old = {name: value.to(fresh.device) for name, value in self.state.items()}
             most = torch.where(old["loop"] > 0, MOST_WINDOWS, windows) - 1
             new = new | (old["made"] >= most)
-            old["noise"] = (1 - step**2).sqrt() * old["noise"].to(fresh) + step * draw
+            old["noise"] = step_from(old["noise"].to(fresh), draw, step)
             rows = {
                 name: torch.where(new.reshape(-1, *[1] * (value.ndim - 1)), value, old[name].to(value.dtype))
                 for name, value in rows.items()

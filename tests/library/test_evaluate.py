@@ -170,11 +170,24 @@ def test_a_planted_copy_is_found_out_of_step_and_in_another_key() -> None:
     copied = [0.3 * tune(2, 20)[late : late + 8 * RATE], tune(1, 8, keys=3)]
     found = nearness(copied, held, training, RATE)
     assert found.played.max() < 0.3 < np.percentile(found.held, 5)
-    own, other, error = found.figure(50)
-    assert own < other - error
+    assert found.relative_played.max() < 0.6
+    for own, other, error in (found.distance(50), found.relative(50)):
+        assert own < other - error
     fresh = nearness([tune(seed, 8) for seed in (60, 61)], held, training, RATE)
-    own, other, error = fresh.figure(50)
-    assert abs(own - other) < 0.1, "neither was copied"
+    for own, other, _ in (fresh.distance(50), fresh.relative(50)):
+        assert abs(own - other) < 0.1, "neither was copied"
+
+
+def test_what_every_track_has_is_near_but_nearer_to_none() -> None:
+    plain = tune(7, 8)
+    training = [note_levels(plain + 0.3 * tune(seed, 8), RATE) for seed in range(4)]
+    held = [tune(seed, 8) for seed in (50, 51)]
+    found = nearness([plain, plain], held, training, RATE)
+    own, other, error = found.distance(50)
+    assert own < other - error
+    assert found.relative_played.min() > 0.6
+    alone = nearness([plain, plain], held, training[:1], RATE)
+    assert (alone.relative_played == 1).all(), "with one track there are no others"
 
 
 # Knobs

@@ -206,6 +206,8 @@ def test_outside_of_its_interval_guidance_costs_and_does_nothing(toy_stack: Stac
     values = [float(model(x, torch.full((1,), sigma)).mean()) for sigma in (1.0, 0.59, 0.5, 0.31, 0.25)]
     assert values == [2.0, 8.0, 8.0, 8.0, 2.0]
     assert net.batches == [1, 2, 2, 2, 1]
+    model.scale = 0.5  # half of the context, at every level
+    assert [float(model(x, torch.full((1,), sigma)).mean()) for sigma in (1.0, 0.5)] == [1.0, 1.0]
     # So does what was prepared: the conditional branch is what it is alone.
     unet, heard = toy_stack.denoisers[2], torch.randn(2, 16, 64)
     x, sigma = torch.randn(2, 64, 16), torch.ones(2)
@@ -215,12 +217,14 @@ def test_outside_of_its_interval_guidance_costs_and_does_nothing(toy_stack: Stac
     assert torch.equal(guided(x, 0.5 * sigma), everywhere(x, 0.5 * sigma))
 
 
-def test_on_a_device_the_interval_is_asked_for_without_a_copy_to_the_cpu() -> None:
+@pytest.mark.parametrize("scale", [4.0, torch.tensor(4.0, device="meta")])
+def test_on_a_device_the_interval_is_asked_for_without_a_copy_to_the_cpu(scale: float | torch.Tensor) -> None:
     """Meta tensors have a shape and no values: whoever reads one fails, as a recording of CUDA's would."""
     net, context = Watching(), torch.zeros(1, 5, 4, device="meta")
     model = GuidedModel(
-        net, context, 4.0, both_branches=True, rescale=1.0, interval=(0.3, 0.6), device="meta"
+        net, context, 1.0, both_branches=True, rescale=1.0, interval=(0.3, 0.6), device="meta"
     )
+    model.scale = scale
     x, sigma = torch.zeros(1, 4, 16, device="meta"), torch.ones(1, device="meta")
     assert model(x, sigma).shape == x.shape and net.batches == [2]
 
