@@ -68,17 +68,21 @@ class BlockWatch:
         self._budget = budget
         self._clock = clock
         self._began = self._last = clock()
+        self._share = 0.0
 
     def __call__(self, share: float = 0.0) -> bool:
         if not self._wanted():
             return False
         now = self._clock()
         elapsed, step, self._last = now - self._began, now - self._last, now
+        done, self._share = share - self._share, share
         if self._budget == math.inf:
             return True
         expected = elapsed / share if share > 0 else elapsed
-        # One slow step proves little; one more like it must fit in any case.
-        if expected > PATIENCE * self._budget or (share < 1.0 and elapsed + step > self._budget):
-            self.expected = max(expected, elapsed + step)
+        # One slow step proves little; one more like it must fit in any case, unless less than that is left to do: the
+        # last step of a block, its decode or finisher, may be the longest.
+        next_step = min(step, (1.0 - share) * step / done) if done > 0 else step
+        if expected > PATIENCE * self._budget or elapsed + next_step > self._budget:
+            self.expected = max(expected, elapsed + next_step)
             return False
         return True

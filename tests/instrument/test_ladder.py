@@ -97,8 +97,21 @@ def test_what_comes_before_and_behind_the_steps_is_known_from_the_blocks_before(
 def test_a_step_that_would_not_fit_is_not_begun() -> None:
     now = [0.0]
     watch = BlockWatch(lambda: True, 0.5, lambda: now[0])
-    now[0] = 0.28
-    assert not watch(0.6)
+    now[0] = 0.32
+    assert not watch(0.6), "0.53 s expected of 0.5: not much, but the next step would not fit"
+
+
+def test_a_long_last_step_is_not_taken_for_the_length_of_one_that_is_to_come() -> None:
+    """A share that is learnt from blocks is .999 and not 1 when all is done."""
+    now = [0.0]
+    watch = BlockWatch(lambda: True, 1.38, lambda: now[0])
+    for share, elapsed in ((0.33, 0.33), (0.66, 0.68), (0.999, 1.05)):
+        now[0] = elapsed
+        assert watch(share), (share, watch.expected)
+    # What is left may be small and its step long all the same.
+    slow = BlockWatch(lambda: True, 1.38, lambda: now[0])
+    now[0] += 0.9
+    assert not slow(0.6) and slow.expected == pytest.approx(1.5)
 
 
 def test_on_the_last_rung_nothing_is_broken_off() -> None:
