@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -125,6 +128,29 @@ def jump(sound: np.ndarray) -> float:
 
 def level(sound: np.ndarray) -> float:
     return float(np.sqrt((sound**2).mean()))
+
+
+@pytest.mark.parametrize("torch_first", [False, True])
+def test_two_threads_where_their_waits_can_be_made_short(torch_first: bool) -> None:
+    """Who waits for long keeps the core that the other needs; torch reads how long when it is imported."""
+    lines = [
+        "import os",
+        "os.cpu_count = lambda: 2",
+        "from jbdiff_live.engine.model import set_up_torch",
+        "set_up_torch(None)",
+        "import torch",
+        "print(torch.get_num_threads(), os.environ.get('GOMP_SPINCOUNT'))",
+        "set_up_torch(3)",
+        "print(torch.get_num_threads())",
+    ]
+    if torch_first:
+        lines.insert(0, "import torch")
+    environment = {key: value for key, value in os.environ.items() if key != "GOMP_SPINCOUNT"}
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], env=environment, capture_output=True, text=True, check=True
+    )
+    short = sys.platform == "linux" and not torch_first
+    assert done.stdout.split() == (["2", "1000", "3"] if short else ["1", "None", "3"])
 
 
 def test_pocket_gives_way_to_three_levels_and_a_finisher_and_comes_back(small: Path) -> None:
