@@ -20,6 +20,7 @@ from jbdiff_live.block import Block, BlockGenerator, Rung
 from jbdiff_live.engine.deadline import Deadline
 from jbdiff_live.engine.ladder import BlockWatch, Ladder
 from jbdiff_live.engine.reach import Reach
+from jbdiff_live.engine.standing import behind_sound
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.status import EngineState, EngineStatus
@@ -106,6 +107,7 @@ class Engine:
     # ------------------------------------------------------------------ engine thread
 
     def _run(self) -> None:
+        behind_sound()
         try:
             self._say(EngineState.LOADING, "loading the model")
             if self._generator.prepare(

@@ -8,18 +8,16 @@ is wanted. It steps back behind the engine where the system lets a thread do tha
 from __future__ import annotations
 
 import logging
-import os
-import platform
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from jbdiff_live.engine.standing import behind_engine
 from jbdiff_live.stack_choice import StackChoice
 
 log = logging.getLogger(__name__)
 
 V = TypeVar("V")
-STEP_BACK = 5  # added to the thread's nice value: about a third of the engine's share where both compete
 JOIN_SECONDS = 10.0
 
 # load(choice, report, keep_going): the voice, or None when keep_going turned false; raises with the remedy.
@@ -104,7 +102,7 @@ class StackLoader(Generic[V]):
     # ------------------------------------------------------------------ loader thread
 
     def _work(self) -> None:
-        step_back()
+        behind_engine()
         while True:
             with self._lock:
                 choice = self._wanted
@@ -130,14 +128,3 @@ class StackLoader(Generic[V]):
         except Exception as error:  # the thread's top: the old stack plays on, and the player sees why
             log.info("stack %s", choice.text, exc_info=error)
             return None, str(error) or type(error).__name__
-
-
-def step_back() -> None:
-    """Lets other threads of the process go before this one; on Linux only, where threads have a nice value."""
-    if platform.system() != "Linux":
-        return
-    thread = threading.get_native_id()
-    try:
-        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + STEP_BACK)
-    except OSError:
-        log.debug("the loader keeps its priority", exc_info=True)
