@@ -116,7 +116,6 @@ def play(
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr
     )
-    from jbdiff.memory import keep_freed_memory
     from jbdiff_live.audio.priority import process_goes_first
     from jbdiff_live.headless import play_headless
     from jbdiff_live.parameters import PARAMETERS
@@ -148,7 +147,6 @@ def play(
     logging.getLogger("jbdiff_live").info(
         "goes before other programs: %s", "yes" if process_goes_first() else "not allowed"
     )
-    keep_freed_memory()  # clearing pages anew for every block takes time, and not always the same
     session = Session(options)
     try:
         if list_devices:

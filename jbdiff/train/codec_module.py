@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
 from jbdiff.bandcodec import BandCodec
 from jbdiff.config import BandCodecConfig
-from jbdiff.train.average import WeightAverage
 from jbdiff.train.losses import (
     SpectrogramDiscriminator,
     adversarial_loss,
@@ -18,13 +16,14 @@ from jbdiff.train.losses import (
     feature_loss,
     spectral_loss,
 )
-from jbdiff.train.schedule import PROCESS_STRIDE, Budget, schedule_rate
+from jbdiff.train.schedule import Budget
+from jbdiff.train.stage_module import StageTraining
 
 EDGE = 8  # tokens at either end that are encoded but not judged: their windows reach outside
 LAST_NUMBER = 1 << 18  # stretches are decoded as if from anywhere in 50 minutes
 
 
-class CodecTraining(pl.LightningModule):
+class CodecTraining(StageTraining):
     """The synthesis learns to give back what the analysis heard, from latents with some noise on them, as a
     denoiser's are. The analysis is fixed, so that a denoiser may be trained before, after or beside it.
     """
@@ -32,26 +31,22 @@ class CodecTraining(pl.LightningModule):
     def __init__(
         self, config: BandCodecConfig, budget: Budget, rate: float, rivalry: bool, seed: int, bf16: bool
     ) -> None:
-        super().__init__()
+        super().__init__(budget, rate, seed, bf16)
         self.automatic_optimization = False
-        self.config, self.budget, self.rate = config, budget, rate
-        self.seed, self.bf16 = seed, bf16
+        self.config = config
         self.codec = BandCodec(config)
         self.discriminator = SpectrogramDiscriminator() if rivalry else None
-        self.average = WeightAverage(self.codec)
-        self.step_count = 0
+        self.begin_average()
         self.demo_audio: Tensor | None = None
 
     def adopt(self, codec: BandCodec) -> None:
         """Starts from a codec's weights and standardisation."""
         self.codec.load_state_dict(codec.state_dict())
-        self.average = WeightAverage(self.codec)
+        self.begin_average()
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["step_count"] = self.step_count
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.step_count = int(checkpoint["step_count"])
+    @property
+    def learns(self) -> BandCodec:
+        return self.codec
 
     def configure_optimizers(self) -> Any:
         learnt = self.codec.synthesis.parameters()
@@ -64,10 +59,7 @@ class CodecTraining(pl.LightningModule):
     def training_step(self, audio: Tensor, batch_number: int) -> Tensor:
         given: Any = self.optimizers()
         optimizers: list[Any] = given if isinstance(given, list) else [given]
-        for optimizer in optimizers:
-            schedule_rate(optimizer, self.budget, self.step_count, self.rate)
-        number = self.step_count + self.global_rank * PROCESS_STRIDE
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+        generator = self.chance()
         with torch.no_grad():
             latents = self.codec.encode(audio)
         level = self.config.latent_noise * torch.rand(len(audio), 1, 1, generator=generator)
@@ -83,10 +75,12 @@ class CodecTraining(pl.LightningModule):
         self.manual_backward(loss)
         self.clip_gradients(optimizers[0], gradient_clip_val=1.0, gradient_clip_algorithm="norm")
         optimizers[0].step()
-        self.step_count += 1
-        self.average.update(self.codec)
+        self.took_step()
         self.log("loss", spectral.detach(), prog_bar=True)
         return loss.detach()
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Optimized by hand, a step is over when `training_step` is."""
 
     def _inside(self, audio: Tensor) -> Tensor:
         edge = EDGE * self.config.hop_length

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
-import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,9 +19,9 @@ from jbdiff.noise import step_from
 from jbdiff.sampling import sample_vddim
 from jbdiff.schedules import alpha_beta
 from jbdiff.stream_windows import GUIDANCE_RESCALE
-from jbdiff.train.average import WeightAverage
 from jbdiff.train.rollouts import Continue, Rollouts
-from jbdiff.train.schedule import PROCESS_STRIDE, Budget, schedule_rate
+from jbdiff.train.schedule import Budget
+from jbdiff.train.stage_module import StageTraining
 
 CONTEXT_NOISE = 0.15
 DROP_CHANCE = 0.12
@@ -41,7 +40,7 @@ LEVEL_POWER = 0.75
 SAMPLES = 3  # in a demo
 
 
-class DenoiserTraining(pl.LightningModule):
+class DenoiserTraining(StageTraining):
     """Each window is noised at several levels at once: they share the context, which is worked through once.
 
     With `lines_only` the transformer stays as it is and its last convolution learns alone, at a fraction of the cost.
@@ -57,17 +56,14 @@ class DenoiserTraining(pl.LightningModule):
         bf16: bool,
         lines_only: bool = False,
     ) -> None:
-        super().__init__()
-        self.config, self.budget, self.rate = config, budget, rate
-        self.levels, self.seed, self.bf16 = levels, seed, bf16
-        self.lines_only = lines_only
+        super().__init__(budget, rate, seed, bf16)
+        self.config, self.levels, self.lines_only = config, levels, lines_only
         self.network = JointDenoiser(config)
         if lines_only:
             self.network.requires_grad_(False)
             self.network.lines.requires_grad_(True)
-        self.average = WeightAverage(self.network)
+        self.begin_average()
         self.rollouts = Rollouts(config.context_tokens, config.window_tokens)
-        self.step_count = 0
         self.guidance, self.sampler_steps = 1.5, 12
         self._demo: tuple[BandCodec, Tensor] | None = None
 
@@ -76,24 +72,24 @@ class DenoiserTraining(pl.LightningModule):
         own = self.network.state_dict()
         missing = {name: value for name, value in own.items() if name.startswith(("detail.", "anchor."))}
         self.network.load_state_dict(missing | network.state_dict())
-        self.average = WeightAverage(self.network)
+        self.begin_average()
 
     def begin_with(self, covariance: Tensor) -> None:
         """Before the first step: the covariance of clean patches, see `JointDenoiser.set_statistics`."""
         self.network.set_statistics(covariance)
-        self.average = WeightAverage(self.network)
+        self.begin_average()
 
     def begin_detail_with(self, bands: Tensor, detail: Tensor) -> None:
         """Before the first step: clean bands and detail `[n, c, t]`, see `DetailNet.set_statistics`."""
         assert self.network.detail is not None
         self.network.detail.set_statistics(bands, detail)
-        self.average = WeightAverage(self.network)
+        self.begin_average()
 
     def begin_anchor_with(self, styles: Tensor, loudness: Tensor) -> None:
         """Before the first step: styles and loudness of real music, see `AnchorCondition.set_statistics`."""
         assert self.network.anchor is not None
         self.network.anchor.set_statistics(styles, loudness)
-        self.average = WeightAverage(self.network)
+        self.begin_average()
 
     def show_with(self, codec: BandCodec, latents: Tensor) -> None:
         """What demos start from: a codec, and latents `[tokens, channels]` of held-out audio.
@@ -102,12 +98,16 @@ class DenoiserTraining(pl.LightningModule):
         """
         object.__setattr__(self, "_demo", (codec, latents))
 
+    @property
+    def learns(self) -> JointDenoiser:
+        return self.network
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["step_count"] = self.step_count
+        super().on_save_checkpoint(checkpoint)
         checkpoint["rollouts"] = self.rollouts.state
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.step_count = int(checkpoint["step_count"])
+        super().on_load_checkpoint(checkpoint)
         self.rollouts.state = dict(checkpoint.get("rollouts", {}))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -124,8 +124,7 @@ class DenoiserTraining(pl.LightningModule):
 
     def training_step(self, batch: Stretches, batch_number: int) -> Tensor:
         """Stretches of context + n * window: of one window, or of more, to be continued over."""
-        number = self.step_count + self.global_rank * PROCESS_STRIDE
-        generator = torch.Generator(self.device).manual_seed(self.seed * 1_000_003 + number)
+        generator = self.chance(self.device)
         stretch, bars = batch.latents, batch.bars
         past, window = self.config.context_tokens, self.config.window_tokens
         context, target, before = stretch[:, :past], stretch[:, past : past + window], None
@@ -184,13 +183,6 @@ class DenoiserTraining(pl.LightningModule):
             return F.pad(new.transpose(1, 2), (0, context.shape[2] - bands))
 
         return continued
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        schedule_rate(optimizer, self.budget, self.step_count, self.rate)
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.step_count += 1
-        self.average.update(self.network)
 
     def _losses(
         self,

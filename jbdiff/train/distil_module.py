@@ -15,7 +15,6 @@ import math
 from dataclasses import dataclass
 from typing import Any, cast
 
-import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,10 +30,10 @@ from jbdiff.jointdenoiser import JointDenoiser, Jump
 from jbdiff.sampling import sample_deis_3, sample_vddim
 from jbdiff.schedules import alpha_beta, linear_sigmas, noised
 from jbdiff.stream_windows import GUIDANCE_RESCALE
-from jbdiff.train.average import WeightAverage
 from jbdiff.train.denoiser_module import GUIDANCE_INTERVAL, anchor_of, blurred, corrupt, walked
 from jbdiff.train.rollouts import MOST_WINDOWS, TIRED_CHANCE
-from jbdiff.train.schedule import Budget, schedule_rate
+from jbdiff.train.schedule import Budget
+from jbdiff.train.stage_module import StageTraining
 
 NODES = (
     12  # of third order, with the error of some 50 steps of v-DDIM; grids of 1, 2, 3, 4 steps fall onto them
@@ -100,7 +99,7 @@ def grid_jumps(grids: tuple[int, ...] = GRIDS) -> tuple[list[int], list[int], li
     return list(first), list(last), list(weights)
 
 
-class DistilTraining(pl.LightningModule):
+class DistilTraining(StageTraining):
     """The denoiser stays as it is; additions to it are trained, and their average is what plays."""
 
     def __init__(
@@ -112,14 +111,12 @@ class DistilTraining(pl.LightningModule):
         seed: int,
         bf16: bool,
     ) -> None:
-        super().__init__()
-        self.config, self.few, self.budget, self.rate = config, few, budget, rate
-        self.seed, self.bf16 = seed, bf16
+        super().__init__(budget, rate, seed, bf16)
+        self.config, self.few = config, few
         # With jumps, so that it also serves as the shape that the student's parameters are put into.
         self.jumps = Jumps(JointDenoiser(config, jumps=True)).requires_grad_(False)
         self.student = Additions(self.teacher, few)
-        self.average = WeightAverage(self.student)
-        self.step_count = 0
+        self.begin_average()
         self.guidance = 1.5
         self.pieces: dict[str, Tensor] = {}
         self._demo: tuple[BandCodec, Tensor, JointDenoiser] | None = None
@@ -135,7 +132,7 @@ class DistilTraining(pl.LightningModule):
     def go_on_from(self, additions: Additions) -> None:
         """Starts from what another run has learnt, of this denoiser or of an earlier state of it."""
         self.student.load_state_dict(additions.state_dict())
-        self.average = WeightAverage(self.student)
+        self.begin_average()
 
     def show_with(self, codec: BandCodec, latents: Tensor, denoiser: JointDenoiser) -> None:
         """What demos are made of: a codec, latents `[tokens, channels]` of held-out audio, and the denoiser with its
@@ -143,30 +140,27 @@ class DistilTraining(pl.LightningModule):
         """
         object.__setattr__(self, "_demo", (codec, latents, denoiser))
 
+    @property
+    def learns(self) -> Additions:
+        return self.student
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["step_count"] = self.step_count
+        super().on_save_checkpoint(checkpoint)
         checkpoint["pieces"] = self.pieces
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.step_count = int(checkpoint["step_count"])
+        super().on_load_checkpoint(checkpoint)
         self.pieces = dict(checkpoint["pieces"])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(self.student.parameters(), lr=self.rate, betas=(0.9, 0.98), weight_decay=0.0)
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        schedule_rate(optimizer, self.budget, self.step_count, self.rate)
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.step_count += 1
-        self.average.update(self.student)
 
     # One step
 
     def training_step(self, batch: Stretches, batch_number: int) -> Tensor:
         """Stretches of context + window or more: the real music that rows begin with. Its bands alone are looked at."""
         batch = batch._replace(latents=batch.latents[..., : self.config.latent_channels])
-        generator = torch.Generator(self.device).manual_seed(self.seed * 1_000_003 + self.step_count)
+        generator = self.chance(self.device)
         guidance = self._any_guidance(generator)
         begun = self._begun(batch, generator)
         start = self._start(begun, generator)

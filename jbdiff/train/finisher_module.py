@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,10 +11,10 @@ from torch import Tensor
 from jbdiff.bandcodec import BandCodec
 from jbdiff.config import SpectralFinisherConfig
 from jbdiff.spectralfinisher import IMAGE_POINTS, SpectralFinisher
-from jbdiff.train.average import WeightAverage
 from jbdiff.train.codec_module import LAST_NUMBER
 from jbdiff.train.losses import magnitude, spectral_loss
-from jbdiff.train.schedule import PROCESS_STRIDE, Budget, schedule_rate
+from jbdiff.train.schedule import Budget
+from jbdiff.train.stage_module import StageTraining
 
 EDGE = 24  # tokens at either end that are not judged: decodes and frames reach outside
 LATENT_NOISE = 0.15  # greatest deviation: what the denoiser leaves is not clean either
@@ -24,7 +23,7 @@ COHERENCE_SIZE, TILE = 2048, (12, 8)  # bins and frames over which sides are com
 SIDE_FLOOR = 3e-3
 
 
-class FinisherTraining(pl.LightningModule):
+class FinisherTraining(StageTraining):
     """The codec is fixed. Middle and side are judged by their spectra, the side also by how much it goes with the
     middle: neither the side that a part leans to nor the phases of a diffuse sound can be guessed.
     """
@@ -38,12 +37,10 @@ class FinisherTraining(pl.LightningModule):
         seed: int,
         bf16: bool,
     ) -> None:
-        super().__init__()
-        self.config, self.budget, self.rate = config, budget, rate
-        self.seed, self.bf16 = seed, bf16
+        super().__init__(budget, rate, seed, bf16)
+        self.config = config
         self.network = SpectralFinisher(config)
-        self.average = WeightAverage(self.network)
-        self.step_count = 0
+        self.begin_average()
         self.demo_audio: Tensor | None = None
         # Kept out of the module's own weights, so that checkpoints hold no codec.
         object.__setattr__(self, "_codec", codec.eval().requires_grad_(False))
@@ -55,29 +52,19 @@ class FinisherTraining(pl.LightningModule):
     def adopt(self, network: SpectralFinisher) -> None:
         """Starts from trained weights."""
         self.network.load_state_dict(network.state_dict())
-        self.average = WeightAverage(self.network)
+        self.begin_average()
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["step_count"] = self.step_count
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.step_count = int(checkpoint["step_count"])
+    @property
+    def learns(self) -> SpectralFinisher:
+        return self.network
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
             self.network.parameters(), lr=self.rate, betas=(0.9, 0.98), weight_decay=0.01
         )
 
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        schedule_rate(optimizer, self.budget, self.step_count, self.rate)
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.step_count += 1
-        self.average.update(self.network)
-
     def training_step(self, stereo: Tensor, batch_number: int) -> Tensor:
-        number = self.step_count + self.global_rank * PROCESS_STRIDE
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+        generator = self.chance()
         decoded = self._decoded(stereo, generator)
         image = torch.randn(len(stereo), 1, IMAGE_POINTS, generator=generator).to(stereo)
         with torch.autocast(stereo.device.type, torch.bfloat16, enabled=self.bf16):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
-import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
@@ -18,15 +17,15 @@ from jbdiff.config import StackConfig
 from jbdiff.geometry import Geometry
 from jbdiff.objective import v_loss
 from jbdiff.offline import sample_window
-from jbdiff.train.average import WeightAverage
 from jbdiff.train.denoiser_module import SAMPLES, corrupt
-from jbdiff.train.schedule import PROCESS_STRIDE, Budget, schedule_rate
+from jbdiff.train.schedule import Budget
+from jbdiff.train.stage_module import StageTraining
 
 DEMO_STEPS = 50  # at most; the published level 2 takes 250
 DEMO_WINDOWS = 4
 
 
-class UNetTraining(pl.LightningModule):
+class UNetTraining(StageTraining):
     """One level's v-objective (`objective.v_loss`); contexts are sometimes missing, short or noisy, as in playing.
 
     Batches are audio `[b, 1, context + window]` in samples. `config` is the stack's, with the sizes of this level.
@@ -35,17 +34,15 @@ class UNetTraining(pl.LightningModule):
     def __init__(
         self, codec: Any, config: StackConfig, level: int, budget: Budget, rate: float, seed: int, bf16: bool
     ) -> None:
-        super().__init__()
+        super().__init__(budget, rate, seed, bf16)
         self.stack_config, self.level_config = config, config.level(level)
-        self.budget, self.rate, self.seed, self.bf16 = budget, rate, seed, bf16
         geometry = Geometry(config)
         self.past, self.window = geometry.context_samples(level), geometry.window_samples(level)
         self.coarser = level + 1 if level < 2 else None
         if self.coarser is not None:
             geometry.tokens(self.window, self.coarser)
         self.network = build_denoiser(self.level_config.denoiser)
-        self.average = WeightAverage(self.network)
-        self.step_count = 0
+        self.begin_average()
         self.demo_audio: Tensor | None = None
         self.codec: Any
         # Not as a part of the module: checkpoints hold no codec.
@@ -57,13 +54,11 @@ class UNetTraining(pl.LightningModule):
     def adopt(self, network: torch.nn.Module) -> None:
         """Starts from trained weights."""
         self.network.load_state_dict(network.state_dict())
-        self.average = WeightAverage(self.network)
+        self.begin_average()
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["step_count"] = self.step_count
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.step_count = int(checkpoint["step_count"])
+    @property
+    def learns(self) -> torch.nn.Module:
+        return self.network
 
     def configure_optimizers(self) -> Any:
         return torch.optim.AdamW(
@@ -88,8 +83,7 @@ class UNetTraining(pl.LightningModule):
         return cast(Tensor, self.codec.decode(self.codec.encode(audio, self.coarser), self.coarser))
 
     def training_step(self, audio: Tensor, batch_number: int) -> Tensor:
-        number = self.step_count + self.global_rank * PROCESS_STRIDE
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+        generator = self.chance()
         x, noise, context = self.pairs(audio, generator)
         context, drop = corrupt(context, generator, 1)
         sigmas = torch.rand(len(x), generator=generator).to(x)
@@ -97,13 +91,6 @@ class UNetTraining(pl.LightningModule):
             loss = v_loss(cast(Any, self.network), x, context, sigmas, noise, drop)
         self.log("loss", loss.detach(), prog_bar=True)
         return loss
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        schedule_rate(optimizer, self.budget, self.step_count, self.rate)
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.step_count += 1
-        self.average.update(self.network)
 
     def validation_step(self, audio: Tensor, batch_number: int) -> None:
         x, noise, context = self.pairs(audio, torch.Generator().manual_seed(batch_number))

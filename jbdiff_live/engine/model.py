@@ -321,10 +321,16 @@ def set_up_torch(threads: int | None) -> str:
 
 
 def import_library() -> None:
-    """Imports what reads and plays stacks, and torch with it; any thread."""
+    """Imports what reads and plays stacks, and torch with it; any thread. Where torch was not there before, this
+    process is an instrument: its threads wait shortly, and memory that they free is kept, as clearing pages anew for
+    every block takes time, and not always the same.
+    """
     global _waits_are_short
     with _importing:
         if sys.platform == "linux" and "torch" not in sys.modules:
+            from jbdiff.memory import keep_freed_memory
+
+            keep_freed_memory()
             os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
             _waits_are_short = True
         import jbdiff.checkpoints

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 # Where the process goes before other programs (`audio/priority.py`), the model's threads stand this far behind the
 # others of it, and still before other programs. They take all cores there are: at the nice value of the rest, a JACK
 # client that waits for the interpreter's lock was late once a minute, since who held the lock had no core.
-ENGINE_NICE = -3
+ENGINE_NICE = -7
 LOADER_STEP = 5  # about a third of the engine's share where both compete
 
 
