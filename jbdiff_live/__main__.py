@@ -100,7 +100,10 @@ def play(
         bool,
         typer.Option("--ladder/--no-ladder", help="Cheaper blocks where time runs short; else silence."),
     ] = True,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads for the model.")] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="CPU threads for the model; else half the cores, two at least on Linux."),
+    ] = None,
     list_devices: Annotated[
         bool, typer.Option("--list", help="List devices, patches and parameters.")
     ] = False,
