@@ -63,7 +63,12 @@ def test_thirty_seconds_into_a_take_without_device_or_screen(tmp_path: Path) -> 
     seconds = sound[RATE:].reshape(-1, RATE, 2)
     loudness = 20 * np.log10(np.sqrt((seconds**2).mean(axis=(1, 2))) + 1e-9)
     assert loudness.min() > -50, "no second is silent"
-    assert (np.abs(sound) >= 1.0).mean() < 1e-4, "not clipped"
+    # A take has what the engine made; over full scale, where a limiter goes before the device, there is little of it.
+    loud = np.abs(sound) > 0.9
+    assert np.abs(sound).max() < 1.25 and (np.abs(sound) > 1.0).mean() < 1e-3
+    assert not ((np.diff(sound, axis=0) == 0) & loud[1:] & loud[:-1]).any(), (
+        "nothing is clipped: no flat tops"
+    )
     assert np.unique(sound[::100, 0]).size > 1000, "not constant"
     blocks = [event for event in take.events() if isinstance(event, BlockEvent)]
     assert len(blocks) >= 13 and len({block.noise for block in blocks}) == len(blocks)
