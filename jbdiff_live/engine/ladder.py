@@ -13,6 +13,9 @@ from jbdiff_live.block import Rung
 
 SPARE_SECONDS = 0.05  # kept of the queue: the thread's own waking, copying into the ring
 PATIENCE = 1.2  # a block that seems to take so many times its budget is broken off at once
+DONE = (
+    0.98  # a block of which this share is made is finished, and nothing is ready sooner; shares are not exact
+)
 FORGET = 0.7  # share of a slowness that is still believed in one block later
 
 
@@ -76,7 +79,7 @@ class BlockWatch:
         now = self._clock()
         elapsed, step, self._last = now - self._began, now - self._last, now
         done, self._share = share - self._share, share
-        if self._budget == math.inf:
+        if self._budget == math.inf or share >= DONE:
             return True
         expected = elapsed / share if share > 0 else elapsed
         # One slow step proves little; one more like it must fit in any case, unless less than that is left to do: the

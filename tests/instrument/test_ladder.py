@@ -108,6 +108,9 @@ def test_a_long_last_step_is_not_taken_for_the_length_of_one_that_is_to_come() -
     for share, elapsed in ((0.33, 0.33), (0.66, 0.68), (0.999, 1.05)):
         now[0] = elapsed
         assert watch(share), (share, watch.expected)
+    late = BlockWatch(lambda: True, 1.38, lambda: now[0])
+    now[0] += 1.7
+    assert late(0.999), "late, but there: nothing else is ready sooner"
     # What is left may be small and its step long all the same.
     slow = BlockWatch(lambda: True, 1.38, lambda: now[0])
     now[0] += 0.9
