@@ -41,7 +41,7 @@ from jbdiff.bench_machine import (
 )
 from jbdiff.checkpoints import Stack, build_codec, build_denoiser, build_finisher
 from jbdiff.config import StackConfig
-from jbdiff.guidance import GuidedModel, JumpingModel
+from jbdiff.guidance import GuidedModel, JumpingModel, pulled_at
 from jbdiff.schedules import linear_sigmas
 from jbdiff.spectralfinisher import IMAGE_POINTS
 from jbdiff.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
@@ -264,7 +264,7 @@ def step_kinds(stage: LevelStage, sigmas: Tensor, few: bool) -> dict[str, Tensor
     interval = stage.config.guidance_interval
     if interval is None or sigmas.device.type != "cpu":
         return {"guided": sigmas}
-    inside = (sigmas >= interval[0]) & (sigmas <= interval[1])
+    inside = pulled_at(interval, sigmas)
     kinds = {"guided": sigmas[inside], "unguided": sigmas[~inside]}
     return {kind: places for kind, places in kinds.items() if len(places)}
 

@@ -43,6 +43,12 @@ class Anchored(Protocol):
     ) -> Any: ...
 
 
+def pulled_at(interval: tuple[float, float] | None, sigma: Tensor) -> Tensor:
+    """At which noise levels guidance above 1 pulls; None: at all of them. Of sigma's shape and device."""
+    low, high = interval or (0.0, 1.0)
+    return (sigma >= low) & (sigma <= high)
+
+
 class GuidedModel:
     """Classifier-free guidance (Ho & Salimans 2022): unconditional + scale * (conditional - unconditional).
 
@@ -122,13 +128,13 @@ class GuidedModel:
             return self.denoiser(x, sigma, self._context, self._drop)
         scale = self.scale
         if self.interval is not None:
-            low, high = self.interval
+            inside = pulled_at(self.interval, sigma[0])
             if sigma.device.type == "cpu":
-                if float(scale) >= 1.0 and not low <= float(sigma[0]) <= high:
+                if float(scale) >= 1.0 and not bool(inside):
                     return self.denoiser(x, sigma, self._conditional, None)
             else:
                 most = scale.clamp(max=1.0) if isinstance(scale, Tensor) else min(scale, 1.0)
-                scale = torch.where((sigma[0] >= low) & (sigma[0] <= high), scale, most)
+                scale = torch.where(inside, scale, most)
         own = self._guided_channels
         if self._pull is not None and self._calls % self.null_every:
             v = self.denoiser(x, sigma, self._conditional, None)

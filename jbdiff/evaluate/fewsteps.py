@@ -15,7 +15,7 @@ from jbdiff.bandcodec import BandCodec
 from jbdiff.checkpoints import Stack
 from jbdiff.evaluate.figures import Figure
 from jbdiff.evaluate.measures import mel_distance
-from jbdiff.guidance import GuidedModel, JumpingModel
+from jbdiff.guidance import GuidedModel, JumpingModel, pulled_at
 from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.sampling import sample_vddim
 from jbdiff.schedules import linear_sigmas
@@ -69,8 +69,7 @@ def teacher_steps(rows: int, interval: tuple[float, float] | None) -> int:
     """
 
     def needed(steps: int) -> int:
-        low, high = interval or (0.0, 1.0)
-        return sum(2 if low <= sigma <= high else 1 for sigma in linear_sigmas(steps)[:-1].tolist())
+        return steps + int(pulled_at(interval, linear_sigmas(steps)[:-1]).sum())
 
     return max([steps for steps in range(1, rows + 1) if needed(steps) <= rows], default=1)
 

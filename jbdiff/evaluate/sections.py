@@ -135,9 +135,10 @@ def memory_figures(
         ("relative distance to training, nearest twentieth", found.relative(5.0), True),
     )
     for name, (own, other, error), bounded in rows:
-        low = other - error if bounded else None
-        note = f"held out {other:.3f}, less a standard error of {error:.3f}"
-        figures.append(Figure("memory", name, own, low=low, note=note if bounded else note.split(",")[0]))
+        low, note = None, f"held out {other:.3f}"
+        if bounded:
+            low, note = other - error, f"{note}, less a standard error of {error:.3f}"
+        figures.append(Figure("memory", name, own, low=low, note=note))
     return figures, found
 
 

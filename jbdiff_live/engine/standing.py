@@ -15,20 +15,20 @@ from collections.abc import Callable
 log = logging.getLogger(__name__)
 
 # Where the process goes before other programs (`audio/priority.py`), the model's threads stand this far behind the
-# others of it, and still before other programs. They take all cores there are: at the nice value of the rest, a JACK
-# client that waits for the interpreter's lock was late once a minute, since who held the lock had no core.
+# others of it, and still before other programs. They may take all cores there are, and who holds the interpreter's
+# lock, which a sound or a knob may wait for, is to get one before them.
 ENGINE_NICE = -7
 LOADER_STEP = 5  # about a third of the engine's share where both compete
 
 
 def behind_sound() -> None:
     """Called by the engine's thread on itself, before it computes."""
-    _stand(lambda nice: max(nice, ENGINE_NICE) if nice < 0 else nice)
+    _stand(lambda nice: max(nice, ENGINE_NICE))
 
 
 def behind_engine() -> None:
     """Called by the loader's thread on itself."""
-    _stand(lambda nice: (max(nice, ENGINE_NICE) if nice < 0 else nice) + LOADER_STEP)
+    _stand(lambda nice: max(nice, ENGINE_NICE) + LOADER_STEP)
 
 
 def _stand(wanted: Callable[[int], int]) -> None:
