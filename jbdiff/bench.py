@@ -18,17 +18,14 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from jbdiff.bench_machine import (
     Ceiling,
     Machine,
-    autocast,
     ceiling,
     commit,
     count_operations,
@@ -39,14 +36,10 @@ from jbdiff.bench_machine import (
     this_machine,
     time_calls,
 )
+from jbdiff.bench_workloads import copy_out, played_as, steps_of, workloads
 from jbdiff.checkpoints import Stack, build_codec, build_denoiser, build_finisher
 from jbdiff.config import StackConfig
-from jbdiff.guidance import GuidedModel, JumpingModel, pulled_at
-from jbdiff.schedules import linear_sigmas
-from jbdiff.spectralfinisher import IMAGE_POINTS
 from jbdiff.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
-from jbdiff.stream_levels import LevelStage
-from jbdiff.stream_spectral import SpectralStage
 
 FORMAT = 1
 Rows = list[list[str]]  # the first row holds the headings
@@ -111,6 +104,7 @@ class BenchResult:
     blocks: Blocks | None
     resident_bytes: int | None
     device_bytes: int | None
+    way: str = ""  # how it was played: recorded, compiled
     format: int = field(default=FORMAT)
 
     def to_dict(self) -> dict[str, Any]:
@@ -183,37 +177,59 @@ def measure(
     finisher: bool = False,
     blocks: int = 20,
     steps: int | None = None,
+    settings: BlockSettings | None = None,
     repeats: int = 10,
     token_multiplier: int = 1,
+    hop_tokens: int | None = None,
+    graphs: bool = False,
+    compiled: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> BenchResult:
     """Runs every part `repeats` times by itself, then plays `blocks` blocks after one that is not counted.
 
     dtype below float32 runs networks under autocast, as streams do. `steps` takes the place of every part's own
-    number of steps. blocks 0 measures parts alone. `report` is told what is measured next. Raises ValueError as
-    `BlockStream` does.
+    number of steps, `settings` that of all settings. blocks 0 measures parts alone. graphs, compiled, hop_tokens: as
+    `BlockStream` has them; parts are then recorded and compiled as well, and the blocks are those after the stream has
+    settled. `report` is told what is measured next. Raises ValueError as `BlockStream` does.
     """
     device = torch.device(device)
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise BenchError("no CUDA device here, or a torch without CUDA; use --device cpu")
         torch.cuda.reset_peak_memory_stats(device)
-    stream = BlockStream(
-        stack, device=device, dtype=dtype, levels=levels, finisher=finisher, token_multiplier=token_multiplier
-    )
-    settings = block_settings(stack.config, stream.levels, steps)
+
+    def made(graphs: bool, compiled: bool) -> BlockStream:
+        return BlockStream(
+            stack,
+            device=device,
+            dtype=dtype,
+            levels=levels,
+            finisher=finisher,
+            token_multiplier=token_multiplier,
+            hop_tokens=hop_tokens,
+            graphs=graphs,
+            compiled=compiled,
+        )
+
+    stream = made(graphs, compiled)
+    # What is recorded or compiled cannot be counted, and does the same.
+    settings = block_settings(stack.config, stream.levels, steps) if settings is None else settings
+    counted = {one.name: one.run for one in workloads(made(False, False), settings)}
     report("ceiling")
     limits = ceiling(device, dtype)
     parts: list[Part] = []
-    for name, per_block, run, moved in workloads(stream, settings):
-        report(name)
-        seconds = time_calls(run, repeats, device)
-        operations = count_operations(run)
-        median = statistics.median(seconds)
-        parts.append(Part(name, per_block, median, min(seconds), repeats, operations, moved))
+    for part in workloads(stream, settings):
+        report(part.name)
+        operations = count_operations(counted[part.name])
+        seconds = time_calls(played_as(stream, part), repeats, device)
+        median, fastest = statistics.median(seconds), min(seconds)
+        parts.append(Part(part.name, part.per_block, median, fastest, repeats, operations, part.moved_bytes))
     played = None
     if blocks:
         took = []
+        if graphs or compiled:
+            report("settling")
+            stream.settle(settings)
         for index in range(blocks + 1):
             report(f"block {index} of {blocks}")
             settled(device)
@@ -236,137 +252,8 @@ def measure(
         blocks=played,
         resident_bytes=resident_bytes(),
         device_bytes=device_bytes(device),
+        way=", ".join(word for word, so in (("recorded", graphs), ("compiled", compiled)) if so),
     )
-
-
-def copy_out(audio: Tensor) -> Any:
-    """A block `[1, channels, frames]` as the instrument takes it: numpy float32 `[frames, channels]`."""
-    return audio[0].float().cpu().numpy().T.copy()
-
-
-def steps_of(stream: BlockStream, settings: BlockSettings) -> dict[str, int]:
-    """Denoising steps that one window of each part takes."""
-    found = {}
-    first, *finer = stream.stages
-    found[f"level {first.level}"] = first.invented_steps(settings)
-    for stage in finer:
-        found[f"level {stage.level}"] = stage.steps(settings) // stage.windows
-    finisher = stream.finisher_stage
-    if finisher is not None:
-        found["finisher"] = finisher.steps(settings.finisher) // finisher.pieces
-    return found
-
-
-def step_kinds(stage: LevelStage, sigmas: Tensor, few: bool) -> dict[str, Tensor]:
-    """The noise levels of a window's steps, by what they cost: those of a student, with both branches, and with one."""
-    if few:
-        return {"student": sigmas}
-    interval = stage.config.guidance_interval
-    if interval is None or sigmas.device.type != "cpu":
-        return {"guided": sigmas}
-    inside = pulled_at(interval, sigmas)
-    kinds = {"guided": sigmas[inside], "unguided": sigmas[~inside]}
-    return {kind: places for kind, places in kinds.items() if len(places)}
-
-
-Workload = tuple[str, int, Callable[[], object], int]  # name, calls a block, the call, bytes it has to move
-
-
-def workloads(stream: BlockStream, settings: BlockSettings) -> list[Workload]:
-    """Every part of a block of this stream with inputs of the right shapes, random values."""
-    found: list[Workload] = []
-    generator = torch.Generator().manual_seed(0)
-    device, codec, steps = stream.device, stream.stack.codec, steps_of(stream, settings)
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator).to(device)
-
-    for stage in stream.stages:
-        level, name = stage.level, f"level {stage.level}"
-        finer = level != stream.levels[0]
-        windows, hop, channels = stage.windows, stream.geometry.hop(level), codec.latent_channels
-        heard = stage.tokens + (stage.margin if finer else 0)
-        sound = 0.1 * normal(1, 1, heard * hop)
-        context = normal(1, stage.config.context_tokens, channels)
-        x = normal(1, channels, stage.window)
-        reach = stage.delay + stage.margin
-        latents = normal(1, channels, reach + stage.tokens)
-
-        sigmas = linear_sigmas(steps[name])
-
-        def prepared(
-            stage: LevelStage = stage, context: Tensor = context, sigmas: Tensor = sigmas
-        ) -> GuidedModel | JumpingModel:
-            with autocast(device, stream.dtype):
-                model, _ = stage.denoise.model(sigmas, context)
-            model.scale = stage.config.guidance
-            return model
-
-        model = prepared()
-
-        def step(sigma: Tensor, model: GuidedModel | JumpingModel = model, x: Tensor = x) -> Tensor:
-            with autocast(device, stream.dtype):
-                return model(x, sigma.expand(1)).float()
-
-        def encode(sound: Tensor = sound, level: int = level) -> Tensor:
-            return codec.encode(sound, level)
-
-        def decode(latents: Tensor = latents, level: int = level) -> Tensor:
-            return codec.decode(latents, level).float()
-
-        coded = _bytes(sound) + _bytes(sound) // hop * channels
-        found.append(
-            (f"{name}: encode", 1 if finer else 0, encode, coded + _weights(codec, "encoder", level))
-        )
-        found.append((f"{name}: context", windows, prepared, 0))
-        few = stage.denoise.plays_few(steps[name])
-        network = stream.stack.few[level] if few else stream.stack.denoisers[level]
-        moved = _bytes(*network.parameters()) + 2 * _bytes(x)
-        for kind, places in step_kinds(stage, sigmas[:-1].to(device), few).items():
-            found.append(
-                (
-                    f"{name}: {kind} step",
-                    windows * len(places),
-                    partial(step, places[len(places) // 2]),
-                    moved,
-                )
-            )
-        coded = _bytes(latents) + _bytes(latents) // channels * hop
-        found.append((f"{name}: decode", 1, decode, coded + _weights(codec, "decoder", level)))
-    finisher, net = stream.finisher_stage, stream.stack.finisher
-    if finisher is not None and net is not None:
-        if isinstance(finisher, SpectralStage):
-            inputs = normal(1, 1, finisher.left + finisher.piece), normal(1, 1, IMAGE_POINTS)
-            finisher_dtype = torch.float32  # as its stage plays it
-        else:
-            finisher_dtype = stream.dtype
-            inputs = (
-                normal(1, 2, finisher.config.window_samples),
-                torch.full((1,), 0.5, device=device),
-            )
-        stereo = inputs[0]
-
-        def finish() -> Tensor:
-            with autocast(device, finisher_dtype):
-                return net(*inputs).float()
-
-        moved = _bytes(*net.parameters()) + 2 * _bytes(stereo)
-        found.append(("finisher step", finisher.pieces * steps["finisher"], finish, moved))
-    block = normal(1, stream.channels, stream.block_frames)
-    found.append(("copy out", 1, lambda: copy_out(block), 2 * _bytes(block)))
-    return found
-
-
-def _bytes(*tensors: Tensor) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-def _weights(codec: Any, side: str, level: int) -> int:
-    """Bytes of one side of a codec: one for all levels, one a level, or else all it has."""
-    module = getattr(codec, side, None)
-    if module is None and hasattr(codec, f"{side}s"):
-        module = getattr(codec, f"{side}s")[level]
-    return _bytes(*(codec if module is None else module).parameters())
 
 
 # Showing
@@ -419,7 +306,8 @@ def facts(result: BenchResult) -> Rows:
 def title(result: BenchResult) -> str:
     """Which run this was, on one line."""
     code = f", commit {result.commit}" if result.commit else ""
-    return f"{result.stack} on {result.device}, {result.dtype}: {result.machine}; {result.when}{code}"
+    way = f", {result.way}" if result.way else ""
+    return f"{result.stack} on {result.device}, {result.dtype}{way}: {result.machine}; {result.when}{code}"
 
 
 def comparison(results: Sequence[BenchResult]) -> Rows:

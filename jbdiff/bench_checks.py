@@ -135,6 +135,9 @@ def check_paths(
         if not path.runs_on(device):
             yield PathCheck(**{**known.__dict__, "reason": f"not on {device.type}"})
             continue
+        if not path.takes(net):
+            yield PathCheck(**{**known.__dict__, "reason": f"not for a {type(net).__name__}"})
+            continue
         try:
             yield _checked(known, path, net, bench, wanted, plain, device, repeats)
         except Exception as error:  # a path that this machine cannot run is a finding, not the end of the run
@@ -144,7 +147,8 @@ def check_paths(
 
 @dataclass(frozen=True)
 class GraphCheck:
-    """Blocks whose work is recorded, against the same blocks played step by step.
+    """Blocks whose work is recorded, and compiled where that was asked for, against the same blocks played in float32
+    step by step.
 
     error: of the first recorded block, root mean square of the difference over that of the sound. It is small but for
     what a codebook makes of a rounding: `bound`. seconds, graph_seconds: median block, to samples in main memory.
@@ -162,6 +166,7 @@ class GraphCheck:
     graph_seconds: float
     first_seconds: float
     notes: tuple[str, ...]
+    compiled: bool = False
 
     @property
     def passed(self) -> bool:
@@ -178,21 +183,27 @@ def check_graphs(
     *,
     finisher: bool = False,
     hop_tokens: int | None = None,
+    compiled: bool = False,
     blocks: int = 5,
 ) -> GraphCheck:
-    """Plays a stream step by step until its context is full, then `blocks` blocks both ways from there.
+    """Plays a stream step by step until its context is full, then `blocks` blocks both ways from there: as float32
+    network by network, and recorded, in `dtype`, compiled where that is asked for.
 
     Raises ValueError as `BlockStream` does.
     """
     plain, recorded = (
         BlockStream(
-            stack, device=device, dtype=dtype, finisher=finisher, hop_tokens=hop_tokens, graphs=graphs
+            stack,
+            device=device,
+            dtype=dtype if graphs else torch.float32,
+            finisher=finisher,
+            hop_tokens=hop_tokens,
+            graphs=graphs,
+            compiled=graphs and compiled,
         )
         for graphs in (False, True)
     )
-    first = plain.stages[0]
-    for _ in range(-(-(first.config.context_tokens + first.window) // first.tokens) + 1):
-        plain.step(settings)
+    plain.settle(settings)
     state = plain.save()
     heard: list[Tensor] = []
     took: list[list[float]] = []
@@ -219,7 +230,8 @@ def check_graphs(
         seconds=statistics.median(took[0][1:]),
         graph_seconds=statistics.median(took[1][1:]),
         first_seconds=took[1][0],
-        notes=recorded.graph_notes,
+        notes=recorded.notes,
+        compiled=compiled,
     )
 
 
@@ -236,7 +248,7 @@ def _checked(
     with precision(path):
         began = time.perf_counter()
         own = copy.deepcopy(net) if path.compile else net
-        step = quick_step(bench.make(quickened(own, path), path.weights), path, device)
+        step = quick_step(bench.make(quickened(own, path).to(device), path.weights), path, device)
         found = [step(x, sigma).clone() for x, sigma in bench.inputs]
         settled(device)
         first = time.perf_counter() - began

@@ -40,6 +40,9 @@ def run_bench(
     repeats: int,
     levels: Sequence[int] | None,
     finisher: bool | None,
+    hop: int | None,
+    graphs: bool,
+    compiled: bool,
 ) -> BenchResult:
     """One measurement, written where it is to be kept. finisher None uses the stack's, where it has one.
 
@@ -56,6 +59,9 @@ def run_bench(
         blocks=blocks,
         steps=steps,
         repeats=repeats,
+        hop_tokens=hop,
+        graphs=graphs,
+        compiled=compiled,
         report=report,
     )
     if json_file is not None:

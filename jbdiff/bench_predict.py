@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import torch
 
-from jbdiff.bench import Rows, workloads
+from jbdiff.bench import Rows
 from jbdiff.bench_machine import count_operations
+from jbdiff.bench_workloads import workloads
 from jbdiff.checkpoints import Stack, build_codec, build_denoiser, build_finisher
 from jbdiff.config import StackConfig
 from jbdiff.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
@@ -104,13 +105,13 @@ def need(stack: Stack, plan: Plan, counted: dict[str, int] | None = None) -> Nee
     counted = {} if counted is None else counted
     stream = BlockStream(stack, device="meta", finisher=plan.finisher > 0, hop_tokens=plan.hop)
     operations = moved = 0
-    for name, calls, run, bytes_moved in workloads(stream, plan.settings()):
-        if name != "copy out" and calls:
-            whole = name if name.endswith(WHOLE_WINDOWS) else f"{name}, {plan.hop}"
+    for part in workloads(stream, plan.settings()):
+        if part.name != "copy out" and part.per_block:
+            whole = part.name if part.name.endswith(WHOLE_WINDOWS) else f"{part.name}, {plan.hop}"
             if whole not in counted:
-                counted[whole] = count_operations(run)
-            operations += calls * counted[whole]
-            moved += calls * bytes_moved // 2  # counted for float32; bfloat16 has half
+                counted[whole] = count_operations(part.run)
+            operations += part.per_block * counted[whole]
+            moved += part.per_block * part.moved_bytes // 2  # counted for float32; bfloat16 has half
     return Need(stream.geometry.seconds(stream.block_frames), operations, moved)
 
 

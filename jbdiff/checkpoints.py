@@ -40,6 +40,7 @@ from jbdiff.config import (
     stack_from_dict,
     stack_to_dict,
 )
+from jbdiff.tokenmajor import Compiler, has_token_form, token_major
 from jbdiff.v1_layout import finisher_tensors, unet_tensors, v1_role, vqvae_tensors
 
 __all__ = ["CheckpointError", "Stack", "known_stacks", "load_stack", "save_stack", "user_directory"]
@@ -60,6 +61,10 @@ class Stack:
     folder: Path | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
     few: Mapping[int, Any] = field(default_factory=dict)  # level -> its `JointDenoiser` of few steps
+    # Networks in the form that streams play them in where they are compiled: made by the first that asks.
+    compiled: dict[tuple[str, torch.dtype], nn.Module] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -68,7 +73,7 @@ class Stack:
 
     def to(self, device: torch.device | str) -> Stack:
         """Moves the modules in place and returns the same stack."""
-        for module in self.modules():
+        for module in [*self.modules(), *self.compiled.values()]:
             module.to(device)
         return self
 
@@ -76,6 +81,20 @@ class Stack:
         """The codec, the denoisers, their students of few steps, and the finisher, if there is one."""
         modules = [self.codec, *self.denoisers.values(), *self.few.values()]
         return modules if self.finisher is None else [*modules, self.finisher]
+
+    def compiled_network(
+        self, part: str, net: Any, dtype: torch.dtype, compiler: Compiler
+    ) -> nn.Module | None:
+        """A denoiser or finisher of this stack, named by its part, with channels innermost and compiled; None where
+        there is no such form of it (`tokenmajor.py`).
+        """
+        if not has_token_form(net):
+            return None
+        if (part, dtype) not in self.compiled:
+            quick = token_major(net, dtype)
+            compiler(quick)
+            self.compiled[part, dtype] = quick
+        return self.compiled[part, dtype]
 
 
 @dataclass(frozen=True)

@@ -343,6 +343,11 @@ def bench(
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="denoising steps of every part")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="calls of each part")] = 10,
+    hop: Annotated[int | None, typer.Option(help="length of a block in tokens of the coarsest level")] = None,
+    graphs: Annotated[bool, typer.Option("--graphs", help="record blocks as CUDA graphs")] = False,
+    compiled: Annotated[
+        bool, typer.Option("--compiled", help="compile U-Nets and waveform finisher for CUDA")
+    ] = False,
     random: Annotated[bool, typer.Option("--random", help="random weights of the stack's sizes")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="file to write the result to")] = None,
     log: Annotated[Path | None, typer.Option(help="log that the result is added to, one line a run")] = None,
@@ -367,7 +372,7 @@ def bench(
                 report=lambda line: console.print(line, style="dim", highlight=False),
                 device=device, dtype=getattr(torch, dtype.value), blocks=blocks, steps=steps, repeats=repeats,
                 levels=None if levels is None else [int(digit) for digit in levels if digit.isdigit()],
-                finisher=finisher,
+                finisher=finisher, hop=hop, graphs=graphs, compiled=compiled,
             )  # fmt: skip
             tables = [(benchmark.title(result), benchmark.table(result)), ("", benchmark.facts(result))]
     except (RuntimeError, OSError, ValueError) as error:

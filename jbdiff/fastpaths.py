@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from jbdiff.bench_machine import autocast, exact_float32
 from jbdiff.graphs import Recorded, cuda_recorder
+from jbdiff.tokenmajor import has_token_form, token_major
 
 Step = Callable[[Tensor, Tensor], Tensor]
 
@@ -29,14 +30,15 @@ class FastPath:
     of float32's own change to x.
 
     autocast: networks run under autocast in this type. weights: networks are kept in this type altogether.
-    compile: torch.compile, shapes fixed. graph: one CUDA graph a step, replayed. tf32: products and convolutions
-    round their inputs to 10 bits.
+    tokens: channels innermost (`tokenmajor.py`), for U-Nets and waveform finishers. compile: torch.compile, shapes
+    fixed. graph: one CUDA graph a step, replayed. tf32: products and convolutions round their inputs to 10 bits.
     """
 
     name: str
     bound: float
     autocast: torch.dtype = torch.float32
     weights: torch.dtype = torch.float32
+    tokens: bool = False
     compile: bool = False
     graph: bool = False
     tf32: bool = False
@@ -44,6 +46,10 @@ class FastPath:
     def runs_on(self, device: torch.device) -> bool:
         """Graphs and TF32 are CUDA's; the rest runs anywhere."""
         return device.type == "cuda" or not (self.graph or self.tf32)
+
+    def takes(self, net: nn.Module) -> bool:
+        """Whether this network can be run so."""
+        return not self.tokens or has_token_form(net)
 
 
 # Half precision keeps 10 bits, bfloat16 keeps 7: errors of about 0.0005 and 0.004 an operation, which pile up over
@@ -61,9 +67,17 @@ FASTPATHS: dict[str, FastPath] = {
         FastPath("float32 graph", EXACT, graph=True),
         FastPath("bfloat16 graph", SEVEN_BITS, weights=torch.bfloat16, graph=True),
         FastPath("float16 graph", TEN_BITS, weights=torch.float16, graph=True),
+        FastPath("float32 tokens", EXACT, tokens=True),
         FastPath("float32 compiled", EXACT, compile=True),
-        FastPath("autocast bfloat16 compiled", SEVEN_BITS, autocast=torch.bfloat16, compile=True),
-        FastPath("float16 compiled", TEN_BITS, weights=torch.float16, compile=True),
+        FastPath("tf32 tokens compiled graph", TEN_BITS, tokens=True, compile=True, graph=True, tf32=True),
+        FastPath(
+            "float16 tokens compiled graph",
+            TEN_BITS,
+            weights=torch.float16,
+            tokens=True,
+            compile=True,
+            graph=True,
+        ),
     )
 }
 
@@ -91,11 +105,11 @@ def in_type(net: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 def quickened(net: nn.Module, path: FastPath) -> Any:
-    """The network as the path wants it: in another type, compiled, or as it is."""
-    quick: Any = in_type(net, path.weights)
+    """The network as the path wants it: in another type or form, compiled, or as it is."""
+    quick: Any = token_major(net, path.weights) if path.tokens else in_type(net, path.weights)
     if path.compile:
         # Not the whole step: guidance makes its tensors outside, and one network serves steps of any sampler.
-        quick.forward = torch.compile(quick.forward, dynamic=False)
+        quick.compile(dynamic=False)
     return quick
 
 
@@ -104,7 +118,7 @@ def quick_step(step: Step, path: FastPath, device: torch.device) -> Step:
 
     def plain(x: Tensor, sigma: Tensor) -> Tensor:
         with autocast(device, path.autocast):
-            return step(x.to(path.weights), sigma).float()
+            return step(x if path.tokens else x.to(path.weights), sigma).float()
 
     return Recorded(plain, device, cuda_recorder) if path.graph else plain
 

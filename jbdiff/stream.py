@@ -9,6 +9,7 @@ clocks here: whoever calls `step` decides when.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ from jbdiff.stream_settings import (
 )
 from jbdiff.stream_spectral import SpectralStage
 from jbdiff.stream_state import LevelState, StreamError, StreamState
+from jbdiff.tokenmajor import compiler_for
 
 __all__ = [
     "BlockSettings",
@@ -93,6 +95,7 @@ class BlockStream:
         token_multiplier: int = 1,
         hop_tokens: int | None = None,
         graphs: bool = False,
+        compiled: bool = False,
     ) -> None:
         """Takes the stack's modules over and moves them to `device`.
 
@@ -109,8 +112,10 @@ class BlockStream:
 
         graphs: each level's steps, its decode and the finisher's steps are recorded as CUDA graphs and replayed
         (`graphs.py`), as soon as the context is full. Guidance is then read once a block, and `on_step` is told of
-        steps in bunches. Without CUDA nothing is recorded and all is as without the switch; `graph_notes` says what
-        is not, and why.
+        steps in bunches. compiled: U-Nets and the waveform finisher are played with channels innermost, compiled,
+        and in `dtype` throughout (`tokenmajor.py`), as soon as the context is full; the first such block takes a
+        minute. Without CUDA nothing is recorded or compiled and all is as without the switches; `notes` says what is
+        not, and why. `settle` gets all of that done.
 
         Raises ValueError where the stack lacks what is asked for.
         """
@@ -135,6 +140,7 @@ class BlockStream:
         self.stack = stack.to(device)
         self.device = torch.device(device)
         self.dtype = dtype
+        self.graphs = graphs
         self.geometry = Geometry(stack.config)
         self.sample_rate = stack.config.sample_rate
         self.levels = numbers
@@ -159,8 +165,10 @@ class BlockStream:
                 sampler=sampler,
                 delay_tokens=delay_tokens if level == numbers[0] else None,
                 graphs=graphs,
+                compiler=compiler,
             )
 
+        compiler = compiler_for(self.device) if compiled else None
         self._coarsest, *self._finer = [stage(level) for level in numbers]
         self._finisher: FinisherStage | SpectralStage | None = None
         if finisher:
@@ -172,6 +180,7 @@ class BlockStream:
                 device=self.device,
                 dtype=dtype,
                 sampler=finishing if recordings is None else RecordedSampler(finishing, recordings),
+                compiler=compiler,
             )
         self.channels = 1 if self._finisher is None else self._finisher.channels
         self.stem_latency_frames: dict[int, int] = {}
@@ -180,7 +189,9 @@ class BlockStream:
             delay += level.latency_frames
             self.stem_latency_frames[level.level] = delay
         self.latency_frames = delay + (0 if self._finisher is None else self._finisher.latency_frames)
-        self.graph_notes = self._obstacles(self._coarsest.denoise.sampler) if graphs else ()
+        self.notes = self._obstacles(self._coarsest.denoise.sampler) if graphs else ()
+        if compiled and compiler is None:
+            self.notes += (f"nothing is compiled on {self.device}: that is for CUDA, and needs Triton",)
         self._state = self._fresh_state()
 
     def _obstacles(self, sampler: Sampler) -> tuple[str, ...]:
@@ -198,6 +209,20 @@ class BlockStream:
     def finisher_stage(self) -> FinisherStage | SpectralStage | None:
         """The finisher that plays, of either kind."""
         return self._finisher
+
+    def settle(
+        self, settings: BlockSettings, on_step: Callable[[int, int], bool | None] | None = None
+    ) -> None:
+        """Plays until blocks have the shapes that they keep, and all that is recorded or compiled for these settings
+        has been: after a context of noise, as growing one takes longer. What was played before is lost. `on_step` as
+        in `step`, and raises what `step` raises.
+        """
+        longest = max(self.geometry.context_samples(level) for level in self.levels)
+        generator = torch.Generator().manual_seed(0)
+        self.set_context(0.1 * torch.randn(1, 1, longest, generator=generator))
+        kept = max(max(stage.window, stage.delay + stage.margin) / stage.tokens for stage in self.stages)
+        for _ in range(math.ceil(kept) + 1):
+            self.step(settings, on_step=on_step)
 
     # State
 

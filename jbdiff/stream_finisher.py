@@ -23,12 +23,19 @@ from jbdiff.schedules import crash_place, crash_sigmas_from, noised
 from jbdiff.stream_settings import FinisherSettings
 from jbdiff.stream_spectral import SpectralStage
 from jbdiff.stream_state import FinisherState, StreamError
+from jbdiff.tokenmajor import Compiler, TokenFinisher
 
 STREAM = "finisher"
 
 
 def finisher_stage(
-    stack: Stack, *, block_frames: int, device: torch.device, dtype: torch.dtype, sampler: Sampler
+    stack: Stack,
+    *,
+    block_frames: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    sampler: Sampler,
+    compiler: Compiler | None = None,
 ) -> FinisherStage | SpectralStage | None:
     """The stage that plays a stack's finisher, whichever kind it is; None where there is none."""
     config = stack.config.finisher
@@ -36,8 +43,13 @@ def finisher_stage(
         return None
     if isinstance(config, SpectralFinisherConfig):
         return SpectralStage(stack.finisher, config, block_frames=block_frames, device=device)
+    net, autocast = stack.finisher, dtype
+    if compiler is not None:
+        quick = stack.compiled_network("finisher", net, dtype, compiler)
+        # Its types are its own.
+        net, autocast = (net, dtype) if quick is None else (quick, torch.float32)
     return FinisherStage(
-        stack.finisher, config, block_frames=block_frames, device=device, dtype=dtype, sampler=sampler
+        net, config, block_frames=block_frames, device=device, dtype=autocast, sampler=sampler
     )
 
 
@@ -53,7 +65,7 @@ class FinisherStage:
 
     def __init__(
         self,
-        net: Finisher,
+        net: Finisher | TokenFinisher,
         config: FinisherConfig,
         *,
         block_frames: int,
@@ -74,7 +86,7 @@ class FinisherStage:
         self.left = config.window_samples - self.piece
         if self.piece < self.fade:
             raise ValueError(f"fades of {self.fade} samples do not fit into pieces of {self.piece}")
-        self._net, self._device, self._dtype, self._sampler = net, device, dtype, sampler
+        self.net, self.dtype, self._device, self._sampler = net, dtype, device, sampler
 
     def fresh_state(self) -> FinisherState:
         """Silence before, home noise."""
@@ -145,7 +157,7 @@ class FinisherStage:
     def _denoise(
         self, stereo: Tensor, noise: Tensor, sigmas: Tensor, watch: Callable[[Step], None]
     ) -> Tensor:
-        reduced = self._dtype != torch.float32
-        with torch.autocast(self._device.type, self._dtype if reduced else None, enabled=reduced):
+        reduced = self.dtype != torch.float32
+        with torch.autocast(self._device.type, self.dtype if reduced else None, enabled=reduced):
             x = noised(stereo, noise, sigmas[0])
-            return self._sampler(lambda x, sigma: self._net(x, sigma).float(), x, sigmas, watch)
+            return self._sampler(lambda x, sigma: self.net(x, sigma).float(), x, sigmas, watch)

@@ -32,6 +32,7 @@ from jbdiff.stream_anchor import StreamAnchor, stream_anchor
 from jbdiff.stream_settings import BlockSettings, Handover, StepKnobs
 from jbdiff.stream_state import AnchorState, LevelState, StreamError
 from jbdiff.stream_windows import WindowDenoiser
+from jbdiff.tokenmajor import Compiler
 
 # A decoded sample hardly hears the tokens furthest to its right, so the delay that waits for them can be
 # shorter than the decoder's whole reach; the crossfade hides the rest. A twelfth of a window, and no more than a
@@ -82,6 +83,7 @@ class LevelStage:
         sampler: Sampler | None,
         delay_tokens: int | None = None,
         graphs: bool = False,
+        compiler: Compiler | None = None,
     ) -> None:
         self.level = level
         self.config = stack.config.level(level)
@@ -112,7 +114,14 @@ class LevelStage:
         self.fade = min(FADE_FRAMES, self.latency_frames, block_frames)
         self._codec = stack.codec
         self.denoise = WindowDenoiser(
-            stack, level, self.held, device=device, dtype=dtype, sampler=sampler, graphs=graphs
+            stack,
+            level,
+            self.held,
+            device=device,
+            dtype=dtype,
+            sampler=sampler,
+            graphs=graphs,
+            compiler=compiler,
         )
         self._anchor: StreamAnchor | None = None
         network = stack.denoisers[level]
@@ -250,7 +259,7 @@ class LevelStage:
         started = time.perf_counter()
         before = own.lower if own.lower is not None else lossy[..., :0]
         heard = torch.cat([before, lossy], dim=2)
-        encoded = self._codec.encode(heard, self.level)[..., -self.tokens :]
+        encoded = self._encoded(heard)[..., -self.tokens :]
         encode_seconds = time.perf_counter() - started
         fresh, identity, registers = self._next_noise(own, settings, index)
         noise = self._handover_noise(encoded, fresh, knobs.handover, knobs.priming)
@@ -380,6 +389,17 @@ class LevelStage:
         if own.past_noise is None:
             return None
         return torch.cat([own.past_noise, noise], dim=2)[..., -self.held :]
+
+    def _encoded(self, audio: Tensor) -> Tensor:
+        """The sound of the level above with what came before it, `[1, 1, n]`, as latents `[1, c, tokens]`."""
+
+        def work(audio: Tensor) -> Tensor:
+            return self._codec.encode(audio, self.level)
+
+        whole = audio.shape[2] == self.geometry.samples(self.margin, self.level) + self.block_frames
+        if self._recordings is None or not whole:
+            return work(audio)
+        return self._recordings("encode", work, (audio,))
 
     def _decoded(self, latents: Tensor, first: int) -> Tensor:
         """Latents `[1, c, t]`, the first of them the stream's number `first`, as float32 audio `[1, 1, t * hop]`."""

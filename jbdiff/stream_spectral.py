@@ -46,7 +46,7 @@ class SpectralStage:
                 f"a block of {block_frames} samples is not made of the finisher's frames of {net.hop}"
             )
         self.left = -(-(net.reach + self.latency_frames) // net.hop) * net.hop
-        self._net, self._device = net, device
+        self.net, self._device = net, device
 
     def fresh_state(self) -> FinisherState:
         """Silence before, home noise."""
@@ -81,7 +81,7 @@ class SpectralStage:
         heard = torch.cat([state.mono, mono], dim=2)
         stereo = heard.expand(1, 2, -1)
         if settings.on:
-            stereo = self._net(heard.float(), image.to(self._device), 1.0 - strength)
+            stereo = self.net(heard.float(), image.to(self._device), 1.0 - strength)
             watch(Step(0, 1, 1.0, stereo))
             if not bool(torch.isfinite(stereo).all()):
                 raise StreamError(f"block {index}: the finisher's sound is not finite; switch it off")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from jbdiff.graphs import loop_obstacle, recordings_for
 from jbdiff.guidance import GuidedModel, JumpingModel
 from jbdiff.sampling import Callback, Sampler, Step, sample_vddim, sampler_named
 from jbdiff.schedules import alpha_beta, noised
+from jbdiff.tokenmajor import Compiler
 
 # How far the spread of guided windows is pulled back, so that blocks grown from their own sound stay at one level
 # (`GuidedModel`). Measured with pocket over 29 s from two held-out pieces at guidance 1.5: the level rose by 3.3 dB
@@ -30,7 +32,8 @@ class WindowDenoiser:
     """Denoises windows of one level, behind tokens that are known. Holds no state of a stream.
 
     `held`: tokens before a window that are known when all of its shapes are those that they keep. sampler None: the
-    level's own. graphs: whole windows are recorded, where the device can (`graphs.py`).
+    level's own. graphs: whole windows are recorded, where the device can (`graphs.py`). compiler: windows of those
+    shapes are denoised by a compiled network, where there is a form of it for that (`tokenmajor.py`).
     """
 
     def __init__(
@@ -43,10 +46,14 @@ class WindowDenoiser:
         dtype: torch.dtype,
         sampler: Sampler | None,
         graphs: bool,
+        compiler: Compiler | None = None,
     ) -> None:
         self._config = stack.config.level(level)
         self._held = held
         self._denoiser = stack.denoisers[level]
+        self.quick: Any = None
+        if compiler is not None:
+            self.quick = stack.compiled_network(f"level{level}", self._denoiser, dtype, compiler)
         self._few = stack.few.get(level)
         self._device, self._dtype = device, dtype
         self.sampler: Sampler = sampler_named(self._config.sampler) if sampler is None else sampler
@@ -100,7 +107,7 @@ class WindowDenoiser:
 
     def _full(self, context: Tensor | None, known: tuple[Tensor, Tensor] | None) -> bool:
         """Whether context and held part have the lengths that they keep. Before that each block has shapes of its
-        own, and recording takes longer than playing.
+        own, and recording and compiling take longer than playing.
         """
         held = 0 if known is None else known[0].shape[2]
         return context is not None and context.shape[1] == self._config.context_tokens and held == self._held
@@ -124,10 +131,11 @@ class WindowDenoiser:
         if known is not None:
             held = known[0].shape[2]
             x = torch.cat([noised(*known, sigmas[0]), x], dim=2)
-        reduced = self._dtype != torch.float32
+        quick = self.quick if self._full(context, known) else None
+        reduced = self._dtype != torch.float32 and quick is None
         with torch.autocast(self._device.type, self._dtype if reduced else None, enabled=reduced):
             began = time.perf_counter()
-            model, sampler = self.model(sigmas, context, anchor)
+            model, sampler = self.model(sigmas, context, anchor, quick)
             prepared = time.perf_counter() - began
             steps = itertools.count()
 
@@ -142,9 +150,11 @@ class WindowDenoiser:
             return sampler(predict, x, sigmas, watch)[..., held:], prepared
 
     def model(
-        self, sigmas: Tensor, context: Tensor | None, anchor: Anchor | None = None
+        self, sigmas: Tensor, context: Tensor | None, anchor: Anchor | None = None, quick: Any = None
     ) -> tuple[GuidedModel | JumpingModel, Sampler]:
-        """What predicts v over these levels, its scale still to be set, and the sampler that goes with it."""
+        """What predicts v over these levels, its scale still to be set, and the sampler that goes with it. quick: a
+        network in the place of the level's denoiser.
+        """
         few = self._config.few
         if self._few is not None and few is not None and self.plays_few(len(sigmas) - 1):
             student = JumpingModel(
@@ -153,7 +163,7 @@ class WindowDenoiser:
             return student, sample_vddim
         # Both branches at scale 1 as above it: a knob that passes there must not make blocks faster, or slower again.
         guided = GuidedModel(
-            self._denoiser,
+            self._denoiser if quick is None else quick,
             context,
             1.0,
             both_branches=True,

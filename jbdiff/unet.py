@@ -171,6 +171,24 @@ class Depth(nn.Module):
         return skip + self.skip_scale(F.silu(features))[:, :, None] * self.up(x)
 
 
+def resolved_context(
+    null_context: nn.Embedding, context: Tensor | None, drop: Tensor | None, batch: int
+) -> Tensor:
+    """The context `[batch, n, c]` with the learned null embedding where it is dropped, or where there is none.
+
+    Raises ValueError where it is longer than the embedding.
+    """
+    null = null_context.weight[None]
+    if context is None:
+        return null.expand(batch, -1, -1)
+    length, limit = context.shape[1], null_context.num_embeddings
+    if length > limit:
+        raise ValueError(f"a context of {length} tokens is over this denoiser's {limit}; cut it")
+    if drop is None:
+        return context
+    return torch.where(drop[:, None, None], null[:, :length].to(context.dtype), context)
+
+
 class UNet(nn.Module):
     """net(x `[b, c, t]`, sigma `[b]`, context `[b, n, c]`, drop `[b]`) -> v `[b, c, t]`.
 
@@ -195,16 +213,7 @@ class UNet(nn.Module):
 
     def prepare_context(self, context: Tensor | None, drop: Tensor | None, batch: int) -> PreparedContext:
         """Context and drops resolved and projected once, to be passed as `context` of many steps."""
-        null = self.null_context.weight[None]
-        if context is None:
-            resolved = null.expand(batch, -1, -1)
-        else:
-            length, limit = context.shape[1], self.config.embedding_max_length
-            if length > limit:
-                raise ValueError(f"a context of {length} tokens is over this denoiser's {limit}; cut it")
-            resolved = context
-            if drop is not None:
-                resolved = torch.where(drop[:, None, None], null[:, :length].to(context.dtype), context)
+        resolved = resolved_context(self.null_context, context, drop, batch)
         return PreparedContext(tuple(attention.key_value(resolved) for attention in self.cross_attentions()))
 
     def forward(

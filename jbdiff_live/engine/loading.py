@@ -54,8 +54,11 @@ def load_voice(
     """
     report("loading torch")
     device = set_up_torch(threads)
+    import torch
+
     from jbdiff.checkpoints import load_stack
     from jbdiff.stream import BlockStream
+    from jbdiff.tokenmajor import has_token_form
 
     report(f"loading {choice.stack}")
     stack = load_stack(choice.stack, device=device) if shared is None else _shared(shared)
@@ -67,7 +70,18 @@ def load_voice(
     if not keep_going():
         return None
     finisher = choice.finisher and stack.finisher is not None
-    stream = BlockStream(stack, device=device, levels=choice.levels, finisher=finisher, hop_tokens=choice.hop)
+    on_gpu = device == "cuda"
+    half = on_gpu and any(has_token_form(net) for net in stack.denoisers.values())
+    stream = BlockStream(
+        stack,
+        device=device,
+        dtype=torch.float16 if half else torch.float32,
+        levels=choice.levels,
+        finisher=finisher,
+        hop_tokens=choice.hop,
+        graphs=on_gpu,
+        compiled=on_gpu,
+    )
     seconds = _warm_up(stream, choice, report, keep_going, HOPELESS if not only_in_time else 1.0)
     if seconds is None:
         return None
@@ -100,7 +114,8 @@ def _warm_up(
     """Seconds that a block takes: the second, since the first sets libraries up; one more where that is too slow.
 
     On a CPU it is this thread's own time that counts, since the stack that still plays takes its share of the
-    machine. None when interrupted; StackTooSlow where a block takes more than `most` times its duration.
+    machine. What a GPU needs to record and to compile is done before. None when interrupted; StackTooSlow where a
+    block takes more than `most` times its duration.
     """
     from jbdiff.stream import BlockSettings, StreamInterrupted
 
@@ -119,6 +134,12 @@ def _warm_up(
             raise StackTooSlow(choice, expected, duration)
         return keep_going()
 
+    if stream.graphs:
+        report("recording blocks for the GPU; the first time this takes some minutes")
+        try:
+            stream.settle(BlockSettings(steps=choice.steps), on_step=lambda done, of: keep_going())
+        except StreamInterrupted:
+            return None
     taken: list[float] = []
     while len(taken) < 2 or (len(taken) == 2 and taken[1] > most * duration):
         report(f"warming up, block {len(taken) + 1}")

@@ -65,15 +65,20 @@ def network(kind: str) -> nn.Module:
 def test_path_stays_near_float32(kind: str, path: str, device: torch.device) -> None:
     if not FASTPATHS[path].runs_on(device):
         pytest.skip(f"{path} does not run on {device.type}")
-    (check,) = check_paths(kind, network(kind), [FASTPATHS[path]], device, seed=secrets.randbelow(2**31))
+    net = network(kind)
+    if not FASTPATHS[path].takes(net):
+        pytest.skip(f"{path} is for other networks than {type(net).__name__}")
+    (check,) = check_paths(kind, net, [FASTPATHS[path]], device, seed=secrets.randbelow(2**31))
     assert check.passed, check
 
 
-@pytest.mark.parametrize("path", [name for name, path in FASTPATHS.items() if path.compile])
-def test_compiled_path_stays_near_float32(path: str, device: torch.device) -> None:
-    if device.type == "cpu":
-        pytest.skip("compiling takes minutes on a CPU; scripts/gpu_bench does it there too")
-    (check,) = check_paths("unet", network("unet"), [FASTPATHS[path]], device, seed=secrets.randbelow(2**31))
+@pytest.mark.parametrize("kind", ["unet", "finisher"])
+def test_compiled_path_stays_near_float32(kind: str, device: torch.device) -> None:
+    """The one that streams play; `scripts/gpu_bench` has the others, at full size."""
+    path = FASTPATHS["float16 tokens compiled graph"]
+    if not path.runs_on(device):
+        pytest.skip("CUDA's alone")
+    (check,) = check_paths(kind, network(kind), [path], device, seed=secrets.randbelow(2**31))
     assert check.passed, check
 
 
@@ -108,6 +113,27 @@ def test_recorded_blocks_sound_as_played_ones(
     check = check_graphs(small_stack, settings(), device, dtype, finisher=True, blocks=1)
     assert check.passed, check
     assert bool(check.notes) == (device.type != "cuda")
+
+
+def test_compiled_blocks_sound_as_played_ones(small_stack: Stack, device: torch.device) -> None:
+    check = check_graphs(
+        small_stack, settings(), device, torch.float16, finisher=True, compiled=True, blocks=1
+    )
+    assert check.passed, check
+    assert bool(check.notes) == (device.type != "cuda")
+
+
+def test_the_instrument_plays_a_compiled_stack(small_stack: Stack, device: torch.device) -> None:
+    from jbdiff_live.engine.loading import load_voice
+    from jbdiff_live.stack_choice import StackChoice
+
+    if device.type == "cpu":
+        pytest.skip("on a CPU the instrument compiles nothing")
+    small_stack.to(device)
+    told: list[str] = []
+    voice = load_voice(StackChoice("small", finisher=True), told.append, lambda: True, shared=small_stack)
+    assert voice is not None and small_stack.compiled
+    assert any("GPU" in line for line in told)
 
 
 @pytest.mark.parametrize("hop_tokens", [None, 48])

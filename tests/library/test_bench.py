@@ -33,11 +33,11 @@ from jbdiff.bench import (
     read_log,
     result_from_dict,
     table,
-    workloads,
 )
 from jbdiff.bench_checks import check_paths, relative_error
 from jbdiff.bench_machine import commit, count_operations
 from jbdiff.bench_predict import Accelerator, Plan, need, stack_without_weights
+from jbdiff.bench_workloads import workloads
 from jbdiff.checkpoints import Stack
 from jbdiff.cli import app
 from jbdiff.config import StackConfig
@@ -155,7 +155,9 @@ def test_predictions_grow_with_steps_and_shrink_with_rates(toy_config: StackConf
 def test_predictions_agree_with_what_is_counted_where_it_runs(toy_stack: Stack) -> None:
     settings = Plan(16, (2, 1, 1), 1).settings()
     run = BlockStream(toy_stack, finisher=True)
-    counted = sum(calls * count_operations(call) for _, calls, call, _ in workloads(run, settings) if calls)
+    counted = sum(
+        part.per_block * count_operations(part.run) for part in workloads(run, settings) if part.per_block
+    )
     assert need(stack_without_weights(toy_stack.config), Plan(16, (2, 1, 1), 1)).operations == counted
 
 

@@ -103,7 +103,7 @@ def test_recorded_levels_and_finisher_sound_as_played_ones(
     plain = played(BlockStream(toy_stack, **options))
     assert not recorded
     stream = BlockStream(toy_stack, graphs=True, **options)
-    assert stream.graph_notes == ()
+    assert stream.notes == ()
     assert torch.equal(played(stream), plain)
     assert recorded
 
@@ -115,7 +115,7 @@ def test_recorded_denoisers_and_students_sound_as_played_ones(
 ) -> None:
     plain = played(BlockStream(student_stack, hop_tokens=hop), (2,), steps)
     stream = BlockStream(student_stack, hop_tokens=hop, graphs=True)
-    assert stream.graph_notes == ()
+    assert stream.notes == ()
     assert torch.equal(played(stream, (2,), steps), plain)
     assert recorded
 
@@ -162,7 +162,7 @@ def test_the_benchmark_measures_the_student_where_it_plays(student_stack: Stack)
 
 def test_without_cuda_the_switch_changes_nothing_and_says_so(student_stack: Stack) -> None:
     stream = BlockStream(student_stack, graphs=True)
-    assert stream.graph_notes == ("nothing can be recorded on cpu: graphs are CUDA's",)
+    assert stream.notes == ("nothing can be recorded on cpu: graphs are CUDA's",)
     assert torch.equal(played(stream, (2,)), played(BlockStream(student_stack), (2,)))
 
 
@@ -189,7 +189,7 @@ def test_obstacles_have_names(student_stack: Stack, recorded: list[Recorded]) ->
     assert loop_obstacle(LONGEST_LOOP, sample_vddim) is None
     assert "steps are more than" in str(loop_obstacle(LONGEST_LOOP + 1, sample_vddim))
     stream = BlockStream(student_stack, graphs=True, sampler=sample_dpmpp_2m)
-    assert any("v-DDIM" in note for note in stream.graph_notes)
+    assert any("v-DDIM" in note for note in stream.notes)
     plain = BlockStream(student_stack, sampler=sample_dpmpp_2m)
     assert torch.equal(played(stream, (2,), steps=3), played(plain, (2,), steps=3))
     assert decode_obstacle(student_stack.codec) is None
