@@ -19,7 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 MOST_GROWTH = 50 * 2**20  # bytes after the warm-up
 MINUTES = float(os.environ.get("JBDIFF_SOAK_MINUTES", "30"))
 PATCH = os.environ.get("JBDIFF_SOAK_PATCH", "drift")
-PERIOD = 256
 # Frames may be counted a period apart on either side, and a late server's frame time is a guess of its own.
 CLOSE_PERIODS = 4
 MOST_AT_ONCE = 6  # messages that are sent in one period
@@ -52,7 +51,7 @@ def test_it_keeps_up_with_the_window_open(found: dict[str, Any]) -> None:
 def test_what_is_played_and_the_device_stay_together(found: dict[str, Any]) -> None:
     # The server goes on without a client that it finds late: a starved machine, seen on an idle one too (once in 10 s).
     lost = found["xruns by client"].get("PortAudio", 0)
-    assert all(abs(frames) <= PERIOD * (CLOSE_PERIODS + lost) for frames in found["lead over server"])
+    assert all(abs(frames) <= found["period"] * (CLOSE_PERIODS + lost) for frames in found["lead over server"])
 
 
 def test_memory_does_not_grow(found: dict[str, Any]) -> None:
