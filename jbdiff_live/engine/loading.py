@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from jbdiff_live.engine.handover import FADE_SECONDS
-from jbdiff_live.engine.model import SAMPLE_RATE, StackVoice, import_library, set_up_torch
+from jbdiff_live.engine.model import SAMPLE_RATE, StackVoice, device_options, import_library, set_up_torch
 from jbdiff_live.stack_choice import StackChoice, StackParts
 
 if TYPE_CHECKING:
@@ -54,11 +54,8 @@ def load_voice(
     """
     report("loading torch")
     device = set_up_torch(threads)
-    import torch
-
     from jbdiff.checkpoints import load_stack
     from jbdiff.stream import BlockStream
-    from jbdiff.tokenmajor import has_token_form
 
     report(f"loading {choice.stack}")
     stack = load_stack(choice.stack, device=device) if shared is None else _shared(shared)
@@ -70,17 +67,13 @@ def load_voice(
     if not keep_going():
         return None
     finisher = choice.finisher and stack.finisher is not None
-    on_gpu = device == "cuda"
-    half = on_gpu and any(has_token_form(net) for net in stack.denoisers.values())
     stream = BlockStream(
         stack,
         device=device,
-        dtype=torch.float16 if half else torch.float32,
         levels=choice.levels,
         finisher=finisher,
         hop_tokens=choice.hop,
-        graphs=on_gpu,
-        compiled=on_gpu,
+        **device_options(stack, device),
     )
     seconds = _warm_up(stream, choice, report, keep_going, HOPELESS if not only_in_time else 1.0)
     if seconds is None:

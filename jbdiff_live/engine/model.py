@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -318,6 +318,20 @@ def set_up_torch(threads: int | None) -> str:
     least = min(2, cores) if _waits_are_short else 1
     torch.set_num_threads(threads or max(least, cores // 2))
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def device_options(stack: Stack, device: str) -> dict[str, Any]:
+    """How a `BlockStream` of this stack is best played there: on CUDA recorded, U-Nets and waveform finishers compiled
+    and in half precision.
+    """
+    import torch
+
+    from jbdiff.tokenmajor import has_token_form
+
+    if device != "cuda":
+        return {}
+    half = any(has_token_form(net) for net in stack.denoisers.values())
+    return {"graphs": True, "compiled": half, "dtype": torch.float16 if half else torch.float32}
 
 
 def import_library() -> None:

@@ -15,6 +15,7 @@ from jbdiff.bench_checks import relative_error
 from jbdiff.bench_machine import random_weights
 from jbdiff.checkpoints import Stack
 from jbdiff.config import (
+    BandCodecConfig,
     FinisherConfig,
     JointDenoiserConfig,
     LevelConfig,
@@ -142,3 +143,14 @@ def test_without_cuda_nothing_is_compiled_and_the_stream_says_so() -> None:
     stream = BlockStream(random_stack(SMALL_STACK), compiled=True)
     assert stream.notes == ("nothing is compiled on cpu: that is for CUDA, and needs Triton",)
     assert not stream.stack.compiled
+
+
+def test_the_instrument_compiles_where_it_pays() -> None:
+    from jbdiff_live.engine.model import device_options
+
+    stack = random_stack(SMALL_STACK)
+    assert device_options(stack, "cpu") == {}
+    assert device_options(stack, "cuda") == {"graphs": True, "compiled": True, "dtype": torch.float16}
+    joint = LevelConfig(level=2, denoiser=JointDenoiserConfig(width=64, depth=1), window_tokens=192)
+    other = random_stack(StackConfig(name="joint", codec=BandCodecConfig(), levels=(joint,)))
+    assert device_options(other, "cuda") == {"graphs": True, "compiled": False, "dtype": torch.float32}
