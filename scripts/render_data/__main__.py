@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from sounds import SAMPLES, SOUNDFONT
+from tempi import TOKENS_PER_BAR, beats_per_minute, nearest_bar
 from worker import render_one
 
 
@@ -29,18 +30,31 @@ def main() -> None:
     parser.add_argument("--tracks", type=int, help="a number of tracks, in the place of hours")
     parser.add_argument("--seconds", type=float, default=48.0)
     parser.add_argument("--seed", type=int, default=1000, help="first seed; each track has its own")
+    parser.add_argument(
+        "--tempi",
+        type=float,
+        nargs="+",
+        metavar="BPM",
+        help="to draw from, each moved to the nearest whose beat is whole tokens; one named twice comes twice as "
+        f"often (default: {len(TOKENS_PER_BAR)} from {beats_per_minute(TOKENS_PER_BAR[-1]):.0f} to "
+        f"{beats_per_minute(TOKENS_PER_BAR[0]):.0f})",
+    )
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument(
         "--vorbis", action="store_true", help="stems as Ogg Vorbis, about a sixth of the size"
     )
     args = parser.parse_args()
+    try:
+        bars = tuple(map(nearest_bar, args.tempi)) if args.tempi else TOKENS_PER_BAR
+    except ValueError as error:
+        parser.error(str(error))
     for needed in (SAMPLES, SOUNDFONT):
         if not needed.exists():
             raise SystemExit(f"missing {needed}: install sonic-pi-samples, fluidsynth and fluid-soundfont-gm")
     args.out.mkdir(parents=True, exist_ok=True)
     tracks = args.tracks or math.ceil(args.hours * 3600 / args.seconds)
     suffix = ".ogg" if args.vorbis else ".flac"
-    jobs = [(args.seed + index, args.seconds, args.out, suffix) for index in range(tracks)]
+    jobs = [(args.seed + index, args.seconds, args.out, suffix, bars) for index in range(tracks)]
     began = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(args.processes) as pool:
         for done, name in enumerate(pool.imap(render_one, jobs), 1):

@@ -16,8 +16,8 @@ import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
+from tempi import SAMPLE_RATE
 
-SAMPLE_RATE = 44_100
 SAMPLES = Path("/usr/share/sonic-pi/samples")
 SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 

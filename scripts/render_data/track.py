@@ -1,19 +1,17 @@
 """One track from one seed: score and sound, as stems and how they are meant to be mixed (`jbdiff/stems.py` does that).
 
-The tempi are those at which a sixteenth note is 10, 11 or 12 codec tokens of 512 samples, so that a bar is
-160, 176 or 192 tokens. A small denoiser trained for minutes learns a beat that falls on its own grid far
-sooner than one that does not (docs/model.md says what that costs).
+Everything that is played starts on a sixteenth of a bar that is a whole number of codec tokens (`tempi.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sounds import (
     BASSES,
     LEADS,
-    SAMPLE_RATE,
     Audio,
     Note,
     Synthesizer,
@@ -25,9 +23,8 @@ from sounds import (
     synthetic_snare,
     varispeed,
 )
+from tempi import HOP, SAMPLE_RATE, TOKENS_PER_BAR, beats_per_minute
 
-HOP = 512
-TOKENS_PER_SIXTEENTH = (10, 11, 12)
 STYLES = ("modular", "modular", "modular", "keys", "hybrid", "loop")
 SCALES = {
     "minor": (0, 2, 3, 5, 7, 8, 10),
@@ -80,14 +77,20 @@ def euclid(hits: int, steps: int, rotation: int) -> str:
 
 
 class Track:
-    """Score and sound of one seed; `render` fills `parts` and `kicks`."""
+    """Score and sound of one seed; `render` fills `parts` and `kicks`.
 
-    def __init__(self, synthesizer: Synthesizer, seed: int, seconds: float) -> None:
+    `bars` are the lengths of bars, in tokens, that it draws its tempo from; a length that comes twice is drawn twice as
+    often.
+    """
+
+    def __init__(
+        self, synthesizer: Synthesizer, seed: int, seconds: float, bars: Sequence[int] = TOKENS_PER_BAR
+    ) -> None:
         self.synthesizer, self.seconds = synthesizer, seconds
         self.rng = rng = np.random.default_rng(seed)
-        tokens = int(rng.choice(TOKENS_PER_SIXTEENTH, p=(0.4, 0.2, 0.4)))
-        self.step = tokens * HOP / SAMPLE_RATE
-        self.bar = 16 * self.step
+        self.tokens_per_bar = bars[int(len(bars) * rng.random())]
+        self.bar = self.tokens_per_bar * HOP / SAMPLE_RATE
+        self.step = self.bar / 16
         self.bars = int(np.ceil(seconds / self.bar))
         self.scale_name = str(rng.choice(list(SCALES)))
         self.scale = SCALES[self.scale_name]
@@ -95,7 +98,6 @@ class Track:
         self.progression = PROGRESSIONS[rng.integers(len(PROGRESSIONS))]
         self.bars_per_chord = int(rng.choice((1, 2, 4)))
         self.style = STYLES[seed % len(STYLES)]
-        self.tokens_per_bar = 16 * tokens
         self.frames = int(seconds * SAMPLE_RATE)
         self.parts: list[Part] = []
         self.kicks: list[float] = []
@@ -301,7 +303,8 @@ class Track:
         return {
             "style": self.style,
             "seconds": self.seconds,
-            "bpm": round(60 / (4 * self.step), 3),
+            # So exact that the bar it is worked back to is whole.
+            "bpm": round(beats_per_minute(self.tokens_per_bar), 6),
             "tokens_per_bar": self.tokens_per_bar,
             "key": self.root % 12,
             "scale": self.scale_name,

@@ -8,20 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from sounds import SAMPLE_RATE, Audio, Synthesizer
+from sounds import Audio, Synthesizer
+from tempi import SAMPLE_RATE
 from track import Track
 
 PEAK = 0.9  # of every stem's file
 _synthesizer: Synthesizer | None = None
 
 
-def render_one(job: tuple[int, float, Path, str]) -> str:
+def render_one(job: tuple[int, float, Path, str, tuple[int, ...]]) -> str:
     """Renders one seed; a finished folder is kept, so that a broken run goes on. Gives the folder's name."""
     global _synthesizer
     if _synthesizer is None:
         _synthesizer = Synthesizer()
-    seed, seconds, folder, suffix = job
-    track = Track(_synthesizer, seed, seconds)
+    seed, seconds, folder, suffix, bars = job
+    track = Track(_synthesizer, seed, seconds, bars)
     name = f"{seed:05d}_{track.style}"
     if (folder / name).exists():
         return name

@@ -1,0 +1,25 @@
+"""The tempi of the training music, as lengths of bars in codec tokens of 512 samples.
+
+A beat is a whole number of tokens, so that training can repeat whole bars without moving the beat
+(`jbdiff/train/rollouts.py`). The tempi lie 3 to 8 beats a minute apart: a network that is told the place in the bar
+finds what lies between two tempi that it knows, and little beyond the last of them.
+"""
+
+from __future__ import annotations
+
+HOP = 512
+SAMPLE_RATE = 44_100
+BEATS = 4  # in a bar, of four sixteenths each
+TOKENS_PER_BAR = tuple(range(136, 241, 8))
+"""From 152 beats a minute down to 86."""
+
+
+def beats_per_minute(tokens_per_bar: int) -> float:
+    return 60 * BEATS * SAMPLE_RATE / (HOP * tokens_per_bar)
+
+
+def nearest_bar(beats_a_minute: float) -> int:
+    """Tokens of the bar whose tempo is nearest, of those whose beats are whole tokens."""
+    if not 40 <= beats_a_minute <= 300:
+        raise ValueError(f"a tempo of {beats_a_minute:g}; give 40 to 300 beats a minute")
+    return BEATS * round(beats_per_minute(BEATS) / beats_a_minute)
