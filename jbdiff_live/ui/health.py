@@ -151,13 +151,16 @@ class HealthStrip(QWidget):
         ):
             row.addWidget(readout, readout.stretch)
 
+    def show_peaks(self, status: Status, now: float) -> None:
+        """Moves the meters, which fall smoothly; `now` is a running clock in seconds."""
+        self.peaks.show_peaks(status.audio.peak, status.audio.limited, now)
+
     def show_status(self, status: Status, now: float) -> None:
-        """`now` is a running clock in seconds: lamps and alarms fade by it."""
+        """Everything but the meters; lamps and alarms fade by `now`."""
         self._show_queue(status)
         self._show_block(status.engine)
         self._show_knobs(status)
         self._show_counts(status, now)
-        self.peaks.show_peaks(status.audio.peak, status.audio.limited, now)
         self._show_recorder(status.recorder, status.sample_rate)
         control = status.control
         lit = self._grown["midi"].recently(control.messages, now, LAMP_SECONDS)

@@ -134,26 +134,41 @@ class Knob(ParameterTile):
 
     # Drawing
 
-    def draw_body(self, painter: QPainter, area: QRectF) -> None:
-        head, foot = self.draw_frame(painter, area)
+    def face(self) -> tuple[object, ...]:
+        return self.turning_face()
+
+    def _dial(self, area: QRectF) -> tuple[QPointF, float, float]:
+        """Middle and radius of the ring, and how thick it is."""
+        head, foot = self.frame_places(area)
         room = QRectF(area.x() + 6, head.bottom(), area.width() - 12, foot.top() - head.bottom())
         size = min(
             room.width(), room.height() * 1.12
         )  # the ring is open below: its box may reach into the footer
         thick = size * 0.105
         middle = QPointF(room.center().x(), room.top() + max(size / 2, room.height() * 0.54))
-        radius = size / 2 - thick
-        ring = QRectF(middle.x() - radius, middle.y() - radius, 2 * radius, 2 * radius)
+        return middle, size / 2 - thick, thick
 
-        place = self.parameter.to_normal(self.value)
-        heard = place if self.heard is None else self.parameter.to_normal(self.heard)
-        self._arc(painter, ring, 0.0, 1.0, theme.RAISED, thick)
-        self._arc(painter, ring, 0.0, heard, theme.FAINT if self.heard is None else theme.ACCENT, thick)
-        if self.queued:
-            self._arc(painter, ring, min(place, heard), max(place, heard), theme.ACCENT_DIM, thick)
-            self._tick(painter, middle, radius, heard, theme.ACCENT, thick, max(2.0, thick * 0.3))
+    def draw_still(self, painter: QPainter, area: QRectF) -> None:
+        self.draw_frame(painter, area)
+        middle, radius, thick = self._dial(area)
+        self._arc(painter, middle, radius, 0.0, 1.0, theme.RAISED, thick)
+        if self.queued and self.heard is not None:
+            heard = self.parameter.to_normal(self.heard)
+            self._arc(painter, middle, radius, 0.0, heard, theme.ACCENT, thick)
         start = self.parameter.to_normal(self.parameter.default)
         self._tick(painter, middle, radius + thick * 0.85, start, theme.FAINT, 1.0, max(2.5, thick * 0.28))
+
+    def draw_body(self, painter: QPainter, area: QRectF) -> None:
+        middle, radius, thick = self._dial(area)
+        place = self.parameter.to_normal(self.value)
+        if self.queued and self.heard is not None:
+            heard = self.parameter.to_normal(self.heard)
+            low, high = sorted((place, heard))
+            self._arc(painter, middle, radius, low, high, theme.ACCENT_DIM, thick)
+            self._tick(painter, middle, radius, heard, theme.ACCENT, thick, max(2.0, thick * 0.3))
+        else:
+            colour = theme.FAINT if self.heard is None else theme.ACCENT
+            self._arc(painter, middle, radius, 0.0, place, colour, thick)
         self._tick(
             painter, middle, radius - thick * 0.3, place, theme.TEXT, thick * 1.4, max(3.0, thick * 0.45)
         )
@@ -174,9 +189,19 @@ class Knob(ParameterTile):
             theme.write(painter, below, unit, int(radius * 0.32), theme.DIM, theme.CENTRE)
 
     @staticmethod
-    def _arc(painter: QPainter, ring: QRectF, low: float, high: float, colour: QColor, width: float) -> None:
+    def _arc(
+        painter: QPainter,
+        middle: QPointF,
+        radius: float,
+        low: float,
+        high: float,
+        colour: QColor,
+        width: float,
+    ) -> None:
+        """A part of the ring of `radius`, between two places 0..1 of the travel."""
         if high <= low:
             return
+        ring = QRectF(middle.x() - radius, middle.y() - radius, 2 * radius, 2 * radius)
         painter.setPen(QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap))
         start = START_DEGREES - SWEEP_DEGREES * low
         painter.drawArc(ring, round(start * 16), round(-SWEEP_DEGREES * (high - low) * 16))

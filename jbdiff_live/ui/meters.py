@@ -19,6 +19,7 @@ FALL_DB = 24.0  # a second
 HOLD_SECONDS = 1.5
 LIMITER_SECONDS = 0.5
 LIT_FROM_DB = -1.0  # hotter than this is said in the warning colour
+HOT = QColor("#d9f58a")  # of the bars, between the accent and the warning
 
 
 def dbfs(peak: float) -> float:
@@ -80,36 +81,49 @@ class PeakMeter(Painted):
             return 0.0
         return round(min(1.0, 1 - level / FLOOR_DB) * 250) / 250
 
-    def draw(self, painter: QPainter, area: QRectF) -> None:
-        plate(painter, area, theme.PANEL)
+    def face(self) -> tuple[object, ...]:
+        return (self.limiting,)
+
+    def _places(self, area: QRectF) -> tuple[QRectF, int, tuple[QRectF, QRectF]]:
+        """The line above, the size of its letters, and the two bars."""
         height = area.height()
         inner = area.adjusted(11, 0, -11, 0)
-        size = int(max(11, min(14, height * 0.19)))
         head = QRectF(inner.x(), area.y() + height * 0.06, inner.width(), height * 0.27)
+        top, bar = head.bottom() + height * 0.06, height * 0.19
+        left = QRectF(inner.x() + 17, top, inner.width() - 17, bar)
+        return head, int(max(11, min(14, height * 0.19))), (left, left.translated(0, bar + height * 0.06))
+
+    def draw_face(self, painter: QPainter, area: QRectF) -> None:
+        plate(painter, area, theme.PANEL)
+        head, size, strips = self._places(area)
         theme.write(painter, head, "PEAK dBFS", size, theme.FAINT, bold=True)
-        hot = max(needle.held for needle in self.needles) > LIT_FROM_DB
-        value = self._text().replace("-", "−")
-        theme.write(painter, head.adjusted(0, 0, -size * 4.4, 0), value, int(size * 1.25),
-                    theme.WARN if hot else theme.TEXT, theme.RIGHT, bold=True)  # fmt: skip
         lamp = QRectF(head.right() - size * 3.6, head.y() + 1, size * 3.6, head.height() - 2)
         plate(painter, lamp, theme.WARN if self.limiting else theme.RAISED, round_=3)
         theme.write(painter, lamp, "LIMIT", size - 2, theme.BACKGROUND if self.limiting else theme.FAINT,
                     theme.CENTRE, bold=True)  # fmt: skip
-        top, bar = head.bottom() + height * 0.06, height * 0.19
-        for row, (needle, name) in enumerate(zip(self.needles, "LR", strict=True)):
-            y = top + row * (bar + height * 0.06)
-            theme.write(painter, QRectF(inner.x(), y, 14, bar), name, size - 1, theme.DIM)
-            strip = QRectF(inner.x() + 17, y, inner.width() - 17, bar)
+        for strip, name in zip(strips, "LR", strict=True):
+            theme.write(painter, QRectF(head.x(), strip.y(), 14, strip.height()), name, size - 1, theme.DIM)
             painter.fillRect(strip, theme.RAISED)
-            shades = QLinearGradient(strip.topLeft(), strip.topRight())
-            shades.setColorAt(0, theme.ACCENT_DIM)
-            shades.setColorAt(self._place(-12.0), theme.ACCENT)
-            shades.setColorAt(self._place(-4.0), QColor("#d9f58a"))
-            shades.setColorAt(1, theme.WARN)
-            painter.fillRect(QRectF(strip.x(), y, strip.width() * self._place(needle.level), bar), shades)
+        for level in (-48, -36, -24, -12, -6):
+            x = strips[0].x() + strips[0].width() * self._place(level)
+            gap = strips[1].y() - strips[0].bottom()
+            painter.fillRect(QRectF(x, strips[0].bottom(), 1, gap), theme.FAINT)
+
+    def draw(self, painter: QPainter, area: QRectF) -> None:
+        head, size, strips = self._places(area)
+        hot = max(needle.held for needle in self.needles) > LIT_FROM_DB
+        value = self._text().replace("-", "−")
+        theme.write(painter, head.adjusted(0, 0, -size * 4.4, 0), value, int(size * 1.25),
+                    theme.WARN if hot else theme.TEXT, theme.RIGHT, bold=True)  # fmt: skip
+        shades = QLinearGradient(strips[0].topLeft(), strips[0].topRight())
+        shades.setColorAt(0, theme.ACCENT_DIM)
+        shades.setColorAt(self._place(-12.0), theme.ACCENT)
+        shades.setColorAt(self._place(-4.0), HOT)
+        shades.setColorAt(1, theme.WARN)
+        for strip, needle in zip(strips, self.needles, strict=True):
+            lit = strip.width() * self._place(needle.level)
+            painter.fillRect(QRectF(strip.x(), strip.y(), lit, strip.height()), shades)
             if (held := self._place(needle.held)) > 0:
                 colour = theme.WARN if needle.held > LIT_FROM_DB else theme.TEXT
-                painter.fillRect(QRectF(strip.x() + strip.width() * held - 2, y, 2, bar), colour)
-        for level in (-48, -36, -24, -12, -6):
-            x = inner.x() + 17 + (inner.width() - 17) * self._place(level)
-            painter.fillRect(QRectF(x, top + bar, 1, height * 0.06), theme.FAINT)
+                place = strip.x() + strip.width() * held - 2
+                painter.fillRect(QRectF(place, strip.y(), 2, strip.height()), colour)

@@ -1,12 +1,14 @@
-"""A widget that draws itself whole and only when what it shows has changed.
+"""A widget that draws itself whole and only when what it shows has changed, and keeps a picture of what stands still.
 
 Thread: Qt's. Nothing here blocks.
 """
 
 from __future__ import annotations
 
+import math
+
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QWidget
 
 from jbdiff_live.ui import theme
@@ -14,6 +16,9 @@ from jbdiff_live.ui import theme
 
 class Painted(QWidget):
     """Subclasses draw in `draw`; whoever feeds them calls `present` as often as it likes.
+
+    What moves often, as the pointer of a knob, may leave what stands still to a face: `face` tells what it
+    depends on, `draw_face` draws it, once for each answer of `face`, and `draw` only draws over a copy of it.
 
     The background is drawn here, so Qt need not paint the parents below it first (WA_OpaquePaintEvent):
     that halves the cost of a small repaint.
@@ -23,6 +28,8 @@ class Painted(QWidget):
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self._shown: tuple[object, ...] = ()
+        self._face: QPixmap | None = None
+        self._face_of: tuple[object, ...] = ()
 
     def present(self, *state: object) -> bool:
         """Repaints if `state` differs from what is on screen; says whether it did."""
@@ -32,15 +39,45 @@ class Painted(QWidget):
         self.update()
         return True
 
+    def face(self) -> tuple[object, ...] | None:
+        """Everything that the face depends on besides its size; None where there is no face."""
+        return None
+
+    def draw_face(self, painter: QPainter, area: QRectF) -> None:
+        """Draws what stands still."""
+
     def draw(self, painter: QPainter, area: QRectF) -> None:
+        """Draws everything, or what moves where there is a face."""
         raise NotImplementedError
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
-        painter.fillRect(self.rect(), self.parent_colour())
+        area = QRectF(self.rect())
+        if (face := self.face()) is None:
+            painter.fillRect(self.rect(), self.parent_colour())
+        elif (ratio := self.devicePixelRatioF()) == int(ratio):
+            painter.drawPixmap(0, 0, self._kept_face(face, ratio))
+        else:  # a widget may begin between two device pixels there, where a copy would not be the same
+            painter.fillRect(self.rect(), self.parent_colour())
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            self.draw_face(painter, area)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self.draw(painter, QRectF(self.rect()))
+        self.draw(painter, area)
         painter.end()
+
+    def _kept_face(self, face: tuple[object, ...], ratio: float) -> QPixmap:
+        """The face in device pixels, drawn anew if anything about it has changed."""
+        face_of = (face, self.width(), self.height(), ratio)
+        if self._face is None or face_of != self._face_of:
+            kept = QPixmap(math.ceil(self.width() * ratio), math.ceil(self.height() * ratio))
+            kept.setDevicePixelRatio(ratio)
+            kept.fill(self.parent_colour())
+            painter = QPainter(kept)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            self.draw_face(painter, QRectF(self.rect()))
+            painter.end()
+            self._face, self._face_of = kept, face_of
+        return self._face
 
     def parent_colour(self) -> QColor:
         """What lies below the widget's round corners."""

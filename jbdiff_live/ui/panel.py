@@ -87,8 +87,11 @@ class KnobsPanel(QWidget):
         elsewhere: frozenset[str] = frozenset({"panic"}),
     ) -> None:
         super().__init__()
+        self._shown_values: tuple[ParameterSnapshot | None, ParameterSnapshot | None] = (None, None)
         self.tiles: dict[str, Tile] = {p.name: make_tile(p) for p in parameters}
         self.tiles |= {a.name: Pad(a, key=KEYS.get(a.name, "")) for a in actions if a.name not in elsewhere}
+        self._knobs = {name: tile for name, tile in self.tiles.items() if isinstance(tile, ParameterTile)}
+        self._pads = {name: tile for name, tile in self.tiles.items() if isinstance(tile, Pad)}
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(18)
@@ -129,19 +132,24 @@ class KnobsPanel(QWidget):
 
     # What the window tells
 
-    def show_values(self, now: ParameterSnapshot, heard: ParameterSnapshot | None) -> None:
-        """What is set, and what the block being heard was made with."""
-        for name, tile in self.tiles.items():
-            if isinstance(tile, ParameterTile):
-                tile.show_value(now.values[name], heard.values.get(name) if heard is not None else None)
-            elif isinstance(tile, Pad):
-                tile.show_waiting(heard is not None and heard.counts.get(name) != now.counts.get(name))
+    def show_values(self, now: ParameterSnapshot, heard: ParameterSnapshot | None) -> bool:
+        """What is set, and what the block being heard was made with; whether that is news.
+
+        Snapshots never change: the same ones hold the same values.
+        """
+        if (now, heard) == self._shown_values:  # of the same objects that is a comparison of two addresses
+            return False
+        self._shown_values = (now, heard)
+        for name, tile in self._knobs.items():
+            tile.show_value(now.values[name], heard.values.get(name) if heard is not None else None)
+        for name, pad in self._pads.items():
+            pad.show_waiting(heard is not None and heard.counts.get(name) != now.counts.get(name))
+        return True
 
     def show_inapplicable(self, reasons: Mapping[str, str]) -> None:
         """Why these parameters do nothing now, by name; an empty reason says that they do something."""
         for name, why in reasons.items():
-            tile = self.tiles.get(name)
-            if isinstance(tile, ParameterTile):
+            if (tile := self._knobs.get(name)) is not None:
                 tile.show_inapplicable(why)
 
     def show_bindings(self, bindings: Mapping[str, str]) -> None:

@@ -152,6 +152,11 @@ class Picture:
         self.first_frame = max(self.first_frame, self.end_frame - room)
 
     @property
+    def next_column(self) -> int:
+        """The column that is drawn next; those before it are drawn."""
+        return self._next
+
+    @property
     def pending(self) -> int:
         """Columns whose sound is here and which are not drawn yet."""
         return max(0, self.end_frame // self.frames_per_column - self._next)

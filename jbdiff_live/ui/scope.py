@@ -1,9 +1,8 @@
 """The scrolling picture: about ten seconds heard left of the playhead, what is queued dimmer to its right.
 
-The picture itself is a ring of pixels (`picture.py`); a frame here is two unscaled copies of it, one shade
-over the queued part and a few lines. Measured at 1600x1000 on a shared two-core machine: 1.4 ms of CPU a
-repaint, and 0.6 ms for polling and the new columns (scripts/bench_window.py). Plain Qt rather than a plotting
-library: a plot's image and curve cost as much and know neither device pixels, playhead nor the queued part.
+The picture itself is a ring of pixels (`picture.py`), shown from two reels (`reels.py`); a frame here is some
+unscaled copies of them and two lines. Plain Qt rather than a plotting library: a plot's image and curve cost more
+and know neither device pixels, playhead nor the queued part.
 
 Thread: Qt's. Nothing here blocks.
 """
@@ -13,19 +12,20 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from jbdiff_live.block import Block, Rung
+from jbdiff_live.block import Block
 from jbdiff_live.status import Status
 from jbdiff_live.ui import theme
 from jbdiff_live.ui.picture import HIGH_HZ, LOW_HZ, Picture
+from jbdiff_live.ui.reels import Reels
 
 HEARD_SECONDS = 10.0
 LEAST_QUEUE_SECONDS, MOST_QUEUE_SECONDS = 2.0, 6.0
 WAVE_PART = 0.3  # of the height
 GUTTER, RULER = 46, 20  # logical pixels for the frequencies and for the seconds
-COLUMNS_PER_FRAME = 40  # of spectrogram: 1200 a second, ten times what arrives
+COLUMNS_PER_FRAME = 24  # of spectrogram, 1 ms: even at 15 frames a second three times what arrives
 
 
 class Playhead:
@@ -34,7 +34,7 @@ class Playhead:
     Runs along with the clock, leans towards what the status says, and stops when the status stops.
     """
 
-    LEAN = 0.15  # of the distance, each look
+    LEAN = 4.9  # of the distance, a second: 0.15 of it at thirty looks a second
     JUMP_SECONDS = 0.3  # further off than this is a jump, not jitter
     PATIENCE_SECONDS = 0.15  # without news before it stops running ahead
 
@@ -49,13 +49,13 @@ class Playhead:
         if told != self._told:
             self._told, self._told_at = told, now
         running = now - self._told_at < self.PATIENCE_SECONDS
-        self.frame += (now - self._looked_at) * sample_rate if running else 0.0
-        self._looked_at = now
+        passed, self._looked_at = max(0.0, now - self._looked_at), now
+        self.frame += passed * sample_rate if running else 0.0
         away = told - self.frame
         if abs(away) > self.JUMP_SECONDS * sample_rate:
             self.frame = float(told)
         else:
-            self.frame += away * self.LEAN
+            self.frame += away * (1 - math.exp(-self.LEAN * passed))  # the same at any number of looks
         return int(self.frame)
 
 
@@ -70,8 +70,7 @@ class Scope(QWidget):
         self.setAccessibleName("Waveform and spectrogram")
         self.setAccessibleDescription("The last ten seconds heard, and what is queued")
         self._playhead = Playhead()
-        self._picture: Picture | None = None
-        self._image: QImage | None = None
+        self._reels: Reels | None = None
         self._made_for: tuple[object, ...] = ()
         self._blocks: tuple[Block, ...] = ()
         self._frame = 0
@@ -102,9 +101,10 @@ class Scope(QWidget):
         self._sample_rate = status.sample_rate
         wanted = 2.2 * status.engine.block_duration
         self._queue_seconds = math.ceil(min(MOST_QUEUE_SECONDS, max(LEAST_QUEUE_SECONDS, wanted)))
-        picture = self._fitting_picture()
+        reels = self._fitting_reels()
+        picture = reels.picture
         picture.feed(blocks)
-        worked = picture.work(COLUMNS_PER_FRAME)
+        worked = reels.work(COLUMNS_PER_FRAME, blocks)
         self._blocks = blocks
         self._frame = self._playhead.look(status.frame, status.sample_rate, now)
         drawn = (self._frame // picture.frames_per_column, picture.end_frame, self._made_for)
@@ -112,27 +112,22 @@ class Scope(QWidget):
             self._drawn = drawn
             self.update(self._area())
 
-    def _fitting_picture(self) -> Picture:
+    def _fitting_reels(self) -> Reels:
         """The picture at the present size; a new size draws everything again, once."""
         area, ratio = self._area(), self.devicePixelRatioF()
         wide, high = math.ceil(area.width() * ratio), math.ceil(area.height() * ratio)
-        made_for = (wide, high, self._sample_rate, self._queue_seconds)
-        if self._picture is None or made_for != self._made_for:
+        made_for = (wide, high, ratio, self._sample_rate, self._queue_seconds)
+        if self._reels is None or made_for != self._made_for:
             self._made_for = made_for
             per_column = max(1, round((HEARD_SECONDS + self._queue_seconds) * self._sample_rate / wide))
             wave = max(8, round(high * WAVE_PART))
             # Some columns more than fit, so that sound queued beyond the edge is drawn before it comes in.
             picture = Picture(self._sample_rate, per_column, wide + wide // 4, wave, max(8, high - wave))
             picture.feed(self._blocks)
-            picture.work(picture.capacity)
-            pixels = picture.pixels
-            image = QImage(
-                pixels.data, pixels.shape[1], pixels.shape[0], pixels.strides[0], QImage.Format.Format_RGB32
-            )
-            image.setDevicePixelRatio(ratio)
-            self._picture, self._image = picture, image
+            self._reels = Reels(picture, ratio)
+            self._reels.work(picture.capacity, self._blocks)
             self.update()
-        return self._picture
+        return self._reels
 
     # Drawing
 
@@ -143,57 +138,14 @@ class Scope(QWidget):
             painter.fillRect(self.rect(), theme.BACKGROUND)
             self._draw_scales(painter, area, playhead)
         painter.setClipRect(area)
-        if self._picture is not None:
-            self._draw_picture(painter, area, playhead, self._picture)
-            self._draw_blocks(painter, area, playhead)
+        if (reels := self._reels) is not None:
+            now = self._frame // reels.picture.frames_per_column
+            left = now - round((playhead - area.x()) * reels.ratio)
+            reels.show(painter, QRectF(area), left, now, self._blocks)
         wave_bottom = area.y() + round(area.height() * WAVE_PART)
         painter.fillRect(area.x(), wave_bottom, area.width(), 1, theme.LINE)
         painter.fillRect(playhead - 1, area.y(), 2, area.height(), theme.TEXT)
         painter.end()
-
-    def _draw_picture(self, painter: QPainter, area: QRect, playhead: int, picture: Picture) -> None:
-        """Two copies of parts of the ring, clipped to the columns that hold sound."""
-        assert self._image is not None
-        ratio, per = self._image.devicePixelRatio(), picture.frames_per_column
-        now = self._frame // per
-        left = now - round((playhead - area.x()) * ratio)
-        first = max(left, -(-picture.first_frame // per), picture.end_frame // per - picture.capacity)
-        end = min(left + math.ceil(area.width() * ratio), picture.end_frame // per - picture.pending)
-        # Only what the picture leaves free is cleared: clearing all of it first costs a third of the repaint.
-        right_edge = area.x() + area.width()
-        begins = min(right_edge, area.x() + (first - left) / ratio)
-        ends = max(begins, area.x() + (end - left) / ratio)
-        painter.fillRect(QRectF(area.x(), area.y(), begins - area.x(), area.height()), theme.BACKGROUND)
-        painter.fillRect(QRectF(ends, area.y(), right_edge - ends, area.height()), theme.BACKGROUND)
-        column = first
-        while column < end:
-            at = column % picture.capacity
-            count = min(end - column, picture.capacity - at)
-            x = area.x() + (column - left) / ratio
-            painter.drawImage(
-                QRectF(x, area.y(), count / ratio, picture.pixels.shape[0] / ratio),
-                self._image,
-                QRectF(at, 0, count, picture.pixels.shape[0]),
-            )
-            column += count
-        if end > now:
-            ahead = QRect(playhead, area.y(), math.ceil((end - now) / ratio) + 1, area.height())
-            painter.fillRect(ahead, QColor(9, 11, 14, 150))
-
-    def _draw_blocks(self, painter: QPainter, area: QRect, playhead: int) -> None:
-        """A faint line where each block begins; its number at the top; a warning where work was cut short."""
-        assert self._picture is not None and self._image is not None
-        per_pixel = self._picture.frames_per_column * self._image.devicePixelRatio()
-        painter.setFont(theme.font(11))
-        for block in self._blocks:
-            x = round(playhead + (block.start_frame - self._frame) / per_pixel)
-            if x < area.x() - 200 or x > area.right():
-                continue
-            cut = block.rung is not Rung.FULL
-            painter.fillRect(x, area.y(), 1, area.height(), QColor(255, 255, 255, 46))
-            painter.setPen(theme.WARN if cut else theme.FAINT)
-            text = f"{block.index} {block.rung.label}" if cut else str(block.index)
-            painter.drawText(QPoint(x + 5, area.y() + 14), text)
 
     def _draw_scales(self, painter: QPainter, area: QRect, playhead: int) -> None:
         wave = round(area.height() * WAVE_PART)

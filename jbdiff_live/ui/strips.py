@@ -6,7 +6,7 @@ They behave as their tall relatives do, and take a half or a third of the height
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QMouseEvent, QPainter
+from PySide6.QtGui import QColor, QMouseEvent, QPainter
 from PySide6.QtWidgets import QWidget
 
 from jbdiff_live.parameters import Parameter
@@ -30,23 +30,26 @@ class Strip(Knob):
     def sizeHint(self) -> QSize:
         return QSize(130, 56)
 
+    def draw_still(self, painter: QPainter, area: QRectF) -> None:
+        _label_and_note(self, painter, area)
+        plate(painter, _track(area), theme.RAISED, round_=2)
+        if self.queued and self.heard is not None:
+            self._bar(painter, area, self.heard, theme.ACCENT)
+
     def draw_body(self, painter: QPainter, area: QRectF) -> None:
-        value = f"{self.typed}_" if self.typed else self.parameter.text(self.value)
-        _two_lines(self, painter, area, value)
-        place = self.parameter.to_normal(self.value)
-        middle = self.parameter.to_normal(0) if self.parameter.both_ways else 0.0
-        heard = place if self.heard is None else self.parameter.to_normal(self.heard)
+        _value(painter, area, f"{self.typed}_" if self.typed else self.parameter.text(self.value))
+        if not self.queued:
+            self._bar(painter, area, self.value, theme.FAINT if self.heard is None else theme.ACCENT)
         track = _track(area)
-        plate(painter, track, theme.RAISED, round_=2)
-        colour = theme.FAINT if self.heard is None else theme.ACCENT
-        low, high = sorted((heard, middle))
+        _mark(painter, track, track.x() + (track.width() - 3) * self.parameter.to_normal(self.value))
+
+    def _bar(self, painter: QPainter, area: QRectF, value: float, colour: QColor) -> None:
+        track = _track(area)
+        middle = self.parameter.to_normal(0) if self.parameter.both_ways else 0.0
+        low, high = sorted((self.parameter.to_normal(value), middle))
         if high > low:
-            bar = QRectF(
-                track.x() + track.width() * low, track.y(), track.width() * (high - low), track.height()
-            )
-            plate(painter, bar, colour, round_=2)
-        x = track.x() + (track.width() - 3) * place
-        _mark(painter, track, x)
+            left, width = track.x() + track.width() * low, track.width() * (high - low)
+            plate(painter, QRectF(left, track.y(), width, track.height()), colour, round_=2)
 
 
 class StripChoice(Choice):
@@ -64,7 +67,8 @@ class StripChoice(Choice):
             self.ask((self.value + 1) % len(self.parameter.choices))
 
     def draw_body(self, painter: QPainter, area: QRectF) -> None:
-        _two_lines(self, painter, area, self.parameter.text(self.value))
+        _label_and_note(self, painter, area)
+        _value(painter, area, self.parameter.text(self.value))
         track, count = _track(area), len(self.parameter.choices)
         heard = self.value if self.heard is None else self.heard
         lit = theme.FAINT if self.heard is None else theme.ACCENT
@@ -87,23 +91,32 @@ def _mark(painter: QPainter, track: QRectF, x: float) -> None:
     painter.fillRect(QRectF(x, track.y() - 2, 3, track.height() + 4), theme.TEXT)
 
 
-def _two_lines(tile: ParameterTile, painter: QPainter, area: QRectF, value: str) -> None:
-    """The label and the value below it; the note beside the label, or under the value where there is room."""
+def _lines(area: QRectF) -> tuple[QRectF, QRectF, int]:
+    """Where the label and the value below it stand, and how large the label's letters are."""
     height = area.height()
     small = int(max(10, min(height * 0.2, 14)))
     head = QRectF(area.x() + 8, area.y() + height * 0.08, area.width() - 16, small * 1.35)
+    share = 0.32 if height >= ROOMY else 0.36
+    return head, QRectF(head.x(), head.bottom(), head.width(), height * share), small
+
+
+def _label_and_note(tile: ParameterTile, painter: QPainter, area: QRectF) -> None:
+    """The label; the note beside it, or under the value where there is room."""
+    head, body, small = _lines(area)
     note, ink = tile.binding, theme.DIM
     if tile.learning:
         note, ink = "turn", theme.ACCENT
     elif tile.queued and tile.heard is not None:
         note, ink = tile.parameter.text(tile.heard), theme.ACCENT
     theme.write(painter, head, tile.label, small, theme.DIM)
-    body = QRectF(head.x(), head.bottom(), head.width(), height * 0.36)
     used = theme.metrics(small).horizontalAdvance(tile.label) + 8
-    if height >= ROOMY:
-        body.setHeight(height * 0.32)
+    if area.height() >= ROOMY:
         line = QRectF(head.x(), body.bottom(), head.width(), _track(area).top() - 3 - body.bottom())
         theme.write(painter, line, note, small - 1, ink)
     elif note and used < head.width() - 20:
         theme.write(painter, head.adjusted(used, 0, 0, 0), note, small - 1, ink, theme.RIGHT)
-    theme.write(painter, body, value, int(min(height * 0.3, 22)), theme.TEXT, bold=True)
+
+
+def _value(painter: QPainter, area: QRectF, text: str) -> None:
+    _, body, _ = _lines(area)
+    theme.write(painter, body, text, int(min(area.height() * 0.3, 22)), theme.TEXT, bold=True)

@@ -49,8 +49,12 @@ def metrics(pixels: int, bold: bool = False) -> QFontMetricsF:
     return QFontMetricsF(font(pixels, bold))
 
 
+@lru_cache(maxsize=4096)
 def fitting(text: str, width: float, largest: int, smallest: int = 10, bold: bool = False) -> int:
-    """The largest font size in pixels at which `text` is no wider than `width`."""
+    """The largest font size in pixels at which `text` is no wider than `width`.
+
+    Remembered: measuring costs as much as drawing, and most texts are drawn again and again in the same place.
+    """
     for pixels in range(largest, smallest, -1):
         if metrics(pixels, bold).horizontalAdvance(text) <= width:
             return pixels

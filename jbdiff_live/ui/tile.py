@@ -19,10 +19,14 @@ from jbdiff_live.ui import theme
 from jbdiff_live.ui.painted import Painted, plate
 
 FADED = 0.45  # opacity of a tile that does nothing now
+SEEN_STEPS = 1000  # of a knob's travel: finer than the pixels of the largest ring
 
 
 class Tile(Painted):
-    """A focusable, learnable control. Subclasses draw in `draw_body` and emit `set_asked` or `triggered`."""
+    """A focusable, learnable control. Subclasses draw in `draw_body` and emit `set_asked` or `triggered`.
+
+    One that is turned while it is looked at has a face, and draws in `draw_still` what does not turn.
+    """
 
     set_asked = Signal(str, float)
     triggered = Signal(str)
@@ -83,6 +87,9 @@ class Tile(Painted):
     def draw_body(self, painter: QPainter, area: QRectF) -> None:
         raise NotImplementedError
 
+    def draw_still(self, painter: QPainter, area: QRectF) -> None:
+        """What a face shows besides the plate."""
+
     def add_to_menu(self, menu: QMenu) -> None:
         """Further entries of the right-click menu."""
 
@@ -130,9 +137,16 @@ class Tile(Painted):
         """Keys that the window's shortcuts must leave to this tile."""
         return False
 
-    def draw(self, painter: QPainter, area: QRectF) -> None:
+    def draw_face(self, painter: QPainter, area: QRectF) -> None:
         painter.setOpacity(FADED if self.inapplicable else 1.0)
         plate(painter, area, self.plate_colour())
+        self.draw_still(painter, area)
+        painter.setOpacity(1.0)
+
+    def draw(self, painter: QPainter, area: QRectF) -> None:
+        if self.face() is None:
+            self.draw_face(painter, area)
+        painter.setOpacity(FADED if self.inapplicable else 1.0)
         self.draw_body(painter, area)
         painter.setOpacity(1.0)
         if self.learning:
@@ -182,8 +196,27 @@ class ParameterTile(Tile):
             heard = value  # applied behind the ring: the block's snapshot does not tell
         if (value, heard) != (self.value, self.heard):
             self.value, self.heard = value, heard
-            self.setAccessibleDescription(f"{self.state_text()} {self.toolTip()}")
-            self.update()
+            if self.present(*self._seen()):
+                self.setAccessibleDescription(f"{self.state_text()} {self.toolTip()}")
+
+    def _seen(self) -> tuple[object, ...]:
+        """What of the values can be seen: a turn that moves nothing on the screen repaints nothing."""
+        return (
+            self.queued,
+            *(
+                (self.parameter.text(value), round(self.parameter.to_normal(value) * SEEN_STEPS))
+                for value in (self.value, self.heard)
+                if value is not None
+            ),
+        )
+
+    def turning_face(self) -> tuple[object, ...]:
+        """What the still part of a knob depends on: all but the value that is set.
+
+        What is heard belongs to it while it stands still, that is while it waits for the value to be heard.
+        """
+        heard = self.heard if self.queued else None
+        return heard, self.learning, self.binding, self.inapplicable, self.number
 
     @property
     def queued(self) -> bool:
@@ -214,11 +247,17 @@ class ParameterTile(Tile):
         reset = menu.addAction(f"Reset to {self.parameter.text(self.parameter.default)}")
         reset.triggered.connect(self.reset)
 
-    def draw_frame(self, painter: QPainter, area: QRectF) -> tuple[QRectF, QRectF]:
-        """Label and number above, footer below; returns where both are, for what stands between them."""
+    def frame_places(self, area: QRectF) -> tuple[QRectF, QRectF]:
+        """Where label and number stand above, and the footer below."""
         height = area.height()
         head = QRectF(area.x(), area.y() + height * 0.03, area.width(), height * 0.14)
         foot = QRectF(area.x() + 5, area.bottom() - height * 0.205, area.width() - 10, height * 0.19)
+        return head, foot
+
+    def draw_frame(self, painter: QPainter, area: QRectF) -> None:
+        """Label and number above, footer below."""
+        height = area.height()
+        head, foot = self.frame_places(area)
         small = int(max(10, height * 0.06))
         inset = small + 4  # on both sides, so that labels stay centred beside the number
         label, size = head.adjusted(inset, 0, -inset, 0), int(height * 0.086)
@@ -232,4 +271,3 @@ class ParameterTile(Tile):
         if self.queued and self.heard is not None:
             note, colour = f"heard {self.parameter.text(self.heard)}", theme.ACCENT
         self.draw_footer(painter, foot, note, colour)
-        return head, foot

@@ -1,4 +1,4 @@
-"""The window: joins the parts, looks at the session thirty times a second, turns wishes into its calls.
+"""The window: joins the parts, looks at the session up to thirty times a second, turns wishes into its calls.
 
 Thread: Qt's, and only Qt's: it polls `Transport.status()` and never waits for another thread.
 """
@@ -34,6 +34,7 @@ from jbdiff_live.ui.files import FileDesk
 from jbdiff_live.ui.health import HealthStrip
 from jbdiff_live.ui.notices import NoticeLine
 from jbdiff_live.ui.overlay import DropZones, KeysOverlay
+from jbdiff_live.ui.pace import Pace
 from jbdiff_live.ui.panel import KnobsPanel
 from jbdiff_live.ui.pickers import Picker
 from jbdiff_live.ui.scope import Scope
@@ -41,8 +42,9 @@ from jbdiff_live.ui.stackpicker import StackPicker
 from jbdiff_live.ui.tile import Tile
 from jbdiff_live.ui.transportbar import PLAYING, TransportBar
 
-FRAMES_PER_SECOND = 30
-LOOKS_PER_BINDINGS = 10  # bindings change seldom: asked for three times a second, and whenever learning ends
+KNOB_SECONDS = 0.06  # between two pictures of a knob that is swept from elsewhere: every second frame
+FRAMES_PER_WORDS = 3  # what is read rather than watched: ten times a second, or five where time is short
+FRAMES_PER_BINDINGS = 12  # bindings change seldom: asked for now and then, and whenever learning ends
 
 
 def without_finisher(status: Status) -> str:
@@ -65,6 +67,15 @@ def anchor_reasons(status: Status, now: ParameterSnapshot | None) -> Mapping[str
     return reasons
 
 
+def _tells_more(before: Status, now: Status) -> bool:
+    """Whether something happened that has to be read at once."""
+    return (
+        before.engine.state is not now.engine.state
+        or before.recorder.recording != now.recorder.recording
+        or before.control.learning != now.control.learning
+    )
+
+
 class MainWindow(QWidget):
     """The whole instrument on screen. `transport` is all it knows of the rest."""
 
@@ -72,7 +83,9 @@ class MainWindow(QWidget):
         super().__init__()
         self._transport = transport
         self._clock = clock
-        self._looks = 0
+        self._frames = 0
+        self._values_at = float("-inf")
+        self.pace = Pace()
         self.status = Status()
         self._now: ParameterSnapshot | None = None
         self.setWindowTitle("jbdiff-live")
@@ -103,8 +116,8 @@ class MainWindow(QWidget):
 
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
-        self._timer.timeout.connect(self.look)
-        self._timer.start(1000 // FRAMES_PER_SECOND)
+        self._timer.timeout.connect(self.frame)
+        self._timer.start(1000 // self.pace.frames_per_second)
         self.look()
 
     def _connect(self) -> None:
@@ -145,41 +158,70 @@ class MainWindow(QWidget):
         for before, after in itertools.pairwise(order):
             QWidget.setTabOrder(before, after)
 
-    # Thirty times a second
+    # Up to thirty times a second
+
+    def frame(self) -> None:
+        """What the timer calls: what is watched moves each time, what is read only now and then."""
+        before = self.status
+        now = self._watch()
+        if now - self._values_at >= KNOB_SECONDS:
+            self._show_values(now)
+        words = self._frames % FRAMES_PER_WORDS == 0
+        if words or _tells_more(before, self.status):
+            self._read(now)
+        if self._frames % FRAMES_PER_BINDINGS == 0:
+            self._show_bindings()
+        self._frames += 1
+        milliseconds = 1000 // self.pace.follow(self.status.engine)
+        if milliseconds != self._timer.interval():
+            self._timer.setInterval(milliseconds)
 
     def look(self) -> None:
-        """Polls the session and lets each part repaint what changed in it."""
+        """Polls the session and lets every part repaint what changed in it."""
+        now = self._watch()
+        self._show_values(now)
+        self._read(now)
+        self._show_bindings()
+
+    def _watch(self) -> float:
+        """What has to move smoothly: picture and meters. Returns the time."""
         now = self._clock()
         status = self.asker.get("status", self._transport.status, self.status)
         none: tuple[Block, ...] = ()
         blocks = self.asker.get("recent blocks", self._transport.recent_blocks, none)
         ended = self.status.control.learning != status.control.learning
         self.status = status
+        self.health.show_peaks(status, now)
+        self.scope.advance(status, blocks, now)
+        if ended:
+            self._show_bindings()
+        if ended or status.control.learning is not None:
+            for name, tile in self.tiles.items():
+                tile.show_learning(name == status.control.learning)
+                if tile.learning:
+                    tile.pulse(now)
+        return now
+
+    def _read(self, now: float) -> None:
+        """What is there in words and numbers."""
+        status = self.status
         self.bar.show_status(status)
         self.health.show_status(status, now)
         self.devices.show_status(status)
-        self.scope.advance(status, blocks, now)
-        self._show_values()
         self.panel.show_inapplicable(dict.fromkeys(OF_THE_FINISHER, without_finisher(status)))
         self.panel.show_inapplicable(anchor_reasons(status, self._now))
-        if ended or self._looks % LOOKS_PER_BINDINGS == 0:
-            self._show_bindings()
-        self._looks += 1
-        for name, tile in self.tiles.items():
-            tile.show_learning(name == status.control.learning)
-            if tile.learning:
-                tile.pulse(now)
         view = self.bar.view
         details = "" if view.fits(view.explanation()) else view.explanation()
         self.notices.show_status(status, details)
 
-    def _show_values(self) -> None:
+    def _show_values(self, now: float) -> None:
+        """Turns the knobs to what is set. One that begins to turn is seen in the next frame."""
         snapshot = self.asker.get("values", self._transport.snapshot, self._now)
         if snapshot is not None:
             self._now = snapshot
-            self.panel.show_values(
-                snapshot, self.status.heard if self.status.engine.state in PLAYING else None
-            )
+            heard = self.status.heard if self.status.engine.state in PLAYING else None
+            if self.panel.show_values(snapshot, heard):
+                self._values_at = now
 
     def _show_bindings(self) -> None:
         none: Mapping[str, str] = {}
@@ -193,7 +235,7 @@ class MainWindow(QWidget):
         label = BY_NAME[name].label if name in BY_NAME else name
         if self.asker.ask(label, self._transport.set_parameter, name, value):
             self.notices.succeed("typed")
-        self._show_values()
+        self._show_values(self._clock())
 
     def flip(self, name: str) -> None:
         """Switches a toggle over."""
@@ -202,7 +244,7 @@ class MainWindow(QWidget):
 
     def trigger(self, action: str) -> None:
         self.asker.ask(action, self._transport.trigger, action)
-        self._show_values()
+        self._show_values(self._clock())
 
     def start_stop(self) -> None:
         if self.status.engine.state in PLAYING:

@@ -131,3 +131,16 @@ def test_the_playhead_stops_with_the_sound_and_jumps_with_it() -> None:
         stopped = head.look(59 * 1470, RATE, i / 30)
     assert abs(stopped - 59 * 1470) < 100
     assert head.look(100 * RATE, RATE, 5.0) == 100 * RATE
+
+
+def test_the_playhead_leans_as_fast_at_fifteen_looks_a_second_as_at_thirty() -> None:
+    away = []
+    for looks in (15, 30):
+        head = Playhead()
+        for i in range(3 * looks):
+            told = i / looks + (0.1 if i >= 2 * looks else 0.0)  # from the third second on a little ahead
+            at = head.look(round(told * RATE), RATE, i / looks)
+            if i == 2 * looks + looks // 3:
+                away.append(told - at / RATE)
+    assert 0.005 < away[0] < 0.06
+    assert away[0] == pytest.approx(away[1], abs=0.01)

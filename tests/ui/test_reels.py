@@ -1,0 +1,114 @@
+"""The reels that the picture is shown from: the same whether drawn at once or bit by bit, dim where it is queued."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from demo_transport import RATE, DemoTransport
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QImage, QPainter
+from PySide6.QtWidgets import QApplication
+
+from jbdiff_live.block import Block, Rung
+from jbdiff_live.parameters import ParameterStore
+from jbdiff_live.ui.picture import Picture
+from jbdiff_live.ui.reels import Reels
+
+SNAPSHOT = ParameterStore().snapshot
+PER_COLUMN = 441
+
+
+def blocks(frames: int, count: int, first: int = 0) -> list[Block]:
+    demo = DemoTransport()
+    starts = [(first + i) * frames for i in range(count)]
+    return [
+        Block(demo._sound(start, start + frames).copy(), first + i, start, SNAPSHOT, "test", 0.0)
+        for i, start in enumerate(starts)
+    ]
+
+
+def reels(capacity: int = 700, ratio: float = 1.0) -> Reels:
+    return Reels(Picture(RATE, PER_COLUMN, capacity, 40, 100), ratio)
+
+
+def pixels(image: QImage) -> np.ndarray:
+    """Three bytes a pixel: `[rows, columns, 3]`."""
+    image = image.convertToFormat(QImage.Format.Format_RGB32)
+    raw = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine() // 4, 4)
+    return raw[:, : image.width(), :3].astype(int)
+
+
+def shown(made: Reels, left: int, now: int, width: int, heard: list[Block]) -> np.ndarray:
+    canvas = QImage(width, 140, QImage.Format.Format_RGB32)
+    painter = QPainter(canvas)
+    made.show(painter, QRectF(0, 0, width, 140), left, now, heard)
+    painter.end()
+    return pixels(canvas)
+
+
+@pytest.mark.parametrize("frames", [12_000, 33_075])
+def test_bit_by_bit_looks_the_same_as_all_at_once(qapp: QApplication, frames: int) -> None:
+    """Numbers too, which reach over the seams between what was drawn when."""
+    heard = blocks(frames, 8)
+    whole, parts = reels(), reels()
+    whole.picture.feed(heard)
+    whole.work(10_000, heard)
+    for end in range(1, len(heard) + 1):
+        parts.picture.feed(heard[:end])
+        while parts.work(7, heard[:end]):
+            pass
+    assert np.array_equal(pixels(whole.bright), pixels(parts.bright))
+    assert np.array_equal(pixels(whole.dim), pixels(parts.dim))
+
+
+def test_the_ring_goes_round_without_a_trace(qapp: QApplication) -> None:
+    heard = blocks(30_000, 20)
+    small, large = reels(capacity=300), reels(capacity=2000)
+    for end in range(1, len(heard) + 1):
+        for made in (small, large):
+            made.picture.feed(heard[:end])
+            while made.work(24, heard[:end]):
+                pass
+    end = heard[-1].end_frame // PER_COLUMN
+    views = [shown(made, end - 250, end - 100, 250, heard) for made in (small, large)]
+    assert np.array_equal(*views)
+
+
+def test_what_is_queued_is_dim_and_the_rest_is_not(qapp: QApplication) -> None:
+    made, heard = reels(), blocks(44_100, 4)
+    made.picture.feed(heard)
+    made.work(10_000, heard)
+    bright, dim = shown(made, 0, 400, 400, heard), shown(made, 0, 0, 400, heard)
+    half = shown(made, 0, 150, 400, heard)
+    assert np.array_equal(half[:, :150], bright[:, :150])
+    assert np.array_equal(half[:, 150:], dim[:, 150:])
+    assert dim.mean() < 0.7 * bright.mean()
+
+
+def test_a_block_has_a_line_where_it_begins_and_says_what_was_left_out(qapp: QApplication) -> None:
+    made, plain = reels(), reels()
+    heard = blocks(44_100, 3)
+    cut = [heard[0], replace(heard[1], rung=Rung.FEWER_STEPS), heard[2]]
+    for one, fed in ((made, cut), (plain, [])):
+        one.picture.feed(heard)
+        one.work(10_000, fed)
+    changed = np.abs(shown(made, 0, 400, 300, cut) - shown(plain, 0, 400, 300, [])).sum(axis=(0, 2)) > 0
+    assert changed[[0, 100, 200]].all() and not changed[60:100].any()
+    assert changed[105:170].sum() > 30, "the rung in words"
+    assert 0 < changed[205:300].sum() < 20, "only a number"
+
+
+def test_the_newest_blocks_words_may_be_longer_than_its_sound(qapp: QApplication) -> None:
+    made = reels()
+    short = [replace(block, rung=Rung.FEWER_STEPS) for block in blocks(8820, 1)]  # 20 columns
+    made.picture.feed(short)
+    made.work(10_000, short)
+    view = shown(made, 0, 0, 200, short)
+    assert (view[:16, 30:90] != view[100, 150]).any()
+
+
+def test_nothing_known_is_plain_background(qapp: QApplication) -> None:
+    view = shown(reels(), -200, 0, 300, [])
+    assert (view == view[0, 0]).all()
