@@ -17,10 +17,10 @@ from jbdiff.evaluate.statistics import colour, pulse
 from jbdiff.stream import BlockSettings
 
 BOTH_WAYS = (-1.0, 0.0, 1.0)
-TEMPI = (108.0, 118.0, 128.0)
+TEMPI = (88.0, 108.0, 128.0, 148.0)
 MOST_CELLS = 4  # a knob is given time to be heard, which is played as well
 SETTLING, HEARD = 2, 3  # blocks that it is given, and that it is then heard for
-LEAST_OCTAVES, LEAST_MOTION, LEAST_BPM = 0.25, 1.0, 12.0  # spans
+LEAST_OCTAVES, LEAST_MOTION, LEAST_BPM = 0.25, 1.0, 40.0  # spans
 
 
 def heard(player: Player, cell: Cell, settings: BlockSettings) -> Tensor:
