@@ -33,7 +33,8 @@ def cuda_recorder(work: Callable[[], Tensor]) -> Replay:
             work()
     torch.cuda.current_stream().wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Another thread may play another stack meanwhile; what it asks of the device must end neither it nor the recording.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         result = work()
 
     def replay() -> Tensor:

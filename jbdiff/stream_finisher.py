@@ -117,9 +117,7 @@ class FinisherStage:
         index: int,
     ) -> tuple[Tensor, FinisherState]:
         """Mono `[1, 1, block_frames]` to stereo `[1, 2, block_frames]`, not clamped, and the state after."""
-        strength = self.config.init_strength if settings.strength is None else settings.strength
-        if not 0.0 <= strength <= 1.0:
-            raise ValueError(f"finisher strength {strength} is outside 0..1")
+        strength = settings.strength_or(self.config.init_strength)
         steps = self.default_steps() if settings.steps is None else settings.steps
         sigmas = crash_sigmas_from(steps, 1.0 - strength)
         out: list[Tensor] = []

@@ -50,6 +50,13 @@ class FinisherSettings:
     def noise(self) -> NoiseSettings:
         return NoiseSettings(self.seed, self.noise_style, self.noise_step)
 
+    def strength_or(self, usual: float) -> float:
+        """`strength`, or the stack's where there is none. Raises ValueError outside of 0..1."""
+        strength = usual if self.strength is None else self.strength
+        if not 0.0 <= strength <= 1.0:
+            raise ValueError(f"finisher strength {strength} is outside 0..1")
+        return strength
+
 
 @dataclass(frozen=True)
 class BlockSettings:

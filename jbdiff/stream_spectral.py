@@ -74,9 +74,7 @@ class SpectralStage:
         index: int,
     ) -> tuple[Tensor, FinisherState]:
         """Mono `[1, 1, block_frames]` to stereo `[1, 2, block_frames]`, not clamped, and the state after."""
-        strength = self.config.init_strength if settings.strength is None else settings.strength
-        if not 0.0 <= strength <= 1.0:
-            raise ValueError(f"finisher strength {strength} is outside 0..1")
+        strength = settings.strength_or(self.config.init_strength)
         image, _, register = state.register.next(settings.noise())
         heard = torch.cat([state.mono, mono], dim=2)
         stereo = heard.expand(1, 2, -1)

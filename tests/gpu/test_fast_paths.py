@@ -7,6 +7,7 @@ python -m pytest -m gpu tests/gpu --confcutdir=tests/gpu      # with a carried f
 from __future__ import annotations
 
 import secrets
+import threading
 from dataclasses import replace
 
 import pytest
@@ -121,6 +122,28 @@ def test_compiled_blocks_sound_as_played_ones(small_stack: Stack, device: torch.
     )
     assert check.passed, check
     assert bool(check.notes) == (device.type != "cuda")
+
+
+def test_a_stack_is_recorded_while_another_one_plays(small_stack: Stack, device: torch.device) -> None:
+    playing = BlockStream(load_stack("pocket"), device=device)
+    recorded = threading.Event()
+    failures: list[Exception] = []
+
+    def play() -> None:
+        try:
+            while not recorded.is_set():
+                playing.step(BlockSettings(steps=1))
+        except Exception as error:
+            failures.append(error)
+
+    player = threading.Thread(target=play)
+    player.start()
+    try:
+        BlockStream(small_stack, device=device, finisher=True, graphs=True).settle(settings())
+    finally:
+        recorded.set()
+        player.join()
+    assert failures == []
 
 
 def test_the_instrument_plays_a_compiled_stack(small_stack: Stack, device: torch.device) -> None:

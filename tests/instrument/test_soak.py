@@ -51,7 +51,9 @@ def test_it_keeps_up_with_the_window_open(found: dict[str, Any]) -> None:
 def test_what_is_played_and_the_device_stay_together(found: dict[str, Any]) -> None:
     # The server goes on without a client that it finds late: a starved machine, seen on an idle one too (once in 10 s).
     lost = found["xruns by client"].get("PortAudio", 0)
-    assert all(abs(frames) <= found["period"] * (CLOSE_PERIODS + lost) for frames in found["lead over server"])
+    assert all(
+        abs(frames) <= found["period"] * (CLOSE_PERIODS + lost) for frames in found["lead over server"]
+    )
 
 
 def test_memory_does_not_grow(found: dict[str, Any]) -> None:
