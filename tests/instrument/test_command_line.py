@@ -65,7 +65,7 @@ def test_thirty_seconds_into_a_take_without_device_or_screen(tmp_path: Path) -> 
     assert loudness.min() > -50, "no second is silent"
     # A take has what the engine made; over full scale, where a limiter goes before the device, there is little of it.
     loud = np.abs(sound) > 0.9
-    assert np.abs(sound).max() < 1.25 and (np.abs(sound) > 1.0).mean() < 1e-3
+    assert np.abs(sound).max() < 2.0 and (np.abs(sound) > 1.0).mean() < 1e-3
     assert not ((np.diff(sound, axis=0) == 0) & loud[1:] & loud[:-1]).any(), (
         "nothing is clipped: no flat tops"
     )
