@@ -43,17 +43,19 @@ def places(first: int, every: int, end: int, hop: int) -> Tensor:
     return found[found >= 2 * hop]
 
 
-def spread_over_pieces(found: Sequence[Tensor]) -> float:
-    """Two standard errors of the mean of ranks, a tensor a piece.
+def spread_of_difference(own: Sequence[Tensor], without: Sequence[Tensor]) -> float:
+    """Two standard errors of how far the mean of ranks lies from that of the same places in music without seams; a
+    tensor a piece in both.
 
     Where bars are as long as blocks, all seams of a piece lie at the same place of the bar, and have one rank rather
-    than many: the error is then told from how far the pieces' means differ.
+    than many, which need not be near 0.5: a place between two beats jumps less than most. So the error is told from
+    how far the pieces' differences differ.
     """
-    spread = spread_of_mean(sum(len(rank) for rank in found))
-    if len(found) < 2:
+    spread = spread_of_mean(sum(len(rank) for rank in own))
+    if len(own) < 2:
         return spread
-    means = torch.stack([rank.mean() for rank in found])
-    return max(spread, 2 * float(means.std()) / math.sqrt(len(found)))
+    differences = torch.stack([one.mean() - other.mean() for one, other in zip(own, without, strict=True)])
+    return max(spread, 2 * float(differences.std()) / math.sqrt(len(own)))
 
 
 def spread_of_mean(count: int) -> float:

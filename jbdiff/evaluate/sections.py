@@ -21,7 +21,7 @@ from jbdiff.evaluate.frechet import Distances, distances
 from jbdiff.evaluate.material import Piece, read_sounds
 from jbdiff.evaluate.memory import Nearness, nearness, note_levels
 from jbdiff.evaluate.playing import Player
-from jbdiff.evaluate.seams import places, ranks, spread_over_pieces
+from jbdiff.evaluate.seams import places, ranks, spread_of_difference
 from jbdiff.evaluate.statistics import STATISTICS, Table, over_time, tempo_wander
 from jbdiff.evaluate.yardsticks import round_trip
 
@@ -143,22 +143,29 @@ def memory_figures(
 
 
 def seam_figures(player: Player, made: Sequence[Continued]) -> list[Figure]:
-    """Ranks of the jumps where windows of the coarsest level meet, and where the sound of two blocks is joined."""
+    """Ranks of the jumps where windows of the coarsest level meet, and where the sound of two blocks is joined; beside
+    those of the held-out music at the same places of its bars, which has no seams there.
+    """
     hop = player.stream.geometry.hop(player.stream.levels[0])
     figures = []
     for name, late in (("windows meet", 0), ("blocks are joined", player.latency)):
-        found = []
+        own: list[Tensor] = []
+        without: list[Tensor] = []
         for one in made:
-            sound = one.audio.mean(0)
-            seams = places(player.block - late % player.block, player.block, len(sound), hop)
+            both = one.audio.mean(0), one.piece.original.mean(0)
+            length = min(map(len, both))
+            seams = places(player.block - late % player.block, player.block, length, hop)
             if len(seams):
-                found.append(ranks(sound, seams, hop, hop))
-        rank = torch.cat(found) if found else torch.zeros(0)
-        spread = spread_over_pieces(found)
+                for sound, found in zip(both, (own, without), strict=True):
+                    found.append(ranks(sound[:length], seams, hop, hop))
+        rank = torch.cat(own) if own else torch.zeros(0)
+        expected = float(torch.cat(without).mean()) if without else 0.5
+        spread = spread_of_difference(own, without)
         figures.append(
             Figure(
                 "seams", f"mean rank where {name}", float(rank.mean()) if len(rank) else None,
-                low=0.5 - spread, high=0.5 + spread, note=f"{len(rank)} places",
+                low=expected - spread, high=expected + spread,
+                note=f"{len(rank)} places; {expected:.2f} in held-out music, which has none",
             )
         )  # fmt: skip
     return figures
