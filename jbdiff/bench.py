@@ -193,10 +193,8 @@ def measure(
     settled. `report` is told what is measured next. Raises ValueError as `BlockStream` does.
     """
     device = torch.device(device)
-    if device.type == "cuda":
-        if not torch.cuda.is_available():
-            raise BenchError("no CUDA device here, or a torch without CUDA; use --device cpu")
-        torch.cuda.reset_peak_memory_stats(device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BenchError("no CUDA device here, or a torch without CUDA; use --device cpu")
 
     def made(graphs: bool, compiled: bool) -> BlockStream:
         return BlockStream(
@@ -211,19 +209,23 @@ def measure(
             compiled=compiled,
         )
 
-    stream = made(graphs, compiled)
+    plain = made(False, False)
+    settings = block_settings(stack.config, plain.levels, steps) if settings is None else settings
     # What is recorded or compiled cannot be counted, and does the same.
-    settings = block_settings(stack.config, stream.levels, steps) if settings is None else settings
-    counted = {one.name: one.run for one in workloads(made(False, False), settings)}
+    operations = {part.name: count_operations(part.run) for part in workloads(plain, settings)}
+    del plain
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    stream = made(graphs, compiled)
     report("ceiling")
     limits = ceiling(device, dtype)
     parts: list[Part] = []
     for part in workloads(stream, settings):
         report(part.name)
-        operations = count_operations(counted[part.name])
         seconds = time_calls(played_as(stream, part), repeats, device)
         median, fastest = statistics.median(seconds), min(seconds)
-        parts.append(Part(part.name, part.per_block, median, fastest, repeats, operations, part.moved_bytes))
+        count = operations[part.name]
+        parts.append(Part(part.name, part.per_block, median, fastest, repeats, count, part.moved_bytes))
     played = None
     if blocks:
         took = []

@@ -62,7 +62,7 @@ class Stack:
     source: Mapping[str, Any] = field(default_factory=dict)
     few: Mapping[int, Any] = field(default_factory=dict)  # level -> its `JointDenoiser` of few steps
     # Networks in the form that streams play them in where they are compiled: made by the first that asks.
-    compiled: dict[tuple[str, torch.dtype], nn.Module] = field(
+    compiled: dict[tuple[nn.Module, torch.dtype], nn.Module] = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -82,19 +82,17 @@ class Stack:
         modules = [self.codec, *self.denoisers.values(), *self.few.values()]
         return modules if self.finisher is None else [*modules, self.finisher]
 
-    def compiled_network(
-        self, part: str, net: Any, dtype: torch.dtype, compiler: Compiler
-    ) -> nn.Module | None:
-        """A denoiser or finisher of this stack, named by its part, with channels innermost and compiled; None where
-        there is no such form of it (`tokenmajor.py`).
+    def compiled_network(self, net: Any, dtype: torch.dtype, compiler: Compiler) -> nn.Module | None:
+        """A denoiser or finisher of this stack with channels innermost and compiled; None where there is no such form
+        of it (`tokenmajor.py`).
         """
         if not has_token_form(net):
             return None
-        if (part, dtype) not in self.compiled:
+        if (net, dtype) not in self.compiled:
             quick = token_major(net, dtype)
             compiler(quick)
-            self.compiled[part, dtype] = quick
-        return self.compiled[part, dtype]
+            self.compiled[net, dtype] = quick
+        return self.compiled[net, dtype]
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def finisher_stage(
         return SpectralStage(stack.finisher, config, block_frames=block_frames, device=device)
     net, autocast = stack.finisher, dtype
     if compiler is not None:
-        quick = stack.compiled_network("finisher", net, dtype, compiler)
+        quick = stack.compiled_network(net, dtype, compiler)
         # Its types are its own.
         net, autocast = (net, dtype) if quick is None else (quick, torch.float32)
     return FinisherStage(

@@ -53,7 +53,7 @@ class WindowDenoiser:
         self._denoiser = stack.denoisers[level]
         self.quick: Any = None
         if compiler is not None:
-            self.quick = stack.compiled_network(f"level{level}", self._denoiser, dtype, compiler)
+            self.quick = stack.compiled_network(self._denoiser, dtype, compiler)
         self._few = stack.few.get(level)
         self._device, self._dtype = device, dtype
         self.sampler: Sampler = sampler_named(self._config.sampler) if sampler is None else sampler
