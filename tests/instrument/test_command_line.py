@@ -64,7 +64,7 @@ def test_thirty_seconds_into_a_take_without_device_or_screen(tmp_path: Path) -> 
     seconds = sound[RATE:].reshape(-1, RATE, 2)
     loudness = 20 * np.log10(np.sqrt((seconds**2).mean(axis=(1, 2))) + 1e-9)
     assert loudness.min() > -50, "no second is silent"
-    # A take has what the engine made, over full scale too: the limiter comes after it. It stays near the context's level.
+    # A take has what the engine made, over full scale too: the limiter comes after it.
     louder = 10 * np.log10(np.square(sound[RATE:]).mean() / np.square(heard).mean())
     assert abs(louder) < 6 and np.abs(sound).max() < 2
     loud = np.abs(sound) > 0.9
