@@ -29,7 +29,7 @@ from jbdiff.unet import (
     PreparedContext,
     ResidualBlock,
     UNet,
-    resolved_context,
+    UNetContexts,
 )
 
 Compiler = Callable[[nn.Module], None]
@@ -232,8 +232,8 @@ def items_of(modules: nn.ModuleList) -> list[Item]:
     return [module for module in modules if isinstance(module, Item)]
 
 
-class TokenUNet(nn.Module):
-    """`UNet` with channels innermost. Its contexts are prepared by itself: `prepare_context`."""
+class TokenUNet(UNetContexts):
+    """`UNet` with channels innermost. It reads no context that another network prepared."""
 
     told_weight: Tensor
     told_bias: Tensor
@@ -254,18 +254,6 @@ class TokenUNet(nn.Module):
         self.told_sizes = [layer.out_features for layer in layers]
         _constant(self, "told_weight", torch.cat([layer.weight for layer in layers]), torch.float32)
         _constant(self, "told_bias", torch.cat([layer.bias for layer in layers]), torch.float32)
-
-    def cross_attentions(self) -> list[TokenAttention]:
-        """As `UNet.cross_attentions`."""
-        depths = [depth for depth in self.depths if isinstance(depth, TokenDepth)]
-        items = [item for depth in depths for item in depth.items_down]
-        items += [item for depth in reversed(depths) for item in depth.items_up]
-        return [item.cross_attention for item in items if isinstance(item.cross_attention, TokenAttention)]
-
-    def prepare_context(self, context: Tensor | None, drop: Tensor | None, batch: int) -> PreparedContext:
-        """As `UNet.prepare_context`."""
-        resolved = resolved_context(self.null_context, context, drop, batch)
-        return PreparedContext(tuple(attention.key_value(resolved) for attention in self.cross_attentions()))
 
     def forward(
         self,

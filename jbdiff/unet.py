@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -171,25 +172,41 @@ class Depth(nn.Module):
         return skip + self.skip_scale(F.silu(features))[:, :, None] * self.up(x)
 
 
-def resolved_context(
-    null_context: nn.Embedding, context: Tensor | None, drop: Tensor | None, batch: int
-) -> Tensor:
-    """The context `[batch, n, c]` with the learned null embedding where it is dropped, or where there is none.
+class UNetContexts(nn.Module):
+    """A U-Net's way to its cross-attentions, whatever form its depths' items have."""
 
-    Raises ValueError where it is longer than the embedding.
-    """
-    null = null_context.weight[None]
-    if context is None:
-        return null.expand(batch, -1, -1)
-    length, limit = context.shape[1], null_context.num_embeddings
-    if length > limit:
-        raise ValueError(f"a context of {length} tokens is over this denoiser's {limit}; cut it")
-    if drop is None:
-        return context
-    return torch.where(drop[:, None, None], null[:, :length].to(context.dtype), context)
+    depths: nn.ModuleList
+    null_context: nn.Embedding
+
+    def cross_attentions(self) -> list[Any]:
+        """Every cross-attention in the order a forward pass meets them."""
+        depths: list[Any] = list(self.depths)
+        items = [item for depth in depths for item in depth.items_down]
+        items += [item for depth in reversed(depths) for item in depth.items_up]
+        return [item.cross_attention for item in items if item.cross_attention is not None]
+
+    def prepare_context(self, context: Tensor | None, drop: Tensor | None, batch: int) -> PreparedContext:
+        """Context and drops resolved and projected once, to be passed as `context` of many steps.
+
+        Raises ValueError where the context is longer than the learned null embedding.
+        """
+        resolved = self._resolved(context, drop, batch)
+        return PreparedContext(tuple(attention.key_value(resolved) for attention in self.cross_attentions()))
+
+    def _resolved(self, context: Tensor | None, drop: Tensor | None, batch: int) -> Tensor:
+        """The context `[batch, n, c]` with the null embedding where it is dropped, or where there is none."""
+        null = self.null_context.weight[None]
+        if context is None:
+            return null.expand(batch, -1, -1)
+        length, limit = context.shape[1], self.null_context.num_embeddings
+        if length > limit:
+            raise ValueError(f"a context of {length} tokens is over this denoiser's {limit}; cut it")
+        if drop is None:
+            return context
+        return torch.where(drop[:, None, None], null[:, :length].to(context.dtype), context)
 
 
-class UNet(nn.Module):
+class UNet(UNetContexts):
     """net(x `[b, c, t]`, sigma `[b]`, context `[b, n, c]`, drop `[b]`) -> v `[b, c, t]`.
 
     t is a multiple of the product of the factors (16 at full size); n is at most
@@ -203,18 +220,6 @@ class UNet(nn.Module):
         self.time_embedding = TimeEmbedding(config.modulation_features)
         self.null_context = nn.Embedding(config.embedding_max_length, config.embedding_features)
         self.depths = nn.ModuleList(Depth(config, depth) for depth in range(len(config.channels)))
-
-    def cross_attentions(self) -> list[Attention]:
-        """Every cross-attention in the order a forward pass meets them."""
-        depths = [depth for depth in self.depths if isinstance(depth, Depth)]
-        items = [item for depth in depths for item in depth.items_down]
-        items += [item for depth in reversed(depths) for item in depth.items_up]
-        return [item.cross_attention for item in items if isinstance(item.cross_attention, Attention)]
-
-    def prepare_context(self, context: Tensor | None, drop: Tensor | None, batch: int) -> PreparedContext:
-        """Context and drops resolved and projected once, to be passed as `context` of many steps."""
-        resolved = resolved_context(self.null_context, context, drop, batch)
-        return PreparedContext(tuple(attention.key_value(resolved) for attention in self.cross_attentions()))
 
     def forward(
         self,
