@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -140,6 +141,14 @@ class BlockStream:
         self.stack = stack.to(device)
         self.device = torch.device(device)
         self.dtype = dtype
+        self._parts: dict[str, Any] = {
+            "sampler": sampler,
+            "delay_tokens": delay_tokens,
+            "levels": numbers,
+            "finisher": finisher,
+            "token_multiplier": token_multiplier,
+            "hop_tokens": hop_tokens,
+        }
         self.graphs = graphs
         self.geometry = Geometry(stack.config)
         self.sample_rate = stack.config.sample_rate
@@ -223,6 +232,14 @@ class BlockStream:
         kept = max(max(stage.window, stage.delay + stage.margin) / stage.tokens for stage in self.stages)
         for _ in range(math.ceil(kept) + 1):
             self.step(settings, on_step=on_step)
+
+    def in_float32(self) -> BlockStream:
+        """A stream that goes on where this one stands, every network in float32 as it was loaded, step by step: slow,
+        and safe from numbers that half precision cannot hold.
+        """
+        exact = BlockStream(self.stack, device=self.device, **self._parts)
+        exact.restore(self._state)
+        return exact
 
     # State
 

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
+from jbdiff_live.block import Rung
 from jbdiff_live.engine.handover import FADE_SECONDS
-from jbdiff_live.engine.model import SAMPLE_RATE, StackVoice, device_options, import_library, set_up_torch
+from jbdiff_live.engine.model import (
+    IN_FLOAT32,
+    SAMPLE_RATE,
+    StackVoice,
+    device_options,
+    eased,
+    import_library,
+    set_up_torch,
+)
 from jbdiff_live.stack_choice import StackChoice, StackParts
 
 if TYPE_CHECKING:
@@ -54,8 +63,10 @@ def load_voice(
     """
     report("loading torch")
     device = set_up_torch(threads)
+    import torch
+
     from jbdiff.checkpoints import load_stack
-    from jbdiff.stream import BlockStream
+    from jbdiff.stream import BlockStream, StreamError
 
     report(f"loading {choice.stack}")
     stack = load_stack(choice.stack, device=device) if shared is None else _shared(shared)
@@ -66,20 +77,32 @@ def load_voice(
         )
     if not keep_going():
         return None
-    finisher = choice.finisher and stack.finisher is not None
-    stream = BlockStream(
-        stack,
-        device=device,
-        levels=choice.levels,
-        finisher=finisher,
-        hop_tokens=choice.hop,
-        **device_options(stack, device),
-    )
-    seconds = _warm_up(stream, choice, report, keep_going, HOPELESS if not only_in_time else 1.0)
+
+    def stream_of(options: Mapping[str, Any]) -> BlockStream:
+        return BlockStream(
+            stack,
+            device=device,
+            levels=choice.levels,
+            finisher=choice.finisher and stack.finisher is not None,
+            hop_tokens=choice.hop,
+            **options,
+        )
+
+    options, most, note = device_options(stack, device), HOPELESS if not only_in_time else 1.0, ""
+    stream = stream_of(options)
+    try:
+        seconds = _warm_up(stream, choice, report, keep_going, most)
+    except StreamError as error:
+        if stream.dtype == torch.float32:
+            raise
+        log.warning("%s: %s; loading it in float32", choice.text, error)
+        report(note := IN_FLOAT32)
+        stream = stream_of({**options, "dtype": torch.float32})
+        seconds = _warm_up(stream, choice, report, keep_going, most)
     if seconds is None:
         return None
     fade = round(FADE_SECONDS * SAMPLE_RATE) if only_in_time else 0
-    return StackVoice(stream, choice, seconds, fade)
+    return StackVoice(stream, choice, seconds, fade, note)
 
 
 def _shared(stack: Stack) -> Stack:
@@ -129,8 +152,12 @@ def _warm_up(
 
     if stream.graphs:
         report("recording blocks for the GPU; the first time this takes some minutes")
+        settings = BlockSettings(steps=choice.steps)
         try:
-            stream.settle(BlockSettings(steps=choice.steps), on_step=lambda done, of: keep_going())
+            stream.settle(settings, on_step=lambda done, of: keep_going())
+            # A rung of the ladder takes other numbers of steps, and is wanted when there is no time to record them.
+            for rung in list(Rung)[1 : Rung.REPEAT]:
+                stream.step(eased(settings, rung, stream), on_step=lambda done, of: keep_going())
         except StreamInterrupted:
             return None
     taken: list[float] = []

@@ -5,6 +5,7 @@ Threads: a voice belongs to one thread at a time: to the loader until it is hand
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import sys
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
     from jbdiff.checkpoints import Stack
     from jbdiff.stream import BlockSettings, BlockStream, StreamBlock
 
+log = logging.getLogger(__name__)
+
 CHANNELS = 2
 SAMPLE_RATE = 44_100
+IN_FLOAT32 = "half precision cannot hold what this stack computes: it plays in float32, which takes longer"
 LOOP_RESAMPLE = 0.85  # kept of the last window where it is looped: enough to stay in time, and it moves on
 TIMES_KEPT = 16  # blocks over which the slowest counts
 
@@ -143,14 +147,16 @@ def _shares(block: StreamBlock, stream: BlockStream, settings: BlockSettings) ->
 class StackVoice:
     """A stream played by the knobs. `asked` is the choice it was made for.
 
-    Sources named by the knobs but missing fall back to the stream's own sound, and `complaint` says so.
+    Sources named by the knobs but missing fall back to the stream's own sound, and `complaint` says so. A block in
+    half precision that is not finite is made again in float32, as are all that follow, and `complaint` says that too.
     """
 
     def __init__(
-        self, stream: BlockStream, asked: StackChoice, block_seconds: float, fade_frames: int
+        self, stream: BlockStream, asked: StackChoice, block_seconds: float, fade_frames: int, note: str = ""
     ) -> None:
+        """note: what stands in `complaint` while there is nothing else to complain of."""
         self.asked = asked
-        self.complaint = ""
+        self.complaint = self._note = note
         self.playing = StackPlaying(
             stack=asked.stack,
             levels=stream.levels,
@@ -247,7 +253,7 @@ class StackVoice:
             self._begin_from(sources.context_file)
         settings = eased(block_settings(snapshot, self.playing.steps), rung, self._stream)
         began = time.perf_counter()
-        self.complaint = ""
+        self.complaint = self._note
         frames = self.block_frames
         context = self._from(snapshot.choice("context_source"), sources.context_file, "context",
                              self.position, self._context_frames, sources)  # fmt: skip
@@ -256,9 +262,8 @@ class StackVoice:
             # A whole window: what is before the block only helps the encoder at its beginning.
             init = self._from(snapshot.choice("init_source"), sources.init_file, "init",
                               self.position + frames, self._stream.window_frames, sources)  # fmt: skip
-        self._progress.begin()
         try:
-            block = self._stream.step(
+            block = self._step(
                 settings,
                 init=init,
                 context=context,
@@ -281,6 +286,26 @@ class StackVoice:
             self.playing,
             turned=turned(snapshot, block.guidance, block.finisher_strength),
         )
+
+    def _step(self, settings: BlockSettings, **how: Any) -> StreamBlock:
+        """The stream's next block; in float32 from then on where half precision overflowed. Raises StreamInterrupted,
+        and StreamError where float32 does not help.
+        """
+        import torch
+
+        from jbdiff.stream import StreamError
+
+        self._progress.begin()
+        try:
+            return self._stream.step(settings, **how)
+        except StreamError as error:
+            if self._stream.dtype == torch.float32:
+                raise
+            log.warning("%s; going on in float32", error)
+        self._stream = self._stream.in_float32()
+        self.complaint = self._note = IN_FLOAT32
+        self._progress.begin()
+        return self._stream.step(settings, **how)
 
     def _begin_from(self, context_file: FileSource | None) -> None:
         self._started_from = context_file
