@@ -93,6 +93,12 @@ def play(
     virtual_midi: Annotated[
         str | None, typer.Option(help="Also open a MIDI input of this name for others to connect to.")
     ] = None,
+    program_channel: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=16, help="MIDI channel whose program changes load patches; 0: none, default: all."
+        ),
+    ] = None,
     short_ring: Annotated[
         int, typer.Option(help="Frames between us and the device: less is quicker, more is safer.")
     ] = 4096,
@@ -142,6 +148,7 @@ def play(
         midi=tuple(midi) if midi else None,
         midi_api=midi_api,
         virtual_midi=virtual_midi,
+        program_channel=program_channel,
         takes=record or Path("takes"),
         short_ring_frames=short_ring,
         threads=threads,
@@ -159,7 +166,11 @@ def play(
                 ("MIDI inputs", session.midi_inputs()),
             ):
                 print(f"{title}:", *(names or ["none"]), sep="\n  ")
-            print("patches:", *(session.patches() or ["none"]), sep="\n  ")
+            programs = session.patch_programs()
+            patches = [
+                f"{name:<15} {_program_text(programs.get(name))}".rstrip() for name in session.patches()
+            ]
+            print("patches:", *(patches or ["none"]), sep="\n  ")
             print("parameters, for --set:", *map(describe, PARAMETERS), sep="\n  ")
             return
         _prepare(session, patch, values or [], context, init)
@@ -198,6 +209,10 @@ def describe(parameter: Parameter) -> str:
     return (
         f"{parameter.name:<15} {values:<34} {default:<8} {parameter.takes_effect.value:<11} {parameter.help}"
     )
+
+
+def _program_text(program: int | None) -> str:
+    return "" if program is None else f"program {program}"
 
 
 def _prepare(session: object, patch: str, values: list[str], context: Path | None, init: Path | None) -> None:

@@ -7,12 +7,14 @@ May block on the disk. A `Patch` is immutable.
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import platform
 import re
 import site
 import sysconfig
 import tempfile
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +30,10 @@ from jbdiff_live.control.bindings import Binding
 from jbdiff_live.parameters import ACTIONS_BY_NAME, BY_NAME, Origin, ParameterSnapshot, ParameterStore
 from jbdiff_live.stack_choice import StackChoice
 
+log = logging.getLogger(__name__)
+
 FORMAT = 1
+PROGRAMS = 128  # of MIDI; most devices count them from 1
 PARTS = ("levels", "finisher", "hop", "steps")  # the head's keys that say something about a stack
 
 Plain = bool | int | float | str  # a value as a person writes it
@@ -43,7 +48,8 @@ class Patch:
     """A preset. A parameter that it does not name keeps its value when the patch is applied.
 
     `choice` says which stack plays, with which of its parts; None leaves what plays. `context` is a sound that the
-    music begins from; None leaves what is there. In the file it may be written relative to the patch.
+    music begins from; None leaves what is there. In the file it may be written relative to the patch. `program`, 1 to
+    128, is the MIDI program change that loads it.
     """
 
     name: str
@@ -53,6 +59,7 @@ class Patch:
     choice: StackChoice | None = None
     format: int = FORMAT
     context: Path | None = None
+    program: int | None = None
 
     def apply(self, store: ParameterStore) -> ParameterSnapshot:
         """Sets all values in one swap. Bindings are the control map's: `ControlMap.replace(patch.bindings)`."""
@@ -71,6 +78,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     hop: int | None = None
     steps: int | None = None
     context: str = ""
+    program: int | None = None
     values: dict[str, bool | int | float | str] = {}
     bindings: dict[str, str | list[str]] = {}
 
@@ -95,6 +103,10 @@ def load_patch(path: Path) -> Patch:
         raise PatchError(f"{path}{line}: {message}") from error
     if file.format < 1:
         raise PatchError(f"{path}: format = {file.format}: write format = {FORMAT}")
+    if file.program is not None and not 1 <= file.program <= PROGRAMS:
+        raise PatchError(
+            f"{path}{_line(path, 'program')}: program = {file.program}: MIDI has programs 1 to {PROGRAMS}"
+        )
     values = {name: _value(path, name, value) for name, value in file.values.items()}
     bindings = [b for name, texts in file.bindings.items() for b in _bindings(path, name, texts)]
     return Patch(
@@ -105,6 +117,7 @@ def load_patch(path: Path) -> Patch:
         _choice(path, file),
         file.format,
         path.resolve().parent / file.context if file.context else None,
+        file.program,
     )
 
 
@@ -196,7 +209,8 @@ def _nearest(name: str, known: list[str]) -> str:
 
 
 def save_patch(path: Path, patch: Patch) -> None:
-    """Writes a patch, whole or not at all. Comments and order of a file already there are kept.
+    """Writes a patch, whole or not at all. Comments and order of a file already there are kept, and its program where
+    the patch has none.
 
     PatchError: the disk refuses, or a file is there that is no TOML.
     """
@@ -205,6 +219,8 @@ def save_patch(path: Path, patch: Patch) -> None:
     head: dict[str, Any] = {"format": FORMAT, "name": patch.name, "description": patch.description}
     if patch.context is not None:
         head["context"] = _written(patch.context, path.parent)
+    if patch.program is not None:
+        head["program"] = patch.program
     for key, value in {**head, **_written_choice(patch.choice)}.items():
         if value is None:
             document.pop(key, None)
@@ -289,6 +305,22 @@ def factory_patches() -> Mapping[str, Path]:
         if found:
             return MappingProxyType(found)
     return MappingProxyType({})
+
+
+def patch_programs(patches: Mapping[str, Path]) -> Mapping[str, int]:
+    """The programs of those patches that have one, by the patch's name. Files that cannot be read have none: loading
+    them tells what is wrong.
+    """
+    found = {}
+    for name, path in patches.items():
+        try:
+            program = tomllib.loads(path.read_text(encoding="utf-8")).get("program")
+        except (OSError, ValueError) as error:
+            log.info("program of patch %s: %s", name, error)
+            continue
+        if type(program) is int and 1 <= program <= PROGRAMS:
+            found[name] = program
+    return MappingProxyType(found)
 
 
 def user_patches_folder() -> Path:

@@ -1,7 +1,8 @@
 """The composition root: the one file that names concrete classes, and the order in which they start and stop.
 
 Threads: the session itself has none. Its `Transport` methods run on the window's thread (or the command
-line's), `_block_made` on the engine thread, store listeners on whichever thread changed a value.
+line's), `_block_made` on the engine thread, `_load_program` on that of the program changes, store listeners on
+whichever thread changed a value. Patches are loaded and saved by one thread at a time, under a lock.
 Start: engine loads and warms up, its first blocks fill the ring, then the sound device starts. Stop: engine,
 then fade, then device, then recorder.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,15 +24,25 @@ from jbdiff_live.audio.null import NullSink
 from jbdiff_live.audio.sink import AudioSink
 from jbdiff_live.block import Block, BlockGenerator
 from jbdiff_live.control.bindings import Binding, ControlMap
+from jbdiff_live.control.events import ControlEvent, EventKind
 from jbdiff_live.control.midi import MidiInput, list_midi_inputs
+from jbdiff_live.control.programs import ProgramChanges
 from jbdiff_live.engine.engine import Engine
 from jbdiff_live.engine.generator import ModelGenerator
 from jbdiff_live.engine.sources import Mono, load_file_source
 from jbdiff_live.parameters import BY_NAME, Change, Origin, ParameterSnapshot, ParameterStore, TakesEffect
-from jbdiff_live.patch import Patch, factory_patches, load_patch, save_patch, user_patches_folder
+from jbdiff_live.patch import (
+    Patch,
+    PatchError,
+    factory_patches,
+    load_patch,
+    patch_programs,
+    save_patch,
+    user_patches_folder,
+)
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.ring import RingBuffer
-from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
+from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying, StackStatus
 from jbdiff_live.status import ControlStatus, Status
 
 log = logging.getLogger(__name__)
@@ -60,6 +72,7 @@ class SessionOptions:
     midi: tuple[str, ...] | None = None  # None: every input there is
     midi_api: str | None = None
     virtual_midi: str | None = None
+    program_channel: int | None = None  # MIDI channel whose program changes load patches; None: all, 0: none
     takes: Path = field(default_factory=lambda: Path("takes"))
     short_ring_frames: int = 4096
     threads: int | None = None
@@ -97,14 +110,20 @@ class Session:
         )
         self.recorder = Recorder(self.generator.sample_rate, self.generator.channels)
         self.controls = ControlMap(self.store)
+        self.programs = ProgramChanges(self._load_program, options.program_channel)
         self.midi = MidiInput(
-            self.controls.handle, names=options.midi, api=options.midi_api, virtual=options.virtual_midi
+            self._controlled, names=options.midi, api=options.midi_api, virtual=options.virtual_midi
         )
         self._lock = threading.Lock()  # recent blocks against the start of a recording; never the audio path
         self._recent: tuple[Block, ...] = ()
         self._playing = False
         self._record_next = False
+        self._patching = threading.Lock()  # the window's patches against those of program changes
         self._patch = Patch(name="untitled")
+        self._patch_path: Path | None = None
+        self._patch_problem = ""
+        self._asked_at: float | None = None  # when the stack was asked for that is being loaded
+        self._reload_seconds = 0.0
         self._message = ""
         self._note = ""
         self._files = {"context": "", "init": ""}
@@ -114,6 +133,7 @@ class Session:
 
     def open(self) -> None:
         """Opens MIDI and the sound device; what is missing becomes a visible problem, not an error."""
+        self.programs.start()
         self.midi.start()
         if self.options.input_device:
             self.choose_input_device(self.options.input_device)
@@ -137,6 +157,7 @@ class Session:
         self.stop()
         self.engine.close()
         self.midi.stop()
+        self.programs.stop()
         if self.live_input is not None:
             self.live_input.close()
         self.sink.close()
@@ -187,7 +208,8 @@ class Session:
             audio = replace(audio, input_device=self.live_input.device)
         stack = self._stack_status()
         playing = stack.playing
-        problems = (stack.problem, self.model.complaint if self.model is not None else "", self._message)
+        complaint = self.model.complaint if self.model is not None else ""
+        problems = (stack.problem, complaint, self._patch_problem, self._message)
         return Status(
             frame=frame,
             sample_rate=self.generator.sample_rate,
@@ -198,6 +220,8 @@ class Session:
             control=self._control_status(),
             heard=self._heard(frame),
             patch=self._patch.name,
+            program=self._patch.program,
+            reload_seconds=self._reload_seconds,
             stack=stack.wanted.stack if playing is None else playing.stack,
             levels=(stack.wanted.levels or ()) if playing is None else playing.levels,
             finisher=playing is not None and playing.finisher,
@@ -271,7 +295,11 @@ class Session:
         """Loads another stack, or other parts, beside the music; `status` tells when it plays or why not."""
         if self.model is None:
             raise ValueError("this generator plays no stacks")
-        self.model.choose(choice)
+        self._choose(self.model, choice, time.monotonic())
+
+    def _choose(self, model: ModelGenerator, choice: StackChoice, asked_at: float) -> None:
+        model.choose(choice)
+        self._asked_at = asked_at if model.status.loading else None
 
     def _stack_status(self) -> StackStatus:
         return self.model.status if self.model is not None else StackStatus(StackChoice())
@@ -295,24 +323,48 @@ class Session:
         own = {path.stem: path for path in sorted(user_patches_folder().glob("*.toml"))}
         return {**factory_patches(), **own}
 
+    def patch_programs(self) -> Mapping[str, int]:
+        return patch_programs(self.patches())
+
     def load_patch(self, path: Path) -> None:
         """Takes over a patch: values, bindings, the sound to begin from, the stack, which may take a while to load.
 
         PatchError names the line and remedy.
         """
-        patch = load_patch(path)
-        patch.apply(self.store)
-        self.controls.replace(patch.bindings)
-        self._patch = patch
-        if patch.context is not None and hasattr(self.generator, "context_file"):
-            try:
-                self._load_file("context", patch.context)
-            except (OSError, ValueError) as error:  # the rest of the patch plays without it
-                self._message = f"patch {patch.name!r}: {error}"
-        if patch.choice is not None and self.model is not None:
-            self.model.choose(patch.choice if self._started else self._with_options(patch.choice))
+        self._load_patch(path, time.monotonic())
+
+    def _load_patch(self, path: Path, asked_at: float) -> None:
+        with self._patching:
+            patch = load_patch(path)
+            patch.apply(self.store)
+            self.controls.replace(patch.bindings)
+            self._patch, self._patch_path, self._patch_problem = patch, path.resolve(), ""
+            if patch.choice is not None and self.model is not None:
+                choice = patch.choice if self._started else self._with_options(patch.choice)
+                self._choose(self.model, choice, asked_at)
+            if patch.context is not None and hasattr(self.generator, "context_file"):
+                try:
+                    self._load_file("context", patch.context)
+                except (OSError, ValueError) as error:  # the rest of the patch plays without it
+                    self._patch_problem = f"patch {patch.name!r}: {error}"
+
+    def _load_program(self, event: ControlEvent) -> None:
+        """The program changes' thread: the patch with that program. A player's own goes before one of the factory's."""
+        found = {program: name for name, program in self.patch_programs().items()}
+        if event.number not in found:
+            self._note = f"{event.text()}: no patch has it; write program = {event.number} into one"
+            return
+        try:
+            self._load_patch(self.patches()[found[event.number]], event.time)
+        except (PatchError, OSError) as error:
+            self._patch_problem = f"{event.text()}: {error}"
 
     def save_patch(self, path: Path, name: str) -> None:
+        with self._patching:
+            self._save_patch(path, name)
+
+    def _save_patch(self, path: Path, name: str) -> None:
+        same = path.resolve() == self._patch_path
         values = {n: BY_NAME[n].plain(value) for n, value in self.store.snapshot.values.items()}
         bindings: tuple[Binding, ...] = self.controls.bindings
         context = Path(self._files["context"]) if self._files["context"] else None
@@ -323,8 +375,11 @@ class Session:
             bindings=bindings,
             choice=self._patch.choice if self.model is None else self.model.choice,
             context=context,
+            # A copy under another name does not take the program from its original.
+            program=self._patch.program if same else None,
         )
         save_patch(path, self._patch)
+        self._patch_path = path.resolve()
 
     def load_context_file(self, path: Path) -> None:
         self._load_file("context", path)
@@ -390,9 +445,12 @@ class Session:
 
     def _control_status(self) -> ControlStatus:
         status = self.midi.status()
-        return replace(
-            status, learning=self.controls.learning, problem=status.problem or self.controls.complaint
-        )
+        problem = status.problem or self.controls.complaint or self.programs.problem
+        return replace(status, learning=self.controls.learning, problem=problem)
+
+    def _controlled(self, event: ControlEvent) -> None:
+        """A source's thread: knobs to the map, programs to their own thread."""
+        (self.programs if event.kind is EventKind.PROGRAM else self.controls).handle(event)
 
     def _live(self, frames: int) -> Mono | None:
         live = self.live_input
@@ -415,6 +473,8 @@ class Session:
     def _block_made(self, block: Block) -> None:
         """Engine thread: keeps the newest blocks, records, and starts the device when enough is queued."""
         oldest = block.end_frame - int(RECENT_SECONDS * self.generator.sample_rate) - self.ring.capacity
+        if self._recent and block.stack is not None and block.stack != self._recent[-1].stack:
+            self._reloaded(block, block.stack)
         with self._lock:
             self._recent = (*(b for b in self._recent if b.end_frame > oldest), block)
             if self._record_next:
@@ -426,6 +486,15 @@ class Session:
         enough = min(int(BEGIN_SECONDS * self.generator.sample_rate), 3 * block.frames)
         if self._playing and not self.sink.status().running and self._frames_queued() >= enough:
             self.sink.start()
+
+    def _reloaded(self, block: Block, stack: StackPlaying) -> None:
+        """Engine thread: with this block another stack begins, silent for its latency."""
+        asked_at = self._asked_at
+        if asked_at is None or self._stack_status().loading:  # something newer is on its way
+            return
+        self._asked_at = None
+        queued = block.start_frame + stack.latency_frames - self.sink.frames_heard
+        self._reload_seconds = time.monotonic() - asked_at + max(0, queued) / self.generator.sample_rate
 
     def _changed(self, change: Change) -> None:
         """Writer's thread: a panic does not wait for the next deadline, and a recording hears of everything."""

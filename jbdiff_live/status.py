@@ -34,6 +34,8 @@ class EngineStatus:
     deadline_seconds: float = 0.0  # queue level at which the next block is started
     reach_median: float = 0.0  # seconds from turning a `next block` knob to its sound leaving the queue
     reach_p99: float = 0.0
+    step_reach_median: float = 0.0  # the same of a `next step` knob; 0 where none was read
+    step_reach_p99: float = 0.0
     late_blocks: int = 0
     rung: Rung = Rung.FULL
     made: ParameterSnapshot | None = None  # snapshot of the newest block
@@ -88,6 +90,8 @@ class Status:
     control: ControlStatus = field(default_factory=ControlStatus)
     heard: ParameterSnapshot | None = None  # snapshot of the block being heard
     patch: str = ""
+    program: int | None = None  # the MIDI program that loads it
+    reload_seconds: float = 0.0  # from asking for the last change of stack to its sound leaving the queue
     stack: str = ""
     levels: tuple[int, ...] = ()  # of the stack, those that play
     finisher: bool = False  # whether the stack's finisher plays
@@ -143,6 +147,10 @@ class Transport(Protocol):
         ...
 
     def patches(self) -> Mapping[str, Path]: ...
+    def patch_programs(self) -> Mapping[str, int]:
+        """For patches with a MIDI program, that program, 1 to 128."""
+        ...
+
     def load_patch(self, path: Path) -> None: ...
     def save_patch(self, path: Path, name: str) -> None: ...
     def load_context_file(self, path: Path) -> None: ...

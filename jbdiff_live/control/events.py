@@ -21,13 +21,15 @@ LOWEST_OCTAVE = -2
 class EventKind(Enum):
     CC = "CC"
     NOTE = "note"
+    PROGRAM = "program"
 
 
 @dataclass(frozen=True)
 class ControlEvent:
     """One message. `channel` is 1..16, `number` and `value` 0..127, `time` in seconds of `time.monotonic`.
 
-    `on` is meant for notes: false for a note-off, and for a note-on with velocity 0.
+    `on` is meant for notes: false for a note-off, and for a note-on with velocity 0. A program change has its program
+    for a number, 1..128 as most devices show it (one more than the byte), and no value.
     """
 
     device: str
@@ -40,6 +42,8 @@ class ControlEvent:
 
     def text(self) -> str:
         """The message as the window shows it: "CC 74 = 91 (ch 1)"."""
+        if self.kind is EventKind.PROGRAM:
+            return f"program {self.number} (ch {self.channel})"
         if self.kind is EventKind.NOTE:
             what = f"{self.value}" if self.on else "off"
             return f"note {note_name(self.number)} {what} (ch {self.channel})"

@@ -156,6 +156,10 @@ class MidiInput:
             event = ControlEvent(
                 device, EventKind.NOTE, message.channel + 1, message.note, message.velocity, on, now
             )
+        elif message.type == "program_change":
+            event = ControlEvent(
+                device, EventKind.PROGRAM, message.channel + 1, message.program + 1, 0, True, now
+            )
         else:
             return
         self._last = event

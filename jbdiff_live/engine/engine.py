@@ -124,7 +124,7 @@ class Engine:
         deadline = Deadline(generator.block_frames / rate)
         panics = self._snapshot().counts["panic"]
         made = late = 0
-        ladder, reach = Ladder(), Reach()
+        ladder, reach, step_reach = Ladder(), Reach(), Reach()
         ahead = 0.0  # seconds made beyond the deadline since a stack waits to be switched to
         self._delivered = 0
         self._say(
@@ -139,6 +139,7 @@ class Engine:
                 self._ring.request_drain()
                 self._delivered = 0
                 reach.begin()
+                step_reach.begin()
             elif self._can_switch(ahead, rate):
                 generator.switch()
                 deadline = Deadline(generator.block_frames / rate, measured=generator.block_seconds)
@@ -175,7 +176,10 @@ class Engine:
             late += self._delivered > 0 and self._queued() == 0
             opens = 0 if generated.stack is None else generated.stack.latency_frames
             # A block that came late was heard as soon as it was made.
-            reach.block(began, max(taken, ahead_of_it) + opens / rate)
+            heard_after = max(taken, ahead_of_it) + opens / rate
+            reach.block(began, heard_after)
+            if generated.read_at is not None:
+                step_reach.block(generated.read_at, began + heard_after - generated.read_at)
             block = Block(
                 generated.samples, made, self._ring.frames_written, snapshot, generated.noise, taken, rung,
                 generated.stack, generated.turned,
@@ -190,6 +194,7 @@ class Engine:
                 blocks_made=made, block_seconds=taken, block_seconds_p99=deadline.p99,
                 block_duration=deadline.block_duration, deadline_seconds=deadline.seconds,
                 reach_median=reach.median, reach_p99=reach.p99,
+                step_reach_median=step_reach.median, step_reach_p99=step_reach.p99,
                 late_blocks=late, rung=rung, made=block.heard,
             )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 from jbdiff_live.parameters import ParameterSnapshot
@@ -12,8 +13,10 @@ class NewestKnobs:
 
     def __init__(self, newest: Callable[[], ParameterSnapshot]) -> None:
         self._newest = newest
+        self.read_at: float | None = None  # when guidance was read last, on `time.monotonic`
 
     def guidance(self, step: int) -> float:
+        self.read_at = time.monotonic()
         return self._newest()["guidance"]
 
     def finisher_strength(self) -> float:

@@ -19,6 +19,7 @@ from jbdiff_live.engine.model import (
     StackVoice,
     device_options,
     eased,
+    exact_options,
     import_library,
     set_up_torch,
 )
@@ -63,8 +64,6 @@ def load_voice(
     """
     report("loading torch")
     device = set_up_torch(threads)
-    import torch
-
     from jbdiff.checkpoints import load_stack
     from jbdiff.stream import BlockStream, StreamError
 
@@ -93,11 +92,11 @@ def load_voice(
     try:
         seconds = _warm_up(stream, choice, report, keep_going, most)
     except StreamError as error:
-        if stream.dtype == torch.float32:
+        if (exact := exact_options(options)) is None:
             raise
         log.warning("%s: %s; loading it in float32", choice.text, error)
         report(note := IN_FLOAT32)
-        stream = stream_of({**options, "dtype": torch.float32})
+        stream = stream_of(exact)
         seconds = _warm_up(stream, choice, report, keep_going, most)
     if seconds is None:
         return None

@@ -285,6 +285,7 @@ class StackVoice:
             str(block.noise),
             self.playing,
             turned=turned(snapshot, block.guidance, block.finisher_strength),
+            read_at=None if turning is None else turning.read_at,
         )
 
     def _step(self, settings: BlockSettings, **how: Any) -> StreamBlock:
@@ -357,6 +358,14 @@ def device_options(stack: Stack, device: str) -> dict[str, Any]:
         return {}
     half = any(has_token_form(net) for net in stack.denoisers.values())
     return {"graphs": True, "compiled": half, "dtype": torch.float16 if half else torch.float32}
+
+
+def exact_options(options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The same options in float32; None where they are that already."""
+    import torch
+
+    exact = {**options, "dtype": torch.float32}
+    return None if options.get("dtype", torch.float32) == torch.float32 else exact
 
 
 def import_library() -> None:

@@ -1,4 +1,4 @@
-"""How long a knob that is read once a block takes to be heard, measured from the blocks. Engine thread only."""
+"""How long a knob takes to be heard, measured from the blocks. Engine thread only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ POINTS = 16  # moments of turning, in each block's time, that the percentiles ar
 
 
 class Reach:
-    """Collects, for every block, when the knobs were read for it and when its new sound is heard.
+    """Collects, for every block, when a knob was read for it, for the last time, and when its new sound is heard.
 
     A knob turned at any moment waits for the next reading, then for that block to be heard. So between two readings
     that lie `gap` seconds apart the delay is spread evenly over `lead` to `lead + gap`, where `lead` is the time from

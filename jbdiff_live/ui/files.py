@@ -39,8 +39,11 @@ class FileDesk:
         known = self._patches()
         if not known:
             menu.addAction("no patch found").setEnabled(False)
+        nothing: Mapping[str, int] = {}
+        programs = self._asker.get("list programs", self._transport.patch_programs, nothing)
         for name, path in known.items():
-            entry = menu.addAction(name.replace("&", "&&"))
+            program = f"\tprogram {programs[name]}" if name in programs else ""
+            entry = menu.addAction(f"{name.replace('&', '&&')}{program}")
             entry.setCheckable(True)
             entry.setChecked(name == self._status().patch)
             entry.triggered.connect(lambda _=False, path=path: self.load_patch(path))

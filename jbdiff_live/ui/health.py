@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 from jbdiff_live.block import Rung
 from jbdiff_live.status import EngineState, EngineStatus, RecorderStatus, Status
 from jbdiff_live.ui import theme
+from jbdiff_live.ui.heardafter import HeardAfter
 from jbdiff_live.ui.meters import PeakMeter
 from jbdiff_live.ui.painted import Painted, plate
 
@@ -120,14 +121,10 @@ class HealthStrip(QWidget):
         )
         self.block = Readout(
             "BLOCK",
-            24,
+            26,
             "how fast blocks are made; the bar is the last one against the time it lasts, the mark is p99",
         )
-        self.knobs = Readout(
-            "KNOBS",
-            17,
-            "how long after it is turned a knob is heard that the next block reads, half of the time",
-        )
+        self.heard_after = HeardAfter()
         self.underruns = Readout(
             "UNDERRUNS", 12, "how often sound ran dry, and seconds of silence in place of late blocks"
         )
@@ -142,7 +139,7 @@ class HealthStrip(QWidget):
         for readout in (
             self.queue,
             self.block,
-            self.knobs,
+            self.heard_after,
             self.underruns,
             self.late,
             self.peaks,
@@ -159,7 +156,7 @@ class HealthStrip(QWidget):
         """Everything but the meters; lamps and alarms fade by `now`."""
         self._show_queue(status)
         self._show_block(status.engine)
-        self._show_knobs(status)
+        self.heard_after.show_status(status)
         self._show_counts(status, now)
         self._show_recorder(status.recorder, status.sample_rate)
         control = status.control
@@ -205,15 +202,6 @@ class HealthStrip(QWidget):
             bar=engine.block_seconds / budget,
             marks=((engine.block_seconds_p99 / budget, True),),
         )
-
-    def _show_knobs(self, status: Status) -> None:
-        """Of knobs that the next block reads; what those that work at once take stands at the output."""
-        engine = status.engine
-        if engine.reach_median <= 0:
-            self.knobs.show_reading("–")
-            return
-        typical, longest = (x + status.audio.device_seconds for x in (engine.reach_median, engine.reach_p99))
-        self.knobs.show_reading(f"{typical:.2f} s", f"p99 {longest:.2f}")
 
     def _show_counts(self, status: Status, now: float) -> None:
         underruns, late = status.audio.underruns, status.engine.late_blocks

@@ -47,7 +47,7 @@ class Needle:
 class PeakMeter(Painted):
     """Both channels, one above the other."""
 
-    stretch = 26
+    stretch = 24
 
     def __init__(self) -> None:
         super().__init__()

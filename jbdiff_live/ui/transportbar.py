@@ -180,5 +180,6 @@ class TransportBar(QWidget):
                                   theme.BACKGROUND, dot=True)  # fmt: skip
         else:
             self.record.show_face("REC", "", theme.RAISED, theme.TEXT, dot=True)
-        self.patch.show_value(status.patch or "untitled")
+        program = "" if status.program is None else f"program {status.program}"
+        self.patch.show_value(status.patch or "untitled", program)
         self.stack.show_status(status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -326,3 +327,37 @@ def test_the_engine_knows_how_long_a_knob_takes(rig: Rig) -> None:
     status = rig.engine.status
     # Heard as fast as it came: no knob waited longer than the whole of it and what may be queued.
     assert 0 < status.reach_median <= status.reach_p99 < time.monotonic() - started + 2 * 8192 / 44_100 + 0.5
+
+
+class LateReader(ToneGenerator):
+    """Reads a knob for the last time so many seconds after a block was begun."""
+
+    late = 0.04
+
+    def next_block(
+        self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung = Rung.FULL
+    ) -> Generated | None:
+        read_at = time.monotonic() + self.late
+        made = super().next_block(snapshot, keep_going, rung)
+        while time.monotonic() < read_at:  # at work
+            pass
+        return None if made is None else replace(made, read_at=read_at)
+
+
+def test_a_knob_that_every_step_reads_is_heard_sooner_by_as_much_as_it_is_read_later() -> None:
+    rig = Rig(LateReader(block_frames=4096))
+    try:
+        rig.engine.start()
+        rig.hear_until_blocks(40)
+        status = rig.engine.status
+    finally:
+        rig.engine.close()
+    assert status.reach_median - status.step_reach_median == pytest.approx(LateReader.late, abs=0.015)
+    assert 0 < status.step_reach_median <= status.step_reach_p99
+
+
+def test_without_steps_nothing_is_said_of_them(rig: Rig) -> None:
+    rig.engine.start()
+    rig.hear_until_blocks(4)
+    assert rig.engine.status.reach_median > 0
+    assert rig.engine.status.step_reach_median == rig.engine.status.step_reach_p99 == 0

@@ -105,6 +105,7 @@ class DemoTransport:
         self.state = Status(
             sample_rate=RATE,
             patch="first light",
+            program=12,
             stack="pocket",
             levels=(2,),
             parts=POCKET,
@@ -178,6 +179,8 @@ class DemoTransport:
             deadline_seconds=0.32,
             reach_median=1.41,
             reach_p99=2.52,
+            step_reach_median=1.19,
+            step_reach_p99=2.27,
         )
         self.set_status(engine=engine, audio=replace(self.state.audio, running=True))
 
@@ -288,9 +291,12 @@ class DemoTransport:
             "slow glass": Path("patches/slow-glass.toml"),
         }
 
+    def patch_programs(self) -> Mapping[str, int]:
+        return {"first light": 12}
+
     def load_patch(self, path: Path) -> None:
         self._note("load_patch", path)
-        self.set_status(patch=path.stem)
+        self.set_status(patch=path.stem, program=None)
 
     def save_patch(self, path: Path, name: str) -> None:
         self._note("save_patch", path, name)
