@@ -34,7 +34,7 @@ from jbdiff.stream_settings import (
     StepKnobs,
 )
 from jbdiff.stream_spectral import SpectralStage
-from jbdiff.stream_state import LevelState, StreamError, StreamState
+from jbdiff.stream_state import LevelBeginning, LevelState, StreamError, StreamState
 from jbdiff.tokenmajor import compiler_for
 
 __all__ = [
@@ -247,17 +247,25 @@ class BlockStream:
         """Back to the beginning: null context, home noise, silence in the tail."""
         self._state = self._fresh_state()
 
-    def set_context(self, audio: Tensor) -> None:
-        """Conditions the next block of every level on `audio` `[1, 1, n]`: as much of its end as each takes.
-
-        What has been played stays where it is: only the conditioning changes.
+    def prepare_context(self, audio: Tensor) -> Mapping[int, LevelBeginning]:
+        """What `set_context` does at once with what it returns. Reads nothing that a step changes, so another thread
+        may do it while the stream plays. audio as in `set_context`.
         """
         check_mono(audio, "context")
         with torch.inference_mode():
-            levels = {
-                stage.level: stage.began_after(self._state.levels[stage.level], audio)
-                for stage in self.stages
-            }
+            return {stage.level: stage.beginning(audio) for stage in self.stages}
+
+    def set_context(self, audio: Tensor | Mapping[int, LevelBeginning]) -> None:
+        """Conditions the next block of every level on `audio` `[1, 1, n]`: as much of its end as each takes. Where an
+        anchor has to find the beat in it that takes as long as many steps; `prepare_context` does it beforehand.
+
+        What has been played stays where it is: only the conditioning changes.
+        """
+        found = self.prepare_context(audio) if isinstance(audio, Tensor) else audio
+        levels = {
+            stage.level: stage.began_after(self._state.levels[stage.level], found[stage.level])
+            for stage in self.stages
+        }
         self._state = replace(self._state, levels=levels)
 
     def save(self) -> StreamState:

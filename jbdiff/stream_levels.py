@@ -30,7 +30,7 @@ from jbdiff.sampling import Sampler, Step
 from jbdiff.schedules import linear_sigmas, noised
 from jbdiff.stream_anchor import StreamAnchor, stream_anchor
 from jbdiff.stream_settings import BlockSettings, Handover, StepKnobs
-from jbdiff.stream_state import AnchorState, LevelState, StreamError
+from jbdiff.stream_state import AnchorState, LevelBeginning, LevelState, StreamError
 from jbdiff.stream_windows import WindowDenoiser
 from jbdiff.tokenmajor import Compiler
 
@@ -147,11 +147,14 @@ class LevelStage:
             anchor=None if self._anchor is None else self._anchor.heard(None),
         )
 
-    def began_after(self, own: LevelState, audio: Tensor) -> LevelState:
-        """The state with another context, encoded from audio `[1, 1, n]`, and the anchor that is heard in it."""
+    def beginning(self, audio: Tensor) -> LevelBeginning:
+        """A context, encoded from audio `[1, 1, n]`, and the anchor that is heard in it."""
         context = self.encode_context(audio)
-        anchor = None if self._anchor is None else self._anchor.heard(context)
-        return replace(own, context=context, grown=0, anchor=anchor)
+        return LevelBeginning(context, None if self._anchor is None else self._anchor.heard(context))
+
+    def began_after(self, own: LevelState, beginning: LevelBeginning) -> LevelState:
+        """The state with that context and that anchor."""
+        return replace(own, context=beginning.context, grown=0, anchor=beginning.anchor)
 
     def default_steps(self) -> int:
         """Steps v1 takes at the stack's default strength; here every strength takes that many."""

@@ -85,6 +85,14 @@ class LevelState:
 
 
 @dataclass(frozen=True)
+class LevelBeginning:
+    """What one level takes from a sound that it begins after."""
+
+    context: Tensor | None  # as `LevelState.context`
+    anchor: AnchorState | None
+
+
+@dataclass(frozen=True)
 class FinisherState:
     """What the finisher carries from piece to piece. Tensors are never written in place."""
 

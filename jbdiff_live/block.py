@@ -120,6 +120,11 @@ class BlockGenerator(Protocol):
         ...
 
     @property
+    def mixing_seconds(self) -> float | None:
+        """Seconds that the next block takes where two stacks make it, one fading into the other; else None."""
+        ...
+
+    @property
     def rung_seconds(self) -> Mapping[Rung, float]:
         """Seconds that a block takes on each rung that there is, best first, as far as was measured."""
         ...

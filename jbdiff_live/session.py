@@ -336,13 +336,16 @@ class Session:
     def _load_patch(self, path: Path, asked_at: float) -> None:
         with self._patching:
             patch = load_patch(path)
+            again = path.resolve() == self._patch_path
             patch.apply(self.store)
             self.controls.replace(patch.bindings)
             self._patch, self._patch_path, self._patch_problem = patch, path.resolve(), ""
             if patch.choice is not None and self.model is not None:
                 choice = patch.choice if self._started else self._with_options(patch.choice)
                 self._choose(self.model, choice, asked_at)
-            if patch.context is not None and hasattr(self.generator, "context_file"):
+            # Music that began from the same sound goes on, unless the same patch is loaded again.
+            begins = again or patch.context is None or str(patch.context) != self._files["context"]
+            if begins and patch.context is not None and hasattr(self.generator, "context_file"):
                 try:
                     self._load_file("context", patch.context)
                 except (OSError, ValueError) as error:  # the rest of the patch plays without it

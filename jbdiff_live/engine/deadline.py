@@ -44,14 +44,18 @@ class Deadline:
         return float(np.percentile(np.fromiter(self._taken, float), 99)) if self._taken else 0.0
 
     @property
+    def most(self) -> float:
+        """The highest that `seconds` may be."""
+        return max(self.block_duration, CAP_SECONDS)
+
+    @property
     def seconds(self) -> float:
         """Queue level, in seconds, at which the next block is started."""
-        most = max(self.block_duration, CAP_SECONDS)
         if len(self._taken) < 3:
-            return most
+            return self.most
         taken = np.fromiter(self._taken, float)
         p99 = self.p99
         jitter = float(taken.max()) - p99
         spare = min(p99, self.block_duration / 4)
         margin = max(self.least_margin, spare, jitter + max(self._late, default=0.0))
-        return min(most, p99 + margin)
+        return min(self.most, p99 + margin)

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 # What is queued before stacks are switched, over the time that the first block is expected to take.
 SWITCH_ROOM = 1.5
 SWITCH_LEAST_SECONDS = 0.25
+WAKING_SECONDS = 0.01  # from the moment that was waited for to the choice of a rung
 
 
 class Engine:
@@ -131,7 +132,7 @@ class Engine:
             EngineState.RUNNING, "",
             block_duration=deadline.block_duration, deadline_seconds=deadline.seconds,
         )  # fmt: skip
-        while self._wait_until_due(deadline, rate):
+        while self._wait_until_due(deadline, self._least_queued(deadline, ladder, rate), rate):
             snapshot = self._snapshot()
             if snapshot.counts["panic"] != panics:
                 panics = snapshot.counts["panic"]
@@ -140,7 +141,7 @@ class Engine:
                 self._delivered = 0
                 reach.begin()
                 step_reach.begin()
-            elif self._can_switch(ahead, rate):
+            elif self._can_switch(ahead, ladder.slowness, rate):
                 generator.switch()
                 deadline = Deadline(generator.block_frames / rate, measured=generator.block_seconds)
                 ahead = 0.0
@@ -198,7 +199,7 @@ class Engine:
                 late_blocks=late, rung=rung, made=block.heard,
             )  # fmt: skip
 
-    def _can_switch(self, ahead: float, rate: int) -> bool:
+    def _can_switch(self, ahead: float, slowness: float, rate: int) -> bool:
         """Whether a stack waits, and enough is queued to make the first block with it, which takes longer.
 
         While it is not, blocks are made ahead. A stack too slow to get `ahead` is left all the same.
@@ -206,21 +207,37 @@ class Engine:
         seconds = self._generator.switch_seconds
         if seconds is None:
             return False
-        needed = SWITCH_ROOM * seconds + SWITCH_LEAST_SECONDS
+        needed = self._room(seconds, slowness, rate)
+        return self._queued() / rate >= needed or ahead > needed + self._status.block_duration
+
+    def _room(self, seconds: float, slowness: float, rate: int) -> float:
+        """Seconds to be queued before a block that takes longer than those after it, as far as the ring has room."""
         most = (self._ring.capacity - self._generator.block_frames) / rate
-        return self._queued() / rate >= min(needed, most) or ahead > needed + self._status.block_duration
+        return min(SWITCH_ROOM * slowness * seconds + SWITCH_LEAST_SECONDS, most)
 
     def _wanted(self, panics: int) -> Callable[[], bool]:
         """Whether a block is still wanted: not stopped, and no panic."""
         return lambda: not self._stop.is_set() and self._snapshot().counts["panic"] == panics
 
-    def _wait_until_due(self, deadline: Deadline, rate: int) -> bool:
-        """Waits until the queue is down to the deadline, or a stack waits. False when the engine is to stop."""
+    def _least_queued(self, deadline: Deadline, ladder: Ladder, rate: int) -> float:
+        """Seconds that are left queued whatever the deadline says: who waited until a whole block does not fit any more
+        would make cheaper ones for ever. While stacks are mixed as much as before a switch.
+        """
+        mixing = self._generator.mixing_seconds
+        if mixing is not None:
+            return self._room(mixing, ladder.slowness, rate)
+        needed = ladder.needed(self._generator.rung_seconds[Rung.FULL]) + WAKING_SECONDS
+        return min(deadline.most, needed)
+
+    def _wait_until_due(self, deadline: Deadline, least: float, rate: int) -> bool:
+        """Waits until the queue is down to the deadline or to `least` seconds, or a stack waits. False when the engine
+        is to stop.
+        """
         waited = False
         while not self._stop.is_set():
             if self._generator.switch_seconds is not None:
                 return True
-            spare = self._queued() / rate - deadline.seconds
+            spare = self._queued() / rate - max(deadline.seconds, least)
             if spare <= 0:
                 if waited:
                     deadline.woke_late(-spare)

@@ -10,10 +10,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from jbdiff_live.block import Audio, Generated, KeepGoing, Rung
+from jbdiff_live.engine.beginnings import Beginnings
 from jbdiff_live.engine.handover import Handover, handover_seconds
 from jbdiff_live.engine.knobs import NewestKnobs
 from jbdiff_live.engine.loader import StackLoader
@@ -27,6 +29,9 @@ from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
 HEARD_SECONDS = 12.0  # kept for the next stack to go on from; two windows of v1 and of pocket are 4.5
 LISTING_SECONDS = 10.0
 REPEAT_SECONDS = 0.005  # to copy a block
+TURN_SECONDS = (
+    0.5  # that a step of what is loaded waits for a block in work; an engine without rest is not waited for
+)
 
 
 class ModelGenerator:
@@ -61,6 +66,11 @@ class ModelGenerator:
         self._old: StackVoice | None = None  # of the handover
         self._heard: Audio = np.zeros((0, CHANNELS), np.float32)
         self._loader: StackLoader[StackVoice] = StackLoader(self._load_beside, on_ready)
+        self._beginnings: Beginnings[tuple[StackVoice, FileSource], Any] = Beginnings(
+            lambda key: key[0].beginning_of(key[1])
+        )
+        self._resting = threading.Event()  # no block is being made
+        self._resting.set()
         self._known: tuple[StackParts, ...] = ()
         self._lister: threading.Thread | None = None
 
@@ -94,6 +104,7 @@ class ModelGenerator:
     def close(self) -> None:
         """Ends the threads and lets the memory go. The engine thread has ended before."""
         self._loader.close()
+        self._beginnings.close()
         if self._lister is not None:
             self._lister.join(LISTING_SECONDS)
         self._voice = self._old = self._handover = None
@@ -151,12 +162,15 @@ class ModelGenerator:
     @property
     def rung_seconds(self) -> Mapping[Rung, float]:
         """Of the stack that plays; while another one fades in nothing can be left out of its work."""
-        seconds = dict(self._ready().rung_seconds)
-        if self._handover is not None:
-            seconds = {Rung.FULL: seconds[Rung.FULL]}
+        mixing = self.mixing_seconds
+        seconds = dict(self._ready().rung_seconds) if mixing is None else {Rung.FULL: mixing}
         if len(self._heard) > self.block_frames:
             seconds[Rung.REPEAT] = REPEAT_SECONDS
         return seconds
+
+    @property
+    def mixing_seconds(self) -> float | None:
+        return None if self._handover is None else self._handover.seconds
 
     @property
     def switch_seconds(self) -> float | None:
@@ -180,16 +194,26 @@ class ModelGenerator:
         """One block from the knobs as they stand; None when `keep_going` turned false between steps."""
         if rung is Rung.REPEAT:
             return self._repeat()
+        self._resting.clear()
+        try:
+            return self._next_block(snapshot, keep_going, rung)
+        finally:
+            self._resting.set()
+
+    def _next_block(self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung) -> Generated | None:
         voice, old, sources = self._ready(), self._old, Sources(self.context_file, self.init_file, self._live)
+        self._begin_from_file(voice)
         if self._handover is None or old is None:
             made = voice.next_block(snapshot, sources, keep_going, rung, self._turning)
         else:
             made = self._handover.next_block(
-                lambda: old.next_block(snapshot, sources, keep_going),
-                lambda: voice.next_block(snapshot, sources, keep_going),
+                lambda going: old.next_block(snapshot, sources, going),
+                lambda going: voice.next_block(snapshot, sources, going),
+                keep_going,
             )
             if self._handover.done:
                 self._handover = self._old = None
+                self._beginnings.forget()  # it may hold the old stack
         if made is not None:
             kept = round(HEARD_SECONDS * SAMPLE_RATE)
             self._heard = np.concatenate([self._heard, made.samples])[-kept:]
@@ -204,7 +228,19 @@ class ModelGenerator:
         """Forgets what was played; the context file, if there is one, is where it begins again."""
         self._handover = self._old = None
         self._heard = self._heard[:0]
-        self._ready().begin(self.context_file)
+        voice, file = self._ready(), self.context_file
+        voice.reset()
+        voice.begin_from(file, None if file is None else self._beginnings.wait((voice, file)))
+
+    def _begin_from_file(self, voice: StackVoice) -> None:
+        """Begins from a file that was loaded since, as soon as it is known how."""
+        file = self.context_file
+        if file is voice.began_from:
+            return
+        if file is None:
+            voice.begin_from(None, None)
+        elif (beginning := self._beginnings.ask((voice, file))) is not None:
+            voice.begin_from(file, beginning)
 
     def _ready(self) -> StackVoice:
         if self._voice is None:
@@ -218,7 +254,15 @@ class ModelGenerator:
     ) -> StackVoice | None:
         playing = self._voice
         shared = playing.stack if playing is not None and playing.asked.stack == choice.stack else None
-        return load_voice(choice, report, keep_going, threads=self._threads, shared=shared, only_in_time=True)
+        return load_voice(
+            choice,
+            report,
+            keep_going,
+            threads=self._threads,
+            shared=shared,
+            only_in_time=True,
+            take_turns=lambda: self._resting.wait(TURN_SECONDS),
+        )
 
     def _list_stacks(self) -> None:
         self._known = find_stacks()

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from jbdiff_live.block import Audio, Generated
+from jbdiff_live.block import Audio, Generated, KeepGoing
 
 FADE_SECONDS = 0.75  # long enough for two rhythms to pass one another, shorter than a block of pocket
 
@@ -31,12 +31,17 @@ class Voice(Protocol):
         """Seconds that a block takes to make."""
         ...
 
+    @property
+    def context_seconds(self) -> float:
+        """Seconds that `continue_from` takes."""
+        ...
+
     def continue_from(self, heard: Audio) -> None:
         """Conditions the next block on what was heard, `[frames, channels]`: as much of its end as it takes."""
         ...
 
 
-Make = Callable[[], Generated | None]  # a voice's next block, or None when it was interrupted
+Make = Callable[[KeepGoing], Generated | None]  # a voice's next block, or None when it was interrupted
 
 
 class Handover:
@@ -59,19 +64,40 @@ class Handover:
         """Whether nothing of the old voice is left to be heard."""
         return self._given >= self._opens + self._fade
 
-    def next_block(self, make_old: Make, make_new: Make) -> Generated | None:
-        """The next block, of the new voice's length. None when a voice was interrupted: try again, or reset."""
-        frames = self._new.block_frames
-        needed = min(frames, max(0, self._opens + self._fade - self._given))
+    @property
+    def seconds(self) -> float:
+        """Seconds that the next block takes."""
+        missing = self._needed - len(self._left)
+        first = 0.0 if self._given else self._new.context_seconds
+        return _seconds(self._old, self._new, missing) + first
+
+    @property
+    def _needed(self) -> int:
+        """Frames of the old voice in the next block."""
+        return min(self._new.block_frames, max(0, self._opens + self._fade - self._given))
+
+    def next_block(self, make_old: Make, make_new: Make, keep_going: KeepGoing) -> Generated | None:
+        """The next block, of the new voice's length. None when a voice was interrupted: try again, or reset. What the
+        old voice made by then is kept. `keep_going` hears of the share of all of this block's work.
+        """
+        frames, needed, whole = self._new.block_frames, self._needed, self.seconds
+        done = 0.0
+
+        def part(seconds: float) -> KeepGoing:
+            nonlocal done
+            before, done = done, done + seconds
+            return lambda share=0.0: keep_going((before + share * seconds) / whole if whole > 0 else share)
+
         while len(self._left) < needed:
-            made = make_old()
+            made = make_old(part(self._old.block_seconds))
             if made is None:
                 return None
             self._left = np.concatenate([self._left, made.samples])
         if not self._given:
             # What will have been heard when the new voice's first sound comes.
             self._new.continue_from(np.concatenate([self._heard, self._left[: self._opens]]))
-        made = make_new()
+            done += self._new.context_seconds
+        made = make_new(part(self._new.block_seconds))
         if made is None:
             return None
         place = np.arange(self._given, self._given + needed) - self._opens
@@ -85,6 +111,12 @@ class Handover:
 
 
 def handover_seconds(old: Voice, new: Voice, fade_frames: int) -> float:
-    """Seconds that the first block of a handover takes: one of the new voice, several of a short old one."""
-    needed = min(new.block_frames, new.latency_frames + fade_frames)
-    return new.block_seconds + -(-needed // old.block_frames) * old.block_seconds
+    """Seconds that the first block of a handover takes: one of the new voice and what it begins from, several of a
+    short old one.
+    """
+    return _seconds(old, new, min(new.block_frames, new.latency_frames + fade_frames)) + new.context_seconds
+
+
+def _seconds(old: Voice, new: Voice, missing: int) -> float:
+    """Of a block of the new voice, and of so many frames of the old one."""
+    return new.block_seconds + -(-max(0, missing) // old.block_frames) * old.block_seconds

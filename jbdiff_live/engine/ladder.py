@@ -35,9 +35,13 @@ class Ladder:
         """
         rungs = list(seconds)
         best = max((n for n, rung in enumerate(rungs) if rung < self._rung), default=0)
-        fits = (rung for rung in rungs[best:] if seconds[rung] * self.slowness <= queued - SPARE_SECONDS)
+        fits = (rung for rung in rungs[best:] if self.needed(seconds[rung]) <= queued)
         self._rung = next(fits, rungs[-1])
         return self._rung
+
+    def needed(self, seconds: float) -> float:
+        """Seconds to be queued for a block that was measured to take `seconds`."""
+        return seconds * self.slowness + SPARE_SECONDS
 
     def budget(self, queued: float, seconds: Mapping[Rung, float]) -> float:
         """Seconds that the block may take, so that the last rung still fits behind it; without end on the last."""

@@ -11,9 +11,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from jbdiff_live.block import Rung
 from jbdiff_live.engine.handover import FADE_SECONDS
 from jbdiff_live.engine.model import (
+    CHANNELS,
     IN_FLOAT32,
     SAMPLE_RATE,
     StackVoice,
@@ -34,6 +37,7 @@ log = logging.getLogger(__name__)
 # A warm-up is broken off when a block would take so many times the time that it lasts, after so many seconds.
 HOPELESS = 4.0
 HOPELESS_AFTER_SECONDS = 2.0
+CLICKS_SECONDS = 6  # two windows and more of what ships
 
 
 class StackTooSlow(RuntimeError):
@@ -55,9 +59,11 @@ def load_voice(
     threads: int | None = None,
     shared: Stack | None = None,
     only_in_time: bool = False,
+    take_turns: Callable[[], object] = lambda: None,
 ) -> StackVoice | None:
     """A stack, loaded and warmed up; None when `keep_going` turned false on the way.
 
+    take_turns: waits before a step until the processor is free; not called where the steps are a GPU's.
     shared: the same stack, loaded before: its modules are used, and nothing is read. only_in_time: raises
     StackTooSlow where a block takes longer than it lasts; else only where that is hopeless. Also raises
     CheckpointError, and ValueError where the stack lacks what is asked for or runs at another rate.
@@ -87,21 +93,52 @@ def load_voice(
             **options,
         )
 
+    def in_turn() -> bool:
+        if device == "cpu":
+            take_turns()
+        return keep_going()
+
     options, most, note = device_options(stack, device), HOPELESS if not only_in_time else 1.0, ""
     stream = stream_of(options)
     try:
-        seconds = _warm_up(stream, choice, report, keep_going, most)
+        seconds = _warm_up(stream, choice, report, in_turn, most)
     except StreamError as error:
         if (exact := exact_options(options)) is None:
             raise
         log.warning("%s: %s; loading it in float32", choice.text, error)
         report(note := IN_FLOAT32)
         stream = stream_of(exact)
-        seconds = _warm_up(stream, choice, report, keep_going, most)
+        seconds = _warm_up(stream, choice, report, in_turn, most)
     if seconds is None:
         return None
-    fade = round(FADE_SECONDS * SAMPLE_RATE) if only_in_time else 0
-    return StackVoice(stream, choice, seconds, fade, note)
+    voice = StackVoice(
+        stream, choice, seconds, round(FADE_SECONDS * SAMPLE_RATE) if only_in_time else 0, note
+    )
+    if only_in_time:
+        voice.context_seconds = _context_seconds(voice, _clock(stream))
+    return voice if keep_going() else None
+
+
+def _clock(stream: BlockStream) -> Callable[[], float]:
+    """On a CPU it is the loading thread's own time that counts, since the stack that still plays takes its share of
+    the machine.
+    """
+    return time.thread_time if stream.device.type == "cpu" else time.perf_counter
+
+
+def _context_seconds(voice: StackVoice, clock: Callable[[], float]) -> float:
+    """What the voice takes to go on from another one's sound. That has a beat: to find it is most of the work."""
+    clicks = np.zeros((CLICKS_SECONDS * SAMPLE_RATE, CHANNELS), np.float32)
+    click = (
+        np.random.default_rng(0).standard_normal((1_000, CHANNELS)) * np.exp(-np.arange(1_000) / 200)[:, None]
+    )
+    for start in range(0, len(clicks) - len(click), SAMPLE_RATE // 2):
+        clicks[start : start + len(click)] = 0.3 * click
+    began = clock()
+    voice.continue_from(clicks)
+    taken = clock() - began
+    voice.reset()
+    return taken
 
 
 def _shared(stack: Stack) -> Stack:
@@ -128,13 +165,12 @@ def _warm_up(
 ) -> float | None:
     """Seconds that a block takes: the second, since the first sets libraries up; one more where that is too slow.
 
-    On a CPU it is this thread's own time that counts, since the stack that still plays takes its share of the
-    machine. What a GPU needs to record and to compile is done before. None when interrupted; StackTooSlow where a
+    What a GPU needs to record and to compile is done before. None when interrupted; StackTooSlow where a
     block takes more than `most` times its duration.
     """
     from jbdiff.stream import BlockSettings, StreamInterrupted
 
-    clock = time.thread_time if stream.device.type == "cpu" else time.perf_counter
+    clock = _clock(stream)
     duration = stream.block_frames / stream.sample_rate
     first_step = 0.0  # when it was done: the very first one sets libraries up
 

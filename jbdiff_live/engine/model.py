@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from jbdiff.checkpoints import Stack
     from jbdiff.stream import BlockSettings, BlockStream, StreamBlock
+    from jbdiff.stream_state import LevelBeginning
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +153,12 @@ class StackVoice:
     """
 
     def __init__(
-        self, stream: BlockStream, asked: StackChoice, block_seconds: float, fade_frames: int, note: str = ""
+        self,
+        stream: BlockStream,
+        asked: StackChoice,
+        block_seconds: float,
+        fade_frames: int,
+        note: str = "",
     ) -> None:
         """note: what stands in `complaint` while there is nothing else to complain of."""
         self.asked = asked
@@ -181,7 +187,8 @@ class StackVoice:
         self._seconds = deque([block_seconds], maxlen=TIMES_KEPT)
         self._progress = Progress()
         self._shares: Mapping[Rung, float] = {Rung.FULL: 1.0}  # of a full block's time, best rung first
-        self._started_from: FileSource | None = None
+        self.context_seconds = 0.0  # that `continue_from` takes, where it was measured
+        self.began_from: FileSource | None = None
 
     @property
     def stack(self) -> Stack:
@@ -218,16 +225,27 @@ class StackVoice:
             and choice.steps == own.steps
         )
 
-    def begin(self, context_file: FileSource | None) -> None:
-        """Forgets what was played; the context file, if there is one, is where it begins again."""
+    def reset(self) -> None:
+        """Forgets what was played."""
         self._stream.reset()
         self.position = 0
-        self._begin_from(context_file)
+
+    def beginning_of(self, context_file: FileSource) -> Mapping[int, LevelBeginning]:
+        """What the end of a file is to this stack, for `begin_from`; any thread, while blocks are made."""
+        return self._stream.prepare_context(_tensor(context_file.tail(self._context_frames)))
+
+    def begin_from(
+        self, context_file: FileSource | None, beginning: Mapping[int, LevelBeginning] | None
+    ) -> None:
+        """The next block continues that file; None lets the music go on as it is."""
+        self.began_from = context_file
+        if beginning is not None:
+            self._stream.set_context(beginning)
 
     def goes_on_from(self, before: StackVoice) -> None:
         """Takes the place of another voice: files stand where they stood, and none is begun from anew."""
         self.position = before.position
-        self._started_from = before._started_from
+        self.began_from = before.began_from
 
     def continue_from(self, heard: Audio) -> None:
         """Conditions the next block on what was heard, `[frames, channels]`: as much of its end as it takes."""
@@ -249,8 +267,6 @@ class StackVoice:
         """
         from jbdiff.stream import StreamInterrupted
 
-        if sources.context_file is not self._started_from:
-            self._begin_from(sources.context_file)
         settings = eased(block_settings(snapshot, self.playing.steps), rung, self._stream)
         began = time.perf_counter()
         self.complaint = self._note
@@ -307,11 +323,6 @@ class StackVoice:
         self.complaint = self._note = IN_FLOAT32
         self._progress.begin()
         return self._stream.step(settings, **how)
-
-    def _begin_from(self, context_file: FileSource | None) -> None:
-        self._started_from = context_file
-        if context_file is not None:
-            self._stream.set_context(_tensor(context_file.tail(self._context_frames)))
 
     def _from(
         self, source: str, file: FileSource | None, role: str, end: int, frames: int, sources: Sources

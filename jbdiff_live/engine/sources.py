@@ -16,7 +16,7 @@ from jbdiff.audiofiles import read_audio
 Mono = NDArray[np.float32]  # [frames]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # the same file read twice is two sources
 class FileSource:
     """A sound file as mono float32 at the model's rate, read in a circle."""
 

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 # others of it, and still before other programs. They may take all cores there are, and who holds the interpreter's
 # lock, which a sound or a knob may wait for, is to get one before them.
 ENGINE_NICE = -7
-LOADER_STEP = 5  # about a third of the engine's share where both compete
+LOADER_STEP = 12  # a fifteenth of the engine's share where both compete
 
 
 def behind_sound() -> None:

@@ -28,6 +28,10 @@ class ToneGenerator:
         return None
 
     @property
+    def mixing_seconds(self) -> float | None:
+        return None
+
+    @property
     def rung_seconds(self) -> Mapping[Rung, float]:
         return {Rung.FULL: self.block_seconds}
 

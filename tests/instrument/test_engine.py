@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -278,6 +278,62 @@ def test_a_ring_too_short_for_that_does_not_keep_a_change_waiting() -> None:
         assert queued >= 2 * 8192, "as much as fits beside one block"
     finally:
         rig.engine.close()
+
+
+class Mixing(Changing):
+    """After the switch its first block is one of two stacks, and takes longer than was promised."""
+
+    TAKES = 0.4
+
+    def __init__(self) -> None:
+        super().__init__(seconds=0.05)
+        self.mixing: float | None = None
+
+    @property
+    def mixing_seconds(self) -> float | None:
+        return self.mixing
+
+    @property
+    def rung_seconds(self) -> Mapping[Rung, float]:
+        return {Rung.FULL: self.mixing or 0.005, Rung.REPEAT: 0.001}
+
+    def switch(self) -> None:
+        super().switch()
+        self.mixing = self.TAKES
+
+    def next_block(
+        self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung = Rung.FULL
+    ) -> Generated | None:
+        made = super().next_block(snapshot, keep_going, rung)
+        if self.mixing is None or rung is Rung.REPEAT or made is None:
+            return made
+        self.mixing = None
+        return replace(made, mixed=True)
+
+
+def test_a_long_block_of_two_stacks_finds_its_time_among_short_ones() -> None:
+    """Short blocks are begun late: who only ever waited for their deadline would repeat the last sound for ever."""
+    generator = Mixing()
+    rig = Rig(generator, blocks_of_room=12)
+    generator.queued = lambda: rig.ring.available
+    pause = threading.Event()
+    try:
+        rig.engine.start()
+        rig.hear(64)  # something plays that must not be interrupted
+        generator.offer()
+        rig.engine.wake()
+        heard_until, until = time.monotonic(), time.monotonic() + PATIENCE
+        while not generator.queued_at_switch or generator.mixing is not None:
+            assert time.monotonic() < until, rig.engine.status
+            now = time.monotonic()
+            rig.ring.read(
+                np.empty((min(rig.ring.available, int((now - heard_until) * 44_100)), 2), np.float32)
+            )
+            heard_until = now
+            pause.wait(0.005)
+    finally:
+        rig.engine.close()
+    assert Rung.REPEAT in {block.rung for block in rig.blocks}, "the sound went on until there was room"
 
 
 def test_a_deadline_can_begin_with_what_a_warm_up_measured() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from jbdiff_live.block import Audio, Generated
+from jbdiff_live.block import Audio, Generated, KeepGoing
 from jbdiff_live.engine.handover import Handover, handover_seconds
 
 
@@ -20,6 +20,7 @@ class Noise:
     level: float = 0.1
     seed: int = 0
     block_seconds: float = 0.5
+    context_seconds: float = 0.0
     made: int = 0
     heard: list[Audio] = field(default_factory=list)
     refuses: int = 0  # so many blocks are interrupted
@@ -29,10 +30,13 @@ class Noise:
         noise[: self.latency_frames] = 0
         return self.level * noise
 
-    def next_block(self) -> Generated | None:
+    def next_block(self, keep_going: KeepGoing) -> Generated | None:
         if self.refuses:
             self.refuses -= 1
             return None
+        for share in (0.25, 0.5, 1.0):
+            if not keep_going(share):
+                return None
         self.made += self.block_frames
         return Generated(self.sound(self.made)[-self.block_frames :], "noise")
 
@@ -49,7 +53,7 @@ def change(old: Noise, new: Noise, fade: int = FADE) -> Audio:
     handover = Handover(old, new, BEFORE, fade)
     out = []
     while not handover.done:
-        made = handover.next_block(old.next_block, new.next_block)
+        made = handover.next_block(old.next_block, new.next_block, lambda share=0.0: True)
         if made is not None:
             assert len(made.samples) == new.block_frames and made.mixed
             out.append(made.samples)
@@ -99,3 +103,46 @@ def test_the_first_block_takes_one_of_the_new_and_enough_of_the_old() -> None:
     assert handover_seconds(old, new, FADE) == pytest.approx(2.0 + 8 * 0.1)
     assert handover_seconds(new, old, FADE) == pytest.approx(0.1 + 2.0)
     assert handover_seconds(old, new, 1_000) == pytest.approx(2.0 + 2 * 0.1)
+    new.context_seconds = 0.7
+    assert handover_seconds(old, new, FADE) == pytest.approx(2.0 + 8 * 0.1 + 0.7)
+
+
+@pytest.mark.parametrize(("old_frames", "new_frames"), [(3_000, 40_000), (40_000, 3_000)])
+def test_what_is_told_of_a_blocks_work_counts_both_voices(old_frames: int, new_frames: int) -> None:
+    """Whoever watches the time takes a part of the work for the whole otherwise, and breaks every block off."""
+    old = Noise(old_frames, seed=1, block_seconds=0.1)
+    new = Noise(new_frames, latency_frames=5_000, seed=2, block_seconds=0.3, context_seconds=0.2)
+    handover = Handover(old, new, BEFORE, FADE)
+    first = handover_seconds(old, new, FADE)
+    seconds, ends = [], []
+    while not handover.done:
+        seconds.append(handover.seconds)
+        shares = list[float]()
+
+        def told(share: float = 0.0, shares: list[float] = shares) -> bool:
+            shares.append(share)
+            return True
+
+        assert handover.next_block(old.next_block, new.next_block, told) is not None
+        assert shares == sorted(shares)
+        ends.append(shares[-1])
+    assert ends == pytest.approx([1.0] * len(ends))
+    assert seconds[0] == pytest.approx(first)
+    blocks = old.made // old_frames
+    assert sum(seconds) == pytest.approx(0.1 * blocks + 0.3 * len(seconds) + 0.2)
+
+
+def test_a_block_that_was_broken_off_keeps_what_the_old_voice_made() -> None:
+    old, new = Noise(3_000, seed=1, block_seconds=0.1), Noise(40_000, latency_frames=5_000, seed=2)
+    handover = Handover(old, new, BEFORE, FADE)
+    before = handover.seconds
+    tries = [0]
+
+    def until_the_new_one(share: float = 0.0) -> bool:
+        tries[0] += 1
+        return tries[0] < 12  # three are told of in every block
+
+    assert handover.next_block(old.next_block, new.next_block, until_the_new_one) is None
+    assert handover.seconds == pytest.approx(before - 3 * 0.1)
+    assert handover.next_block(old.next_block, new.next_block, lambda share=0.0: True) is not None
+    assert old.made == 27_000

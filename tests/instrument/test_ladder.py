@@ -249,7 +249,7 @@ def test_pocket_has_a_half_and_a_loop_that_cost_less() -> None:
     assert voice is not None
     store = ParameterStore()
     assert list(voice.rung_seconds) == [Rung.FULL]
-    voice.begin(None)
+    voice.reset()
     sounds = {}
     voice.next_block(store.snapshot, Sources(), lambda share=0.0: True)
     assert list(voice.rung_seconds) == [Rung.FULL, Rung.FEWER_STEPS, Rung.LOOP]
@@ -274,7 +274,7 @@ def test_three_levels_and_finisher_leave_out_one_part_after_the_other(tmp_path: 
         StackChoice(str(write_small_stack(tmp_path / "small"))), lambda _: None, lambda: True, threads=1
     )
     assert voice is not None
-    voice.begin(None)
+    voice.reset()
     store = ParameterStore()
     stream = voice._stream
     full = block_settings(store.snapshot)

@@ -1,0 +1,86 @@
+"""What a stack needs to begin from a sound, worked out beside the music: it takes longer than a short block lasts.
+
+Threads: `ask`, `wait` and `close` are the engine thread's (`close` the session's, when that has ended); `prepare` runs
+on a thread for each key, behind the engine where the system lets a thread do that.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from jbdiff_live.engine.standing import behind_engine
+
+log = logging.getLogger(__name__)
+
+K = TypeVar("K")
+V = TypeVar("V")
+JOIN_SECONDS = 10.0
+
+
+class _Work(Generic[K, V]):
+    """One key's preparation."""
+
+    def __init__(self, key: K, prepare: Callable[[K], V]) -> None:
+        self.key = key
+        self.value: V | None = None
+        self.error: Exception | None = None
+        self.done = threading.Event()
+        self._prepare = prepare
+        self.thread = threading.Thread(target=self._run, name="beginning", daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        behind_engine()
+        try:
+            self.value = self._prepare(self.key)
+        except Exception as error:  # raised where the result is asked for
+            self.error = error
+        finally:
+            self.done.set()
+
+    def result(self) -> V:
+        if self.error is not None:
+            raise self.error
+        assert self.value is not None
+        return self.value
+
+
+class Beginnings(Generic[K, V]):
+    """Prepares one thing at a time and keeps the last; keys are equal where they are the same object, or equal."""
+
+    def __init__(self, prepare: Callable[[K], V]) -> None:
+        self._prepare = prepare
+        self._work: _Work[K, V] | None = None
+
+    def ask(self, key: K) -> V | None:
+        """What was prepared for the key, or None while that goes on; begins it where nothing else is in work.
+
+        Raises what `prepare` raised.
+        """
+        work = self._work
+        if work is None or (work.key != key and work.done.is_set()):
+            work = self._work = _Work(key, self._prepare)
+        return work.result() if work.key == key and work.done.is_set() else None
+
+    def wait(self, key: K) -> V:
+        """The same, however long it takes."""
+        while (found := self.ask(key)) is None:
+            assert self._work is not None
+            self._work.done.wait()
+        return found
+
+    def forget(self) -> None:
+        """Lets what was prepared go."""
+        if self._work is not None and self._work.done.is_set():
+            self._work = None
+
+    def close(self) -> None:
+        """Waits for the thread, and lets what it made go."""
+        work, self._work = self._work, None
+        if work is not None:
+            work.thread.join(JOIN_SECONDS)
+            if work.thread.is_alive():
+                log.warning("a beginning is still being worked out; the program ends without waiting for it")
