@@ -34,7 +34,7 @@ from jbdiff.stream_settings import (
     StepKnobs,
 )
 from jbdiff.stream_spectral import SpectralStage
-from jbdiff.stream_state import LevelBeginning, LevelState, StreamError, StreamState
+from jbdiff.stream_state import AnchorState, LevelBeginning, LevelState, StreamError, StreamState
 from jbdiff.tokenmajor import compiler_for
 
 __all__ = [
@@ -247,13 +247,28 @@ class BlockStream:
         """Back to the beginning: null context, home noise, silence in the tail."""
         self._state = self._fresh_state()
 
-    def prepare_context(self, audio: Tensor) -> Mapping[int, LevelBeginning]:
+    def prepare_context(
+        self, audio: Tensor, anchors: Mapping[int, AnchorState] | None = None
+    ) -> Mapping[int, LevelBeginning]:
         """What `set_context` does at once with what it returns. Reads nothing that a step changes, so another thread
-        may do it while the stream plays. audio as in `set_context`.
+        may do it while the stream plays. audio as in `set_context`. anchors: of levels whose anchor is known, and need
+        not be found in the sound.
         """
         check_mono(audio, "context")
+        known = {} if anchors is None else anchors
         with torch.inference_mode():
-            return {stage.level: stage.beginning(audio) for stage in self.stages}
+            return {stage.level: stage.beginning(audio, known.get(stage.level)) for stage in self.stages}
+
+    def anchors(self, settings: BlockSettings, frames: int = 0) -> Mapping[int, AnchorState]:
+        """The anchors as they were `frames` before the end of what was made, by level: for another stream of the same
+        stack that is to go on there. settings: of the last block.
+        """
+        back = frames + self.latency_frames  # the newest tokens are not heard yet
+        found = {
+            stage.level: stage.earlier_anchor(self._state.levels[stage.level], settings, back)
+            for stage in self.stages
+        }
+        return {level: anchor for level, anchor in found.items() if anchor is not None}
 
     def set_context(self, audio: Tensor | Mapping[int, LevelBeginning]) -> None:
         """Conditions the next block of every level on `audio` `[1, 1, n]`: as much of its end as each takes. Where an

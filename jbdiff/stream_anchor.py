@@ -131,6 +131,12 @@ class StreamAnchor:
         known = torch.tensor([settings.anchor > 0], device=style.device)
         return Anchor(target, known, row(state.beat or 0.0), row(per_token)).at(-held)
 
+    def earlier(self, state: AnchorState, settings: BlockSettings, tokens: int) -> AnchorState:
+        """As it was so many tokens before the next one, but for what was played since."""
+        if state.beat is None:
+            return state
+        return replace(state, beat=(state.beat - tokens * self.per_token(state, settings)) % BEATS)
+
     def moved(self, state: AnchorState, settings: BlockSettings, history: Tensor, tokens: int) -> AnchorState:
         """After so many tokens, the last ones of a history `[1, c, n]`."""
         if state.beat is not None:

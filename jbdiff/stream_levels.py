@@ -147,10 +147,18 @@ class LevelStage:
             anchor=None if self._anchor is None else self._anchor.heard(None),
         )
 
-    def beginning(self, audio: Tensor) -> LevelBeginning:
-        """A context, encoded from audio `[1, 1, n]`, and the anchor that is heard in it."""
+    def beginning(self, audio: Tensor, anchor: AnchorState | None = None) -> LevelBeginning:
+        """A context, encoded from audio `[1, 1, n]`, and its anchor: the one given, or else what is heard in it."""
         context = self.encode_context(audio)
-        return LevelBeginning(context, None if self._anchor is None else self._anchor.heard(context))
+        if self._anchor is None:
+            return LevelBeginning(context, None)
+        return LevelBeginning(context, self._anchor.heard(context) if anchor is None else anchor)
+
+    def earlier_anchor(self, own: LevelState, settings: BlockSettings, frames: int) -> AnchorState | None:
+        """The anchor as it was so many frames before the next token; None where there is none."""
+        if self._anchor is None or own.anchor is None:
+            return None
+        return self._anchor.earlier(own.anchor, settings, round(frames / self.geometry.hop(self.level)))
 
     def began_after(self, own: LevelState, beginning: LevelBeginning) -> LevelState:
         """The state with that context and that anchor."""

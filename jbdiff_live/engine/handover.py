@@ -6,7 +6,7 @@ Engine thread only. No torch: a voice is anything that makes blocks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -36,8 +36,10 @@ class Voice(Protocol):
         """Seconds that `continue_from` takes."""
         ...
 
-    def continue_from(self, heard: Audio) -> None:
-        """Conditions the next block on what was heard, `[frames, channels]`: as much of its end as it takes."""
+    def continue_from(self, heard: Audio, before: Any, frames: int) -> None:
+        """Conditions the next block on what was heard, `[frames, channels]`: as much of its end as it takes. The voice
+        before made it, and `frames` more.
+        """
         ...
 
 
@@ -95,7 +97,11 @@ class Handover:
             self._left = np.concatenate([self._left, made.samples])
         if not self._given:
             # What will have been heard when the new voice's first sound comes.
-            self._new.continue_from(np.concatenate([self._heard, self._left[: self._opens]]))
+            self._new.continue_from(
+                np.concatenate([self._heard, self._left[: self._opens]]),
+                self._old,
+                len(self._left) - self._opens,
+            )
             done += self._new.context_seconds
         made = make_new(part(self._new.block_seconds))
         if made is None:

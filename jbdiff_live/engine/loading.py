@@ -98,23 +98,24 @@ def load_voice(
             take_turns()
         return keep_going()
 
+    blocks = 2 if shared is None else 1  # the first one sets libraries up
     options, most, note = device_options(stack, device), HOPELESS if not only_in_time else 1.0, ""
     stream = stream_of(options)
     try:
-        seconds = _warm_up(stream, choice, report, in_turn, most)
+        seconds = _warm_up(stream, choice, report, in_turn, most, blocks)
     except StreamError as error:
         if (exact := exact_options(options)) is None:
             raise
         log.warning("%s: %s; loading it in float32", choice.text, error)
         report(note := IN_FLOAT32)
         stream = stream_of(exact)
-        seconds = _warm_up(stream, choice, report, in_turn, most)
+        seconds = _warm_up(stream, choice, report, in_turn, most, blocks)
     if seconds is None:
         return None
     voice = StackVoice(
         stream, choice, seconds, round(FADE_SECONDS * SAMPLE_RATE) if only_in_time else 0, note
     )
-    if only_in_time:
+    if only_in_time and shared is None:  # else the anchor is handed on
         voice.context_seconds = _context_seconds(voice, _clock(stream))
     return voice if keep_going() else None
 
@@ -162,8 +163,9 @@ def _warm_up(
     report: Callable[[str], None],
     keep_going: Callable[[], bool],
     most: float,
+    blocks: int,
 ) -> float | None:
-    """Seconds that a block takes: the second, since the first sets libraries up; one more where that is too slow.
+    """Seconds that a block takes, the last of `blocks`; one more where that is too slow.
 
     What a GPU needs to record and to compile is done before. None when interrupted; StackTooSlow where a
     block takes more than `most` times its duration.
@@ -196,7 +198,7 @@ def _warm_up(
         except StreamInterrupted:
             return None
     taken: list[float] = []
-    while len(taken) < 2 or (len(taken) == 2 and taken[1] > most * duration):
+    while len(taken) < blocks or (len(taken) == blocks and taken[-1] > most * duration):
         report(f"warming up, block {len(taken) + 1}")
         began = clock()
         try:
@@ -204,7 +206,7 @@ def _warm_up(
         except StreamInterrupted:
             return None
         taken.append(clock() - began)
-    seconds = min(taken[1:])
+    seconds = min(taken[blocks - 1 :])
     if seconds > most * duration:
         raise StackTooSlow(choice, seconds, duration)
     stream.reset()

@@ -189,6 +189,7 @@ class StackVoice:
         self._shares: Mapping[Rung, float] = {Rung.FULL: 1.0}  # of a full block's time, best rung first
         self.context_seconds = 0.0  # that `continue_from` takes, where it was measured
         self.began_from: FileSource | None = None
+        self._settings: BlockSettings | None = None  # of the last block
 
     @property
     def stack(self) -> Stack:
@@ -247,11 +248,21 @@ class StackVoice:
         self.position = before.position
         self.began_from = before.began_from
 
-    def continue_from(self, heard: Audio) -> None:
-        """Conditions the next block on what was heard, `[frames, channels]`: as much of its end as it takes."""
+    def continue_from(self, heard: Audio, before: StackVoice | None = None, frames: int = 0) -> None:
+        """Conditions the next block on what was heard, `[frames, channels]`: as much of its end as it takes. A voice
+        `before` of the same stack, which made it and `frames` more, hands its style and its beat on.
+        """
         mono = heard[-self._context_frames :].mean(axis=1, dtype=np.float32)
-        if len(mono):
-            self._stream.set_context(_tensor(mono))
+        if not len(mono):
+            return
+        anchors = None
+        if before is not None and before._settings is not None and self._goes_with(before):
+            anchors = before._stream.anchors(before._settings, frames)
+        self._stream.set_context(self._stream.prepare_context(_tensor(mono), anchors))
+
+    def _goes_with(self, other: StackVoice) -> bool:
+        """Whether the other one plays the same stack."""
+        return self.playing.identity == other.playing.identity
 
     def next_block(
         self,
@@ -289,6 +300,7 @@ class StackVoice:
         except StreamInterrupted:
             return None
         self.position += frames
+        self._settings = settings
         samples = block.audio[0].float().cpu().numpy().T
         if samples.shape[1] == 1:
             samples = np.repeat(samples, CHANNELS, axis=1)

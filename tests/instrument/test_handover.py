@@ -23,6 +23,7 @@ class Noise:
     context_seconds: float = 0.0
     made: int = 0
     heard: list[Audio] = field(default_factory=list)
+    followed: list[tuple[object, int]] = field(default_factory=list)
     refuses: int = 0  # so many blocks are interrupted
 
     def sound(self, frames: int) -> Audio:
@@ -40,8 +41,9 @@ class Noise:
         self.made += self.block_frames
         return Generated(self.sound(self.made)[-self.block_frames :], "noise")
 
-    def continue_from(self, heard: Audio) -> None:
+    def continue_from(self, heard: Audio, before: object, frames: int) -> None:
         self.heard.append(heard)
+        self.followed.append((before, frames))
 
 
 FADE = 20_000
@@ -90,6 +92,8 @@ def test_the_new_one_goes_on_from_what_is_heard_when_its_sound_comes() -> None:
     change(old, new)
     (heard,) = new.heard
     assert np.array_equal(heard, np.concatenate([BEFORE, old.sound(8_000)[:5_000]]))
+    # Of the old one's sound three blocks were made by then, for the whole of the first block of the new one.
+    assert new.followed == [(old, 12_000 - 5_000)]
 
 
 def test_an_interrupted_block_is_made_again_and_nothing_is_lost() -> None:

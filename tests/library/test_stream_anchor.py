@@ -123,6 +123,35 @@ def test_restored_stream_continues_bit_exact(stack: Stack, primed: bool, played:
     assert held(stream).played is not None and held(stream).beat is not None
 
 
+@pytest.mark.parametrize("hops", [(16, None), (None, 16)], ids=["longer", "shorter"])
+@pytest.mark.parametrize("later", [0, 4096])
+def test_a_stream_with_other_blocks_takes_style_and_beat_over(
+    stack: Stack, hops: tuple[int | None, int | None], later: int
+) -> None:
+    """At the place in the sound where it goes on, which may lie before the end of what the other one made."""
+    before, after = (BlockStream(stack, hop_tokens=hop) for hop in hops)
+    before.set_context(kicks(140))
+    knobs = BlockSettings(seed=5, tempo=133.3)
+    sound = torch.cat([before.step(knobs).audio for _ in range(4)], 2)
+    heard = sound[..., : sound.shape[2] - later]
+    after.set_context(after.prepare_context(heard, before.anchors(knobs, later)))
+    old, new = held(before), held(after)
+    assert new.style is old.style and new.played is old.played and new.tempo == old.tempo
+    assert old.beat is not None and new.beat is not None
+    # Sound leaves `latency_frames` after its place in the latents.
+    behind = (before.latency_frames + later) / 44_100 / 60 * 133.3
+    assert (old.beat - new.beat - behind + 2) % 4 - 2 == pytest.approx(0, abs=0.01)
+    context = after.save().levels[2].context
+    own = BlockStream(stack).prepare_context(heard)[2].context
+    assert context is not None and own is not None and torch.equal(context, own)
+
+
+def test_anchors_of_a_stream_that_knows_none_are_found_in_the_sound(stack: Stack) -> None:
+    stream = BlockStream(stack)
+    stream.set_context(stream.prepare_context(kicks(140), {}))
+    assert held(stream).tempo == pytest.approx(140, rel=0.03)
+
+
 def test_a_reset_stream_plays_the_same_again(stack: Stack) -> None:
     stream = BlockStream(stack)
     first = steps(stream, 4, seed=3, tempo=120)
