@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -85,3 +87,32 @@ def test_help_answers_without_the_heavy_libraries() -> None:
         "print(r.exit_code, '--headless' in r.output, 'torch' in sys.modules, 'PySide6' in sys.modules)"
     )
     assert run_python(code) == "0 True False False"
+
+
+def scripts() -> list[Path]:
+    """Those in Python, without the packages among them."""
+    files = [path for path in sorted((ROOT / "scripts").iterdir()) if path.is_file()]
+    return [
+        path
+        for path in files
+        if path.suffix == ".py" or path.read_text().startswith("#!/usr/bin/env python3")
+    ]
+
+
+@pytest.mark.parametrize("script", scripts(), ids=lambda path: path.name)
+def test_what_a_script_imports_of_ours_is_there(script: Path) -> None:
+    """Scripts are run rarely, and nothing else would tell that a name has moved."""
+    lacking = []
+    for node in ast.walk(ast.parse(script.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in (
+            "jbdiff",
+            "jbdiff_live",
+        ):
+            module = importlib.import_module(str(node.module))
+            for name in (alias.name for alias in node.names):
+                if (
+                    not hasattr(module, name)
+                    and importlib.util.find_spec(f"{module.__name__}.{name}") is None
+                ):
+                    lacking.append(f"{module.__name__}.{name}")
+    assert not lacking
