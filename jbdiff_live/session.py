@@ -344,7 +344,7 @@ class Session:
                 choice = patch.choice if self._started else self._with_options(patch.choice)
                 self._choose(self.model, choice, asked_at)
             # Music that began from the same sound goes on, unless the same patch is loaded again.
-            begins = again or patch.context is None or str(patch.context) != self._files["context"]
+            begins = again or str(patch.context) != self._files["context"]
             if begins and patch.context is not None and hasattr(self.generator, "context_file"):
                 try:
                     self._load_file("context", patch.context)

@@ -41,12 +41,6 @@ class _Work(Generic[K, V]):
         finally:
             self.done.set()
 
-    def result(self) -> V:
-        if self.error is not None:
-            raise self.error
-        assert self.value is not None
-        return self.value
-
 
 class Beginnings(Generic[K, V]):
     """Prepares one thing at a time and keeps the last; keys are equal where they are the same object, or equal."""
@@ -58,12 +52,17 @@ class Beginnings(Generic[K, V]):
     def ask(self, key: K) -> V | None:
         """What was prepared for the key, or None while that goes on; begins it where nothing else is in work.
 
-        Raises what `prepare` raised.
+        Raises what `prepare` raised, once: the next one who asks has it tried again.
         """
         work = self._work
         if work is None or (work.key != key and work.done.is_set()):
             work = self._work = _Work(key, self._prepare)
-        return work.result() if work.key == key and work.done.is_set() else None
+        if work.key != key or not work.done.is_set():
+            return None
+        if work.error is not None:
+            self._work = None
+            raise work.error
+        return work.value
 
     def wait(self, key: K) -> V:
         """The same, however long it takes."""
@@ -71,11 +70,6 @@ class Beginnings(Generic[K, V]):
             assert self._work is not None
             self._work.done.wait()
         return found
-
-    def forget(self) -> None:
-        """Lets what was prepared go."""
-        if self._work is not None and self._work.done.is_set():
-            self._work = None
 
     def close(self) -> None:
         """Waits for the thread, and lets what it made go."""

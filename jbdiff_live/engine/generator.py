@@ -29,9 +29,7 @@ from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
 HEARD_SECONDS = 12.0  # kept for the next stack to go on from; two windows of v1 and of pocket are 4.5
 LISTING_SECONDS = 10.0
 REPEAT_SECONDS = 0.005  # to copy a block
-TURN_SECONDS = (
-    0.5  # that a step of what is loaded waits for a block in work; an engine without rest is not waited for
-)
+TURN_SECONDS = 0.5  # that a step of what is loaded waits for a block in work, where the engine has no rest
 
 
 class ModelGenerator:
@@ -213,7 +211,6 @@ class ModelGenerator:
             )
             if self._handover.done:
                 self._handover = self._old = None
-                self._beginnings.forget()  # it may hold the old stack
         if made is not None:
             kept = round(HEARD_SECONDS * SAMPLE_RATE)
             self._heard = np.concatenate([self._heard, made.samples])[-kept:]
@@ -233,14 +230,16 @@ class ModelGenerator:
         voice.begin_from(file, None if file is None else self._beginnings.wait((voice, file)))
 
     def _begin_from_file(self, voice: StackVoice) -> None:
-        """Begins from a file that was loaded since, as soon as it is known how."""
+        """Begins from a file that was loaded since, as soon as it is known how; so that a panic need not wait for it,
+        that is also worked out for a stack that took over from another one.
+        """
         file = self.context_file
-        if file is voice.began_from:
-            return
         if file is None:
             voice.begin_from(None, None)
-        elif (beginning := self._beginnings.ask((voice, file))) is not None:
-            voice.begin_from(file, beginning)
+        elif file is not voice.began_from or self._handover is None:
+            beginning = self._beginnings.ask((voice, file))
+            if file is not voice.began_from and beginning is not None:
+                voice.begin_from(file, beginning)
 
     def _ready(self) -> StackVoice:
         if self._voice is None:

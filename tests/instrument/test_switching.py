@@ -96,12 +96,17 @@ def test_a_file_is_begun_from_beside_the_music(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_beginning_that_fails_is_raised_where_it_is_asked_for() -> None:
+    tried = list[str]()
+
     def fails(key: str) -> int:
+        tried.append(key)
         raise MemoryError(f"no room for {key}")
 
     beginnings = Beginnings(fails)
-    with pytest.raises(MemoryError, match="no room for this"):
-        beginnings.wait("this")
+    for _ in range(2):  # and is tried again
+        with pytest.raises(MemoryError, match="no room for this"):
+            beginnings.wait("this")
+    assert tried == ["this", "this"]
     beginnings.close()
 
 
@@ -121,7 +126,5 @@ def test_another_key_is_prepared_after_the_one_in_work_and_the_last_is_kept() ->
     gates["a"].set()
     assert beginnings.wait("b") == "B" and beginnings.ask("b") == "B"
     assert made == ["a", "b"]
-    assert beginnings.wait("a") == "A"
-    beginnings.forget()
-    assert beginnings.wait("a") == "A" and made == ["a", "b", "a", "a"]
+    assert beginnings.wait("a") == "A" and made == ["a", "b", "a"]
     beginnings.close()
