@@ -16,7 +16,7 @@ from jbdiff_live.status import EngineState, EngineStatus, RecorderStatus, Status
 from jbdiff_live.ui import theme
 from jbdiff_live.ui.heardafter import HeardAfter
 from jbdiff_live.ui.meters import PeakMeter
-from jbdiff_live.ui.painted import Painted, plate
+from jbdiff_live.ui.painted import Painted, plate, readout_plate
 
 ALARM_SECONDS = 10.0  # a count that grew stays in the warning colour for so long
 LAMP_SECONDS = 0.15
@@ -64,13 +64,8 @@ class Readout(Painted):
             self.setToolTip(f"{self.help} ({value} {note})".replace(" )", ")"))
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
-        plate(painter, area, theme.PANEL)
+        head, caption, used = readout_plate(painter, area, self.caption)
         height = area.height()
-        inner = area.adjusted(11, 0, -11, 0)
-        caption = int(max(11, min(14, height * 0.19)))
-        head = QRectF(inner.x(), area.y() + height * 0.06, inner.width(), height * 0.27)
-        theme.write(painter, head, self.caption, caption, theme.FAINT, bold=True)
-        used = theme.metrics(caption, True).horizontalAdvance(self.caption) + 14
         colour = theme.WARN if self.alarm else theme.ACCENT
         if self.lamp is not None:
             size = caption * 0.8
@@ -81,11 +76,11 @@ class Readout(Painted):
         if self.note:
             theme.write(painter, head.adjusted(used, 0, 0, 0), self.note, caption, theme.DIM, theme.RIGHT)
         bottom = height * (0.30 if self.bar is not None else 0.12)
-        body = QRectF(inner.x(), head.bottom(), inner.width(), area.bottom() - bottom - head.bottom())
+        body = QRectF(head.x(), head.bottom(), head.width(), area.bottom() - bottom - head.bottom())
         theme.write(painter, body, self.value, int(min(height * 0.34, 26)), theme.WARN if self.alarm else theme.TEXT,
                     bold=True)  # fmt: skip
         if self.bar is not None:
-            strip = QRectF(inner.x(), area.bottom() - height * 0.24, inner.width(), height * 0.11)
+            strip = QRectF(head.x(), area.bottom() - height * 0.24, head.width(), height * 0.11)
             plate(painter, strip, theme.RAISED, round_=2)
             full = QRectF(strip.x(), strip.y(), strip.width() * self.bar, strip.height())
             plate(painter, full, colour, round_=2)

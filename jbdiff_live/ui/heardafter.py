@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QSizePolicy
 from jbdiff_live.parameters import TakesEffect
 from jbdiff_live.status import Status
 from jbdiff_live.ui import theme
-from jbdiff_live.ui.painted import Painted, plate
+from jbdiff_live.ui.painted import Painted, readout_plate
 
 LABELS = {
     TakesEffect.NOW: "now",
@@ -61,20 +61,14 @@ class HeardAfter(Painted):
         )
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
-        plate(painter, area, theme.PANEL)
-        height = area.height()
-        inner = area.adjusted(11, 0, -11, 0)
-        caption = int(max(11, min(14, height * 0.19)))
-        head = QRectF(inner.x(), area.y() + height * 0.06, inner.width(), height * 0.27)
-        theme.write(painter, head, self.caption, caption, theme.FAINT, bold=True)
+        head, caption, used = readout_plate(painter, area, self.caption)
         if self.note:
-            used = theme.metrics(caption, True).horizontalAdvance(self.caption) + 14
             theme.write(painter, head.adjusted(used, 0, 0, 0), self.note, caption, theme.DIM, theme.RIGHT)
-        row_height = height * 0.29
-        column = (inner.width() - 12) / 2
+        row_height = area.height() * 0.29
+        column = (head.width() - 12) / 2
         size = int(min(row_height * 0.82, 18))
         for place, (when, label) in enumerate(LABELS.items()):
-            x = inner.x() + (place % 2) * (column + 12)
+            x = head.x() + (place % 2) * (column + 12)
             row = QRectF(x, head.bottom() + (place // 2) * row_height, column, row_height)
             theme.write(painter, row, label, min(size, caption), theme.DIM)
             used = theme.metrics(min(size, caption)).horizontalAdvance(label) + 6

@@ -12,7 +12,7 @@ from PySide6.QtGui import QColor, QLinearGradient, QPainter
 from PySide6.QtWidgets import QSizePolicy
 
 from jbdiff_live.ui import theme
-from jbdiff_live.ui.painted import Painted, plate
+from jbdiff_live.ui.painted import Painted, head_of, plate
 
 FLOOR_DB = -54.0
 FALL_DB = 24.0  # a second
@@ -87,11 +87,10 @@ class PeakMeter(Painted):
     def _places(self, area: QRectF) -> tuple[QRectF, int, tuple[QRectF, QRectF]]:
         """The line above, the size of its letters, and the two bars."""
         height = area.height()
-        inner = area.adjusted(11, 0, -11, 0)
-        head = QRectF(inner.x(), area.y() + height * 0.06, inner.width(), height * 0.27)
+        head, size = head_of(area)
         top, bar = head.bottom() + height * 0.06, height * 0.19
-        left = QRectF(inner.x() + 17, top, inner.width() - 17, bar)
-        return head, int(max(11, min(14, height * 0.19))), (left, left.translated(0, bar + height * 0.06))
+        left = QRectF(head.x() + 17, top, head.width() - 17, bar)
+        return head, size, (left, left.translated(0, bar + height * 0.06))
 
     def draw_face(self, painter: QPainter, area: QRectF) -> None:
         plate(painter, area, theme.PANEL)

@@ -84,6 +84,24 @@ class Painted(QWidget):
         return theme.BACKGROUND
 
 
+def head_of(area: QRectF) -> tuple[QRectF, int]:
+    """The line at the top of a readout, and the size of its letters in pixels."""
+    height = area.height()
+    inner = area.adjusted(11, 0, -11, 0)
+    head = QRectF(inner.x(), area.y() + height * 0.06, inner.width(), height * 0.27)
+    return head, int(max(11, min(14, height * 0.19)))
+
+
+def readout_plate(painter: QPainter, area: QRectF, caption: str) -> tuple[QRectF, int, float]:
+    """Draws the plate of a readout and its caption; returns the line at the top, the size of its letters, and how much
+    of the line the caption took.
+    """
+    plate(painter, area, theme.PANEL)
+    head, size = head_of(area)
+    theme.write(painter, head, caption, size, theme.FAINT, bold=True)
+    return head, size, theme.metrics(size, True).horizontalAdvance(caption) + 14
+
+
 def plate(
     painter: QPainter,
     area: QRectF,
