@@ -11,10 +11,14 @@ import ctypes
 import sys
 
 # `mallopt` takes an int; names and numbers are glibc's (malloc.h).
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -2, -3, -8
 KEPT_BYTES = 2**31 - 1
 LARGEST_KEPT = 2**30  # one tensor; what is larger comes from the system and goes back to it
 GROWTH_BYTES = 64 * 2**20
+# Heaps, each of which would keep the most that its threads ever needed. Measured with pocket that plays while ten times
+# a stack and a context are prepared beside it: 918 MiB with as many heaps as the library likes, 788 with 4, 615 with 2;
+# blocks take as long.
+HEAPS = 2
 
 
 def keep_freed_memory() -> bool:
@@ -32,5 +36,6 @@ def keep_freed_memory() -> bool:
         (M_MMAP_THRESHOLD, LARGEST_KEPT),
         (M_TRIM_THRESHOLD, KEPT_BYTES),
         (M_TOP_PAD, GROWTH_BYTES),
+        (M_ARENA_MAX, HEAPS),
     )
     return all(library.mallopt(name, value) == 1 for name, value in switches)

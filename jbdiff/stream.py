@@ -248,16 +248,21 @@ class BlockStream:
         self._state = self._fresh_state()
 
     def prepare_context(
-        self, audio: Tensor, anchors: Mapping[int, AnchorState] | None = None
+        self,
+        audio: Tensor,
+        anchors: Mapping[int, AnchorState] | None = None,
+        pause: Callable[[], object] = lambda: None,
     ) -> Mapping[int, LevelBeginning]:
         """What `set_context` does at once with what it returns. Reads nothing that a step changes, so another thread
-        may do it while the stream plays. audio as in `set_context`. anchors: of levels whose anchor is known, and need
-        not be found in the sound.
+        may do it while the stream plays; `pause` is then called now and again, and may wait for its turn. audio as in
+        `set_context`. anchors: of levels whose anchor is known, and need not be found in the sound.
         """
         check_mono(audio, "context")
         known = {} if anchors is None else anchors
         with torch.inference_mode():
-            return {stage.level: stage.beginning(audio, known.get(stage.level)) for stage in self.stages}
+            return {
+                stage.level: stage.beginning(audio, known.get(stage.level), pause) for stage in self.stages
+            }
 
     def anchors(self, settings: BlockSettings, frames: int = 0) -> Mapping[int, AnchorState]:
         """The anchors as they were `frames` before the end of what was made, by level: for another stream of the same

@@ -12,6 +12,7 @@ it is told of lower levels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -67,13 +68,15 @@ class StreamAnchor:
         per_band = self._decibels.reshape(MEANS, MEAN_BANDS).mean(1)
         self._loudness = self._condition.spread[:MEANS] * per_band / LOUDNESS_UNIT
 
-    def heard(self, context: Tensor | None) -> AnchorState:
-        """The anchor of a stream that begins after a context `[1, n, c]`, or after nothing."""
+    def heard(self, context: Tensor | None, pause: Callable[[], object] = lambda: None) -> AnchorState:
+        """The anchor of a stream that begins after a context `[1, n, c]`, or after nothing. `pause` is called before
+        each of the longer pieces of work.
+        """
         if context is None or context.shape[1] < 2:
             return AnchorState(None, None, 0.0, None)
         tempo = estimated_tempo(context[0], self._rate)
         style = self.style_of(context)
-        beat = self._found_beat(context, tempo / self._rate, style) if tempo else None
+        beat = self._found_beat(context, tempo / self._rate, style, pause) if tempo else None
         return AnchorState(style, None, tempo, beat)
 
     def style_of(self, context: Tensor) -> Tensor:
@@ -150,7 +153,9 @@ class StreamAnchor:
         share = min(1.0, tokens / (PULL_WINDOWS * window))
         return replace(state, played=state.played + share * (newest - state.played))
 
-    def _found_beat(self, context: Tensor, per_token: float, style: Tensor) -> float:
+    def _found_beat(
+        self, context: Tensor, per_token: float, style: Tensor, pause: Callable[[], object]
+    ) -> float:
         """Place in the bar of the token after a context: of those that its onsets allow, the one that makes the context
         likeliest to the network.
         """
@@ -174,6 +179,7 @@ class StreamAnchor:
             clean = bands[:, start : start + window].transpose(1, 2)
             prepared = network.prepare_context(None, None, rows, anchor.at(start - bands.shape[1]))
             for level in ASKED_LEVELS:
+                pause()
                 sigma = torch.full((rows,), level, device=bands.device)
                 noise = torch.randn(clean.shape, generator=generator).to(clean)
                 alpha, beta = alpha_beta(sigma[0])

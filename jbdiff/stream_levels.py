@@ -147,12 +147,14 @@ class LevelStage:
             anchor=None if self._anchor is None else self._anchor.heard(None),
         )
 
-    def beginning(self, audio: Tensor, anchor: AnchorState | None = None) -> LevelBeginning:
+    def beginning(
+        self, audio: Tensor, anchor: AnchorState | None = None, pause: Callable[[], object] = lambda: None
+    ) -> LevelBeginning:
         """A context, encoded from audio `[1, 1, n]`, and its anchor: the one given, or else what is heard in it."""
         context = self.encode_context(audio)
         if self._anchor is None:
             return LevelBeginning(context, None)
-        return LevelBeginning(context, self._anchor.heard(context) if anchor is None else anchor)
+        return LevelBeginning(context, self._anchor.heard(context, pause) if anchor is None else anchor)
 
     def earlier_anchor(self, own: LevelState, settings: BlockSettings, frames: int) -> AnchorState | None:
         """The anchor as it was so many frames before the next token; None where there is none."""

@@ -17,18 +17,15 @@ class Deadline:
     most a quarter of a block (another program may suddenly take half of the machine; but who chose short blocks
     wants the knobs heard soon), and of `least_margin`. All over the last `memory` blocks, and never more than one
     block, or `CAP_SECONDS` where blocks are short. Until three blocks were measured it is that most: start at once.
-    `measured` seconds, where a warm-up gave them, stand in for those three. A block that takes longer still is not a
-    hole: it is broken off while there is time for a cheaper one (`ladder.py`).
+    A block that takes longer still is not a hole: it is broken off while there is time for a cheaper one (`ladder.py`).
     """
 
-    def __init__(
-        self, block_duration: float, memory: int = 64, least_margin: float = 0.08, measured: float = 0.0
-    ) -> None:
+    def __init__(self, block_duration: float, memory: int = 64, least_margin: float = 0.08) -> None:
         if block_duration <= 0:
             raise ValueError(f"a block lasts longer than {block_duration} s")
         self.block_duration = block_duration
         self.least_margin = least_margin
-        self._taken: deque[float] = deque([measured] * 3 if measured > 0 else (), maxlen=memory)
+        self._taken: deque[float] = deque(maxlen=memory)
         self._late: deque[float] = deque(maxlen=memory)
 
     def block_took(self, seconds: float) -> None:

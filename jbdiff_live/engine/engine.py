@@ -143,7 +143,7 @@ class Engine:
                 step_reach.begin()
             elif self._can_switch(ahead, ladder.slowness, rate):
                 generator.switch()
-                deadline = Deadline(generator.block_frames / rate, measured=generator.block_seconds)
+                deadline = Deadline(generator.block_frames / rate)
                 ahead = 0.0
             began, ahead_of_it = self._clock(), self._queued() / rate
             rung, budget, seconds = Rung.FULL, math.inf, generator.rung_seconds

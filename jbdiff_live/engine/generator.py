@@ -29,7 +29,7 @@ from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
 HEARD_SECONDS = 12.0  # kept for the next stack to go on from; two windows of v1 and of pocket are 4.5
 LISTING_SECONDS = 10.0
 REPEAT_SECONDS = 0.005  # to copy a block
-TURN_SECONDS = 0.5  # that a step of what is loaded waits for a block in work, where the engine has no rest
+TURN_SECONDS = 0.5  # that a step of what is prepared waits for a block in work, where the engine has no rest
 
 
 class ModelGenerator:
@@ -65,7 +65,7 @@ class ModelGenerator:
         self._heard: Audio = np.zeros((0, CHANNELS), np.float32)
         self._loader: StackLoader[StackVoice] = StackLoader(self._load_beside, on_ready)
         self._beginnings: Beginnings[tuple[StackVoice, FileSource], Any] = Beginnings(
-            lambda key: key[0].beginning_of(key[1])
+            lambda key: key[0].beginning_of(key[1], self._take_turns)
         )
         self._resting = threading.Event()  # no block is being made
         self._resting.set()
@@ -246,7 +246,7 @@ class ModelGenerator:
             raise RuntimeError("the model is not loaded; call prepare() first")
         return self._voice
 
-    # ------------------------------------------------------------------ loader's and lister's threads
+    # ------------------------------------------------------------------ loader's, lister's and beginnings' threads
 
     def _load_beside(
         self, choice: StackChoice, report: Callable[[str], None], keep_going: Callable[[], bool]
@@ -260,8 +260,11 @@ class ModelGenerator:
             threads=self._threads,
             shared=shared,
             only_in_time=True,
-            take_turns=lambda: self._resting.wait(TURN_SECONDS),
+            take_turns=self._take_turns,
         )
+
+    def _take_turns(self) -> None:
+        self._resting.wait(TURN_SECONDS)
 
     def _list_stacks(self) -> None:
         self._known = find_stacks()

@@ -231,9 +231,15 @@ class StackVoice:
         self._stream.reset()
         self.position = 0
 
-    def beginning_of(self, context_file: FileSource) -> Mapping[int, LevelBeginning]:
-        """What the end of a file is to this stack, for `begin_from`; any thread, while blocks are made."""
-        return self._stream.prepare_context(_tensor(context_file.tail(self._context_frames)))
+    def beginning_of(
+        self, context_file: FileSource, take_turns: Callable[[], object]
+    ) -> Mapping[int, LevelBeginning]:
+        """What the end of a file is to this stack, for `begin_from`; any thread, while blocks are made. `take_turns`
+        waits until the processor is free.
+        """
+        tail = _tensor(context_file.tail(self._context_frames))
+        pause = take_turns if self._stream.device.type == "cpu" else lambda: None
+        return self._stream.prepare_context(tail, pause=pause)
 
     def begin_from(
         self, context_file: FileSource | None, beginning: Mapping[int, LevelBeginning] | None

@@ -335,11 +335,6 @@ def test_a_long_block_of_two_stacks_finds_its_time_among_short_ones() -> None:
         rig.engine.close()
 
 
-def test_a_deadline_can_begin_with_what_a_warm_up_measured() -> None:
-    deadline = Deadline(2.0, measured=0.3)
-    assert deadline.seconds == pytest.approx(0.6) and deadline.p99 == pytest.approx(0.3)
-
-
 def test_deadline_is_a_whole_block_until_times_were_measured() -> None:
     deadline = Deadline(2.0)
     for _ in range(2):

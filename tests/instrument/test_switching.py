@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -67,11 +68,11 @@ def test_a_file_is_begun_from_beside_the_music(monkeypatch: pytest.MonkeyPatch) 
     working, go_on, worked = threading.Event(), threading.Event(), list[str]()
     plain = StackVoice.beginning_of
 
-    def slow(voice: StackVoice, file: FileSource) -> object:
+    def slow(voice: StackVoice, file: FileSource, take_turns: Callable[[], object]) -> object:
         worked.append(threading.current_thread().name)
         working.set()
         assert go_on.wait(PATIENCE)
-        return plain(voice, file)
+        return plain(voice, file, take_turns)
 
     monkeypatch.setattr(StackVoice, "beginning_of", slow)
     rig = Rig(QUICK, pace=0.5)
