@@ -29,6 +29,7 @@ from jbdiff_live.control.midi import MidiInput, list_midi_inputs
 from jbdiff_live.control.programs import ProgramChanges
 from jbdiff_live.engine.engine import Engine
 from jbdiff_live.engine.generator import ModelGenerator
+from jbdiff_live.engine.model import share_one_heap
 from jbdiff_live.engine.sources import Mono, load_file_source
 from jbdiff_live.parameters import BY_NAME, Change, Origin, ParameterSnapshot, ParameterStore, TakesEffect
 from jbdiff_live.patch import (
@@ -85,6 +86,7 @@ class Session:
         self.options = options
         # A shorter switch interval cuts the worst wait for the GIL from 13 to 3 ms beside a busy thread.
         sys.setswitchinterval(0.0005)
+        share_one_heap()
         self.store = ParameterStore()
         self.live_input: LiveInput | None = None
         self._started = False

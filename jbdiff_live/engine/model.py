@@ -389,6 +389,13 @@ def device_options(stack: Stack, device: str) -> dict[str, Any]:
     return {"graphs": True, "compiled": half, "dtype": torch.float16 if half else torch.float32}
 
 
+def share_one_heap() -> None:
+    """Keeps small what the process holds of memory that its threads have freed; before any of them is started."""
+    from jbdiff.memory import share_one_heap
+
+    share_one_heap()
+
+
 def exact_options(options: Mapping[str, Any]) -> dict[str, Any] | None:
     """The same options in float32; None where they are that already."""
     import torch

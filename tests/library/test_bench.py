@@ -170,9 +170,10 @@ def test_attention_in_half_precision_stays_near_the_fused_one() -> None:
     assert half.dtype == torch.bfloat16 and relative_error(half.float(), exact, torch.zeros(())) < 2e-2
 
 
-def test_memory_is_kept_where_the_c_library_can() -> None:
+@pytest.mark.parametrize("switch", ["keep_freed_memory", "share_one_heap"])
+def test_memory_is_kept_where_the_c_library_can(switch: str) -> None:
     # In a process of its own: the switch cannot be taken back.
-    code = "from jbdiff.memory import keep_freed_memory; print(keep_freed_memory())"
+    code = f"from jbdiff.memory import {switch}; print({switch}())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     glibc = sys.platform == "linux" and bool(platform.libc_ver()[0] == "glibc")
