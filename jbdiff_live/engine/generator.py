@@ -8,6 +8,7 @@ A stack that is chosen while another one plays is loaded by `StackLoader`'s thre
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,6 +29,7 @@ from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
 
 HEARD_SECONDS = 12.0  # kept for the next stack to go on from; two windows of v1 and of pocket are 4.5
 LISTING_SECONDS = 10.0
+COMING_SECONDS = 15.0  # that a file waits for the stack it may have come with
 REPEAT_SECONDS = 0.005  # to copy a block
 TURN_SECONDS = 0.5  # that a step of what is prepared waits for a block in work, where the engine has no rest
 
@@ -67,6 +69,9 @@ class ModelGenerator:
         self._beginnings: Beginnings[tuple[StackVoice, FileSource], Any] = Beginnings(
             lambda key: key[0].beginning_of(key[1], self._take_turns)
         )
+        self._asked_at = (
+            0.0  # when another stack was asked for last; written by the session, read by the engine
+        )
         self._resting = threading.Event()  # no block is being made
         self._resting.set()
         self._known: tuple[StackParts, ...] = ()
@@ -85,6 +90,7 @@ class ModelGenerator:
             self._loader.cancel()
             voice.asked = choice
         else:
+            self._asked_at = time.monotonic()
             self._loader.ask(choice)
 
     def stacks(self) -> Sequence[StackParts]:
@@ -200,13 +206,18 @@ class ModelGenerator:
 
     def _next_block(self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung) -> Generated | None:
         voice, old, sources = self._ready(), self._old, Sources(self.context_file, self.init_file, self._live)
-        self._begin_from_file(voice)
         if self._handover is None or old is None:
+            self._begin_from_file(voice)
             made = voice.next_block(snapshot, sources, keep_going, rung, self._turning)
         else:
+
+            def make_new(going: KeepGoing) -> Generated | None:
+                self._begin_from_file(voice)  # in the place of what was heard, where a file was loaded since
+                return voice.next_block(snapshot, sources, going)
+
             made = self._handover.next_block(
                 lambda going: old.next_block(snapshot, sources, going),
-                lambda going: voice.next_block(snapshot, sources, going),
+                make_new,
                 keep_going,
             )
             if self._handover.done:
@@ -233,10 +244,15 @@ class ModelGenerator:
         """Begins from a file that was loaded since, as soon as it is known how; so that a panic need not wait for it,
         that is also worked out for a stack that took over from another one.
         """
-        file = self.context_file
+        file, handover = self.context_file, self._handover is not None
+        coming = self._loader.wanted is not None and time.monotonic() - self._asked_at < COMING_SECONDS
         if file is None:
             voice.begin_from(None, None)
-        elif file is not voice.began_from or self._handover is None:
+        elif coming or (handover and file is voice.began_from):
+            return  # what is loaded begins from it; and not beside a change that goes on
+        elif handover and voice.knows is not None and voice.knows[0] is file:
+            voice.begin_from(*voice.knows)
+        else:
             beginning = self._beginnings.ask((voice, file))
             if file is not voice.began_from and beginning is not None:
                 voice.begin_from(file, beginning)
@@ -253,7 +269,7 @@ class ModelGenerator:
     ) -> StackVoice | None:
         playing = self._voice
         shared = playing.stack if playing is not None and playing.asked.stack == choice.stack else None
-        return load_voice(
+        voice = load_voice(
             choice,
             report,
             keep_going,
@@ -262,6 +278,10 @@ class ModelGenerator:
             only_in_time=True,
             take_turns=self._take_turns,
         )
+        file = self.context_file
+        if voice is not None and playing is not None and file is not None and file is not playing.began_from:
+            voice.knows = (file, voice.beginning_of(file, self._take_turns))
+        return voice
 
     def _take_turns(self) -> None:
         self._resting.wait(TURN_SECONDS)

@@ -189,6 +189,8 @@ class StackVoice:
         self._shares: Mapping[Rung, float] = {Rung.FULL: 1.0}  # of a full block's time, best rung first
         self.context_seconds = 0.0  # that `continue_from` takes, where it was measured
         self.began_from: FileSource | None = None
+        # What the loader found of a file that the voice is to begin from when it takes over.
+        self.knows: tuple[FileSource, Mapping[int, LevelBeginning]] | None = None
         self._settings: BlockSettings | None = None  # of the last block
 
     @property

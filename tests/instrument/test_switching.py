@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_stacks import write_small_stack
 from stack_rig import PATIENCE, RATE, Rig
 
 from jbdiff_live.block import Block, Rung
@@ -129,3 +130,23 @@ def test_another_key_is_prepared_after_the_one_in_work_and_the_last_is_kept() ->
     assert made == ["a", "b"]
     assert beginnings.wait("a") == "A" and made == ["a", "b", "a"]
     beginnings.close()
+
+
+def test_a_stack_that_comes_with_a_file_takes_over_with_it(tmp_path: Path) -> None:
+    """As a patch asks for both: the old music is not begun anew meanwhile, and the new one does not go on from it."""
+    folder = str(write_small_stack(tmp_path / "small"))
+    short, whole = (StackChoice(folder, levels=(2,), finisher=False, hop=hop) for hop in (16, None))
+    rig = Rig(short, pace=0.5)
+    try:
+        rig.engine.start()
+        whole_blocks(rig, 16, 4)
+        before = rig.generator._ready()
+        rig.generator.choose(whole)
+        rig.generator.context_file = file = sound()
+        rig.wait(lambda: rig.generator._ready() is not before, "the other stack")
+        after = rig.generator._ready()
+        whole_blocks(rig, None, 2)
+        assert before.began_from is None and after.began_from is file
+        assert after.knows is not None and after.knows[0] is file
+    finally:
+        rig.close()
