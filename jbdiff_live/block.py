@@ -82,9 +82,7 @@ class Generated:
     stack: StackPlaying | None = None
     mixed: bool = False  # two stacks made it: the time it took says nothing about the next one
     turned: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # as `Block.turned`
-    read_at: float | None = (
-        None  # when guidance was read last (`time.monotonic`); None where no step read it anew
-    )
+    read_at: float | None = None  # when a step read guidance last, by `time.monotonic`; None where none did
 
 
 class KeepGoing(Protocol):

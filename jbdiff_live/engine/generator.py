@@ -69,9 +69,7 @@ class ModelGenerator:
         self._beginnings: Beginnings[tuple[StackVoice, FileSource], Any] = Beginnings(
             lambda key: key[0].beginning_of(key[1], self._take_turns)
         )
-        self._asked_at = (
-            0.0  # when another stack was asked for last; written by the session, read by the engine
-        )
+        self._asked_at = 0.0  # when another stack was asked for; the session writes it, the engine reads it
         self._resting = threading.Event()  # no block is being made
         self._resting.set()
         self._known: tuple[StackParts, ...] = ()
@@ -238,7 +236,10 @@ class ModelGenerator:
         self._heard = self._heard[:0]
         voice, file = self._ready(), self.context_file
         voice.reset()
-        voice.begin_from(file, None if file is None else self._beginnings.wait((voice, file)))
+        if file is None:
+            voice.begin_from(None, None)
+        else:
+            voice.begin_from(file, voice.known_of(file) or self._beginnings.wait((voice, file)))
 
     def _begin_from_file(self, voice: StackVoice) -> None:
         """Begins from a file that was loaded since, as soon as it is known how; so that a panic need not wait for it,
@@ -250,10 +251,8 @@ class ModelGenerator:
             voice.begin_from(None, None)
         elif coming or (handover and file is voice.began_from):
             return  # what is loaded begins from it; and not beside a change that goes on
-        elif handover and voice.knows is not None and voice.knows[0] is file:
-            voice.begin_from(*voice.knows)
         else:
-            beginning = self._beginnings.ask((voice, file))
+            beginning = voice.known_of(file) or self._beginnings.ask((voice, file))
             if file is not voice.began_from and beginning is not None:
                 voice.begin_from(file, beginning)
 

@@ -243,6 +243,10 @@ class StackVoice:
         pause = take_turns if self._stream.device.type == "cpu" else lambda: None
         return self._stream.prepare_context(tail, pause=pause)
 
+    def known_of(self, context_file: FileSource) -> Mapping[int, LevelBeginning] | None:
+        """What the loader found of that file; None where it looked at none, or at another."""
+        return None if self.knows is None or self.knows[0] is not context_file else self.knows[1]
+
     def begin_from(
         self, context_file: FileSource | None, beginning: Mapping[int, LevelBeginning] | None
     ) -> None:
