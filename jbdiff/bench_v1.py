@@ -137,7 +137,7 @@ def measure_switch(name: str, times: int) -> dict[str, Any]:
     if name.startswith("pocket"):
         net: Any = load_stack("pocket").denoisers[2]
         sizes: JointDenoiserConfig = net.config
-        x = torch.randn(1, sizes.all_channels, sizes.window_tokens)
+        x = torch.randn(1, sizes.latent_channels, sizes.window_tokens)
         context = torch.randn(1, sizes.context_tokens, sizes.all_channels)
     else:
         net = _seeded(UNet(UNetConfig()))

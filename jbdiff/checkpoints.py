@@ -40,6 +40,7 @@ from jbdiff.config import (
     stack_from_dict,
     stack_to_dict,
 )
+from jbdiff.detail import mean_of_sampling
 from jbdiff.tokenmajor import Compiler, has_token_form, token_major
 from jbdiff.v1_layout import finisher_tensors, unet_tensors, v1_role, vqvae_tensors
 
@@ -266,7 +267,7 @@ def _load_denoiser(level: LevelConfig, file: CheckpointFile, stack_name: str) ->
         own = file.path.suffix == ".safetensors" and "time_embedding.weights" in file.tensors
         tensors = file.tensors if own else unet_tensors(file, config)
     else:
-        net, tensors = build_denoiser(config), file.tensors
+        net, tensors = build_denoiser(config), mean_of_sampling(file.tensors)
     load_into(net, tensors, what, file.path.name)
     return net
 

@@ -1,13 +1,16 @@
-"""Denoises the detail of tokens: how loud wide bands are in each quarter, beside what the bands are taken for.
+"""The mean detail of tokens: how loud wide bands are in each quarter of a token, expected from the semitone bands.
 
-What attacks and grain are like follows from what is being played, so the detail needs no context of its own: at every
-noise level the joint denoiser does the bands, and then tells this network what it takes them for. A linear
-regression on the bands of three tokens, and a Gaussian of the covariance that it leaves, are computed rather than
-learned (as in `jointdenoiser.py`); the network predicts the rest, in its own units.
+Attacks and grain follow from what is being played, so the detail needs no context and no noise of its own. It is
+computed once, after the bands are finished. A linear regression on the bands of three tokens gives a first estimate;
+a small convolutional network adds what the regression misses.
+
+The mean is used, not a sample. A sampled detail puts a random amplitude modulation of quarter tokens on every tone, and
+the matching (`matching.py`) obeys it: with true bands, half of the notes are lost (docs/model.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -16,39 +19,33 @@ from torch import Tensor, nn
 
 from jbdiff.bands import CHANNELS
 from jbdiff.config import DetailConfig
-from jbdiff.schedules import SIGMA_FEATURES, alpha_beta, sigma_features
+from jbdiff.schedules import sigma_features
 
 KERNEL = 7
 NEIGHBOURS = 3  # tokens that the regression sees
 
 
 class DetailBlock(nn.Module):
-    """A ConvNeXt block (Liu et al. 2022) over tokens, modulated by the noise level (Peebles & Xie 2023)."""
+    """A ConvNeXt block (Liu et al. 2022) over tokens."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.depthwise = nn.Conv1d(width, width, KERNEL, padding=KERNEL // 2, groups=width)
-        self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.modulation = nn.Linear(width, 3 * width)
+        self.norm = nn.LayerNorm(width)
         self.widen = nn.Linear(width, 3 * width)
         self.narrow = nn.Linear(3 * width, width)
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
 
-    def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        """x `[b, t, width]`, level `[b, 1, width]`."""
-        shift, scale, gate = self.modulation(level).chunk(3, -1)
-        y = self.norm(self.depthwise(x.transpose(1, 2)).transpose(1, 2)) * (1 + scale) + shift
-        return cast(Tensor, x + (1 + gate) * self.narrow(F.gelu(self.widen(y), approximate="tanh")))
+    def forward(self, x: Tensor) -> Tensor:
+        """x `[b, t, width]` -> the same shape."""
+        y = self.norm(self.depthwise(x.transpose(1, 2)).transpose(1, 2))
+        return cast(Tensor, x + self.narrow(F.gelu(self.widen(y), approximate="tanh")))
 
 
 class DetailNet(nn.Module):
-    """Predicts v of noisy detail; see `forward`."""
+    """Predicts the mean detail of clean bands; see `forward`. Untrained, it is the regression alone."""
 
     regression: Tensor
     offset: Tensor
-    axes: Tensor
-    powers: Tensor
 
     def __init__(self, config: DetailConfig) -> None:
         super().__init__()
@@ -56,41 +53,26 @@ class DetailNet(nn.Module):
         channels, width = config.channels, config.width
         self.register_buffer("regression", torch.zeros(NEIGHBOURS * CHANNELS, channels))
         self.register_buffer("offset", torch.zeros(channels))
-        self.register_buffer("axes", torch.eye(channels))
-        self.register_buffer("powers", torch.ones(channels))
-        self.into = nn.Linear(channels, width)
-        self.into_bands = nn.Conv1d(CHANNELS, width, 5, padding=2)
-        self.level = nn.Sequential(
-            nn.Linear(SIGMA_FEATURES, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
-        )
+        self.into = nn.Conv1d(CHANNELS, width, 5, padding=2)
         self.blocks = nn.ModuleList(DetailBlock(width) for _ in range(config.depth))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, channels)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def expected(self, bands: Tensor) -> Tensor:
-        """What the regression makes of bands `[b, CHANNELS, t]`: detail `[b, t, channels]`."""
-        return neighbours(bands.float()) @ self.regression.float() + self.offset.float()
+    @property
+    def reach(self) -> int:
+        """Tokens on each side of a token that its detail depends on."""
+        return self.into.kernel_size[0] // 2 + self.config.depth * (KERNEL // 2)
 
-    def forward(self, x: Tensor, bands: Tensor, sigma: Tensor) -> Tensor:
-        """Noisy detail x `[b, channels, t]`, bands `[b, CHANNELS, t]` as they are thought to be, sigma `[b]` in 0..1
-        -> v `[b, channels, t]`.
-        """
-        alpha, beta = (a[:, None, None] for a in alpha_beta(sigma.float()))
-        powers, axes = self.powers.float(), self.axes.float()
-        expected = self.expected(bands)
-        along = (x.transpose(1, 2).float() - alpha * expected) @ axes
-        power = alpha**2 * powers + beta**2
-        level = self.level(sigma_features(sigma).to(x.dtype))[:, None]
-        h = self.into((along / power.sqrt()).to(x.dtype)) + self.into_bands(2 * bands.to(x.dtype)).transpose(
-            1, 2
-        )
+    def forward(self, bands: Tensor) -> Tensor:
+        """Clean bands `[b, CHANNELS, t]` -> mean detail `[b, channels, t]`, in units of latents."""
+        h = self.into(bands).transpose(1, 2)
         for block in self.blocks:
-            h = block(h, level)
-        rest = self.out(self.norm(h)).float() * (powers / power).sqrt()
-        v = (along * (alpha * beta * (1 - powers) / power) + rest) @ axes.T - beta * expected
-        return v.transpose(1, 2).to(x.dtype)
+            h = block(h)
+        rest = self.out(self.norm(h)).float()
+        expected = neighbours(bands.float()) @ self.regression.float() + self.offset.float()
+        return (expected + rest).transpose(1, 2).to(bands.dtype)
 
     @torch.no_grad()
     def set_statistics(self, bands: Tensor, detail: Tensor) -> None:
@@ -98,18 +80,48 @@ class DetailNet(nn.Module):
         given = neighbours(bands.float()).flatten(0, 1).double()
         wanted = detail.transpose(1, 2).flatten(0, 1).double()
         given = torch.cat([given, given.new_ones(len(given), 1)], 1)
-        # A little of the identity: neighbouring bands say nearly the same.
+        # A little of the identity, because neighbouring bands are nearly equal.
         square = given.T @ given + 1e-3 * len(given) * torch.eye(given.shape[1], dtype=given.dtype)
         solved = torch.linalg.solve(square, given.T @ wanted)
-        left = wanted - given @ solved
-        powers, axes = torch.linalg.eigh(left.T @ left / len(left))
         self.regression.copy_(solved[:-1])
         self.offset.copy_(solved[-1])
-        self.powers.copy_(powers.clamp_min(1e-4))
-        self.axes.copy_(axes)
 
 
 def neighbours(bands: Tensor) -> Tensor:
     """`[b, c, t]` to each token's own bands and those before and after it, `[b, t, NEIGHBOURS * c]`."""
     padded = F.pad(bands, (1, 1), "replicate")
     return torch.cat([padded[..., :-2], padded[..., 1:-1], padded[..., 2:]], 1).transpose(1, 2)
+
+
+def mean_of_sampling(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a `DetailNet` from those of the network that sampled the detail (weights made before version 0.2).
+
+    `tensors` are named as in a denoiser's file, with the prefix `detail.`. At noise level 1 and with x = 0 that
+    network's v is minus the mean, and its conditions are constants: they are folded into the layers beside them.
+    Tensors of the new kind are returned unchanged.
+    """
+    prefix = "detail."
+    if f"{prefix}axes" not in tensors:
+        return dict(tensors)
+    old = {name[len(prefix) :]: t.double() for name, t in tensors.items() if name.startswith(prefix)}
+    new = {"regression": old["regression"], "offset": old["offset"]}
+    new["into.weight"] = 2 * old["into_bands.weight"]
+    new["into.bias"] = old["into_bands.bias"] + old["into.bias"]
+    level = sigma_features(torch.ones(1)).double()
+    for layer in ("level.0", "level.2"):
+        level = F.silu(F.linear(level, old[f"{layer}.weight"], old[f"{layer}.bias"]))
+    depth = len({name.split(".")[1] for name in old if name.startswith("blocks.")})
+    for block in (f"blocks.{n}." for n in range(depth)):
+        told = F.linear(level, old[f"{block}modulation.weight"], old[f"{block}modulation.bias"])[0]
+        shift, scale, gate = told.chunk(3)
+        for name in ("depthwise.weight", "depthwise.bias", "widen.weight", "widen.bias"):
+            new[block + name] = old[block + name]
+        new[f"{block}norm.weight"], new[f"{block}norm.bias"] = 1 + scale, shift
+        new[f"{block}narrow.weight"] = (1 + gate)[:, None] * old[f"{block}narrow.weight"]
+        new[f"{block}narrow.bias"] = (1 + gate) * old[f"{block}narrow.bias"]
+    new |= {name: old[name] for name in ("norm.weight", "norm.bias")}
+    turn = -old["axes"] * old["powers"].sqrt()
+    new["out.weight"], new["out.bias"] = turn @ old["out.weight"], turn @ old["out.bias"]
+    kept = {name: t for name, t in tensors.items() if not name.startswith(prefix)}
+    dtype = tensors[f"{prefix}axes"].dtype
+    return kept | {prefix + name: t.to(dtype) for name, t in new.items()}

@@ -20,7 +20,7 @@ CONDITION = "jump."  # where a network keeps its JumpCondition
 AS_THEY_ARE = (
     CONDITION,
     "detail.",
-)  # the detail follows the bands, whoever made them: it is the denoiser's own
+)  # the detail follows the finished bands: it is the denoiser's own
 
 
 def _key(name: str) -> str:

@@ -70,8 +70,6 @@ class GuidedModel:
     pulled (conditional - unconditional) is held, and only the conditional branch is made anew. Of the work of a
     long run 1/2 - 1/(2 n) is saved. The calls of one such model belong to one run of a sampler, in order.
 
-    A denoiser may have `guided_channels`: those after them are what the conditional branch makes of them.
-
     `scale` may be changed between calls where `both_branches` holds: the work stays the same. There it may also be a
     tensor of no dimensions, on the device: what is recorded (`graphs.py`) reads it anew at every replay.
     """
@@ -101,7 +99,6 @@ class GuidedModel:
         self.doubled = both_branches or (told and scale not in (0.0, 1.0))
         self.null_every = null_every if self.doubled and told else 1
         self.interval = interval if self.doubled else None
-        self._guided_channels: int | None = getattr(denoiser, "guided_channels", None)
         self._calls = 0
         # conditional - unconditional v [b, c, t] of the last call that ran both
         self._pull: Tensor | None = None
@@ -135,23 +132,19 @@ class GuidedModel:
             else:
                 most = scale.clamp(max=1.0) if isinstance(scale, Tensor) else min(scale, 1.0)
                 scale = torch.where(inside, scale, most)
-        own = self._guided_channels
         if self._pull is not None and self._calls % self.null_every:
-            v = self.denoiser(x, sigma, self._conditional, None)
-            conditional = v[:, :own]
+            conditional = self.denoiser(x, sigma, self._conditional, None)
             guided = conditional + (scale - 1.0) * self._pull
         else:
             v = self.denoiser(torch.cat([x, x]), torch.cat([sigma, sigma]), self._context, self._drop)
-            conditional, unconditional = v[:, :own].chunk(2)
+            conditional, unconditional = v.chunk(2)
             guided = unconditional + scale * (conditional - unconditional)
             if self.null_every > 1:
                 self._pull = conditional - unconditional
         self._calls += 1
         if self.rescale and (isinstance(scale, Tensor) or scale != 1.0):
-            guided = self._rescaled(x[:, :own], sigma, guided, conditional)
-        if own is None or own == v.shape[1]:
-            return guided
-        return torch.cat([guided, v[: len(x), own:]], 1)
+            guided = self._rescaled(x, sigma, guided, conditional)
+        return guided
 
     def _rescaled(self, x: Tensor, sigma: Tensor, guided: Tensor, conditional: Tensor) -> Tensor:
         """The v whose clean estimate, alpha * x - beta * v, has its spread pulled to the conditional one's."""

@@ -18,8 +18,8 @@ Last, a small convolution over bands and tokens sees the noisy window beside wha
 one, and corrects v. It works the same way at every pitch and in every token, so it soon learns what patches hardly
 tell each other: that a tone is a line, and goes on (docs/model.md has what it gains).
 
-Where the codec has detail, its channels come after these, and are denoised by a small network of their own that is told
-what the bands are taken for (`detail.py`).
+The network denoises the bands of a codec alone. If the codec has detail channels after them, `with_detail` adds
+the mean detail to finished bands (`detail.py`).
 
 A network with an anchor may be told the style of the piece and the place in the bar, which do not drift as its own
 context does (`anchor.py`).
@@ -249,50 +249,43 @@ class JointDenoiser(nn.Module):
     ) -> Tensor:
         """Noisy window x `[b, c, t]`, sigma `[b]` in 0..1, context `[b, n, c]` -> v `[b, c, t]`.
 
-        t is a multiple of the patch, up to the window; n is any length, and lies right before the window (what
-        exceeds the context or does not fill a patch is cut off at the far end). Rows whose `drop` `[b]` is True,
-        and all rows when context is None, see the learned null embedding. `context` may also be what
-        `prepare_context` gave: only so is a network told of an anchor. With a `jump`, v is that of the straight way to
-        the level where it ends; only networks made with `jumps` take one. Raises ValueError on shapes that do not fit.
+        c is `latent_channels`: the bands. t is a multiple of the patch, up to the window; n is any length, and lies
+        right before the window. Tokens that exceed the context or do not fill a patch are cut off at the far end. A
+        context may hold detail channels after the bands; they are ignored. Rows whose `drop` `[b]` is True, and all
+        rows when context is None, see the learned null embedding. `context` may also be what `prepare_context` gave:
+        an anchor reaches the network only that way. With a `jump`, v is that of the straight way to the level where it
+        ends; only networks made with `jumps` take one. Raises ValueError on shapes that do not fit.
         """
         batch, channels, tokens = x.shape
-        patch, all_channels = self.config.patch, self.config.all_channels
-        if channels != all_channels or not 0 < tokens <= self.config.window_tokens or tokens % patch:
+        patch, bands = self.config.patch, self.config.latent_channels
+        if channels != bands or not 0 < tokens <= self.config.window_tokens or tokens % patch:
             raise ValueError(
-                f"window {list(x.shape)} does not fit: [batch, {all_channels}, t], t a multiple of "
+                f"window {list(x.shape)} does not fit: [batch, {bands}, t], t a multiple of "
                 f"{patch} up to {self.config.window_tokens}"
             )
         if not isinstance(context, PreparedContext):
             context = self.prepare_context(context, drop, batch)
-        if self.detail is None:
-            return self._bands_v(x, sigma, context, jump)
-        v = self._bands_v(x[:, : self.guided_channels], sigma, context, jump)
-        return torch.cat([v, self.detail_v(x, v, sigma)], 1)
+        return self._bands_v(x, sigma, context, jump)
 
-    def detail_v(self, x: Tensor, v: Tensor, sigma: Tensor) -> Tensor:
-        """v of the detail `[b, detail channels, t]` in a noisy window x `[b, c, t]` whose bands have v
-        `[b, latent_channels, t]`.
-        """
-        assert self.detail is not None
-        bands, rest = x.split([self.guided_channels, x.shape[1] - self.guided_channels], 1)
-        alpha, beta = (a[:, None, None] for a in alpha_beta(sigma.float()))
-        # What learns from the detail is the detail's own network: the bands are told by their own loss.
-        clean = (alpha * bands - beta * v).detach().to(x.dtype)
-        return cast(Tensor, self.detail(rest, clean, sigma))
+    def with_detail(self, bands: Tensor) -> Tensor:
+        """Finished bands `[b, latent_channels, t]` and their mean detail: `[b, all_channels, t]`."""
+        if self.detail is None:
+            return bands
+        return torch.cat([bands, self.detail(bands)], 1)
+
+    @property
+    def detail_reach(self) -> int:
+        """Tokens on each side of a token that its detail depends on; 0 without a detail network."""
+        return 0 if self.detail is None else self.detail.reach
 
     def without_detail(self) -> JointDenoiser:
-        """The same network, sharing all its weights, for the bands alone."""
+        """The same network, sharing all its weights, without the detail."""
         if self.detail is None:
             return self
         view = copy.copy(self)
         view._modules = {**self._modules, "detail": None}
         view.config = replace(self.config, detail=None)
         return view
-
-    @property
-    def guided_channels(self) -> int:
-        """Channels that guidance is for, the first ones. Detail follows the bands and has no context of its own."""
-        return self.config.latent_channels
 
     def _bands_v(self, x: Tensor, sigma: Tensor, context: PreparedContext, jump: Jump | None) -> Tensor:
         """v of the bands `[b, latent_channels, t]`."""
@@ -353,11 +346,10 @@ class JointDenoiser(nn.Module):
         if context is None or context.shape[1] < self.config.patch:
             h = self.null_context[None].expand(batch, -1, -1)
         else:
-            if context.shape[0] != batch or context.shape[2] != self.config.all_channels:
-                raise ValueError(
-                    f"context {list(context.shape)} does not fit: [{batch}, n, {self.config.all_channels}]"
-                )
-            context = context[..., : self.guided_channels]
+            bands = self.config.latent_channels
+            if context.shape[0] != batch or context.shape[2] not in (bands, self.config.all_channels):
+                raise ValueError(f"context {list(context.shape)} does not fit: [{batch}, n, {bands} or more]")
+            context = context[..., :bands]
             usable = min(
                 context.shape[1] // self.config.patch * self.config.patch, self.config.context_tokens
             )

@@ -25,12 +25,19 @@ from jbdiff.bands import (
     QUARTERS,
     BandAnalysis,
     band_places,
+    detail_places,
     hertz,
 )
 from jbdiff.config import BandCodecConfig
 
 OVERSHOOT = 1.2  # of what a band lacks: neighbouring frames undo a part of every change
 MOMENTUM = 0.6  # of the last round's change, gone on with (Perraudin et al. 2013, fast Griffin-Lim)
+# Of what the detail lacks, one round changes this share: all of it from the upper frequency on, the smaller share up to
+# the lower one. Tones lie below, and frames of 12 ms cut them to pieces; above 5.8 kHz there is only noise. The detail
+# comes first in a round, so that the longer frames have the last word. Measured on six held-out pieces of 14 s
+# (notes and polyphony of the original's, mel distance): .922, .861, 1.40 dB with all of the detail in the last place;
+# .938, .876, 1.37 in the first; .954, .908, 1.52 in the first and with this share; .957, .914, 1.57 with .3 everywhere.
+DETAIL_SHARE, DETAIL_HERTZ = 0.3, (2000.0, 6000.0)
 MOST = 2.0  # nepers by which one round may change a bin
 NEPER = 20 / math.log(10)  # in dB
 # Tokens on one side that the longest frames of one round reach, and for which later rounds hardly reach further:
@@ -96,20 +103,28 @@ class LevelMatch(nn.Module):
     """One kind of frames, and the bands in which levels are asked for, measured as the analysis measures them.
 
     `points` `[size, 2 * n]` are the analysis' single points of the spectrum (n of them, at `places` `[n]` in bins),
-    `pools` `[bins, m]` its bands of bins.
+    `pools` `[bins, m]` its bands of bins. One round changes so much of what a band lacks: `shares`, for all bands or
+    `[bands]`.
     """
 
     pools: Tensor
     to_bins: Tensor
+    shares: Tensor
     points: Tensor | None
 
     def __init__(
-        self, frames: Frames, pools: Tensor, points: Tensor | None = None, places: Tensor | None = None
+        self,
+        frames: Frames,
+        pools: Tensor,
+        points: Tensor | None = None,
+        places: Tensor | None = None,
+        shares: Tensor | float = 1.0,
     ) -> None:
         super().__init__()
         self.spectra = Spectra(frames)
         self.register_buffer("pools", pools.float(), persistent=False)
         self.register_buffer("points", points, persistent=False)
+        self.register_buffer("shares", torch.as_tensor(shares, dtype=torch.float32), persistent=False)
         share = pools / pools.amax(0)
         if places is not None:
             bins = torch.arange(len(pools), dtype=torch.float64)[:, None]
@@ -127,7 +142,7 @@ class LevelMatch(nn.Module):
         """Audio `[b, n]` nearer to levels in dB `[b, frames, bands]`."""
         frames = self.spectra.cut(audio, skip)
         spectra = torch.fft.rfft(frames * self.spectra.window)
-        lacking = (wanted - self._decibels(frames, spectra)) * (OVERSHOOT / NEPER)
+        lacking = (wanted - self._decibels(frames, spectra)) * (self.shares * (OVERSHOOT / NEPER))
         gain = (lacking.clamp(-MOST, MOST) @ self.to_bins).exp()
         return self.spectra.join(spectra * gain, audio.shape[1], skip)
 
@@ -139,6 +154,13 @@ class LevelMatch(nn.Module):
         return 10 * power.clamp_min(FLOOR**2).log10()
 
 
+def detail_shares(bands: int) -> Tensor:
+    """Of what each of so many bands of the detail lacks, the share that one round changes: `[bands]`."""
+    low, high = DETAIL_HERTZ
+    places = (hertz(detail_places(bands)) / low).log() / math.log(high / low)
+    return DETAIL_SHARE + (1 - DETAIL_SHARE) * places.clamp(0, 1)
+
+
 class BandMatching(nn.Module):
     """Brings a decode to the levels of its detail, and of those bands of the analysis that are not too long in time."""
 
@@ -147,7 +169,9 @@ class BandMatching(nn.Module):
         self.hop, self.rounds = config.hop_length, config.match_rounds
         quarter, middle = self.hop // QUARTERS, self.hop // 2
         self.detail = LevelMatch(
-            Frames(DETAIL_WINDOW, quarter, quarter // 2), analysis.detail_weights(config)
+            Frames(DETAIL_WINDOW, quarter, quarter // 2),
+            analysis.detail_weights(config),
+            shares=detail_shares(config.detail_bands),
         )
         (_, _), (point, size) = POINTS
         (pool, _), (short, short_size), (end, _) = POOLS
@@ -184,8 +208,9 @@ class BandMatching(nn.Module):
         long, short = levels[:, offset :: self.step, self.long_bands], levels[..., self.short_bands]
         before: Tensor | None = None
         for _ in range(self.rounds):
-            matched = self.long(audio, long, skip) if long.shape[1] else audio
-            matched = self.detail(self.short(matched, short), detail)
+            matched = self.detail(audio, detail)
+            matched = self.long(matched, long, skip) if long.shape[1] else matched
+            matched = self.short(matched, short)
             audio = matched if before is None else matched + MOMENTUM * (matched - before)
             before = matched
         return audio if before is None else before

@@ -59,11 +59,11 @@ class StreamAnchor:
         """`decibels` `[channels]` are those of one unit of each latent."""
         if network.anchor is None:
             raise ValueError("this network was made without an anchor")
-        self._network, self._rate = network.without_detail(), tokens_per_minute
+        self._network, self._rate = network, tokens_per_minute
         self._condition = network.anchor
         self._slope = _slope(self._condition.mean.device)
         self._moving = torch.arange(STYLE_FEATURES, device=self._slope.device) >= MEANS
-        self._decibels = decibels[: network.guided_channels].to(self._slope)
+        self._decibels = decibels[: network.config.latent_channels].to(self._slope)
         # Loudness, in its units, of one spread of each mean level.
         per_band = self._decibels.reshape(MEANS, MEAN_BANDS).mean(1)
         self._loudness = self._condition.spread[:MEANS] * per_band / LOUDNESS_UNIT
@@ -81,7 +81,7 @@ class StreamAnchor:
 
     def style_of(self, context: Tensor) -> Tensor:
         """Style in the network's units, and loudness, of latents `[1, n, c]`: `[1, STYLE_FEATURES + MEANS]`."""
-        bands = context[..., : self._network.guided_channels]
+        bands = context[..., : self._network.config.latent_channels]
         style = self._condition.standard(measured_style(bands))
         return torch.cat([style, measured_loudness(bands, self._decibels)], 1)
 
@@ -160,7 +160,7 @@ class StreamAnchor:
         likeliest to the network.
         """
         network, patch = self._network, self._network.config.patch
-        bands = context[..., : network.guided_channels]
+        bands = context[..., : network.config.latent_channels]
         window = min(network.config.window_tokens, bands.shape[1] // patch * patch)
         if not window:
             return 0.0

@@ -57,6 +57,15 @@ class Quantises(Protocol):
     def quantise(self, latents: Tensor, level: int) -> Tensor: ...
 
 
+@runtime_checkable
+class AddsDetail(Protocol):
+    """A denoiser of bands that can add their mean detail; `detail_reach` tokens on each side change it."""
+
+    detail_reach: int
+
+    def with_detail(self, bands: Tensor) -> Tensor: ...
+
+
 @dataclass(frozen=True)
 class LevelBlock:
     """One level's share of a block."""
@@ -124,16 +133,19 @@ class LevelStage:
             compiler=compiler,
         )
         self._anchor: StreamAnchor | None = None
-        network = stack.denoisers[level]
-        if isinstance(network, JointDenoiser) and network.anchor is not None:
-            self._anchor = stream_anchor(stack, network, level)
+        self._network = stack.denoisers[level]
+        if isinstance(self._network, JointDenoiser) and self._network.anchor is not None:
+            self._anchor = stream_anchor(stack, self._network, level)
+        # What is denoised: the detail of latents is added when their bands are finished.
+        self._channels: int = stack.codec.latent_channels
+        if isinstance(denoiser, JointDenoiserConfig):
+            self._channels = denoiser.latent_channels
         self._device = device
         self._recordings = recordings_for(device) if graphs else None
 
     def fresh_state(self) -> LevelState:
         """Null context, home noise, silence in the tail."""
-        channels = self._codec.latent_channels
-        nothing = torch.zeros(1, channels, 0, device=self._device)
+        nothing = torch.zeros(1, self._codec.latent_channels, 0, device=self._device)
         # Each hop of a window has noise of its own, so that held noise comes round with the window.
         turns = [f"level{self.level}"] + [
             f"level{self.level}.{n}" for n in range(1, self.window // self.tokens)
@@ -142,8 +154,8 @@ class LevelStage:
             context=None,
             history=nothing,
             tail=torch.zeros(1, 1, self.fade, device=self._device),
-            registers=tuple(NoiseRegister(turn, channels, self.tokens) for turn in turns),
-            past_noise=nothing if self.held else None,
+            registers=tuple(NoiseRegister(turn, self._channels, self.tokens) for turn in turns),
+            past_noise=nothing[:, : self._channels] if self.held else None,
             anchor=None if self._anchor is None else self._anchor.heard(None),
         )
 
@@ -216,7 +228,7 @@ class LevelStage:
             shape = (1, noise.shape[1], invented - self.tokens)
             future = draw(shape, settings.seed, f"level{self.level}", 0, AHEAD)
             ahead = torch.cat([noise, future.to(self._device)], dim=2)
-        x = ahead if start is None else noised(start, ahead, sigmas[0])
+        x = ahead if start is None else noised(start[:, : self._channels], ahead, sigmas[0])
         guidance = settings.guidance if knobs.guidance is None else knobs.guidance
         read: list[float] = []
 
@@ -226,7 +238,8 @@ class LevelStage:
             return new
 
         made, prepared = self.denoise(x, sigmas, conditioning, guide, watch, self._known(own, held), told)
-        latents = made[..., : self.tokens]
+        kept = None if start is None else start[..., : self.tokens]
+        latents = self._with_detail(own, made[..., : self.tokens], kept, settings.resample)
         denoised = time.perf_counter()
         audio, tail = self._decode(own, latents, index)
         history = self._grown_history(own, latents)
@@ -379,6 +392,22 @@ class LevelStage:
         told = self._anchor.told(before, settings, held, style)
         return before, told
 
+    def _with_detail(self, own: LevelState, bands: Tensor, init: Tensor | None, resample: float) -> Tensor:
+        """Finished bands `[1, c, t]` with their detail. It keeps the share `resample` of what makes the detail of the
+        init `[1, channels, t]` differ from its mean: at 1 the init stays as it is.
+        """
+        network = self._network
+        if not isinstance(network, AddsDetail) or not network.detail_reach:
+            return bands
+        before = own.history[:, : self._channels, -network.detail_reach :]
+        whole = network.with_detail(torch.cat([before, bands], 2))[..., before.shape[2] :]
+        if init is None or resample == 0.0:
+            return whole
+        usual = network.with_detail(init[:, : self._channels])
+        rest = init - usual
+        rest[:, : self._channels] = 0
+        return whole + resample * rest
+
     # What is held of a window
 
     def _held_tokens(self, own: LevelState) -> int:
@@ -389,7 +418,7 @@ class LevelStage:
         """Those tokens and the noise they grew from, `[1, c, held]` each."""
         if not held or own.past_noise is None:
             return None
-        return own.history[..., -held:], own.past_noise[..., -held:]
+        return own.history[:, : self._channels, -held:], own.past_noise[..., -held:]
 
     def _conditioning(self, own: LevelState, held: int) -> Tensor | None:
         """The context `[1, n, c]` before a window whose first `held` tokens are known."""

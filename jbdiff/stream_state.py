@@ -15,7 +15,7 @@ from torch import Tensor
 
 from jbdiff.noise import NoiseRegister
 
-FORMAT = 3
+FORMAT = 4
 
 
 class StreamError(RuntimeError):
@@ -64,7 +64,8 @@ class LevelState:
             and len(self.registers) == len(other.registers)
             and all(map(_registers_fit, self.registers, other.registers))
             and (past is None) == (other.past_noise is None)
-            and (past is None or past.shape == (1, channels, min(past.shape[-1], self.history.shape[-1])))
+            and (past is None or other.past_noise is None or past.shape[:2] == other.past_noise.shape[:2])
+            and (past is None or past.shape[-1] <= self.history.shape[-1])
             and (context is None or context.shape == (1, context.shape[1], channels))
             and (context is None or context.shape[1] <= context_tokens)
             and (self.lower is None or self.lower.shape == (1, 1, self.lower.shape[-1]))

@@ -50,7 +50,7 @@ def _cases(stack: Stack, contexts: Sequence[Tensor], seeds: int) -> list[_Case]:
             anchor = anchors.told(state, BlockSettings(), 0)
         for seed in range(seeds):
             chance = torch.Generator().manual_seed(1000 * number + seed)
-            noise = torch.randn(1, codec.latent_channels, config.window_tokens, generator=chance)
+            noise = torch.randn(1, network.config.latent_channels, config.window_tokens, generator=chance)
             found.append(_Case(latents, noise, anchor))
     return found
 
@@ -91,6 +91,7 @@ def few_figures(
     if not isinstance(codec, BandCodec):
         raise ValueError("students of few steps belong to stacks with a band codec")
     config, student = level.few, stack.few[2]
+    network = cast(JointDenoiser, stack.denoisers[2])
 
     def teacher(case: _Case, steps: int) -> Tensor:
         model = GuidedModel(
@@ -112,7 +113,7 @@ def few_figures(
         return sample_vddim(model, case.noise, sigmas)
 
     def heard(latents: Tensor) -> Tensor:
-        sound: Tensor = codec.decode(latents)[0, 0]
+        sound: Tensor = codec.decode(network.with_detail(latents))[0, 0]
         return sound
 
     same_work = teacher_steps(TRIED[0], level.guidance_interval)

@@ -16,6 +16,7 @@ from jbdiff.bands import CHANNELS, QUARTERS
 from jbdiff.checkpoints import load_stack
 from jbdiff.config import POCKET, BandCodecConfig, DetailConfig, JointDenoiserConfig, denoiser_from_dict
 from jbdiff.data import AudioBatches, Clips, LatentBatches, Report, cache_sounds, drawn_from
+from jbdiff.detail import mean_of_sampling
 from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.train.codec_module import CodecTraining
 from jbdiff.train.denoiser_module import DenoiserTraining
@@ -200,7 +201,7 @@ def load_denoiser(start: Path | str) -> JointDenoiser:
         sizes = recorded(start, "denoiser")
         given = denoiser_from_dict(sizes) if sizes else POCKET.level(2).denoiser
         network = JointDenoiser(cast(JointDenoiserConfig, given))
-        network.load_state_dict(load_file(start))
+        network.load_state_dict(mean_of_sampling(load_file(start)))
         return network
     network = load_stack(start).denoisers[2]
     if not isinstance(network, JointDenoiser):

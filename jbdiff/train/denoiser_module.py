@@ -155,8 +155,8 @@ class DenoiserTraining(StageTraining):
         """The window `[b, window, c]` that the average makes of noise in a few steps, sometimes with guidance. Its
         detail is silence: contexts are heard without it.
         """
-        network = cast(JointDenoiser, self.average.network).without_detail()
-        bands = network.guided_channels
+        network = cast(JointDenoiser, self.average.network)
+        bands = network.config.latent_channels
         scale = 1.0
         if coin(ROLL_GUIDED_CHANCE, generator):
             low, high = ROLL_GUIDANCE
@@ -196,36 +196,32 @@ class DenoiserTraining(StageTraining):
         power: float = 1.0,
         before: Tensor | None = None,
     ) -> list[Tensor]:
-        """Mean squared error of v over `levels` noise levels a window, spread over 0..1 as u ** power: that of the
-        bands, and that of the detail where the window has some.
+        """Mean squared error of the bands' v over `levels` noise levels a window, spread over 0..1 as u ** power; then
+        that of the mean detail, if the window `[b, c, t]` has detail.
 
         With `before` the noise has walked on from that `[b, c, t]`.
         """
+        bands = network.config.latent_channels
         rows = window.shape[0] * levels
         # One draw a window from each of `levels` equal parts: less noise in the loss than free draws.
         device = generator.device
         part = torch.arange(levels, device=device).repeat(window.shape[0])
         drawn = torch.rand(rows, generator=generator, device=device)
         sigma = (((part + drawn) / levels) ** power).to(window)
-        x = window.repeat_interleave(levels, 0)
+        x = window[:, :bands].repeat_interleave(levels, 0)
         noise = torch.randn(x.shape, generator=generator, device=device).to(window)
         if before is not None:
-            noise = walked(before.repeat_interleave(levels, 0), noise, generator)
+            noise = walked(before[:, :bands].repeat_interleave(levels, 0), noise, generator)
         alpha, beta = alpha_beta(sigma[:, None, None])
         noisy, target = alpha * x + beta * noise, alpha * noise - beta * x
-        bands = network.guided_channels
-        plain = network.without_detail()
         with torch.autocast(window.device.type, torch.bfloat16, enabled=self.bf16):
             told = anchor if network.anchor is not None else None
-            prepared = plain.prepare_context(context[..., :bands], drop, len(window), told).repeat(levels)
-            v = plain(noisy[:, :bands], sigma, prepared)
-            losses = [F.mse_loss(v.float(), target[:, :bands])]
-            if network.detail is not None and x.shape[1] > bands and not self.lines_only:
-                # One level a window, another for each: the detail costs as much a row as half of the rest.
-                first = torch.arange(len(window))
-                chosen = (first * levels + (first + self.step_count) % levels).to(window.device)
-                rest = network.detail_v(noisy[chosen], v[chosen], sigma[chosen])
-                losses.append(F.mse_loss(rest.float(), target[chosen, bands:]))
+            prepared = network.prepare_context(context[..., :bands], drop, len(window), told).repeat(levels)
+            v = network(noisy, sigma, prepared)
+            losses = [F.mse_loss(v.float(), target)]
+            if network.detail is not None and window.shape[1] > bands and not self.lines_only:
+                expected = network.detail(window[:, :bands])
+                losses.append(F.mse_loss(expected.float(), window[:, bands:]))
         return losses
 
     def validation_step(self, batch: Stretches, batch_number: int) -> None:
@@ -284,9 +280,9 @@ class DenoiserTraining(StageTraining):
                 anchor=anchor,
                 device=self.device,
             )
-            noise = torch.randn(1, self.config.all_channels, window, generator=generator).to(self.device)
+            noise = torch.randn(1, self.config.latent_channels, window, generator=generator).to(self.device)
             new = sample_vddim(model, noise, torch.linspace(1, 0, self.sampler_steps + 1))
-            made = torch.cat([made, new.transpose(1, 2)], 1)
+            made = torch.cat([made, network.with_detail(new).transpose(1, 2)], 1)
         return made[0, : len(latents)]
 
 
@@ -309,7 +305,7 @@ def anchor_of(network: JointDenoiser, batch: Stretches, place: int) -> Anchor:
     stretch = batch.latents
     if network.anchor is None:
         return no_anchor(len(stretch), stretch.device)
-    style = network.anchor.standard(measured_style(stretch[..., : network.guided_channels]))
+    style = network.anchor.standard(measured_style(stretch[..., : network.config.latent_channels]))
     first, bar = batch.bars.to(stretch.device).unbind(1)
     tempo = torch.where(bar > 0, BEATS / bar.clamp_min(1e-6), 0.0)
     known = torch.ones(len(stretch), dtype=torch.bool, device=stretch.device)

@@ -343,13 +343,13 @@ class DistilTraining(StageTraining):
         student = merge(whole.to(self.device), cast(Additions, self.average.network))
         made = latents[None, :past].to(self.device)
         generator = torch.Generator().manual_seed(self.seed)
-        shape = (1, whole.config.all_channels, self.config.window_tokens)
+        shape = (1, self.config.latent_channels, self.config.window_tokens)
         while made.shape[1] < len(latents):
             noise = torch.randn(shape, generator=generator).to(self.device)
             heard_before = Stretches(made[:, -past:], torch.zeros(1, 2, device=self.device))
             anchor = None if student.anchor is None else anchor_of(student, heard_before, past)
             new = self._played(student, made[:, -past:], noise, self.few.most_steps, anchor)
-            made = torch.cat([made, new.transpose(1, 2)], 1)
+            made = torch.cat([made, student.with_detail(new).transpose(1, 2)], 1)
 
         def heard(tokens: Tensor) -> Any:
             return codec.decode(tokens.T[None].to(self.device))[0, 0].float().cpu().numpy()

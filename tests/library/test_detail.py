@@ -1,9 +1,10 @@
-"""Detail beside the bands: what a Gaussian knows is exact, guidance leaves it alone, stacks with it load."""
+"""The mean detail of bands: its regression, its reach, older weights, and how stacks describe it."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from jbdiff.bands import CHANNELS
@@ -17,10 +18,9 @@ from jbdiff.config import (
     stack_from_dict,
     stack_to_dict,
 )
-from jbdiff.detail import DetailNet
-from jbdiff.guidance import GuidedModel
+from jbdiff.detail import DetailNet, mean_of_sampling, neighbours
 from jbdiff.jointdenoiser import JointDenoiser
-from jbdiff.schedules import alpha_beta
+from jbdiff.schedules import SIGMA_FEATURES, sigma_features
 
 DETAIL = DetailConfig(channels=12, width=16, depth=1)
 JOINT = JointDenoiserConfig(
@@ -47,49 +47,89 @@ def net() -> DetailNet:
     return net.eval().requires_grad_(False)
 
 
-def test_the_regression_finds_what_follows_from_the_bands(net: DetailNet) -> None:
+def test_untrained_it_is_the_regression(net: DetailNet) -> None:
     bands, detail, left = gaussian(20, seed=1)
-    expected = net.expected(bands).transpose(1, 2)
-    assert float((detail - expected - left).square().mean()) < 0.02 * float(detail.square().mean())
+    assert float((detail - net(bands) - left).square().mean()) < 0.02 * float(detail.square().mean())
 
 
-@pytest.mark.parametrize("sigma", [0.1, 0.5, 0.9, 1.0])
-def test_untrained_it_is_as_good_as_a_gaussian_can_be(net: DetailNet, sigma: float) -> None:
-    bands, detail, left = gaussian(100, seed=2)
-    noise = torch.randn(detail.shape, generator=torch.Generator().manual_seed(3))
-    alpha, beta = alpha_beta(torch.tensor(sigma))
-    v = net(alpha * detail + beta * noise, bands, torch.full((100,), sigma))
-    error = (v - (alpha * noise - beta * detail)).square().mean()
-    covariance = torch.einsum("bdt,bet->de", left, left) / (100 * 16)
-    powers = torch.linalg.eigvalsh(covariance)
-    best = (powers / (alpha**2 * powers + beta**2)).mean()
-    assert float(error) == pytest.approx(float(best), rel=0.1)
+def test_a_token_depends_on_no_more_than_the_reach(net: DetailNet) -> None:
+    for layer in (net.out, net.blocks[0].narrow):
+        torch.nn.init.normal_(layer.weight)  # type: ignore[arg-type]
+    bands = 0.5 * torch.randn(1, CHANNELS, 48)
+    moved = bands.clone()
+    moved[..., 24] += 1
+    changed = (net(bands) - net(moved)).abs().amax((0, 1)).nonzero().flatten() - 24
+    assert (int(changed.min()), int(changed.max())) == (-net.reach, net.reach)
 
 
-def test_v_has_all_channels_and_the_bands_learn_from_themselves_alone() -> None:
+def test_the_bands_are_denoised_alone_and_the_detail_follows_when_they_are_finished() -> None:
     torch.manual_seed(0)
     network = JointDenoiser(JOINT)
-    torch.nn.init.normal_(network.out.weight)
-    x, context = torch.randn(2, 112, 16), torch.randn(2, 32, 112)
-    v = network(x, torch.tensor([0.3, 0.8]), context)
+    x, context = torch.randn(2, CHANNELS, 16), torch.randn(2, 32, 112)
+    sigma = torch.tensor([0.3, 0.8])
+    v = network(x, sigma, context)
     assert v.shape == x.shape
-    (v[:, CHANNELS:] - 1).square().mean().backward()
-    told = {name for name, p in network.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
-    assert told and all(name.startswith("detail.") for name in told)
-    with pytest.raises(ValueError, match=r"\[batch, 112, t\]"):
-        network(x[:, :CHANNELS], torch.tensor([0.3, 0.8]), context)
+    assert torch.equal(v, network(x, sigma, context[..., :CHANNELS])), "a context's detail changes nothing"
+    whole = network.with_detail(x)
+    assert whole.shape == (2, 112, 16) and torch.equal(whole[:, :CHANNELS], x)
+    with pytest.raises(ValueError, match=rf"\[batch, {CHANNELS}, t\]"):
+        network(whole, sigma, context)
 
 
-def test_guidance_is_for_the_bands() -> None:
-    torch.manual_seed(0)
-    network = JointDenoiser(JOINT).eval().requires_grad_(False)
-    for layer in (network.out, network.modulate, network.detail.out):  # type: ignore[union-attr]
-        torch.nn.init.normal_(layer.weight, std=0.3)
-    x, context, sigma = torch.randn(1, 112, 16), torch.randn(1, 32, 112), torch.tensor([0.6])
-    plain = network(x, sigma, context)
-    guided = GuidedModel(network, context, 3.0, rescale=1.0)(x, sigma)
-    torch.testing.assert_close(guided[:, CHANNELS:], plain[:, CHANNELS:])
-    assert float((guided[:, :CHANNELS] - plain[:, :CHANNELS]).abs().mean()) > 1e-3
+def test_the_mean_of_weights_that_sampled_the_detail_is_what_those_gave() -> None:
+    """Against that network's own equations, at noise level 1 and from x = 0."""
+    torch.manual_seed(3)
+    width, channels = 16, 12
+    old = {
+        "regression": torch.randn(3 * CHANNELS, channels) / CHANNELS,
+        "offset": torch.randn(channels),
+        "axes": torch.linalg.qr(torch.randn(channels, channels))[0],
+        "powers": torch.rand(channels),
+        "into.weight": torch.randn(width, channels),
+        "into.bias": torch.randn(width),
+        "into_bands.weight": torch.randn(width, CHANNELS, 5) / CHANNELS,
+        "into_bands.bias": torch.randn(width),
+        "norm.weight": torch.randn(width),
+        "norm.bias": torch.randn(width),
+        "out.weight": torch.randn(channels, width),
+        "out.bias": torch.randn(channels),
+    }
+    for name, rows, columns in (("level.0", width, SIGMA_FEATURES), ("level.2", width, width)):
+        old |= {
+            f"{name}.weight": torch.randn(rows, columns) / columns**0.5,
+            f"{name}.bias": torch.randn(rows),
+        }
+    block = {"depthwise.weight": (width, 1, 7), "modulation.weight": (3 * width, width)}
+    block |= {"widen.weight": (3 * width, width), "narrow.weight": (width, 3 * width)}
+    for name, shape in block.items():
+        old[f"blocks.0.{name}"] = torch.randn(shape) / width**0.5
+        old[f"blocks.0.{name.split('.')[0]}.bias"] = torch.randn(shape[0])
+    bands = 0.5 * torch.randn(2, CHANNELS, 16)
+
+    def linear(name: str, x: Tensor) -> Tensor:
+        return F.linear(x, old[f"{name}.weight"], old[f"{name}.bias"])
+
+    level = F.silu(linear("level.2", F.silu(linear("level.0", sigma_features(torch.ones(1))))))
+    h = F.conv1d(2 * bands, old["into_bands.weight"], old["into_bands.bias"], padding=2).transpose(1, 2)
+    h = h + old["into.bias"]
+    shift, scale, gate = linear("blocks.0.modulation", level).chunk(3, -1)
+    weight, bias = old["blocks.0.depthwise.weight"], old["blocks.0.depthwise.bias"]
+    y = F.conv1d(h.transpose(1, 2), weight, bias, padding=3, groups=width).transpose(1, 2)
+    y = F.layer_norm(y, (width,)) * (1 + scale) + shift
+    h = h + (1 + gate) * linear("blocks.0.narrow", F.gelu(linear("blocks.0.widen", y), approximate="tanh"))
+    rest = (
+        linear("out", F.layer_norm(h, (width,), old["norm.weight"], old["norm.bias"])) * old["powers"].sqrt()
+    )
+    expected = neighbours(bands) @ old["regression"] + old["offset"]
+    wanted = (expected - rest @ old["axes"].T).transpose(1, 2)
+
+    tensors = {f"detail.{name}": value for name, value in old.items()} | {"other": torch.ones(1)}
+    new = mean_of_sampling(tensors)
+    assert torch.equal(new.pop("other"), torch.ones(1))
+    net = DetailNet(DETAIL)
+    net.load_state_dict({name.removeprefix("detail."): value for name, value in new.items()})
+    torch.testing.assert_close(net(bands), wanted, atol=1e-5, rtol=1e-4)
+    assert mean_of_sampling(new) == new, "weights of the new kind pass unchanged"
 
 
 def test_a_stack_with_detail_is_described_whole_and_one_without_as_before() -> None:

@@ -40,6 +40,17 @@ class Watching(torch.nn.Module):
         return self.inner(x, sigma, context, drop)
 
 
+class WatchingDetail(Watching):
+    """The same for a denoiser of bands, whose detail is added afterwards."""
+
+    @property
+    def detail_reach(self) -> int:
+        return self.inner.detail_reach
+
+    def with_detail(self, bands: Tensor) -> Tensor:
+        return self.inner.with_detail(bands)
+
+
 @pytest.fixture
 def watched(lively_stack: Stack) -> tuple[Stack, Watching]:
     """Level 2 with windows of 64 tokens, and the eye on its denoiser."""
@@ -176,7 +187,7 @@ def test_where_windows_may_be_shorter_a_quarter_of_one_is_held_and_the_rest_is_c
     from jbdiff.checkpoints import load_stack
 
     stack = load_stack("pocket")
-    watching = Watching(stack.denoisers[2])
+    watching = WatchingDetail(stack.denoisers[2])
     stream = BlockStream(dataclasses.replace(stack, denoisers={2: watching}), hop_tokens=16)
     for _ in range(16):
         stream.step(BlockSettings(steps=5))  # more than a student plays

@@ -283,7 +283,7 @@ def test_of_the_possible_beats_the_network_chooses(
     windows = []
 
     class Knows:
-        config, guided_channels = stack.denoisers[2].config, CHANNELS
+        config = stack.denoisers[2].config
 
         def prepare_context(self, context: Any, drop: Any, rows: int, anchor: Anchor) -> Anchor:
             windows.append(anchor.beat[0])
