@@ -107,7 +107,8 @@ class JointDenoiserConfig:
     """Transformer that sees context and window as one sequence of patches (`jointdenoiser.py`).
 
     It works on the first `latent_channels`; where a codec has detail after them, `detail` does. With `anchor` it can be
-    told the style of the piece and the place in the bar (`anchor.py`).
+    told the style of the piece and the place in the bar (`anchor.py`). With `echo_channels` it sees what was played
+    some bars ago (`echoes.py`).
     """
 
     latent_channels: int = 100
@@ -120,6 +121,7 @@ class JointDenoiserConfig:
     line_channels: int = 16
     detail: DetailConfig | None = None
     anchor: bool = False
+    echo_channels: int = 0
     kind: Literal["joint"] = "joint"
 
     @property
@@ -244,7 +246,7 @@ POCKET = StackConfig(
     levels=(
         LevelConfig(
             level=2,
-            denoiser=JointDenoiserConfig(detail=DetailConfig(), anchor=True),
+            denoiser=JointDenoiserConfig(detail=DetailConfig(), anchor=True, echo_channels=16),
             window_tokens=192,
             steps=12,
             guidance=1.5,
@@ -274,6 +276,8 @@ def stack_to_dict(stack: StackConfig) -> dict[str, Any]:
             del level["denoiser"]["detail"]
         if level["denoiser"].get("anchor") is False:
             del level["denoiser"]["anchor"]
+        if level["denoiser"].get("echo_channels") == 0:
+            del level["denoiser"]["echo_channels"]
     for name in ("detail_bands", "match_rounds"):
         if values["codec"].get(name) == 0:
             del values["codec"][name]

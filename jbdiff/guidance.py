@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from jbdiff.anchor import Anchor
+from jbdiff.echoes import Echo
 from jbdiff.jointdenoiser import JointDenoiser, Jump
 
 
@@ -35,11 +36,16 @@ class PreparesContext(Protocol):
     def prepare_context(self, context: Tensor | None, drop: Tensor | None, batch: int) -> Any: ...
 
 
-class Anchored(Protocol):
-    """A denoiser whose preparation also takes an anchor."""
+class Conditioned(Protocol):
+    """A denoiser whose preparation also takes an anchor and echoes."""
 
     def prepare_context(
-        self, context: Tensor | None, drop: Tensor | None, batch: int, anchor: Anchor | None = None
+        self,
+        context: Tensor | None,
+        drop: Tensor | None,
+        batch: int,
+        anchor: Anchor | None = None,
+        echo: Echo | None = None,
     ) -> Any: ...
 
 
@@ -55,7 +61,7 @@ class GuidedModel:
     Both branches run in one batch. Scale 1 runs the conditional branch alone and scale 0 the
     unconditional one, unless `both_branches` asks for the same work at every scale. Without a context
     the branches are one and the same, and scale has no effect. `anchor`, of `batch` rows, is for
-    denoisers that take one; both branches are told of it, so that guidance is about the context alone.
+    denoisers that take one, and so is `echo`; both branches get them, so that guidance is about the context alone.
 
     `interval` (lowest, highest sigma): outside of it nothing is pulled away from what there is no context for, which
     is scales above 1, and the conditional branch runs alone (Kynkäänniemi et al. 2024). Scales below 1 make the context
@@ -86,6 +92,7 @@ class GuidedModel:
         null_every: int = 1,
         interval: tuple[float, float] | None = None,
         anchor: Anchor | None = None,
+        echo: Echo | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         if context is not None and context.shape[0] != batch:
@@ -114,9 +121,9 @@ class GuidedModel:
         self._drop = drop if told else None
         if isinstance(denoiser, PreparesContext):
             rows = 2 * batch if self.doubled else batch
-            self._context = prepared(
-                denoiser, context, self._drop, rows, anchor.doubled() if anchor and self.doubled else anchor
-            )
+            if self.doubled:
+                anchor, echo = anchor and anchor.doubled(), echo and echo.doubled()
+            self._context = prepared(denoiser, context, self._drop, rows, anchor, echo)
             self._drop = None
             self._conditional = self._context.first(batch) if self.doubled else self._context
 
@@ -159,12 +166,17 @@ class GuidedModel:
 
 
 def prepared(
-    denoiser: PreparesContext, context: Tensor | None, drop: Tensor | None, rows: int, anchor: Anchor | None
+    denoiser: PreparesContext,
+    context: Tensor | None,
+    drop: Tensor | None,
+    rows: int,
+    anchor: Anchor | None,
+    echo: Echo | None,
 ) -> Any:
-    """What `prepare_context` gives; the anchor is left out where there is none, for denoisers that take none."""
-    if anchor is None:
+    """What `prepare_context` gives. Anchor and echo are left out if both are None: most denoisers take neither."""
+    if anchor is None and echo is None:
         return denoiser.prepare_context(context, drop, rows)
-    return cast(Anchored, denoiser).prepare_context(context, drop, rows, anchor)
+    return cast(Conditioned, denoiser).prepare_context(context, drop, rows, anchor, echo)
 
 
 class JumpingModel:
@@ -184,6 +196,7 @@ class JumpingModel:
         batch: int = 1,
         *,
         anchor: Anchor | None = None,
+        echo: Echo | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         if context is not None and context.shape[0] != batch:
@@ -193,7 +206,7 @@ class JumpingModel:
         length = (sigmas[0] - sigmas[1]).to(device, torch.float32)
         self._jump = Jump(torch.zeros(batch, device=device), length.expand(batch))
         self.scale = scale
-        self._context = prepared(student, context, None, batch, anchor)
+        self._context = prepared(student, context, None, batch, anchor, echo)
 
     @property
     def scale(self) -> float | Tensor:

@@ -21,6 +21,8 @@ tell each other: that a tone is a line, and goes on (docs/model.md has what it g
 The network denoises the bands of a codec alone. If the codec has detail channels after them, `with_detail` adds
 the mean detail to finished bands (`detail.py`).
 
+A network with echoes also sees what was played some bars ago at the same place of the bar (`echoes.py`).
+
 A network with an anchor may be told the style of the piece and the place in the bar, which do not drift as its own
 context does (`anchor.py`).
 
@@ -31,6 +33,7 @@ that is what a student of few steps needs to know (`fewsteps.py`).
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -41,6 +44,7 @@ from torch import Tensor, nn
 from jbdiff.anchor import Anchor, AnchorCondition, no_anchor
 from jbdiff.config import JointDenoiserConfig
 from jbdiff.detail import DetailNet
+from jbdiff.echoes import HINTS, Echo, EchoLines, EchoPatches, no_echo
 from jbdiff.schedules import SIGMA_FEATURES, alpha_beta, sigma_features
 
 JUMP_FEATURES = 4
@@ -51,13 +55,16 @@ class PreparedContext:
     """Keys and values of the context for every layer, `[b, heads, patches, width / heads]` each.
 
     Where the network is told of an anchor, what that adds to the noise level, `[b, width]`, and to the patches of a
-    window, `[b, window patches, width]`.
+    window, `[b, window patches, width]`. A network with echoes also has them here, and the mean of the context
+    `[b, c, 1]`.
     """
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
     style: Tensor | None = None
     clock: Tensor | None = None
+    mean: Tensor | None = None
+    echo: Echo | None = None
 
     @property
     def patches(self) -> int:
@@ -65,19 +72,18 @@ class PreparedContext:
 
     def repeat(self, times: int) -> PreparedContext:
         """Every row `times` times over: several noise levels share one context in training."""
-
-        def each(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            return tuple(t.repeat_interleave(times, 0) for t in tensors)
-
-        told = None if self.style is None else self.style.repeat_interleave(times, 0)
-        clock = None if self.clock is None else self.clock.repeat_interleave(times, 0)
-        return PreparedContext(each(self.keys), each(self.values), told, clock)
+        echo = None if self.echo is None else self.echo.repeat(times)
+        return self._each(lambda t: t.repeat_interleave(times, 0), echo)
 
     def first(self, rows: int) -> PreparedContext:
         """The first rows of the batch alone."""
-        keys, values = (tuple(t[:rows] for t in tensors) for tensors in (self.keys, self.values))
-        told = None if self.style is None else self.style[:rows]
-        return PreparedContext(keys, values, told, None if self.clock is None else self.clock[:rows])
+        return self._each(lambda t: t[:rows], None if self.echo is None else self.echo.first(rows))
+
+    def _each(self, change: Callable[[Tensor], Tensor], echo: Echo | None) -> PreparedContext:
+        """The same with every tensor changed, and with that echo."""
+        style, clock, mean = (None if t is None else change(t) for t in (self.style, self.clock, self.mean))
+        keys, values = (tuple(map(change, tensors)) for tensors in (self.keys, self.values))
+        return PreparedContext(keys, values, style, clock, mean, echo)
 
 
 @dataclass(frozen=True)
@@ -238,6 +244,12 @@ class JointDenoiser(nn.Module):
         self.jump = JumpCondition(width) if jumps else None
         self.detail = None if config.detail is None else DetailNet(config.detail)
         self.anchor = AnchorCondition(width, config.patch) if config.anchor else None
+        self.echo_patches: EchoPatches | None = None
+        if config.echo_channels:
+            bands = config.latent_channels
+            self.echo_patches = EchoPatches(width, config.patch, bands)
+            self.echo_lines = EchoLines(bands, config.echo_channels)
+            self.echo_hint = nn.Linear(width, HINTS * patch_width)
 
     def forward(
         self,
@@ -303,6 +315,10 @@ class JointDenoiser(nn.Module):
             embedded = embedded + context.style.to(embedded.dtype)
         if context.clock is not None:
             h = h + context.clock[:, : h.shape[1]].to(h.dtype)
+        echo: Echo | None = None
+        if self.echo_patches is not None:
+            echo = context.echo or no_echo(batch, channels, tokens, x.device)
+            h = h + self.echo_patches(echo).to(h.dtype)
         if jump is not None:
             if self.jump is None:
                 raise ValueError("this network was made without jumps; leave jump out")
@@ -318,11 +334,19 @@ class JointDenoiser(nn.Module):
             bias = cast(Tensor, block.distance_bias)[:, distance]
             h, _, _ = block(h, condition, angles, bias, (key, value))
         shift, scale = self.last_modulation(noise_level)[:, None].chunk(2, -1)
-        rest = self.out(self.norm(h) * (1 + scale) + shift).float() * (powers / power).sqrt()
+        last = self.norm(h) * (1 + scale) + shift
+        rest = self.out(last).float() * (powers / power).sqrt()
         v = (along * (alpha * beta * (1 - powers) / power) + rest) @ axes.T
         v = v.float().reshape(batch, tokens, channels).transpose(1, 2)
         clean = (alpha * x - beta * v).to(x.dtype)
-        return v.to(x.dtype) + self.lines(x, clean, features)
+        v = v.to(x.dtype) + self.lines(x, clean, features)
+        if echo is None:
+            return v
+        hints = self.echo_hint(last).reshape(batch, -1, HINTS, self.config.patch, channels)
+        hints = hints.permute(0, 2, 4, 1, 3).reshape(batch, HINTS, channels, tokens)
+        mean = torch.zeros_like(x[..., :1]) if context.mean is None else context.mean
+        images = (t.to(hints.dtype) for t in (x, alpha * x - beta * v, beta * x + alpha * v))
+        return v + self.echo_lines(*images, echo, hints, mean, features)
 
     @torch.no_grad()
     def set_statistics(self, covariance: Tensor) -> None:
@@ -334,15 +358,24 @@ class JointDenoiser(nn.Module):
         self.into_window.weight.mul_(self.powers.clamp(max=1).sqrt())
 
     def prepare_context(
-        self, context: Tensor | None, drop: Tensor | None, batch: int, anchor: Anchor | None = None
+        self,
+        context: Tensor | None,
+        drop: Tensor | None,
+        batch: int,
+        anchor: Anchor | None = None,
+        echo: Echo | None = None,
     ) -> PreparedContext:
-        """The context's share of the work, for all noise levels: context `[b, n, c]`, drop `[b]`.
+        """The context's share of the work, for all noise levels: context `[b, n, c]`, drop `[b]`, and the echoes of the
+        window that follows.
 
-        Rows whose context is dropped are told of their anchor all the same. Raises ValueError on shapes that do not
-        fit, and on an anchor for a network that takes none.
+        Rows whose context is dropped keep their anchor and their echoes. Raises ValueError on shapes that do not fit,
+        and on an anchor or an echo for a network that takes none.
         """
         if self.anchor is None and anchor is not None:
             raise ValueError("this network was made without an anchor; leave it out")
+        if self.echo_patches is None and echo is not None:
+            raise ValueError("this network was made without echoes; leave them out")
+        mean = None
         if context is None or context.shape[1] < self.config.patch:
             h = self.null_context[None].expand(batch, -1, -1)
         else:
@@ -354,6 +387,10 @@ class JointDenoiser(nn.Module):
                 context.shape[1] // self.config.patch * self.config.patch, self.config.context_tokens
             )
             h = self.into_context(self._patches(context[:, context.shape[1] - usable :]))
+            if self.echo_patches is not None:
+                mean = context.mean(1)[:, :, None]
+                if drop is not None:
+                    mean = mean * ~drop[:, None, None]
             if drop is not None:
                 null = self.null_context[-h.shape[1] :].to(h.dtype)
                 h = torch.where(drop[:, None, None], null[None], h)
@@ -373,7 +410,7 @@ class JointDenoiser(nn.Module):
             h, key, value = block(h, self.context_condition, angles, bias, None)
             keys.append(key)
             values.append(value)
-        return PreparedContext(tuple(keys), tuple(values), style, clock)
+        return PreparedContext(tuple(keys), tuple(values), style, clock, mean, echo)
 
     def _patches(self, latents: Tensor) -> Tensor:
         """`[b, n, c]` to `[b, n / patch, patch * c]`."""

@@ -34,7 +34,7 @@ from jbdiff.stream_settings import (
     StepKnobs,
 )
 from jbdiff.stream_spectral import SpectralStage
-from jbdiff.stream_state import AnchorState, LevelBeginning, LevelState, StreamError, StreamState
+from jbdiff.stream_state import Carried, LevelBeginning, LevelState, StreamError, StreamState
 from jbdiff.tokenmajor import compiler_for
 
 __all__ = [
@@ -250,30 +250,35 @@ class BlockStream:
     def prepare_context(
         self,
         audio: Tensor,
-        anchors: Mapping[int, AnchorState] | None = None,
+        carried: Mapping[int, Carried] | None = None,
         pause: Callable[[], object] = lambda: None,
     ) -> Mapping[int, LevelBeginning]:
         """What `set_context` does at once with what it returns. Reads nothing that a step changes, so another thread
         may do it while the stream plays; `pause` is then called now and again, and may wait for its turn. audio as in
-        `set_context`. anchors: of levels whose anchor is known, and need not be found in the sound.
+        `set_context`; of its end `beginning_frames` are used. carried: of another stream of this stack, which made the
+        sound: what need not be measured in it.
         """
         check_mono(audio, "context")
-        known = {} if anchors is None else anchors
+        known = {} if carried is None else carried
         with torch.inference_mode():
             return {
                 stage.level: stage.beginning(audio, known.get(stage.level), pause) for stage in self.stages
             }
 
-    def anchors(self, settings: BlockSettings, frames: int = 0) -> Mapping[int, AnchorState]:
-        """The anchors as they were `frames` before the end of what was made, by level: for another stream of the same
-        stack that is to go on there. settings: of the last block.
+    @property
+    def beginning_frames(self) -> int:
+        """How much of the end of a sound a stream that begins after it uses: contexts, and the memory."""
+        return max(stage.beginning_frames for stage in self.stages)
+
+    def carried(self, settings: BlockSettings, frames: int = 0) -> Mapping[int, Carried]:
+        """Anchors and memories as they were `frames` before the end of what was made, by level: for another stream of
+        the same stack that goes on there. settings: of the last block.
         """
-        back = frames + self.latency_frames  # the newest tokens are not heard yet
-        found = {
-            stage.level: stage.earlier_anchor(self._state.levels[stage.level], settings, back)
+        back = frames + self.latency_frames  # the newest tokens have not left as sound
+        return {
+            stage.level: stage.carried(self._state.levels[stage.level], settings, back)
             for stage in self.stages
         }
-        return {level: anchor for level, anchor in found.items() if anchor is not None}
 
     def set_context(self, audio: Tensor | Mapping[int, LevelBeginning]) -> None:
         """Conditions the next block of every level on `audio` `[1, 1, n]`: as much of its end as each takes. Where an

@@ -22,6 +22,7 @@ from jbdiff.anchor import Anchor
 from jbdiff.checkpoints import Stack
 from jbdiff.config import JointDenoiserConfig
 from jbdiff.crossfade import crossfade
+from jbdiff.echoes import Echo
 from jbdiff.geometry import Geometry
 from jbdiff.graphs import decode_obstacle, recordings_for
 from jbdiff.jointdenoiser import JointDenoiser
@@ -29,8 +30,16 @@ from jbdiff.noise import NoiseIdentity, NoiseRegister, draw, step_from
 from jbdiff.sampling import Sampler, Step
 from jbdiff.schedules import linear_sigmas, noised
 from jbdiff.stream_anchor import StreamAnchor, stream_anchor
+from jbdiff.stream_memory import StreamMemory
 from jbdiff.stream_settings import BlockSettings, Handover, StepKnobs
-from jbdiff.stream_state import AnchorState, LevelBeginning, LevelState, StreamError
+from jbdiff.stream_state import (
+    AnchorState,
+    Carried,
+    LevelBeginning,
+    LevelState,
+    MemoryState,
+    StreamError,
+)
 from jbdiff.stream_windows import WindowDenoiser
 from jbdiff.tokenmajor import Compiler
 
@@ -136,6 +145,11 @@ class LevelStage:
         self._network = stack.denoisers[level]
         if isinstance(self._network, JointDenoiser) and self._network.anchor is not None:
             self._anchor = stream_anchor(stack, self._network, level)
+        self._memory: StreamMemory | None = None
+        if isinstance(self._network, JointDenoiser) and self._network.config.echo_channels:
+            rate = stack.config.sample_rate / stack.codec.hop(level)
+            bands = self._network.config.latent_channels
+            self._memory = StreamMemory(bands, rate, self.window, level, device)
         # What is denoised: the detail of latents is added when their bands are finished.
         self._channels: int = stack.codec.latent_channels
         if isinstance(denoiser, JointDenoiserConfig):
@@ -157,26 +171,54 @@ class LevelStage:
             registers=tuple(NoiseRegister(turn, self._channels, self.tokens) for turn in turns),
             past_noise=nothing[:, : self._channels] if self.held else None,
             anchor=None if self._anchor is None else self._anchor.heard(None),
+            memory=None if self._memory is None else self._memory.begun(None, 0.0),
         )
 
-    def beginning(
-        self, audio: Tensor, anchor: AnchorState | None = None, pause: Callable[[], object] = lambda: None
-    ) -> LevelBeginning:
-        """A context, encoded from audio `[1, 1, n]`, and its anchor: the one given, or else what is heard in it."""
-        context = self.encode_context(audio)
-        if self._anchor is None:
-            return LevelBeginning(context, None)
-        return LevelBeginning(context, self._anchor.heard(context, pause) if anchor is None else anchor)
+    @property
+    def beginning_frames(self) -> int:
+        """How much of the end of a sound a beginning uses."""
+        context = self.geometry.context_samples(self.level)
+        if self._memory is None:
+            return context
+        return max(context, self.geometry.samples(self._memory.tokens, self.level))
 
-    def earlier_anchor(self, own: LevelState, settings: BlockSettings, frames: int) -> AnchorState | None:
-        """The anchor as it was so many frames before the next token; None where there is none."""
-        if self._anchor is None or own.anchor is None:
-            return None
-        return self._anchor.earlier(own.anchor, settings, round(frames / self.geometry.hop(self.level)))
+    def beginning(
+        self, audio: Tensor, carried: Carried | None = None, pause: Callable[[], object] = lambda: None
+    ) -> LevelBeginning:
+        """Context, anchor and memory of a stream that begins after audio `[1, 1, n]`. What is `carried` from another
+        stream is not measured again.
+        """
+        latents = self._latents(audio, self.beginning_frames)
+        context = None if latents is None else latents[:, -self.config.context_tokens :]
+        anchor, memory = (None, None) if carried is None else (carried.anchor, carried.memory)
+        if self._anchor is not None and anchor is None:
+            anchor = self._anchor.heard(context, pause)
+        if self._memory is not None and memory is None:
+            clock = anchor is not None and anchor.tempo > 0
+            memory = self._memory.begun(latents, self._per_token(anchor, BlockSettings()) if clock else 0.0)
+        return LevelBeginning(context, anchor, memory)
+
+    def carried(self, own: LevelState, settings: BlockSettings, frames: int) -> Carried:
+        """Anchor and memory as they were so many frames before the next token."""
+        tokens = round(frames / self.geometry.hop(self.level))
+        anchor, memory = own.anchor, own.memory
+        if self._anchor is not None and anchor is not None:
+            anchor = self._anchor.earlier(anchor, settings, tokens)
+        if self._memory is not None and memory is not None:
+            memory = self._memory.earlier(memory, tokens)
+        return Carried(anchor, memory)
 
     def began_after(self, own: LevelState, beginning: LevelBeginning) -> LevelState:
-        """The state with that context and that anchor."""
-        return replace(own, context=beginning.context, grown=0, anchor=beginning.anchor)
+        """The state with that context, anchor and memory."""
+        return replace(
+            own, context=beginning.context, grown=0, anchor=beginning.anchor, memory=beginning.memory
+        )
+
+    def _per_token(self, anchor: AnchorState | None, settings: BlockSettings) -> float:
+        """Beats a token of the clock; 0 without one."""
+        if self._anchor is None or anchor is None or anchor.style is None:
+            return 0.0
+        return self._anchor.per_token(anchor, settings)
 
     def default_steps(self) -> int:
         """Steps v1 takes at the stack's default strength; here every strength takes that many."""
@@ -214,6 +256,9 @@ class LevelStage:
         held = self._held_tokens(own)
         conditioning = self._conditioning(own, held) if context is None else self.encode_context(context)
         anchor, told = self._anchored(own, settings, None if context is None else conditioning, held)
+        memory, echo = self._remembered(
+            own, anchor, settings, None if context is None else conditioning, held, index
+        )
         # Before so much has been played the end lies in the future: invented with the rest, and forgotten.
         invented = self.held + self.tokens - held
         start = self._own_window(own, invented) if init is None else self._encode_init(init, invented)
@@ -237,7 +282,9 @@ class LevelStage:
             read.append(new)
             return new
 
-        made, prepared = self.denoise(x, sigmas, conditioning, guide, watch, self._known(own, held), told)
+        made, prepared = self.denoise(
+            x, sigmas, conditioning, guide, watch, self._known(own, held), told, echo
+        )
         kept = None if start is None else start[..., : self.tokens]
         latents = self._with_detail(own, made[..., : self.tokens], kept, settings.resample)
         denoised = time.perf_counter()
@@ -252,9 +299,12 @@ class LevelStage:
             registers=registers,
             past_noise=self._grown_noise(own, noise),
             anchor=anchor,
+            memory=memory,
         )
         if knobs.update_context:
             state = replace(state, **self._grown_context(own.context, own.grown, latents))
+            if self._memory is not None and memory is not None:
+                state = replace(state, memory=self._memory.grown(memory, latents))
         seconds = {
             "encode": encoded - started + prepared,
             "denoise": denoised - encoded - prepared,
@@ -345,7 +395,10 @@ class LevelStage:
     def encode_context(self, audio: Tensor) -> Tensor | None:
         """Audio `[1, 1, n]` to latents `[1, tokens, c]`, right-aligned; None when shorter than a token."""
         check_mono(audio, "context")
-        longest = self.geometry.context_samples(self.level)
+        return self._latents(audio, self.geometry.context_samples(self.level))
+
+    def _latents(self, audio: Tensor, longest: int) -> Tensor | None:
+        """Latents `[1, tokens, c]` of the last `longest` frames of audio; None if it is shorter than a token."""
         tokens = self.geometry.whole_tokens(min(audio.shape[2], longest), self.level)
         if tokens == 0:
             return None
@@ -391,6 +444,27 @@ class LevelStage:
         style = self._anchor.style_of(given) if heard and given is not None else None
         told = self._anchor.told(before, settings, held, style)
         return before, told
+
+    def _remembered(
+        self,
+        own: LevelState,
+        anchor: AnchorState | None,
+        settings: BlockSettings,
+        given: Tensor | None,
+        held: int,
+        index: int,
+    ) -> tuple[MemoryState | None, Echo | None]:
+        """The memory before this block, and the echoes of its window; `given` is a context for this block alone,
+        `[1, n, c]`.
+        """
+        if self._memory is None or own.memory is None:
+            return own.memory, None
+        memory = self._memory.at_tempo(own.memory, self._per_token(anchor, settings))
+        source = memory if given is None else self._memory.of_context(memory, given)
+        tokens = self.held + self.tokens
+        return memory, self._memory.echo(
+            source, tokens, held, settings.memory, settings.seed, index * self.tokens
+        )
 
     def _with_detail(self, own: LevelState, bands: Tensor, init: Tensor | None, resample: float) -> Tensor:
         """Finished bands `[1, c, t]` with their detail. It keeps the share `resample` of what makes the detail of the

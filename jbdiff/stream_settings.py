@@ -63,7 +63,8 @@ class BlockSettings:
     """Everything one block reads from the knobs.
 
     `guidance` and `steps` are the coarsest level's, unless `levels` names them for it. `anchor`, `tempo`, `brightness`
-    and `motion` are for stacks that can be told of an anchor (`anchor.py`); others do not heed them.
+    and `motion` are for stacks with an anchor (`anchor.py`), `memory` for those with echoes (`echoes.py`). Other stacks
+    ignore them.
     """
 
     seed: int = 0
@@ -79,6 +80,7 @@ class BlockSettings:
     tempo: float | None = None  # beats a minute; 0 is no clock, None that of the context
     brightness: float = 0.0  # -1..1, from the style's own
     motion: float = 0.0  # -1..1, likewise
+    memory: float = 0.5  # 0..1: the share of windows that get each echo of earlier bars; 1 repeats, 0 invents
     levels: Mapping[int, LevelSettings] = field(default_factory=dict)
     finisher: FinisherSettings = field(default_factory=FinisherSettings)
 

@@ -40,6 +40,19 @@ class AnchorState:
 
 
 @dataclass(frozen=True)
+class MemoryState:
+    """What a level whose network has echoes remembers of its own music."""
+
+    bands: Tensor  # [1, n, c], newest last
+    bar: float  # tokens a bar; 0 if it is not known
+    per_token: float  # beats a token of the clock; 0 without one
+    steady: int  # tokens at the end of `bands` that were played at this tempo
+
+    def to(self, device: torch.device) -> MemoryState:
+        return replace(self, bands=self.bands.to(device))
+
+
+@dataclass(frozen=True)
 class LevelState:
     """What one level carries from block to block. Tensors are never written in place."""
 
@@ -53,6 +66,7 @@ class LevelState:
     )
     grown: int = 0  # tokens at the end of `context` that are the level's own, and in `history` as well
     anchor: AnchorState | None = None  # of levels whose network is told of one
+    memory: MemoryState | None = None  # of levels whose network has echoes
 
     def fits(self, other: LevelState, context_tokens: int) -> bool:
         """Whether this state can take the place of `other`: one stream, one set of sizes."""
@@ -70,6 +84,12 @@ class LevelState:
             and (context is None or context.shape[1] <= context_tokens)
             and (self.lower is None or self.lower.shape == (1, 1, self.lower.shape[-1]))
             and (self.anchor is None) == (other.anchor is None)
+            and (self.memory is None) == (other.memory is None)
+            and (
+                self.memory is None
+                or other.memory is None
+                or self.memory.bands.shape == (1, self.memory.bands.shape[1], other.memory.bands.shape[2])
+            )
         )
 
     def to(self, device: torch.device) -> LevelState:
@@ -82,7 +102,16 @@ class LevelState:
             lower=None if self.lower is None else self.lower.to(device),
             past_noise=None if self.past_noise is None else self.past_noise.to(device),
             anchor=None if self.anchor is None else self.anchor.to(device),
+            memory=None if self.memory is None else self.memory.to(device),
         )
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What another stream of the same stack can go on with, beside the sound that was made."""
+
+    anchor: AnchorState | None
+    memory: MemoryState | None
 
 
 @dataclass(frozen=True)
@@ -91,6 +120,7 @@ class LevelBeginning:
 
     context: Tensor | None  # as `LevelState.context`
     anchor: AnchorState | None
+    memory: MemoryState | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +173,10 @@ class StreamState:
                 levels[str(number)]["anchor"] = {"tempo": anchor.tempo, "beat": anchor.beat}
                 styles = {"style": anchor.style, "played": anchor.played}
                 tensors |= {prefix + name: _plain(part) for name, part in styles.items() if part is not None}
+            if (memory := level.memory) is not None:
+                names = ("bar", "per_token", "steady")
+                levels[str(number)]["memory"] = {name: getattr(memory, name) for name in names}
+                tensors[prefix + "memory"] = _plain(memory.bands)
         facts: dict[str, Any] = {
             "format": FORMAT,
             "identity": self.identity,
@@ -191,6 +225,9 @@ class StreamState:
                         tensors.get(prefix + "style"), tensors.get(prefix + "played"), **level["anchor"]
                     )
                     if "anchor" in level
+                    else None,
+                    memory=MemoryState(tensors[prefix + "memory"], **level["memory"])
+                    if "memory" in level
                     else None,
                 )
             finisher = None

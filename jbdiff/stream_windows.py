@@ -16,6 +16,7 @@ from torch import Tensor
 
 from jbdiff.anchor import Anchor
 from jbdiff.checkpoints import Stack
+from jbdiff.echoes import Echo
 from jbdiff.graphs import loop_obstacle, recordings_for
 from jbdiff.guidance import GuidedModel, JumpingModel
 from jbdiff.sampling import Callback, Sampler, Step, sample_vddim, sampler_named
@@ -68,6 +69,7 @@ class WindowDenoiser:
         watch: Callable[[Step], None],
         known: tuple[Tensor, Tensor] | None = None,
         anchor: Anchor | None = None,
+        echo: Echo | None = None,
     ) -> tuple[Tensor, float]:
         """Denoises x `[1, c, t]` behind `known` (latents, their noise) and returns x's part, clean, and the seconds
         that went by before the first step: however many steps follow, the context is prepared once. `guide` is asked
@@ -81,7 +83,7 @@ class WindowDenoiser:
             or not self._full(context, known)
             or loop_obstacle(count, sampler) is not None
         ):
-            return self._loop(x, sigmas, context, guide, watch, known, anchor)
+            return self._loop(x, sigmas, context, guide, watch, known, anchor, echo)
 
         def work(
             x: Tensor,
@@ -93,10 +95,15 @@ class WindowDenoiser:
             *parts: Tensor,
         ) -> Tensor:
             behind = None if latents is None or noise is None else (latents, noise)
-            told = Anchor(*parts) if parts else None
-            return self._loop(x, sigmas, context, lambda step: scales[step], None, behind, told)[0]
+            told = Anchor(*parts[:anchored]) if anchored else None
+            sound = Echo(*parts[anchored:]) if parts[anchored:] else None
+            return self._loop(x, sigmas, context, lambda step: scales[step], None, behind, told, sound)[0]
 
-        parts = () if anchor is None else (anchor.style, anchor.known, anchor.beat, anchor.tempo)
+        parts: tuple[Tensor, ...] = (
+            () if anchor is None else (anchor.style, anchor.known, anchor.beat, anchor.tempo)
+        )
+        anchored = len(parts)
+        parts += () if echo is None else (echo.sound, echo.known)
         scales = torch.tensor([float(guide(step)) for step in range(count)])
         clean = self._recordings(
             "denoise", work, (x, sigmas, scales, context, *(known or (None, None)), *parts)
@@ -121,6 +128,7 @@ class WindowDenoiser:
         watch: Callback | None,
         known: tuple[Tensor, Tensor] | None,
         anchor: Anchor | None = None,
+        echo: Echo | None = None,
     ) -> tuple[Tensor, float]:
         """What the call returns, step by step.
 
@@ -135,7 +143,7 @@ class WindowDenoiser:
         reduced = self._dtype != torch.float32 and quick is None
         with torch.autocast(self._device.type, self._dtype if reduced else None, enabled=reduced):
             began = time.perf_counter()
-            model, sampler = self.model(sigmas, context, anchor, quick)
+            model, sampler = self.model(sigmas, context, anchor, echo, quick)
             prepared = time.perf_counter() - began
             steps = itertools.count()
 
@@ -150,7 +158,12 @@ class WindowDenoiser:
             return sampler(predict, x, sigmas, watch)[..., held:], prepared
 
     def model(
-        self, sigmas: Tensor, context: Tensor | None, anchor: Anchor | None = None, quick: Any = None
+        self,
+        sigmas: Tensor,
+        context: Tensor | None,
+        anchor: Anchor | None = None,
+        echo: Echo | None = None,
+        quick: Any = None,
     ) -> tuple[GuidedModel | JumpingModel, Sampler]:
         """What predicts v over these levels, its scale still to be set, and the sampler that goes with it. quick: a
         network in the place of the level's denoiser.
@@ -158,7 +171,7 @@ class WindowDenoiser:
         few = self._config.few
         if self._few is not None and few is not None and self.plays_few(len(sigmas) - 1):
             student = JumpingModel(
-                self._few, context, 1.0, sigmas, few.guidance, anchor=anchor, device=self._device
+                self._few, context, 1.0, sigmas, few.guidance, anchor=anchor, echo=echo, device=self._device
             )
             return student, sample_vddim
         # Both branches at scale 1 as above it: a knob that passes there must not make blocks faster, or slower again.
@@ -170,6 +183,7 @@ class WindowDenoiser:
             rescale=GUIDANCE_RESCALE,
             interval=self._config.guidance_interval,
             anchor=anchor,
+            echo=echo,
             device=self._device,
         )
         return guided, self.sampler

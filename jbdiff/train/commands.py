@@ -33,7 +33,7 @@ from jbdiff.train.latents import (
     styles_of,
     widened,
 )
-from jbdiff.train.rollouts import STRETCH_WINDOWS
+from jbdiff.train.rollouts import HISTORY_WINDOWS, STRETCH_WINDOWS
 from jbdiff.train.run import Batches, RunSettings, fit, prepare_folder
 
 
@@ -246,6 +246,17 @@ def stretch_tokens(clips: Clips, past: int, window: int) -> int:
     return past + min(STRETCH_WINDOWS, (usual - past) // window) * window
 
 
+def history_tokens(clips: Clips, past: int, window: int) -> int:
+    """Tokens before a window that echoes may come from: eight windows, which are eight bars of slow music, or what nine
+    in ten of the clips have that are long enough for a context and two windows.
+    """
+    lengths = sorted(length for length in clips.lengths if length >= past + 2 * window)
+    if not lengths:
+        return past
+    usual = lengths[len(lengths) // 10]
+    return max(past, min(HISTORY_WINDOWS, usual // window - 2) * window)
+
+
 def train_denoiser(
     settings: RunSettings,
     job: DenoiserJob,
@@ -258,8 +269,10 @@ def train_denoiser(
     begun = load_denoiser(job.start) if job.start is not None and not settings.resume else None
     if config is None:
         config = begun.config if begun else cast(JointDenoiserConfig, POCKET.level(2).denoiser)
-        # Weights that know of no anchor learn it on the way.
-        config = settings.sized(replace(config, anchor=config.anchor or not job.lines_only))
+        # Weights without an anchor or echoes learn them on the way.
+        new = not job.lines_only
+        config = replace(config, anchor=config.anchor or new, echo_channels=config.echo_channels or 16 * new)
+        config = settings.sized(config)
     config = fitted(config, codec.config)
     about = {"kind": "denoiser", "level": 2, "job": asdict(job), "denoiser": asdict(config)}
     prepare_folder(settings, about)
@@ -267,9 +280,10 @@ def train_denoiser(
     window, past = config.window_tokens, config.context_tokens
     shortest = (past + window) * codec.hop(2)
     training, heldout = latent_clips(job.data, job.heldout, codec, cache, settings.mixes, shortest)
-    stretch = stretch_tokens(training, past, window)
+    history = history_tokens(training, past, window) if config.echo_channels else past
+    stretch = stretch_tokens(training, history, window)
     module = DenoiserTraining(
-        config, settings.budget(), job.rate, job.levels, job.seed, job.bf16, job.lines_only
+        config, settings.budget(), job.rate, job.levels, job.seed, job.bf16, job.lines_only, history
     )
     if not settings.resume:
         if begun is not None:
@@ -285,7 +299,7 @@ def train_denoiser(
             module.begin_detail_with(*split_latents(training, config.latent_channels))
         if config.anchor and (begun is None or begun.anchor is None):
             decibels = codec.analysis.spread[: config.latent_channels]
-            module.begin_anchor_with(*styles_of(training, stretch, decibels))
+            module.begin_anchor_with(*styles_of(training, stretch - history + past, decibels))
     level = POCKET.level(2)
     module.guidance, module.sampler_steps = level.guidance, level.steps
     demo = heldout.at_least(past + window).clip(0)[: past + 5 * window]
@@ -294,14 +308,14 @@ def train_denoiser(
 
     def draw(first: int, count: int) -> LatentBatches:
         # An anchor is of more than the window that is to be made: style would tell it too much.
-        length = stretch if module.rolling or config.anchor else past + window
+        length = stretch if module.rolling or config.anchor else history + window
         return LatentBatches(
             training, job.batch, length, job.seed, first, count, vary, at_hand.on(module.device)
         )
 
     batches = Batches(
         draw,
-        lambda first, count: LatentBatches(heldout, 16, past + window, 12345, first, count),
+        lambda first, count: LatentBatches(heldout, 16, history + window, 12345, first, count),
         settings.round_steps,
         validations=4,
     )

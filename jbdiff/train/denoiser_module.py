@@ -13,13 +13,14 @@ from jbdiff.anchor import BEATS, Anchor, measured_style, no_anchor
 from jbdiff.bandcodec import BandCodec
 from jbdiff.config import POCKET, JointDenoiserConfig
 from jbdiff.data import Stretches
+from jbdiff.echoes import Echo, echo_of
 from jbdiff.guidance import GuidedModel
 from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.noise import step_from
 from jbdiff.sampling import sample_vddim
-from jbdiff.schedules import alpha_beta
+from jbdiff.schedules import alpha_beta, noised
 from jbdiff.stream_windows import GUIDANCE_RESCALE
-from jbdiff.train.rollouts import Continue, Rollouts
+from jbdiff.train.rollouts import Continue, Next, Rollouts
 from jbdiff.train.schedule import Budget
 from jbdiff.train.stage_module import StageTraining
 
@@ -34,6 +35,13 @@ STYLE_DROP_CHANCE, CLOCK_DROP_CHANCE, STYLE_NOISE = 0.15, 0.2, 0.2
 ROLL_FROM, ROLL_CHANCE, ROLL_STEPS = 0.25, 0.7, 6
 # Half of them as guidance makes them: its own errors are others.
 ROLL_GUIDED_CHANCE, ROLL_GUIDANCE = 0.5, (1.0, 2.5)
+# With echoes most of these windows begin from the real one at a level in this range, and are made in fewer steps.
+REAL_CHANCE, REAL_LEVELS, REAL_STEPS = 0.75, (0.4, 0.95), 4
+# Of echoes in training: that the bar is not known, that a row has none at all, the largest share of them that a row
+# drops, and how often and how strongly one is noisy, in deviations of latents.
+BAR_DROP_CHANCE, NO_ECHO_CHANCE, MOST_DROPPED = 0.05, 0.08, 0.6
+ECHO_NOISE_CHANCE, ECHO_NOISE, LATENT_DEVIATION = 0.5, 0.6, 0.5
+SHORT_HISTORY_CHANCE = 0.35
 GUIDANCE_INTERVAL = POCKET.level(2).guidance_interval
 # Levels are drawn as u ** 0.75: what is left to predict at the lowest levels is the grain of each band.
 LEVEL_POWER = 0.75
@@ -55,22 +63,27 @@ class DenoiserTraining(StageTraining):
         seed: int,
         bf16: bool,
         lines_only: bool = False,
+        history: int | None = None,
     ) -> None:
+        """history: tokens before a window that echoes may come from, at least the context; None: the context alone."""
         super().__init__(budget, rate, seed, bf16)
         self.config, self.levels, self.lines_only = config, levels, lines_only
+        self.history = max(config.context_tokens, history or 0)
         self.network = JointDenoiser(config)
         if lines_only:
             self.network.requires_grad_(False)
             self.network.lines.requires_grad_(True)
         self.begin_average()
-        self.rollouts = Rollouts(config.context_tokens, config.window_tokens)
+        self.rollouts = Rollouts(self.history, config.window_tokens)
         self.guidance, self.sampler_steps = 1.5, 12
         self._demo: tuple[BandCodec, Tensor] | None = None
 
     def adopt(self, network: JointDenoiser) -> None:
-        """Starts from trained weights, which may know nothing of the detail or the anchor that this network has."""
+        """Starts from trained weights, which may lack the detail, the anchor or the echoes that this network has."""
         own = self.network.state_dict()
-        missing = {name: value for name, value in own.items() if name.startswith(("detail.", "anchor."))}
+        missing = {
+            name: value for name, value in own.items() if name.startswith(("detail.", "anchor.", "echo_"))
+        }
         self.network.load_state_dict(missing | network.state_dict())
         self.begin_average()
 
@@ -123,18 +136,17 @@ class DenoiserTraining(StageTraining):
         return self.budget.progress(self.step_count) > ROLL_FROM
 
     def training_step(self, batch: Stretches, batch_number: int) -> Tensor:
-        """Stretches of context + n * window: of one window, or of more, to be continued over."""
+        """Stretches of history + n * window: of one window, or of more, to be continued over."""
         generator = self.chance(self.device)
-        stretch, bars = batch.latents, batch.bars
-        past, window = self.config.context_tokens, self.config.window_tokens
-        context, target, before = stretch[:, :past], stretch[:, past : past + window], None
-        anchor = anchor_of(self.network, batch, past)
+        stretch, bars = batch.latents, batch.bars[:, 1]
+        past, window = self.history, self.config.window_tokens
+        history, target, before = stretch[:, :past], stretch[:, past : past + window], None
+        anchor = anchor_of(self.network, batch, past, past - self.config.context_tokens)
         if stretch.shape[1] > past + window and coin(ROLL_CHANCE, generator):
-            rolled = self.rollouts.advance(
-                stretch, bars[:, 1], anchor, self._continuing(generator), generator
-            )
-            context, target, before, anchor = rolled.context, rolled.target, rolled.before, rolled.anchor
-        context, drop = corrupt(context, generator, self.config.patch)
+            rolled = self.rollouts.advance(stretch, bars, anchor, self._continuing(generator), generator)
+            history, target, before, anchor = rolled.context, rolled.target, rolled.before, rolled.anchor
+            bars = self.rollouts.state["bars"]
+        context, drop = corrupt(history[:, -self.config.context_tokens :], generator, self.config.patch)
         losses = self._losses(
             self.network,
             target.transpose(1, 2),
@@ -145,42 +157,74 @@ class DenoiserTraining(StageTraining):
             self.levels,
             LEVEL_POWER,
             before,
+            self._echo(history, bars, generator),
         )
         self.log("loss", losses[0].detach(), prog_bar=True)
         if len(losses) > 1:
             self.log("loss_detail", losses[1].detach())
         return torch.stack(losses).sum()
 
+    def _echo(self, history: Tensor, bars: Tensor, generator: torch.Generator) -> Echo | None:
+        """Echoes of the next window as the instrument has them: some are missing, some are noisy, and a history
+        `[b, n, c]` may be short. None for a network that takes none.
+        """
+        if not self.config.echo_channels:
+            return None
+        device, rows = generator.device, len(history)
+
+        def random(*shape: int) -> Tensor:
+            return torch.rand(shape, generator=generator, device=device).to(history)
+
+        known = torch.full((rows,), history.shape[1], device=history.device)
+        short = self.config.context_tokens + random(rows) * (history.shape[1] - self.config.context_tokens)
+        known = torch.where(random(rows) < SHORT_HISTORY_CHANCE, short.long(), known)
+        bars = bars.to(history) * (random(rows) >= BAR_DROP_CHANCE)
+        bands = history[..., : self.config.latent_channels]
+        echo = echo_of(bands, bars, self.config.window_tokens, known=known)
+        noise = torch.randn(echo.sound.shape, generator=generator, device=device)
+        count = echo.known.shape[1]
+        level = ECHO_NOISE * random(rows, count) * (random(rows, count) < ECHO_NOISE_CHANCE)
+        echo = echo.noised(level, LATENT_DEVIATION * noise)
+        keep = random(rows, count) >= MOST_DROPPED * random(rows, 1)
+        return echo.kept(keep & (random(rows, 1) >= NO_ECHO_CHANCE))
+
     def _continuing(self, generator: torch.Generator) -> Continue:
-        """The window `[b, window, c]` that the average makes of noise in a few steps, sometimes with guidance. Its
-        detail is silence: contexts are heard without it.
+        """The window `[b, window, c]` that the average makes in a few steps, sometimes with guidance. It begins from
+        noise or, with echoes, mostly from the real window at some level. Its detail is 0: contexts are used without it.
         """
         network = cast(JointDenoiser, self.average.network)
-        bands = network.config.latent_channels
-        scale = 1.0
-        if coin(ROLL_GUIDED_CHANCE, generator):
-            low, high = ROLL_GUIDANCE
-            scale = low + (high - low) * float(torch.rand((), generator=generator, device=generator.device))
+        bands, context_tokens = network.config.latent_channels, self.config.context_tokens
+
+        def between(low: float, high: float) -> float:
+            return low + (high - low) * float(torch.rand((), generator=generator, device=generator.device))
+
+        scale = between(*ROLL_GUIDANCE) if coin(ROLL_GUIDED_CHANCE, generator) else 1.0
+        top, steps = 1.0, ROLL_STEPS
+        if network.config.echo_channels and coin(REAL_CHANCE, generator):
+            top, steps = between(*REAL_LEVELS), REAL_STEPS
 
         @torch.no_grad()
-        def continued(context: Tensor, noise: Tensor, anchor: Anchor) -> Tensor:
+        def continued(given: Next) -> Tensor:
+            context = given.context[..., :bands]
+            echo = None
+            if network.config.echo_channels:
+                echo = echo_of(context, given.bars, self.config.window_tokens)
+            sigmas = torch.linspace(top, 0, steps + 1)
+            x = noised(given.real[..., :bands].transpose(1, 2), given.noise[:, :bands], sigmas[0])
             with torch.autocast(context.device.type, torch.bfloat16, enabled=self.bf16):
                 model = GuidedModel(
                     network,
-                    context[..., :bands],
+                    context[:, -context_tokens:],
                     scale,
                     len(context),
                     rescale=GUIDANCE_RESCALE,
                     interval=GUIDANCE_INTERVAL,
-                    anchor=anchor if network.anchor is not None else None,
+                    anchor=given.anchor if network.anchor is not None else None,
+                    echo=echo,
                     device=context.device,
                 )
-                new = sample_vddim(
-                    lambda x, sigma: model(x, sigma).float(),
-                    noise[:, :bands],
-                    torch.linspace(1, 0, ROLL_STEPS + 1),
-                )
-            return F.pad(new.transpose(1, 2), (0, context.shape[2] - bands))
+                new = sample_vddim(lambda x, sigma: model(x, sigma).float(), x, sigmas)
+            return F.pad(new.transpose(1, 2), (0, given.context.shape[2] - bands))
 
         return continued
 
@@ -195,6 +239,7 @@ class DenoiserTraining(StageTraining):
         levels: int,
         power: float = 1.0,
         before: Tensor | None = None,
+        echo: Echo | None = None,
     ) -> list[Tensor]:
         """Mean squared error of the bands' v over `levels` noise levels a window, spread over 0..1 as u ** power; then
         that of the mean detail, if the window `[b, c, t]` has detail.
@@ -216,8 +261,8 @@ class DenoiserTraining(StageTraining):
         noisy, target = alpha * x + beta * noise, alpha * noise - beta * x
         with torch.autocast(window.device.type, torch.bfloat16, enabled=self.bf16):
             told = anchor if network.anchor is not None else None
-            prepared = network.prepare_context(context[..., :bands], drop, len(window), told).repeat(levels)
-            v = network(noisy, sigma, prepared)
+            prepared = network.prepare_context(context[..., :bands], drop, len(window), told, echo)
+            v = network(noisy, sigma, prepared.repeat(levels))
             losses = [F.mse_loss(v.float(), target)]
             if network.detail is not None and window.shape[1] > bands and not self.lines_only:
                 expected = network.detail(window[:, :bands])
@@ -225,18 +270,30 @@ class DenoiserTraining(StageTraining):
         return losses
 
     def validation_step(self, batch: Stretches, batch_number: int) -> None:
-        past, stretch = self.config.context_tokens, batch.latents
-        context, window = stretch[:, :past], stretch[:, past:].transpose(1, 2)
+        past, stretch = self.history, batch.latents
+        context, window = (
+            stretch[:, past - self.config.context_tokens : past],
+            stretch[:, past:].transpose(1, 2),
+        )
         network = cast(JointDenoiser, self.average.network)
-        anchor = anchor_of(network, batch, past)
+        anchor = anchor_of(network, batch, past, past - self.config.context_tokens)
         nothing = no_anchor(len(stretch), stretch.device)
-        kinds = {"heldout_v": (False, anchor), "heldout_v_without_context": (True, nothing)}
+        echo = None
+        if network.config.echo_channels:
+            bands = stretch[:, :past, : network.config.latent_channels]
+            echo = echo_of(bands, batch.bars[:, 1].to(stretch), window.shape[2])
+        kinds: dict[str, tuple[bool, Anchor, Echo | None]] = {
+            "heldout_v": (False, anchor, echo),
+            "heldout_v_without_context": (True, nothing, None),
+        }
         if network.anchor is not None:
-            kinds["heldout_v_without_anchor"] = (False, nothing)
-        for name, (dropped, told) in kinds.items():
+            kinds["heldout_v_without_anchor"] = (False, nothing, echo)
+        if echo is not None:
+            kinds["heldout_v_without_echoes"] = (False, anchor, None)
+        for name, (dropped, told, sound) in kinds.items():
             drop = torch.full((len(window),), dropped, device=window.device)
             generator = torch.Generator(window.device).manual_seed(batch_number)
-            losses = self._losses(network, window, context, drop, told, generator, 4)
+            losses = self._losses(network, window, context, drop, told, generator, 4, echo=sound)
             self.log(name, losses[0], prog_bar=name == "heldout_v", sync_dist=True)
             if len(losses) > 1 and name == "heldout_v":
                 self.log("heldout_v_detail", losses[1], sync_dist=True)
@@ -298,14 +355,14 @@ def walked(before: Tensor, fresh: Tensor, generator: torch.Generator) -> Tensor:
     return step_from(before, fresh, step)
 
 
-def anchor_of(network: JointDenoiser, batch: Stretches, place: int) -> Anchor:
+def anchor_of(network: JointDenoiser, batch: Stretches, place: int, begin: int = 0) -> Anchor:
     """The anchor of windows that begin at token `place` of these stretches, in the network's units; none for a network
-    that takes none.
+    that takes none. The style is measured from token `begin` on.
     """
     stretch = batch.latents
     if network.anchor is None:
         return no_anchor(len(stretch), stretch.device)
-    style = network.anchor.standard(measured_style(stretch[..., : network.config.latent_channels]))
+    style = network.anchor.standard(measured_style(stretch[:, begin:, : network.config.latent_channels]))
     first, bar = batch.bars.to(stretch.device).unbind(1)
     tempo = torch.where(bar > 0, BEATS / bar.clamp_min(1e-6), 0.0)
     known = torch.ones(len(stretch), dtype=torch.bool, device=stretch.device)

@@ -5,6 +5,9 @@ minutes they are all there is. Here pieces are always being continued by the ave
 window to all of them, and what is to be predicted next is what the real piece does at that place (as in scheduled
 sampling, Bengio et al. 2015, but at every depth up to `MOST_WINDOWS`). Where the bars of a piece are known, whole bars
 of it come round again, so that a row goes on for longer than the piece.
+
+A network with echoes would learn from this to mistrust them: after a free invention the real piece is in another key.
+So most windows begin from the real one, noised to some level: they are in the network's own sound, and keep its notes.
 """
 
 from __future__ import annotations
@@ -19,11 +22,24 @@ from jbdiff.anchor import Anchor
 from jbdiff.noise import step_from
 
 STRETCH_WINDOWS = 8  # of the real piece, beside the context
+HISTORY_WINDOWS = 8  # before it, for networks with echoes
 MOST_WINDOWS = 64  # that a row is made long
 TIRED_CHANCE = 1 / 16  # of a row to begin anew before that
 
-Continue = Callable[[Tensor, Tensor, Anchor], Tensor]
-"""Context `[b, past, c]`, noise `[b, c, window]` and anchor of the window -> the next window `[b, window, c]`."""
+
+@dataclass(frozen=True)
+class Next:
+    """What the next window of every row is made from."""
+
+    context: Tensor  # [b, past, c]
+    noise: Tensor  # [b, c, window]
+    anchor: Anchor
+    bars: Tensor  # [b] tokens a bar, 0 where it is not known
+    real: Tensor  # [b, window, c] what the piece does there
+
+
+Continue = Callable[[Next], Tensor]
+"""The next window `[b, window, c]`."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +89,7 @@ class Rollouts:
             "noise": draw,
             "made": torch.zeros(batch, dtype=torch.long, device=fresh.device),
             "loop": whole_bars(bars, fresh.shape[1]),
+            "bars": bars.to(fresh),
             **anchor.rows(),
         }
         if self.state.keys() == rows.keys() and self.state["stretch"].shape == fresh.shape:
@@ -85,18 +102,21 @@ class Rollouts:
                 for name, value in rows.items()
             }
         anchor = Anchor.from_rows(rows)
-        made = continue_(rows["context"], rows["noise"], anchor).to(rows["context"])
+        coming = Next(rows["context"], rows["noise"], anchor, rows["bars"], self._real(rows))
+        made = continue_(coming).to(rows["context"])
         rows["context"] = torch.cat([rows["context"], made], 1)[:, -self.past :]
         rows["made"] = rows["made"] + 1
         anchor = anchor.at(self.window)
-        self.state = rows = rows | anchor.rows()
-        places = (self.past + rows["made"] * self.window)[:, None] + torch.arange(
-            self.window, device=fresh.device
-        )
-        looped = places % rows["loop"].clamp_min(1)[:, None]
-        places = torch.where(rows["loop"][:, None] > 0, looped, places)
-        target = rows["stretch"].gather(1, places[:, :, None].expand(-1, -1, channels))
-        return Rolled(rows["context"], target, rows["noise"], anchor)
+        self.state = rows | anchor.rows()
+        return Rolled(rows["context"], self._real(rows), rows["noise"], anchor)
+
+    def _real(self, rows: dict[str, Tensor]) -> Tensor:
+        """What each piece does after so many windows were made of it, `[b, window, c]`."""
+        stretch, loop = rows["stretch"], rows["loop"][:, None]
+        window = torch.arange(self.window, device=stretch.device)
+        places = (self.past + rows["made"] * self.window)[:, None] + window
+        places = torch.where(loop > 0, places % loop.clamp_min(1), places)
+        return stretch.gather(1, places[:, :, None].expand(-1, -1, stretch.shape[2]))
 
 
 def whole_bars(bars: Tensor, tokens: int) -> Tensor:

@@ -239,7 +239,7 @@ class StackVoice:
         """What the end of a file is to this stack, for `begin_from`; any thread, while blocks are made. `take_turns`
         waits until the processor is free.
         """
-        tail = _tensor(context_file.tail(self._context_frames))
+        tail = _tensor(context_file.tail(self._stream.beginning_frames))
         pause = take_turns if self._stream.device.type == "cpu" else lambda: None
         return self._stream.prepare_context(tail, pause=pause)
 
@@ -262,15 +262,15 @@ class StackVoice:
 
     def continue_from(self, heard: Audio, before: StackVoice | None = None, frames: int = 0) -> None:
         """Conditions the next block on what was heard, `[frames, channels]`: as much of its end as it takes. A voice
-        `before` of the same stack, which made it and `frames` more, hands its style and its beat on.
+        `before` of the same stack, which made it and `frames` more, hands its style, beat and memory on.
         """
-        mono = heard[-self._context_frames :].mean(axis=1, dtype=np.float32)
+        mono = heard[-self._stream.beginning_frames :].mean(axis=1, dtype=np.float32)
         if not len(mono):
             return
-        anchors = None
+        carried = None
         if before is not None and before._settings is not None and self._goes_with(before):
-            anchors = before._stream.anchors(before._settings, frames)
-        self._stream.set_context(self._stream.prepare_context(_tensor(mono), anchors))
+            carried = before._stream.carried(before._settings, frames)
+        self._stream.set_context(self._stream.prepare_context(_tensor(mono), carried))
 
     def _goes_with(self, other: StackVoice) -> bool:
         """Whether the other one plays the same stack."""

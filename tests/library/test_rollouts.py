@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from jbdiff.anchor import BEATS, STYLE_FEATURES, Anchor, no_anchor
-from jbdiff.train.rollouts import MOST_WINDOWS, Rolled, Rollouts, whole_bars
+from jbdiff.train.rollouts import MOST_WINDOWS, Next, Rolled, Rollouts, whole_bars
 
 PAST, WINDOW, CHANNELS, WINDOWS = 6, 3, 2, 5
 LENGTH = PAST + WINDOWS * WINDOW
@@ -23,8 +23,9 @@ def pieces(number: int) -> Tensor:
     return torch.stack([name[:, None].expand(2, LENGTH), place.expand(2, LENGTH)], 2)
 
 
-def count_on(context: Tensor, noise: Tensor, anchor: Anchor) -> Tensor:
+def count_on(given: Next) -> Tensor:
     """A perfect model: the piece's own number, and the places that follow."""
+    context = given.context
     places = context[:, -1:, 1:] + 1 + torch.arange(WINDOW).reshape(1, -1, 1)
     return torch.cat([context[:, -1:, :1].expand(-1, WINDOW, -1), places], 2)
 
@@ -77,9 +78,9 @@ def test_stretches_without_room_are_refused() -> None:
 BAR, LOOP = 4, 20  # five bars are as many as a stretch of 21 tokens holds
 
 
-def round_and_round(context: Tensor, noise: Tensor, anchor: Anchor) -> Tensor:
+def round_and_round(given: Next) -> Tensor:
     """A perfect model of pieces whose every `LOOP` tokens come round again."""
-    counted = count_on(context, noise, anchor)
+    counted = count_on(given)
     return torch.stack([counted[..., 0], counted[..., 1] % LOOP], 2)
 
 
@@ -126,6 +127,23 @@ def test_a_row_without_bars_ends_where_its_stretch_does(monkeypatch: pytest.Monk
     assert begun == [0] * 4 + [4] * 4 + [8]
     assert [int(rolled.target[1, 0, 1]) for rolled in found[:5]] == [9, 12, 15, 18, 9]
     assert all((rolled.anchor.style[1] == number).all() for rolled, number in zip(found, begun, strict=True))
+
+
+def test_a_model_is_given_the_real_window_that_it_makes_and_the_bars_of_its_row() -> None:
+    given: list[Next] = []
+
+    def keep(coming: Next) -> Tensor:
+        given.append(coming)
+        return count_on(coming)
+
+    rollouts = Rollouts(PAST, WINDOW)
+    for number in range(4):
+        rollouts.advance(
+            pieces(number), torch.tensor([float(BAR), 0.0]), told(number), keep, torch.Generator()
+        )
+    for coming in given:
+        assert torch.equal(coming.real[1], count_on(coming)[1]), "a row without bars goes straight on"
+        assert coming.bars.tolist() == [BAR, 0.0]
 
 
 def test_only_bars_of_a_whole_number_of_tokens_come_round() -> None:
