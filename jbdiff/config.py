@@ -221,6 +221,11 @@ class StackConfig:
         """Whether a level can be told of an anchor."""
         return any(getattr(level.denoiser, "anchor", False) for level in self.levels)
 
+    @property
+    def remembering(self) -> bool:
+        """Whether a level has echoes of what was played bars ago."""
+        return any(getattr(level.denoiser, "echo_channels", 0) for level in self.levels)
+
     def level(self, number: int) -> LevelConfig:
         for config in self.levels:
             if config.level == number:

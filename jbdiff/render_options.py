@@ -1,7 +1,7 @@
 """What `jbdiff sample` can be told, from a TOML file and from flags, as stream settings. No torch here.
 
 seconds = 30            # also: seeds, levels, token_multiplier, hop, sampler, bits, stems, pictures, style, step,
-                        # resample; of stacks with an anchor: anchor, tempo, brightness, motion
+                        # resample; of stacks with an anchor: anchor, tempo, brightness, motion; with echoes: memory
 [level1]
 steps = 20              # also: guidance, strength, handover, priming, update_context
 [finisher]
@@ -24,7 +24,13 @@ from jbdiff.stream_settings import BlockSettings, FinisherSettings, Handover, Le
 E = TypeVar("E", bound=enum.Enum)
 NUMBER = (int, float)
 # Of what says how a piece sounds on the whole; a tempo beyond this is no beat to any denoiser.
-RANGES = {"anchor": (0.0, 1.0), "tempo": (0.0, 300.0), "brightness": (-1.0, 1.0), "motion": (-1.0, 1.0)}
+RANGES = {
+    "anchor": (0.0, 1.0),
+    "memory": (0.0, 1.0),
+    "tempo": (0.0, 300.0),
+    "brightness": (-1.0, 1.0),
+    "motion": (-1.0, 1.0),
+}
 
 
 class OptionError(ValueError):
@@ -52,6 +58,7 @@ class RenderOptions:
     tempo: float | None = None  # beats a minute; 0 is no clock, None that of the context
     brightness: float = 0.0  # -1..1
     motion: float = 0.0  # -1..1
+    memory: float = 0.5  # 0..1: how much a piece repeats its own bars
     level: Mapping[int, LevelSettings] = dataclasses.field(default_factory=dict)
     finisher: FinisherSettings = dataclasses.field(default_factory=FinisherSettings)
     finisher_seed: int | None = None  # None: the seed of the piece
@@ -69,6 +76,7 @@ class RenderOptions:
             tempo=self.tempo,
             brightness=self.brightness,
             motion=self.motion,
+            memory=self.memory,
             levels=dict(self.level),
             finisher=dataclasses.replace(self.finisher, seed=finisher_seed),
         )
@@ -123,7 +131,7 @@ def options_from(values: Mapping[str, Any]) -> RenderOptions:
             levels[int(key[-1])] = _level(key, _table(key, value), fields)
         elif key == "finisher":
             fields["finisher"], fields["finisher_seed"] = _finisher(_table(key, value))
-        elif key in ("seconds", "step", "resample", "anchor", "tempo", "brightness", "motion"):
+        elif key in ("seconds", "step", "resample", "anchor", "tempo", "brightness", "motion", "memory"):
             fields[key] = float(_kind(key, value, NUMBER))
         elif key in ("token_multiplier", "bits", "hop"):
             fields[key] = _kind(key, value, (int,))

@@ -153,6 +153,10 @@ PARAMETERS: tuple[Parameter, ...] = (
         help="the beat that is kept; off: none; context: that of the context; tempo: that of the knob",
     ),
     Parameter("tempo", "Tempo", 60, 180, 117, unit="BPM", help="beats a minute, where the clock is at tempo"),
+    Parameter(
+        "memory", "Memory", 0, 1, 0.5,
+        help="how much the music repeats its own bars: 0 invents freely, 1 is a loop that lives",
+    ),
     Parameter("resample", "Resample", 0, 1, 0, help="how much of the init sound is kept; 0 invents freely"),
     Parameter(
         "guidance", "Guidance", 0, 6, 1.5, TakesEffect.NEXT_STEP, help="how strictly the context is followed"
@@ -183,6 +187,7 @@ ACTIONS: tuple[Action, ...] = (
 )
 
 OF_THE_FINISHER = frozenset(p.name for p in PARAMETERS if p.name.startswith("finisher_"))
+OF_THE_MEMORY = frozenset({"memory"})
 OF_THE_ANCHOR = frozenset({"anchor", "brightness", "motion", "clock", "tempo"})
 BY_NAME: Mapping[str, Parameter] = MappingProxyType({p.name: p for p in PARAMETERS})
 ACTIONS_BY_NAME: Mapping[str, Action] = MappingProxyType({a.name: a for a in ACTIONS})

@@ -51,7 +51,7 @@ class StackParts:
     """What a stack has to choose from. A stack that cannot be read has no levels.
 
     `window` tokens of `token_seconds` each are what its coarsest level invents at a time. `anchor` says whether it can
-    be held to a style and a beat.
+    be held to a style and a beat, `memory` whether it can repeat its own bars.
     """
 
     name: str
@@ -60,6 +60,7 @@ class StackParts:
     window: int = 0
     token_seconds: float = 0.0
     anchor: bool = False
+    memory: bool = False
 
     def hops(self) -> tuple[int, ...]:
         """Hops that cut the window evenly, the window itself first, then about a half, a quarter and so on."""

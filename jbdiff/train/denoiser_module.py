@@ -157,36 +157,12 @@ class DenoiserTraining(StageTraining):
             self.levels,
             LEVEL_POWER,
             before,
-            self._echo(history, bars, generator),
+            echoes_in_training(self.config, history, bars, generator),
         )
         self.log("loss", losses[0].detach(), prog_bar=True)
         if len(losses) > 1:
             self.log("loss_detail", losses[1].detach())
         return torch.stack(losses).sum()
-
-    def _echo(self, history: Tensor, bars: Tensor, generator: torch.Generator) -> Echo | None:
-        """Echoes of the next window as the instrument has them: some are missing, some are noisy, and a history
-        `[b, n, c]` may be short. None for a network that takes none.
-        """
-        if not self.config.echo_channels:
-            return None
-        device, rows = generator.device, len(history)
-
-        def random(*shape: int) -> Tensor:
-            return torch.rand(shape, generator=generator, device=device).to(history)
-
-        known = torch.full((rows,), history.shape[1], device=history.device)
-        short = self.config.context_tokens + random(rows) * (history.shape[1] - self.config.context_tokens)
-        known = torch.where(random(rows) < SHORT_HISTORY_CHANCE, short.long(), known)
-        bars = bars.to(history) * (random(rows) >= BAR_DROP_CHANCE)
-        bands = history[..., : self.config.latent_channels]
-        echo = echo_of(bands, bars, self.config.window_tokens, known=known)
-        noise = torch.randn(echo.sound.shape, generator=generator, device=device)
-        count = echo.known.shape[1]
-        level = ECHO_NOISE * random(rows, count) * (random(rows, count) < ECHO_NOISE_CHANCE)
-        echo = echo.noised(level, LATENT_DEVIATION * noise)
-        keep = random(rows, count) >= MOST_DROPPED * random(rows, 1)
-        return echo.kept(keep & (random(rows, 1) >= NO_ECHO_CHANCE))
 
     def _continuing(self, generator: torch.Generator) -> Continue:
         """The window `[b, window, c]` that the average makes in a few steps, sometimes with guidance. It begins from
@@ -380,6 +356,33 @@ def blurred(anchor: Anchor, generator: torch.Generator) -> Anchor:
         known=anchor.known & (chances[0] >= STYLE_DROP_CHANCE),
         tempo=anchor.tempo * (chances[1] >= CLOCK_DROP_CHANCE),
     )
+
+
+def echoes_in_training(
+    config: JointDenoiserConfig, history: Tensor, bars: Tensor, generator: torch.Generator, held: int = 0
+) -> Echo | None:
+    """Echoes of the window after a history `[b, n, c]`, of which `held` tokens belong to the window, as the instrument
+    has them: some are missing, some are noisy, and the history may be short. None for a network that takes none.
+    """
+    if not config.echo_channels:
+        return None
+    device, rows = generator.device, len(history)
+
+    def random(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator, device=device).to(history)
+
+    known = torch.full((rows,), history.shape[1], device=history.device)
+    short = config.context_tokens + random(rows) * (history.shape[1] - config.context_tokens)
+    known = torch.where(random(rows) < SHORT_HISTORY_CHANCE, short.long(), known)
+    bars = bars.to(history) * (random(rows) >= BAR_DROP_CHANCE)
+    bands = history[..., : config.latent_channels]
+    echo = echo_of(bands, bars, config.window_tokens, held, known)
+    noise = torch.randn(echo.sound.shape, generator=generator, device=device)
+    count = echo.known.shape[1]
+    level = ECHO_NOISE * random(rows, count) * (random(rows, count) < ECHO_NOISE_CHANCE)
+    echo = echo.noised(level, LATENT_DEVIATION * noise)
+    keep = random(rows, count) >= MOST_DROPPED * random(rows, 1)
+    return echo.kept(keep & (random(rows, 1) >= NO_ECHO_CHANCE))
 
 
 def corrupt(context: Tensor, generator: torch.Generator, patch: int) -> tuple[Tensor, Tensor]:

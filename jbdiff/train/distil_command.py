@@ -14,7 +14,14 @@ from jbdiff.config import POCKET, FewStepsConfig
 from jbdiff.data import LatentBatches
 from jbdiff.fewsteps import Additions
 from jbdiff.jointdenoiser import JointDenoiser
-from jbdiff.train.commands import latent_clips, load_codec, load_denoiser, recorded, stretch_tokens
+from jbdiff.train.commands import (
+    history_tokens,
+    latent_clips,
+    load_codec,
+    load_denoiser,
+    recorded,
+    stretch_tokens,
+)
 from jbdiff.train.distil_module import DistilTraining
 from jbdiff.train.latents import Resident, Varied, widened
 from jbdiff.train.run import Batches, RunSettings, fit, prepare_folder
@@ -47,8 +54,11 @@ def load_additions(start: Path, denoiser: JointDenoiser) -> Additions:
     if sizes is not None:
         sizes["guidance"] = tuple(sizes["guidance"])
     additions = Additions(denoiser, FewStepsConfig(**sizes) if sizes else FewStepsConfig())
-    # What was learnt of a denoiser without an anchor adds nothing to one that has been told of anchors since.
-    fresh = {name: value for name, value in additions.state_dict().items() if ".anchor/" in name}
+    # What was learnt of a denoiser without an anchor or echoes adds nothing to those of one that has them now.
+    own = additions.state_dict()
+    fresh = {
+        name: value for name, value in own.items() if name.split(".", 1)[1].startswith(("anchor/", "echo_"))
+    }
     load_into(additions, fresh | load_file(start), "the student of this denoiser", start.name)
     return additions
 
@@ -76,24 +86,25 @@ def train_distil(settings: RunSettings, job: DistilJob, few: FewStepsConfig | No
     torch.manual_seed(job.seed)
     cache = settings.out.parent / "cache"
     training, heldout = latent_clips(job.data, job.heldout, codec, cache, settings.mixes)
-    module = DistilTraining(config, few, settings.budget(), job.rate, job.seed, job.bf16)
+    window, past = config.window_tokens, config.context_tokens
+    history = history_tokens(training, past, window) if config.echo_channels else past
+    module = DistilTraining(config, few, settings.budget(), job.rate, job.seed, job.bf16, history)
     if not settings.resume:
         module.adopt(bands)
         if begun is not None:
             module.go_on_from(begun)
     module.guidance = POCKET.level(2).guidance
-    window, past = config.window_tokens, config.context_tokens
     demo = heldout.at_least(past + window).clip(0)[: past + 5 * window]
     shown = widened(torch.from_numpy(demo.astype(np.float32)), codec.latent_channels)
     module.show_with(codec, shown, denoiser)
     vary = Varied(codec.analysis)
-    length = stretch_tokens(training, past, window)
+    length = stretch_tokens(training, history, window)
     at_hand = Resident(training)
     batches = Batches(
         lambda first, count: LatentBatches(
             training, job.batch, length, job.seed, first, count, vary, at_hand.on(module.device)
         ),
-        lambda first, count: LatentBatches(heldout, 8, past + window, 12345, first, count),
+        lambda first, count: LatentBatches(heldout, 8, history + window, 12345, first, count),
         settings.round_steps,
         validations=1,
     )

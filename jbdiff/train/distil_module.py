@@ -24,13 +24,21 @@ from jbdiff.anchor import Anchor
 from jbdiff.bandcodec import BandCodec
 from jbdiff.config import FewStepsConfig, JointDenoiserConfig
 from jbdiff.data import Stretches
+from jbdiff.echoes import Echo, echo_of
 from jbdiff.fewsteps import Additions, merge, with_jumps
 from jbdiff.guidance import GuidedModel, JumpingModel
 from jbdiff.jointdenoiser import JointDenoiser, Jump
 from jbdiff.sampling import sample_deis_3, sample_vddim
 from jbdiff.schedules import alpha_beta, linear_sigmas, noised
 from jbdiff.stream_windows import GUIDANCE_RESCALE
-from jbdiff.train.denoiser_module import GUIDANCE_INTERVAL, anchor_of, blurred, corrupt, walked
+from jbdiff.train.denoiser_module import (
+    GUIDANCE_INTERVAL,
+    anchor_of,
+    blurred,
+    corrupt,
+    echoes_in_training,
+    walked,
+)
 from jbdiff.train.rollouts import MOST_WINDOWS, TIRED_CHANCE
 from jbdiff.train.schedule import Budget
 from jbdiff.train.stage_module import StageTraining
@@ -49,8 +57,8 @@ USUAL_GUIDANCE, USUAL_CHANCE = (1.0, 3.0), 0.6
 class Start:
     """Where a trajectory begins: x and the noise in it `[b, c, window]`, sigmas `[NODES + 1]`, and what conditions it.
 
-    Of the window, `known` (clean, noise) `[b, c, n]` is held. `context` `[b, n, c]` and `anchor` are as the network is
-    told of them; no anchor for networks that take none.
+    Of the window, `known` (clean, noise) `[b, c, n]` is held. `context` `[b, n, c]`, `anchor` and `echo` are what the
+    network gets; None for networks that take no anchor or no echoes.
     """
 
     x: Tensor
@@ -59,6 +67,7 @@ class Start:
     context: Tensor | None
     known: tuple[Tensor, Tensor] | None
     anchor: Anchor | None = None
+    echo: Echo | None = None
 
 
 class Jumps(nn.Module):
@@ -76,9 +85,10 @@ class Jumps(nn.Module):
         jump: Jump,
         times: int,
         anchor: Anchor | None = None,
+        echo: Echo | None = None,
     ) -> Tensor:
-        """`times` rows of x `[b * times, c, t]` share each row of the context `[b, n, c]` and of the anchor."""
-        prepared = self.network.prepare_context(context, None, len(x) // times, anchor).repeat(times)
+        """`times` rows of x `[b * times, c, t]` share each row of context `[b, n, c]`, anchor and echo."""
+        prepared = self.network.prepare_context(context, None, len(x) // times, anchor, echo).repeat(times)
         return cast(Tensor, self.network(x, sigma, prepared, jump=jump))
 
 
@@ -110,9 +120,12 @@ class DistilTraining(StageTraining):
         rate: float,
         seed: int,
         bf16: bool,
+        history: int | None = None,
     ) -> None:
+        """history: tokens before a window that echoes may come from, at least the context; None: the context alone."""
         super().__init__(budget, rate, seed, bf16)
         self.config, self.few = config, few
+        self.history = max(config.context_tokens, history or 0)
         # With jumps, so that it also serves as the shape that the student's parameters are put into.
         self.jumps = Jumps(JointDenoiser(config, jumps=True)).requires_grad_(False)
         self.student = Additions(self.teacher, few)
@@ -177,11 +190,11 @@ class DistilTraining(StageTraining):
         return float(low + (high - low) * place)
 
     def _begun(self, batch: Stretches, generator: torch.Generator) -> dict[str, Tensor]:
-        """Rows to go on with: context `[b, past, c]`, the noise of its last window and of the next one
-        `[b, c, window]`, the real or else the own window of before `[b, window, c]`, the parts of the anchor, and how
-        many windows were made.
+        """Rows to go on with: history `[b, past, c]`, the noise of its last window and of the next one
+        `[b, c, window]`, the real or else the own window of before `[b, window, c]`, the parts of the anchor, tokens a
+        bar, and how many windows were made.
         """
-        past, window = self.config.context_tokens, self.config.window_tokens
+        past, window = self.history, self.config.window_tokens
         stretch, device = batch.latents, generator.device
         shape = (2, len(stretch), stretch.shape[2], window)
         before, fresh = torch.randn(shape, generator=generator, device=device).to(stretch)
@@ -192,7 +205,8 @@ class DistilTraining(StageTraining):
             "noise": fresh,
             "kept": stretch[:, past : past + window],
             "made": torch.zeros(len(stretch), dtype=torch.long, device=stretch.device),
-            **anchor_of(self.teacher, batch, past).rows(),
+            "bars": batch.bars[:, 1].to(stretch),
+            **anchor_of(self.teacher, batch, past, past - self.config.context_tokens).rows(),
         }
         kept = rows.keys() - {"noise", "kept"}
         if self.pieces.keys() != kept or self.pieces["context"].shape != rows["context"].shape:
@@ -209,14 +223,15 @@ class DistilTraining(StageTraining):
     def _start(self, rows: dict[str, Tensor], generator: torch.Generator) -> Start:
         """A trajectory's beginning as the instrument has it: steps, resample, hop and context as they may come."""
         window, patch = self.config.window_tokens, self.config.patch
-        context, noise, device = rows["context"], rows["noise"], generator.device
+        history, noise, device = rows["context"], rows["noise"], generator.device
+        context = history[:, -self.config.context_tokens :]
         chances = torch.rand(5, generator=generator, device=device).tolist()
         known, held = None, 0
         if chances[0] < KNOWN_CHANCE:
             held = int(1 + 3 * chances[3]) * window // 4 // patch * patch
         if held:
             known = (context[:, -held:].transpose(1, 2), rows["before"][..., -held:])
-            context = context[:, :-held]
+            context = history[:, -self.config.context_tokens - held : -held]
         top = 1.0
         if chances[1] < KEPT_CHANCE:
             top = 0.1 + 0.9 * chances[4]
@@ -230,7 +245,8 @@ class DistilTraining(StageTraining):
         anchor = None
         if self.teacher.anchor is not None:
             anchor = blurred(Anchor.from_rows(rows).at(-held), generator)
-        return Start(x, noise, sigmas, None if chances[2] < ALONE_CHANCE else seen, known, anchor)
+        echo = echoes_in_training(self.config, history, rows["bars"], generator, held)
+        return Start(x, noise, sigmas, None if chances[2] < ALONE_CHANCE else seen, known, anchor, echo)
 
     @torch.no_grad()
     def trajectory(self, start: Start, guidance: float) -> list[Tensor]:
@@ -246,6 +262,7 @@ class DistilTraining(StageTraining):
                 rescale=GUIDANCE_RESCALE,
                 interval=GUIDANCE_INTERVAL,
                 anchor=start.anchor,
+                echo=start.echo,
                 device=start.x.device,
             )
 
@@ -276,7 +293,8 @@ class DistilTraining(StageTraining):
         jump = Jump(torch.full_like(sigma, guidance), sigma - sigma_after)
         parameters = {f"network.{name}": value for name, value in self.student.merged(self.teacher).items()}
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-            v = functional_call(self.jumps, parameters, (x, sigma, start.context, jump, times, start.anchor))
+            given = (x, sigma, start.context, jump, times, start.anchor, start.echo)
+            v = functional_call(self.jumps, parameters, given)
         held = 0 if start.known is None else start.known[0].shape[2]
         error = F.mse_loss(v.float()[..., held:], target[..., held:], reduction="none").mean((1, 2))
         error = error.reshape(batch, times)
@@ -289,7 +307,8 @@ class DistilTraining(StageTraining):
         new = clean[..., held:].transpose(1, 2).to(rows["context"].dtype)
         self.pieces = {
             **Anchor.from_rows(rows).at(new.shape[1]).rows(),
-            "context": torch.cat([rows["context"], new], 1)[:, -self.config.context_tokens :],
+            "context": torch.cat([rows["context"], new], 1)[:, -self.history :],
+            "bars": rows["bars"],
             "before": start.noise,
             "made": rows["made"] + 1,
         }
@@ -298,18 +317,22 @@ class DistilTraining(StageTraining):
 
     def validation_step(self, batch: Stretches, batch_number: int) -> None:
         """Mean squared distance of clean windows to the teacher's, from the same noise after the same context."""
-        past = self.config.context_tokens
+        past, window = self.history, self.config.window_tokens
         batch = batch._replace(latents=batch.latents[..., : self.config.latent_channels])
         stretch = batch.latents
         generator = torch.Generator().manual_seed(batch_number)
-        shape = (len(stretch), self.config.latent_channels, self.config.window_tokens)
+        shape = (len(stretch), self.config.latent_channels, window)
         noise = torch.randn(shape, generator=generator).to(stretch)
-        anchor = None if self.teacher.anchor is None else anchor_of(self.teacher, batch, past)
-        start = Start(noise, noise, linear_sigmas(NODES), stretch[:, :past], None, anchor)
+        begin = past - self.config.context_tokens
+        anchor = None if self.teacher.anchor is None else anchor_of(self.teacher, batch, past, begin)
+        echo = None
+        if self.config.echo_channels:
+            echo = echo_of(stretch[:, :past], batch.bars[:, 1].to(stretch), window)
+        start = Start(noise, noise, linear_sigmas(NODES), stretch[:, begin:past], None, anchor, echo)
         wanted = self.trajectory(start, self.guidance)[-1]
         student = merge(self.teacher, cast(Additions, self.average.network))
         for steps in (4, 2, 1):
-            made = self._played(student, start.context, noise, steps, anchor)
+            made = self._played(student, start.context, noise, steps, anchor, echo)
             self.log(f"heldout_{steps}", F.mse_loss(made, wanted), prog_bar=steps == 4)
 
     @torch.no_grad()
@@ -320,6 +343,7 @@ class DistilTraining(StageTraining):
         noise: Tensor,
         steps: int,
         anchor: Anchor | None = None,
+        echo: Echo | None = None,
     ) -> Tensor:
         sigmas = linear_sigmas(steps)
         model = JumpingModel(
@@ -330,6 +354,7 @@ class DistilTraining(StageTraining):
             self.few.guidance,
             len(noise),
             anchor=anchor,
+            echo=echo,
             device=noise.device,
         )
         return sample_vddim(model, noise, sigmas)

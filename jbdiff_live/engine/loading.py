@@ -242,6 +242,7 @@ def find_stacks() -> tuple[StackParts, ...]:
                 coarsest.window_tokens,
                 token,
                 config.anchored,
+                config.remembering,
             )
         )
     return tuple(found)

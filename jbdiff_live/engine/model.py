@@ -79,6 +79,7 @@ def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> Blo
         tempo=_tempo(snapshot),
         brightness=snapshot["brightness"],
         motion=snapshot["motion"],
+        memory=snapshot["memory"],
         finisher=FinisherSettings(
             on=snapshot.on("finisher_on"),
             strength=snapshot["finisher_strength"],
@@ -176,6 +177,7 @@ class StackVoice:
                 stream.stack.config.level(stream.levels[0]).window_tokens,
                 stream.geometry.hop(stream.levels[0]) / stream.sample_rate,
                 anchor=stream.stack.config.anchored,
+                memory=stream.stack.config.remembering,
             ),
             hop=None if stream.block_frames == stream.window_frames else asked.hop,
             steps=asked.steps,

@@ -34,7 +34,7 @@ from jbdiff_live.ui.tile import ParameterTile, Tile
 # Title, and columns; a column of several names is stacked.
 GROUPS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ("NOISE", (("noise_step",), ("noise_style",), ("seed",), ("hold", "reroll", "home"))),
-    ("ANCHOR", (("anchor",), ("brightness", "motion"), ("clock", "tempo"))),
+    ("FORM", (("memory", "anchor"), ("brightness", "motion"), ("clock", "tempo"))),
     ("SOURCES", (("guidance",), ("resample",), ("context_source", "init_source"))),
     (
         "FINISHER",
@@ -44,7 +44,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
 )
 KEYS = {"hold": "H", "mute": "M", "reroll": "N", "home": "B"}
 # Drawn as strips, since two or three of them share a column.
-FLAT = OF_THE_FINISHER | (OF_THE_ANCHOR - {"anchor"}) | {"context_source", "init_source"}
+FLAT = OF_THE_FINISHER | OF_THE_ANCHOR | {"context_source", "init_source"}
 HIGH, LOW = 5, 2  # shares of a column for a knob that stands and for what shares the column with it
 SILENCING = {"mute"}  # switches that are lit in the warning colour: the player must see why nothing sounds
 

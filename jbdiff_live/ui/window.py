@@ -25,7 +25,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from jbdiff_live.block import Block
-from jbdiff_live.parameters import BY_NAME, OF_THE_ANCHOR, OF_THE_FINISHER, ParameterSnapshot
+from jbdiff_live.parameters import BY_NAME, OF_THE_ANCHOR, OF_THE_FINISHER, OF_THE_MEMORY, ParameterSnapshot
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui import keys
 from jbdiff_live.ui.asking import Asker
@@ -54,11 +54,20 @@ def without_finisher(status: Status) -> str:
     return "it is left out under Stack" if status.parts.finisher else "this stack has no finisher"
 
 
-def anchor_reasons(status: Status, now: ParameterSnapshot | None) -> Mapping[str, str]:
-    """Why each of the anchor's knobs does nothing; empty where it does, or where that is not known yet."""
+def form_reasons(status: Status, now: ParameterSnapshot | None) -> Mapping[str, str]:
+    """Why each knob of form and style does nothing; empty if it does something, or if that is not known yet."""
     if status.parts is not None and not status.parts.anchor:
-        return dict.fromkeys(OF_THE_ANCHOR, "this stack cannot be held to an anchor")
-    reasons = dict.fromkeys(OF_THE_ANCHOR, "")
+        reasons = dict.fromkeys(OF_THE_ANCHOR, "this stack cannot be held to an anchor")
+    else:
+        reasons = dict.fromkeys(OF_THE_ANCHOR, "")
+        reasons |= _unused(now)
+    forgets = status.parts is not None and not status.parts.memory
+    return reasons | dict.fromkeys(OF_THE_MEMORY, "this stack has no memory" if forgets else "")
+
+
+def _unused(now: ParameterSnapshot | None) -> dict[str, str]:
+    """Why a knob of the anchor does nothing at other knobs' values."""
+    reasons: dict[str, str] = {}
     if now is not None:
         if now["anchor"] == 0:
             reasons |= dict.fromkeys(("brightness", "motion"), "Anchor is at 0")
@@ -209,7 +218,7 @@ class MainWindow(QWidget):
         self.health.show_status(status, now)
         self.devices.show_status(status)
         self.panel.show_inapplicable(dict.fromkeys(OF_THE_FINISHER, without_finisher(status)))
-        self.panel.show_inapplicable(anchor_reasons(status, self._now))
+        self.panel.show_inapplicable(form_reasons(status, self._now))
         view = self.bar.view
         details = "" if view.fits(view.explanation()) else view.explanation()
         self.notices.show_status(status, details)

@@ -144,7 +144,7 @@ def test_pocket_additions_are_about_two_megabytes_in_half_precision() -> None:
     level = POCKET.level(2)
     assert isinstance(level.denoiser, JointDenoiserConfig)
     numbers = sum(p.numel() for p in Additions(JointDenoiser(level.denoiser), FewStepsConfig()).parameters())
-    assert 1e6 < 2 * numbers < 2.5e6
+    assert 1e6 < 2 * numbers < 2.6e6
 
 
 # In a stack

@@ -380,7 +380,7 @@ def test_held_out_figures_tell_what_an_anchor_is_worth(monkeypatch: pytest.Monke
         assert logged.keys() == names and len({float(value) for value in logged.values()}) == len(names)
 
 
-def test_weights_that_know_of_no_anchor_learn_it_on_the_way(sounds: Path, tmp_path: Path) -> None:
+def test_weights_without_anchor_and_echoes_learn_them_on_the_way(sounds: Path, tmp_path: Path) -> None:
     train_codec(settings(tmp_path / "codec", 3), codec_job(sounds), CODEC)
     codec = tmp_path / "codec" / "weights.safetensors"
     train_toy_denoiser(sounds, codec, tmp_path / "level2", 3)
@@ -390,7 +390,7 @@ def test_weights_that_know_of_no_anchor_learn_it_on_the_way(sounds: Path, tmp_pa
     before, after = load_file(start), load_file(tmp_path / "on" / "weights.safetensors")
     assert (
         {name for name in after if name not in before}
-        == {name for name in after if name.startswith("anchor.")}
+        == {name for name in after if name.startswith(("anchor.", "echo_"))}
         != set()
     )
     assert bool(after["anchor.bank"].any()) and bool(after["anchor.out.weight"].any())

@@ -82,7 +82,7 @@ def music(bars: int = 4) -> NDArray[np.float32]:
     return np.asarray(np.tanh(out[:total] * swell * 1.15), np.float32)
 
 
-POCKET = StackParts("pocket", (2,), False, anchor=True)
+POCKET = StackParts("pocket", (2,), False, anchor=True, memory=True)
 V1 = StackParts("v1", (2, 1, 0), True)
 
 
