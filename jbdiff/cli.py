@@ -13,6 +13,7 @@ from rich.progress import TaskID
 from rich.table import Table
 
 from jbdiff.config import NoiseStyle
+from jbdiff.evaluate.amounts import SECTIONS
 
 
 class Compat(enum.Enum):
@@ -386,41 +387,56 @@ def bench(
 
 @app.command()
 def evaluate(
-    heldout: Annotated[Path, typer.Option(help="folder of sounds, or of stems, that it was not trained on")],
     out: Annotated[Path, typer.Option(help="folder for figures.json, sounds and pictures")],
+    heldout: Annotated[
+        Path | None, typer.Option(help="folder of sounds, or of stems, that the stack was not trained on")
+    ] = None,
+    music: Annotated[
+        Path | None, typer.Option(help="folder of anybody's music, judged in a section of its own")
+    ] = None,
+    music_from: Annotated[
+        float, typer.Option(min=0, help="second of each music file at which its context begins")
+    ] = 0.0,
     stack: Annotated[str, typer.Option(help="name or folder of a stack")] = "pocket",
     training: Annotated[
         Path | None, typer.Option(help="folder that it was trained on: how much of it is played by heart?")
     ] = None,
+    sections: Annotated[
+        str | None, typer.Option(help=f"only these, with commas between: {', '.join(SECTIONS)}")
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option(min=0.1, help="length of the run without a break (30; quick 1)")
     ] = None,
-    pieces: Annotated[int | None, typer.Option(min=6, help="held-out tracks (24; quick 12)")] = None,
+    pieces: Annotated[int | None, typer.Option(min=6, help="tracks of each folder (24; quick 12)")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="denoising steps of the coarsest level")] = None,
     finisher: Annotated[
         bool | None, typer.Option("--finisher/--no-finisher", help="stereo finisher, if the stack has one")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="processor threads for torch")] = 1,
     quick: Annotated[
-        bool, typer.Option("--quick", help="few pieces: two minutes in the place of twenty")
+        bool, typer.Option("--quick", help="few pieces: three minutes in the place of twenty")
     ] = False,
 ) -> None:
-    """Judges what a stack plays: codec, likeness, rhythm, memory, seams, drift, knobs and speed."""
+    """Judges what a stack plays: codec, notes, likeness, rhythm, memory, seams, drift, knobs and speed."""
     from dataclasses import replace
 
     from jbdiff.checkpoints import CheckpointError, load_stack
-    from jbdiff.evaluate.amounts import FULL, QUICK
+    from jbdiff.evaluate.amounts import FULL, QUICK, chosen
     from jbdiff.evaluate.figures import table
 
     try:
+        if heldout is None and music is None:
+            raise ValueError("nothing to judge by; give --heldout with held-out tracks, or --music, or both")
+        wanted = chosen(sections, heldout is not None, music is not None)
         from jbdiff.evaluate.command import Job, evaluate_stack
+        from jbdiff.evaluate.transcribe import SETUP, judge_installed
 
         amounts = QUICK if quick else FULL
         amounts = replace(amounts, minutes=minutes or amounts.minutes, pieces=pieces or amounts.pieces)
         loaded = load_stack(stack)
         finished = loaded.finisher is not None if finisher is None else finisher
         figures = evaluate_stack(
-            Job(loaded, heldout, training, out, amounts, finished, steps, threads),
+            Job(loaded, heldout, training, out, amounts, finished, steps, threads, wanted, music, music_from),
             lambda line: console.print(line, style="dim", highlight=False, markup=False),
         )
     except ModuleNotFoundError as error:
@@ -429,3 +445,7 @@ def evaluate(
         _fail(error)
     console.print(table(figures, f"{loaded.config.name} {loaded.identity[:12]}"))
     console.print(f"wrote {out}", highlight=False)
+    if {"tones", "music"} & set(wanted) and not judge_installed():
+        console.print(
+            f"Notes were not judged: the transcriber is missing. {SETUP} installs it.", style="bold"
+        )

@@ -4,10 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+SECTIONS = (
+    "codec", "few-steps", "tones", "music", "frechet", "statistics", "memory", "seams", "drift", "knobs", "speed",
+)  # fmt: skip
+"""In the order in which they run."""
+
+
+def chosen(text: str | None, heldout: bool, music: bool) -> tuple[str, ...]:
+    """Return the sections that a comma-separated list names, in the order in which they run.
+
+    None names all that there is material for. Raises ValueError on unknown names and on sections without material.
+    """
+    possible = {name for name in SECTIONS if (music if name == "music" else heldout)}
+    if text is None:
+        return tuple(name for name in SECTIONS if name in possible)
+    names = {word.strip() for word in text.split(",") if word.strip()}
+    unknown = sorted(names - set(SECTIONS))
+    if unknown or not names:
+        raise ValueError(f"no section {', '.join(unknown) or text!r}; known: {', '.join(SECTIONS)}")
+    for name in sorted(names - possible):
+        option = "--music" if name == "music" else "--heldout"
+        raise ValueError(f"section {name} needs material; give {option} with a folder of music")
+    return tuple(name for name in SECTIONS if name in names)
+
 
 @dataclass(frozen=True)
 class Amounts:
-    """Lengths are in seconds. Cost on one core of the pocket stack: some 16 minutes, 2 minutes when quick."""
+    """Lengths are in seconds. Cost on one core of the pocket stack: some 20 minutes, 3 minutes when quick."""
 
     pieces: int = 24  # held-out tracks
     continuation: float = 30.0  # that is played after each one's context
@@ -20,10 +43,14 @@ class Amounts:
     seeds: int = 4
     training_tracks: int = 64
     timed_blocks: int = 8
+    tone_pieces: int = 12  # whose notes are judged
+    tone_context: float = 15.0  # least length of their contexts, rounded up to whole bars
+    tone_bars: int = 16  # most and least bars that are played after each
+    tone_least_bars: int = 8
 
 
 FULL = Amounts()
 QUICK = replace(
     FULL, pieces=12, continuation=8.0, stretch=4.0, minutes=1.0, splits=5, cells=2, seeds=3,
-    training_tracks=8, timed_blocks=3,
+    training_tracks=8, timed_blocks=3, tone_pieces=4, tone_bars=8,
 )  # fmt: skip

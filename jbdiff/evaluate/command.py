@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +15,31 @@ from torch import Tensor
 
 from jbdiff.bench_machine import commit, this_machine
 from jbdiff.checkpoints import Stack
-from jbdiff.evaluate.amounts import Amounts
+from jbdiff.evaluate.amounts import SECTIONS, Amounts
 from jbdiff.evaluate.anchor_knobs import anchor_curves
 from jbdiff.evaluate.drift import ENDS, drift_figures, play_long
+from jbdiff.evaluate.excerpts import Bars, Excerpt, read_excerpts, read_music
 from jbdiff.evaluate.fewsteps import few_figures
 from jbdiff.evaluate.figures import Figure, write_json, write_page
+from jbdiff.evaluate.judged import judge_excerpts
 from jbdiff.evaluate.knobs import BLOCKS, knob_curves, knob_figures, make_cells, seeds
-from jbdiff.evaluate.material import read_pieces
+from jbdiff.evaluate.material import Piece, read_pieces
 from jbdiff.evaluate.playing import Player, make_player
 from jbdiff.evaluate.sections import (
     Continued,
     continue_pieces,
     frechet_figures,
+    joined,
     memory_figures,
+    original_tables,
     seam_figures,
     speed_figures,
     statistic_figures,
 )
-from jbdiff.evaluate.show import write_curves, write_drift
+from jbdiff.evaluate.show import write_constant_q, write_curves, write_drift
 from jbdiff.evaluate.statistics import Table
+from jbdiff.evaluate.tone_section import OTHER_MUSIC, RENDERED, Standard, tone_section
+from jbdiff.evaluate.tones import SETUP, judge_installed
 from jbdiff.evaluate.yardsticks import codec_figures
 from jbdiff.train.pictures import write_spectrogram
 from jbdiff.train.provenance import data_digest
@@ -44,16 +51,23 @@ LONG_SEED = 1000  # of the long run; continuations take the first numbers
 
 @dataclass(frozen=True)
 class Job:
-    """What is judged, by what, and where the result goes. `steps` None: the stack's own."""
+    """What is judged, by what, and where the result goes.
+
+    `heldout` and `music` may each be None if no section of `sections` needs them; `music_from` is the second of each
+    music file at which its context begins. `steps` None: the stack's own.
+    """
 
     stack: Stack
-    heldout: Path
+    heldout: Path | None
     training: Path | None
     out: Path
     amounts: Amounts
     finisher: bool
     steps: int | None = None
     threads: int = 1
+    sections: tuple[str, ...] = SECTIONS
+    music: Path | None = None
+    music_from: float = 0.0
 
 
 class Report:
@@ -73,7 +87,7 @@ class Report:
 def about(job: Job) -> dict[str, Any]:
     """Which stack, which code, which sounds, which machine."""
     config = job.stack.config
-    folders = {"heldout": job.heldout} | ({"training": job.training} if job.training else {})
+    folders = {"heldout": job.heldout, "training": job.training, "music": job.music}
     return {
         "stack": config.name,
         "identity": job.stack.identity,
@@ -82,69 +96,156 @@ def about(job: Job) -> dict[str, Any]:
         "steps": job.steps if job.steps is not None else config.level(job.stack.levels[0]).steps,
         "guidance": config.level(job.stack.levels[0]).guidance,
         "commit": commit(),
-        "data_sha256": {name: data_digest(folder) for name, folder in folders.items()},
+        "data_sha256": {name: data_digest(folder) for name, folder in folders.items() if folder is not None},
         "machine": str(this_machine()),
+        "sections": list(job.sections),
         "amounts": vars(job.amounts),
     }
 
 
 @torch.inference_mode()
 def evaluate_stack(job: Job, say: Callable[[str], None]) -> list[Figure]:
-    """All figures; `figures.json`, sounds and pictures are in `job.out`. `say` is told what is done next.
+    """Run the sections of a job and return all figures; `figures.json`, sounds and pictures are in `job.out`.
 
-    Raises ValueError where there is too little to judge by, and what `material` raises on folders.
+    `say` receives what is done next. Raises ValueError if there is too little material, and what `material` raises on
+    folders.
     """
     torch.set_num_threads(job.threads)
     job.out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    player, amounts = make_player(job.stack, job.finisher, job.steps), job.amounts
-    rate = player.sample_rate
-    report = Report(job.out / "figures.json", about(job))
-    say("reading held-out tracks")
-    least = (BLOCKS + 1 + player.latency // player.block) * player.block  # what a knob needs of an init
-    context = player.stream.geometry.context_samples(player.stream.levels[0])
-    pieces = read_pieces(
-        job.heldout, rate, amounts.pieces, context,
-        max(int(amounts.continuation * rate), least), int(amounts.middle * rate), say,
-    )  # fmt: skip
-    say("codec")
-    figures, details = codec_figures(job.stack, pieces)
-    report.add(figures, codec=details)
-    say("few steps")
-    report.add(
-        few_figures(job.stack, [piece.context for piece in pieces[: amounts.cells]], SEEDS_OF_FEW, say)
-    )
-    say("continuations")
-    made = continue_pieces(player, pieces, say)
-    figures, _ = frechet_figures(player, made, amounts)
-    report.add(figures)
-    figures, held = statistic_figures(made, rate, amounts.stretch)
-    report.add(figures)
-    show_pieces(job.out, made, rate)
-    say("memory")
-    if job.training is None:
-        report.add([Figure("memory", "distance to training", None, note="not measured without --training")])
-    else:
-        figures, near = memory_figures(made, job.training, rate, amounts, say)
-        report.add(figures, memory={name: values.tolist() for name, values in vars(near).items()})
-    report.add(seam_figures(player, made))
-    say(f"{amounts.minutes:g} minutes without a break")
-    figures, drift = run_long(job, player, made[0].piece.context, held, say)
-    report.add(figures, drift=drift)
-    say("knobs")
-    cells = make_cells(pieces, amounts.cells)
-    curves = knob_curves(player, cells, say) + anchor_curves(player, cells, say)
-    say("  seed")
-    report.add(
-        knob_figures(curves, *seeds(player, cells, amounts.seeds)),
-        knobs=[{"knob": c.name, "what": c.what, "places": c.places, "rows": c.rows.tolist()} for c in curves],
-    )
-    write_curves(job.out / "knobs.png", curves)
-    say("speed")
-    report.add(speed_figures(player, pieces[0].context, amounts.timed_blocks, job.threads))
+    evaluation = Evaluation(job, say)
+    for name in job.sections:
+        say(name)
+        evaluation.run(name)
+    report = evaluation.report
     write_page(job.out / "figures.md", report.about, report.figures)
     say(f"done in {(time.perf_counter() - started) / 60:.1f} minutes")
     return report.figures
+
+
+class Evaluation:
+    """Runs sections by name. What several of them need is made when the first one asks for it."""
+
+    def __init__(self, job: Job, say: Callable[[str], None]) -> None:
+        self.job, self.say, self.amounts = job, say, job.amounts
+        self.player = make_player(job.stack, job.finisher, job.steps)
+        self.rate = self.player.sample_rate
+        self.report = Report(job.out / "figures.json", about(job))
+        self.bars = Bars(self.amounts.tone_context, self.amounts.tone_bars, self.amounts.tone_least_bars)
+        # Read at once: a folder without music is to be known now, not after a quarter of an hour.
+        self.music = self._read_music() if "music" in job.sections else []
+        self.pieces = self._read_pieces() if set(job.sections) - {"music", "tones"} else []
+
+    def run(self, name: str) -> None:
+        getattr(self, f"_{name.replace('-', '_')}")()
+
+    def _read_music(self) -> list[Excerpt]:
+        assert self.job.music is not None
+        count, start = self.amounts.pieces, self.job.music_from
+        return read_music(self.job.music, self.rate, count, start, self.bars, self.say)
+
+    def _read_pieces(self) -> list[Piece]:
+        assert self.job.heldout is not None
+        player, amounts = self.player, self.amounts
+        self.say("reading held-out tracks")
+        least = (BLOCKS + 1 + player.latency // player.block) * player.block  # what a knob needs of an init
+        return read_pieces(
+            self.job.heldout,
+            self.rate,
+            amounts.pieces,
+            player.stream.geometry.context_samples(player.stream.levels[0]),
+            max(int(amounts.continuation * self.rate), least),
+            int(amounts.middle * self.rate),
+            self.say,
+        )
+
+    @cached_property
+    def made(self) -> list[Continued]:
+        self.say("continuations")
+        made = continue_pieces(self.player, self.pieces, self.say)
+        show_pieces(self.job.out, made, self.rate)
+        return made
+
+    @cached_property
+    def originals(self) -> list[Table]:
+        return original_tables(self.pieces, self.rate, self.amounts.stretch)
+
+    def _codec(self) -> None:
+        figures, details = codec_figures(self.job.stack, self.pieces)
+        self.report.add(figures, codec=details)
+
+    def _few_steps(self) -> None:
+        contexts = [piece.context for piece in self.pieces[: self.amounts.cells]]
+        self.report.add(few_figures(self.job.stack, contexts, SEEDS_OF_FEW, self.say))
+
+    def _tones(self) -> None:
+        assert self.job.heldout is not None
+        count = min(self.amounts.tone_pieces, self.amounts.pieces)
+        excerpts = read_excerpts(self.job.heldout, self.rate, count, self.bars, self.say)
+        self._judge(excerpts, RENDERED)
+
+    def _music(self) -> None:
+        self._judge(self.music, OTHER_MUSIC)
+
+    def _judge(self, excerpts: Sequence[Excerpt], standard: Standard) -> None:
+        """Judges the notes of excerpts, and keeps the first sounds and a picture of the pieces."""
+        name = standard.section
+        if not excerpts:
+            note = f"not judged: no track holds {self.bars.context_seconds:g} s and {self.bars.least} bars"
+            self.report.add([Figure(name, "notes", None, note=note)])
+            return
+
+        def keep(number: int, played: Tensor) -> None:
+            if number < SHOWN_PIECES:
+                path = self.job.out / f"{name}{number}.wav"
+                soundfile.write(path, played.clamp(-1, 1).T.numpy(), self.rate)
+
+        pieces = judge_excerpts(self.player, excerpts, self.say, keep)
+        write_constant_q(self.job.out / f"{name}.png", pieces, self.rate)
+        self.report.add(tone_section(pieces, standard), **{name: [piece.as_dict() for piece in pieces]})
+        if not judge_installed():
+            self.say(f"  notes were not judged, for want of a transcriber; {SETUP} installs it")
+
+    def _frechet(self) -> None:
+        figures, _ = frechet_figures(self.player, self.made, self.amounts)
+        self.report.add(figures)
+
+    def _statistics(self) -> None:
+        self.report.add(statistic_figures(self.made, self.originals, self.rate, self.amounts.stretch))
+
+    def _memory(self) -> None:
+        training = self.job.training
+        if training is None:
+            note = "not measured without --training"
+            self.report.add([Figure("memory", "distance to training", None, note=note)])
+            return
+        figures, near = memory_figures(self.made, training, self.rate, self.amounts, self.say)
+        self.report.add(figures, memory={name: values.tolist() for name, values in vars(near).items()})
+
+    def _seams(self) -> None:
+        self.report.add(seam_figures(self.player, self.made))
+
+    def _drift(self) -> None:
+        self.say(f"{self.amounts.minutes:g} minutes without a break")
+        held = joined(self.originals)
+        figures, drift = run_long(self.job, self.player, self.pieces[0].context, held, self.say)
+        self.report.add(figures, drift=drift)
+
+    def _knobs(self) -> None:
+        cells = make_cells(self.pieces, self.amounts.cells)
+        curves = knob_curves(self.player, cells, self.say) + anchor_curves(self.player, cells, self.say)
+        self.say("  seed")
+        self.report.add(
+            knob_figures(curves, *seeds(self.player, cells, self.amounts.seeds)),
+            knobs=[
+                {"knob": c.name, "what": c.what, "places": c.places, "rows": c.rows.tolist()} for c in curves
+            ],
+        )
+        write_curves(self.job.out / "knobs.png", curves)
+
+    def _speed(self) -> None:
+        context = self.pieces[0].context
+        self.report.add(speed_figures(self.player, context, self.amounts.timed_blocks, self.job.threads))
 
 
 def show_pieces(out: Path, made: Sequence[Continued], sample_rate: int) -> None:

@@ -102,7 +102,7 @@ def write_page(path: Path, about: dict[str, Any], figures: Sequence[Figure]) -> 
         value = "-" if figure.value is None else f"{_short(figure.value)} {figure.unit}".strip()
         cells = (head, figure.name, value, figure.bound, marks[figure.passed], figure.note)
         lines.append("| " + " | ".join(cells) + " |")
-    for picture in ("continuations.png", "ends.png", "drift.png", "knobs.png"):
+    for picture in ("tones.png", "music.png", "continuations.png", "ends.png", "drift.png", "knobs.png"):
         if (path.parent / picture).exists():
             lines += ["", f"![{picture.removesuffix('.png')}]({picture})"]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -41,7 +41,7 @@ class Curve:
     rows: NDArray[np.float64]
     rising: bool
     unit: str = "dB"
-    least: float | None = LEAST_SPAN  # that it should span
+    least: float | None = LEAST_SPAN  # that it should span; None: the curve has no bounds at all
 
     @property
     def means(self) -> NDArray[np.float64]:
@@ -198,8 +198,9 @@ def knob_figures(curves: Sequence[Curve], among: float, contexts: float) -> list
     for curve in curves:
         values = ", ".join(f"{mean:.2f}" for mean in curve.means)
         name, note = f"{curve.name}, {curve.what}", f"{'rising' if curve.rising else 'falling'}: {values}"
+        most = None if curve.least is None else 0.0
         figures.append(
-            Figure(SECTION, f"{name}: wrong way", curve.worst_step, curve.unit, high=0.0, note=note)
+            Figure(SECTION, f"{name}: wrong way", curve.worst_step, curve.unit, high=most, note=note)
         )
         figures.append(Figure(SECTION, f"{name}: span", curve.span, curve.unit, low=curve.least))
     note = f"two contexts, one seed: {contexts:.2f} dB"

@@ -7,7 +7,7 @@ is read: of many tracks some, and of a long file its middle.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,10 +27,11 @@ LONGEST_SECONDS = 90.0  # read of one track
 
 @dataclass(frozen=True)
 class Sound:
-    """A track, or its middle: `audio` is `[2, n]`, float32."""
+    """A track, or its middle: `audio` is `[2, n]`, float32. `bpm` is known of rendered stems only."""
 
     name: str
     audio: Tensor
+    bpm: float | None = None
 
     @property
     def mono(self) -> Tensor:
@@ -72,28 +73,44 @@ def read_sounds(folder: Path, sample_rate: int, wanted: int, report: Report) -> 
         entry = entries[number]
         try:
             if isinstance(entry, StemTrack):
-                name, audio = entry.name, mix(entry, 0, tracks, sample_rate)
+                name, audio, bpm = entry.name, mix(entry, 0, tracks, sample_rate), entry.bpm
                 audio = audio[: int(LONGEST_SECONDS * sample_rate)]
             else:
-                name, audio = entry.name, _middle(entry, sample_rate)
+                name, audio, bpm = entry.name, _middle(entry, sample_rate), None
         except (OSError, ValueError) as error:
             report(f"skipped: {error}")
             continue
-        stereo = audio[:, :2] if audio.shape[1] > 1 else audio.repeat(2, 1)
-        yield Sound(name, torch.from_numpy(np.ascontiguousarray(stereo.T)))
+        yield Sound(name, as_stereo(audio), bpm)
+
+
+def as_stereo(audio: NDArray[np.float32]) -> Tensor:
+    """The first two channels of `[n, channels]`, or mono twice: `[2, n]`."""
+    stereo = audio[:, :2] if audio.shape[1] > 1 else audio.repeat(2, 1)
+    return torch.from_numpy(np.ascontiguousarray(stereo.T))
 
 
 def _middle(path: Path, sample_rate: int) -> NDArray[np.float32]:
     """The middle of a file, no longer than `LONGEST_SECONDS`, `[n, channels]`."""
+
+    def start(frames: int) -> int:
+        return max(0, (frames - int(LONGEST_SECONDS * sample_rate)) // 2)
+
+    return read_stretch(path, sample_rate, start)
+
+
+def read_stretch(path: Path, sample_rate: int, start: Callable[[int], int]) -> NDArray[np.float32]:
+    """At most `LONGEST_SECONDS` of a file, `[n, channels]`, from frame `start(frames of the file)` on.
+
+    Raises what `audio_blocks` raises.
+    """
     blocks = audio_blocks(path, sample_rate)
     first = next(blocks)  # says in words what is wrong with a file
-    frames = round(soundfile.info(path).duration * sample_rate)
-    most = int(LONGEST_SECONDS * sample_rate)
-    start, place, kept = max(0, (frames - most) // 2), 0, []
+    begin = start(round(soundfile.info(path).duration * sample_rate))
+    end, place, kept = begin + int(LONGEST_SECONDS * sample_rate), 0, []
     for block in itertools.chain([first], blocks):
-        kept.append(block[max(0, start - place) : max(0, start + most - place)])
+        kept.append(block[max(0, begin - place) : max(0, end - place)])
         place += len(block)
-        if place >= start + most:
+        if place >= end:
             break
     return np.concatenate(kept)
 

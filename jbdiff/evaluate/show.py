@@ -11,6 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from jbdiff.evaluate.constantq import HOP, OCTAVES
+from jbdiff.evaluate.judged import Judged
 from jbdiff.evaluate.knobs import Curve
 from jbdiff.evaluate.statistics import STATISTICS, Table
 
@@ -19,6 +21,33 @@ def _figure(rows: int, columns: int) -> tuple[Any, Any]:
     figure = Figure(figsize=(4.6 * columns, 2.2 * rows), layout="constrained", dpi=80)
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+RANGE_DECIBELS = 60.0  # of a constant-Q picture, below the loudest point of its row of pictures
+MOST_ROWS = 12  # pieces in one picture
+
+
+def write_constant_q(path: Path, pieces: Sequence[Judged], sample_rate: int) -> None:
+    """One row a piece: constant-Q spectrograms of the context's end, the truth, and what is played, side by side."""
+    shown = pieces[:MOST_ROWS]
+    figure = Figure(figsize=(16, 2.1 * len(shown)), layout="constrained", dpi=58)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(shown), 3, squeeze=False, sharey=True)
+    names = ("end of the context", "how it goes on", "what is played")
+    for row, piece in zip(axes, shown, strict=True):
+        top = max(float(levels.max()) for levels in piece.pictures)
+        for place, name, levels in zip(row, names, piece.pictures, strict=True):
+            seconds = levels.shape[1] * HOP / sample_rate
+            start = -seconds if place is row[0] else 0.0
+            place.imshow(
+                levels.numpy(), origin="lower", aspect="auto", extent=(start, start + seconds, 0, OCTAVES),
+                vmin=top - RANGE_DECIBELS, vmax=top, cmap="magma", interpolation="nearest",
+            )  # fmt: skip
+            place.set_title(f"{piece.name}: {name}", fontsize=9)
+            place.set_yticks(range(OCTAVES), [f"C{octave + 1}" for octave in range(OCTAVES)])
+            place.set_xlabel("seconds", fontsize=8)
+        row[0].set_ylabel("note", fontsize=8)
+    figure.savefig(path)
 
 
 def write_drift(path: Path, table: Table, held: Table, stretch: float) -> None:

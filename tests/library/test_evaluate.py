@@ -208,6 +208,8 @@ def test_curve_goes_the_right_way_within_its_own_error_only() -> None:
     assert weak.span == pytest.approx(0.3)
     figures = knob_figures([weak], 2.0, 8.0)
     assert [figure.passed for figure in figures] == [True, False, True]
+    free = Curve("k", "w", places, rows([3, 2, 1, 0], 0.1), True, least=None)
+    assert [figure.passed for figure in knob_figures([free], 2.0, 8.0)] == [None, None, True]
 
 
 # Figures and material

@@ -16,7 +16,8 @@ pytest.importorskip("matplotlib")
 
 from jbdiff.checkpoints import load_stack
 from jbdiff.cli import app
-from jbdiff.evaluate.amounts import Amounts
+from jbdiff.evaluate.amounts import SECTIONS, Amounts, chosen
+from jbdiff.evaluate.transcribe import NoJudgeError, judge_installed
 
 RATE = 44_100
 TINY = Amounts(
@@ -31,6 +32,10 @@ TINY = Amounts(
     seeds=2,
     training_tracks=2,
     timed_blocks=1,
+    tone_pieces=2,
+    tone_context=1.0,
+    tone_bars=2,
+    tone_least_bars=2,
 )
 ONE_LEVEL = dataclasses.replace(SMALL, levels=SMALL.levels[:1])
 
@@ -52,10 +57,18 @@ def call(*arguments: object) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
+def without_transcriber(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> Path:
+        raise NoJudgeError("not here")
+
+    monkeypatch.setattr("jbdiff.evaluate.transcribe.model_path", missing)
+
+
 def test_a_stack_with_a_finisher_is_evaluated_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jbdiff.evaluate.amounts.QUICK", TINY)
+    without_transcriber(monkeypatch)
     stack = write_small_stack(tmp_path / "small", ONE_LEVEL)
-    held, training = write_sounds(tmp_path / "held", 6, 4.0), write_sounds(tmp_path / "training", 3, 4.0)
+    held, training = write_sounds(tmp_path / "held", 6, 6.2), write_sounds(tmp_path / "training", 3, 4.0)
     out = tmp_path / "out"
     code, said = call(
         "--stack", stack, "--heldout", held, "--training", training, "--out", out, "--quick", "--minutes", 0.12
@@ -66,10 +79,11 @@ def test_a_stack_with_a_finisher_is_evaluated_whole(tmp_path: Path, monkeypatch:
     assert found["amounts"]["minutes"] == 0.12 and len(found["data_sha256"]["heldout"]) == 64
     sections = {figure["section"] for figure in found["figures"]}
     assert sections == {
-        "codec", "Fréchet distance", "sound", "rhythm", "memory", "seams", "drift", "knobs", "speed",
+        "codec", "tones", "Fréchet distance", "sound", "rhythm", "memory", "seams", "drift", "knobs", "speed",
     }  # fmt: skip
     for figure in found["figures"]:
-        missing = figure["name"].startswith("Opus") or figure["name"] == "mel distance"
+        missing = figure["name"].startswith("Opus") or figure["name"] in ("mel distance", "notes")
+        missing = missing or figure["name"].startswith("change from four bars")  # of pieces of two bars
         assert (
             figure["value"] is None if figure["value"] is None and missing else np.isfinite(figure["value"])
         )
@@ -85,11 +99,71 @@ def test_a_stack_with_a_finisher_is_evaluated_whole(tmp_path: Path, monkeypatch:
         "drift.png",
         "ends.png",
         "continuations.png",
+        "tones.png",
+        "tones1.wav",
         "piece0.wav",
         "end.wav",
     ):
         assert (out / name).stat().st_size > 1000
     assert soundfile.info(out / "piece0.wav").channels == 2
+    assert "Notes were not judged" in said and "scripts/judge_setup installs it" in said
+    judged = found["curves"]["tones"]
+    assert (
+        len(judged) == 2 and judged[0]["bars"] == 2 and judged[0]["bar_seconds"] == pytest.approx(2.0, 0.05)
+    )
+
+
+def test_only_the_sections_that_are_asked_for_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jbdiff.evaluate.amounts.QUICK", TINY)
+    stack, held = write_small_stack(tmp_path / "small", ONE_LEVEL), write_sounds(tmp_path / "held", 6, 4.0)
+    common = ("--stack", stack, "--heldout", held, "--out", tmp_path / "out", "--quick")
+    code, said = call(*common, "--sections", "speed, statistics", "--no-finisher")
+    assert code == 0, said
+    found = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert found["sections"] == ["statistics", "speed"]
+    assert {figure["section"] for figure in found["figures"]} == {"rhythm", "sound", "speed"}
+    assert "Notes were not judged" not in said
+    for wanted, words in (
+        ("tunes", "no section 'tunes'; known: codec,"),
+        ("music", "give --music"),
+        (",", "known:"),
+    ):
+        code, said = call(*common, "--sections", wanted)
+        assert code == 1 and words in said.replace("\n", " ")
+    code, said = call("--stack", stack, "--out", tmp_path / "out")
+    assert code == 1 and "--heldout" in said and "--music" in said
+
+
+def test_sections_follow_from_the_material() -> None:
+    assert chosen(None, True, True) == SECTIONS and chosen(None, False, True) == ("music",)
+    assert "music" not in chosen(None, True, False) and len(chosen(None, True, False)) == len(SECTIONS) - 1
+    with pytest.raises(ValueError, match=r"section drift needs material; give --heldout"):
+        chosen("drift", False, True)
+
+
+@pytest.mark.skipif(not judge_installed(), reason="no transcriber; scripts/judge_setup installs it")
+def test_a_folder_of_music_is_judged_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes seconds, because it plays, transcribes eight sounds and draws."""
+    monkeypatch.setattr("jbdiff.evaluate.amounts.QUICK", TINY)
+    stack, music = write_small_stack(tmp_path / "small", ONE_LEVEL), write_sounds(tmp_path / "music", 2, 7.0)
+    (music / "broken.flac").write_bytes(b"no sound")
+    out = tmp_path / "out"
+    code, said = call("--stack", stack, "--music", music, "--music-from", 0.5, "--out", out, "--quick")
+    assert code == 0, said
+    assert "left out" in said and "broken.flac" in said and "Notes were not judged" not in said
+    found = json.loads((out / "figures.json").read_text())
+    assert {figure["section"] for figure in found["figures"]} == {"music"} and "heldout" not in found[
+        "data_sha256"
+    ]
+    figures = {figure["name"]: figure for figure in found["figures"]}
+    assert figures["pieces"]["value"] == 2
+    # Random weights play no tune; the files themselves do, and their two tones are other ones.
+    assert figures["harmony with the truth"]["passed"] is False
+    (first, second) = found["curves"]["music"]
+    assert first["truth"]["tones"]["notes"] > 1 and len(first["truth"]["by_bars"]) == 1
+    assert first["truth"]["tones"]["profile"][9] > 0.5 * sum(first["truth"]["tones"]["profile"]), "A"
+    assert second["truth"]["tones"]["profile"][4] > 0.5 * sum(second["truth"]["tones"]["profile"]), "E"
+    assert (out / "music.png").stat().st_size > 10_000 and soundfile.info(out / "music1.wav").channels == 2
 
 
 def test_too_little_to_judge_by_is_said_in_words(tmp_path: Path) -> None:
