@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jbdiff.anchor import Anchor
+from jbdiff.bandcodec import BandCodec
 from jbdiff.checkpoints import Stack
 from jbdiff.config import JointDenoiserConfig
 from jbdiff.crossfade import crossfade
@@ -30,11 +31,13 @@ from jbdiff.noise import NoiseIdentity, NoiseRegister, draw, step_from
 from jbdiff.sampling import Sampler, Step
 from jbdiff.schedules import linear_sigmas, noised
 from jbdiff.stream_anchor import StreamAnchor, stream_anchor
+from jbdiff.stream_governor import StreamGovernor
 from jbdiff.stream_memory import StreamMemory
 from jbdiff.stream_settings import BlockSettings, Handover, StepKnobs
 from jbdiff.stream_state import (
     AnchorState,
     Carried,
+    GovernorState,
     LevelBeginning,
     LevelState,
     MemoryState,
@@ -150,6 +153,10 @@ class LevelStage:
             rate = stack.config.sample_rate / stack.codec.hop(level)
             bands = self._network.config.latent_channels
             self._memory = StreamMemory(bands, rate, self.window, level, device)
+        self._governor: StreamGovernor | None = None
+        if self._memory is not None and isinstance(stack.codec, BandCodec):
+            mean, spread = stack.codec.analysis.mean, stack.codec.analysis.spread
+            self._governor = StreamGovernor(mean[:bands], spread[:bands], self.window)
         # What is denoised: the detail of latents is added when their bands are finished.
         self._channels: int = stack.codec.latent_channels
         if isinstance(denoiser, JointDenoiserConfig):
@@ -172,6 +179,7 @@ class LevelStage:
             past_noise=nothing[:, : self._channels] if self.held else None,
             anchor=None if self._anchor is None else self._anchor.heard(None),
             memory=None if self._memory is None else self._memory.begun(None, 0.0),
+            governor=None if self._governor is None else self._governor.begun(None),
         )
 
     @property
@@ -196,7 +204,11 @@ class LevelStage:
         if self._memory is not None and memory is None:
             clock = anchor is not None and anchor.tempo > 0
             memory = self._memory.begun(latents, self._per_token(anchor, BlockSettings()) if clock else 0.0)
-        return LevelBeginning(context, anchor, memory)
+        governor = None if carried is None else carried.governor
+        if self._governor is not None and governor is None:
+            bands = None if latents is None else latents[..., : self._channels]
+            governor = self._governor.begun(bands)
+        return LevelBeginning(context, anchor, memory, governor)
 
     def carried(self, own: LevelState, settings: BlockSettings, frames: int) -> Carried:
         """Anchor and memory as they were so many frames before the next token."""
@@ -206,12 +218,17 @@ class LevelStage:
             anchor = self._anchor.earlier(anchor, settings, tokens)
         if self._memory is not None and memory is not None:
             memory = self._memory.earlier(memory, tokens)
-        return Carried(anchor, memory)
+        return Carried(anchor, memory, own.governor)
 
     def began_after(self, own: LevelState, beginning: LevelBeginning) -> LevelState:
         """The state with that context, anchor and memory."""
         return replace(
-            own, context=beginning.context, grown=0, anchor=beginning.anchor, memory=beginning.memory
+            own,
+            context=beginning.context,
+            grown=0,
+            anchor=beginning.anchor,
+            memory=beginning.memory,
+            governor=beginning.governor,
         )
 
     def _per_token(self, anchor: AnchorState | None, settings: BlockSettings) -> float:
@@ -255,10 +272,9 @@ class LevelStage:
         knobs = settings.level(self.level)
         held = self._held_tokens(own)
         conditioning = self._conditioning(own, held) if context is None else self.encode_context(context)
-        anchor, told = self._anchored(own, settings, None if context is None else conditioning, held)
-        memory, echo = self._remembered(
-            own, anchor, settings, None if context is None else conditioning, held, index
-        )
+        given = None if context is None else conditioning
+        anchor, told = self._anchored(own, settings, given, held)
+        memory, echo = self._remembered(own, anchor, settings, given, held, index)
         # Before so much has been played the end lies in the future: invented with the rest, and forgotten.
         invented = self.held + self.tokens - held
         start = self._own_window(own, invented) if init is None else self._encode_init(init, invented)
@@ -286,7 +302,8 @@ class LevelStage:
             x, sigmas, conditioning, guide, watch, self._known(own, held), told, echo
         )
         kept = None if start is None else start[..., : self.tokens]
-        latents = self._with_detail(own, made[..., : self.tokens], kept, settings.resample)
+        bands, governor = self._governed(own, settings, made[..., : self.tokens], given, start is not None)
+        latents = self._with_detail(own, bands, kept, settings.resample)
         denoised = time.perf_counter()
         audio, tail = self._decode(own, latents, index)
         history = self._grown_history(own, latents)
@@ -300,6 +317,7 @@ class LevelStage:
             past_noise=self._grown_noise(own, noise),
             anchor=anchor,
             memory=memory,
+            governor=governor,
         )
         if knobs.update_context:
             state = replace(state, **self._grown_context(own.context, own.grown, latents))
@@ -465,6 +483,21 @@ class LevelStage:
         return memory, self._memory.echo(
             source, tokens, held, settings.memory, settings.seed, index * self.tokens
         )
+
+    def _governed(
+        self, own: LevelState, settings: BlockSettings, bands: Tensor, given: Tensor | None, kept: bool
+    ) -> tuple[Tensor, GovernorState | None]:
+        """Finished bands `[1, c, t]` held to the level and spread of the beginning, or of the context `given` for this
+        block alone. What is `kept` of an init is not moved.
+        """
+        if self._governor is None or own.governor is None:
+            return bands, own.governor
+        state = own.governor
+        if given is not None:
+            state = replace(state, held=self._governor.begun(given[..., : self._channels]).held)
+        strength = settings.anchor * (1.0 - settings.resample if kept else 1.0)
+        bands, after = self._governor.governed(state, bands, settings, strength)
+        return bands, after if given is None else replace(after, held=own.governor.held)
 
     def _with_detail(self, own: LevelState, bands: Tensor, init: Tensor | None, resample: float) -> Tensor:
         """Finished bands `[1, c, t]` with their detail. It keeps the share `resample` of what makes the detail of the

@@ -53,6 +53,22 @@ class MemoryState:
 
 
 @dataclass(frozen=True)
+class GovernorState:
+    """What a level's bands are held to, and what was played; see `stream_governor.moments`."""
+
+    held: Tensor | None  # [1, 2, c]; None until a stream that began from nothing has played long enough
+    played: Tensor | None  # [1, 2, c] of the last windows; None before the first
+    tokens: int  # that were played
+
+    def to(self, device: torch.device) -> GovernorState:
+        return replace(
+            self,
+            held=None if self.held is None else self.held.to(device),
+            played=None if self.played is None else self.played.to(device),
+        )
+
+
+@dataclass(frozen=True)
 class LevelState:
     """What one level carries from block to block. Tensors are never written in place."""
 
@@ -67,6 +83,7 @@ class LevelState:
     grown: int = 0  # tokens at the end of `context` that are the level's own, and in `history` as well
     anchor: AnchorState | None = None  # of levels whose network is told of one
     memory: MemoryState | None = None  # of levels whose network has echoes
+    governor: GovernorState | None = None  # likewise
 
     def fits(self, other: LevelState, context_tokens: int) -> bool:
         """Whether this state can take the place of `other`: one stream, one set of sizes."""
@@ -85,6 +102,7 @@ class LevelState:
             and (self.lower is None or self.lower.shape == (1, 1, self.lower.shape[-1]))
             and (self.anchor is None) == (other.anchor is None)
             and (self.memory is None) == (other.memory is None)
+            and (self.governor is None) == (other.governor is None)
             and (
                 self.memory is None
                 or other.memory is None
@@ -103,6 +121,7 @@ class LevelState:
             past_noise=None if self.past_noise is None else self.past_noise.to(device),
             anchor=None if self.anchor is None else self.anchor.to(device),
             memory=None if self.memory is None else self.memory.to(device),
+            governor=None if self.governor is None else self.governor.to(device),
         )
 
 
@@ -112,6 +131,7 @@ class Carried:
 
     anchor: AnchorState | None
     memory: MemoryState | None
+    governor: GovernorState | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +141,7 @@ class LevelBeginning:
     context: Tensor | None  # as `LevelState.context`
     anchor: AnchorState | None
     memory: MemoryState | None = None
+    governor: GovernorState | None = None
 
 
 @dataclass(frozen=True)
@@ -177,6 +198,10 @@ class StreamState:
                 names = ("bar", "per_token", "steady")
                 levels[str(number)]["memory"] = {name: getattr(memory, name) for name in names}
                 tensors[prefix + "memory"] = _plain(memory.bands)
+            if (governor := level.governor) is not None:
+                levels[str(number)]["governor"] = {"tokens": governor.tokens}
+                held = {"held": governor.held, "governed": governor.played}
+                tensors |= {prefix + name: _plain(part) for name, part in held.items() if part is not None}
         facts: dict[str, Any] = {
             "format": FORMAT,
             "identity": self.identity,
@@ -228,6 +253,11 @@ class StreamState:
                     else None,
                     memory=MemoryState(tensors[prefix + "memory"], **level["memory"])
                     if "memory" in level
+                    else None,
+                    governor=GovernorState(
+                        tensors.get(prefix + "held"), tensors.get(prefix + "governed"), **level["governor"]
+                    )
+                    if "governor" in level
                     else None,
                 )
             finisher = None
