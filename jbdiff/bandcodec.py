@@ -51,11 +51,14 @@ class BandCodec(nn.Module):
             raise ValueError(f"{audio.shape[2]} samples are not a whole number of tokens of {hop}; pad first")
         return cast(Tensor, self.analysis(audio[:, 0]))
 
-    def decode(self, latents: Tensor, level: int = 2, first: int | Tensor = 0) -> Tensor:
+    def decode(
+        self, latents: Tensor, level: int = 2, first: int | Tensor = 0, mean_detail: bool = False
+    ) -> Tensor:
         """Latents `[b, channels, t]` to mono audio `[b, 1, t * hop]`.
 
         `first` is the number of the first token, counted from where the sound began: carriers and noise follow
-        from the place in time. One for all, or one a row `[b]`.
+        from the place in time. One for all, or one a row `[b]`. mean_detail: the detail was expected from the bands
+        (`JointDenoiser.with_detail`), not measured; the sound then follows it less.
         """
         self._check_level(level)
         if latents.ndim != 3 or latents.shape[1] != self.latent_channels:
@@ -66,7 +69,7 @@ class BandCodec(nn.Module):
         levels = self.analysis.levels(latents)
         audio = self.synthesis(latents[:, :CHANNELS], levels[..., :CHANNELS], numbers)
         if self.matching is not None:
-            audio = self.matching(audio, levels, numbers)
+            audio = self.matching(audio, levels, numbers, mean_detail)
         return cast(Tensor, audio[:, None])
 
     def decoder_margin(self, level: int) -> int:

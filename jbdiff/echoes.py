@@ -40,9 +40,10 @@ class Echo:
         """Every row `times` times over."""
         return Echo(self.sound.repeat_interleave(times, 0), self.known.repeat_interleave(times, 0))
 
-    def doubled(self) -> Echo:
-        """Two batches of the same rows, one after the other."""
-        return Echo(torch.cat([self.sound] * 2), torch.cat([self.known] * 2))
+    def and_none(self) -> Echo:
+        """Two batches of the same rows, one after the other; the second has no echoes."""
+        sound, known = (torch.cat([part, torch.zeros_like(part)]) for part in (self.sound, self.known))
+        return Echo(sound, known)
 
     def kept(self, keep: Tensor) -> Echo:
         """Only the echoes whose `keep` `[b, echoes]` is True."""

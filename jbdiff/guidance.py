@@ -61,7 +61,8 @@ class GuidedModel:
     Both branches run in one batch. Scale 1 runs the conditional branch alone and scale 0 the
     unconditional one, unless `both_branches` asks for the same work at every scale. Without a context
     the branches are one and the same, and scale has no effect. `anchor`, of `batch` rows, is for
-    denoisers that take one, and so is `echo`; both branches get them, so that guidance is about the context alone.
+    denoisers that take one, and so is `echo`. Both branches get the anchor. Only the conditional one gets the echoes,
+    so guidance is about what was played, in the context and bars ago.
 
     `interval` (lowest, highest sigma): outside of it nothing is pulled away from what there is no context for, which
     is scales above 1, and the conditional branch runs alone (Kynkäänniemi et al. 2024). Scales below 1 make the context
@@ -122,7 +123,7 @@ class GuidedModel:
         if isinstance(denoiser, PreparesContext):
             rows = 2 * batch if self.doubled else batch
             if self.doubled:
-                anchor, echo = anchor and anchor.doubled(), echo and echo.doubled()
+                anchor, echo = anchor and anchor.doubled(), echo and echo.and_none()
             self._context = prepared(denoiser, context, self._drop, rows, anchor, echo)
             self._drop = None
             self._conditional = self._context.first(batch) if self.doubled else self._context

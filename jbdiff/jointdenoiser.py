@@ -368,7 +368,7 @@ class JointDenoiser(nn.Module):
         """The context's share of the work, for all noise levels: context `[b, n, c]`, drop `[b]`, and the echoes of the
         window that follows.
 
-        Rows whose context is dropped keep their anchor and their echoes. Raises ValueError on shapes that do not fit,
+        Rows whose context is dropped keep their anchor and echoes. Raises ValueError on shapes that do not fit,
         and on an anchor or an echo for a network that takes none.
         """
         if self.anchor is None and anchor is not None:

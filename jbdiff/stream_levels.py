@@ -148,6 +148,7 @@ class LevelStage:
         self._network = stack.denoisers[level]
         if isinstance(self._network, JointDenoiser) and self._network.anchor is not None:
             self._anchor = stream_anchor(stack, self._network, level)
+        self._mean_detail = isinstance(self._network, AddsDetail) and self._network.detail_reach > 0
         self._memory: StreamMemory | None = None
         if isinstance(self._network, JointDenoiser) and self._network.config.echo_channels:
             rate = stack.config.sample_rate / stack.codec.hop(level)
@@ -554,8 +555,11 @@ class LevelStage:
         """Latents `[1, c, t]`, the first of them the stream's number `first`, as float32 audio `[1, 1, t * hop]`."""
 
         def work(latents: Tensor, first: int | Tensor) -> Tensor:
-            audio: Tensor = self._codec.decode(latents, self.level, first).float()
-            return audio
+            if self._mean_detail:
+                audio: Tensor = self._codec.decode(latents, self.level, first, mean_detail=True)
+            else:
+                audio = self._codec.decode(latents, self.level, first)
+            return audio.float()
 
         whole = latents.shape[2] == self.delay + self.margin + self.tokens
         if self._recordings is None or not whole or decode_obstacle(self._codec) is not None:

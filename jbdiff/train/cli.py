@@ -150,6 +150,12 @@ def finisher(
     settings: RunSettings,
     data: DataOption,
     codec_weights: CodecWeightsOption = None,
+    denoiser_weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Denoiser run's weights.safetensors: its detail is in the decodes. Else the stack's."
+        ),
+    ] = None,
     finisher_weights: Annotated[
         Path | None, typer.Option(help="Start from this run's weights.safetensors.")
     ] = None,
@@ -166,7 +172,8 @@ def finisher(
     from jbdiff.train.finisher_command import FinisherJob, train_finisher
 
     start = finisher_weights or (stack if from_shipped else None)
-    job = FinisherJob(data, heldout, codec_weights or stack, start, batch, seconds, rate, seed, bf16)
+    codec, denoiser = codec_weights or stack, denoiser_weights or stack
+    job = FinisherJob(data, heldout, codec, denoiser, start, batch, seconds, rate, seed, bf16)
     train_finisher(settings, job)
 
 

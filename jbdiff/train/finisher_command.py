@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from jbdiff.bands import CHANNELS
 from jbdiff.checkpoint_files import load_into
 from jbdiff.checkpoints import load_stack
 from jbdiff.config import SpectralFinisherConfig
 from jbdiff.data import AudioBatches, drawn_from
 from jbdiff.spectralfinisher import SpectralFinisher
-from jbdiff.train.commands import load_codec, recorded, settled, sound_clips
+from jbdiff.train.commands import load_codec, load_denoiser, recorded, settled, sound_clips
 from jbdiff.train.finisher_module import EDGE, FinisherTraining
 from jbdiff.train.latents import as_float
 from jbdiff.train.run import Batches, RunSettings, fit, prepare_folder
@@ -22,12 +23,14 @@ from jbdiff.train.run import Batches, RunSettings, fit, prepare_folder
 @dataclass(frozen=True)
 class FinisherJob:
     """What to train a finisher on, and how. `codec`: whose decodes it gets, a weights file or the name of a stack;
-    `start` likewise, None for fresh.
+    `denoiser` likewise: its detail network gives the detail of the decodes, if it fits the codec. `start` likewise,
+    None for fresh.
     """
 
     data: Path
     heldout: Path | None
     codec: Path | str
+    denoiser: Path | str
     start: Path | str | None
     batch: int
     seconds: float
@@ -71,7 +74,12 @@ def train_finisher(settings: RunSettings, job: FinisherJob) -> None:
         mixes=settings.mixes,
         channels=2,
     )
-    module = FinisherTraining(config, codec, settings.budget(), job.rate, job.seed, job.bf16)
+    detail = load_denoiser(job.denoiser).detail
+    if detail is not None and CHANNELS + detail.config.channels != codec.latent_channels:
+        detail = None
+    if detail is not None:
+        detail = detail.eval().requires_grad_(False)
+    module = FinisherTraining(config, codec, settings.budget(), job.rate, job.seed, job.bf16, detail)
     if begun is not None:
         module.adopt(begun)
     whole = min(heldout.lengths[0], 6 * config.sample_rate) // hop * hop

@@ -1,4 +1,7 @@
-"""Training of the spectral finisher: decodes of the codec go in, the stereo sound that was encoded should come out."""
+"""Training of the spectral finisher: decodes of the codec go in, the stereo sound that was encoded should come out.
+
+With a detail network the decodes are made as in playing: from the bands and their mean detail.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jbdiff.bandcodec import BandCodec
+from jbdiff.bands import CHANNELS
 from jbdiff.config import SpectralFinisherConfig
+from jbdiff.detail import DetailNet
 from jbdiff.spectralfinisher import IMAGE_POINTS, SpectralFinisher
 from jbdiff.train.codec_module import LAST_NUMBER
 from jbdiff.train.losses import magnitude, spectral_loss
@@ -36,7 +41,9 @@ class FinisherTraining(StageTraining):
         rate: float,
         seed: int,
         bf16: bool,
+        detail: DetailNet | None = None,
     ) -> None:
+        """detail: gives the detail of the decodes; None: they have the detail of the sound itself."""
         super().__init__(budget, rate, seed, bf16)
         self.config = config
         self.network = SpectralFinisher(config)
@@ -44,6 +51,7 @@ class FinisherTraining(StageTraining):
         self.demo_audio: Tensor | None = None
         # Kept out of the module's own weights, so that checkpoints hold no codec.
         object.__setattr__(self, "_codec", codec.eval().requires_grad_(False))
+        object.__setattr__(self, "_detail", detail)
 
     @property
     def codec(self) -> BandCodec:
@@ -82,7 +90,11 @@ class FinisherTraining(StageTraining):
         latents = latents + level * torch.randn(latents.shape, generator=generator).to(latents)
         # One place in time for all: rows whose long frames stand elsewhere would be decoded one by one.
         first = int(torch.randint(LAST_NUMBER, (), generator=generator))
-        return self.codec.decode(latents, first=first).float()
+        detail = cast("DetailNet | None", self._detail)
+        if detail is not None:
+            bands = latents[:, :CHANNELS]
+            latents = torch.cat([bands, detail.to(self.device)(bands)], 1)
+        return self.codec.decode(latents, first=first, mean_detail=detail is not None).float()
 
     def _losses(self, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
         edge = EDGE * self.codec.config.hop_length

@@ -117,13 +117,14 @@ def test_every_echo_and_its_confidence_reach_the_estimate() -> None:
     torch.testing.assert_close(estimate(None), estimate(no_echo(1, 100, 16)))
 
 
-def test_both_branches_of_guidance_have_the_echoes() -> None:
+def test_guidance_pulls_away_from_what_there_is_without_context_and_echoes() -> None:
     network = trained(ECHOING)
     x, sigma, context = torch.randn(1, 100, 16), torch.tensor([0.5]), torch.randn(1, 32, 100)
     echo = echo_of(torch.randn(1, 100, 100), torch.tensor([10.0]), 16)
 
     def branch(drop: bool) -> Tensor:
-        return network(x, sigma, network.prepare_context(context, torch.tensor([drop]), 1, echo=echo))
+        given = None if drop else echo
+        return network(x, sigma, network.prepare_context(context, torch.tensor([drop]), 1, echo=given))
 
     guided = GuidedModel(network, context, 2.0, echo=echo)(x, sigma)
     torch.testing.assert_close(
