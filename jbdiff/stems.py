@@ -2,8 +2,8 @@
 
 `scripts/render_data` writes such folders; anybody's stems can be described in the same way. A mix is a function of
 (track, number): number 0 is the mix as it is written down, every other one another mix of the same music: other
-levels, places, brightness and rooms, parts left out, and drums from another track of the same tempo. Keys are
-changed later, in the latents (`bands.transposed`). numpy and torch only.
+levels, places, brightness and rooms, parts left out, and (if the track has drums) drums from another track of the same
+tempo. Keys are changed later, in the latents (`bands.transposed`). numpy and torch only.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ class Stem:
 
 @dataclass(frozen=True)
 class StemTrack:
-    """What `track.json` says. `kicks` are times in seconds; `sections` say of every eight bars which parts play."""
+    """What `track.json` says, as far as mixing and training need it.
+
+    `kicks` are times in seconds. `sections`, in classic tracks, say of every eight bars which parts play.
+    """
 
     stems: tuple[Stem, ...]
     seed: int = 0
@@ -150,7 +153,8 @@ def _channels(
     if alike and rng.random() < OTHER_DRUMS:
         other = alike[int(rng.integers(len(alike)))]
         drums = [_Channel(stem, other.folder) for stem in other.stems if stem.part in DRUMS]
-        if drums:
+        # Music without drums stays so.
+        if drums and any(stem.part in DRUMS for stem in track.stems):
             own = [channel for channel in own if channel.stem.part not in DRUMS] + drums
             kicks = other.kicks
     kept = [channel for channel in own if rng.random() >= LEFT_OUT] or own
