@@ -1,34 +1,21 @@
-"""The sound sources: our own Faust patches, CC0 one-shots and loops, the FluidR3 soundfont, synthetic drums.
+"""The sounds written for this project (MIT): Faust patches, and synthetic kicks, snares and hats.
 
-Every function is deterministic for a given generator. Audio is float32 `[2, frames]` at 44.1 kHz.
+Audio is float32 `[2, frames]` at 44.1 kHz. numpy only: `synthesizer.py` plays the patches.
 """
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
-from functools import lru_cache
-from pathlib import Path
+import re
 
-import dawdreamer
-import mido
 import numpy as np
-import soundfile
-import soxr
 from numpy.typing import NDArray
 from tempi import SAMPLE_RATE
 
-SAMPLES = Path("/usr/share/sonic-pi/samples")
-SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
-
-# The uploader's CC0 tag does not clear the famous breaks that these three seem to be cut from.
-UNCLEARED = {"loop_amen", "loop_amen_full", "loop_breakbeat"}
-
 Audio = NDArray[np.float32]
-Note = tuple[int, int, float, float]
+Notes = list[tuple[int, int, float, float]]
 """MIDI pitch, velocity, start in seconds, length in seconds."""
 
-_HEAD = """import("stdfaust.lib");
+HEAD = """import("stdfaust.lib");
 freq = hslider("freq", 110, 20, 9000, 0.01); gain = hslider("gain", 0.6, 0, 1, 0.001); gate = button("gate");
 bright = hslider("bright", 0.4, 0, 1, 0.001); shape = hslider("shape", 0.4, 0, 1, 0.001);
 tail = hslider("tail", 0.3, 0, 1, 0.001); effect = _, _;
@@ -69,67 +56,72 @@ cut = min(14000, 350 + 3800 * bright * (0.7 + 0.3 * os.osc(0.08 + 0.3 * shape)))
 voice(k) = os.sawtooth(freq * (1 + 0.003 * k)) + 0.5 * os.triangle(freq * (2 - 0.002 * k));
 process = (voice(1) + voice(-0.6)), (voice(-1) + voice(0.7)) : par(i, 2, fi.lowpass(2, cut) * (env * gain * 0.1));""",
 }
+
+# Patches of the newer styles. The same knobs; "string" is a pluck whose filter's delay is taken off its length, so that
+# it stays in tune up high.
+PATCHES |= {
+    "tines": """env = en.adsr(0.002, 0.5 + 1.5 * tail, 0.12, 0.12, gate); hit = en.ar(0.001, 0.12, gate);
+process = os.osc(freq + os.osc(freq) * freq * env * gain * bright * 1.4 + os.osc(freq * 7) * freq * hit * gain * shape * 0.8)
+  * env * gain * 0.4 <: _, _;""",
+    "glass": """env = en.adsr(0.02 + 0.3 * shape, 0.6, 0.5, 0.3 + 1.2 * tail, gate);
+part(k) = os.osc(freq * k) * (0.6 + 0.4 * os.osc(0.11 * k + 0.07)) / k * ba.if(k > 1, 0.3 + bright, 1);
+process = (part(1) + part(2) + part(3) + part(5)) * env * gain * 0.25 <: _, _;""",
+    "reed": """amp = en.adsr(0.03, 0.1, 0.8, 0.08, gate);
+tone = freq * (1 + 0.006 * os.osc(5.2) * en.asr(0.5, 1, 0.1, gate));
+osc = os.square(tone) * 0.5 + os.sawtooth(tone) * 0.3 * shape;
+process = osc : fi.resonlp(min(9000, freq * 2 + 2500 * bright * amp), 1.2, 1) : fi.highpass(1, 180) : *(amp * gain * 0.3) <: _, _;""",
+    "voice": """env = en.adsr(0.15 + 0.4 * tail, 0.3, 0.8, 0.3 + 0.5 * tail, gate);
+osc = os.sawtooth(freq * (1 + 0.003 * os.osc(4.7))) + os.sawtooth(freq * 1.003);
+body = osc <: fi.resonbp(450 + 350 * shape, 5, 1), fi.resonbp(1100 + 500 * bright, 7, 0.6), fi.resonbp(2600, 8, 0.25), fi.lowpass(2, 350) * 0.5 :> _;
+process = body * env * gain * 0.3 <: _, _;""",
+    "string": """damp = 0.04 + 0.4 * (1 - bright);
+burst = no.noise * en.ar(0.0005, 1.0 / freq, gate) * gain : fi.lowpass(1, 1500 + 7000 * bright);
+length = ma.SR / freq - 1 - damp / (1 - damp);
+ring = (+ : de.fdelay4(4096, length) : fi.pole(damp) : *(1 - damp) : *(0.985 + 0.014 * tail)) ~ _;
+process = burst : ring : fi.dcblocker : *(1.1 * en.adsr(0.001, 0.1, 1, 0.25, gate)) <: _, _;""",
+    "hum": """env = en.adsr(0.8 + 1.5 * tail, 0.5, 0.9, 1.2 + tail, gate);
+cut = min(9000, freq * 2 + 2200 * bright * (0.6 + 0.4 * os.osc(0.05 + 0.1 * shape)));
+side(d) = os.sawtooth(freq * (1 + d)) + os.triangle(freq * (1 - 0.7 * d)) + 0.6 * os.osc(2 * freq * (1 + 0.4 * d));
+process = (side(0.0012), side(-0.0012)) : par(i, 2, fi.lowpass(2, cut) * (env * gain * 0.12));""",
+    "soft": """amp = en.adsr(0.02 + 0.08 * tail, 0.2, 0.7, 0.12, gate);
+tone = freq * (1 + 0.004 * os.osc(5) * en.asr(0.4, 1, 0.1, gate));
+osc = os.triangle(tone) + 0.35 * shape * os.sawtooth(tone) + 0.3 * os.osc(tone * 2) * bright;
+process = osc : fi.lowpass(2, min(12000, freq * 2 + 5000 * bright)) : *(amp * gain * 0.3) <: _, _;""",
+    "round": """amp = en.adsr(0.006, 0.25 + tail, 0.55, 0.06, gate);
+process = (os.osc(freq) + 0.35 * bright * os.triangle(freq * 2) + 0.12 * shape * os.osc(3 * freq)) * 1.3
+  : ma.tanh : fi.lowpass(2, 250 + 1200 * bright) : *(amp * gain * 0.4) <: _, _;""",
+    "skank": """env = en.adsr(0.003, 0.09 + 0.2 * tail, 0.15, 0.08, gate);
+osc = os.sawtooth(freq * 0.997) + os.sawtooth(freq * 1.004) + os.square(freq * 0.5) * 0.3 * shape;
+process = osc : fi.resonlp(min(9000, 300 + 4200 * bright * env * gain), 1.5 + 2 * shape, 1) : fi.highpass(1, 220)
+  : *(env * gain * 0.22) <: _, _;""",
+    "ensemble": """env = en.adsr(0.08 + 0.3 * tail, 0.3, 0.85, 0.35 + 0.5 * tail, gate);
+saw(k) = os.sawtooth(freq * (1 + 0.0022 * k + 0.0012 * os.osc(0.6 + 0.13 * k)));
+process = (saw(1) + saw(-0.5)), (saw(-1) + saw(0.6)) : par(i, 2, fi.lowpass(1, min(12000, 900 + 5000 * bright)) : fi.highpass(1, 200) : *(env * gain * 0.09));""",
+}
 BASSES = ("sub", "acid", "reese", "organ", "fold")
 LEADS = ("bell", "stab", "pulse", "pluck", "acid", "fold", "organ")
 
 
-class Synthesizer:
-    """All Faust patches, compiled once a process."""
+# Where a knob of a classic track starts (low, high), and how far it swings.
+SPANS = (("bright", 0.2, 0.85, 0.2), ("shape", 0.0, 1.0, 0.1), ("tail", 0.1, 0.7, 0.08))
 
-    def __init__(self) -> None:
-        self._engine = dawdreamer.RenderEngine(SAMPLE_RATE, 256)
-        self._patches = {}
-        for name, source in PATCHES.items():
-            patch = self._engine.make_faust_processor(name)
-            patch.num_voices = 8 if name in ("pad", "bell", "pluck", "stab") else 3
-            patch.set_dsp_string(_HEAD + source)
-            patch.compile()
-            self._patches[name] = patch
 
-    def render(self, name: str, notes: list[Note], seconds: float, rng: np.random.Generator) -> Audio:
-        """One part: the patch's three knobs start at random places and move slowly."""
-        patch = self._patches[name]
-        patch.clear_midi()
-        frames = int(seconds * SAMPLE_RATE)
-        time = np.arange(frames // 256 + 2) * 256 / SAMPLE_RATE
-        places = {p["name"].rsplit("/", 1)[-1]: p["name"] for p in patch.get_parameters_description()}
-        for knob, low, high, depth in (
-            ("bright", 0.2, 0.85, 0.2),
-            ("shape", 0.0, 1.0, 0.1),
-            ("tail", 0.1, 0.7, 0.08),
-        ):
-            if knob not in places:
-                continue
+def knobs_of(name: str) -> tuple[str, ...]:
+    """The knobs that a patch has."""
+    return tuple(knob for knob, *_ in SPANS if re.search(rf"\b{knob}\b", PATCHES[name]))
+
+
+def knob_curves(
+    name: str, points: int, frames: int, rng: np.random.Generator
+) -> dict[str, NDArray[np.float64]]:
+    """For each knob of a patch so many values 0..1, `frames` apart: a random start, then a slow swing."""
+    time = np.arange(points) * frames / SAMPLE_RATE
+    curves = {}
+    for knob, low, high, depth in SPANS:
+        if knob in knobs_of(name):
             swing = depth * np.sin(2 * np.pi * (time * rng.uniform(0.02, 0.1) + rng.random()))
-            curve = np.clip(rng.uniform(low, high) + swing, 0, 1)
-            patch.set_automation(places[knob], np.repeat(curve, 256)[:frames].astype(np.float32))
-        for pitch, velocity, start, length in notes:
-            patch.add_midi_note(int(pitch), int(velocity), float(start), float(length))
-        self._engine.load_graph([(patch, [])])
-        self._engine.render(seconds)
-        return self._engine.get_audio()[:, :frames].astype(np.float32)
-
-
-@lru_cache(maxsize=256)
-def sample(name: str) -> Audio:
-    """A Sonic Pi sample at 44.1 kHz, stereo."""
-    audio, rate = soundfile.read(SAMPLES / f"{name}.flac", dtype="float32", always_2d=True)
-    if rate != SAMPLE_RATE:
-        audio = soxr.resample(audio, rate, SAMPLE_RATE)
-    return np.ascontiguousarray(np.repeat(audio, 2, 1)[:, :2].T if audio.shape[1] == 1 else audio[:, :2].T)
-
-
-def sample_names(*prefixes: str) -> list[str]:
-    found = sorted(path.stem for path in SAMPLES.glob("*.flac") if path.stem.startswith(prefixes))
-    return [name for name in found if name not in UNCLEARED]
-
-
-def varispeed(audio: Audio, ratio: float) -> Audio:
-    """Faster and higher by `ratio`, by linear interpolation."""
-    place = np.arange(int(audio.shape[1] / ratio)) * ratio
-    left = np.clip(place.astype(int), 0, audio.shape[1] - 2)
-    mix = (place - left).astype(np.float32)
-    return audio[:, left] * (1 - mix) + audio[:, left + 1] * mix
+            curves[knob] = np.clip(rng.uniform(low, high) + swing, 0, 1)
+    return curves
 
 
 def synthetic_kick(rng: np.random.Generator) -> Audio:
@@ -158,41 +150,3 @@ def synthetic_hat(rng: np.random.Generator, open_hat: bool) -> Audio:
     time = np.arange(int(6 * decay * SAMPLE_RATE)) / SAMPLE_RATE
     noise = np.diff(rng.standard_normal(len(time) + 2), 2) * np.exp(-time / decay)
     return np.tile((noise * 0.25).astype(np.float32), (2, 1))
-
-
-def soundfont_part(parts: list[tuple[int, list[Note]]], seconds: float) -> Audio:
-    """General MIDI programs with their notes, through fluidsynth; program numbers count from 0."""
-    midi = mido.MidiFile(ticks_per_beat=480)
-    ticks_per_second = 960  # mido's default tempo, 120 beats a minute
-    for channel, (program, notes) in enumerate(parts):
-        track = mido.MidiTrack()
-        midi.tracks.append(track)
-        track.append(mido.Message("program_change", channel=channel, program=program, time=0))
-        events = []
-        for pitch, velocity, start, length in notes:
-            events += [(start, 1, pitch, velocity), (start + length, 0, pitch, 0)]
-        now = 0
-        for start, is_on, pitch, velocity in sorted(events):
-            tick = round(start * ticks_per_second)
-            kind = "note_on" if is_on else "note_off"
-            pitch = int(np.clip(pitch, 0, 127))
-            track.append(
-                mido.Message(kind, channel=channel, note=pitch, velocity=int(velocity), time=tick - now)
-            )
-            now = tick
-    frames = int(seconds * SAMPLE_RATE)
-    with tempfile.TemporaryDirectory() as folder:
-        score, sound = Path(folder) / "part.mid", Path(folder) / "part.wav"
-        midi.save(score)
-        command = ["fluidsynth", "-ni", "-q", "-g", "0.6", "-R", "0", "-C", "0", "-r", str(SAMPLE_RATE)]
-        subprocess.run(
-            [*command, "-F", str(sound), "-T", "wav", str(SOUNDFONT), str(score)],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        audio, _ = soundfile.read(sound, dtype="float32", always_2d=True)
-    out = np.zeros((2, frames), np.float32)
-    length = min(frames, len(audio))
-    out[:, :length] = audio[:length].T
-    return out

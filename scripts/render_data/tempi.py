@@ -7,6 +7,10 @@ finds what lies between two tempi that it knows, and little beyond the last of t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 HOP = 512
 SAMPLE_RATE = 44_100
 BEATS = 4  # in a bar, of four sixteenths each
@@ -23,3 +27,8 @@ def nearest_bar(beats_a_minute: float) -> int:
     if not 40 <= beats_a_minute <= 300:
         raise ValueError(f"a tempo of {beats_a_minute:g}; give 40 to 300 beats a minute")
     return BEATS * round(beats_per_minute(BEATS) / beats_a_minute)
+
+
+def drawn_bar(seed: int, bars: Sequence[int]) -> int:
+    """The length of the bars of a seed, in tokens, drawn from these; one that stands twice is drawn twice as often."""
+    return bars[int(len(bars) * np.random.default_rng(seed).random())]

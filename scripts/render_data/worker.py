@@ -1,63 +1,61 @@
-"""What one worker process does: renders seeds to folders of stems. A module, so that spawned workers find it."""
+"""What a worker process does: it renders seeds to folders of stems. A module, so that spawned workers find it."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from pathlib import Path
+import signal
+from functools import lru_cache
 
-import numpy as np
-import soundfile
-from sounds import Audio, Synthesizer
-from tempi import SAMPLE_RATE
-from track import Track
-
-PEAK = 0.9  # of every stem's file
-_synthesizer: Synthesizer | None = None
-
-
-def render_one(job: tuple[int, float, Path, str, tuple[int, ...]]) -> str:
-    """Renders one seed; a finished folder is kept, so that a broken run goes on. Gives the folder's name."""
-    global _synthesizer
-    if _synthesizer is None:
-        _synthesizer = Synthesizer()
-    seed, seconds, folder, suffix, bars = job
-    track = Track(_synthesizer, seed, seconds, bars)
-    name = f"{seed:05d}_{track.style}"
-    if (folder / name).exists():
-        return name
-    partial = folder / f"{name}.part"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    track.render()
-    stems = []
-    for number, part in enumerate(track.parts):
-        scale = PEAK / max(1e-4, float(np.abs(part.audio).max()))
-        file = f"{number}_{part.name}{suffix}"
-        write(partial / file, part.audio * scale)
-        stems.append(
-            {
-                "file": file,
-                "part": part.name,
-                "gain": round(part.gain / scale, 6),
-                "reverb": round(part.reverb, 3),
-                "delay": round(part.delay, 3),
-                "pan": round(part.pan, 3),
-                "ducked": part.ducked,
-            }
-        )
-    facts = {"seed": seed, **track.describe(), "stems": stems}
-    (partial / "track.json").write_text(json.dumps(facts))
-    partial.rename(folder / name)
-    return name
+import classic
+from folders import Job, is_finished, write_track
+from part import Part
+from render import render
+from score import STEPS, Score
+from styles import score_of
+from synthesizer import Synthesizer
+from tempi import HOP, SAMPLE_RATE, beats_per_minute
 
 
-def write(path: Path, audio: Audio) -> None:
-    """A stem `[2, frames]`: FLAC of 16 bit, or Vorbis for carrying over a thin wire."""
-    if path.suffix == ".flac":
-        soundfile.write(path, audio.T, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
-        return
-    with soundfile.SoundFile(path, "w", SAMPLE_RATE, 2, "VORBIS", format="OGG") as file:
-        # All at once, long files overflow the encoder's stack.
-        for start in range(0, audio.shape[1], 1 << 16):
-            file.write(np.ascontiguousarray(audio[:, start : start + (1 << 16)].T))
+def stay_until_ended() -> None:
+    """Leave Ctrl-C to the process that started this one: it ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@lru_cache(maxsize=1)
+def synthesizer() -> Synthesizer:
+    """The synthesizer of this process: it compiles every patch once."""
+    return Synthesizer()
+
+
+def render_one(job: Job) -> str:
+    """Render one seed, unless that is done, and return the name of its folder."""
+    if not is_finished(job):
+        write_track(job, *rendered(job))
+    return job.path.name
+
+
+def rendered(job: Job) -> tuple[dict[str, object], list[Part]]:
+    """What `track.json` says of a track, and its stems."""
+    if job.style in classic.STYLES:
+        track = classic.Track(synthesizer(), job.seed, job.seconds, job.style, job.bars)
+        track.render()
+        return track.describe(), track.parts
+    score = score_of(job.style, job.seed, job.seconds, job.bars)
+    return describe(score), render(score, synthesizer())
+
+
+def describe(score: Score) -> dict[str, object]:
+    """A score without its notes."""
+    step = score.tokens_per_bar * HOP / SAMPLE_RATE / STEPS
+    kicks = (place * step for place in score.kick_steps)
+    return {
+        "style": score.style,
+        "seconds": score.seconds,
+        # So exact that the bar it is worked back to is whole.
+        "bpm": round(beats_per_minute(score.tokens_per_bar), 6),
+        "tokens_per_bar": score.tokens_per_bar,
+        "key": score.tonic,
+        "scale": score.mode,
+        "form": [[section.letter, section.start, section.bars] for section in score.sections],
+        "chords": list(score.chords),
+        "kicks": [round(time, 6) for time in kicks if time < score.seconds],
+    }

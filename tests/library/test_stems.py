@@ -72,6 +72,27 @@ def test_drums_come_from_tracks_of_the_same_tempo_alone(tmp_path: Path) -> None:
         assert np.array_equal(mix(both[0], number, both, RATE), mix(both[0], number, alone, RATE))
 
 
+def test_music_without_drums_stays_without(folder: Path) -> None:
+    """Its mixes do not depend on whether other tracks could lend it drums."""
+    write_track(folder / "calm", 9)
+    facts = json.loads((folder / "calm" / "track.json").read_text())
+    facts["stems"] = [stem for stem in facts["stems"] if stem["part"] != "kick"]
+    facts["kicks"] = []
+    (folder / "calm" / "track.json").write_text(json.dumps(facts))
+    tracks = find_tracks(folder)
+    (calm,) = (track for track in tracks if track.name == "calm")
+    for number in range(1, 9):
+        assert np.abs(read_lows(mix(calm, number, tracks, RATE))).max() < 0.02
+
+
+def read_lows(sound: np.ndarray) -> np.ndarray:
+    """What a mix `[frames, 2]` has below the bass of the track: a borrowed kick is a tone of 60 to 81 Hz."""
+    spectrum = np.fft.rfft(sound.mean(1))
+    hertz = np.fft.rfftfreq(len(sound), 1 / RATE)
+    spectrum[(hertz < 55) | (hertz > 85)] = 0
+    return np.fft.irfft(spectrum)
+
+
 def test_training_hears_several_mixes_and_keeps_whole_tracks_back(folder: Path, tmp_path: Path) -> None:
     assert is_stems(folder)
     clips = cache_sounds(folder, tmp_path / "cache", RATE, lambda _: None, mixes=3)

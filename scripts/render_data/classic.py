@@ -1,29 +1,23 @@
-"""One track from one seed: score and sound, as stems and how they are meant to be mixed (`jbdiff/stems.py` does that).
+"""The classic styles: score and sound of one seed, as stems and how they are mixed (`jbdiff/stems.py` does that).
 
+Seeds of these styles are trained on and held out, so their order of random draws must never change.
 Everything that is played starts on a sixteenth of a bar that is a whole number of codec tokens (`tempi.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sounds import (
-    BASSES,
-    LEADS,
-    Audio,
-    Note,
-    Synthesizer,
-    sample,
-    sample_names,
-    soundfont_part,
-    synthetic_hat,
-    synthetic_kick,
-    synthetic_snare,
-    varispeed,
-)
+from oneshots import sample, sample_names, varispeed
+from part import Part
+from soundfont import soundfont_part
+from sounds import BASSES, LEADS, Audio, Notes, synthetic_hat, synthetic_kick, synthetic_snare
 from tempi import HOP, SAMPLE_RATE, TOKENS_PER_BAR, beats_per_minute
+
+if TYPE_CHECKING:
+    from synthesizer import Synthesizer
 
 STYLES = ("modular", "modular", "modular", "keys", "hybrid", "loop")
 SCALES = {
@@ -55,22 +49,6 @@ HATS = ("..x...x...x...x.", "x.x.x.x.x.x.x.x.", "xxxxxxxxxxxxxxxx", "x.xxx.xxx.x
 KEYS = (0, 4, 5, 8, 11, 12, 16, 24, 26, 45, 46, 48)
 
 
-@dataclass(frozen=True)
-class Part:
-    """One stem: audio `[2, frames]`, and how it goes into the mix.
-
-    `gain` brings it to its level there; `reverb` and `delay` are what it sends; `ducked` parts give way to kicks.
-    """
-
-    name: str
-    audio: Audio
-    gain: float
-    reverb: float = 0.0
-    delay: float = 0.0
-    pan: float = 0.0
-    ducked: bool = False
-
-
 def euclid(hits: int, steps: int, rotation: int) -> str:
     """Hits spread as evenly as they go (Toussaint 2005)."""
     return "".join("x" if ((step + rotation) * hits) % steps < hits else "." for step in range(steps))
@@ -84,7 +62,12 @@ class Track:
     """
 
     def __init__(
-        self, synthesizer: Synthesizer, seed: int, seconds: float, bars: Sequence[int] = TOKENS_PER_BAR
+        self,
+        synthesizer: Synthesizer,
+        seed: int,
+        seconds: float,
+        style: str,
+        bars: Sequence[int] = TOKENS_PER_BAR,
     ) -> None:
         self.synthesizer, self.seconds = synthesizer, seconds
         self.rng = rng = np.random.default_rng(seed)
@@ -97,7 +80,7 @@ class Track:
         self.root = int(rng.integers(33, 45))
         self.progression = PROGRESSIONS[rng.integers(len(PROGRESSIONS))]
         self.bars_per_chord = int(rng.choice((1, 2, 4)))
-        self.style = STYLES[seed % len(STYLES)]
+        self.style = style
         self.frames = int(seconds * SAMPLE_RATE)
         self.parts: list[Part] = []
         self.kicks: list[float] = []
@@ -202,9 +185,7 @@ class Track:
             self.place(bus, sound, index * bars * self.bar, 1.0)
         self.add({"loop": bus}, self.rng.uniform(0.06, 0.1), 0.02, 0.0)
 
-    def sequence(
-        self, part: str, octave: int, density: float, steps: int, pool: tuple[int, ...]
-    ) -> list[Note]:
+    def sequence(self, part: str, octave: int, density: float, steps: int, pool: tuple[int, ...]) -> Notes:
         """A step sequencer: one pattern that repeats, and changes one step every eight bars."""
         rng = self.rng
         length = float(rng.choice((0.6, 0.9, 1.4)))
@@ -230,7 +211,7 @@ class Track:
                     )
         return notes
 
-    def chords(self, part: str, octave: int, pattern: str | None) -> list[Note]:
+    def chords(self, part: str, octave: int, pattern: str | None) -> Notes:
         """Triads: held for the whole chord, or on the steps of a rhythm."""
         notes = []
         for bar in range(self.bars):
@@ -244,7 +225,7 @@ class Track:
                     notes.append((self.pitch(self.chord(bar) + degree, octave), 85, time, length))
         return notes
 
-    def melody(self, octave: int) -> list[Note]:
+    def melody(self, octave: int) -> Notes:
         """A motif of one bar in the form A A B A, that mostly moves by steps and rests where it likes."""
         rng, size = self.rng, len(self.scale)
         rhythm = euclid(int(rng.choice((3, 4, 5, 6))), 16, int(rng.integers(16)))
@@ -295,7 +276,7 @@ class Track:
             comping = (int(rng.choice(KEYS)), self.chords("keys", 2, rhythm))
             self.add({"keys": soundfont_part([comping], self.seconds)}, rng.uniform(0.05, 0.08), 0.1, 0.05)
 
-    def synth(self, choices: tuple[str, ...], notes: list[Note]) -> Audio:
+    def synth(self, choices: tuple[str, ...], notes: Notes) -> Audio:
         return self.synthesizer.render(str(self.rng.choice(choices)), notes, self.seconds, self.rng)
 
     def describe(self) -> dict[str, object]:

@@ -1,0 +1,40 @@
+"""A kit's stems: their levels, and percussion beside the drums."""
+
+from __future__ import annotations
+
+from drums import Layers, euclid, strokes
+from form import Piece
+from score import Effect, Hit, Kit, Voice
+
+
+def drum_voices(
+    layers: Layers, kit: Kit, together: float, reverb: float, effects: tuple[Effect, ...] = ()
+) -> list[Voice]:
+    """The stems of a kit at levels that belong together: the hits' own gains say how they relate."""
+    energy = {stem: sum(hit.gain**2 for hit in hits) for stem, hits in layers.items() if hits}
+    whole = sum(energy.values()) or 1.0
+    voices = []
+    for stem, hits in layers.items():
+        if hits:
+            # A kick has most of a kit's energy in few strokes.
+            share = {"kick": 0.7, "drums": 0.55, "perc": 0.3}[stem]
+            share *= min(1.3, max(0.5, (3 * energy[stem] / whole) ** 0.25))
+            loud = round(together * share, 4)
+            voices.append(Voice(stem, kit, hits=tuple(hits), level=loud, reverb=reverb, effects=effects))
+    return voices
+
+
+def percussion(piece: Piece, where: str, gain: float = 0.3) -> list[Hit]:
+    """Two percussion sounds on even rhythms, left and right."""
+    rng = piece.rng("percussion")
+    rhythms = [
+        (euclid(int(rng.integers(2, 7)), int(rng.integers(16))), name, pan)
+        for name, pan in (("one", -0.6), ("two", 0.6))
+    ]
+    hits = []
+    for section in piece.sections:
+        if section.letter in where:
+            for bar in range(section.start, section.end):
+                for pattern, name, pan in rhythms:
+                    hits += strokes(bar, pattern, name, gain, pan)
+    return hits

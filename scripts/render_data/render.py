@@ -1,0 +1,75 @@
+"""Turns a score into stems: audio `[2, frames]` for each voice, at the level that it has in the mix."""
+
+from __future__ import annotations
+
+import numpy as np
+from effects import apply
+from oneshots import one_shot
+from part import Part
+from score import STEPS, Faust, Kit, Score, Soundfont, Voice
+from soundfont import soundfont_part
+from sounds import Audio
+from synthesizer import Synthesizer
+from tempi import HOP, SAMPLE_RATE
+
+SILENT = 1e-4
+# How loud a stem's side may be beside its middle. Places and rooms of the mix come on top. Kick and bass are nearly
+# mono; where they play, the others may be wider.
+MOST_SIDE, MOST_SIDE_BESIDE_DRUMS, MOST_SIDE_LOW = 0.33, 0.55, 0.1
+LOW_PARTS = ("bass", "kick")
+
+
+def render(score: Score, synthesizer: Synthesizer) -> list[Part]:
+    """The stems of a score. A voice that is silent is left out."""
+    parts = []
+    widest = MOST_SIDE_BESIDE_DRUMS if score.kick_steps else MOST_SIDE
+    for voice in score.voices:
+        most = MOST_SIDE_LOW if voice.part in LOW_PARTS else widest
+        audio = narrowed(sound_of(voice, score, synthesizer), most)
+        loud = np.abs(audio).max(0) > SILENT
+        if loud.mean() < 0.002:
+            continue
+        gain = voice.level / max(SILENT, float(np.sqrt((audio[:, loud] ** 2).mean())))
+        parts.append(Part(voice.part, audio, gain, voice.reverb, voice.delay, voice.pan, voice.ducked))
+    return parts
+
+
+def sound_of(voice: Voice, score: Score, synthesizer: Synthesizer) -> Audio:
+    step = score.tokens_per_bar * HOP / SAMPLE_RATE / STEPS
+    instrument = voice.instrument
+    if isinstance(instrument, Kit):
+        audio = kit_part(voice, instrument, step, score.seconds)
+    else:
+        notes = [(n.pitch, n.velocity, n.step * step, n.length * step) for n in voice.notes]
+        notes = [note for note in notes if note[2] < score.seconds]
+        if isinstance(instrument, Faust):
+            audio = synthesizer.play(instrument, notes, score.seconds)
+        elif isinstance(instrument, Soundfont):
+            audio = soundfont_part([(instrument.program, notes)], score.seconds, quick=True)
+        else:
+            raise TypeError(f"no way to play {instrument!r}")
+    for effect in voice.effects:
+        audio = apply(effect, audio, step)
+    return audio
+
+
+def narrowed(audio: Audio, most: float) -> Audio:
+    """The sound with its side at most so loud beside its middle (RMS)."""
+    middle, side = (audio[0] + audio[1]) / 2, (audio[0] - audio[1]) / 2
+    ratio = float(np.sqrt((side**2).mean() / ((middle**2).mean() + 1e-12)))
+    side = side * min(1.0, most / max(ratio, 1e-9))
+    return np.stack([middle + side, middle - side])
+
+
+def kit_part(voice: Voice, kit: Kit, step: float, seconds: float) -> Audio:
+    sounds = {sound.name: one_shot(sound) for sound in kit.sounds}
+    frames = int(seconds * SAMPLE_RATE)
+    bus = np.zeros((2, frames), np.float32)
+    for hit in voice.hits:
+        sound = sounds[hit.sound]
+        start = round(hit.step * step * SAMPLE_RATE)
+        length = min(sound.shape[1], frames - start)
+        if length > 0:
+            bus[0, start : start + length] += sound[0, :length] * hit.gain * min(1, 1 - hit.pan)
+            bus[1, start : start + length] += sound[1, :length] * hit.gain * min(1, 1 + hit.pan)
+    return bus

@@ -1,0 +1,164 @@
+"""What a score is: plain frozen data, in sixteenths of a bar. It says everything that `render.py` needs to make sound.
+
+A note starts on a whole sixteenth by its type. Steps count from the start of the track.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STEPS = 16  # in a bar
+
+
+@dataclass(frozen=True)
+class Note:
+    """One note: MIDI `pitch` (69 is 440 Hz), `velocity` 1..127, `step` and `length` in sixteenths."""
+
+    step: int
+    length: float
+    pitch: int
+    velocity: int
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One stroke of a kit: the name of its sound, its gain and its place from -1 (left) to 1 (right)."""
+
+    step: int
+    sound: str
+    gain: float
+    pan: float = 0.0
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A knob of a Faust patch: it starts at `place` (0..1) and swings by `depth` around it, `hertz` times a second."""
+
+    name: str
+    place: float
+    depth: float = 0.0
+    hertz: float = 0.05
+    phase: float = 0.0
+
+
+@dataclass(frozen=True)
+class Faust:
+    """A patch of `sounds.PATCHES` with its knobs. `voices` is how many notes may sound at once."""
+
+    patch: str
+    knobs: tuple[Knob, ...]
+    voices: int = 8
+
+
+@dataclass(frozen=True)
+class Soundfont:
+    """A General MIDI program of FluidR3, counted from 0."""
+
+    program: int
+
+
+@dataclass(frozen=True)
+class OneShot:
+    """A sound of a kit. `source` names a CC0 sample, or "kick", "snare", "hat", "open_hat" for a synthetic one."""
+
+    name: str
+    source: str
+    speed: float = 1.0
+    seconds: float = 0.5
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Kit:
+    sounds: tuple[OneShot, ...]
+
+
+@dataclass(frozen=True)
+class TapeEcho:
+    """Repeats after `steps` sixteenths, each duller and softer by `feedback`; `wow` moves their pitch a little."""
+
+    steps: int
+    feedback: float
+    wet: float
+    dark_hertz: float = 2500.0
+    wow: float = 0.0005
+
+
+@dataclass(frozen=True)
+class Spring:
+    """A reverb like a spring's: chirped echoes that die away in so many seconds."""
+
+    wet: float
+    seconds: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Widen:
+    """Left and right apart by two slowly moving delays; `amount` 0..1 is how much of them is added."""
+
+    amount: float
+    hertz: float = 0.3
+
+
+@dataclass(frozen=True)
+class Drive:
+    """Soft saturation of a sound whose peak is `amount`."""
+
+    amount: float
+
+
+Effect = TapeEcho | Spring | Widen | Drive
+Instrument = Faust | Soundfont | Kit
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One stem: what plays it, what it plays, and how it goes into the mix (`level` is its RMS there)."""
+
+    part: str
+    instrument: Instrument
+    notes: tuple[Note, ...] = ()
+    hits: tuple[Hit, ...] = ()
+    level: float = 0.06
+    reverb: float = 0.1
+    delay: float = 0.0
+    pan: float = 0.0
+    ducked: bool = False
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A stretch of the form: its letter, first bar, number of bars, and how loud and dense it is (0..1)."""
+
+    letter: str
+    start: int
+    bars: int
+    intensity: float
+    visit: int  # how often the letter came before
+
+    @property
+    def end(self) -> int:
+        return self.start + self.bars
+
+
+@dataclass(frozen=True)
+class Score:
+    """A whole track before there is sound."""
+
+    seed: int
+    style: str
+    seconds: float
+    tokens_per_bar: int
+    bars: int
+    tonic: int
+    mode: str
+    sections: tuple[Section, ...]
+    chords: tuple[str, ...]
+    """The name of the chord of every half bar."""
+    voices: tuple[Voice, ...]
+
+    @property
+    def kick_steps(self) -> tuple[int, ...]:
+        return tuple(hit.step for voice in self.voices if voice.part == "kick" for hit in voice.hits)
