@@ -26,6 +26,7 @@ from jbdiff.noise import NoiseIdentity, NoiseStyle
 from jbdiff.sampling import Sampler, Step, sample_vddim
 from jbdiff.stream_finisher import FinisherStage, finisher_stage
 from jbdiff.stream_levels import LevelBlock, LevelStage, check_mono
+from jbdiff.stream_loudness import StreamLoudness
 from jbdiff.stream_settings import (
     BlockSettings,
     FinisherSettings,
@@ -34,7 +35,14 @@ from jbdiff.stream_settings import (
     StepKnobs,
 )
 from jbdiff.stream_spectral import SpectralStage
-from jbdiff.stream_state import Carried, LevelBeginning, LevelState, StreamError, StreamState
+from jbdiff.stream_state import (
+    Carried,
+    LevelBeginning,
+    LevelState,
+    LoudnessState,
+    StreamError,
+    StreamState,
+)
 from jbdiff.tokenmajor import compiler_for
 
 __all__ = [
@@ -198,6 +206,7 @@ class BlockStream:
             delay += level.latency_frames
             self.stem_latency_frames[level.level] = delay
         self.latency_frames = delay + (0 if self._finisher is None else self._finisher.latency_frames)
+        self._loudness = StreamLoudness(self.sample_rate, self.block_frames)
         self.notes = self._obstacles(self._coarsest.denoise.sampler) if graphs else ()
         if compiled and compiler is None:
             self.notes += (f"nothing is compiled on {self.device}: that is for CUDA, and needs Triton",)
@@ -275,10 +284,14 @@ class BlockStream:
         the same stack that goes on there. settings: of the last block.
         """
         back = frames + self.latency_frames  # the newest tokens have not left as sound
-        return {
+        found = {
             stage.level: stage.carried(self._state.levels[stage.level], settings, back)
             for stage in self.stages
         }
+        loudness = self._state.loudness
+        if loudness is None:
+            return found
+        return {level: replace(carried, power=loudness.target) for level, carried in found.items()}
 
     def set_context(self, audio: Tensor | Mapping[int, LevelBeginning]) -> None:
         """Conditions the next block of every level on `audio` `[1, 1, n]`: as much of its end as each takes. Where an
@@ -291,7 +304,10 @@ class BlockStream:
             stage.level: stage.began_after(self._state.levels[stage.level], found[stage.level])
             for stage in self.stages
         }
-        self._state = replace(self._state, levels=levels)
+        loudness = self._state.loudness
+        if loudness is not None:
+            loudness = replace(loudness, target=found[self._coarsest.level].power)
+        self._state = replace(self._state, levels=levels, loudness=loudness)
 
     def save(self) -> StreamState:
         """The stream between two blocks. Later steps do not touch what is returned."""
@@ -323,18 +339,20 @@ class BlockStream:
         if finisher is not None and fresh.finisher is not None:
             fits = fits and finisher.fits(fresh.finisher)
             finisher = finisher.to(self.device)
+        fits = fits and (state.loudness is None) == (fresh.loudness is None)
         if not fits:
             raise StreamError(
                 "the saved state has other sizes than this stream (delay_tokens, token_multiplier or hop_tokens "
                 "differ?)"
             )
         moved = {number: level.to(self.device) for number, level in state.levels.items()}
-        self._state = StreamState(state.identity, state.block_index, moved, finisher)
+        self._state = StreamState(state.identity, state.block_index, moved, finisher, state.loudness)
 
     def _fresh_state(self) -> StreamState:
         levels = {stage.level: stage.fresh_state() for stage in self.stages}
         finisher = None if self._finisher is None else self._finisher.fresh_state()
-        return StreamState(self.stack.identity, 0, levels, finisher)
+        loudness = LoudnessState(None, None, 0.0) if self._coarsest.governs else None
+        return StreamState(self.stack.identity, 0, levels, finisher, loudness)
 
     # One block
 
@@ -390,7 +408,11 @@ class BlockStream:
             audio, finisher = self._finisher.finish(finisher, finishing, audio, watch, state.block_index)
             strength = finishing.strength if finishing.on else None
             parts["finisher"] = seconds["finish"] = time.perf_counter() - began
-        self._state = StreamState(self.stack.identity, state.block_index + 1, levels, finisher)
+        loudness = state.loudness
+        if loudness is not None:
+            strength = settings.anchor * (1.0 - settings.resample)
+            audio, loudness = self._loudness.held(loudness, audio, strength)
+        self._state = StreamState(self.stack.identity, state.block_index + 1, levels, finisher, loudness)
         return StreamBlock(audio, state.block_index, noise, seconds, parts, stems, guidance, strength)
 
     @property

@@ -32,6 +32,7 @@ from jbdiff.sampling import Sampler, Step
 from jbdiff.schedules import linear_sigmas, noised
 from jbdiff.stream_anchor import StreamAnchor, stream_anchor
 from jbdiff.stream_governor import StreamGovernor
+from jbdiff.stream_loudness import weighted_power
 from jbdiff.stream_memory import StreamMemory
 from jbdiff.stream_settings import BlockSettings, Handover, StepKnobs
 from jbdiff.stream_state import (
@@ -184,6 +185,11 @@ class LevelStage:
         )
 
     @property
+    def governs(self) -> bool:
+        """Whether level and spread of the bands are held to those of the beginning."""
+        return self._governor is not None
+
+    @property
     def beginning_frames(self) -> int:
         """How much of the end of a sound a beginning uses."""
         context = self.geometry.context_samples(self.level)
@@ -209,7 +215,10 @@ class LevelStage:
         if self._governor is not None and governor is None:
             bands = None if latents is None else latents[..., : self._channels]
             governor = self._governor.begun(bands)
-        return LevelBeginning(context, anchor, memory, governor)
+        power = None if carried is None else carried.power
+        if self._governor is not None and power is None and latents is not None:
+            power = weighted_power(audio[..., -self.beginning_frames :], self.geometry.stack.sample_rate)
+        return LevelBeginning(context, anchor, memory, governor, power)
 
     def carried(self, own: LevelState, settings: BlockSettings, frames: int) -> Carried:
         """Anchor and memory as they were so many frames before the next token."""

@@ -132,6 +132,7 @@ class Carried:
     anchor: AnchorState | None
     memory: MemoryState | None
     governor: GovernorState | None = None
+    power: float | None = None  # as `LoudnessState.target`
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,16 @@ class LevelBeginning:
     anchor: AnchorState | None
     memory: MemoryState | None = None
     governor: GovernorState | None = None
+    power: float | None = None  # as `LoudnessState.target`
+
+
+@dataclass(frozen=True)
+class LoudnessState:
+    """The loudness that a stream is held to; powers as `stream_loudness.weighted_power` gives them."""
+
+    target: float | None  # of the sound that the stream began after; None if there was none
+    played: float | None  # of the last blocks, before the gain; None before the first
+    decibels: float  # gain at the end of the last block
 
 
 @dataclass(frozen=True)
@@ -177,6 +188,7 @@ class StreamState:
     block_index: int  # of the next block
     levels: Mapping[int, LevelState]
     finisher: FinisherState | None = None
+    loudness: LoudnessState | None = None  # of stacks with a governor
 
     def to_bytes(self) -> bytes:
         """As a safetensors file whose metadata hold the numbers."""
@@ -208,6 +220,8 @@ class StreamState:
             "block_index": self.block_index,
             "levels": levels,
         }
+        if self.loudness is not None:
+            facts["loudness"] = dataclasses.asdict(self.loudness)
         if (last := self.finisher) is not None:
             tensors |= {
                 "finisher.mono": _plain(last.mono),
@@ -269,7 +283,8 @@ class StreamState:
                     finished=bool(last["finished"]),
                     register=NoiseRegister(**last["register"], current=tensors.get("finisher.noise")),
                 )
-            return cls(str(facts["identity"]), int(facts["block_index"]), levels, finisher)
+            loudness = LoudnessState(**facts["loudness"]) if "loudness" in facts else None
+            return cls(str(facts["identity"]), int(facts["block_index"]), levels, finisher, loudness)
         except (SafetensorError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
             raise StreamError(
                 f"these bytes are no saved stream state ({error!r}); start a fresh one"
