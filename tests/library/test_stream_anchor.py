@@ -92,10 +92,17 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Anchor]:
     seen: list[Anchor] = []
     plain = JointDenoiser.prepare_context
 
-    def spy(self: JointDenoiser, context: Any, drop: Any, batch: int, anchor: Anchor | None = None) -> Any:
+    def spy(
+        self: JointDenoiser,
+        context: Any,
+        drop: Any,
+        batch: int,
+        anchor: Anchor | None = None,
+        echo: Any = None,
+    ) -> Any:
         if anchor is not None:
             seen.append(anchor.each(lambda part: part[:1]))
-        return plain(self, context, drop, batch, anchor)
+        return plain(self, context, drop, batch, anchor, echo)
 
     monkeypatch.setattr(JointDenoiser, "prepare_context", spy)
     return seen
@@ -134,7 +141,7 @@ def test_a_stream_with_other_blocks_takes_style_and_beat_over(
     knobs = BlockSettings(seed=5, tempo=133.3)
     sound = torch.cat([before.step(knobs).audio for _ in range(4)], 2)
     heard = sound[..., : sound.shape[2] - later]
-    after.set_context(after.prepare_context(heard, before.anchors(knobs, later)))
+    after.set_context(after.prepare_context(heard, before.carried(knobs, later)))
     old, new = held(before), held(after)
     assert new.style is old.style and new.played is old.played and new.tempo == old.tempo
     assert old.beat is not None and new.beat is not None

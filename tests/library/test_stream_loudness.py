@@ -18,13 +18,11 @@ def noise(decibels: float, seed: int = 0, channels: int = 2, frames: int = FRAME
     return 10 ** (decibels / 20) * torch.randn(1, channels, frames, generator=generator)
 
 
-def played(
-    state: LoudnessState, blocks: int, decibels: float, strength: float = 1.0
-) -> tuple[list[float], LoudnessState]:
+def played(state: LoudnessState, blocks: int, decibels: float) -> tuple[list[float], LoudnessState]:
     """Powers of so many blocks of that level, held, in dB of what the state asks for."""
     hold, powers = StreamLoudness(RATE, FRAMES), []
     for number in range(blocks):
-        audio, state = hold.held(state, noise(decibels, number), strength)
+        audio, state = hold.held(state, noise(decibels, number), 1.0)
         assert state.target is not None
         powers.append(10 * torch.log10(torch.tensor(weighted_power(audio, RATE) / state.target)).item())
     return powers, state
