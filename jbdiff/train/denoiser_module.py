@@ -39,8 +39,8 @@ ROLL_GUIDED_CHANCE, ROLL_GUIDANCE = 0.5, (1.0, 2.5)
 REAL_CHANCE, REAL_LEVELS, REAL_STEPS = 0.75, (0.4, 0.95), 4
 # Of echoes in training: that the bar is not known, that a row has none at all, the largest share of them that a row
 # drops, and how often and how strongly one is noisy, in deviations of latents.
-BAR_DROP_CHANCE, NO_ECHO_CHANCE, MOST_DROPPED = 0.05, 0.08, 0.6
-ECHO_NOISE_CHANCE, ECHO_NOISE, LATENT_DEVIATION = 0.5, 0.6, 0.5
+BAR_DROP_CHANCE, NO_ECHO_CHANCE, MOST_DROPPED = 0.05, 0.08, 0.4
+ECHO_NOISE_CHANCE, ECHO_NOISE, LATENT_DEVIATION = 0.3, 0.4, 0.5
 SHORT_HISTORY_CHANCE = 0.35
 GUIDANCE_INTERVAL = POCKET.level(2).guidance_interval
 # Levels are drawn as u ** 0.75: what is left to predict at the lowest levels is the grain of each band.
