@@ -6,17 +6,23 @@ answers at once.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import platform
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jbdiff_live.parameters import Parameter
+
+if TYPE_CHECKING:
+    from jbdiff_live.binding import TakeoverMode
+    from jbdiff_live.control_view import BindingRow
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
@@ -93,6 +99,12 @@ def play(
     virtual_midi: Annotated[
         str | None, typer.Option(help="Also open a MIDI input of this name for others to connect to.")
     ] = None,
+    takeover: Annotated[
+        str,
+        typer.Option(
+            help="What a knob does that stands somewhere else than its value: pickup, jump or scale."
+        ),
+    ] = "pickup",
     program_channel: Annotated[
         int | None,
         typer.Option(
@@ -112,6 +124,9 @@ def play(
     ] = None,
     list_devices: Annotated[
         bool, typer.Option("--list", help="List devices, patches and parameters.")
+    ] = False,
+    list_bindings: Annotated[
+        bool, typer.Option("--bindings", help="List what each control of each MIDI input does.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on the console.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
@@ -148,6 +163,7 @@ def play(
         midi=tuple(midi) if midi else None,
         midi_api=midi_api,
         virtual_midi=virtual_midi,
+        takeover=_takeover(takeover),
         program_channel=program_channel,
         takes=record or Path("takes"),
         short_ring_frames=short_ring,
@@ -174,6 +190,9 @@ def play(
             print("parameters, for --set:", *map(describe, PARAMETERS), sep="\n  ")
             return
         _prepare(session, patch, values or [], context, init)
+        if list_bindings:
+            print(*binding_lines(session.binding_rows_of(session.midi_inputs())), sep="\n")
+            return
         session.open()
         if not headless and not has_display():
             print("There is no screen here: playing without a window.", flush=True)
@@ -209,6 +228,25 @@ def describe(parameter: Parameter) -> str:
     return (
         f"{parameter.name:<15} {values:<34} {default:<8} {parameter.takes_effect.value:<11} {parameter.help}"
     )
+
+
+def binding_lines(rows: Sequence[BindingRow]) -> list[str]:
+    """The table of bindings as text: for each input its controls, what they move, and whose binding it is."""
+    lines = []
+    for device, group in itertools.groupby(rows, lambda row: row.device):
+        lines.append(f"{device}:")
+        lines += [f"  {row.control:<32} {row.label:<16} {row.target:<18} {row.source}" for row in group]
+    return lines
+
+
+def _takeover(text: str) -> TakeoverMode:
+    from jbdiff_live.binding import TakeoverMode
+
+    try:
+        return TakeoverMode(text)
+    except ValueError:
+        known = ", ".join(mode.value for mode in TakeoverMode)
+        raise typer.BadParameter(f"{text!r}; choose one of {known}", param_hint="--takeover") from None
 
 
 def _program_text(program: int | None) -> str:

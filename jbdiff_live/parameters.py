@@ -186,16 +186,27 @@ ACTIONS: tuple[Action, ...] = (
     Action("panic", "Panic", "silence now, forget the context, begin again"),
 )
 
+# What only the session can do. A controller may be bound to them; they are no part of a take's log of knobs.
+FUNCTIONS: tuple[Action, ...] = (
+    Action("play", "Play", "start, or stop if it plays"),
+    Action("start", "Start", "start"),
+    Action("stop", "Stop", "fade out and stop"),
+    Action("record", "Record", "start recording, or stop it"),
+    Action("next_patch", "Next patch", "load the patch after this one"),
+    Action("previous_patch", "Previous patch", "load the patch before this one"),
+)
+
 OF_THE_FINISHER = frozenset(p.name for p in PARAMETERS if p.name.startswith("finisher_"))
 OF_THE_MEMORY = frozenset({"memory"})
 OF_THE_ANCHOR = frozenset({"anchor", "brightness", "motion", "clock", "tempo"})
 BY_NAME: Mapping[str, Parameter] = MappingProxyType({p.name: p for p in PARAMETERS})
 ACTIONS_BY_NAME: Mapping[str, Action] = MappingProxyType({a.name: a for a in ACTIONS})
+FUNCTIONS_BY_NAME: Mapping[str, Action] = MappingProxyType({f.name: f for f in FUNCTIONS})
 
 
 def unknown_name(name: str) -> KeyError:
-    """The error for a name that is in neither table, with the nearest known ones."""
-    known = [*BY_NAME, *ACTIONS_BY_NAME]
+    """The error for a name that is in no table, with the nearest known ones."""
+    known = [*BY_NAME, *ACTIONS_BY_NAME, *FUNCTIONS_BY_NAME]
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
     return KeyError(f"no parameter or action {name!r}; {hint}")

@@ -26,8 +26,15 @@ import tomlkit
 from tomlkit.exceptions import ParseError, TOMLKitError
 from tomlkit.items import Table
 
-from jbdiff_live.control.bindings import Binding
-from jbdiff_live.parameters import ACTIONS_BY_NAME, BY_NAME, Origin, ParameterSnapshot, ParameterStore
+from jbdiff_live.binding import Binding, binding_table
+from jbdiff_live.parameters import (
+    ACTIONS_BY_NAME,
+    BY_NAME,
+    FUNCTIONS_BY_NAME,
+    Origin,
+    ParameterSnapshot,
+    ParameterStore,
+)
 from jbdiff_live.stack_choice import StackChoice
 
 log = logging.getLogger(__name__)
@@ -62,7 +69,7 @@ class Patch:
     program: int | None = None
 
     def apply(self, store: ParameterStore) -> ParameterSnapshot:
-        """Sets all values in one swap. Bindings are the control map's: `ControlMap.replace(patch.bindings)`."""
+        """Sets all values in one swap. The bindings are a suggestion: `ControlMap.suggest(patch.bindings)`."""
         return store.set_many({n: BY_NAME[n].parse(v) for n, v in self.values.items()}, Origin.PATCH)
 
 
@@ -191,8 +198,8 @@ def _value(path: Path, name: str, value: Plain) -> Plain:
 
 
 def _bindings(path: Path, name: str, texts: str | list[str]) -> list[Binding]:
-    if name not in BY_NAME and name not in ACTIONS_BY_NAME:
-        known = [*BY_NAME, *ACTIONS_BY_NAME]
+    known = [*BY_NAME, *ACTIONS_BY_NAME, *FUNCTIONS_BY_NAME]
+    if name not in known:
         raise PatchError(f"{path}: [bindings] {name}: no such parameter or action; {_nearest(name, known)}")
     try:
         return [Binding.parse(name, text) for text in ([texts] if isinstance(texts, str) else texts)]
@@ -226,16 +233,11 @@ def save_patch(path: Path, patch: Patch) -> None:
             document.pop(key, None)
         elif key not in document or document[key] != value:
             document[key] = value
-    texts: dict[str, str | list[str]] = {}
-    for binding in patch.bindings:
-        old = texts.get(binding.target)
-        several = [old] if isinstance(old, str) else old
-        texts[binding.target] = binding.text if several is None else [*several, binding.text]
     _update(document, "values", patch.values)
-    _update(document, "bindings", texts)
+    _update(document, "bindings", binding_table(patch.bindings))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace_file(path, tomlkit.dumps(document))
+        replace_file(path, tomlkit.dumps(document))
     except OSError as error:
         raise PatchError(
             f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
@@ -274,7 +276,7 @@ def _update(document: tomlkit.TOMLDocument, name: str, entries: Mapping[str, Any
             table[key] = value
 
 
-def _replace_file(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str) -> None:
     """Writes beside the file and renames, so that a crash leaves the old one or the new one."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:

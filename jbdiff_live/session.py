@@ -22,11 +22,14 @@ from jbdiff_live.audio.device import DeviceSink, list_input_devices, list_output
 from jbdiff_live.audio.input import LiveInput
 from jbdiff_live.audio.null import NullSink
 from jbdiff_live.audio.sink import AudioSink
+from jbdiff_live.binding import TakeoverMode
 from jbdiff_live.block import Block, BlockGenerator
-from jbdiff_live.control.bindings import Binding, ControlMap
-from jbdiff_live.control.events import ControlEvent, EventKind
+from jbdiff_live.control.map import ControlMap
 from jbdiff_live.control.midi import MidiInput, list_midi_inputs
 from jbdiff_live.control.programs import ProgramChanges
+from jbdiff_live.control.shelf import MapShelf
+from jbdiff_live.control.source import ControlEvent, EventKind
+from jbdiff_live.control_view import BindingRow
 from jbdiff_live.engine.engine import Engine
 from jbdiff_live.engine.generator import ModelGenerator
 from jbdiff_live.engine.model import share_one_heap
@@ -44,7 +47,7 @@ from jbdiff_live.patch import (
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying, StackStatus
-from jbdiff_live.status import ControlStatus, Status
+from jbdiff_live.status import ControlStatus, EngineState, Status
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +76,7 @@ class SessionOptions:
     midi: tuple[str, ...] | None = None  # None: every input there is
     midi_api: str | None = None
     virtual_midi: str | None = None
+    takeover: TakeoverMode = TakeoverMode.PICKUP  # of controllers whose map does not say
     program_channel: int | None = None  # MIDI channel whose program changes load patches; None: all, 0: none
     takes: Path = field(default_factory=lambda: Path("takes"))
     short_ring_frames: int = 4096
@@ -111,10 +115,20 @@ class Session:
             ladder=options.ladder,
         )
         self.recorder = Recorder(self.generator.sample_rate, self.generator.channels)
-        self.controls = ControlMap(self.store)
+        self.controls = ControlMap(
+            self.store,
+            shelf=MapShelf(user_patches_folder().with_name("controllers")),
+            perform=lambda name: self.programs.ask(name, lambda: self._perform(name)),
+            changed=lambda: self.programs.ask("keeping a map", self.controls.save_maps),
+            takeover=options.takeover,
+        )
         self.programs = ProgramChanges(self._load_program, options.program_channel)
         self.midi = MidiInput(
-            self._controlled, names=options.midi, api=options.midi_api, virtual=options.virtual_midi
+            self._controlled,
+            names=options.midi,
+            api=options.midi_api,
+            virtual=options.virtual_midi,
+            on_port=self.controls.port,
         )
         self._lock = threading.Lock()  # recent blocks against the start of a recording; never the audio path
         self._recent: tuple[Block, ...] = ()
@@ -135,6 +149,7 @@ class Session:
 
     def open(self) -> None:
         """Opens MIDI and the sound device; what is missing becomes a visible problem, not an error."""
+        self.controls.load_maps()
         self.programs.start()
         self.midi.start()
         if self.options.input_device:
@@ -160,6 +175,7 @@ class Session:
         self.engine.close()
         self.midi.stop()
         self.programs.stop()
+        self.controls.save_maps()
         if self.live_input is not None:
             self.live_input.close()
         self.sink.close()
@@ -254,11 +270,39 @@ class Session:
     def learn(self, name: str | None) -> None:
         self.controls.learn(name)
 
+    def learn_row(self, names: Sequence[str]) -> None:
+        self.controls.learn_row(names)
+
+    def skip_learning(self) -> None:
+        self.controls.skip()
+
+    def answer_learning(self, how: str) -> None:
+        self.controls.answer(how)
+
+    def unlearn(self) -> None:
+        self.controls.unlearn()
+
+    def locate(self) -> None:
+        self.controls.locate()
+
     def unbind(self, name: str) -> None:
         self.controls.unbind(name)
 
+    def correct_binding(self, device: str, name: str, text: str) -> None:
+        self.controls.correct(device, name, text)
+
     def bindings(self) -> Mapping[str, str]:
         return self.controls.texts()
+
+    def binding_rows(self) -> Sequence[BindingRow]:
+        return self.controls.rows()
+
+    def binding_rows_of(self, inputs: Sequence[str]) -> Sequence[BindingRow]:
+        """The bindings as they are when these inputs are connected; before `open`."""
+        self.controls.load_maps()
+        for name in inputs:
+            self.controls.port(name, True)
+        return self.controls.rows()
 
     def midi_inputs(self) -> Sequence[str]:
         return list_midi_inputs(self.options.midi_api)
@@ -340,7 +384,7 @@ class Session:
             patch = load_patch(path)
             again = path.resolve() == self._patch_path
             patch.apply(self.store)
-            self.controls.replace(patch.bindings)
+            self.controls.suggest(patch.bindings)
             self._patch, self._patch_path, self._patch_problem = patch, path.resolve(), ""
             if patch.choice is not None and self.model is not None:
                 choice = patch.choice if self._started else self._with_options(patch.choice)
@@ -356,11 +400,18 @@ class Session:
     def _load_program(self, event: ControlEvent) -> None:
         """The program changes' thread: the patch with that program. A player's own goes before one of the factory's."""
         found = {program: name for name, program in self.patch_programs().items()}
-        if event.number not in found:
+        listed = self.controls.program_patch(event)
+        if listed is None and event.number not in found:
             self._note = f"{event.text()}: no patch has it; write program = {event.number} into one"
             return
+        name, patches = listed or found[event.number], self.patches()
+        if name not in patches:
+            self._patch_problem = (
+                f"{event.text()}: its controller's map names patch {name!r}, which is not there"
+            )
+            return
         try:
-            self._load_patch(self.patches()[found[event.number]], event.time)
+            self._load_patch(patches[name], event.time)
         except (PatchError, OSError) as error:
             self._patch_problem = f"{event.text()}: {error}"
 
@@ -371,13 +422,12 @@ class Session:
     def _save_patch(self, path: Path, name: str) -> None:
         same = path.resolve() == self._patch_path
         values = {n: BY_NAME[n].plain(value) for n, value in self.store.snapshot.values.items()}
-        bindings: tuple[Binding, ...] = self.controls.bindings
         context = Path(self._files["context"]) if self._files["context"] else None
         self._patch = replace(
             self._patch,
             name=name,
             values=values,
-            bindings=bindings,
+            bindings=self.controls.suggested,  # what was learned belongs to the controller's map
             choice=self._patch.choice if self.model is None else self.model.choice,
             context=context,
             # A copy under another name does not take the program from its original.
@@ -449,13 +499,36 @@ class Session:
         return isinstance(self.sink, NullSink)
 
     def _control_status(self) -> ControlStatus:
-        status = self.midi.status()
-        problem = status.problem or self.controls.complaint or self.programs.problem
-        return replace(status, learning=self.controls.learning, problem=problem)
+        status = self.controls.status(self.midi.status())
+        return replace(status, problem=status.problem or self.programs.problem)
 
     def _controlled(self, event: ControlEvent) -> None:
-        """A source's thread: knobs to the map, programs to their own thread."""
-        (self.programs if event.kind is EventKind.PROGRAM else self.controls).handle(event)
+        """A source's thread: to the map; a program that nothing is bound to, to the thread that loads patches."""
+        if not self.controls.handle(event) and event.kind is EventKind.PROGRAM:
+            self.programs.handle(event)
+
+    def _perform(self, function: str) -> None:
+        """The program changes' thread: what a controller asked for that only the session can do."""
+        playing = self.engine.status.state not in (EngineState.OFFLINE, EngineState.FAILED)
+        if function == "start" or (function == "play" and not playing):
+            self.start()
+        elif function in ("play", "stop"):
+            self.stop()
+        elif function == "record" and self.recorder.status().recording:
+            self.stop_recording()
+        elif function == "record":
+            self.start_recording()
+        else:
+            self._load_neighbour(1 if function == "next_patch" else -1)
+
+    def _load_neighbour(self, step: int) -> None:
+        """Load the patch that many places after this one in the list, around its end."""
+        paths = list(self.patches().values())
+        here = [path.resolve() for path in paths]
+        if not paths:
+            return
+        before = here.index(self._patch_path) if self._patch_path in here else -1 if step > 0 else 0
+        self._load_patch(paths[(before + step) % len(paths)], time.monotonic())
 
     def _live(self, frames: int) -> Mono | None:
         live = self.live_input

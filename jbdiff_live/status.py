@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from jbdiff_live.block import Block, Rung
+from jbdiff_live.control_view import BindingRow, Ghost, LearnQuestion, Waiting
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackChoice, StackParts
 
@@ -71,7 +72,13 @@ class RecorderStatus:
 class ControlStatus:
     connected: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()  # chosen, and not there now
-    learning: str | None = None  # parameter or action waiting for a knob
+    learning: str | None = None  # parameter, action or function waiting for a knob
+    waiting: Waiting = Waiting.NOTHING  # what the next control that is touched is for
+    row: tuple[str, ...] = ()  # targets that are learned one after the other, `learning` first
+    question: LearnQuestion | None = None  # a learned control moves something else already
+    touched: tuple[str, ...] = ()  # what the control moves that was located last
+    hardware: Mapping[str, Ghost] = field(default_factory=dict)  # by parameter, where its control stands
+    note: str = ""  # what came of the last learning, unlearning or locating
     last_message: str = ""
     messages: int = 0
     problem: str = ""
@@ -123,10 +130,38 @@ class Transport(Protocol):
     def trigger(self, action: str) -> None: ...
 
     def learn(self, name: str | None) -> None:
-        """Waits for the next knob or pad and binds it to `name`; None stops waiting."""
+        """Waits for the next knob or pad and binds it to `name`; None stops waiting, also of what follows here."""
+        ...
+
+    def learn_row(self, names: Sequence[str]) -> None:
+        """Learns one target after the other."""
+        ...
+
+    def skip_learning(self) -> None:
+        """Goes on with the next target of the row."""
+        ...
+
+    def answer_learning(self, how: str) -> None:
+        """Answers `ControlStatus.question`: "replace", "both" or "cancel"."""
+        ...
+
+    def unlearn(self) -> None:
+        """Waits for a control and lets go of what it moves."""
+        ...
+
+    def locate(self) -> None:
+        """Tells in `ControlStatus.touched` what each control that is touched moves; it moves nothing meanwhile."""
         ...
 
     def unbind(self, name: str) -> None: ...
+    def correct_binding(self, device: str, name: str, text: str) -> None:
+        """Binds a target of one controller to what a person wrote, such as "CC 21 relative 65/63"."""
+        ...
+
+    def binding_rows(self) -> Sequence[BindingRow]:
+        """Every binding in use, by controller."""
+        ...
+
     def bindings(self) -> Mapping[str, str]:
         """For each bound name, how a person would write it: "CC 74", "CC 1/33 14-bit", "note C3"."""
         ...

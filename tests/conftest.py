@@ -29,6 +29,14 @@ def _remembering_start(thread: threading.Thread) -> None:
 threading.Thread.start = _remembering_start  # type: ignore[method-assign]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def a_players_configuration_is_left_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Patches and maps of controllers are read from, and kept in, an empty folder."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("configuration")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind() -> Iterator[None]:
     """Fails a test that leaves a thread running or a Qt timer ticking, and says where it was started."""

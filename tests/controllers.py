@@ -9,19 +9,20 @@ from collections.abc import Mapping
 _SENDER = """
 import sys, mido, rtmidi
 out = rtmidi.MidiOut(rtmidi.API_UNIX_JACK, sys.argv[1])
-out.open_virtual_port("knobs")
+out.open_virtual_port(sys.argv[2])
 print("up", flush=True)
 for line in sys.stdin:
-    out.send_message(mido.Message.from_str(line.strip()).bytes())
+    kind, _, rest = line.strip().partition(" ")
+    out.send_message(bytes.fromhex(rest) if kind == "hex" else mido.Message.from_str(line.strip()).bytes())
 """
 
 
 class Sender:
-    """Sends messages, written as mido writes them, from a virtual port "knobs" of client `name`."""
+    """Sends messages, written as mido writes them or as "hex B0 4A 7F", from a virtual port of client `name`."""
 
-    def __init__(self, name: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, name: str, env: Mapping[str, str] | None = None, port: str = "knobs") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _SENDER, name],
+            [sys.executable, "-c", _SENDER, name, port],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

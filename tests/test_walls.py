@@ -56,6 +56,26 @@ def test_library_stays_in_its_territory(library: str) -> None:
     assert not trespassers
 
 
+ROOTS = ("__init__.py", "__main__.py", "headless.py", "session.py")  # they join the threads' folders
+FOLDERS = ("audio", "control", "engine", "record", "ui")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in sorted((ROOT / "jbdiff_live").glob("*.py")) if p.name not in ROOTS],
+    ids=lambda p: p.name,
+)
+def test_a_shared_file_imports_no_threads_folder(path: Path) -> None:
+    """Two threads share it: it may know neither of them."""
+    modules = [
+        node.module or ""
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+    ]
+    parts = [module.split(".") for module in modules]
+    assert not [part for part in parts if part[0] == "jbdiff_live" and part[1:2] and part[1] in FOLDERS]
+
+
 def run_python(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

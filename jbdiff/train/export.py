@@ -20,8 +20,8 @@ from jbdiff.train.finisher_command import load_finisher
 
 POCKET_SOURCE: dict[str, Any] = {
     "licence": "CC0-1.0",
-    "data": "stems rendered by scripts/render_data: classic styles, seeds 1000 to 1224 (codec: these), 3000 to 3149 "
-    "and 7000 to 7167; six more styles, seeds 20000 to 20109; held out: 9000 to 9023 and 29000 to 29017",
+    "data": "seven hours of stems rendered by scripts/render_data, seeds 1000 to 1224 (codec and finisher: these), "
+    "3000 to 3149 and 7000 to 7167; held out: 9000 to 9023",
     "sources": {
         "sonic-pi-samples": "CC0 one-shots and loops, without loop_amen, loop_amen_full and loop_breakbeat",
         "fluid-soundfont-gm": "FluidR3 GM by Frank Wen, MIT",

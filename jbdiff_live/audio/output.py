@@ -22,7 +22,10 @@ from jbdiff_live.parameters import BY_NAME, ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
 
 LOOK_AHEAD_SECONDS = 0.010
-RAMP_SECONDS = 0.020
+RAMP_SECONDS = (
+    0.025  # of a knob: from wherever the gain is, so that a stepped or fast knob is heard as a slide
+)
+BUTTON_SECONDS = 0.010  # of mute: a button is heard at once, only without a click
 METER_FALL_DB_PER_SECOND = 24.0
 LIMITED_LIGHT_SECONDS = 0.4  # how long `limited` stays on, so that a window at 30 Hz sees it
 CHUNK_FRAMES = 512
@@ -71,6 +74,8 @@ class OutputStage:
         self._gain = self._gain_target = self._wanted_gain(snapshot())
         self._gain_step = 0.0
         self._ramp_frames = max(1, round(RAMP_SECONDS * sample_rate))
+        self._button_frames = max(1, round(BUTTON_SECONDS * sample_rate))
+        self._muted = snapshot().on("mute")
         self._ramp_left = 0
 
     # ------------------------------------------------------------------ any thread
@@ -182,11 +187,12 @@ class OutputStage:
         return 1.0 if decibels == 0.0 else float(10.0 ** (decibels / 20.0))
 
     def _apply_gain(self, new: Audio, snapshot: ParameterSnapshot) -> None:
-        target = self._wanted_gain(snapshot)
+        target, muted = self._wanted_gain(snapshot), snapshot.on("mute")
         if target != self._gain_target:
             self._gain_target = target
-            self._ramp_left = self._ramp_frames
-            self._gain_step = (target - self._gain) / self._ramp_frames
+            self._ramp_left = self._ramp_frames if muted == self._muted else self._button_frames
+            self._gain_step = (target - self._gain) / self._ramp_left
+        self._muted = muted
         ramped = min(self._ramp_left, len(new))
         if ramped:
             gains = self._gains[:ramped]

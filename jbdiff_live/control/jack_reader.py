@@ -20,11 +20,16 @@ Packet = tuple[list[int], float]  # bytes, seconds since the message before
 
 
 class JackReader:
-    """Runs from construction until `stop`, which waits for its thread. `on_message` runs there and must not block."""
+    """Runs from construction until `stop`, which waits for its thread. `on_message`, and `on_look` after each look, run
+    there and must not block.
+    """
 
-    def __init__(self, client: rtmidi.MidiIn, on_message: Callable[[Packet], None]) -> None:
+    def __init__(
+        self, client: rtmidi.MidiIn, on_message: Callable[[Packet], None], on_look: Callable[[], None]
+    ) -> None:
         self._client = client
         self._on_message = on_message
+        self._on_look = on_look
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read, name="midi reader", daemon=True)
         self._thread.start()
@@ -38,3 +43,4 @@ class JackReader:
         while not self._stop.wait(LOOK_SECONDS):
             while (packet := self._client.get_message()) is not None:
                 self._on_message(packet)
+            self._on_look()

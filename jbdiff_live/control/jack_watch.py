@@ -9,10 +9,14 @@ its shutdown function when the server goes. That function is C's sem_post: no Py
 from __future__ import annotations
 
 import ctypes
+import re
+from typing import Any
 
 from jbdiff_live.jack_console import hush_jack, jack_library
 
 NO_START_SERVER = 1  # JackOptions
+PORT_IS_INPUT = 1  # JackPortFlags
+MIDI_TYPE = b"8 bit raw midi"
 SEMAPHORE_BYTES = 64  # sem_t has 32 on 64-bit Linux
 
 
@@ -29,6 +33,19 @@ class JackWatch:
         self._jack.jack_client_open.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p]
         self._jack.jack_on_shutdown.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
         self._jack.jack_client_close.argtypes = [ctypes.c_void_p]
+        self._jack.jack_get_ports.restype = ctypes.POINTER(ctypes.c_char_p)
+        self._jack.jack_get_ports.argtypes = [
+            ctypes.c_void_p,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.c_ulong,
+        ]
+        self._jack.jack_port_by_name.restype = ctypes.c_void_p
+        self._jack.jack_port_by_name.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        self._jack.jack_port_get_all_connections.restype = ctypes.POINTER(ctypes.c_char_p)
+        self._jack.jack_port_get_all_connections.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+        self._jack.jack_connect.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p]
+        self._jack.jack_free.argtypes = [ctypes.c_void_p]
         self._client = self._jack.jack_client_open(name.encode(), NO_START_SERVER, None)
         if not self._client:
             raise OSError("no JACK server is running")
@@ -41,6 +58,37 @@ class JackWatch:
         if self._alive and self._libc.sem_trywait(self._ended) == 0:
             self._alive = False
         return self._alive
+
+    def connect(self, source: str, inputs: str) -> None:
+        """Connect an output to every MIDI input whose full name fits the regular expression `inputs`.
+
+        Those that are connected stay so; one that goes at this moment is left out.
+        """
+        if not self.server_lives():
+            return
+        for name in self._names(
+            self._jack.jack_get_ports(self._client, inputs.encode(), MIDI_TYPE, PORT_IS_INPUT)
+        ):
+            self._jack.jack_connect(self._client, source.encode(), name)
+
+    def is_connected(self, source: str, inputs: str) -> bool:
+        """Whether an output is connected to an input whose full name fits the regular expression `inputs`.
+
+        A controller that is pulled and comes back under its old name leaves our input without a connection.
+        """
+        port = self._jack.jack_port_by_name(self._client, source.encode()) if self.server_lives() else None
+        if not port:
+            return False
+        names = self._names(self._jack.jack_port_get_all_connections(self._client, port))
+        return any(re.match(inputs, name.decode(errors="replace")) for name in names)
+
+    def _names(self, found: Any) -> list[bytes]:
+        """A list of names that JACK made, as ours."""
+        names: list[bytes] = []
+        while found and (name := found[len(names)]) is not None:
+            names.append(name)
+        self._jack.jack_free(found)
+        return names
 
     def close(self) -> None:
         """Lets the client go. Closing one whose server has ended would hang: that one is left to itself."""

@@ -1,111 +1,226 @@
 """Learning: decides which control the player means. No threads, no clock; event times are passed in.
 
-The rule, for a rig where other things talk as well:
+The rule, for a rig where other things send messages as well:
 
-- a note-on counts at once;
-- a CC that was never heard before learning began counts at its first message: somebody just touched it;
-- a CC heard before must move MOVED steps of 127 away from where it was when learning began. The one or two
+- a button counts at once, if the target takes one: a note, a program change, MIDI start and stop;
+- for a continuous target a note is learned when it ends, by how hard it was struck. If it is pressed harder
+  meanwhile, its pressure is learned: the note before it is only how pressure begins;
+- a CC that was never received before learning began counts at its first message: somebody just touched it;
+- any other control must move MOVED steps of 127 away from where it was when learning began. The one or two
   steps by which a CV-to-MIDI converter jitters never add up, because the starting point stays;
-- the fine half of a pair (CC n + 32 within PAIR_SECONDS after CC n, same device and channel) never counts by
-  itself: its value runs through its whole range while the knob barely moves;
+- the fine half of a pair (CC n + 32 within PAIR_SECONDS after CC n, same device and channel) never counts
+  by itself: its value runs through its whole range while the knob barely moves;
 - once a CC counts, its partner (n and n + 32) has PAIR_SECONDS to follow. If it comes, the control is a
-  14-bit pair; if the same CC comes again first, or time runs out, it is a plain one.
+  14-bit pair; if the same CC comes again first, or time runs out, it is a plain one;
+- a registered or non-registered parameter is one control, whatever CCs it takes;
+- channel mode messages (CC 120 to 127) and addresses (CC 98 to 101) are never learned;
+- bank select (CC 0 and 32) and data entry (CC 6 and 38) are not learned either, unless the controller's map
+  says that they are plain knobs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jbdiff_live.control.events import ControlEvent, EventKind
+from jbdiff_live.binding import FINE_OFFSET, BindingKind
+from jbdiff_live.control.decode import ADDRESSES, DATA_COARSE, DATA_FINE, FIRST_MODE_CC, Place, Reading
+from jbdiff_live.control.source import ControlEvent, EventKind
 
 MOVED = 4  # steps of 127
 PAIR_SECONDS = 0.12  # controllers send both halves back to back; JACK and USB add a few ms each
-
-Place = tuple[str, int, int]  # device, channel, CC number
+RESERVED = {
+    0: "selects a bank of sounds",
+    32: "selects a bank of sounds",
+    DATA_COARSE: "is data entry",
+    DATA_FINE: "is data entry",
+}
+PARAMETERS = frozenset({BindingKind.NRPN, BindingKind.RPN})
+REST = {
+    BindingKind.BEND: 64,
+    BindingKind.PRESSURE: 0,
+    BindingKind.KEY_PRESSURE: 0,
+}  # where a hand leaves them
 
 
 @dataclass(frozen=True)
 class Gesture:
-    """The control that was touched. `pair`: `number` is the coarse half (0..31) of a 14-bit CC."""
+    """The control that was touched. number: of a 14-bit pair its coarse half. values: of a plain CC, those received."""
 
     device: str
     channel: int
-    kind: EventKind
+    kind: BindingKind
     number: int
-    pair: bool = False
+    velocity: bool = False
+    values: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a message meant for the learning.
+
+    taken: it belongs to the learning, and moves nothing. complaint: why a control is refused.
+    """
+
+    gesture: Gesture | None = None
+    taken: bool = False
+    complaint: str = ""
+
+
+NOTHING = Answer()
+
+
+def place_of(device: str, reading: Reading) -> Place:
+    """The control that a reading is of."""
+    return device, reading.channel, reading.kind, reading.number
 
 
 class Learner:
     """One learning at a time. The caller's lock protects it."""
 
     def __init__(self) -> None:
-        self.target: str | None = None
+        self.listening = False
+        self._buttons: bool | None = None
+        self._ignored: frozenset[Place] = frozenset()
         self._start: dict[Place, int] = {}
-        self._touched: ControlEvent | None = None  # counts; waiting for its partner
-        self._coarse_seen: dict[Place, float] = {}
+        self._touched: ControlEvent | None = None  # a CC that counts, waiting for its partner
+        self._struck: ControlEvent | None = None  # a note that is held, for a continuous target
+        self._coarse_seen: dict[tuple[str, int, int], float] = {}
+        self._refused: dict[tuple[str, int, int], int] = {}
 
-    def begin(self, target: str | None, positions: Mapping[Place, int]) -> None:
-        """Waits for a control for `target`, from these CC positions on; None stops waiting."""
-        self.target = target
+    def begin(
+        self, positions: Mapping[Place, int], buttons: bool | None, ignored: frozenset[Place] = frozenset()
+    ) -> None:
+        """Listen for a control, from these positions (0 to 127) on.
+
+        buttons: whether the target takes a button (True), a position (False), or any control will do
+        (None). ignored: controls that do not count.
+        """
+        self.end()
+        self.listening = True
+        self._buttons, self._ignored = buttons, ignored
         self._start = dict(positions)
-        self._touched = None
-        self._coarse_seen = {}
 
     def end(self) -> None:
-        self.begin(None, {})
+        self.listening = False
+        self._start, self._coarse_seen, self._refused = {}, {}, {}
+        self._touched = self._struck = None
 
     def settle(self, now: float) -> Gesture | None:
-        """The touched control as a plain one, when its partner's time has run out at `now`."""
+        """Return the touched CC as a plain one, if its partner did not come in time."""
         touched = self._touched
         if touched is None or now - touched.time <= PAIR_SECONDS:
             return None
         self._touched = None
         return _plain(touched)
 
-    def hear(self, event: ControlEvent) -> tuple[Gesture | None, bool]:
-        """The gesture that this message completes, and whether the message belongs to the learning."""
+    def hear(self, event: ControlEvent, readings: Sequence[Reading], plain: frozenset[int]) -> Answer:
+        """Take a message and what was decoded from it. plain: CCs that this controller sends from plain knobs."""
+        if any(place_of(event.device, reading) in self._ignored for reading in readings):
+            return NOTHING
         late = self.settle(event.time)
         if late is not None:
-            return late, _same_control(late, event)
+            same = (event.device, event.channel, event.kind, event.number) == (
+                late.device, late.channel, EventKind.CC, late.number,
+            )  # fmt: skip
+            return Answer(late, same)
+        if event.kind is EventKind.CC:
+            return self._cc(event, readings, plain)
+        if self._touched is not None:
+            return NOTHING
         if event.kind is EventKind.NOTE:
-            return (_plain(event), True) if event.on and self._touched is None else (None, False)
+            return self._note(event)
+        if event.kind in (EventKind.PROGRAM, EventKind.CLOCK):
+            return NOTHING if self._buttons is False else self._moved(event.device, readings)
+        return NOTHING if self._buttons else self._moved(event.device, readings)
+
+    def hear_late(self, device: str, reading: Reading) -> Gesture | None:
+        """Take a reading that was complete only when its time ran out."""
+        if not self.listening or reading.kind not in PARAMETERS or place_of(device, reading) in self._ignored:
+            return None
+        return self._moved(device, (reading,)).gesture
+
+    # ------------------------------------------------------------------ kinds of control
+
+    def _note(self, event: ControlEvent) -> Answer:
+        gesture = Gesture(
+            event.device, event.channel, BindingKind.NOTE, event.number, self._buttons is False
+        )  # fmt: skip
+        if self._buttons is not False:
+            return Answer(gesture, True) if event.on else NOTHING
+        struck = self._struck
+        if event.on:
+            self._struck = struck or event
+            return Answer(taken=True)
+        if struck is None or (struck.device, struck.channel, struck.number) != (
+            event.device, event.channel, event.number,
+        ):  # fmt: skip
+            return NOTHING
+        return Answer(gesture, True)
+
+    def _moved(self, device: str, readings: Sequence[Reading]) -> Answer:
+        """A control that is no CC: counts when it has moved, a button at once."""
+        for reading in readings:
+            start = self._start.get(place_of(device, reading), REST.get(reading.kind))
+            if start is None or abs(reading.seven_bits - start) >= MOVED:
+                return Answer(Gesture(device, reading.channel, reading.kind, reading.number), True)
+        return NOTHING
+
+    def _cc(self, event: ControlEvent, readings: Sequence[Reading], plain: frozenset[int]) -> Answer:
+        if event.number not in plain:
+            if event.number >= FIRST_MODE_CC or event.number in ADDRESSES:
+                return NOTHING
+            parameters = [r for r in readings if r.kind in PARAMETERS]
+            if parameters:
+                return self._moved(event.device, parameters)
+            if not readings:
+                return NOTHING  # half of a parameter's value
+            if event.number in RESERVED:
+                return self._reserved(event)
         touched = self._touched
         if touched is not None:
-            if (event.device, event.channel) == (touched.device, touched.channel):
-                if abs(event.number - touched.number) == 32 and min(event.number, touched.number) < 32:
-                    coarse = min(event.number, touched.number)
-                    return Gesture(event.device, event.channel, EventKind.CC, coarse, pair=True), True
-                if event.number == touched.number:
-                    return _plain(touched), True
-            return None, False
+            return self._after(touched, event)
         if not self._counts(event):
-            return None, False
-        if event.number >= 64:  # has no partner
-            return _plain(event), True
+            return NOTHING
+        if event.number >= 2 * FINE_OFFSET:  # has no partner
+            return Answer(_plain(event), True)
         self._touched = event
-        return None, True
+        return Answer(taken=True)
+
+    def _after(self, touched: ControlEvent, event: ControlEvent) -> Answer:
+        """A CC while a touched one waits for its partner."""
+        if (event.device, event.channel) != (touched.device, touched.channel):
+            return NOTHING
+        if event.number == touched.number:
+            return Answer(_plain(touched, event.value), True)
+        if abs(event.number - touched.number) == FINE_OFFSET:
+            coarse = min(event.number, touched.number)
+            return Answer(Gesture(event.device, event.channel, BindingKind.CC14, coarse), True)
+        return NOTHING
+
+    def _reserved(self, event: ControlEvent) -> Answer:
+        """Complain about a reserved CC only when it moves: a bank is selected with one message."""
+        where = (event.device, event.channel, event.number)
+        if self._refused.setdefault(where, event.value) == event.value:
+            return NOTHING
+        return Answer(
+            complaint=f"CC {event.number} {RESERVED[event.number]} and is not learned; if a knob of {event.device} "
+            f"sends it, write plain = [{event.number}] into the map of that controller"
+        )
 
     def _counts(self, event: ControlEvent) -> bool:
-        place = (event.device, event.channel, event.number)
-        if event.number < 32:
-            self._coarse_seen[place] = event.time
-        elif event.number < 64:
-            coarse = self._coarse_seen.get((event.device, event.channel, event.number - 32))
+        where = (event.device, event.channel, event.number)
+        if event.number < FINE_OFFSET:
+            self._coarse_seen[where] = event.time
+        elif event.number < 2 * FINE_OFFSET:
+            coarse = self._coarse_seen.get((event.device, event.channel, event.number - FINE_OFFSET))
             if coarse is not None and event.time - coarse <= PAIR_SECONDS:
                 return False
-        start = self._start.get(place)
+        start = self._start.get((event.device, event.channel, BindingKind.CC, event.number))
         return start is None or abs(event.value - start) >= MOVED
 
 
-def _plain(event: ControlEvent) -> Gesture:
-    return Gesture(event.device, event.channel, event.kind, event.number)
-
-
-def _same_control(gesture: Gesture, event: ControlEvent) -> bool:
-    return (gesture.device, gesture.channel, gesture.kind, gesture.number) == (
-        event.device,
-        event.channel,
-        event.kind,
-        event.number,
-    )
+def _plain(event: ControlEvent, *more: int) -> Gesture:
+    return Gesture(
+        event.device, event.channel, BindingKind.CC, event.number, values=(event.value, *more)
+    )  # fmt: skip

@@ -1,72 +1,102 @@
-"""MIDI inputs: finds them, opens them, sees them go and come back. The only importer of mido and rtmidi.
+"""MIDI inputs: finds them, opens them, sees them go and come back.
 
-Threads: a watcher thread owns every port: it polls the list of ports, opens and closes. `_received` runs on one
-thread per input, rtmidi's or, under JACK, a `JackReader`'s; it hands the event on and must not block. `status` and
-`choose` may be called from any thread. Only the watcher ever waits for a device or a server.
+Threads: a watcher thread owns every port: it polls the list of ports, opens and closes. `_received` runs on
+one thread per input, rtmidi's or, under JACK, a `JackReader`'s; it hands the event on and must not block.
+`status` and `choose` may be called from any thread. Only the watcher ever waits for a device or a server.
 
 The list is watched because nothing else tells: when a peer dies its port stays open and raises nothing.
 """
 
 from __future__ import annotations
 
-import ctypes
+import itertools
 import logging
+import os
 import platform
-import re
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 
 import mido
 import rtmidi
 
-from jbdiff_live.control.events import ControlEvent, EventHandler, EventKind
-from jbdiff_live.control.jack_reader import QUEUE_MESSAGES, JackReader
+from jbdiff_live.control.clients import (
+    CLIENT_NAME,
+    DEVICE_ERRORS,
+    ignored,
+    keep_for_ever,
+    no_midi,
+    open_client,
+    shut,
+)
+from jbdiff_live.control.jack_flush import END_OF_EXCLUSIVE, JackFlush
+from jbdiff_live.control.jack_reader import JackReader
 from jbdiff_live.control.jack_watch import JackWatch
-from jbdiff_live.jack_console import hush_jack
+from jbdiff_live.control.messages import event_of
+from jbdiff_live.control.names import Port, free_name, index_of, matches, numbered
+from jbdiff_live.control.source import ControlEvent, EventHandler
 from jbdiff_live.status import ControlStatus
 
 log = logging.getLogger(__name__)
 
-CLIENT_NAME = "jbdiff-live"
+OUR_INPUTS = f"^{CLIENT_NAME}(-[0-9]+)?:"  # JACK numbers the clients of one name
 POLL_SECONDS = 1.0
-# ALSA's loop-back, and the sending ends of programs like this one: nobody turns those.
-IGNORED = ("midi through", CLIENT_NAME)
-ALSA_SEQUENCER = Path("/dev/snd/seq")
-DEVICE_ERRORS = (rtmidi.RtMidiError, OSError, RuntimeError, ValueError)
+_flush_numbers = itertools.count(1)
 
 
 def list_midi_inputs(api: str | None = None) -> list[str]:
     """Names of the inputs there are now; none where there is no MIDI system. Blocks for some milliseconds."""
     try:
-        lister = _open_client(api, f"{CLIENT_NAME} list")
+        lister = open_client(api, f"{CLIENT_NAME} list")
     except DEVICE_ERRORS as error:
         log.info("no MIDI inputs to list: %s", error)
         return []
     try:
-        return [_stable(port) for port in lister.get_ports() if not _ignored(port)]
+        names: list[str] = []
+        for port in lister.get_ports():
+            if not ignored(port):
+                names.append(free_name(port, names))
+        return names
     finally:
         lister.delete()
 
 
 @dataclass
 class _OpenPort:
-    """An input that is listened to. `port` is its name in the system's list, `name` the lasting part of it."""
+    """An input that is listened to. `port` is its place in the system's list, `name` how everybody else calls it."""
 
     name: str
-    port: str
+    port: Port
     client: rtmidi.MidiIn
-    reader: JackReader | None  # where rtmidi's own thread must not run Python
+    parser: mido.Parser = field(default_factory=mido.Parser)
+    connected: bool = False  # for JACK: as it was seen last
+    reader: JackReader | None = None  # for JACK, where rtmidi's own thread must not run Python
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Which inputs are listened to. names: None for all. whole: a name that an input has means only that input."""
+
+    names: tuple[str, ...] | None
+    whole: bool
+
+    def has(self, name: str, port: Port, there: Collection[str]) -> bool:
+        """Whether it has an input. there: the names of all inputs."""
+        if self.names is None or name in self.names:
+            return True
+        parts = [part for part in self.names if not self.whole or part not in there]
+        return matches(name, parts) or matches(port[0], parts)
 
 
 class MidiInput:
     """Listens to several inputs at once. Implements `ControlSource`.
 
-    `names`: (parts of) input names; None takes every input there is, also those that come later.
-    `api`: LINUX_ALSA, UNIX_JACK, MACOSX_CORE or WINDOWS_MM; None takes the system's own, and on Linux without
-    the ALSA sequencer a running JACK server. `virtual`: opens an input of that name for others to connect to.
+    `names`: parts of input names; None takes every input there is, also those that come later. `api`:
+    LINUX_ALSA, UNIX_JACK, MACOSX_CORE or WINDOWS_MM; None takes the system's own, and on Linux without the
+    ALSA sequencer a running JACK server. `virtual`: opens an input of that name for others to connect to.
+    `on_port`: called on the watcher's thread with an input's name, and True before its first message, False
+    when it went.
     """
 
     def __init__(
@@ -76,9 +106,11 @@ class MidiInput:
         api: str | None = None,
         virtual: str | None = None,
         poll_seconds: float = POLL_SECONDS,
+        on_port: Callable[[str, bool], None] = lambda name, there: None,
     ) -> None:
         self._on_event = on_event
-        self._names = None if names is None else tuple(names)
+        self._on_port = on_port
+        self._choice = _Choice(None if names is None else tuple(names), whole=False)  # swapped whole
         self._api = api
         self._virtual = virtual
         self._poll_seconds = poll_seconds
@@ -87,12 +119,13 @@ class MidiInput:
         self._watcher: threading.Thread | None = None
         # The watcher's own: nobody else touches these.
         self._lister: rtmidi.MidiIn | None = None
-        self._virtual_client: rtmidi.MidiIn | None = None
-        self._virtual_reader: JackReader | None = None
+        self._virtual_port: _OpenPort | None = None
         self._open: dict[str, _OpenPort] = {}
+        self._called: dict[Port, str] = {}  # every port in the list, and its name
         self._known: tuple[str, ...] = ()  # every input that was connected since the last choice
         self._jack: JackWatch | None = None  # while the inputs are JACK's
-        self._chosen_for: Sequence[str] | None = None
+        self._flush: JackFlush | None = None  # the same
+        self._chosen_for = self._choice
         # Swapped whole by their one writer each, read by `status`.
         self._connected: tuple[str, ...] = ()
         self._missing: tuple[str, ...] = ()
@@ -124,8 +157,8 @@ class MidiInput:
             log.warning("the MIDI system does not answer; its thread is left behind")
 
     def choose(self, names: Sequence[str] | None) -> None:
-        """Listens to these inputs from now on; None to all. The watcher acts on it at once."""
-        self._names = None if names is None else tuple(names)
+        """Listens to these inputs, by their whole names, from now on; None to all. The watcher acts on it at once."""
+        self._choice = _Choice(None if names is None else tuple(names), whole=True)
         self._wake.set()
 
     def status(self) -> ControlStatus:
@@ -140,28 +173,26 @@ class MidiInput:
 
     # ------------------------------------------------------------------ the inputs' threads
 
-    def _received(self, packet: tuple[list[int], float], device: str) -> None:
-        """One message of an input. An error here must not reach rtmidi, which would print it and go on."""
+    def _received(self, packet: tuple[list[int], float], port: _OpenPort) -> None:
+        """What came in together. An error here must not reach rtmidi, which would print it and go on.
+
+        A system exclusive message that was broken off comes with what followed it: the parser begins anew
+        at the next status byte, so that the messages inside count.
+        """
+        data = packet[0]
+        if data and data[-1] == END_OF_EXCLUSIVE and self._flush is not None:
+            self._flush.came_back()
         try:
-            message = mido.Message.from_bytes(packet[0])
+            port.parser.feed(data)
         except ValueError:
-            return  # a damaged message
+            return  # damaged
         now = time.monotonic()
-        if message.type == "control_change":
-            event = ControlEvent(
-                device, EventKind.CC, message.channel + 1, message.control, message.value, True, now
-            )
-        elif message.type in ("note_on", "note_off"):
-            on = message.type == "note_on" and message.velocity > 0
-            event = ControlEvent(
-                device, EventKind.NOTE, message.channel + 1, message.note, message.velocity, on, now
-            )
-        elif message.type == "program_change":
-            event = ControlEvent(
-                device, EventKind.PROGRAM, message.channel + 1, message.program + 1, 0, True, now
-            )
-        else:
-            return
+        for message in port.parser:
+            event = event_of(message, port.name, now)
+            if event is not None:
+                self._handle(event)
+
+    def _handle(self, event: ControlEvent) -> None:
         self._last = event
         self._messages += 1
         try:
@@ -187,14 +218,15 @@ class MidiInput:
         """One look at the list: closes what went, opens what came."""
         try:
             if self._lister is None:
-                self._lister = _open_client(self._api, f"{CLIENT_NAME} list")
+                self._lister = open_client(self._api, f"{CLIENT_NAME} list")
                 if self._lister.get_current_api() == rtmidi.API_UNIX_JACK:
                     self._jack = JackWatch(f"{CLIENT_NAME} watch")
+                    self._flush = JackFlush(f"{CLIENT_NAME}-flush-{os.getpid()}-{next(_flush_numbers)}")
                 self._problem = ""
                 self._open_virtual()
-            ports = [port for port in self._lister.get_ports() if not _ignored(port)]
+            ports = [port for port in numbered(self._lister.get_ports()) if not ignored(port[0])]
         except DEVICE_ERRORS as error:
-            problem = _no_midi(self._api, error)
+            problem = no_midi(self._api, error)
             if problem != self._problem:
                 log.info("%s", problem)
             self._problem = problem
@@ -202,36 +234,55 @@ class MidiInput:
             ports = []
         if not self._server_lives():
             # A JACK server that ended leaves its clients the last list of ports, for ever.
-            self._problem = _no_midi(self._api, RuntimeError("the JACK server has ended"))
+            self._problem = no_midi(self._api, RuntimeError("the JACK server has ended"))
             self._abandon_all()
             ports = []
-        names = self._names
-        if names != self._chosen_for:
-            self._chosen_for, self._known = names, ()
-        wanted = {_stable(port): port for port in ports if names is None or _matches(port, names)}
+        if self._choice != self._chosen_for:
+            self._chosen_for, self._known = self._choice, ()
+        chosen = self._chosen_for
+        self._called = {port: name for port, name in self._called.items() if port in ports}
+        for place in ports:
+            if place not in self._called:
+                self._called[place] = free_name(place[0], self._called.values())
+        there = self._called.values()
+        wanted = {name: port for port, name in self._called.items() if chosen.has(name, port, there)}
         for name, port in list(self._open.items()):
-            if wanted.get(name) != port.port:
+            if wanted.get(name) != port.port or self._is_lost(port):
                 self._close(self._open.pop(name))
-        for name, port_name in wanted.items():
-            if name not in self._open:
-                self._open_input(name, port_name)
+        new = [name for name in wanted if name not in self._open]
+        for name in new:
+            self._open_input(name, wanted[name])
+        if self._jack is not None and self._flush is not None:
+            if new or self._flush.fresh:
+                self._jack.connect(self._flush.port, OUR_INPUTS)
+            self._flush.retry()
         self._connected = tuple(self._open)
         self._known = (*self._known, *(name for name in self._open if name not in self._known))
         # A chosen name that was once connected is missing under the full name that the player saw.
         gone = tuple(name for name in self._known if name not in self._open)
         never = tuple(
-            n for n in names or () if not any(n.lower() in k.lower() for k in (*self._known, *self._open))
+            n
+            for n in chosen.names or ()
+            if not any(n.lower() in k.lower() for k in (*self._known, *self._open))
         )
         self._missing = (*gone, *never)
 
-    def _open_input(self, name: str, port: str) -> None:
+    def _is_lost(self, port: _OpenPort) -> bool:
+        """Whether a JACK port was pulled and came back under its name before anybody looked: its input is connected no
+        more.
+        """
+        connected = self._jack is not None and self._jack.is_connected(port.port[0], OUR_INPUTS)
+        was, port.connected = port.connected, connected
+        return was and not connected
+
+    def _open_input(self, name: str, port: Port) -> None:
         """Opens one input; one that refuses is shown and tried again at the next look."""
         client: rtmidi.MidiIn | None = None
         try:
-            client = _open_client(self._api, CLIENT_NAME)
-            client.open_port(client.get_ports().index(port), "in")
-            client.ignore_types(sysex=True, timing=True, active_sense=True)
-            reader = self._listen(client, name)
+            client = open_client(self._api, CLIENT_NAME)
+            client.open_port(index_of(port, client.get_ports()), "in")
+            self._on_port(name, True)
+            self._open[name] = self._listen(_OpenPort(name, port, client))
         except DEVICE_ERRORS as error:
             log.warning("MIDI input %s: %s", name, error)
             self._problem = f"MIDI input {name} cannot be opened ({error}): close other programs that use it"
@@ -240,14 +291,19 @@ class MidiInput:
             return
         if name in self._problem:
             self._problem = ""
-        self._open[name] = _OpenPort(name, port, client, reader)
 
-    def _listen(self, client: rtmidi.MidiIn, name: str) -> JackReader | None:
+    def _listen(self, port: _OpenPort) -> _OpenPort:
         """From here on `_received` hears what comes in."""
+        client = port.client
         if client.get_current_api() == rtmidi.API_UNIX_JACK:
-            return JackReader(client, lambda packet: self._received(packet, name))
-        client.set_callback(self._received, name)
-        return None
+            # System exclusive too: rtmidi drops what follows an unfinished one together with it.
+            client.ignore_types(sysex=False, timing=True, active_sense=True)
+            tick = self._flush.tick if self._flush is not None else lambda: None
+            port.reader = JackReader(client, lambda packet: self._received(packet, port), tick)
+        else:
+            client.ignore_types(sysex=True, timing=True, active_sense=True)
+            client.set_callback(self._received, port)
+        return port
 
     def _open_virtual(self) -> None:
         if self._virtual is None:
@@ -255,10 +311,10 @@ class MidiInput:
         if platform.system() == "Windows":
             self._problem = "Windows has no virtual MIDI inputs: use a loop-back driver and choose its port"
             return
-        self._virtual_client = _open_client(self._api, CLIENT_NAME)
-        self._virtual_client.open_virtual_port(self._virtual)
-        self._virtual_client.ignore_types(sysex=True, timing=True, active_sense=True)
-        self._virtual_reader = self._listen(self._virtual_client, self._virtual)
+        client = open_client(self._api, CLIENT_NAME)
+        client.open_virtual_port(self._virtual)
+        self._on_port(self._virtual, True)
+        self._virtual_port = self._listen(_OpenPort(self._virtual, (self._virtual, 0), client))
 
     def _server_lives(self) -> bool:
         """False when a JACK server has ended; the other systems do not end."""
@@ -267,36 +323,40 @@ class MidiInput:
     def _close(self, port: _OpenPort) -> None:
         if port.reader is not None:
             port.reader.stop()
-        _shut(port.client, port.name)
+        shut(port.client, port.name)
+        self._on_port(port.name, False)
 
-    def _stop_readers(self) -> None:
-        """Before their clients are let go."""
-        for reader in (self._virtual_reader, *(port.reader for port in self._open.values())):
-            if reader is not None:
-                reader.stop()
-        self._virtual_reader = None
+    def _all_ports(self) -> list[_OpenPort]:
+        virtual = [] if self._virtual_port is None else [self._virtual_port]
+        return [*virtual, *self._open.values()]
 
     def _abandon_all(self) -> None:
         """Forgets the clients of a dead JACK server without closing them: closing one ends the process (seen
         with jackd2 1.9.21 and rtmidi 1.5.8). They stay referenced, so that nothing destroys them."""
-        self._stop_readers()
-        for client in (self._virtual_client, self._lister, *(port.client for port in self._open.values())):
+        ports = self._all_ports()
+        for port in ports:  # before their clients are let go
+            if port.reader is not None:
+                port.reader.stop()
+            port.client.cancel_callback()
+            self._on_port(port.name, False)
+        flush = None if self._flush is None else self._flush.client
+        for client in (flush, self._lister, *(port.client for port in ports)):
             if client is not None:
-                client.cancel_callback()
-                _keep_for_ever(client)
-        self._virtual_client = self._lister = None
+                keep_for_ever(client)
+        self._virtual_port = self._lister = self._flush = None
         self._open = {}
         self._forget_watch()
 
     def _close_all(self) -> None:
-        self._stop_readers()
-        for port in self._open.values():
+        for port in self._all_ports():
             self._close(port)
-        self._open = {}
-        for client in (self._virtual_client, self._lister):
-            if client is not None:
-                _shut(client, CLIENT_NAME)
-        self._virtual_client = self._lister = None
+        self._virtual_port, self._open = None, {}
+        lister, self._lister = self._lister, None
+        if lister is not None:
+            shut(lister, CLIENT_NAME)
+        flush, self._flush = self._flush, None
+        if flush is not None:
+            shut(flush.client, CLIENT_NAME)
         self._connected = ()
         self._forget_watch()
 
@@ -304,65 +364,3 @@ class MidiInput:
         watch, self._jack = self._jack, None
         if watch is not None:
             watch.close()
-
-
-# ---------------------------------------------------------------------- rtmidi and names
-
-
-def _api_names() -> dict[str, int]:
-    compiled = rtmidi.get_compiled_api()
-    names = [name for name in dir(rtmidi) if name.startswith("API_")]
-    return {n.removeprefix("API_"): getattr(rtmidi, n) for n in names if getattr(rtmidi, n) in compiled}
-
-
-def _open_client(api: str | None, name: str) -> rtmidi.MidiIn:
-    """A client of the MIDI system. ValueError for an API that is not built in, RtMidiError if it is not there."""
-    known = _api_names()
-    if api is not None and api not in known:
-        raise ValueError(f"no MIDI API {api!r} in this build of rtmidi; there are: {', '.join(known)}")
-    if api is None and platform.system() == "Linux" and not ALSA_SEQUENCER.exists():
-        api = "UNIX_JACK"
-    hush_jack()
-    number = rtmidi.API_UNSPECIFIED if api is None else known[api]
-    return rtmidi.MidiIn(number, name, queue_size_limit=QUEUE_MESSAGES)
-
-
-def _no_midi(api: str | None, error: Exception) -> str:
-    if isinstance(error, ValueError):
-        return str(error)
-    if platform.system() != "Linux":
-        return f"no MIDI ({error}): connect a controller and start again"
-    if api == "LINUX_ALSA":
-        return "no MIDI: the ALSA sequencer is missing; try `modprobe snd-seq`, or --midi-api UNIX_JACK"
-    if api == "UNIX_JACK":
-        return "no MIDI: no JACK server is running; start one, or leave --midi-api out"
-    return "no MIDI: no ALSA sequencer (`modprobe snd-seq`) and no JACK server; start one of them"
-
-
-def _stable(port: str) -> str:
-    """The part of a port's name that survives unplugging: without ALSA's " 20:0" or Windows' running number."""
-    number = r" \d+$" if platform.system() == "Windows" else r" \d+:\d+$"
-    return re.sub(number, "", port)
-
-
-def _matches(port: str, names: Sequence[str]) -> bool:
-    return any(name.lower() in port.lower() for name in names)
-
-
-def _ignored(port: str) -> bool:
-    return port.lower().startswith(IGNORED)
-
-
-def _keep_for_ever(client: rtmidi.MidiIn) -> None:
-    """One reference more than anybody will give back: not even the interpreter's end destroys the client."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
-
-
-def _shut(client: rtmidi.MidiIn, name: str) -> None:
-    """Lets a client go; one whose server or device has gone may complain, and is gone either way."""
-    try:
-        client.cancel_callback()
-        client.close_port()
-        client.delete()
-    except DEVICE_ERRORS as error:
-        log.info("closing MIDI %s: %s", name, error)

@@ -1,20 +1,25 @@
-"""Program changes: hands them to whoever loads patches, on a thread of its own.
+"""Program changes, functions of the session that a controller asks for, and maps to be kept: on a thread of
+its own.
 
-Threads: `handle` runs on the sources' threads and never blocks; `load` runs on the thread that `start` begins and may
-block on the disk. Of programs that come while one is loaded the newest counts.
+Threads: `handle` and `ask` run on the sources' threads and never block; the jobs run on the thread that
+`start` begins and may block on the disk or on the engine. Of programs that come while one is loaded the
+newest counts. Other jobs are done in the order in which they were asked for.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 
-from jbdiff_live.control.events import ControlEvent
+from jbdiff_live.control.source import ControlEvent
 
 log = logging.getLogger(__name__)
 
 JOIN_SECONDS = 5.0
+MOST_JOBS = 16  # a stuck button must not fill the queue: what comes then is dropped
 
 
 class ProgramChanges:
@@ -25,15 +30,16 @@ class ProgramChanges:
             raise ValueError(f"channel {channel} for program changes: 1 to 16, or 0 for none")
         self._load = load
         self._channel = channel
-        self._news = threading.Condition()  # guards the two below; never held while loading
+        self._news = threading.Condition()  # guards the three below; never held while working
         self._waiting: ControlEvent | None = None
+        self._jobs: deque[tuple[str, Callable[[], None]]] = deque()
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._problem = ""
 
     @property
     def problem(self) -> str:
-        """Why the newest program could not be loaded, where `load` did not say so itself."""
+        """Why the newest program could not be loaded, or the newest job not be done."""
         return self._problem
 
     def handle(self, event: ControlEvent) -> None:
@@ -44,15 +50,22 @@ class ProgramChanges:
             self._waiting = event
             self._news.notify()
 
+    def ask(self, what: str, job: Callable[[], None]) -> None:
+        """Takes note of something to do; sources' threads. `what` names it in a message."""
+        with self._news:
+            if len(self._jobs) < MOST_JOBS:
+                self._jobs.append((what, job))
+                self._news.notify()
+
     def start(self) -> None:
-        """Begins to load what comes; does nothing while it does."""
+        """Begins to do what comes; does nothing while it does."""
         if self._thread is None:
             self._stopping = False
             self._thread = threading.Thread(target=self._work, name="program changes", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread, after what it is loading."""
+        """Ends the thread, after what it is doing."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -66,14 +79,21 @@ class ProgramChanges:
     def _work(self) -> None:
         while True:
             with self._news:
-                while self._waiting is None and not self._stopping:
+                while self._waiting is None and not self._jobs and not self._stopping:
                     self._news.wait()
-                event, self._waiting = self._waiting, None
-                if self._stopping or event is None:
+                if self._stopping:
                     return
-            try:
-                self._load(event)
-                self._problem = ""
-            except Exception as error:  # the thread's top: the player sees it, and the next program is tried
-                log.exception("%s", event.text())
-                self._problem = f"{event.text()} could not be loaded: {error}"
+                event, self._waiting = self._waiting, None
+                jobs, self._jobs = self._jobs, deque()
+            if event is not None:
+                self._do(f"{event.text()} could not be loaded", functools.partial(self._load, event))
+            for what, job in jobs:
+                self._do(f"{what} did not work", job)
+
+    def _do(self, failure: str, job: Callable[[], None]) -> None:
+        try:
+            job()
+            self._problem = ""
+        except Exception as error:  # the thread's top: the player sees it, and the next job is tried
+            log.exception("%s", failure)
+            self._problem = f"{failure}: {error}"

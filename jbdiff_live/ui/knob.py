@@ -1,5 +1,7 @@
 """The rotary knob: drag, wheel, keys, typed numbers; the pointer is what is set, the arc is what is heard.
 
+A hollow mark on the ring shows where the hardware stands that has not taken over yet.
+
 Thread: Qt's. Nothing here blocks.
 """
 
@@ -33,11 +35,18 @@ class Knob(ParameterTile):
     def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
         super().__init__(parameter, parent)
         self.typed = ""
+        self.hardware: float | None = None  # in the travel, 0 to 1; None if the hardware has taken over
         self._drag_from: tuple[float, float] | None = None  # y of the pointer, travel 0..1
         self.setMinimumSize(76, 112)
 
     def sizeHint(self) -> QSize:
         return QSize(130, 190)
+
+    def show_hardware(self, place: float | None) -> None:
+        """Show where the knob of a controller stands; None if there is none, or if it moves the value."""
+        if place != self.hardware:
+            self.hardware = place
+            self.update()
 
     # Mouse
 
@@ -172,6 +181,8 @@ class Knob(ParameterTile):
         self._tick(
             painter, middle, radius - thick * 0.3, place, theme.TEXT, thick * 1.4, max(3.0, thick * 0.45)
         )
+        if self.hardware is not None:
+            self._hollow(painter, middle, radius, self.hardware, thick)
         self._value(painter, middle, radius - thick * 1.15)
 
     def _value(self, painter: QPainter, middle: QPointF, radius: float) -> None:
@@ -205,6 +216,14 @@ class Knob(ParameterTile):
         painter.setPen(QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap))
         start = START_DEGREES - SWEEP_DEGREES * low
         painter.drawArc(ring, round(start * 16), round(-SWEEP_DEGREES * (high - low) * 16))
+
+    @staticmethod
+    def _hollow(painter: QPainter, middle: QPointF, radius: float, place: float, thick: float) -> None:
+        """An empty circle on the ring of `radius`, at a place 0..1 of the travel."""
+        angle = math.radians(START_DEGREES - SWEEP_DEGREES * place)
+        centre = middle + QPointF(math.cos(angle), -math.sin(angle)) * radius
+        painter.setPen(QPen(theme.TEXT, max(1.5, thick * 0.16)))
+        painter.drawEllipse(centre, thick * 0.42, thick * 0.42)
 
     @staticmethod
     def _tick(

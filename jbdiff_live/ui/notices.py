@@ -9,7 +9,9 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QResizeEvent, QTextOption
 from PySide6.QtWidgets import QFrame, QTextEdit, QWidget
 
-from jbdiff_live.status import EngineState, Status
+from jbdiff_live.binding import label
+from jbdiff_live.control_view import Waiting
+from jbdiff_live.status import ControlStatus, EngineState, Status
 from jbdiff_live.ui import theme
 
 HINT = "F1 shows all keys. Press L on a knob to bind it to a controller."
@@ -31,6 +33,24 @@ def problems(status: Status) -> list[str]:
     if status.control.missing and not status.control.problem:
         found.append(f"MIDI: not there now: {', '.join(status.control.missing)}")
     return found
+
+
+def hands(control: ControlStatus) -> tuple[str, ...]:
+    """What the window waits for from a controller, and what came of it."""
+    last = f" The last message was {control.last_message}." if control.last_message else ""
+    if control.question is not None:
+        return (control.question.text,)
+    if control.waiting is Waiting.LEARN and control.row:
+        more = f", and {len(control.row) - 1} more after it; Shift+L leaves it out" if control.row[1:] else ""
+        return (control.note, f"Learn {label(control.row[0])}: move a control{more}. Esc cancels.{last}")
+    if control.waiting is Waiting.UNLEARN:
+        return (control.note, f"Unlearn: touch the control that is to be let go. Esc cancels.{last}")
+    if control.waiting is Waiting.LOCATE:
+        return (
+            control.note,
+            f"Locate: touch a control to see what it moves. It moves nothing meanwhile.{last}",
+        )
+    return (control.note,)
 
 
 class NoticeLine(QTextEdit):
@@ -71,7 +91,7 @@ class NoticeLine(QTextEdit):
         wrong = [*problems(status), *(f"{what}: {why}" for what, why in self._refused.items())]
         meanwhile = "; what plays goes on until then" if status.engine.state is EngineState.RUNNING else ""
         loading = f"Loading {status.loading}{meanwhile}." if status.loading else ""
-        calm = [text for text in (status.message, loading, details) if text]
+        calm = [text for text in (status.message, *hands(status.control), loading, details) if text]
         if not wrong and not calm:
             calm = [HINT]
         self._dress("\n".join(wrong), "\n".join(calm), bool(wrong))

@@ -15,6 +15,7 @@ from PySide6.QtCore import QRectF
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from jbdiff_live.control_view import Ghost
 from jbdiff_live.parameters import (
     ACTIONS,
     OF_THE_ANCHOR,
@@ -145,6 +146,13 @@ class KnobsPanel(QWidget):
         for name, pad in self._pads.items():
             pad.show_waiting(heard is not None and heard.counts.get(name) != now.counts.get(name))
         return True
+
+    def show_hardware(self, hardware: Mapping[str, Ghost]) -> None:
+        """Where the controls stand that have not taken over yet."""
+        for name, tile in self._knobs.items():
+            if isinstance(tile, Knob):
+                ghost = hardware.get(name)
+                tile.show_hardware(None if ghost is None or ghost.taken else ghost.position)
 
     def show_inapplicable(self, reasons: Mapping[str, str]) -> None:
         """Why these parameters do nothing now, by name; an empty reason says that they do something."""

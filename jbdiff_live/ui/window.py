@@ -25,6 +25,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from jbdiff_live.block import Block
+from jbdiff_live.control_view import Waiting
 from jbdiff_live.parameters import BY_NAME, OF_THE_ANCHOR, OF_THE_FINISHER, OF_THE_MEMORY, ParameterSnapshot
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui import keys
@@ -37,6 +38,7 @@ from jbdiff_live.ui.overlay import DropZones, KeysOverlay
 from jbdiff_live.ui.pace import Pace
 from jbdiff_live.ui.panel import KnobsPanel
 from jbdiff_live.ui.pickers import Picker
+from jbdiff_live.ui.question import QuestionMenu
 from jbdiff_live.ui.scope import Scope
 from jbdiff_live.ui.stackpicker import StackPicker
 from jbdiff_live.ui.tile import Tile
@@ -97,6 +99,7 @@ class MainWindow(QWidget):
         self.pace = Pace()
         self.status = Status()
         self._now: ParameterSnapshot | None = None
+        self._touched: tuple[str, ...] = ()  # what the control moves that was located last
         self.setWindowTitle("jbdiff-live")
         self.setMinimumSize(1180, 640)
         self.setAcceptDrops(True)
@@ -104,6 +107,7 @@ class MainWindow(QWidget):
 
         self.notices = NoticeLine()
         self.asker = Asker(self.notices)
+        self.question = QuestionMenu(self, transport, self.asker)
         self.files = FileDesk(self, transport, self.asker, self.look)
         self.patch = Picker("PATCH", self.files.fill_patches)
         self.stack = StackPicker(transport, self.asker)
@@ -150,6 +154,9 @@ class MainWindow(QWidget):
                 "reroll": lambda _: self.trigger("reroll"),
                 "home": lambda _: self.trigger("home"),
                 "learn": lambda _: self.learn_focused(),
+                "learn_row": lambda _: self.learn_row(),
+                "unlearn": lambda _: self.await_control("unlearn", self._transport.unlearn),
+                "locate": lambda _: self.await_control("locate", self._transport.locate),
                 "focus": lambda key: self.focus_number(int(key[-1])),
                 "load_patch": lambda _: self.files.browse_patch(),
                 "save_patch": lambda _: self.files.save_patch(),
@@ -222,6 +229,13 @@ class MainWindow(QWidget):
         view = self.bar.view
         details = "" if view.fits(view.explanation()) else view.explanation()
         self.notices.show_status(status, details)
+        if status.control.touched != self._touched:
+            self._touched = status.control.touched
+            located = self.tiles.get(self._touched[0]) if self._touched else None
+            if located is not None:
+                located.setFocus(Qt.FocusReason.OtherFocusReason)
+        question = status.control.question
+        self.question.show(question, None if question is None else self.tiles.get(question.target))
 
     def _show_values(self, now: float) -> None:
         """Turns the knobs to what is set. One that begins to turn is seen in the next frame."""
@@ -229,6 +243,7 @@ class MainWindow(QWidget):
         if snapshot is not None:
             self._now = snapshot
             heard = self.status.heard if self.status.engine.state in PLAYING else None
+            self.panel.show_hardware(self.status.control.hardware)
             if self.panel.show_values(snapshot, heard):
                 self._values_at = now
 
@@ -273,7 +288,7 @@ class MainWindow(QWidget):
         """Closes what lies over the window, else cancels learning, else panics."""
         if self.keys.isVisible():
             self.keys.hide()
-        elif self.status.control.learning is not None:
+        elif self.status.control.learning is not None or self.status.control.waiting is not Waiting.NOTHING:
             self.learn("")
         else:
             self.trigger("panic")
@@ -285,10 +300,32 @@ class MainWindow(QWidget):
 
     def learn_focused(self) -> None:
         focused = self.focusWidget()
+        functions = {self.bar.start: "play", self.bar.record: "record"}
         if isinstance(focused, Tile):
             self.learn("" if focused.learning else focused.name)
+        elif focused in functions:
+            self.learn(functions[focused])
         else:
             self.notices.refuse("learn", "focus a knob first: click it, or press its number")
+
+    def learn_row(self) -> None:
+        """Learns the knobs one after the other, from the focused one on; in the middle of it, skips one."""
+        if self.status.control.learning is not None:
+            self.asker.ask("learn", self._transport.skip_learning)
+        else:
+            names = [tile.name for tile in self.panel.order]
+            focused = self.focusWidget()
+            first = names.index(focused.name) if isinstance(focused, Tile) and focused.name in names else 0
+            self.asker.ask("learn", self._transport.learn_row, names[first:])
+        self.look()
+
+    def await_control(self, what: str, wish: Callable[[], None]) -> None:
+        """Waits for a control to be touched; once more stops waiting."""
+        if self.status.control.waiting is Waiting.NOTHING:
+            self.asker.ask(what, wish)
+        else:
+            self.asker.ask(what, self._transport.learn, None)
+        self.look()
 
     def unbind(self, name: str) -> None:
         self.asker.ask("unbind", self._transport.unbind, name)

@@ -10,9 +10,10 @@ from small_stacks import SMALL
 
 from jbdiff.config import POCKET
 from jbdiff.stream import BlockSettings
+from jbdiff_live.binding import Binding
 from jbdiff_live.block import Rung
-from jbdiff_live.control.bindings import Binding, ControlMap
-from jbdiff_live.control.events import ControlEvent, EventKind
+from jbdiff_live.control.map import ControlMap
+from jbdiff_live.control.source import ControlEvent, EventKind
 from jbdiff_live.engine.model import block_settings
 from jbdiff_live.parameters import BY_NAME, OF_THE_ANCHOR, Origin, ParameterStore, TakesEffect
 from jbdiff_live.patch import factory_patches, load_patch
@@ -54,13 +55,14 @@ def test_factory_knobs_reach_the_anchor() -> None:
     controls = ControlMap(store)
     patch = load_patch(factory_patches()["lock"])
     patch.apply(store)
-    controls.replace(patch.bindings)
+    controls.suggest(patch.bindings)
     assert store.snapshot.choice("clock") == "tempo"
     for number, (name, value) in enumerate(
         {"anchor": 0.0, "brightness": -1.0, "motion": -1.0, "tempo": 60.0}.items(), 76
     ):
         assert Binding.parse(name, f"CC {number}") in patch.bindings
-        controls.handle(ControlEvent("box", EventKind.CC, 1, number, 0))
+        for travel in (127, 0):  # passes the value, and takes over
+            controls.handle(ControlEvent("box", EventKind.CC, 1, number, travel))
         assert store.snapshot[name] == value
 
 

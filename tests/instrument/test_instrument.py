@@ -141,12 +141,14 @@ def test_a_knob_in_another_process_changes_the_parameter_and_then_the_sound(
                 )
                 takes = tmp_path / "takes"
                 wait_for(lambda: list(takes.glob("*/events.jsonl")), "the take", 60)
-                controller.send("control_change control=73 value=64", "control_change control=74 value=127")
-                controller.send("note_on note=36 velocity=90")  # C1: re-roll
+                for number, end in ((73, 64), (74, 127)):  # each passes its value, and takes over
+                    for value in (0, 127, end):
+                        controller.send(f"control_change control={number} value={value}")
+                controller.send("note_on channel=9 note=36 velocity=90")  # C1 on the pads' channel: re-roll
                 (events,) = takes.glob("*/events.jsonl")
                 wait_for(lambda: '"reroll"' in events.read_text(), "the re-roll in the log")
                 wait_for(lambda: events.read_text().count('"block"') >= 3, "two more blocks", 30)
-                controller.send("control_change control=7 value=0")
+                controller.send("control_change control=7 value=127", "control_change control=7 value=0")
                 wait_for(lambda: '"gain"' in events.read_text(), "the gain in the log")
                 captured = heard()
             finally:

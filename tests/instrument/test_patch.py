@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jbdiff_live.control.bindings import Binding
+from jbdiff_live.binding import Binding
 from jbdiff_live.parameters import BY_NAME, OF_THE_ANCHOR, Origin, ParameterStore
 from jbdiff_live.patch import Patch, PatchError, factory_patches, load_patch, save_patch
 from jbdiff_live.stack_choice import StackChoice

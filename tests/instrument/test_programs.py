@@ -16,8 +16,8 @@ from servers import jack_server
 from small_stacks import write_small_stack
 
 import jbdiff_live.session as session_module
-from jbdiff_live.control.events import ControlEvent, EventKind
 from jbdiff_live.control.programs import ProgramChanges
+from jbdiff_live.control.source import ControlEvent, EventKind
 from jbdiff_live.engine.tone import ToneGenerator
 from jbdiff_live.patch import PatchError, factory_patches, load_patch, patch_programs
 from jbdiff_live.session import Session, SessionOptions

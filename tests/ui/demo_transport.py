@@ -15,14 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from jbdiff_live.binding import label
 from jbdiff_live.block import Block
+from jbdiff_live.control_view import BindingRow, Waiting
 from jbdiff_live.parameters import (
-    ACTIONS_BY_NAME,
-    BY_NAME,
     Origin,
     ParameterSnapshot,
     ParameterStore,
-    unknown_name,
 )
 from jbdiff_live.stack_choice import StackChoice, StackParts
 from jbdiff_live.status import AudioStatus, EngineState, EngineStatus, RecorderStatus, Status
@@ -219,9 +218,10 @@ class DemoTransport:
 
     def learn(self, name: str | None) -> None:
         self._note("learn", name)
-        if name is not None and name not in BY_NAME and name not in ACTIONS_BY_NAME:
-            raise unknown_name(name)
-        self.set_status(control=replace(self.state.control, learning=name))
+        if name is not None:
+            label(name)
+        waiting = Waiting.NOTHING if name is None else Waiting.LEARN
+        self.set_status(control=replace(self.state.control, learning=name, waiting=waiting))
 
     def hear_cc(self, number: int) -> None:
         """A knob was turned: what is learning is bound to it."""
@@ -230,9 +230,41 @@ class DemoTransport:
             self.bound[control.learning] = f"CC {number}"
         self.set_status(
             control=replace(
-                control, learning=None, messages=control.messages + 1, last_message=f"CC {number} = 64"
+                control,
+                learning=None,
+                waiting=Waiting.NOTHING,
+                messages=control.messages + 1,
+                last_message=f"CC {number} = 64",
             )
         )
+
+    def learn_row(self, names: Sequence[str]) -> None:
+        self._note("learn_row", tuple(names))
+        self.set_status(
+            control=replace(self.state.control, learning=names[0], row=tuple(names), waiting=Waiting.LEARN)
+        )
+
+    def skip_learning(self) -> None:
+        self._note("skip_learning")
+
+    def answer_learning(self, how: str) -> None:
+        self._note("answer_learning", how)
+        self.set_status(control=replace(self.state.control, question=None))
+
+    def unlearn(self) -> None:
+        self._note("unlearn")
+        self.set_status(control=replace(self.state.control, waiting=Waiting.UNLEARN))
+
+    def locate(self) -> None:
+        self._note("locate")
+        self.set_status(control=replace(self.state.control, waiting=Waiting.LOCATE))
+
+    def correct_binding(self, device: str, name: str, text: str) -> None:
+        self._note("correct_binding", device, name, text)
+        self.bound[name] = text
+
+    def binding_rows(self) -> Sequence[BindingRow]:
+        return [BindingRow("nanoKONTROL2", name, name, text, "map") for name, text in self.bound.items()]
 
     def unbind(self, name: str) -> None:
         self._note("unbind", name)

@@ -11,25 +11,28 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from jbdiff_live.binding import CLOCK_WORDS, note_name
 from jbdiff_live.status import ControlStatus
-
-# C3 is note 60, as the pads and the live sets of most players have it; C1 (36) is then the first pad.
-NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-LOWEST_OCTAVE = -2
 
 
 class EventKind(Enum):
     CC = "CC"
     NOTE = "note"
     PROGRAM = "program"
+    BEND = "pitch bend"
+    PRESSURE = "pressure"
+    KEY_PRESSURE = "key pressure"
+    CLOCK = "MIDI"  # start, continue and stop
 
 
 @dataclass(frozen=True)
 class ControlEvent:
-    """One message. `channel` is 1..16, `number` and `value` 0..127, `time` in seconds of `time.monotonic`.
+    """One message.
 
-    `on` is meant for notes: false for a note-off, and for a note-on with velocity 0. A program change has its program
-    for a number, 1..128 as most devices show it (one more than the byte), and no value.
+    device: the input's name. channel: 1 to 16. number: 0 to 127 of the CC, note or key; 0 for pitch bend and channel
+    pressure; 1 to 128 for a program, as most devices show it; the place in `CLOCK_WORDS` for `EventKind.CLOCK`.
+    value: 0 to 127, and 0 to 16383 for pitch bend. on: false for a note-off, and for a note-on with velocity 0.
+    time: seconds of `time.monotonic`.
     """
 
     device: str
@@ -42,15 +45,21 @@ class ControlEvent:
 
     def text(self) -> str:
         """The message as the window shows it: "CC 74 = 91 (ch 1)"."""
+        if self.kind is EventKind.CLOCK:
+            return f"MIDI {CLOCK_WORDS[self.number]}"
         if self.kind is EventKind.PROGRAM:
             return f"program {self.number} (ch {self.channel})"
         if self.kind is EventKind.NOTE:
             what = f"{self.value}" if self.on else "off"
             return f"note {note_name(self.number)} {what} (ch {self.channel})"
-        return f"CC {self.number} = {self.value} (ch {self.channel})"
+        name = {
+            EventKind.CC: f"CC {self.number}",
+            EventKind.KEY_PRESSURE: f"pressure {note_name(self.number)}",
+        }
+        return f"{name.get(self.kind, self.kind.value)} = {self.value} (ch {self.channel})"
 
 
-EventHandler = Callable[[ControlEvent], None]
+EventHandler = Callable[[ControlEvent], object]
 
 
 class ControlSource(Protocol):
@@ -65,8 +74,3 @@ class ControlSource(Protocol):
         ...
 
     def status(self) -> ControlStatus: ...
-
-
-def note_name(number: int) -> str:
-    """ "C3" for 60."""
-    return f"{NOTE_NAMES[number % 12]}{number // 12 + LOWEST_OCTAVE}"

@@ -1,0 +1,287 @@
+"""One control bound to one target, and its text form: "CC 74", "ch 2 NRPN 300", "note C3 velocity".
+
+Shared: patches, maps of controllers, the control thread and the window's table all read these. Everything
+here is immutable; nothing blocks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from jbdiff_live.parameters import (
+    ACTIONS_BY_NAME,
+    BY_NAME,
+    FUNCTIONS_BY_NAME,
+    Action,
+    Parameter,
+    unknown_name,
+)
+
+# C3 is note 60, as the pads and the live sets of most players have it; C1 (36) is then the first pad.
+NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+LOWEST_OCTAVE = -2
+
+HIGHEST_CC = 127
+HIGHEST_14 = 16383
+FINE_OFFSET = 32  # the fine half of CC n is CC n + 32
+HIGHEST_COARSE = 87  # CC 120 and above are channel mode messages
+
+
+class BindingKind(Enum):
+    """What a control sends."""
+
+    CC = "cc"
+    CC14 = "cc14"  # CC n and its fine half n + 32
+    NRPN = "nrpn"
+    RPN = "rpn"
+    BEND = "pitch bend"
+    PRESSURE = "pressure"  # of the whole channel
+    KEY_PRESSURE = "key pressure"
+    NOTE = "note"
+    PROGRAM = "program"
+    CLOCK = "MIDI"  # start, continue and stop
+
+
+class Encoding(Enum):
+    """How a relative encoder writes its steps. The value names what it sends for one step up and one step down."""
+
+    TWOS_COMPLEMENT = "1/127"
+    OFFSET_64 = "65/63"
+    SIGN_BIT = "1/65"
+
+
+class TakeoverMode(Enum):
+    """What a control does when it stands somewhere else than the value that it moves."""
+
+    JUMP = "jump"  # the value follows at once
+    PICKUP = "pickup"  # the value waits until the control passes it
+    SCALE = "scale"  # the value goes the same way, as far as it has room
+
+
+HIGHEST_NUMBER: Mapping[BindingKind, int] = {
+    BindingKind.CC14: HIGHEST_COARSE,
+    BindingKind.NRPN: HIGHEST_14,
+    BindingKind.RPN: HIGHEST_14,
+    BindingKind.BEND: 0,
+    BindingKind.PRESSURE: 0,
+}
+LOWEST_NUMBER: Mapping[BindingKind, int] = {BindingKind.PROGRAM: 1}
+HIGHEST_PROGRAM = 128
+CLOCK_WORDS = ("start", "continue", "stop")  # numbers 0, 1 and 2 of BindingKind.CLOCK
+TRIGGERS = frozenset({BindingKind.NOTE, BindingKind.PROGRAM, BindingKind.CLOCK})  # have no position
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One control bound to one parameter, action or function of the session.
+
+    target: name of a parameter, an action or a function. number: of the CC, note, program (from 1) or
+    (N)RPN. channel: 1 to 16; None listens to all of them. encoding: of a relative encoder; None for an
+    absolute control. velocity: a note sets the value to how hard it is struck, and does not step. button: a
+    CC steps a switch or list at each press, as a note does; else a switch is on as long as a CC is above
+    the middle. takeover: None is the map's own.
+
+    Raises ValueError, with words, if the control cannot do the job; KeyError for an unknown target.
+    """
+
+    target: str
+    kind: BindingKind
+    number: int = 0
+    channel: int | None = None
+    encoding: Encoding | None = None
+    velocity: bool = False
+    button: bool = False
+    takeover: TakeoverMode | None = None
+
+    def __post_init__(self) -> None:
+        label(self.target)
+        low = LOWEST_NUMBER.get(self.kind, 0)
+        high = (
+            HIGHEST_PROGRAM if self.kind is BindingKind.PROGRAM else HIGHEST_NUMBER.get(self.kind, HIGHEST_CC)
+        )
+        if self.kind is BindingKind.CLOCK:
+            high = len(CLOCK_WORDS) - 1
+        if not low <= self.number <= high:
+            raise ValueError(f"{self.kind.value} {self.number} for {self.target}: goes from {low} to {high}")
+        if self.channel is not None and not 1 <= self.channel <= 16:
+            raise ValueError(f"channel {self.channel} for {self.target}: goes from 1 to 16")
+        if self.encoding is not None and self.kind is not BindingKind.CC:
+            raise ValueError(f"{self.control} for {self.target}: only a CC can be relative")
+        if self.velocity and self.kind is not BindingKind.NOTE:
+            raise ValueError(f"{self.control} for {self.target}: only a note has a velocity")
+        parameter = BY_NAME.get(self.target)
+        if self.button and (
+            self.kind is not BindingKind.CC or parameter is None or not takes_notes(parameter)
+        ):
+            raise ValueError(
+                f"{self.control} for {self.target}: 'button' is for a CC that steps a switch or a list"
+            )
+        if parameter is None:
+            if self.encoding is not None or self.velocity:
+                raise ValueError(f"{self.target} happens when a button is pressed; leave out what follows it")
+        elif self.kind in TRIGGERS and not self.velocity and not takes_notes(parameter):
+            hint = f"; write '{self.control} velocity' to set it by how hard the note is struck"
+            raise ValueError(
+                f"{self.target} is continuous and needs a knob (a CC), not {self.control}; buttons work for switches, "
+                f"lists and actions{hint if self.kind is BindingKind.NOTE else ''}"
+            )
+
+    @property
+    def control(self) -> str:
+        """The control without what it does: "CC 74", "CC 1/33 14-bit", "note C3", "pitch bend"."""
+        if self.kind is BindingKind.CC14:
+            return f"CC {self.number}/{self.number + FINE_OFFSET} 14-bit"
+        if self.kind is BindingKind.NOTE:
+            return f"note {note_name(self.number)}"
+        if self.kind is BindingKind.KEY_PRESSURE:
+            return f"pressure {note_name(self.number)}"
+        if self.kind in (BindingKind.BEND, BindingKind.PRESSURE):
+            return self.kind.value
+        if self.kind is BindingKind.CLOCK:
+            return f"MIDI {CLOCK_WORDS[self.number]}"
+        return f"{_WORDS[self.kind]} {self.number}"
+
+    @property
+    def text(self) -> str:
+        """The binding as a person writes it: "CC 74", "ch 2 CC 21 relative 1/127", "note C3 velocity"."""
+        return " ".join(
+            word
+            for word in (
+                "" if self.channel is None else f"ch {self.channel}",
+                self.control,
+                "" if self.encoding is None else f"relative {self.encoding.value}",
+                "velocity" if self.velocity else "",
+                "button" if self.button else "",
+                "" if self.takeover is None else self.takeover.value,
+            )
+            if word
+        )
+
+    @staticmethod
+    def parse(target: str, text: str) -> Binding:
+        """The binding that `text` describes. Raises ValueError that says how to write it."""
+        match = _TEXT.fullmatch(text.strip())
+        if match is None:
+            raise ValueError(f"{text!r} for {target}: {HOW_TO_WRITE}")
+        kind, number = _control(target, text, match)
+        relative = match["relative"]
+        return Binding(
+            target,
+            kind,
+            number,
+            int(match["channel"]) if match["channel"] else None,
+            None if relative is None else Encoding(relative),
+            match["velocity"] is not None,
+            match["button"] is not None,
+            None if match["takeover"] is None else TakeoverMode(match["takeover"].lower()),
+        )
+
+    @property
+    def controls(self) -> frozenset[tuple[BindingKind, int]]:
+        """The controls, as kind and number, whose messages move this binding. A pair has its two halves."""
+        if self.kind is not BindingKind.CC14:
+            return frozenset(((self.kind, self.number),))
+        return frozenset((BindingKind.CC, number) for number in (self.number, self.number + FINE_OFFSET))
+
+    def overlaps(self, other: Binding) -> bool:
+        """Whether some message would move both."""
+        channels = self.channel is None or other.channel is None or self.channel == other.channel
+        return channels and bool(self.controls & other.controls)
+
+
+HOW_TO_WRITE = (
+    "write 'CC 74', 'CC 1/33 14-bit', 'CC 21 relative 1/127', 'NRPN 300', 'pitch bend', 'pressure', 'note C3', "
+    "'program 5' or 'MIDI start', with 'ch 2 ' before it to listen to one channel only"
+)
+_WORDS = {
+    BindingKind.CC: "CC",
+    BindingKind.NRPN: "NRPN",
+    BindingKind.RPN: "RPN",
+    BindingKind.PROGRAM: "program",
+}
+_NOTE = r"\d{1,3}|[A-G][#b]?-?\d"
+_TEXT = re.compile(
+    r"(?:ch(?:annel)?\s*(?P<channel>\d{1,2})\s+)?"
+    r"(?:CC\s*(?P<cc>\d{1,3})(?:\s*/\s*(?P<fine>\d{1,3})(?:\s*14[- ]?bit)?)?"
+    rf"|(?P<nrpn>N?RPN)\s*(?P<parameter>\d{{1,5}})"
+    r"|(?P<bend>pitch\s*bend)"
+    rf"|(?P<pressure>pressure)(?:\s+(?P<key>{_NOTE}))?"
+    rf"|note\s*(?P<note>{_NOTE})"
+    r"|program\s*(?P<program>\d{1,3})"
+    rf"|MIDI\s+(?P<clock>{'|'.join(CLOCK_WORDS)}))"
+    rf"(?:\s+relative\s+(?P<relative>{'|'.join(e.value for e in Encoding)}))?"
+    r"(?P<velocity>\s+velocity)?(?P<button>\s+button)?"
+    rf"(?:\s+(?P<takeover>{'|'.join(m.value for m in TakeoverMode)}))?",
+    re.IGNORECASE,
+)
+
+
+def _control(target: str, text: str, match: re.Match[str]) -> tuple[BindingKind, int]:
+    if match["cc"] is not None:
+        number = int(match["cc"])
+        if match["fine"] is None:
+            return BindingKind.CC, number
+        if int(match["fine"]) != number + FINE_OFFSET:
+            raise ValueError(
+                f"{text!r} for {target}: the fine half of CC {number} is CC {number + FINE_OFFSET}"
+            )
+        return BindingKind.CC14, number
+    if match["nrpn"] is not None:
+        return BindingKind[match["nrpn"].upper()], int(match["parameter"])
+    if match["bend"] is not None:
+        return BindingKind.BEND, 0
+    if match["pressure"] is not None:
+        if match["key"] is None:
+            return BindingKind.PRESSURE, 0
+        return BindingKind.KEY_PRESSURE, _note_number(match["key"], text)
+    if match["program"] is not None:
+        return BindingKind.PROGRAM, int(match["program"])
+    if match["clock"] is not None:
+        return BindingKind.CLOCK, CLOCK_WORDS.index(match["clock"].lower())
+    return BindingKind.NOTE, _note_number(match["note"], text)
+
+
+def _note_number(name: str, text: str) -> int:
+    if name.isdigit():
+        number = int(name)
+    else:
+        sharp = name[1:2] == "#"
+        flat = name[1:2] == "b"
+        octave = int(name[2 if sharp or flat else 1 :])
+        number = NOTE_NAMES.index(name[0].upper()) + sharp - flat + 12 * (octave - LOWEST_OCTAVE)
+    if not 0 <= number <= 127:
+        raise ValueError(f"{text!r}: notes go from {note_name(0)} to {note_name(127)}")
+    return number
+
+
+def note_name(number: int) -> str:
+    """Return "C3" for 60."""
+    return f"{NOTE_NAMES[number % 12]}{number // 12 + LOWEST_OCTAVE}"
+
+
+def takes_notes(parameter: Parameter) -> bool:
+    """Switches and lists can be stepped by a pad; anything continuous, the seed too, needs a knob."""
+    return parameter.toggle or bool(parameter.choices)
+
+
+def label(target: str) -> str:
+    """The name that the window shows for a target. Raises KeyError, with the nearest name, for an unknown one."""
+    found: Parameter | Action | None = (
+        BY_NAME.get(target) or ACTIONS_BY_NAME.get(target) or FUNCTIONS_BY_NAME.get(target)
+    )
+    if found is None:
+        raise unknown_name(target)
+    return found.label
+
+
+def binding_table(bindings: Iterable[Binding]) -> dict[str, str | list[str]]:
+    """The [bindings] of a file: for each target one text, or a list if several controls move it."""
+    table: dict[str, str | list[str]] = {}
+    for binding in bindings:
+        old = table.get(binding.target)
+        several = [old] if isinstance(old, str) else old
+        table[binding.target] = binding.text if several is None else [*several, binding.text]
+    return table

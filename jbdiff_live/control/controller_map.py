@@ -1,0 +1,195 @@
+"""What the controls of one controller do: a TOML file that a person can edit, and its immutable form.
+
+Threads: none of its own. Reading and writing block on the disk, so no thread that receives messages does it.
+
+A line of a file that cannot be used is named and left out; the rest of the file counts, and the line stays
+in the file. A file that is no TOML, or whose head is wrong, raises `MapError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import Table
+
+from jbdiff_live.binding import (
+    HIGHEST_CC,
+    HIGHEST_PROGRAM,
+    Binding,
+    BindingKind,
+    TakeoverMode,
+    binding_table,
+)
+from jbdiff_live.patch import replace_file
+
+FORMAT = 1
+
+
+class MapError(ValueError):
+    """A map that cannot be read: names the file and what to do."""
+
+
+@dataclass(frozen=True)
+class ControllerMap:
+    """One controller's map.
+
+    inputs: parts of the names of its MIDI inputs. bindings: what its controls do. silent: targets that no
+    control of it moves, also not one that a patch suggests. takeover: None for the program's. plain: CCs
+    that it sends from plain knobs, although MIDI gives them another meaning. programs: names of patches by
+    program, 1 to 128. path: the file.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    bindings: tuple[Binding, ...] = ()
+    silent: frozenset[str] = frozenset()
+    takeover: TakeoverMode | None = None
+    plain: frozenset[int] = frozenset()
+    programs: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+    path: Path | None = None
+
+    def without(self, target: str) -> ControllerMap:
+        return replace(self, bindings=tuple(b for b in self.bindings if b.target != target))
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    """The file's layout, for msgspec to check the types against."""
+
+    format: int
+    name: str
+    inputs: list[str]
+    source: str = ""
+    takeover: str | None = None
+    note_channel: int | None = None
+    plain: list[int] = []
+    bindings: dict[str, str | list[str]] = {}
+    programs: dict[str, str] = {}
+
+
+def read_map(path: Path) -> tuple[ControllerMap, list[str]]:
+    """The map in a file, and what is wrong with single lines of it. Raises MapError if the file cannot be used."""
+    document = _parse(path)
+    try:
+        file = msgspec.convert(document.unwrap(), _File)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at ")
+        place = where.strip("`").removeprefix("$").removeprefix(".")
+        known = ", ".join(f.name for f in msgspec.structs.fields(_File))
+        hint = f"; known: {known}" if "unknown field" in what else ""
+        raise MapError(f"{path}: {place + ': ' if place else ''}{what[0].lower()}{what[1:]}{hint}") from error
+    if file.format != FORMAT:
+        raise MapError(f"{path}: format = {file.format}: this jbdiff-live reads format {FORMAT}")
+    wrong: list[str] = []
+    bindings, silent = [], []
+    for target, texts in file.bindings.items():
+        found = _bindings(target, texts, file.note_channel)
+        bindings += [b for b in found if isinstance(b, Binding)]
+        wrong += [
+            f"{path}: [bindings] {words}; the line is left out" for words in found if isinstance(words, str)
+        ]
+        if texts == []:
+            silent.append(target)
+    takeover = _takeover(path, file.takeover, wrong)
+    plain = frozenset(number for number in file.plain if 0 <= number <= HIGHEST_CC)
+    programs = {
+        int(text): name
+        for text, name in file.programs.items()
+        if text.isdigit() and 1 <= int(text) <= HIGHEST_PROGRAM
+    }
+    lost = [text for text in file.programs if not text.isdigit() or int(text) not in programs]
+    wrong += [f"{path}: [programs] {text}: MIDI has programs 1 to {HIGHEST_PROGRAM}" for text in lost]
+    return (
+        ControllerMap(
+            file.name, tuple(file.inputs), tuple(bindings), frozenset(silent), takeover, plain,
+            MappingProxyType(programs), path,
+        ),
+        wrong,
+    )  # fmt: skip
+
+
+def _parse(path: Path) -> tomlkit.TOMLDocument:
+    try:
+        return tomlkit.parse(path.read_text(encoding="utf-8-sig"))
+    except (TOMLKitError, UnicodeDecodeError) as error:
+        raise MapError(f"{path}: not TOML ({error})") from error
+    except OSError as error:
+        raise MapError(f"{path}: cannot be read ({error.strerror}); check the file's permissions") from error
+
+
+def _takeover(path: Path, text: str | None, wrong: list[str]) -> TakeoverMode | None:
+    if text is None:
+        return None
+    try:
+        return TakeoverMode(text)
+    except ValueError:
+        known = ", ".join(mode.value for mode in TakeoverMode)
+        wrong.append(f"{path}: takeover = {text!r}: choose one of {known}")
+        return None
+
+
+def _bindings(target: str, texts: str | list[str], note_channel: int | None) -> list[Binding | str]:
+    """Each text as a binding, or as the words that say why it is none."""
+    found: list[Binding | str] = []
+    for text in [texts] if isinstance(texts, str) else texts:
+        try:
+            binding = Binding.parse(target, text)
+        except (ValueError, KeyError) as error:
+            found.append(f"{target}: {error.args[0]}")
+            continue
+        if binding.kind is BindingKind.NOTE and binding.channel is None:
+            if note_channel is None:
+                found.append(
+                    f"{target}: {text!r} would listen to every keyboard; write 'ch 10 {text}', or note_channel = 10 "
+                    "at the top of the file"
+                )
+                continue
+            binding = replace(binding, channel=note_channel)
+        found.append(binding)
+    return found
+
+
+# ---------------------------------------------------------------------- writing
+
+
+def write_map(path: Path, new: ControllerMap) -> None:
+    """Write a map, whole or not at all. Comments, order and lines that could not be read are kept.
+
+    Starts from the file that the map came from, so that a ready map keeps its notes in the player's copy.
+    Raises OSError if the disk refuses, MapError if a file is there that is no map.
+    """
+    document = tomlkit.document()
+    if path.exists():
+        document = _parse(path)
+    elif new.path is not None and new.path.exists():
+        document = _parse(new.path)
+    head: dict[str, Any] = {"format": FORMAT, "name": new.name, "inputs": list(new.inputs)}
+    for key, value in head.items():
+        if key not in document or document[key] != value:
+            document[key] = value
+    table = document.get("bindings")
+    if not isinstance(table, Table):
+        table = tomlkit.table()
+        document["bindings"] = table
+    note_channel = document.get("note_channel")
+    entries: dict[str, str | list[str]] = {
+        **{target: [] for target in new.silent},
+        **binding_table(new.bindings),
+    }
+    for target in list(table):
+        old = _bindings(target, table[target], note_channel)
+        readable = [b for b in old if isinstance(b, Binding)]
+        if target not in entries and (readable or not old):
+            del table[target]
+    for target, texts in entries.items():
+        wanted = [Binding.parse(target, t) for t in ([texts] if isinstance(texts, str) else texts)]
+        if target not in table or _bindings(target, table[target], note_channel) != wanted:
+            table[target] = texts
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, tomlkit.dumps(document))

@@ -1,0 +1,194 @@
+"""Which bindings are in use on which controller: its own map first, then what the patch suggests for the rest.
+
+No thread of its own; the control map's lock protects it. `DeviceTable` is immutable.
+
+A patch's bindings are suggestions. On each controller one counts if the controller's map neither binds nor silences its
+target, and uses none of its controls. A patch's note without a channel would listen to every keyboard, so it counts
+nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from jbdiff_live.binding import Binding, BindingKind, TakeoverMode, label
+from jbdiff_live.control.decode import ALL_NOTES_OFF, ALL_SOUND_OFF, FIRST_MODE_CC
+from jbdiff_live.control.shelf import MapShelf
+from jbdiff_live.control_view import BindingRow
+
+PANIC = "panic"
+EVERYWHERE = "every input"
+
+
+@dataclass(frozen=True)
+class DeviceTable:
+    """What one controller's messages do. by_control: bindings by kind and number of a reading."""
+
+    bindings: tuple[Binding, ...]
+    by_control: Mapping[tuple[BindingKind, int], tuple[Binding, ...]]
+    pairs: frozenset[int]  # coarse halves of bound 14-bit pairs
+    plain: frozenset[int]
+    takeover: TakeoverMode | None
+    programs: Mapping[int, str]
+
+
+class MapDesk:
+    """Maps and suggestions joined. Every change makes the tables anew when they are asked for next."""
+
+    def __init__(self, shelf: MapShelf, suggested: Iterable[Binding], changed: Callable[[], None]) -> None:
+        """changed: called when a map was changed, and is to be kept."""
+        self.shelf = shelf
+        self._changed = changed
+        self.devices: tuple[str, ...] = ()  # inputs that are connected
+        self.suggested: tuple[Binding, ...] = ()  # the patch's, as it has them
+        self._usable: tuple[Binding, ...] = ()
+        self._tables: dict[str, DeviceTable] = {}
+        self.suggest(suggested)
+
+    # ------------------------------------------------------------------ looking
+
+    def table(self, device: str) -> DeviceTable:
+        found = self._tables.get(device)
+        if found is None:
+            found = self._tables[device] = self._make(device)
+        return found
+
+    def rows(self) -> tuple[BindingRow, ...]:
+        """Every binding in use, by controller; without any controller, what the patch suggests."""
+        rows = [
+            BindingRow(
+                EVERYWHERE,
+                PANIC,
+                label(PANIC),
+                f"CC {ALL_SOUND_OFF} or CC {ALL_NOTES_OFF} (all off)",
+                "always",
+            )
+        ]
+        for device in self.devices:
+            own = self.shelf.find(device).bindings
+            rows += [_row(device, b, "map" if b in own else "patch") for b in self.table(device).bindings]
+        if not self.devices:
+            rows += [_row(EVERYWHERE, binding, "patch") for binding in self._usable]
+        return tuple(rows)
+
+    def texts(self) -> dict[str, str]:
+        """For each bound target, how a person would write its controls; several are joined by ", "."""
+        found: dict[str, list[str]] = {}
+        for row in self.rows():
+            if row.source != "always" and row.control not in found.setdefault(row.target, []):
+                found[row.target].append(row.control)
+        return {target: ", ".join(controls) for target, controls in found.items()}
+
+    def others(self, device: str, new: Binding) -> tuple[Binding, ...]:
+        """Bindings of other targets that the new one's control moves already."""
+        return tuple(
+            b for b in self.table(device).bindings if b.target != new.target and b.overlaps(new)
+        )  # fmt: skip
+
+    def controls_of(self, target: str) -> int:
+        """How many controls move a target, on all controllers together."""
+        return sum(row.target == target and row.source != "always" for row in self.rows())
+
+    # ------------------------------------------------------------------ changing
+
+    def suggest(self, bindings: Iterable[Binding]) -> None:
+        """Take the bindings of another patch. Panic keeps its control if the patch has none for it."""
+        before = [b for b in self._usable if b.target == PANIC]
+        self.suggested = tuple(bindings)
+        usable = [b for b in self.suggested if _usable(b)]
+        if not any(b.target == PANIC for b in usable):
+            usable += [b for b in before if not any(b.overlaps(other) for other in usable)]
+        self._usable = tuple(usable)
+        self._tables.clear()
+
+    def connect(self, device: str) -> None:
+        if device not in self.devices:
+            self.devices = (*self.devices, device)
+
+    def disconnect(self, device: str) -> None:
+        self.devices = tuple(name for name in self.devices if name != device)
+
+    def bind(self, device: str, new: Binding, share: bool = False) -> None:
+        """Bind a control of a controller, in the place of what moved the target there.
+
+        share: other targets keep the control. Otherwise they lose it on this controller.
+        """
+        old = self.shelf.find(device)
+        others = self.others(device, new)
+        kept = [b for b in old.bindings if b.target != new.target and (share or b not in others)]
+        if share:  # a suggestion would have to give way to the new binding
+            kept += [b for b in others if b not in kept]
+        self._put(device, bindings=(*kept, new), silent=old.silent - {new.target})
+
+    def change(self, device: str, old: Binding, new: Binding) -> None:
+        """Put one binding of a controller's map in the place of another."""
+        bindings = tuple(new if b == old else b for b in self.shelf.find(device).bindings)
+        self._put(device, bindings=bindings)
+
+    def unbind(self, target: str) -> None:
+        """Let go of every control of a target, on all controllers that are connected."""
+        for device in self.devices:
+            self._release(device, [b for b in self.table(device).bindings if b.target == target])
+        if not self.devices:
+            self.suggested = tuple(b for b in self.suggested if b.target != target)
+            self._usable = tuple(b for b in self._usable if b.target != target)
+            self._tables.clear()
+
+    def moved_by(self, device: str, kind: BindingKind, number: int, channel: int) -> tuple[str, ...]:
+        """The targets that a control moves."""
+        return tuple(b.target for b in self._of(device, kind, number, channel))
+
+    def release(self, device: str, kind: BindingKind, number: int, channel: int) -> None:
+        """Let go of everything that a control moves."""
+        self._release(device, self._of(device, kind, number, channel))
+
+    def _of(self, device: str, kind: BindingKind, number: int, channel: int) -> list[Binding]:
+        return [
+            b
+            for b in self.table(device).bindings
+            if (kind, number) in b.controls | {(b.kind, b.number)} and b.channel in (None, channel)
+        ]
+
+    def _release(self, device: str, gone: Sequence[Binding]) -> None:
+        if not gone:
+            return
+        old = self.shelf.find(device)
+        kept = tuple(b for b in old.bindings if b not in gone)
+        still = {b.target for b in kept}
+        silent = {b.target for b in gone} & {b.target for b in self._usable} - still
+        self._put(device, bindings=kept, silent=old.silent | silent)
+
+    def _put(self, device: str, **changes: object) -> None:
+        self.shelf.put(device, replace(self.shelf.find(device), **changes))  # type: ignore[arg-type]
+        self._tables.clear()
+        self._changed()
+
+    def forget_tables(self) -> None:
+        """The shelf was loaded anew."""
+        self._tables.clear()
+
+    def _make(self, device: str) -> DeviceTable:
+        own = self.shelf.find(device)
+        taken = {b.target for b in own.bindings} | own.silent
+        free = [
+            b for b in self._usable if b.target not in taken and not any(b.overlaps(o) for o in own.bindings)
+        ]
+        bindings = (*own.bindings, *free)
+        by_control: dict[tuple[BindingKind, int], tuple[Binding, ...]] = {}
+        for binding in bindings:
+            key = (binding.kind, binding.number)
+            by_control[key] = (*by_control.get(key, ()), binding)
+        pairs = frozenset(b.number for b in bindings if b.kind is BindingKind.CC14)
+        return DeviceTable(bindings, by_control, pairs, own.plain, own.takeover, own.programs)
+
+
+def _usable(binding: Binding) -> bool:
+    """Whether a patch's binding may count: no note of every keyboard, no message that always means panic."""
+    if binding.kind is BindingKind.NOTE:
+        return binding.channel is not None
+    return binding.kind is not BindingKind.CC or binding.number < FIRST_MODE_CC
+
+
+def _row(device: str, binding: Binding, source: str) -> BindingRow:
+    return BindingRow(device, binding.target, label(binding.target), binding.text, source)

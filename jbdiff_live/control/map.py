@@ -1,0 +1,268 @@
+"""From a controller's message to a change of a value: joins decoding, learning, the bindings in use and takeover.
+
+Threads: `handle` runs on the sources' threads, `port` on the MIDI watcher's, everything else on the session's and the
+window's. One short lock guards all of it, and is held while the store is written, so that two controllers cannot cross.
+The store's listeners therefore must not call back. Nothing here touches the disk but `load_maps` and `save_maps`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from jbdiff_live.binding import Binding, TakeoverMode
+from jbdiff_live.control.decode import Decoder, Place, Reading, is_panic
+from jbdiff_live.control.desk import PANIC, MapDesk
+from jbdiff_live.control.learning import place_of
+from jbdiff_live.control.lessons import Lessons
+from jbdiff_live.control.play import BUTTONS, Player
+from jbdiff_live.control.shelf import MapShelf
+from jbdiff_live.control.source import ControlEvent, EventKind
+from jbdiff_live.control_view import BindingRow, Waiting
+from jbdiff_live.parameters import Origin, ParameterStore
+from jbdiff_live.status import ControlStatus
+
+QUIET_SECONDS = 0.3  # after a controller was plugged in: what comes then are its positions
+DUMP_SECONDS = 0.05  # so many controls of one controller in so short a time are no hand's work
+DUMP_CONTROLS = 4
+PANIC_SECONDS = 0.1  # "all sound off" comes once for each of 16 channels
+
+
+class ControlMap:
+    """All controllers and what they move. Any number of sources may call `handle`."""
+
+    def __init__(
+        self,
+        store: ParameterStore,
+        bindings: Iterable[Binding] = (),
+        clock: Callable[[], float] = time.monotonic,
+        shelf: MapShelf | None = None,
+        perform: Callable[[str], None] = lambda function: None,
+        changed: Callable[[], None] = lambda: None,
+        takeover: TakeoverMode = TakeoverMode.PICKUP,
+    ) -> None:
+        """bindings: what a patch suggests. takeover: for controllers whose map does not say.
+
+        perform: does a function of the session, such as "play". changed: called when `save_maps` has something to
+        do. Neither may block.
+        """
+        self._store = store
+        self._clock = clock
+        self._mode = takeover
+        self._lock = threading.Lock()
+        self._shelf = shelf if shelf is not None else MapShelf(None)
+        self._desk = MapDesk(self._shelf, bindings, changed)
+        self._positions: dict[Place, int] = {}  # of every control, 0 to 127
+        self._lessons = Lessons(self._desk, self._positions, self._bound)
+        self._decoder = Decoder()
+        self._player = Player(store, perform)
+        self._came: dict[str, float] = {}  # when a controller was plugged in
+        self._firsts: dict[str, deque[float]] = {}  # when controls of it were received for the first time
+        self._panicked = float("-inf")
+
+    # ------------------------------------------------------------------ sources' threads
+
+    def handle(self, event: ControlEvent) -> bool:
+        """Apply one message. Return whether it was used, so that a program change loads no patch as well."""
+        with self._lock:
+            if event.device not in self._desk.devices:
+                self._desk.connect(event.device)
+            self._settle(event.time)
+            if is_panic(event):
+                self._panic(event.time)
+                return True
+            table = self._desk.table(event.device)
+            readings = self._decoder.feed(event, table.pairs, table.plain)
+            taken = self._lessons.hear(event, readings)
+            used = [self._read(event.device, r, event.time, taken) for r in readings]
+            return taken or any(used)
+
+    def port(self, device: str, there: bool) -> None:
+        """A controller was plugged in, or pulled out. It has to come for every value again."""
+        with self._lock:
+            self._decoder.forget(device)
+            self._firsts.pop(device, None)
+            for place in [place for place in self._positions if place[0] == device]:
+                del self._positions[place]
+            self._bound(device)
+            if there:
+                self._came[device] = self._clock()
+                self._desk.connect(device)
+            else:
+                self._desk.disconnect(device)
+
+    # ------------------------------------------------------------------ inside, lock held
+
+    def _settle(self, now: float) -> None:
+        late = self._decoder.settle(now)
+        for device, reading in late:
+            self._read(device, reading, now, False)
+        self._lessons.settle(now, late)
+
+    def _panic(self, now: float) -> None:
+        if now - self._panicked >= PANIC_SECONDS:
+            self._panicked = now
+            self._store.trigger(PANIC, Origin.MIDI)
+
+    def _read(self, device: str, reading: Reading, now: float, taken: bool) -> bool:
+        """Move what a reading moves. taken: learning took it. Return whether something is bound to it."""
+        place, pressed, quiet = place_of(device, reading), reading.on, False
+        if reading.kind not in BUTTONS:
+            before = self._positions.get(place)
+            self._positions[place] = reading.seven_bits
+            pressed = reading.high and not (before is not None and before > 63)
+            quiet = self._only_tells(device, now, first=before is None)
+        taken = taken or self._lessons.recognise(device, reading, now)
+        table = self._desk.table(device)
+        found = table.by_control.get((reading.kind, reading.number), ())
+        moved = [b for b in found if b.channel in (None, reading.channel)]
+        if taken:
+            self._player.let_go(device, reading.channel, moved)
+            return True
+        for binding in moved:
+            mode = binding.takeover or table.takeover or self._mode
+            self._player.play(device, reading, binding, mode, pressed and not quiet, quiet)
+        return bool(moved)
+
+    def _only_tells(self, device: str, now: float, first: bool) -> bool:
+        """Whether a controller tells where its controls stand, and no hand moved one.
+
+        So it is right after it was plugged in, and when more controls were received for the first time just now than
+        hands can touch.
+        """
+        if first:
+            times = self._firsts.setdefault(device, deque(maxlen=DUMP_CONTROLS))
+            times.append(now)
+            if len(times) == DUMP_CONTROLS and now - times[0] <= DUMP_SECONDS:
+                return True
+        return now - self._came.get(device, float("-inf")) < QUIET_SECONDS
+
+    def _bound(self, device: str) -> None:
+        """Bindings of a controller changed, or it came or went."""
+        self._player.forget(device)
+
+    # ------------------------------------------------------------------ learning
+
+    def learn(self, name: str | None) -> None:
+        """Wait for the next control and bind it to `name`; None stops waiting. KeyError: no such name."""
+        self.learn_row(() if name is None else (name,))
+
+    def learn_row(self, names: Sequence[str]) -> None:
+        """Wait for one control after the other, and bind them to these targets in this order."""
+        self._begin(Waiting.LEARN, names)
+
+    def skip(self) -> None:
+        """Leave the target that is learned now, and go on with the next one of the row."""
+        with self._lock:
+            self._lessons.skip()
+
+    def unlearn(self) -> None:
+        """Wait for a control, and let go of everything that it moves."""
+        self._begin(Waiting.UNLEARN)
+
+    def locate(self) -> None:
+        """Tell of each control that is touched what it moves, and move nothing meanwhile."""
+        self._begin(Waiting.LOCATE)
+
+    def answer(self, how: str) -> None:
+        """Answer the question of a learned control that moves something else: "replace", "both" or "cancel"."""
+        with self._lock:
+            self._lessons.answer(how)
+
+    def _begin(self, waiting: Waiting, names: Sequence[str] = ()) -> None:
+        with self._lock:
+            self._lessons.begin(waiting, names)
+
+    @property
+    def learning(self) -> str | None:
+        """The target that waits for a control. Looking also settles what waited for its other half."""
+        with self._lock:
+            self._settle(self._clock())
+            return self._lessons.target
+
+    @property
+    def complaint(self) -> str:
+        """Why the last control that was touched while learning was not taken; empty if there is nothing to say."""
+        return self._lessons.complaint
+
+    # ------------------------------------------------------------------ maps
+
+    def suggest(self, bindings: Iterable[Binding]) -> None:
+        """Take the bindings of another patch, all at once."""
+        with self._lock:
+            self._desk.suggest(bindings)
+
+    @property
+    def suggested(self) -> tuple[Binding, ...]:
+        """The bindings of the patch, as it has them."""
+        return self._desk.suggested
+
+    def unbind(self, name: str) -> None:
+        """Let go of every control of `name`; if it has none nothing happens."""
+        with self._lock:
+            self._desk.unbind(name)
+            for device in self._desk.devices:
+                self._bound(device)
+            if name == PANIC:
+                self._lessons.tell_lost_panic()
+
+    def correct(self, device: str, name: str, text: str) -> None:
+        """Write a binding of a controller by hand: "CC 21 relative 65/63". ValueError says how to write it."""
+        new = Binding.parse(name, text)
+        with self._lock:
+            self._desk.bind(device, new, share=True)
+            self._bound(device)
+
+    def load_maps(self) -> None:
+        """Read the maps from the disk. Before the sources start."""
+        self._shelf.load()
+        with self._lock:
+            self._desk.forget_tables()
+
+    def save_maps(self) -> None:
+        """Write the maps that changed. Blocks on the disk."""
+        with self._lock:
+            unsaved = self._shelf.unsaved
+        written = self._shelf.write(unsaved)
+        with self._lock:
+            self._shelf.keep(written)
+
+    def program_patch(self, event: ControlEvent) -> str | None:
+        """The patch that the controller's own list has for a program change; None if the list says nothing."""
+        if event.kind is not EventKind.PROGRAM:
+            return None
+        with self._lock:
+            return self._desk.table(event.device).programs.get(event.number)
+
+    # ------------------------------------------------------------------ what the window sees
+
+    def rows(self) -> tuple[BindingRow, ...]:
+        """Every binding in use."""
+        with self._lock:
+            return self._desk.rows()
+
+    def texts(self) -> Mapping[str, str]:
+        """For each bound name, how a person would write it; several controls are joined by ", "."""
+        with self._lock:
+            return self._desk.texts()
+
+    def status(self, status: ControlStatus) -> ControlStatus:
+        """A source's status with what the map knows. Looking also settles what waited for its other half."""
+        with self._lock:
+            self._settle(self._clock())
+            lessons = self._lessons
+            files = "; ".join(self._shelf.problems)
+            return replace(
+                status,
+                learning=lessons.target,
+                waiting=lessons.waiting,
+                row=lessons.row,
+                question=lessons.question,
+                touched=lessons.touched,
+                note=lessons.note,
+                hardware=self._player.ghosts(),
+                problem="; ".join(text for text in (status.problem, lessons.complaint, files) if text),
+            )

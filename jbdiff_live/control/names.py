@@ -1,0 +1,76 @@
+"""Names of MIDI inputs: which part of a port's name lasts, and how equal controllers are told apart. Pure functions.
+
+The systems put numbers into the names of ports, and give other numbers when a controller comes back:
+
+| system | port | lasting name |
+|---|---|---|
+| ALSA | `nanoKONTROL2:nanoKONTROL2 MIDI 1 20:0` | `nanoKONTROL2:nanoKONTROL2 MIDI 1` |
+| JACK, a2jmidid | `a2j:nano [20] (capture): nano MIDI 1` | `a2j:nano (capture): nano MIDI 1` |
+| JACK, PipeWire | `Midi-Bridge:nano 3:(capture_0) nano MIDI 1` | `Midi-Bridge:nano:(capture_0) nano MIDI 1` |
+| JACK, two clients of a name | `Box-01:knobs` | `Box:knobs` |
+| Windows | `2- nanoKONTROL2 3` | `nanoKONTROL2` |
+
+Of two equal controllers the second is called `… #2`. They share one map.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+
+_LINUX = (
+    r" \d+:\d+$",  # ALSA: client and port
+    r" \[\d+\](?= \()",  # a2jmidid: ALSA's client
+    r" \d+(?=:\()",  # PipeWire: its node
+    r"-\d\d(?=:)",  # JACK: another client of that name
+)
+_WINDOWS = (r"^\d+- ", r" \d+$")
+
+Port = tuple[str, int]  # the system's name, and which of the ports of exactly that name, from 0
+
+
+def numbered(ports: Iterable[str]) -> list[Port]:
+    """Ports with the count of those before them that have the same name: some systems number nothing."""
+    seen: Counter[str] = Counter()
+    found = []
+    for port in ports:
+        found.append((port, seen[port]))
+        seen[port] += 1
+    return found
+
+
+def index_of(port: Port, ports: Sequence[str]) -> int:
+    """Where a port stands in the system's list. Raises ValueError if it has gone."""
+    try:
+        return numbered(ports).index(port)
+    except ValueError:
+        raise ValueError(f"{port[0]} is not there any more") from None
+
+
+def lasting(port: str) -> str:
+    """The part of a port's name that is the same when the controller comes back."""
+    for pattern in _WINDOWS if platform.system() == "Windows" else _LINUX:
+        port = re.sub(pattern, "", port)
+    return port
+
+
+def free_name(port: str, used: Collection[str]) -> str:
+    """The lasting name of a port, with "#2" and so on if an equal controller has it already."""
+    base, count = lasting(port), 1
+    name = base
+    while name in used:
+        count += 1
+        name = f"{base} #{count}"
+    return name
+
+
+def model(name: str) -> str:
+    """The name that equal controllers share: "Box:knobs" for "Box:knobs #2"."""
+    return re.sub(r" #\d+$", "", name)
+
+
+def matches(port: str, names: Iterable[str]) -> bool:
+    """Whether one of the names is a part of the port's, whatever the case of the letters."""
+    return any(name.lower() in port.lower() for name in names)

@@ -1,0 +1,141 @@
+"""What one movement of a control does to the values: buttons, switches, encoders, and knobs with takeover.
+
+No thread of its own; the control map's lock protects it, and is held while the store is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from jbdiff_live.binding import Binding, BindingKind, TakeoverMode
+from jbdiff_live.control.decode import Reading
+from jbdiff_live.control.relative import steps
+from jbdiff_live.control.takeover import Takeover
+from jbdiff_live.control_view import Ghost
+from jbdiff_live.parameters import ACTIONS_BY_NAME, BY_NAME, Origin, Parameter, ParameterStore
+
+STEP = 1 / 127  # of the travel, for one step of an encoder
+NEAR = 1 / 512  # of the travel: the ends of some hardware are never quite reached
+BUTTONS = frozenset({BindingKind.NOTE, BindingKind.PROGRAM, BindingKind.CLOCK})  # have no position
+
+Hand = tuple[str, int, Binding]  # device, channel, binding
+
+
+class Player:
+    """perform: does a function of the session, such as "play"; must not block."""
+
+    def __init__(self, store: ParameterStore, perform: Callable[[str], None]) -> None:
+        self._store = store
+        self._perform = perform
+        self._takeovers: dict[Hand, Takeover] = {}
+        self._last: dict[str, Hand] = {}  # parameter -> the control that was turned last
+
+    def play(
+        self, device: str, reading: Reading, binding: Binding, mode: TakeoverMode, pressed: bool, quiet: bool
+    ) -> None:
+        """Do what a reading does by one binding.
+
+        pressed: whether it is a press of a button. quiet: whether a switch must not change, since the controller only
+        tells where it stands.
+        """
+        parameter = BY_NAME.get(binding.target)
+        if parameter is None:
+            if pressed:
+                self._act(binding.target)
+        elif binding.encoding is not None:
+            self._turn(parameter, steps(binding.encoding, reading.value))
+        elif reading.kind in BUTTONS or binding.button:
+            if pressed:
+                self._strike(parameter, binding, reading)
+        elif parameter.toggle:
+            self._switch(device, parameter, binding, reading, quiet)
+        else:
+            self._follow(device, parameter, binding, reading, mode)
+
+    def let_go(self, device: str, channel: int, bindings: Collection[Binding]) -> None:
+        """A control was moved without moving its values: it has to come for them again."""
+        for binding in bindings:
+            takeover = self._takeovers.get((device, channel, binding))
+            if takeover is not None:
+                takeover.arm()
+
+    def forget(self, device: str) -> None:
+        """Bindings of a controller changed, or it came or went: its controls have to come for their values again."""
+        self._takeovers = {hand: t for hand, t in self._takeovers.items() if hand[0] != device}
+        self._last = {name: hand for name, hand in self._last.items() if hand[0] != device}
+
+    def ghosts(self) -> dict[str, Ghost]:
+        """Where the hardware stands, by parameter."""
+        found = {}
+        for name, hand in self._last.items():
+            takeover = self._takeovers.get(hand)
+            if takeover is not None and takeover.position is not None:
+                travel = BY_NAME[name].to_normal(self._store.snapshot[name])
+                found[name] = Ghost(takeover.position, takeover.holds(travel))
+        return found
+
+    # ------------------------------------------------------------------ kinds of control
+
+    def _act(self, target: str) -> None:
+        if target in ACTIONS_BY_NAME:
+            self._store.trigger(target, Origin.MIDI)
+        else:
+            self._perform(target)
+
+    def _turn(self, parameter: Parameter, count: int) -> None:
+        """An encoder without ends: one step is one entry, one count, or 1/127 of the travel."""
+        now = self._store.snapshot[parameter.name]
+        if parameter.toggle:
+            value = float(count > 0)
+        elif parameter.choices or parameter.integer:
+            value = now + count
+        else:
+            value = parameter.from_normal(parameter.to_normal(now) + count * STEP)
+        self._store.set(parameter.name, value, Origin.MIDI)
+
+    def _strike(self, parameter: Parameter, binding: Binding, reading: Reading) -> None:
+        """A button: steps a switch or list; or a note that sets the value by its velocity."""
+        if binding.velocity:
+            value = value_at(parameter, reading.value, reading.full)
+        else:
+            value = (self._store.snapshot[parameter.name] + 1) % (len(parameter.choices) or 2)
+        self._store.set(parameter.name, value, Origin.MIDI)
+
+    def _switch(
+        self, device: str, parameter: Parameter, binding: Binding, reading: Reading, quiet: bool
+    ) -> None:
+        """A position moves a switch when it passes the middle. Where it stands at first says nothing."""
+        takeover = self._takeover(device, reading, binding)
+        before, takeover.position = takeover.position, reading.position
+        if not quiet and reading.high != (before is not None and before > 0.5):
+            self._store.set(parameter.name, float(reading.high), Origin.MIDI)
+
+    def _follow(
+        self, device: str, parameter: Parameter, binding: Binding, reading: Reading, mode: TakeoverMode
+    ) -> None:
+        """A knob: takeover decides whether the value follows."""
+        takeover = self._takeover(device, reading, binding)
+        self._last[parameter.name] = (device, reading.channel, binding)
+        position, near = reading.position, max(1 / reading.full, NEAR)
+        if parameter.choices:  # each entry has its share of the travel
+            position, near = parameter.to_normal(value_at(parameter, reading.value, reading.full)), 0.0
+        travel = parameter.to_normal(self._store.snapshot[parameter.name])
+        new = takeover.move(mode, position, travel, near)
+        if new is not None:
+            after = self._store.set(parameter.name, parameter.from_normal(new), Origin.MIDI)
+            takeover.wrote(parameter.to_normal(after[parameter.name]))
+
+    def _takeover(self, device: str, reading: Reading, binding: Binding) -> Takeover:
+        return self._takeovers.setdefault((device, reading.channel, binding), Takeover())
+
+
+def value_at(parameter: Parameter, value: int, full: int) -> float:
+    """The parameter's value for a control at `value` of 0 to `full` (127 or 16383). 0 gives low, `full` gives high.
+
+    A list gets an equal share of the travel for each entry; a switch is on from the middle up.
+    """
+    if parameter.toggle:
+        return float(value > full // 2)
+    if parameter.choices:
+        return float(value * len(parameter.choices) // (full + 1))
+    return parameter.from_normal(value / full)

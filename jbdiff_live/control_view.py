@@ -1,0 +1,45 @@
+"""What a window sees of the controllers. Shared and immutable: the control map makes it, the window reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Waiting(Enum):
+    """What the next control that is touched is for."""
+
+    NOTHING = ""
+    LEARN = "learn"
+    UNLEARN = "unlearn"
+    LOCATE = "locate"
+
+
+@dataclass(frozen=True)
+class BindingRow:
+    """One line of the table of bindings. source: "map" of the controller, "patch", or "always"."""
+
+    device: str
+    target: str
+    label: str
+    control: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Ghost:
+    """Where the hardware stands that moves a parameter. position: in the knob's travel, 0 to 1. taken: it moves it."""
+
+    position: float
+    taken: bool
+
+
+@dataclass(frozen=True)
+class LearnQuestion:
+    """A control was learned that moves something else already: replace that, keep both, or cancel?"""
+
+    device: str
+    target: str
+    control: str
+    others: tuple[str, ...]  # targets
+    text: str
