@@ -5,7 +5,9 @@ from __future__ import annotations
 
 def main() -> None:
     from jbdiff.cli import app
+    from jbdiff.terminal import speak_any_text
 
+    speak_any_text()
     app()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,13 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 
 class CheckpointError(RuntimeError):
     """A weight file that is missing, damaged, unsafe, or not what was asked for; says what to do."""
+
+
+ARCHIVES = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"7z\xbc\xaf": "7z",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+SNIFFED = 512  # bytes
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,33 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def refuse_stand_in(path: Path) -> None:
+    """Raises CheckpointError if something else is in the place of the weights: a pointer, a web page, an archive."""
+    with path.open("rb") as handle:
+        head = handle.read(SNIFFED)
+    if not head:
+        raise CheckpointError(f"{path.name} is damaged: it is empty; fetch it again")
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"version https://git-lfs"):
+        raise CheckpointError(
+            f"{path.name} is a Git LFS pointer, a short text in the place of the weights; run `git lfs pull` in "
+            "its folder"
+        )
+    if text.startswith(b"<"):
+        raise CheckpointError(
+            f"{path.name} is a web page in the place of the weights; open the address in a browser, log in if it "
+            "asks for that, and fetch the file itself"
+        )
+    for mark, kind in ARCHIVES.items():
+        if head.startswith(mark):
+            raise CheckpointError(f"{path.name} is a {kind} archive; unpack it first")
+    if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
+        begins = head[:40].decode("ascii").splitlines()[0]
+        raise CheckpointError(
+            f"{path.name} is a text in the place of the weights ({begins!r}...); fetch it again"
+        )
+
+
 def read_checkpoint(path: Path) -> CheckpointFile:
     """All tensors of a safetensors or PyTorch file, on the CPU; PyTorch's are mapped, not copied.
 
@@ -66,12 +103,16 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     """
     if not path.is_file():
         raise CheckpointError(f"no file {path}; put the checkpoint there or correct the path")
+    try:
+        refuse_stand_in(path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}); check who may read it") from error
     if path.suffix == ".safetensors":
         try:
             return CheckpointFile(path, load_file(path))
-        except (SafetensorError, OSError) as error:
+        except Exception as error:  # a damaged header can break the reader anywhere
             raise CheckpointError(
-                f"{path.name} is no whole safetensors file ({error}); fetch it again"
+                f"{path.name} is no whole safetensors file ({_first_line(error)}); fetch it again"
             ) from error
     return _read_torch(path)
 
@@ -83,11 +124,15 @@ def _read_torch(path: Path) -> CheckpointFile:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path.name} is refused: it is damaged, or asks to run code while it is read "
-            f"({_first_line(error)}); fetch it again from a source you trust, or have it saved as safetensors"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        # torch's own words advise to switch the check off.
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if asked is not None:
+            raise CheckpointError(
+                f"{path.name} is refused: it asks to run code while it is read ({asked[1]}); fetch it from a source "
+                "that you trust, or have it saved as safetensors"
+            ) from error
+        raise CheckpointError(f"{path.name} is damaged, or no PyTorch file; fetch it again") from error
+    except Exception as error:  # a damaged pickle can break the reader anywhere
         raise CheckpointError(
             f"{path.name} is cut short or damaged ({_first_line(error)}); fetch it again"
         ) from error
@@ -111,9 +156,19 @@ def _check_records(path: Path) -> None:
     """Compares every record with its own CRC-32, which torch does not do for mapped files."""
     try:
         with zipfile.ZipFile(path) as archive:
+            records = archive.infolist()
+            # PyTorch packs nothing: what is packed, or lies in several records at once, may unpack without end.
+            if any(record.compress_type != zipfile.ZIP_STORED for record in records):
+                raise CheckpointError(f"{path.name} is a zip archive, not a PyTorch file; unpack it first")
+            if sum(record.file_size for record in records) > path.stat().st_size:
+                raise CheckpointError(f"{path.name} is damaged: its records overlap; fetch it again")
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError) as error:
-        raise CheckpointError(f"{path.name} is cut short or damaged ({error}); fetch it again") from error
+    except CheckpointError:
+        raise
+    except Exception as error:  # a damaged directory can break the reader anywhere
+        raise CheckpointError(
+            f"{path.name} is cut short or damaged ({_first_line(error)}); fetch it again"
+        ) from error
     if damaged is not None:
         raise CheckpointError(f"{path.name} is damaged: {damaged} differs from its checksum; fetch it again")
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from jbdiff.checkpoint_files import CheckpointError, CheckpointFile, file_sha256, load_into, read_checkpoint
+from jbdiff.checkpoint_files import (
+    CheckpointError,
+    CheckpointFile,
+    file_sha256,
+    load_into,
+    read_checkpoint,
+    refuse_stand_in,
+)
 from jbdiff.config import (
     V1,
     AnyFinisherConfig,
@@ -45,6 +53,8 @@ from jbdiff.tokenmajor import Compiler, has_token_form, token_major
 from jbdiff.v1_layout import finisher_tensors, unet_tensors, v1_role, vqvae_tensors
 
 __all__ = ["CheckpointError", "Stack", "known_stacks", "load_stack", "save_stack", "user_directory"]
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 CONFIG_NAME = "config.json"
@@ -114,25 +124,53 @@ class Manifest:
 
 
 def user_directory() -> Path:
-    """Where a player's own stacks live: `$JBDIFF_HOME`, or the platform's folder for data."""
-    if home := os.environ.get("JBDIFF_HOME"):
-        return Path(home)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "jbdiff"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "jbdiff"
-    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "jbdiff"
+    """Where a player's own stacks live: `$JBDIFF_HOME`, or the platform's folder for data.
+
+    Raises CheckpointError if neither is known.
+    """
+    try:
+        if home := os.environ.get("JBDIFF_HOME"):
+            return Path(home).expanduser()
+        if sys.platform == "win32":
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "jbdiff"
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Application Support" / "jbdiff"
+        return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "jbdiff"
+    except RuntimeError as error:  # a user without an entry in the system's list of users
+        raise CheckpointError(
+            "this user has no home folder; name a folder for stacks in JBDIFF_HOME, or give the folder itself"
+        ) from error
 
 
 def known_stacks() -> dict[str, Path]:
-    """Every stack that can be loaded by name -> its folder. A player's own wins over a shipped one."""
+    """Every stack that can be loaded by name -> its folder. A player's own wins over a shipped one.
+
+    A folder that cannot be read hides no other.
+    """
+    roots = [Path(__file__).parent / "weights"]
+    try:
+        roots.append(user_directory())
+    except CheckpointError as error:
+        log.info("no stacks of your own: %s", error)
     found: dict[str, Path] = {}
-    for root in (Path(__file__).parent / "weights", user_directory()):
-        if root.is_dir():
-            for folder in sorted(root.iterdir()):
-                if folder.is_dir() and ((folder / CONFIG_NAME).is_file() or any(_v1_candidates(folder))):
+    for root in roots:
+        for folder in _folders(root):
+            try:
+                if (folder / CONFIG_NAME).is_file() or any(_v1_candidates(folder)):
                     found[folder.name] = folder
+            except OSError as error:
+                log.warning("stack %s cannot be read: %s", folder, error)
     return found
+
+
+def _folders(root: Path) -> list[Path]:
+    try:
+        return sorted(folder for folder in root.iterdir() if folder.is_dir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        log.warning("stacks in %s cannot be listed: %s", root, error)
+        return []
 
 
 def load_stack(name_or_path: str | Path, device: torch.device | str = "cpu") -> Stack:
@@ -308,15 +346,26 @@ def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _find(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
-    if path.is_dir():
-        return path
+    try:
+        path = path.expanduser()
+        if path.is_dir():
+            return path
+    except (
+        RuntimeError,
+        OSError,
+        ValueError,
+    ) as error:  # no home for "~", a name that is too long or has a zero byte
+        raise CheckpointError(
+            f"no stack {str(name_or_path)[:200]!r} ({error}); give a folder that exists"
+        ) from error
     known = known_stacks()
     if str(name_or_path) in known:
         return known[str(name_or_path)]
-    raise CheckpointError(
-        f"no stack {str(name_or_path)!r}; known: {', '.join(known) or 'none'}. "
-        f"Give a folder, or put one into {user_directory()}"
-    )
+    try:
+        own = f"Give a folder, or put one into {user_directory()}"
+    except CheckpointError:
+        own = "Give a folder"
+    raise CheckpointError(f"no stack {str(name_or_path)!r}; known: {', '.join(known) or 'none'}. {own}")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -325,7 +374,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         return _v1_manifest(folder)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         if content["format"] != FORMAT:
             raise CheckpointError(
                 f"{path} has format {content['format']!r}; this version reads {FORMAT}. Update jbdiff"
@@ -343,6 +392,9 @@ def read_manifest(folder: Path) -> Manifest:
         TypeError,
         ValueError,
         AttributeError,
+        RecursionError,
+        OverflowError,
+        OSError,
     ) as error:
         raise CheckpointError(f"{path} is no stack description: {error!r}; restore or remove it") from error
     for role in stack_roles(config):
@@ -410,6 +462,7 @@ def _verified_sha256(role: str, entry: _Entry) -> str:
         raise CheckpointError(f"{entry.path} is missing ({role}); put it back or fetch the stack again")
     actual = file_sha256(entry.path)
     if entry.sha256 is not None and actual != entry.sha256:
+        refuse_stand_in(entry.path)
         raise CheckpointError(
             f"{entry.path.name} ({role}) has changed since it was recorded: SHA-256 {actual[:12]}..., "
             f"expected {entry.sha256[:12]}...; fetch the stack again"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import enum
 import errno
+import math
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 from rich.progress import TaskID
 from rich.table import Table
+from rich.text import Text
 
 from jbdiff.config import NoiseStyle
 from jbdiff.evaluate.amounts import SECTIONS
+from jbdiff.terminal import plain_console, with_home
 
 
 class Compat(enum.Enum):
@@ -26,12 +28,17 @@ class WeightType(enum.Enum):
     BFLOAT16 = "bfloat16"
 
 
+CONTEXT_SECONDS = 180.0  # of a context's end; no stack hears more
+# Of an init: what a piece needs beyond its own length, and the most that is held in memory.
+SPARE_SECONDS, MOST_INIT_SECONDS = 60.0, 3600.0
+
 app = typer.Typer(help="Jukebox Diffusion: sample, train and inspect stacks.", no_args_is_help=True)
-console = Console()
+console = plain_console()
 
 
 def _fail(message: object) -> NoReturn:
-    Console(stderr=True).print(f"[red]error:[/red] {message}", highlight=False)
+    # A long name is not broken over two lines: it can be copied from here.
+    plain_console(stderr=True).print(Text("error: ", "red") + Text(str(message)), soft_wrap=True)
     raise typer.Exit(1)
 
 
@@ -51,25 +58,29 @@ def info() -> None:
 
     stacks = known_stacks()
     if not stacks:
-        console.print(f"no stacks found; put one into {user_directory()}")
+        try:
+            console.print(f"no stacks found; put one into {user_directory()}", soft_wrap=True)
+        except CheckpointError as error:
+            _fail(f"no stacks found; {error}")
         return
     table = Table("stack", "levels", "rate", "parameters", "identity", "state")
     for name, folder in stacks.items():
         try:
             stack = load_stack(folder)
         except CheckpointError as error:
-            table.add_row(name, "", "", "", "", f"[red]does not load:[/red] {error}")
+            table.add_row(name, "", "", "", "", Text("does not load: ", "red") + Text(str(error)))
             continue
         count = sum(parameter.numel() for module in stack.modules() for parameter in module.parameters())
         levels = ", ".join(str(level) for level in stack.levels) + (" + finisher" if stack.finisher else "")
         rate = f"{stack.config.sample_rate} Hz"
-        table.add_row(name, levels, rate, f"{count / 1e6:.1f} M", stack.identity[:12], "[green]loads[/green]")
+        table.add_row(name, levels, rate, f"{count / 1e6:.1f} M", stack.identity[:12], Text("loads", "green"))
     console.print(table)
     for name, folder in stacks.items():
-        console.print(f"{name}: {folder}", highlight=False)
+        console.print(f"{name}: {folder}", soft_wrap=True)
 
 
 @app.command()
+@with_home
 def convert(
     sources: Annotated[
         list[Path] | None, typer.Argument(help="checkpoint files, or folders of them; roles are told by name")
@@ -92,21 +103,22 @@ def convert(
 
     given = {"codec": codec, "level2": level2, "level1": level1, "level0": level0, "finisher": finisher}
     roles = {role: path for role, path in given.items() if path is not None}
-    folder = out if out is not None else user_directory() / name
     try:
+        folder = out if out is not None else user_directory() / name
         write_stack(
             plan(sources or [], roles),
             folder,
             name=name,
             dtype=getattr(torch, dtype.value),
-            report=lambda line: console.print(line, highlight=False, markup=False),
+            report=lambda line: console.print(line, soft_wrap=True),
         )
     except (CheckpointError, OSError) as error:
         _fail(error)
-    console.print(f"wrote {folder}", highlight=False)
+    console.print(f"wrote {folder}", soft_wrap=True)
 
 
 @app.command()
+@with_home
 def fetch(
     roles: Annotated[
         list[str] | None, typer.Argument(help="level2, level1, level0, finisher; all if left out")
@@ -116,7 +128,7 @@ def fetch(
     """Downloads the published Jukebox Diffusion v1 files, 3.3 GB in all, and checks their hashes."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from jbdiff.checkpoints import user_directory
+    from jbdiff.checkpoints import CheckpointError, user_directory
     from jbdiff.fetch import FetchError
     from jbdiff.fetch import fetch as fetch_file
     from jbdiff.published import PUBLISHED
@@ -125,9 +137,14 @@ def fetch(
     unknown = sorted(set(roles or ()) - set(known))
     if unknown:
         _fail(f"nothing is published for {', '.join(unknown)}; known: {', '.join(known)}")
-    folder = out if out is not None else user_directory() / "v1"
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
     try:
+        folder = out if out is not None else user_directory() / "v1"
         with Progress(*columns, console=console) as progress:
             for role in roles or known:
                 task = progress.add_task(role, total=None)
@@ -136,13 +153,16 @@ def fetch(
                     progress.update(task, completed=done, total=of or None)
 
                 path = fetch_file(known[role], folder, show)
-                progress.console.print(f"{role}: {path}", highlight=False)
-    except (FetchError, OSError) as error:
+                progress.console.print(f"{role}: {path}", soft_wrap=True)
+    except (FetchError, CheckpointError, OSError) as error:
         _fail(error)
-    console.print(f"ready; `jbdiff convert {folder}` makes a smaller, faster-loading stack of them")
+    console.print(
+        f"ready; `jbdiff convert {folder}` makes a smaller, faster-loading stack of them", soft_wrap=True
+    )
 
 
 @app.command()
+@with_home
 def sample(
     out: Annotated[Path, typer.Option(help="WAV or FLAC file to write; all else lies beside it")],
     stack: Annotated[str, typer.Option(help="name or folder of a stack")] = "pocket",
@@ -209,21 +229,30 @@ def sample(
         ),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="forget an unfinished render of this name")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="replace files of these names; a sound that is read is never replaced"
+        ),
+    ] = False,
     device: Annotated[str, typer.Option(help="torch device")] = "cpu",
 ) -> None:
     """Makes music offline, block by block. The same command again goes on after an interruption."""
+    from dataclasses import replace
+
     import torch
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from soundfile import SoundFileError
 
-    from jbdiff.audiofiles import read_audio
+    from jbdiff.audiofiles import read_mono
     from jbdiff.checkpoints import CheckpointError, load_stack
     from jbdiff.compat import render_v1, v1_defaults, v1_piece
     from jbdiff.geometry import Geometry
     from jbdiff.memory import keep_freed_memory
-    from jbdiff.render import RenderError, RenderPlan, render
+    from jbdiff.render import RenderError, RenderPlan, check_targets, render
     from jbdiff.render_options import options_from, read_toml, with_assignments, with_flags
     from jbdiff.sampling import sampler_named
+    from jbdiff.soundfacts import SilentSound
     from jbdiff.stream import BlockStream, StreamError
 
     if not out.parent.is_dir():
@@ -231,12 +260,18 @@ def sample(
     if levels is not None and not (levels.isdigit() and levels.isascii()):
         _fail(f"levels {levels!r}; write them as digits, such as 21")
 
-    def mono(path: Path | None) -> torch.Tensor | None:
-        """A sound file as `[1, 1, n]` at the stack's rate."""
+    def mono(path: Path | None, role: str, seconds: float, end: bool) -> torch.Tensor | None:
+        """The beginning or the end of a sound file as `[1, 1, n]` at the stack's rate."""
         if path is None:
             return None
-        audio, _ = read_audio(path, loaded.config.sample_rate)
-        return torch.from_numpy(audio.mean(axis=1))[None, None]
+        try:
+            sound = read_mono(path, loaded.config.sample_rate, geometry.frames(seconds), end=end)
+        except SilentSound:
+            article = "an" if role == "init" else "a"
+            _fail(f"{path} is silent; give {article} {role} that sounds, or leave --{role} out")
+        for note in sound.notes:
+            console.print(f"{role} {path.name}: {note}", soft_wrap=True)
+        return torch.from_numpy(sound.samples)[None, None]
 
     flags = {
         "resample": resample, "seconds": seconds, "seeds": seed, "style": style, "step": step,
@@ -277,38 +312,44 @@ def sample(
                 hop_tokens=options.hop,
                 sampler=sampler_named(options.sampler) if options.sampler else None,
             )
-        context_audio, init_audio = mono(context), mono(init)
-        if init_audio is not None and not init_audio.any():
-            _fail(f"{init} is silent; give an init that sounds, or leave --init out")
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        played = options.levels or loaded.levels
+        plans = {
+            number: RenderPlan(
+                out if len(options.seeds) == 1 else out.with_stem(f"{out.stem}-seed{number}"),
+                geometry.frames(options.seconds),
+                options.settings(number, coarsest.guidance),
+                bits=options.bits,
+                stems=options.stems,
+                pictures=options.pictures,
+                sampler=options.sampler,
+            )
+            for number in options.seeds
+        }
+        inputs = {"--context": context, "--init": init, "--config": config}
+        for plan in plans.values():
+            check_targets(plan, played, overwrite, inputs)
+        context_audio = mono(context, "context", CONTEXT_SECONDS, end=True)
+        init_audio = mono(init, "init", min(options.seconds + SPARE_SECONDS, MOST_INIT_SECONDS), end=False)
+        columns = (
+            TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+        )  # fmt: skip
         with Progress(*columns, console=console) as progress:
-            for number in options.seeds:
-                name = out if len(options.seeds) == 1 else out.with_stem(f"{out.stem}-seed{number}")
-                task = progress.add_task(name.name)
-                plan = RenderPlan(
-                    name,
-                    geometry.frames(options.seconds),
-                    options.settings(number, coarsest.guidance),
-                    context=context_audio,
-                    init=init_audio,
-                    bits=options.bits,
-                    stems=options.stems,
-                    pictures=options.pictures,
-                    sampler=options.sampler,
-                )
+            for number, unread in plans.items():
+                plan = replace(unread, context=context_audio, init=init_audio)
+                task = progress.add_task(plan.out.name)
 
                 def show(done: int, of: int, task: TaskID = task) -> None:
                     progress.update(task, completed=done, total=of)
 
                 if stream is None:
                     piece = v1_piece(loaded, options, number, finished, init_audio is not None)
-                    made = render_v1(piece, plan, show, device=device)
+                    made = render_v1(piece, plan, show, device=device, overwrite=overwrite)
                 else:
-                    made = render(stream, plan, show, fresh=fresh)
+                    made = render(stream, plan, show, fresh=fresh, overwrite=overwrite)
                 went_on = f", went on after block {made.resumed_at}" if made.resumed_at else ""
                 files = ", ".join(str(file) for file in (*made.files, *made.pictures))
                 progress.console.print(
-                    f"wrote {files}: {options.seconds:g} s, peak {made.peak:.2f}{went_on}", highlight=False
+                    f"wrote {files}: {options.seconds:g} s, peak {made.peak:.2f}{went_on}", soft_wrap=True
                 )
     except (CheckpointError, RenderError, StreamError, SoundFileError, OSError, ValueError) as error:
         _fail(f"{error}{_disk_remedy(error)}")
@@ -331,6 +372,7 @@ def train(context: typer.Context) -> None:
 
 
 @app.command()
+@with_home
 def bench(
     stack: Annotated[str, typer.Option(help="name or folder; with --random one of v1, pocket")] = "pocket",
     device: Annotated[str, typer.Option(help="torch device")] = "cpu",
@@ -356,6 +398,7 @@ def bench(
         Path | None, typer.Option(help="measure nothing; the last runs of a log side by side")
     ] = None,
     last: Annotated[int, typer.Option(min=1, help="how many runs --compare shows")] = 4,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the file of --json")] = False,
 ) -> None:
     """Measures the parts of a stack and whole blocks, beside what the machine can do at most."""
     import torch
@@ -363,6 +406,8 @@ def bench(
     from jbdiff import bench as benchmark
     from jbdiff.bench_command import run_bench
 
+    if json_file is not None and json_file.exists() and not overwrite:
+        _fail(f"{json_file} is there already; give another name, or --overwrite to replace it")
     try:
         if compare is not None:
             runs = benchmark.read_log(compare)[-last:]
@@ -370,7 +415,7 @@ def bench(
         else:
             result = run_bench(
                 stack, random, log, json_file,
-                report=lambda line: console.print(line, style="dim", highlight=False),
+                report=lambda line: console.print(line, style="dim"),
                 device=device, dtype=getattr(torch, dtype.value), blocks=blocks, steps=steps, repeats=repeats,
                 levels=None if levels is None else [int(digit) for digit in levels if digit.isdigit()],
                 finisher=finisher, hop=hop, graphs=graphs, compiled=compiled,
@@ -386,6 +431,7 @@ def bench(
 
 
 @app.command()
+@with_home
 def evaluate(
     out: Annotated[Path, typer.Option(help="folder for figures.json, sounds and pictures")],
     heldout: Annotated[
@@ -405,7 +451,8 @@ def evaluate(
         str | None, typer.Option(help=f"only these, with commas between: {', '.join(SECTIONS)}")
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0.1, help="length of the run without a break (30; quick 1)")
+        float | None,
+        typer.Option(min=0.1, max=10_000, help="length of the run without a break (30; quick 1)"),
     ] = None,
     pieces: Annotated[int | None, typer.Option(min=6, help="tracks of each folder (24; quick 12)")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="denoising steps of the coarsest level")] = None,
@@ -431,6 +478,11 @@ def evaluate(
         from jbdiff.evaluate.command import Job, evaluate_stack
         from jbdiff.evaluate.transcribe import SETUP, judge_installed
 
+        for option, folder in (("--heldout", heldout), ("--training", training)):
+            if folder is not None and out.exists() and folder.exists() and out.samefile(folder):
+                raise ValueError(f"{out} is read as {option}; give a folder of its own for what is written")
+        if minutes is not None and not math.isfinite(minutes):
+            raise ValueError(f"{minutes} minutes: give a number")
         amounts = QUICK if quick else FULL
         amounts = replace(amounts, minutes=minutes or amounts.minutes, pieces=pieces or amounts.pieces)
         loaded = load_stack(stack)
@@ -444,7 +496,7 @@ def evaluate(
     except (CheckpointError, OSError, ValueError) as error:
         _fail(error)
     console.print(table(figures, f"{loaded.config.name} {loaded.identity[:12]}"))
-    console.print(f"wrote {out}", highlight=False)
+    console.print(f"wrote {out}", soft_wrap=True, highlight=False, markup=False)
     if {"tones", "music"} & set(wanted) and not judge_installed():
         console.print(
             f"Notes were not judged: the transcriber is missing. {SETUP} installs it.", style="bold"

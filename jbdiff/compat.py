@@ -20,7 +20,7 @@ from jbdiff.geometry import Geometry
 from jbdiff.noise import v1_base_noise
 from jbdiff.offline import V1LevelSettings, V1Renderer, V1Settings
 from jbdiff.pictures import write_mel_picture
-from jbdiff.render import WRITE_FRAMES, Rendered, RenderError, RenderPlan
+from jbdiff.render import WRITE_FRAMES, Rendered, RenderError, RenderPlan, check_targets, level_file
 from jbdiff.render_options import OptionError, RenderOptions
 from jbdiff.stream_settings import LevelSettings
 
@@ -114,13 +114,15 @@ def render_v1(
     on_progress: Callable[[int, int], None] = lambda done, of: None,
     *,
     device: str = "cpu",
+    overwrite: bool = False,
 ) -> Rendered:
     """Makes the files of `plan` (its settings and sampler are not used), of the first `plan.frames` samples.
 
     A shorter init begins again where it ends. on_progress(done, of) counts denoising steps. Raises RenderError for
-    formats that cannot be written.
+    formats that cannot be written, and when a file is there already and not to be overwritten.
     """
     subtype = plan.subtype()
+    check_targets(plan, piece.renderer.levels, overwrite)
     stack = piece.renderer.stack.to(device)
     noise = piece.noise.to(device)
     total = noise.shape[2] * stack.codec.hop(piece.renderer.levels[0])
@@ -141,7 +143,7 @@ def render_v1(
     tracks = {plan.out: run.audio[0]}
     if plan.stems:
         for level in piece.renderer.levels:
-            path = plan.out.with_name(f"{plan.out.stem}-level{level}{plan.out.suffix}")
+            path = level_file(plan.out, level)
             tracks[path] = torch.cat(run.level_audio[level], dim=2)[0]
     pictures = []
     rate = stack.config.sample_rate

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from jbdiff.audiofiles import audio_blocks, find_sounds
+from jbdiff.audiofiles import audio_blocks, find_sounds, other_sounds
+from jbdiff.soundfacts import SoundFacts, mono_mix
 from jbdiff.stems import find_tracks, is_stems, mix
 
 Report = Callable[[str], None]
+READING = 2  # changes when the same files would be read as other samples, or others would be left out
 MIX = " mix "  # between a track's name and the number of its mix
 
 
@@ -190,42 +192,75 @@ def cache_sounds(
     holds these very files.
 
     Of stems (`stems.py`) it holds the first `mixes` mixes of each track. A sound is read, resampled and written in
-    blocks, however long it is. Files that cannot be read are named through `report` and left out. Of several
-    processes the first one makes it, the others wait. Raises ValueError when no sound is left.
+    blocks, however long it is. Files that cannot be read, and those that nothing but silence or clipping could be
+    learned from, are named through `report` and left out. Of several processes the first one makes it, the others
+    wait. Raises ValueError when no sound is left.
     """
     files = find_sounds(sounds)
     about: dict[str, Any] = {"files": [[str(f), f.stat().st_size] for f in files], "sample_rate": sample_rate}
     stems = is_stems(sounds)
-    about |= {"mixes": mixes if stems else 1, "channels": channels}
+    about |= {"mixes": mixes if stems else 1, "channels": channels, "reading": READING}
     if cache_about(cache) == about:
         return open_clips(cache)
     if not first_process():
         return awaited_cache(cache, about)
+    for path in [] if stems else other_sounds(sounds):
+        report(f"skipped: {str(path)!r} is in a format that is not read; convert it to WAV or FLAC")
     writer = ClipWriter(cache, "int16", () if channels == 1 else (channels,))
     skipped = []
-    wanted = mixed_sounds(sounds, sample_rate, mixes) if stems else plain_sounds(files, sample_rate)
-    for name, blocks in wanted:
+    for sound in mixed_sounds(sounds, sample_rate, mixes) if stems else plain_sounds(files, sample_rate):
         try:
-            writer.add_parts(name, (sixteen_bit(block, channels) for block in blocks))
+            try:
+                writer.add_parts(sound.name, sound.parts(channels))
+            except ChannelsCancel as error:
+                report(f"{error}: the first one alone is used")
+                writer.add_parts(sound.name, sound.parts(channels, first_alone=True))
         except (OSError, ValueError) as error:
             report(f"skipped: {error}")
-            skipped.append(name)
+            skipped.append(sound.name)
+        for note in sound.notes:
+            report(f"{sound.name!r}: {note}")
     clips = writer.finish(skipped, **about)
     if not len(clips):
         raise ValueError(f"no readable sound in {str(sounds)!r} ({len(skipped)} skipped)")
     return clips
 
 
-Sounds = Iterator[tuple[str, Iterator[NDArray[np.float32]]]]
-"""Names, and the blocks `[frames, channels]` of each."""
+class ChannelsCancel(ValueError):
+    """The channels of a sound are opposites, so that their mix is silent."""
 
 
-def plain_sounds(files: list[Path], sample_rate: int) -> Sounds:
+@dataclass
+class TrainingSound:
+    """A sound of a folder. `blocks(facts)` begins to read it: `[frames, channels]` at a time."""
+
+    name: str
+    blocks: Callable[[SoundFacts], Iterator[NDArray[np.float32]]]
+    notes: list[str] = field(default_factory=list)
+
+    def parts(self, channels: int, first_alone: bool = False) -> Iterator[NDArray[np.float32]]:
+        """The sound as 16-bit numbers, block by block. Raises ValueError at its end if it is of no use for training,
+        ChannelsCancel if mono needs one channel alone.
+        """
+        facts = SoundFacts()
+        for block in self.blocks(facts):
+            yield sixteen_bit(block[:, :1] if first_alone else block, channels)
+        facts.refuse_to_learn(self.name)
+        if channels == 1 and not first_alone and facts.cancels:
+            raise ChannelsCancel(f"{self.name!r}: its channels cancel each other in a mix")
+        self.notes = facts.notes
+
+
+def plain_sounds(files: list[Path], sample_rate: int) -> Iterator[TrainingSound]:
     for file in files:
-        yield str(file), audio_blocks(file, sample_rate)
+
+        def blocks(facts: SoundFacts, file: Path = file) -> Iterator[NDArray[np.float32]]:
+            return audio_blocks(file, sample_rate, facts=facts)
+
+        yield TrainingSound(str(file), blocks)
 
 
-def mixed_sounds(folder: Path, sample_rate: int, mixes: int) -> Sounds:
+def mixed_sounds(folder: Path, sample_rate: int, mixes: int) -> Iterator[TrainingSound]:
     """The mixes of a folder of stems, track by track, made on all cores a little ahead of who takes them. Raises
     ValueError on a description that is none.
     """
@@ -239,14 +274,22 @@ def mixed_sounds(folder: Path, sample_rate: int, mixes: int) -> Sounds:
                 next_track, next_number = wanted[place + len(ahead)]
                 ahead.append(pool.submit(mix, next_track, next_number, tracks, sample_rate))
             made = ahead.popleft()
+
             # A generator, so that a track that cannot be read fails where a file would.
-            yield f"{track.folder}{MIX}{number}", (future.result() for future in (made,))
+            def blocks(
+                facts: SoundFacts, made: Future[NDArray[np.float32]] = made
+            ) -> Iterator[NDArray[np.float32]]:
+                whole = made.result()
+                facts.add(whole)
+                yield whole
+
+            yield TrainingSound(f"{track.folder}{MIX}{number}", blocks)
 
 
 def sixteen_bit(block: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
     """A block `[frames, any]` as one or two channels of whole numbers within 16 bits."""
     if channels == 1:
-        block = block.mean(1)
+        block = mono_mix(block)
     elif block.shape[1] != channels:
         block = block[:, :1].repeat(channels, 1)
     return np.round(np.clip(block, -1, 1) * 32767)

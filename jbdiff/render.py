@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +30,14 @@ SUBTYPES = {
     (".flac", 16): "PCM_16",
     (".flac", 24): "PCM_24",
 }
+DESCRIBED, PLACED = "render.json", "placed"  # in the folder: which render it is of; which files have left it
 WRITE_FRAMES = 1 << 16  # samples turned at a time when the raw sound becomes a file
 LEAD_SECONDS = 2.0  # of the init before a block's own piece, so that the encoder does not meet an edge there
+
+
+def level_file(out: Path, level: int) -> Path:
+    """The file of a level's own sound, beside the whole."""
+    return out.with_name(f"{out.stem}-level{level}{out.suffix}")
 
 
 class RenderError(RuntimeError):
@@ -60,6 +66,12 @@ class RenderPlan:
             raise RenderError(f"{self.out.name} at {self.bits} bit cannot be written; known: {known} bit")
         return SUBTYPES[key]
 
+    def targets(self, levels: Sequence[int]) -> list[Path]:
+        """Every file that is written: the sound, then a stem for each level, then their pictures."""
+        stems = [level_file(self.out, level) for level in levels] if self.stems else []
+        sounds = [self.out, *stems]
+        return sounds + ([path.with_suffix(".png") for path in sounds] if self.pictures else [])
+
     def fingerprint(self, stream: BlockStream) -> str:
         """Names everything that decides the samples, so that only the same render is continued."""
         digest = hashlib.sha256(stream.stack.identity.encode())
@@ -81,23 +93,64 @@ class Rendered:
     pictures: tuple[Path, ...] = ()  # one a file, where asked for
 
 
+def check_targets(
+    plan: RenderPlan,
+    levels: Sequence[int],
+    overwrite: bool,
+    inputs: Mapping[str, Path | None] | None = None,
+) -> None:
+    """Raises RenderError if the plan would replace a file: one of `inputs` (by the option that names it) in any case,
+    another one unless `overwrite`. Files of the same render, written before it was broken off, are its own.
+    """
+    for target in plan.targets(levels):
+        for option, path in (inputs or {}).items():
+            if path is not None and path.exists() and target.exists() and target.samefile(path):
+                raise RenderError(
+                    f"{target} is read as {option}; give another name for the sound that is made"
+                )
+        if target.is_dir():
+            raise RenderError(f"{target} is a folder; give another name")
+        if target.exists() and not overwrite and target.name not in _written_before(plan):
+            raise RenderError(f"{target} is there already; give another name, or --overwrite to replace it")
+    partial = _partial(plan)
+    if partial.exists() and not (partial / DESCRIBED).is_file():
+        names = {path.name for path in partial.iterdir()} if partial.is_dir() else {partial.name}
+        if names - {DESCRIBED + ".new"}:
+            raise RenderError(f"{partial} is in the way: the render works in a folder of that name; move it")
+
+
+def _partial(plan: RenderPlan) -> Path:
+    return plan.out.with_name(plan.out.name + ".partial")
+
+
+def _written_before(plan: RenderPlan) -> list[str]:
+    """Files that a run of the same name had begun to put into their places."""
+    listed = _partial(plan) / PLACED
+    return (
+        listed.read_text(encoding="utf-8", errors="surrogateescape").split("\n") if listed.is_file() else []
+    )
+
+
 def render(
     stream: BlockStream,
     plan: RenderPlan,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
     *,
     fresh: bool = False,
+    overwrite: bool = False,
 ) -> Rendered:
     """Makes the file, or goes on making it.
 
     on_progress(done, of) counts denoising steps over the whole piece. An interrupted render (even a killed
     one) goes on after its last whole block, with the same samples as an uninterrupted one; `fresh` forgets it.
-    Raises RenderError when another render was left unfinished under this name, and for unwritable formats.
+    Raises RenderError when another render was left unfinished under this name, for unwritable formats, and when a file
+    is there already and not to be overwritten.
     """
     subtype = plan.subtype()
     if not plan.out.parent.is_dir():
         raise RenderError(f"no folder {plan.out.parent}; make it first")
-    partial = plan.out.with_name(plan.out.name + ".partial")
+    check_targets(plan, stream.levels, overwrite)
+    partial = _partial(plan)
     if fresh and partial.is_dir():
         shutil.rmtree(partial)
     # Stems leave earlier than the whole; every one must be long enough after its own delay is cut off.
@@ -134,7 +187,7 @@ def render(
 
 def _begin(stream: BlockStream, plan: RenderPlan, partial: Path) -> int:
     """Puts the stream where the render stands; returns how many blocks are there."""
-    described = partial / "render.json"
+    described = partial / DESCRIBED
     fingerprint = plan.fingerprint(stream)
     stream.reset()
     if plan.context is not None:
@@ -176,12 +229,12 @@ def _write_out(
     subtype: str,
     resumed_at: int,
 ) -> Rendered:
-    """Raw samples to sound files, each without its own delay; the folder goes."""
+    """Raw samples to sound files, each without its own delay; all move into their places, and the folder goes."""
     files: list[Path] = []
     pictures: list[Path] = []
     peak = 0.0
     for name, channels in tracks.items():
-        out = plan.out if name == "sound" else plan.out.with_name(f"{plan.out.stem}-{name}{plan.out.suffix}")
+        out = plan.out if name == "sound" else level_file(plan.out, int(name.removeprefix("level")))
         delay = stream.latency_frames
         if name != "sound":
             delay = stream.stem_latency_frames[int(name.removeprefix("level"))]
@@ -195,9 +248,12 @@ def _write_out(
             picture = finished.with_suffix(".png")
             chunks = _chunks(partial / f"{name}.f32", channels, delay, plan.frames)
             write_mel_picture(picture, chunks, plan.frames, stream.sample_rate)
-            pictures.append(picture.replace(out.with_suffix(".png")))
-        finished.replace(out)
+            pictures.append(out.with_suffix(".png"))
         files.append(out)
+    names = "\n".join(path.name for path in (*files, *pictures))
+    _replace(partial / PLACED, names.encode("utf-8", "surrogateescape"))
+    for path in (*files, *pictures):
+        (partial / path.name).replace(path)
     shutil.rmtree(partial)
     return Rendered(tuple(files), peak, resumed_at, tuple(pictures))
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import tomllib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from jbdiff.config import NoiseStyle
+from jbdiff.plaintoml import parse_toml, read_toml_file
 from jbdiff.stream_settings import BlockSettings, FinisherSettings, Handover, LevelSettings
 
 E = TypeVar("E", bound=enum.Enum)
@@ -31,6 +32,9 @@ RANGES = {
     "brightness": (-1.0, 1.0),
     "motion": (-1.0, 1.0),
 }
+LONGEST_SECONDS = 7 * 24 * 3600.0
+MOST = (1 << 31) - 1  # of a count; a seed may have 64 bits
+MOST_STEPS = 10_000
 
 
 class OptionError(ValueError):
@@ -85,9 +89,9 @@ class RenderOptions:
 def read_toml(path: Path) -> dict[str, Any]:
     """The options of a file. Raises OptionError when it is no TOML, OSError when it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OptionError(f"{path.name} is no TOML file: {error}") from error
+        return read_toml_file(path)
+    except ValueError as error:
+        raise OptionError(str(error)) from error
 
 
 def with_assignments(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
@@ -97,10 +101,7 @@ def with_assignments(values: Mapping[str, Any], assignments: Iterable[str]) -> d
         key, equals, text = assignment.partition("=")
         if not equals:
             raise OptionError(f"{assignment!r} is no setting; write it as level1.steps=20")
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text.strip()
+        value = _assigned(text, assignment)
         table, dot, name = key.strip().rpartition(".")
         if dot:
             inner = result.setdefault(table, {})
@@ -110,6 +111,17 @@ def with_assignments(values: Mapping[str, Any], assignments: Iterable[str]) -> d
         else:
             result[name] = value
     return result
+
+
+def _assigned(text: str, assignment: str) -> Any:
+    """What stands behind the equals sign: TOML, or else a bare word."""
+    try:
+        return parse_toml(f"value = {text}", f"--set {assignment[:60]}")["value"]
+    except ValueError as error:
+        word = text.strip()
+        if not word.replace("_", "").replace("-", "").isalnum() or word.isdigit():
+            raise OptionError(f"{error}; write it as level1.steps=20") from error
+        return word
 
 
 def with_flags(
@@ -132,9 +144,9 @@ def options_from(values: Mapping[str, Any]) -> RenderOptions:
         elif key == "finisher":
             fields["finisher"], fields["finisher_seed"] = _finisher(_table(key, value))
         elif key in ("seconds", "step", "resample", "anchor", "tempo", "brightness", "motion", "memory"):
-            fields[key] = float(_kind(key, value, NUMBER))
+            fields[key] = _number(key, value)
         elif key in ("token_multiplier", "bits", "hop"):
-            fields[key] = _kind(key, value, (int,))
+            fields[key] = _whole(key, value)
         elif key in ("sampler", "crossfade"):
             fields[key] = _kind(key, value, (str,))
         elif key in ("stems", "pictures"):
@@ -142,7 +154,8 @@ def options_from(values: Mapping[str, Any]) -> RenderOptions:
         elif key == "style":
             fields[key] = _choice(key, value, NoiseStyle)
         elif key in ("seeds", "levels"):
-            fields[key] = tuple(_kind(key, item, (int,)) for item in _kind(key, value, (list, tuple)))
+            most = MOST if key == "levels" else (1 << 63) - 1
+            fields[key] = tuple(_whole(key, item, most) for item in _kind(key, value, (list, tuple)))
         else:
             known = [field.name for field in dataclasses.fields(RenderOptions)]
             names = ", ".join([n for n in known if n not in ("level", "finisher_seed")] + ["level0..level2"])
@@ -150,6 +163,10 @@ def options_from(values: Mapping[str, Any]) -> RenderOptions:
     options = RenderOptions(**fields, level=levels)
     if options.seconds <= 0 or not options.seeds:
         raise OptionError(f"{options.seconds:g} seconds, {len(options.seeds)} seeds: nothing to make")
+    if options.seconds > LONGEST_SECONDS:
+        raise OptionError(
+            f"{options.seconds:g} seconds is longer than a week ({LONGEST_SECONDS:g}); make it in parts"
+        )
     for name, (low, high) in RANGES.items():
         value = getattr(options, name)
         if value is not None and not low <= value <= high:
@@ -162,9 +179,9 @@ def _level(name: str, table: Mapping[str, Any], fields: dict[str, Any]) -> Level
     for key, value in table.items():
         where = f"{name}.{key}"
         if key == "steps":
-            given[key] = _kind(where, value, (int,))
+            given[key] = _whole(where, value, MOST_STEPS)
         elif key in ("guidance", "strength", "priming"):
-            given[key] = float(_kind(where, value, NUMBER))
+            given[key] = _number(where, value)
         elif key == "handover":
             given[key] = _choice(where, value, Handover)
         elif key == "update_context":
@@ -185,15 +202,15 @@ def _finisher(table: Mapping[str, Any]) -> tuple[FinisherSettings, int | None]:
         if key == "on":
             given[key] = _kind(where, value, (bool,))
         elif key == "steps":
-            given[key] = _kind(where, value, (int,))
+            given[key] = _whole(where, value, MOST_STEPS)
         elif key == "seed":
-            seed = _kind(where, value, (int,))
+            seed = _whole(where, value, (1 << 63) - 1)
         elif key == "strength":
-            given[key] = float(_kind(where, value, NUMBER))
+            given[key] = _number(where, value)
         elif key == "style":
             given["noise_style"] = _choice(where, value, NoiseStyle)
         elif key == "step":
-            given["noise_step"] = float(_kind(where, value, NUMBER))
+            given["noise_step"] = _number(where, value)
         else:
             raise OptionError(f"unknown option {where!r}; known: on, steps, strength, seed, style, step")
     return FinisherSettings(**given), seed
@@ -209,6 +226,25 @@ def _kind(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise OptionError(f"{name} = {value!r}; it takes {' or '.join(kind.__name__ for kind in kinds)}")
     return value
+
+
+def _number(name: str, value: Any) -> float:
+    """A finite number: not nan or inf, which every comparison lets through."""
+    try:
+        number = float(_kind(name, value, NUMBER))
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise OptionError(f"{name} {number:g} is outside of what it takes: a finite number")
+    return number
+
+
+def _whole(name: str, value: Any, most: int = MOST) -> int:
+    """A whole number of `most` at most, either way."""
+    number: int = _kind(name, value, (int,))
+    if abs(number) > most:
+        raise OptionError(f"{name}: a number of {number.bit_length()} bits; {most} is the most")
+    return number
 
 
 def _choice(name: str, value: Any, choices: type[E]) -> E:

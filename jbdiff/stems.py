@@ -30,6 +30,7 @@ DUCK_SECONDS, DUCK_FALL = 0.25, 0.08
 REPEATS, REPEAT_GAIN = 5, 0.6  # of the delay
 MOST_SIDE = 0.6  # of the middle's level
 LOUDEST = 0.98
+LONGEST_SECONDS = 1800.0  # of a stem: all stems of a track are in memory at once
 FFT_UNIT = 1 << 16
 
 
@@ -114,7 +115,10 @@ def mix(track: StemTrack, number: int, others: Sequence[StemTrack], sample_rate:
     """
     rng = np.random.default_rng((track.seed, number))
     channels, kicks = _channels(track, number, others, rng)
-    loaded = [read_audio(channel.folder / channel.stem.file, sample_rate)[0] for channel in channels]
+    loaded = [
+        read_audio(channel.folder / channel.stem.file, sample_rate, LONGEST_SECONDS)[0]
+        for channel in channels
+    ]
     frames = max(len(audio) for audio in loaded)
     if track.seconds:
         frames = min(frames, round(track.seconds * sample_rate))

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
-import platform
-import socket
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,31 +21,11 @@ from jbdiff_live.parameters import Parameter
 if TYPE_CHECKING:
     from jbdiff_live.binding import TakeoverMode
     from jbdiff_live.control_view import BindingRow
+    from jbdiff_live.session import Session
+
+LONGEST_SHORT_RING = 1 << 17  # frames: three seconds
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
-
-
-def has_display() -> bool:
-    """Whether a window can open here. Qt ends the process where it cannot, so this is asked first."""
-    if os.environ.get("QT_QPA_PLATFORM") or platform.system() in ("Darwin", "Windows"):
-        return True
-    wayland = os.environ.get("WAYLAND_DISPLAY")
-    if wayland:
-        folder = Path(os.environ.get("XDG_RUNTIME_DIR", "/"))
-        return (folder / wayland).exists()
-    host, colon, number = os.environ.get("DISPLAY", "").rpartition(":")
-    if not colon:
-        return False
-    number = number.split(".")[0]
-    try:
-        if host and host != "unix":
-            socket.create_connection((host, 6000 + int(number)), timeout=2).close()
-            return True
-        with socket.socket(socket.AF_UNIX) as knock:
-            knock.connect(f"/tmp/.X11-unix/X{int(number)}")
-        return True
-    except (OSError, ValueError):
-        return False
 
 
 @app.command()
@@ -141,13 +119,22 @@ def play(
         level=logging.INFO if verbose else logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr
     )
     from jbdiff_live.audio.priority import process_goes_first
+    from jbdiff_live.ending import Interrupts, on_ending
     from jbdiff_live.headless import play_headless
-    from jbdiff_live.parameters import PARAMETERS
+    from jbdiff_live.screen import ScreenTrial
     from jbdiff_live.session import Session, SessionOptions
     from jbdiff_live.stack_choice import parse_levels
 
-    if short_ring < 256 or short_ring & (short_ring - 1):
-        raise typer.BadParameter(f"{short_ring} is not a power of two from 256 on", param_hint="--short-ring")
+    if not 256 <= short_ring <= LONGEST_SHORT_RING or short_ring & (short_ring - 1):
+        raise typer.BadParameter(
+            f"{short_ring} is not a power of two from 256 to {LONGEST_SHORT_RING}", param_hint="--short-ring"
+        )
+    if seconds is not None and not math.isfinite(seconds):
+        raise typer.BadParameter(
+            f"{seconds} is no number of seconds; leave it out to play until you stop it",
+            param_hint="--seconds",
+        )
+    record, context, init = (_at_home(path) for path in (record, context, init))
     try:
         numbers = None if levels is None else parse_levels(levels)
     except ValueError as error:
@@ -173,47 +160,66 @@ def play(
     logging.getLogger("jbdiff_live").info(
         "goes before other programs: %s", "yes" if process_goes_first() else "not allowed"
     )
-    session = Session(options)
-    try:
-        if list_devices:
-            for title, names in (
-                ("sound outputs", session.audio_devices()),
-                ("sound inputs", session.input_devices()),
-                ("MIDI inputs", session.midi_inputs()),
-            ):
-                print(f"{title}:", *(names or ["none"]), sep="\n  ")
-            programs = session.patch_programs()
-            patches = [
-                f"{name:<15} {_program_text(programs.get(name))}".rstrip() for name in session.patches()
-            ]
-            print("patches:", *(patches or ["none"]), sep="\n  ")
-            print("parameters, for --set:", *map(describe, PARAMETERS), sep="\n  ")
-            return
-        _prepare(session, patch, values or [], context, init)
-        if list_bindings:
-            print(*binding_lines(session.binding_rows_of(session.midi_inputs())), sep="\n")
-            return
-        session.open()
-        if not headless and not has_display():
-            print("There is no screen here: playing without a window.", flush=True)
-            headless = True
-        if headless:
-            raise typer.Exit(play_headless(session, seconds, record_take=record is not None))
-        from jbdiff_live.ui.app import run
+    interrupts = Interrupts()
+    with on_ending(interrupts):
+        session, trial = Session(options), None
+        try:
+            if list_devices:
+                _list(session)
+                return
+            trial = None if headless or list_bindings else ScreenTrial()
+            _prepare(session, patch, values or [], context, init)
+            if list_bindings:
+                print(*binding_lines(session.binding_rows_of(session.midi_inputs())), sep="\n")
+                return
+            session.open()
+            if trial is not None and (problem := trial.problem()):
+                print(f"{problem[0].upper()}{problem[1:]}: playing without a window.", flush=True)
+                headless = True
+            if headless:
+                raise typer.Exit(play_headless(session, seconds, record_take=record is not None))
+            from jbdiff_live.ui.app import run
 
-        if record is not None:
-            session.record_from_first_block()
-            session.start()
-        raise typer.Exit(run(session))
-    except (ValueError, OSError, KeyError, RuntimeError) as error:
-        if isinstance(error, typer.Exit):  # a RuntimeError by ancestry, and no error
-            raise
-        log = logging.getLogger("jbdiff_live")
-        log.info("", exc_info=error)
-        print(f"jbdiff-live: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
-        raise typer.Exit(2) from error
-    finally:
-        session.close()
+            if record is not None:
+                session.record_from_first_block()
+                session.start()
+            raise typer.Exit(run(session))
+        except (ValueError, OSError, KeyError, RuntimeError) as error:
+            if isinstance(error, typer.Exit):  # a RuntimeError by ancestry, and no error
+                raise
+            log = logging.getLogger("jbdiff_live")
+            log.info("", exc_info=error)
+            print(f"jbdiff-live: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
+            raise typer.Exit(2) from error
+        finally:
+            interrupts.closing = True  # from here on nothing interrupts: the take is being closed
+            if trial is not None:
+                trial.close()
+            session.close()
+
+
+def _at_home(path: Path | None) -> Path | None:
+    """A path that begins with `~` as one in the home folder: the shell does not do that behind an equals sign."""
+    try:
+        return None if path is None else path.expanduser()
+    except RuntimeError as error:
+        raise typer.BadParameter(f"{path}: no home folder is known here; give the whole path") from error
+
+
+def _list(session: Session) -> None:
+    """Prints devices, patches and parameters."""
+    from jbdiff_live.parameters import PARAMETERS
+
+    for title, names in (
+        ("sound outputs", session.audio_devices()),
+        ("sound inputs", session.input_devices()),
+        ("MIDI inputs", session.midi_inputs()),
+    ):
+        print(f"{title}:", *(names or ["none"]), sep="\n  ")
+    programs = session.patch_programs()
+    patches = [f"{name:<15} {_program_text(programs.get(name))}".rstrip() for name in session.patches()]
+    print("patches:", *(patches or ["none"]), sep="\n  ")
+    print("parameters, for --set:", *map(describe, PARAMETERS), sep="\n  ")
 
 
 def describe(parameter: Parameter) -> str:
@@ -253,14 +259,15 @@ def _program_text(program: int | None) -> str:
     return "" if program is None else f"program {program}"
 
 
-def _prepare(session: object, patch: str, values: list[str], context: Path | None, init: Path | None) -> None:
+def _prepare(
+    session: Session, patch: str, values: list[str], context: Path | None, init: Path | None
+) -> None:
     """Patch, values and files from the command line into the session, in that order."""
     from jbdiff_live.parameters import BY_NAME, Origin, unknown_name
-    from jbdiff_live.session import Session
 
-    assert isinstance(session, Session)
     known = session.patches()
-    path = known.get(patch, Path(patch))
+    path = known[patch] if patch in known else _at_home(Path(patch))
+    assert path is not None
     if not path.exists():
         raise ValueError(f"no patch {patch!r}; there are: {', '.join(known)}; or give a file")
     session.load_patch(path)
@@ -275,6 +282,7 @@ def _prepare(session: object, patch: str, values: list[str], context: Path | Non
         session.load_context_file(context)
     if init is not None:
         session.load_init_file(init)
+    session.wait_for_files()
 
 
 def _parse(name: str, text: str) -> float:
@@ -284,14 +292,17 @@ def _parse(name: str, text: str) -> float:
     if parameter.toggle and text.lower() in ("on", "off", "true", "false"):
         return parameter.parse(text.lower() in ("on", "true"))
     try:
-        return parameter.parse(float(text))
+        number = float(text)
     except ValueError:
-        if parameter.choices:
-            return parameter.parse(text)
-        raise
+        return parameter.parse(text)  # a name, or words that say what is needed
+    return parameter.parse(number)
 
 
 def main() -> None:
+    # What a console's encoding lacks is shown as a question mark: a file name must not end the concert.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     app()
 
 

@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
-import signal
+import logging
 import threading
-from types import FrameType
 
 from rich.console import Console
 
+from jbdiff_live.ending import on_ending
 from jbdiff_live.session import Session
 from jbdiff_live.status import EngineState, Status
 
+log = logging.getLogger(__name__)
+
 SECONDS_INTO_NOTHING = 30.0  # a run that nobody hears and nobody limited ends by itself
+
+
+class _Console(Console):
+    """rich ends the program where nobody reads what is printed; here the music is what counts."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError("nobody reads what is printed")
+
+
+class Announcements:
+    """What is said on the console. One that has gone (a closed terminal, a pipe without a reader) ends nothing."""
+
+    def __init__(self) -> None:
+        # Names are no markup, whatever brackets they hold.
+        self._console: Console | None = _Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+    def say(self, text: str, style: str | None = None) -> None:
+        if self._console is None:
+            return
+        try:
+            self._console.print(text, style=style)
+        except (OSError, ValueError) as error:  # ValueError: a stream that was closed
+            self._console = None
+            log.info("the console has gone: %s", error)
 
 
 def play_headless(session: Session, seconds: float | None, record_take: bool) -> int:
@@ -20,29 +46,25 @@ def play_headless(session: Session, seconds: float | None, record_take: bool) ->
     Where the sound goes nowhere a take is recorded, asked for or not, so that it always ends with sound
     somewhere.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = Announcements()
     if note := session.status().note:
-        console.print(f"{note}.")
+        console.say(f"{note}.")
     if session.silent_device:
         if session.options.device != "null":
-            console.print(f"{session.status().message}.", style="yellow")
+            console.say(f"{session.status().message}.", style="yellow")
         record_take = True
         seconds = seconds or SECONDS_INTO_NOTHING
     enough = threading.Event()
-
-    def interrupted(signum: int, frame: FrameType | None) -> None:
-        enough.set()
-
-    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with on_ending(enough.set):
         return _play(session, seconds, record_take, enough, console)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _play(
-    session: Session, seconds: float | None, record_take: bool, enough: threading.Event, console: Console
+    session: Session,
+    seconds: float | None,
+    record_take: bool,
+    enough: threading.Event,
+    console: Announcements,
 ) -> int:
     rate = session.generator.sample_rate
     last_frame = int(seconds * rate) if seconds else None
@@ -55,7 +77,7 @@ def _play(
         status = session.status()
         if not sounding and status.frame > 0:
             sounding = True
-            console.print("first sound")
+            console.say("first sound")
         now = (
             status.engine.state,
             status.engine.detail,
@@ -65,7 +87,7 @@ def _play(
         )
         if now != said:
             said = now
-            console.print(describe(status))
+            console.say(describe(status))
         if status.engine.state is EngineState.FAILED:
             break
         if last_frame is not None and status.frame >= last_frame:
@@ -77,25 +99,25 @@ def _play(
     recorder = session.recorder.status()
     session.stop()
     if heard.engine.state is EngineState.FAILED:
-        console.print(f"The engine failed: {heard.engine.detail}", style="red")
+        console.say(f"The engine failed: {heard.engine.detail}", style="red")
         return 1
     engine = heard.engine
-    console.print(
+    console.say(
         f"Played {end / rate:.1f} s in {engine.blocks_made} blocks of {engine.block_duration:.2f} s; a block took "
         f"{engine.block_seconds_p99:.2f} s (p99), {engine.block_duration / max(engine.block_seconds_p99, 1e-9):.1f} "
         f"times faster than it plays. Underruns: {heard.audio.underruns}. Late blocks: {engine.late_blocks}."
     )
     if engine.reach_median:
         behind = heard.audio.device_seconds
-        console.print(
+        console.say(
             f"A knob that the next block reads is heard after {engine.reach_median + behind:.2f} s (median; p99 "
             f"{engine.reach_p99 + behind:.2f} s), gain and mute after {heard.audio.latency_seconds:.2f} s."
         )
     if recorder.problem:
-        console.print(f"Recording: {recorder.problem}", style="red")
+        console.say(f"Recording: {recorder.problem}", style="red")
         return 1
     if folder is not None:
-        console.print(f"Take: {folder}")
+        console.say(f"Take: {folder}")
     return 0
 
 

@@ -42,6 +42,9 @@ class Origin(Enum):
     REPLAY = "replay"
 
 
+SWITCH_WORDS = {"on": True, "off": False, "true": True, "false": False, "yes": True, "no": False}
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One value that a player can turn. `choices` makes it a list, `integer` a counter, `toggle` a switch."""
@@ -84,17 +87,23 @@ class Parameter:
         return math.sqrt(position) if self.curve is Curve.SQUARED else position
 
     def parse(self, value: object) -> float:
-        """Value from a patch or a command line: a number, a bool for a toggle, a name for a choice."""
+        """Value from a patch or a command line: a number, a bool or "on" for a toggle, a name for a choice."""
         if isinstance(value, str):
             if value in self.choices:
                 return float(self.choices.index(value))
-            known = f"one of {', '.join(self.choices)}" if self.choices else "a number"
-            raise ValueError(f"{self.name} = {value!r}: needs {known}")
+            if self.toggle and value.lower() in SWITCH_WORDS:
+                return float(SWITCH_WORDS[value.lower()])
+            known = "on or off" if self.toggle else "a number, without quotation marks"
+            known = f"one of {', '.join(self.choices)}" if self.choices else known
+            raise ValueError(f"{self.name} = {value[:100]!r}: needs {known}")
         if isinstance(value, bool) and not self.toggle:
             raise ValueError(f"{self.name} = {value!r}: needs a number")
         if not isinstance(value, (bool, int, float)):
             raise ValueError(f"{self.name} = {value!r}: needs a number")
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # of hundreds of digits, which the message need not show
+            raise ValueError(f"{self.name} is outside {self.low:g} to {self.high:g}") from None
         if not math.isfinite(number) or not self.low <= number <= self.high:
             raise ValueError(f"{self.name} = {value!r} is outside {self.low:g} to {self.high:g}")
         return self.clamp(number)

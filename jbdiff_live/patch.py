@@ -14,7 +14,6 @@ import re
 import site
 import sysconfig
 import tempfile
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 
 import msgspec
 import tomlkit
-from tomlkit.exceptions import ParseError, TOMLKitError
+from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Table
 
 from jbdiff_live.binding import Binding, binding_table
@@ -35,6 +34,7 @@ from jbdiff_live.parameters import (
     ParameterSnapshot,
     ParameterStore,
 )
+from jbdiff_live.patch_text import PatchError, read_plain, read_text
 from jbdiff_live.stack_choice import StackChoice
 
 log = logging.getLogger(__name__)
@@ -46,8 +46,15 @@ PARTS = ("levels", "finisher", "hop", "steps")  # the head's keys that say somet
 Plain = bool | int | float | str  # a value as a person writes it
 
 
-class PatchError(ValueError):
-    """A patch that cannot be read or written: names the file, the place in it, and what to do."""
+__all__ = [
+    "Patch",
+    "PatchError",
+    "factory_patches",
+    "load_patch",
+    "patch_programs",
+    "save_patch",
+    "user_patches_folder",
+]
 
 
 @dataclass(frozen=True)
@@ -90,12 +97,14 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     bindings: dict[str, str | list[str]] = {}
 
 
+_HEAD = frozenset(field.name for field in msgspec.structs.fields(_File)) - {"values", "bindings"}
+
 # ---------------------------------------------------------------------- reading
 
 
 def load_patch(path: Path) -> Patch:
     """The patch in a file. PatchError names the line or key that is wrong, and the remedy."""
-    plain = _read(path).unwrap()
+    plain = read_plain(path)
     version = plain.get("format")
     if isinstance(version, int) and version > FORMAT:
         raise PatchError(
@@ -123,9 +132,19 @@ def load_patch(path: Path) -> Patch:
         tuple(bindings),
         _choice(path, file),
         file.format,
-        path.resolve().parent / file.context if file.context else None,
+        _sound(path, file.context) if file.context else None,
         file.program,
     )
+
+
+def _sound(path: Path, written: str) -> Path:
+    """The sound that a patch names: beside it, unless the name is a whole path or begins with `~`."""
+    try:
+        return path.resolve().parent / Path(written).expanduser()
+    except RuntimeError as error:
+        raise PatchError(
+            f"{path}{_line(path, 'context')}: context = {written!r}: no home folder is known here; write the whole path"
+        ) from error
 
 
 def _choice(path: Path, file: _File) -> StackChoice | None:
@@ -149,7 +168,7 @@ def _choice(path: Path, file: _File) -> StackChoice | None:
 
 def _line(path: Path, key: str) -> str:
     """ ", line 4" where a key of the file's head stands; nothing where it does not."""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if line.lstrip().startswith("["):
             break
         if re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
@@ -157,19 +176,13 @@ def _line(path: Path, key: str) -> str:
     return ""
 
 
-def _read(path: Path) -> tomlkit.TOMLDocument:
+def _document(path: Path) -> tomlkit.TOMLDocument:
+    """A file with its comments and its order, to write it again."""
+    read_plain(path)  # what it refuses would break tomlkit
     try:
-        return tomlkit.parse(path.read_text(encoding="utf-8"))
-    except ParseError as error:
-        raise PatchError(
-            f"{path}, line {error.line}, column {error.col}: not TOML ({error}); mend that line"
-        ) from error
-    except TOMLKitError as error:
-        raise PatchError(f"{path}: not TOML ({error}); is a key there twice?") from error
-    except UnicodeDecodeError as error:
-        raise PatchError(f"{path}: not a text file in UTF-8 ({error.reason}); is it a patch?") from error
-    except OSError as error:
-        raise PatchError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+        return tomlkit.parse(read_text(path))
+    except (TOMLKitError, ValueError, RecursionError) as error:
+        raise PatchError(f"{path}: not TOML ({error}); mend it, or save under another name") from error
 
 
 def _type_error(message: str, plain: Mapping[str, Any]) -> str:
@@ -181,6 +194,10 @@ def _type_error(message: str, plain: Mapping[str, Any]) -> str:
         unknown = [key for key in plain if key not in known]
         near = difflib.get_close_matches(unknown[0], known, 1) if unknown else []
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        # A parameter's own name is no misspelling of another word.
+        for names, table in ((BY_NAME, "values"), (ACTIONS_BY_NAME, "bindings")):
+            if unknown and unknown[0] in names:
+                return f"{unknown[0]}: belongs below [{table}]; move the line there"
         return f"unknown key {', '.join(unknown)}; {hint}"
     if "missing required field" in what:
         return f"{what[0].lower()}{what[1:]}; add it at the top"
@@ -188,6 +205,8 @@ def _type_error(message: str, plain: Mapping[str, Any]) -> str:
 
 
 def _value(path: Path, name: str, value: Plain) -> Plain:
+    if name in _HEAD:
+        raise PatchError(f"{path}: [values] {name}: belongs at the top, above [values]; move the line there")
     if name not in BY_NAME:
         raise PatchError(f"{path}: [values] {name}: no such parameter; {_nearest(name, list(BY_NAME))}")
     parameter = BY_NAME[name]
@@ -222,7 +241,7 @@ def save_patch(path: Path, patch: Patch) -> None:
     PatchError: the disk refuses, or a file is there that is no TOML.
     """
     path = path.resolve()  # through a link: the file it points to is replaced, not the link
-    document = _read(path) if path.exists() else tomlkit.document()
+    document = _document(path) if path.exists() else tomlkit.document()
     head: dict[str, Any] = {"format": FORMAT, "name": patch.name, "description": patch.description}
     if patch.context is not None:
         head["context"] = _written(patch.context, path.parent)
@@ -241,6 +260,10 @@ def save_patch(path: Path, patch: Patch) -> None:
     except OSError as error:
         raise PatchError(
             f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
+        ) from error
+    except UnicodeEncodeError as error:
+        raise PatchError(
+            f"{path}: a name in it is not UTF-8 ({error.object[:200]!r}); rename that file, then save again"
         ) from error
 
 
@@ -286,7 +309,7 @@ def replace_file(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         os.chmod(name, path.stat().st_mode & 0o777 if path.exists() else 0o644)
         os.replace(name, path)
-    except OSError:
+    except (OSError, UnicodeEncodeError):
         Path(name).unlink(missing_ok=True)
         raise
 
@@ -316,8 +339,8 @@ def patch_programs(patches: Mapping[str, Path]) -> Mapping[str, int]:
     found = {}
     for name, path in patches.items():
         try:
-            program = tomllib.loads(path.read_text(encoding="utf-8")).get("program")
-        except (OSError, ValueError) as error:
+            program = read_plain(path).get("program")
+        except PatchError as error:
             log.info("program of patch %s: %s", name, error)
             continue
         if type(program) is int and 1 <= program <= PROGRAMS:
@@ -325,13 +348,28 @@ def patch_programs(patches: Mapping[str, Path]) -> Mapping[str, int]:
     return MappingProxyType(found)
 
 
-def user_patches_folder() -> Path:
-    """Where the player's own patches are kept; it may not exist yet."""
-    home = Path.home()
-    if platform.system() == "Darwin":
-        base = home / "Library" / "Application Support"
-    elif platform.system() == "Windows":
-        base = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
-    else:
-        base = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+def own_patches(folder: Path | None) -> Mapping[str, Path]:
+    """The patches in a folder, by name; none if there is no folder or it cannot be read."""
+    if folder is None:
+        return MappingProxyType({})
+    try:
+        found = {path.stem: path for path in sorted(folder.glob("*.toml")) if path.is_file()}
+    except OSError as error:
+        log.warning("patches in %s cannot be listed: %s", folder, error)
+        return MappingProxyType({})
+    return MappingProxyType(found)
+
+
+def user_patches_folder() -> Path | None:
+    """Where the player's own patches are kept; it may not exist yet. None for a user without a home folder."""
+    try:
+        if platform.system() == "Darwin":
+            base = Path.home() / "Library" / "Application Support"
+        elif platform.system() == "Windows":
+            base = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
+        else:
+            base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    except RuntimeError as error:  # a user that the system's list of users lacks
+        log.info("no own patches: %s", error)
+        return None
     return base / "jbdiff-live" / "patches"

@@ -32,20 +32,23 @@ from jbdiff_live.control.source import ControlEvent, EventKind
 from jbdiff_live.control_view import BindingRow
 from jbdiff_live.engine.engine import Engine
 from jbdiff_live.engine.generator import ModelGenerator
-from jbdiff_live.engine.model import share_one_heap
-from jbdiff_live.engine.sources import Mono, load_file_source
+from jbdiff_live.engine.model import SAMPLE_RATE, share_one_heap
+from jbdiff_live.engine.soundreader import SoundReader
+from jbdiff_live.engine.sources import FileSource, Mono
 from jbdiff_live.parameters import BY_NAME, Change, Origin, ParameterSnapshot, ParameterStore, TakesEffect
 from jbdiff_live.patch import (
     Patch,
     PatchError,
     factory_patches,
     load_patch,
+    own_patches,
     patch_programs,
     save_patch,
     user_patches_folder,
 )
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.ring import RingBuffer
+from jbdiff_live.shown import shown
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying, StackStatus
 from jbdiff_live.status import ControlStatus, EngineState, Status
 
@@ -92,6 +95,7 @@ class Session:
         sys.setswitchinterval(0.0005)
         share_one_heap()
         self.store = ParameterStore()
+        self.sounds = SoundReader(SAMPLE_RATE, self._sound_read, self._sound_refused)
         self.live_input: LiveInput | None = None
         self._started = False
         self.generator: BlockGenerator
@@ -102,8 +106,9 @@ class Session:
         else:
             choice = self._with_options(StackChoice())
             self.generator = self.model = ModelGenerator(
-                choice, self._live, options.threads, lambda: self.engine.wake(), lambda: self.store.snapshot
-            )
+                choice, self._live, options.threads, lambda: self.engine.wake(), lambda: self.store.snapshot,
+                self.sounds.wait,
+            )  # fmt: skip
         self.ring = RingBuffer(int(RING_SECONDS * self.generator.sample_rate), self.generator.channels)
         self.sink: AudioSink = self._null_sink()
         self.engine = Engine(
@@ -117,7 +122,7 @@ class Session:
         self.recorder = Recorder(self.generator.sample_rate, self.generator.channels)
         self.controls = ControlMap(
             self.store,
-            shelf=MapShelf(user_patches_folder().with_name("controllers")),
+            shelf=MapShelf(_beside(user_patches_folder(), "controllers")),
             perform=lambda name: self.programs.ask(name, lambda: self._perform(name)),
             changed=lambda: self.programs.ask("keeping a map", self.controls.save_maps),
             takeover=options.takeover,
@@ -143,6 +148,7 @@ class Session:
         self._message = ""
         self._note = ""
         self._files = {"context": "", "init": ""}
+        self._file_problems = {"context": "", "init": ""}
         self.store.subscribe(self._changed)
 
     # ------------------------------------------------------------------ life
@@ -176,6 +182,7 @@ class Session:
         self.midi.stop()
         self.programs.stop()
         self.controls.save_maps()
+        self.sounds.close()
         if self.live_input is not None:
             self.live_input.close()
         self.sink.close()
@@ -227,7 +234,9 @@ class Session:
         stack = self._stack_status()
         playing = stack.playing
         complaint = self.model.complaint if self.model is not None else ""
-        problems = (stack.problem, complaint, self._patch_problem, self._message)
+        problems = (
+            stack.problem, complaint, self._patch_problem, *self._file_problems.values(), self._message
+        )  # fmt: skip
         return Status(
             frame=frame,
             sample_rate=self.generator.sample_rate,
@@ -247,8 +256,8 @@ class Session:
             steps=None if playing is None else playing.steps,
             parts=None if playing is None else playing.parts,
             loading=stack.loading,
-            context_file=self._files["context"],
-            init_file=self._files["init"],
+            context_file=shown(self._files["context"]),
+            init_file=shown(self._files["init"]),
             message="; ".join(problem for problem in problems if problem),
             note=self._note,
         )
@@ -366,8 +375,7 @@ class Session:
     # ------------------------------------------------------------------ files
 
     def patches(self) -> Mapping[str, Path]:
-        own = {path.stem: path for path in sorted(user_patches_folder().glob("*.toml"))}
-        return {**factory_patches(), **own}
+        return {**factory_patches(), **own_patches(user_patches_folder())}
 
     def patch_programs(self) -> Mapping[str, int]:
         return patch_programs(self.patches())
@@ -386,16 +394,14 @@ class Session:
             patch.apply(self.store)
             self.controls.suggest(patch.bindings)
             self._patch, self._patch_path, self._patch_problem = patch, path.resolve(), ""
+            self._file_problems["context"] = ""
             if patch.choice is not None and self.model is not None:
                 choice = patch.choice if self._started else self._with_options(patch.choice)
                 self._choose(self.model, choice, asked_at)
             # Music that began from the same sound goes on, unless the same patch is loaded again.
-            begins = again or str(patch.context) != self._files["context"]
+            begins = again or str(patch.context) != self._file_of("context")
             if begins and patch.context is not None and hasattr(self.generator, "context_file"):
-                try:
-                    self._load_file("context", patch.context)
-                except (OSError, ValueError) as error:  # the rest of the patch plays without it
-                    self._patch_problem = f"patch {patch.name!r}: {error}"
+                self._load_file("context", patch.context, f"patch {patch.name!r}")
 
     def _load_program(self, event: ControlEvent) -> None:
         """The program changes' thread: the patch with that program. A player's own goes before one of the factory's."""
@@ -422,7 +428,7 @@ class Session:
     def _save_patch(self, path: Path, name: str) -> None:
         same = path.resolve() == self._patch_path
         values = {n: BY_NAME[n].plain(value) for n, value in self.store.snapshot.values.items()}
-        context = Path(self._files["context"]) if self._files["context"] else None
+        context = Path(self._file_of("context")) if self._file_of("context") else None
         self._patch = replace(
             self._patch,
             name=name,
@@ -437,26 +443,47 @@ class Session:
         self._patch_path = path.resolve()
 
     def load_context_file(self, path: Path) -> None:
+        """Begins to read a file; `status` tells when it plays, or why it cannot."""
         self._load_file("context", path)
 
     def load_init_file(self, path: Path) -> None:
+        """Begins to read a file; `status` tells when it plays, or why it cannot."""
         self._load_file("init", path)
+
+    def wait_for_files(self) -> None:
+        """Waits for the files that are being read. Raises the reason when one that was asked for cannot be used."""
+        for error in self.sounds.wait_for_errors():
+            raise error
 
     # ------------------------------------------------------------------ inside
 
-    def _load_file(self, role: str, path: Path) -> None:
-        source = load_file_source(path, self.generator.sample_rate)
+    def _load_file(self, role: str, path: Path, asked_by: str = "") -> None:
         if not hasattr(self.generator, f"{role}_file"):
             raise ValueError(f"this generator takes no {role} file")
+        self._file_problems[role] = ""
+        self._note = f"{role}: reading {shown(path.name)}"
+        self.sounds.read(role, path, asked_by)
+
+    def _file_of(self, role: str) -> str:
+        """The file that is being read for a role, or else the one that plays; empty if there is none."""
+        coming = self.sounds.wanted(role)
+        return self._files[role] if coming is None else str(coming)
+
+    def _sound_read(self, role: str, source: FileSource) -> None:
+        """Reader's thread: the next block plays from it."""
         setattr(self.generator, f"{role}_file", source)
-        self._files[role] = str(path)
-        self._message = ""
-        self._note = f"{role}: {path.name}" + (f" ({source.note})" if source.note else "")
+        self._files[role] = str(source.path)
+        note = f"{role}: {shown(source.path.name)}" + (f" ({source.note})" if source.note else "")
         if role == "context":
-            self._note += "; the next block continues it"
+            self._note = f"{note}; the next block continues it"
         else:
             self.store.set("init_source", BY_NAME["init_source"].parse("file"), Origin.SESSION)
-            self._note += "; turn Resample up to hear it"
+            self._note = f"{note}; turn Resample up to hear it"
+
+    def _sound_refused(self, role: str, words: str) -> None:
+        """Reader's thread: what played before plays on."""
+        self._file_problems[role] = shown(words)
+        self._note = ""
 
     def _open_device(self, name: str | None, fall_back: bool = True) -> None:
         """Puts the ring's one reader onto another device, keeping the old one until the new one is open."""
@@ -579,3 +606,8 @@ class Session:
         if change.name == "panic":
             self.engine.wake()
         self.recorder.note(change, self.sink.frames_heard)
+
+
+def _beside(folder: Path | None, name: str) -> Path | None:
+    """The folder of that name beside another one; None for a user without folders of his own."""
+    return None if folder is None else folder.with_name(name)

@@ -1,90 +1,47 @@
 """Makes a machine ready to play or to test: virtual environment, pinned packages, system libraries.
 
-Standard library only, because it runs before anything is installed. Used by `scripts/play` and
-`scripts/test`; a stamp in the environment makes the second start take no time.
+Standard library only, because it runs before anything is installed. Used by `scripts/play` and `scripts/test`; a stamp
+in the environment makes the second start take no time. Two of them at once wait for each other.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes.util
 import hashlib
 import os
 import platform
-import queue
+import shlex
 import shutil
+import ssl
+import stat
 import subprocess
 import sys
-import threading
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
+from bootstrap_run import ROOT, Failed, own_environment, run, say
+from bootstrap_system import (
+    PLAY_PACKAGES,
+    TEST_PACKAGES,
+    install_homebrew_packages,
+    install_packages,
+    line_for,
+    missing_packages,
+)
+from bootstrap_torch import install_torch
+
 WINDOWS = os.name == "nt"
-PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 OLDEST = (3, 11)
-TORCH_WITHOUT_NVIDIA = "torch==2.13.0"
-TORCH_WITH_NVIDIA = "torch>=2.13.0"
-
-# Debian and Ubuntu packages: what PortAudio and Qt load at run time ...
-PLAY_PACKAGES = (
-    "libportaudio2 libasound2-plugins libegl1 libgl1 libxkbcommon0 libxkbcommon-x11-0 libdbus-1-3 "
-    "libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxcb-image0 libxcb-render-util0 "
-    "libxcb-xinerama0 libfontconfig1 fonts-dejavu-core"
-).split()
-# ... and the real sound, MIDI and screen servers that the tests play through.
-TEST_PACKAGES = "jackd2 libjack-jackd2-0 pulseaudio pulseaudio-utils xvfb xauth sox ffmpeg".split()
-
-
-def say(text: str) -> None:
-    print(f"jbdiff-live: {text}", flush=True)
-
-
-def run(command: Sequence[str | Path], doing: str, env: dict[str, str] | None = None) -> None:
-    """Runs a command, shows what it prints, and says that it still lives when it is silent.
-
-    Raises SystemExit with the command and its last lines when it fails.
-    """
-    words = [str(word) for word in command]
-    process = subprocess.Popen(
-        words,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env=env,
-        cwd=ROOT,
-    )
-    lines: queue.Queue[str | None] = queue.Queue()
-
-    def read() -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            lines.put(line.rstrip())
-        lines.put(None)
-
-    threading.Thread(target=read, daemon=True).start()
-    began = time.monotonic()
-    last: list[str] = []
-    while True:
-        try:
-            line = lines.get(timeout=4.0)
-        except queue.Empty:
-            say(f"{doing} ... {time.monotonic() - began:.0f} s")
-            continue
-        if line is None:
-            break
-        last = [*last[-14:], line]
-        if line.startswith(
-            ("Collecting", "Downloading", "Installing", "Get:", "Setting up", "  Downloading")
-        ):
-            print("   " + line[:110], flush=True)
-    if process.wait() != 0:
-        print("\n".join(last), file=sys.stderr)
-        raise SystemExit(
-            f"jbdiff-live: {doing} failed ({process.returncode}). The command was:\n  {' '.join(words)}"
-        )
+PARTS = ("bootstrap.py", "bootstrap_run.py", "bootstrap_system.py", "bootstrap_torch.py")
+LOCK_LOOK_SECONDS = 1.0
+# The certificates of the system, where pip's own do not know those of a company's network.
+BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+DECLINED = (
+    "system-packages-missing"  # in the environment: those that could not be installed, not to be tried again
+)
 
 
 def right_python() -> None:
@@ -95,130 +52,328 @@ def right_python() -> None:
         found = shutil.which(f"python3.{minor}")
         if found:
             os.execv(found, [found, *sys.argv])
-    raise SystemExit(
-        f"jbdiff-live needs Python {OLDEST[0]}.{OLDEST[1]} or newer; this is {platform.python_version()}. "
+    raise Failed(
+        f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed; this is {platform.python_version()}. "
         "Install one (Debian/Ubuntu: apt install python3.11 python3.11-venv; macOS: brew install python@3.12)."
     )
 
 
-def missing_system_packages(wanted: Sequence[str]) -> list[str]:
-    """Debian packages of `wanted` that are not installed; empty on other systems."""
-    if not shutil.which("dpkg-query"):
-        return []
-    asked = subprocess.run(
-        ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *wanted],
-        capture_output=True,
-        text=True,
-    )
-    installed = {line.split()[0] for line in asked.stdout.splitlines() if line.endswith(" installed")}
-    return [name for name in wanted if name not in installed]
+# ---------------------------------------------------------------------- where the environment lies
 
 
-def install_system_packages(wanted: Sequence[str]) -> None:
-    """Installs missing Debian packages as root or through sudo; else prints the line that would."""
-    missing = missing_system_packages(wanted)
-    if not missing:
-        return
-    prefix: list[str] = []
-    if os.geteuid() != 0:
-        sudo = shutil.which("sudo")
-        can = sudo and (
-            sys.stdin.isatty() or subprocess.run([sudo, "-n", "true"], capture_output=True).returncode == 0
+def environment_folder(root: Path = ROOT) -> Path:
+    """`.venv` in the checkout; or a folder of the user's cache for a checkout that cannot be written to, or whose path
+    holds the character that separates paths (Python makes no environment there).
+    """
+    if os.pathsep not in str(root) and _writable(root):
+        return root / ".venv"
+    name = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
+    return _cache_folder() / name / "venv"
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _cache_folder() -> Path:
+    """A folder of this user's own that may be lost. Raises Failed if there is none."""
+    try:
+        if WINDOWS:
+            base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        elif platform.system() == "Darwin":
+            base = Path.home() / "Library" / "Caches"
+        else:
+            base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = base / "jbdiff-live"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.pathsep not in str(folder) and _writable(folder):
+            return folder
+    except (OSError, RuntimeError):  # no home folder, or one that cannot be written to
+        pass_on = "no home folder of its own"
+    else:
+        pass_on = "a cache folder that cannot be used"
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir()) / f"jbdiff-live-{user}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    about = folder.lstat()
+    # Others may write to the folder above: what they put there under this name must not be run.
+    if not WINDOWS and (not stat.S_ISDIR(about.st_mode) or about.st_uid != user or about.st_mode & 0o022):
+        raise Failed(
+            f"this user has {pass_on}, and {folder} belongs to another; set XDG_CACHE_HOME to a folder of yours"
         )
-        if not can:
-            say(
-                "some system libraries are missing; sound or window may not open. The line that installs them:"
-            )
-            print(f"   sudo apt-get install -y --no-install-recommends {' '.join(missing)}", flush=True)
-            return
-        prefix = [str(sudo)]
-    say(f"installing system packages: {' '.join(missing)}")
-    noninteractive = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive"]
-    if "jackd2" in missing:  # its installer asks a question; the answer "no" changes nothing on the machine
-        answer = "jackd2 jackd/tweak_rt_limits boolean false\n"
-        subprocess.run([*prefix, "debconf-set-selections"], input=answer, text=True, check=False)
-    run([*prefix, "apt-get", "update"], "reading the package lists")
-    run(
-        [*noninteractive, "apt-get", "install", "-y", "--no-install-recommends", *missing],
-        "installing libraries",
-    )
+    return folder
 
 
-def install_homebrew_packages(test: bool) -> None:
-    """macOS: the wheels bring PortAudio and Qt along; the tests want the servers of Homebrew."""
-    wanted = ["ffmpeg", "sox"] if test else []
-    brew = shutil.which("brew")
-    for name in wanted:
-        if shutil.which(name) is None:
-            if brew is None:
-                say(f"{name} is missing; install Homebrew, then: brew install {name}")
-            else:
-                run([brew, "install", name], f"installing {name}")
+def python_of(environment: Path) -> Path:
+    return environment / ("Scripts/python.exe" if WINDOWS else "bin/python")
 
 
-def has_nvidia() -> bool:
-    """Whether an NVIDIA driver answers on this machine."""
-    tool = shutil.which("nvidia-smi")
-    return tool is not None and subprocess.run([tool, "-L"], capture_output=True).returncode == 0
+# ---------------------------------------------------------------------- one at a time
 
 
-def stamp_text(requirements: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in (*requirements, ROOT / "pyproject.toml", Path(__file__)):
-        digest.update(path.read_bytes())
-    return f"{digest.hexdigest()} {platform.python_version()} {VENV}"
-
-
-def make_environment() -> None:
-    if (
-        PYTHON.exists()
-        and subprocess.run([str(PYTHON), "-c", "import pip"], capture_output=True).returncode == 0
-    ):
+@contextlib.contextmanager
+def only_one(environment: Path) -> Iterator[None]:
+    """Waits until no other set-up works on this environment. The lock goes with the process that holds it."""
+    path = environment.with_name(environment.name + ".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+b")
+    except OSError as error:
+        say(f"no lock can be made beside the environment ({error.strerror}); do not set up twice at once")
+        yield
         return
-    say(f"making {VENV.name} with Python {platform.python_version()}")
+    with file:
+        said = False
+        while not _locked(file.fileno()):
+            if not said:
+                say(f"another set-up is at work on {environment}; waiting for it")
+                said = True
+            time.sleep(LOCK_LOOK_SECONDS)
+        yield
+
+
+def _locked(descriptor: int) -> bool:
+    """Whether the lock is ours now. A file system that knows no locks counts as ours."""
+    if WINDOWS:
+        import msvcrt
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        say(f"this disk knows no locks ({error.strerror}); do not set up twice at once")
+    return True
+
+
+# ---------------------------------------------------------------------- the environment
+
+
+def is_own(environment: Path) -> bool:
+    """Whether the environment's Python is its own, with pip: one without `pyvenv.cfg` is the system's in disguise, and
+    pip would install there.
+    """
+    python = python_of(environment)
+    if not (environment / "pyvenv.cfg").is_file() or not python.exists():
+        return False
+    code = "import sys, pip; print(sys.prefix); print(sys.base_prefix)"
+    asked = subprocess.run([str(python), "-I", "-c", code], capture_output=True, text=True)
+    prefixes = asked.stdout.splitlines()
+    if asked.returncode != 0 or len(prefixes) != 2 or prefixes[0] == prefixes[1]:
+        return False
+    return os.path.realpath(prefixes[0]) == os.path.realpath(environment)
+
+
+def make_environment(environment: Path) -> None:
+    """A virtual environment whose Python is its own; one that is broken is made anew. Raises Failed."""
+    if is_own(environment):
+        return
+    if environment.is_symlink() or environment.is_file():
+        environment.unlink()
+    elif environment.exists():
+        say(f"{environment} is broken; making it anew")
+        shutil.rmtree(environment)
+    say(f"making {environment.name} with Python {platform.python_version()}")
     try:
         import ensurepip  # noqa: F401 - Debian ships it in a package of its own
     except ImportError:
-        install_system_packages([f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"])
-    if VENV.exists():
-        shutil.rmtree(VENV)
-    run([sys.executable, "-m", "venv", VENV], "making the environment")
+        package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
+        if not install_packages([package]):
+            raise Failed(f"Python's module venv is missing; install it: {line_for([package])}") from None
+    run([sys.executable, "-m", "venv", environment], "making the environment", own_environment())
+    if not is_own(environment):
+        raise Failed(
+            f"the Python in {environment} is not its own, so nothing is installed; remove that folder and try another "
+            f"Python than {sys.executable}"
+        )
+
+
+class Pip:
+    """`pip install` into one environment and nowhere else."""
+
+    def __init__(self, environment: Path) -> None:
+        self._environment = environment
+        self._more: dict[str, str] = {}
+
+    def __call__(self, words: Sequence[str], doing: str) -> None:
+        """Raises Failed. A certificate that pip does not know is looked for among the system's."""
+        if not is_own(self._environment):
+            raise Failed(f"{self._environment} has been changed or removed meanwhile; start again")
+        command = [
+            python_of(self._environment),
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-user",
+        ]
+        command += ["--progress-bar", "off", *words]
+        try:
+            run(command, doing, own_environment(self._more))
+        except Failed as error:
+            bundle = next(
+                (path for path in (ssl.get_default_verify_paths().cafile, *BUNDLES) if _is_file(path)), None
+            )
+            if "CERTIFICATE_VERIFY_FAILED" not in error.said or bundle is None or "PIP_CERT" in self._more:
+                raise
+            say(f"pip does not know the network's certificate; trying those of the system ({bundle})")
+            self._more["PIP_CERT"] = bundle
+            run(command, doing, own_environment(self._more))
+
+
+def _is_file(path: str | None) -> bool:
+    return path is not None and Path(path).is_file()
+
+
+def install_project(environment: Path, pip: Pip) -> None:
+    """The checkout itself, so that it is run as it lies. pip writes beside it; where that cannot be, a line in the
+    environment and two commands do the same.
+    """
+    if environment.parent == ROOT and _writable(ROOT):
+        pip(["--no-deps", "--no-build-isolation", "-e", str(ROOT)], "installing jbdiff-live")
+        return
+    python = python_of(environment)
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    asked = subprocess.run([str(python), "-I", "-c", code], capture_output=True, text=True, check=True)
+    (Path(asked.stdout.strip()) / "jbdiff_live_checkout.pth").write_bytes(os.fsencode(ROOT) + b"\n")
+    for command, module in (("jbdiff", "jbdiff"), ("jbdiff-live", "jbdiff_live")):
+        if WINDOWS:
+            (python.parent / f"{command}.cmd").write_text(f'@"{python}" -m {module} %*\n', encoding="utf-8")
+            continue
+        launcher = python.parent / command
+        launcher.write_text(
+            f'#!/bin/sh\nexec {shlex.quote(str(python))} -m {module} "$@"\n', encoding="utf-8"
+        )
+        launcher.chmod(0o755)
+
+
+def check_packages(environment: Path) -> None:
+    """Raises Failed if what was installed does not lie in the environment: pip can be told to put it elsewhere."""
+    code = "import torch, numpy, soundfile, jbdiff_live; print(torch.__file__); print(numpy.__file__)"
+    asked = subprocess.run(
+        [str(python_of(environment)), "-c", code],
+        capture_output=True,
+        text=True,
+        env=own_environment(),
+        cwd=environment,
+    )
+    inside = os.path.realpath(environment)
+    if asked.returncode != 0 or not all(
+        os.path.realpath(p).startswith(inside) for p in asked.stdout.splitlines()
+    ):
+        reason = (asked.stderr.strip().splitlines() or ["they lie outside of it"])[-1]
+        raise Failed(
+            f"the packages cannot be used from {environment} ({reason}); look for `target` or `prefix` in `pip config "
+            f"list`, remove {environment}, and start again"
+        )
+
+
+# ---------------------------------------------------------------------- all of it
+
+
+def stamp_text(requirements: Sequence[Path], environment: Path) -> str:
+    digest = hashlib.sha256()
+    for path in (*requirements, ROOT / "pyproject.toml", *(ROOT / "scripts" / name for name in PARTS)):
+        digest.update(path.read_bytes())
+    return f"{digest.hexdigest()} {platform.python_version()} {environment}"
 
 
 def ready(test: bool = False) -> Path:
-    """Everything in place; returns the environment's Python. Takes well under a second when nothing is new."""
+    """Everything in place; returns the environment's Python. Takes well under a second when nothing is new.
+
+    Raises SystemExit with the reason and the remedy.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a console that is not UTF-8 ends nothing
+    try:
+        return _ready(test)
+    except Failed as error:
+        raise SystemExit(f"jbdiff-live: {error}") from error
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SystemExit(f"jbdiff-live: the set-up failed: {error}") from error
+    except KeyboardInterrupt:
+        raise SystemExit("jbdiff-live: stopped; the same command goes on from here") from None
+
+
+def _ready(test: bool) -> Path:
     right_python()
-    if platform.system() == "Linux":
-        install_system_packages([*PLAY_PACKAGES, *(TEST_PACKAGES if test else [])])
-        if not test and ctypes.util.find_library("portaudio") is None:
-            say("PortAudio was not found: the instrument will play into a file instead of a sound device")
-    elif platform.system() == "Darwin":
+    environment = environment_folder()
+    # One that whoever may write to the checkout has made is used by those who may not.
+    for there in (ROOT / ".venv", environment):
+        if is_ready(there, test):
+            system_libraries(test, there)
+            return python_of(there)
+    lacking = system_libraries(test, environment)
+    with only_one(environment):
+        if not is_ready(environment, test):  # the other set-up may have made it
+            requirements = requirement_files(test)
+            make_environment(environment)
+            for old in environment.glob("ready-to-*"):
+                old.unlink()
+            pip = Pip(environment)
+            install_torch(python_of(environment), pip)
+            say("installing the other packages")
+            pip([word for path in requirements for word in ("-r", str(path))], "installing packages")
+            install_project(environment, pip)
+            check_packages(environment)
+            (environment / DECLINED).write_text(" ".join(lacking))
+            # What is ready to be tested is ready to be played.
+            for kind in (False, True) if test else (False,):
+                stamp_file(environment, kind).write_text(stamp_text(requirement_files(kind), environment))
+            say("ready")
+    return python_of(environment)
+
+
+def requirement_files(test: bool) -> list[Path]:
+    names = ("requirements.txt", "requirements-test.txt") if test else ("requirements.txt",)
+    return [ROOT / "scripts" / name for name in names]
+
+
+def stamp_file(environment: Path, test: bool) -> Path:
+    """What lies in an environment that is ready."""
+    return environment / ("ready-to-test" if test else "ready-to-play")
+
+
+def is_ready(environment: Path, test: bool) -> bool:
+    """Whether everything was installed there, of these very requirements."""
+    if not python_of(environment).exists() or not (environment / "pyvenv.cfg").is_file():
+        return False
+    try:
+        return stamp_file(environment, test).read_text() == stamp_text(requirement_files(test), environment)
+    except OSError:
+        return False
+
+
+def system_libraries(test: bool, environment: Path) -> list[str]:
+    """Installs libraries of the system that are missing, once; returns those that still are."""
+    if platform.system() == "Darwin":
         install_homebrew_packages(test)
-    requirements = [ROOT / "scripts" / "requirements.txt"]
-    if test:
-        requirements.append(ROOT / "scripts" / "requirements-test.txt")
-    stamp = VENV / ("ready-to-test" if test else "ready-to-play")
-    expected = stamp_text(requirements)
-    if stamp.exists() and stamp.read_text() == expected and PYTHON.exists():
-        return PYTHON
-    make_environment()
-    pip: list[str | Path] = [
-        PYTHON,
-        "-m",
-        "pip",
-        "install",
-        "--disable-pip-version-check",
-        "--progress-bar",
-        "off",
-    ]
-    nvidia = has_nvidia()
-    torch = TORCH_WITH_NVIDIA if nvidia else TORCH_WITHOUT_NVIDIA
-    index = os.environ.get("JBDIFF_TORCH_INDEX")
-    say(f"installing {torch} ({'NVIDIA GPU found' if nvidia else 'no NVIDIA GPU'})")
-    run([*pip, *(["--index-url", index] if index else []), torch], "installing torch")
-    say("installing the other packages")
-    run([*pip, *(word for path in requirements for word in ("-r", path))], "installing packages")
-    run([*pip, "--no-deps", "--no-build-isolation", "-e", ROOT], "installing jbdiff-live")
-    stamp.write_text(expected)
-    say("ready")
-    return PYTHON
+    if platform.system() != "Linux":
+        return []
+    wanted = [*PLAY_PACKAGES, *(TEST_PACKAGES if test else [])]
+    missing = missing_packages(wanted)
+    declined = environment / DECLINED
+    known = declined.read_text().split() if declined.is_file() else []
+    if missing and not set(missing) <= set(known):
+        install_packages(missing)
+        missing = missing_packages(wanted)
+        if declined.parent.is_dir() and missing:
+            with contextlib.suppress(OSError):  # a read-only environment: it is tried again at the next start
+                declined.write_text(" ".join(missing))
+    elif missing:
+        say(f"still without: {' '.join(missing)}")
+    if not test and ctypes.util.find_library("portaudio") is None:
+        say("PortAudio was not found: the instrument will play into a file instead of a sound device")
+    return missing

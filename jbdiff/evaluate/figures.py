@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def _short(value: float) -> str:
 def table(figures: Sequence[Figure], title: str) -> Table:
     """All of them, a rule between sections."""
     shown = Table("", "figure", "value", "bound", "", "note", title=title)
-    marks = {True: "[green]pass[/green]", False: "[red]FAIL[/red]", None: ""}
+    marks = {True: Text("pass", "green"), False: Text("FAIL", "red"), None: Text("")}
     before = ""
     for figure in figures:
         if before and figure.section != before:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from jbdiff.terminal import with_home
 from jbdiff.train.settings import RunSettings, in_one_line, with_run_options
 
 app = typer.Typer(
@@ -178,6 +179,7 @@ def finisher(
 
 
 @app.command()
+@with_home
 def export(
     codec_weights: Annotated[
         Path | None, typer.Option(help="weights.safetensors of a codec run; its fixed half comes along.")

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from jbdiff.bandcodec import BandCodec
 from jbdiff.bands import CHANNELS, QUARTERS
+from jbdiff.checkpoint_files import load_into, read_checkpoint
 from jbdiff.checkpoints import load_stack
 from jbdiff.config import POCKET, BandCodecConfig, DetailConfig, JointDenoiserConfig, denoiser_from_dict
 from jbdiff.data import AudioBatches, Clips, LatentBatches, Report, cache_sounds, drawn_from
@@ -107,7 +107,7 @@ def load_codec(start: Path | str) -> BandCodec:
     if isinstance(start, Path):
         sizes = recorded(start, "codec")
         codec = BandCodec(BandCodecConfig(**sizes) if sizes else cast(BandCodecConfig, POCKET.codec))
-        codec.load_state_dict(load_file(start))
+        load_into(codec, read_checkpoint(start).tensors, "a codec of these sizes", start.name)
         return codec.eval()
     stack = load_stack(start)
     if not isinstance(stack.codec, BandCodec):
@@ -201,7 +201,8 @@ def load_denoiser(start: Path | str) -> JointDenoiser:
         sizes = recorded(start, "denoiser")
         given = denoiser_from_dict(sizes) if sizes else POCKET.level(2).denoiser
         network = JointDenoiser(cast(JointDenoiserConfig, given))
-        network.load_state_dict(mean_of_sampling(load_file(start)))
+        tensors = mean_of_sampling(read_checkpoint(start).tensors)
+        load_into(network, tensors, "a denoiser of these sizes", start.name)
         return network
     network = load_stack(start).denoisers[2]
     if not isinstance(network, JointDenoiser):

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
-from jbdiff.checkpoint_files import load_into
+from jbdiff.checkpoint_files import load_into, read_checkpoint
 from jbdiff.config import POCKET, FewStepsConfig
 from jbdiff.data import LatentBatches
 from jbdiff.fewsteps import Additions
@@ -59,7 +58,7 @@ def load_additions(start: Path, denoiser: JointDenoiser) -> Additions:
     fresh = {
         name: value for name, value in own.items() if name.split(".", 1)[1].startswith(("anchor/", "echo_"))
     }
-    load_into(additions, fresh | load_file(start), "the student of this denoiser", start.name)
+    load_into(additions, fresh | read_checkpoint(start).tensors, "the student of this denoiser", start.name)
     return additions
 
 

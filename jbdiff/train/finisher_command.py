@@ -6,10 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 from jbdiff.bands import CHANNELS
-from jbdiff.checkpoint_files import load_into
+from jbdiff.checkpoint_files import load_into, read_checkpoint
 from jbdiff.checkpoints import load_stack
 from jbdiff.config import SpectralFinisherConfig
 from jbdiff.data import AudioBatches, drawn_from
@@ -44,7 +43,7 @@ def load_finisher(start: Path | str) -> SpectralFinisher:
     if isinstance(start, Path):
         sizes = recorded(start, "finisher")
         network = SpectralFinisher(SpectralFinisherConfig(**sizes) if sizes else SpectralFinisherConfig())
-        load_into(network, load_file(start), "a finisher of these sizes", start.name)
+        load_into(network, read_checkpoint(start).tensors, "a finisher of these sizes", start.name)
         return network
     found = load_stack(start).finisher
     if not isinstance(found, SpectralFinisher):

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from jbdiff.audiofiles import audio_blocks
 from jbdiff.data import Report
+from jbdiff.soundfacts import SoundFacts
 from jbdiff.stems import FILE, StemTrack, find_tracks, is_stems
 
 MIB = 1 << 20
@@ -116,14 +118,18 @@ def write_vorbis(source: Path, target: Path, quality: float) -> None:
     cannot be read.
     """
     try:
-        audio, rate = soundfile.read(source, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise OSError(
-            f"cannot read stem {str(source)!r} ({error.error_string}); render the track again"
-        ) from error
-    if audio.shape[1] == 2 and np.array_equal(audio[:, 0], audio[:, 1]):
-        audio = audio[:, :1]
+        rate = int(soundfile.info(source).samplerate)
+        facts = SoundFacts()
+        # Read twice, so that no stem is in memory as a whole.
+        same = all(
+            block.shape[1] == 2 and np.array_equal(block[:, 0], block[:, 1])
+            for block in audio_blocks(source, rate, facts=facts)
+        )
+    except (OSError, ValueError, soundfile.LibsndfileError) as error:
+        raise OSError(f"cannot read stem {str(source)!r} ({error}); render the track again") from error
     form = {"format": "OGG", "subtype": "VORBIS", "compression_level": 1 - quality}
-    with soundfile.SoundFile(target, "w", rate, audio.shape[1], **form) as file:
-        for start in range(0, len(audio), BLOCK):
-            file.write(np.ascontiguousarray(audio[start : start + BLOCK]))
+    with soundfile.SoundFile(target, "w", rate, 1 if same else facts.channels, **form) as file:
+        for block in audio_blocks(source, rate):
+            sound = block[:, :1] if same else block
+            for start in range(0, len(sound), BLOCK):
+                file.write(np.ascontiguousarray(sound[start : start + BLOCK]))

@@ -14,7 +14,6 @@ import dataclasses
 import difflib
 import functools
 import inspect
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +22,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from jbdiff.plaintoml import read_toml_file
+from jbdiff.terminal import at_home
 from jbdiff.train.schedule import Budget
 
 T = TypeVar("T")
@@ -91,8 +92,8 @@ def read_config(
     Raises ValueError on a file that is no TOML and on a key that the command does not know.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        content = read_toml_file(path)
+    except (OSError, ValueError) as error:
         raise ValueError(f"cannot read {str(path)!r} as TOML: {error}") from error
     known, commands = set(known), set(commands)
     tables = {name: content.pop(name) for name in list(content) if isinstance(content[name], dict)}
@@ -225,6 +226,7 @@ def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(context: typer.Context, **values: Any) -> None:
+        values = {name: at_home(value) for name, value in values.items()}
         given = {name: value for name, value in values.items() if name not in ("config", "resume")}
         settings = run_options(**{name: values.pop(name) for name in common})
         settings = dataclasses.replace(settings, sizes=context.meta.get(SIZES, {}), given=given)

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors.torch import load_file
 
-from jbdiff.checkpoint_files import load_into
+from jbdiff.checkpoint_files import load_into, read_checkpoint
 from jbdiff.checkpoints import Stack, build_denoiser, known_stacks, load_stack, read_manifest, save_stack
 from jbdiff.config import V1, LevelConfig, StackConfig, UNetConfig
 from jbdiff.data import AudioBatches, drawn_from
@@ -97,7 +96,7 @@ def _beginning(stack: Stack, level: LevelConfig, job: UNetJob) -> torch.nn.Modul
 def load_level(weights: Path, config: UNetConfig) -> torch.nn.Module:
     """A run's U-Net. Raises CheckpointError where the weights are not of these sizes."""
     network = build_denoiser(config)
-    load_into(network, load_file(weights), "this level", weights.name)
+    load_into(network, read_checkpoint(weights).tensors, "this level", weights.name)
     return network
 
 

@@ -40,7 +40,8 @@ class ModelGenerator:
     `live(frames)` gives the newest frames of the live input as mono, or None where there is no input.
     `on_ready` hears, on the loader thread, that a stack waits to be switched to. `newest` gives the knobs as they
     stand, for those that are read at every step; without it the block's snapshot counts for all of them, as it does
-    while one stack fades into another: the log keeps the steps of one stack.
+    while one stack fades into another: the log keeps the steps of one stack. `files_read(keep_going)` waits for files
+    that are still being read: music that is to begin from one does not begin without it.
     """
 
     channels = CHANNELS
@@ -53,10 +54,12 @@ class ModelGenerator:
         threads: int | None = None,
         on_ready: Callable[[], None] = lambda: None,
         newest: Callable[[], ParameterSnapshot] | None = None,
+        files_read: Callable[[Callable[[], bool]], None] = lambda keep_going: None,
     ) -> None:
         self.context_file: FileSource | None = None
         self.init_file: FileSource | None = None
         self._live = live
+        self._files_read = files_read
         self._threads = threads
         self._turning = None if newest is None else NewestKnobs(newest)
         self._choosing = threading.Lock()  # the first load against a choice made meanwhile
@@ -150,6 +153,7 @@ class ModelGenerator:
             loaded.playing = replace(loaded.playing, fade_frames=0)
             self._voice = loaded
         self._known = self._known or find_stacks()
+        self._files_read(keep_going)
         self.reset()
         return True
 

@@ -26,6 +26,7 @@ from jbdiff_live.block import Block
 from jbdiff_live.parameters import Change
 from jbdiff_live.record.take import TakeInfo
 from jbdiff_live.record.writer import FLOAT_BYTES, TakeWriteError, TakeWriter
+from jbdiff_live.shown import shown
 from jbdiff_live.status import RecorderStatus
 
 log = logging.getLogger(__name__)
@@ -249,6 +250,7 @@ class Recorder:
             self._status = replace(self._status, problem=problem)
 
     def _take_info(self, start_frame: int, info: Mapping[str, Any], blocks: tuple[Block, ...]) -> TakeInfo:
+        info = _shown(info)
         known = ("app_version", "patch", "stack", "stack_identity", "values", "seed")
         values = dict(info.get("values", {}))
         seed = info.get("seed", blocks[0].snapshot["seed"] if blocks else values.get("seed"))
@@ -266,3 +268,12 @@ class Recorder:
             stack=str(info.get("stack", "")),
             stack_identity=str(info.get("stack_identity", "")),
         )
+
+
+def _shown(value: Any) -> Any:
+    """The same facts with text that every file can hold."""
+    if isinstance(value, str | Path):
+        return shown(value)
+    if isinstance(value, Mapping):
+        return {key: _shown(item) for key, item in value.items()}
+    return value

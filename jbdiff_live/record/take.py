@@ -11,6 +11,7 @@ whole line, and `closed_cleanly` is false.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from jbdiff_live.parameters import PARAMETERS, ParameterSnapshot
 FORMAT = 1
 EVENTS = "events.jsonl"
 INFO = "take.json"
+LONGEST_LINE = 1 << 20  # bytes; an event with all values has 2000
+BLOCK_FRAMES = 1 << 18
 _DEFAULTS = {parameter.name: parameter.default for parameter in PARAMETERS}
 
 
@@ -148,13 +151,29 @@ class Take:
 
     @property
     def frames(self) -> int:
-        """Frames of sound that are really there."""
-        return sum(soundfile.info(str(path)).frames for path in self.audio)
+        """Frames of sound that are really there. TakeError if a file is damaged."""
+        total = 0
+        for path in self.audio:
+            with _opened(path) as sound:
+                total += sound.frames
+        return total
 
     def read(self) -> Audio:
-        """All of the sound, float32 `[frames, channels]`, sample for sample what the engine made."""
-        parts = [soundfile.read(str(path), dtype="float32", always_2d=True)[0] for path in self.audio]
+        """All of the sound, float32 `[frames, channels]`, sample for sample what the engine made. An hour takes 1.3 GB:
+        `blocks` gives it in pieces. TakeError if a file is damaged.
+        """
+        parts = list(self.blocks())
         return np.concatenate(parts) if parts else np.zeros((0, self.info.channels), np.float32)
+
+    def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[Audio]:
+        """The sound piece by piece, `[at most frames, channels]`."""
+        for path in self.audio:
+            with _opened(path) as sound:
+                try:
+                    while len(block := sound.read(frames, dtype="float32", always_2d=True)):
+                        yield block
+                except (soundfile.LibsndfileError, RuntimeError) as error:
+                    raise TakeError(f"{path}: {error}; the take's other files can still be opened") from error
 
     def events(self) -> Iterator[Event]:
         """Every event in the order of writing; a last line torn by a crash is left out.
@@ -163,14 +182,39 @@ class Take:
         """
         path = self.folder / EVENTS
         decoder = msgspec.json.Decoder(Event)
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
+        try:
+            lines = path.open("rb")
+        except OSError as error:
+            raise TakeError(
+                f"{path}: {error.strerror}; the sound beside it can still be opened by itself"
+            ) from error
+        with lines:
+            number = 0
+            while line := lines.readline(LONGEST_LINE):
+                number += 1
                 if not line.endswith(b"\n"):
+                    if len(line) == LONGEST_LINE:
+                        raise TakeError(f"{path}, line {number}: longer than any event; remove that line")
                     return
                 try:
                     yield decoder.decode(line)
-                except msgspec.DecodeError as error:
+                except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                     raise TakeError(f"{path}, line {number}: {error}; remove that line") from error
+
+
+def sound_path(path: Path) -> str | bytes:
+    """The path as soundfile opens it whatever bytes its name has: as text it takes UTF-8 alone."""
+    return str(path) if os.name == "nt" else os.fsencode(path)
+
+
+def _opened(path: Path) -> soundfile.SoundFile:
+    """A sound file of the take, to be read."""
+    try:
+        return soundfile.SoundFile(sound_path(path))
+    except soundfile.LibsndfileError as error:
+        raise TakeError(
+            f"{path}: {error.error_string}; the take's other files can still be opened"
+        ) from error
 
 
 def audio_name(number: int) -> str:
@@ -182,13 +226,22 @@ def open_take(folder: Path) -> Take:
     """The take in a folder, closed or broken off. TakeError where there is none or a newer one."""
     path = folder / INFO
     try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise TakeError(f"{path}: {error.strerror}; give the folder of a take") from error
+        with path.open("rb") as file:
+            text = file.read(LONGEST_LINE + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise TakeError(f"{path}: {reason}; give the folder of a take") from error
+    if len(text) > LONGEST_LINE:
+        raise TakeError(f"{path}: larger than any take's; the sound beside it can still be opened by itself")
     try:
         info = msgspec.json.decode(text, type=TakeInfo)
-    except msgspec.DecodeError as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise TakeError(f"{path}: {error}; the sound beside it can still be opened by itself") from error
+    if info.sample_rate < 1 or info.channels < 1:
+        raise TakeError(
+            f"{path}: {info.sample_rate} Hz, {info.channels} channels; the sound beside it can still be opened by "
+            "itself"
+        )
     if info.format > FORMAT:
         raise TakeError(f"{path}: format {info.format}, this jbdiff-live reads up to {FORMAT}; update it")
     names = [folder / "audio.wav", *sorted(folder.glob("audio-*.wav"))]

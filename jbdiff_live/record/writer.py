@@ -33,6 +33,7 @@ from jbdiff_live.record.take import (
     StackEvent,
     TakeInfo,
     audio_name,
+    sound_path,
 )
 from jbdiff_live.stack_choice import StackPlaying
 
@@ -173,7 +174,7 @@ class TakeWriter:
             self._audio_files -= 1
         path = self.folder / audio_name(self._audio_files)
         self._close_audio()
-        self._audio = soundfile.SoundFile(str(path), "r+")
+        self._audio = soundfile.SoundFile(sound_path(path), "r+")
         self._audio.truncate(frames - self._file_frames * (self._audio_files - 1))
         self._frames = frames
 
@@ -181,7 +182,7 @@ class TakeWriter:
         self._close_audio()
         path = self.folder / audio_name(self._audio_files + 1)
         self._audio = soundfile.SoundFile(
-            str(path), "w", self.info.sample_rate, self.info.channels, subtype="FLOAT", format="WAV"
+            sound_path(path), "w", self.info.sample_rate, self.info.channels, subtype="FLOAT", format="WAV"
         )
         self._audio_files += 1
 

@@ -5,22 +5,22 @@ Thread: the main thread, which becomes Qt's; `run` blocks it until the window is
 
 from __future__ import annotations
 
-import signal
 import sys
+import threading
 from collections.abc import Callable
-from types import FrameType
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
+from jbdiff_live.ending import on_ending
 from jbdiff_live.status import Transport
 from jbdiff_live.ui import theme
 from jbdiff_live.ui.window import MainWindow
 
 
 def run(transport: Transport, *, on_ready: Callable[[MainWindow], None] | None = None) -> int:
-    """Shows the window and returns the exit status once it is closed; Ctrl-C closes it too.
+    """Shows the window and returns the exit status once it is closed; Ctrl-C, SIGTERM and SIGHUP close it too.
 
     `on_ready` is called with the window after its first frame. The caller closes the session afterwards.
     """
@@ -34,19 +34,21 @@ def run(transport: Transport, *, on_ready: Callable[[MainWindow], None] | None =
     window = MainWindow(transport)
     room = window.screen().availableGeometry()
     window.resize(min(1600, room.width()), min(1000, room.height()))
+    ended = threading.Event()  # a signal may come before there is a loop that it could end
 
-    def interrupted(_signal: int, _frame: FrameType | None) -> None:
-        window.close()
+    def end() -> None:
+        ended.set()
+        app.exit(0)  # whatever dialog is open, its loop ends as well
 
     # Python runs its handlers between bytecodes; the window's own timer brings some thirty times a second.
-    before = signal.signal(signal.SIGINT, interrupted)
-    try:
-        window.show()
-        if on_ready is not None:
-            QTimer.singleShot(0, window, lambda: on_ready(window))
-        return app.exec()
-    finally:
-        signal.signal(signal.SIGINT, before)
-        window.close()
-        window.deleteLater()
-        app.processEvents()
+    with on_ending(end):
+        try:
+            window.show()
+            QTimer.singleShot(0, window, lambda: app.exit(0) if ended.is_set() else None)
+            if on_ready is not None:
+                QTimer.singleShot(0, window, lambda: on_ready(window))
+            return app.exec()
+        finally:
+            window.close()
+            window.deleteLater()
+            app.processEvents()

@@ -16,6 +16,14 @@ from jbdiff_live.ui.asking import Asker
 AUDIO_FILES = (".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3", ".opus", ".w64", ".caf", ".au")
 
 
+def _home() -> Path:
+    """Where a dialog begins: the home folder, or the present one for a user without a home."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path.cwd()
+
+
 class FileDesk:
     """Asks for files over `window` and hands them to the session; `look` shows the outcome at once."""
 
@@ -29,7 +37,7 @@ class FileDesk:
         return self._asker.get("status", self._transport.status, Status())
 
     def _patch_folder(self) -> Path:
-        return next((path.parent for path in self._patches().values()), Path.home())
+        return next((path.parent for path in self._patches().values()), _home())
 
     def _patches(self) -> Mapping[str, Path]:
         none: Mapping[str, Path] = {}
@@ -76,7 +84,7 @@ class FileDesk:
     def browse_sound(self, role: str) -> None:
         """Asks for a sound file for "context" or "init"."""
         present = self._status().context_file if role == "context" else self._status().init_file
-        folder = str(Path(present).parent) if present else str(Path.home())
+        folder = str(Path(present).parent) if present else str(_home())
         kinds = f"Sound (*{' *'.join(AUDIO_FILES)});;All files (*)"
         chosen, _ = QFileDialog.getOpenFileName(self._window, f"A sound for {role}", folder, kinds)
         if chosen:

@@ -136,4 +136,4 @@ assert device.list_output_devices() == [] and device.list_input_devices() == []
 assert "apt-get install libportaudio2" in device.names_or_reason("output")[1]
 assert "rtmixer" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)

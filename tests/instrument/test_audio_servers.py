@@ -12,7 +12,7 @@ from servers import jack_server, pulse_server, ramp_breaks, wait_for
 JACK = "JACK: system"
 
 # A server that waits for a processor makes holes nobody can tell from ours; a fault of ours shows every time.
-pytestmark = pytest.mark.flaky(reruns=2)
+pytestmark = [pytest.mark.flaky(reruns=2), pytest.mark.realtime]
 
 
 def test_jack_hears_ten_seconds_as_they_were_made() -> None:

@@ -12,23 +12,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from flat_tops import flat_tops, is_clipped
 from small_stacks import write_small_stack
+from typer.testing import CliRunner
 
 import jbdiff
+from jbdiff_live.__main__ import app
 from jbdiff_live.record.take import BlockEvent, ChangeEvent, Take, open_take
 
 RATE = 44_100
 WEIGHTS = Path(jbdiff.__file__).parent / "weights" / "pocket"
 
 
-def play(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+def play(*arguments: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """Runs the instrument without a screen; JACK and PulseAudio of the machine are out of reach."""
     hidden = {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM", "JACK_DEFAULT_SERVER", "XDG_RUNTIME_DIR"}
     env = {key: value for key, value in os.environ.items() if key not in hidden}
-    env |= {"OMP_NUM_THREADS": "1", "JACK_NO_START_SERVER": "1", "HOME": str(cwd), "COLUMNS": "500"}
+    env |= {"OMP_NUM_THREADS": "1", "JACK_NO_START_SERVER": "1", "HOME": str(cwd), "COLUMNS": "500", **more}
     return subprocess.run(
         [sys.executable, "-m", "jbdiff_live", *map(str, arguments)],
-        cwd=cwd, env=env, capture_output=True, text=True, timeout=180,
+        cwd=cwd, env=env, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
 
 
@@ -48,6 +51,7 @@ def the_take(folder: Path) -> Take:
     return open_take(only)
 
 
+@pytest.mark.realtime
 def test_thirty_seconds_into_a_take_without_device_or_screen(tmp_path: Path) -> None:
     context = tmp_path / "context.wav"
     heard = music(6.0)
@@ -67,10 +71,7 @@ def test_thirty_seconds_into_a_take_without_device_or_screen(tmp_path: Path) -> 
     # A take has what the engine made, over full scale too: the limiter comes after it.
     louder = 10 * np.log10(np.square(sound[RATE:]).mean() / np.square(heard).mean())
     assert abs(louder) < 6 and np.abs(sound).max() < 2
-    loud = np.abs(sound) > 0.9
-    assert not ((np.diff(sound, axis=0) == 0) & loud[1:] & loud[:-1]).any(), (
-        "nothing is clipped: no flat tops"
-    )
+    assert not is_clipped(sound), f"{flat_tops(sound)} flat tops"
     assert np.unique(sound[::100, 0]).size > 1000, "not constant"
     blocks = [event for event in take.events() if isinstance(event, BlockEvent)]
     assert len(blocks) >= 13 and len({block.noise for block in blocks}) == len(blocks)
@@ -81,6 +82,7 @@ def test_thirty_seconds_into_a_take_without_device_or_screen(tmp_path: Path) -> 
     assert np.median(at_edges) < np.percentile(anywhere, 95), "block edges do not stand out"
 
 
+@pytest.mark.realtime
 def test_same_seed_gives_the_same_sound_and_another_seed_another(tmp_path: Path) -> None:
     sounds = []
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
@@ -92,6 +94,7 @@ def test_same_seed_gives_the_same_sound_and_another_seed_another(tmp_path: Path)
     assert not np.array_equal(sounds[0], sounds[2])
 
 
+@pytest.mark.realtime
 @pytest.mark.parametrize(("rate", "channels"), [(48_000, 2), (22_050, 1)])
 def test_context_of_any_rate_is_resampled_and_says_so(rate: int, channels: int, tmp_path: Path) -> None:
     context = tmp_path / "context.flac"
@@ -102,6 +105,7 @@ def test_context_of_any_rate_is_resampled_and_says_so(rate: int, channels: int, 
     assert f"resampled from {rate} to 44100 Hz" in done.stdout
 
 
+@pytest.mark.realtime
 def test_no_device_is_said_and_a_take_is_made_all_the_same(tmp_path: Path) -> None:
     done = play("--seconds", "2", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -186,6 +190,7 @@ def test_corrupt_weights_fail_with_a_reason(damage: str, tmp_path: Path) -> None
     assert re.search(r"The engine failed: .*level2", done.stdout), done.stdout
 
 
+@pytest.mark.realtime
 def test_values_from_the_command_line_are_in_the_take(tmp_path: Path) -> None:
     done = play("--headless", "--device", "null", "--seconds", "1", "--record", "takes", "--patch", "wild",
                 "--set", "guidance=2.5", cwd=tmp_path)  # fmt: skip
@@ -196,6 +201,7 @@ def test_values_from_the_command_line_are_in_the_take(tmp_path: Path) -> None:
     assert not [event for event in take.events() if isinstance(event, ChangeEvent)]
 
 
+@pytest.mark.realtime
 def test_stack_levels_and_finisher_from_the_command_line_win_over_the_patch(tmp_path: Path) -> None:
     stack = write_small_stack(tmp_path / "small")
     done = play("--headless", "--device", "null", "--seconds", "1", "--record", "takes", "--stack", stack,
@@ -211,3 +217,84 @@ def test_levels_that_a_stack_lacks_are_named(tmp_path: Path) -> None:
     done = play("--headless", "--device", "null", "--seconds", "1", "--levels", "21", cwd=tmp_path)
     assert done.returncode == 1
     assert "The engine failed: stack 'pocket' has no level 1; it has: 2" in done.stdout
+
+
+@pytest.mark.realtime
+def test_a_user_without_a_home_plays_where_the_screen_refuses(tmp_path: Path) -> None:
+    """As in a container that runs under any number: no entry in the list of users, and X11 named without a display."""
+    code = (
+        "import os, pwd, runpy, sys\n"
+        "os.environ.pop('HOME')\n"
+        "def unknown(uid): raise KeyError(uid)\n"
+        "pwd.getpwuid = unknown\n"
+        "sys.argv = ['jbdiff_live', '--device', 'null', '--seconds', '1', '--record', 'takes']\n"
+        "runpy.run_module('jbdiff_live', run_name='__main__')\n"
+    )
+    hidden = {
+        "DISPLAY",
+        "WAYLAND_DISPLAY",
+        "JACK_DEFAULT_SERVER",
+        "XDG_RUNTIME_DIR",
+        "XDG_CONFIG_HOME",
+        "JBDIFF_HOME",
+    }
+    env = {key: value for key, value in os.environ.items() if key not in hidden}
+    env |= {"OMP_NUM_THREADS": "1", "JACK_NO_START_SERVER": "1", "QT_QPA_PLATFORM": "xcb", "HOME": "/nowhere"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The screen cannot be used (qt.qpa.xcb: could not connect to display" in done.stdout
+    assert the_take(tmp_path / "takes").frames == RATE
+
+
+def test_bad_patches_of_ones_own_do_not_end_the_list(tmp_path: Path) -> None:
+    own = tmp_path / ".config" / "jbdiff-live" / "patches"
+    own.mkdir(parents=True)
+    (own / "digits.toml").write_text('format = 1\nname = "x"\nprogram = 1' + "0" * 400)
+    (own / "nested.toml").write_text("a = " + "[" * 50_000)
+    (own / "latin.toml").write_bytes(b'name = "caf\xe9"')
+    (own / "song [b]2007[ b].toml").write_text('format = 1\nname = "x"\nprogram = 99\n')
+    (own / "größe.toml").write_text('format = 1\nname = "x"\n')
+    done = play("--list", cwd=tmp_path, PYTHONIOENCODING="ascii:strict", XDG_CONFIG_HOME="")
+    assert done.returncode == 0, done.stderr
+    for words in ("digits", "nested", "latin", "song [b]2007[ b] program 99", "gr??e", "noise_step"):
+        assert words in done.stdout.replace("gr?\N{REPLACEMENT CHARACTER}", "gr??"), words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--seconds", "inf"], "inf is no number of seconds"),
+        (["--seconds", "nan"], "seconds"),
+        (["--short-ring", str(1 << 40)], "power of two from 256"),
+        (["--set", "gain=nan"], "outside -60 to 6"),
+        (["--set", "seed=1" + "0" * 400], "outside 0 to 16383"),
+        (["--set", "hold=maybe"], "needs on or off"),
+    ],
+)
+def test_numbers_without_sense_are_refused_before_anything_plays(
+    arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
+    result = CliRunner().invoke(app, ["--headless", "--device", "null", *arguments])
+    assert result.exit_code == 2 and "Traceback" not in result.output
+    assert words in " ".join(result.output.replace("│", " ").split())
+    assert not (tmp_path / "takes").exists()
+
+
+@pytest.mark.realtime
+def test_a_home_is_found_behind_an_equals_sign(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "mine [1].wav", music(3.0), RATE)
+    done = play(
+        "--headless",
+        "--device=null",
+        "--seconds=1",
+        "--record=~/kept",
+        "--context=~/mine [1].wav",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "context: mine [1].wav; the next block continues it" in done.stdout
+    assert the_take(tmp_path / "kept").frames == RATE

@@ -21,7 +21,7 @@ from jbdiff_live.record.take import ActionEvent, BlockEvent, ChangeEvent, Take, 
 RATE = 44_100
 
 # A server that waits for a processor makes holes nobody can tell from ours; a fault of ours shows every time.
-pytestmark = pytest.mark.flaky(reruns=2)
+pytestmark = [pytest.mark.flaky(reruns=2), pytest.mark.realtime]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def playing(server: JackServer, folder: Path, *arguments: str) -> Iterator[subpr
     finally:
         if process.poll() is None:
             process.terminate()
-        process.wait(30)
+        process.wait(300)
 
 
 def said(folder: Path) -> str:

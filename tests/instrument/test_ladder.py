@@ -164,6 +164,7 @@ class Machine(ToneGenerator):
         return made if made is None or rung is not Rung.REPEAT else replace(made, mixed=True)
 
 
+@pytest.mark.realtime
 def test_twice_too_slow_for_ten_seconds_and_sound_in_every_callback() -> None:
     store, ring = ParameterStore(), RingBuffer(4 * 22_050, 2)
     callbacks: list[float] = []  # loudest sample of each

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,16 @@ import pytest
 
 from jbdiff_live.binding import Binding
 from jbdiff_live.parameters import BY_NAME, OF_THE_ANCHOR, Origin, ParameterStore
-from jbdiff_live.patch import Patch, PatchError, factory_patches, load_patch, save_patch
+from jbdiff_live.patch import (
+    Patch,
+    PatchError,
+    factory_patches,
+    load_patch,
+    own_patches,
+    patch_programs,
+    save_patch,
+    user_patches_folder,
+)
 from jbdiff_live.stack_choice import StackChoice
 
 BY_HAND = """# my patch
@@ -224,3 +235,118 @@ def test_a_hop_and_steps_are_kept_and_refused_by_line(tmp_path: Path) -> None:
     path.write_text('format = 1\nname = "quick"\nhop = 48\n')
     with pytest.raises(PatchError, match="hop without a stack"):
         load_patch(path)
+
+
+# ---------------------------------------------------------------------- whatever an editor or an accident put there
+
+
+@pytest.mark.parametrize(
+    "data",
+    [codecs.BOM_UTF8 + BY_HAND.encode(), BY_HAND.encode("utf-16"), BY_HAND.replace("\n", "\r\n").encode()],
+)
+def test_a_patch_is_read_in_every_encoding_that_editors_save(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_bytes(data)
+    patch = load_patch(path)
+    assert (patch.name, patch.values["noise_step"], len(patch.bindings)) == ("mine", 0.25, 3)
+    save_patch(path, replace(patch, values={**patch.values, "noise_step": 0.75}))
+    assert load_patch(path).values["noise_step"] == 0.75
+    assert "# the big knob" in path.read_text(encoding="utf-8")
+    assert patch_programs({"p": path}) == {}
+
+
+BROKEN = {
+    "about 401 digits": b'format = 1\nname = "x"\n[values]\nseed = 1' + b"0" * 400,
+    "line 4: not TOML": b'format = 1\nname = "x"\n[values]\nseed = 1' + b"0" * 9000,
+    "digits; 19 are the most": b'format = 1\nname = "x"\nprogram = 0x' + b"f" * 9000,
+    "nested too deeply": b'format = 1\nname = "x"\n[values]\nseed = ' + b"[" * 30_000,
+    "values: nested too deeply|nested too deeply": b'format = 1\nname = "x"\nvalues' + b".a" * 20_000 + b" = 1",
+    "larger than 256 kB": b"# long\n" * 100_000,
+    "not a text file in UTF-8": b'name = "caf\xe9"\n',
+    "not TOML": b"\0\0\0\0",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", BROKEN)
+def test_a_patch_without_sense_is_an_error_with_words_wherever_it_is_read(words: str, tmp_path: Path) -> None:
+    """To load it, to list its program and to save over it: none of them ends in a traceback."""
+    path = tmp_path / "p.toml"
+    path.write_bytes(BROKEN[words])
+    with pytest.raises(PatchError, match=words) as caught:
+        load_patch(path)
+    assert "p.toml" in str(caught.value) and len(str(caught.value)) < 600
+    assert patch_programs({"p": path}) == {}
+    with pytest.raises(PatchError):
+        save_patch(path, Patch("x"))
+    assert path.read_bytes() == BROKEN[words]
+
+
+def test_one_bad_patch_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--list` and a program change look at all of them."""
+    own = tmp_path / "jbdiff-live" / "patches"
+    own.mkdir(parents=True)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    for number, data in enumerate(BROKEN.values()):
+        (own / f"bad{number}.toml").write_bytes(data)
+    (own / "folder.toml").mkdir()
+    os.mkfifo(own / "pipe.toml")
+    (own / "good.toml").write_text('format = 1\nname = "good"\nprogram = 99\n')
+    found = own_patches(user_patches_folder())
+    assert {"good", "bad0"} <= set(found) and not {"folder", "pipe"} & set(found)
+    assert patch_programs(found) == {"good": 99}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            ('name = "mine"', 'name = "mine"\ntempo = 120 #'),
+            r"line 4: tempo: belongs below \[values\]; move the line",
+        ),
+        (('name = "mine"', 'name = "mine"\nreroll = "CC 1" #'), r"reroll: belongs below \[bindings\]"),
+        (("hold = true", 'stack = "v1"'), r"\[values\] stack: belongs at the top, above \[values\]"),
+        (("hold = true", 'hold = "maybe"'), "hold = 'maybe': needs on or off"),
+        (("noise_step = 0.25", 'noise_step = "0.25"'), "needs a number, without quotation marks"),
+    ],
+)
+def test_a_line_at_the_wrong_place_is_told_where_it_belongs(
+    tmp_path: Path, change: tuple[str, str], words: str
+) -> None:
+    with pytest.raises(PatchError, match=words):
+        load_patch(written(tmp_path, BY_HAND.replace(*change, 1)))
+
+
+@pytest.mark.parametrize(("word", "value"), [("on", True), ("off", False), ("ON", True), ("yes", True)])
+def test_a_switch_may_be_written_in_words(word: str, value: bool, tmp_path: Path) -> None:
+    path = written(tmp_path, BY_HAND.replace("hold = true", f'hold = "{word}"'))
+    assert load_patch(path).values["hold"] is value
+
+
+def test_a_home_in_a_patch_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    text = BY_HAND.replace('name = "mine"', 'name = "mine"\ncontext = "~/sounds/x.ogg" #')
+    assert load_patch(written(tmp_path, text)).context == tmp_path / "sounds" / "x.ogg"
+
+
+def test_a_user_without_a_home_has_no_own_patches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Any number may be the user in a container, and no list may know it."""
+
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", unknown)
+    monkeypatch.setattr(Path, "expanduser", lambda self: unknown())
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    assert user_patches_folder() is None and own_patches(None) == {}
+    text = BY_HAND.replace('name = "mine"', 'name = "mine"\ncontext = "~/x.ogg" #')
+    with pytest.raises(PatchError, match="no home folder is known here; write the whole path"):
+        load_patch(written(tmp_path, text))
+
+
+def test_a_sound_whose_name_is_not_utf8_cannot_be_written_into_a_patch_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "p.toml"
+    with pytest.raises(PatchError, match=r"is not UTF-8.*rename that file"):
+        save_patch(path, Patch("x", context=tmp_path / "na\udcefve.wav"))
+    assert list(tmp_path.iterdir()) == []

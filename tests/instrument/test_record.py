@@ -261,7 +261,7 @@ recorder.close()
         str(tmp_path),
         str(limit),
     )
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=300)
     assert process.returncode == 0
     assert said.startswith("False ") and "is full" in said and "free some space" in said
     take = only_take(tmp_path)

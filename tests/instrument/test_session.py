@@ -19,7 +19,7 @@ from jbdiff_live.record.take import BlockEvent, ChangeEvent, open_take
 from jbdiff_live.session import NULL_DEVICE, Session, SessionOptions
 from jbdiff_live.status import EngineState
 
-PATIENCE = 15.0
+PATIENCE = 120.0
 RATE = 44_100
 
 

@@ -307,3 +307,52 @@ def test_a_broken_description_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "config.json").write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(CheckpointError):
         load_stack(tmp_path)
+
+
+STAND_INS = {
+    "Git LFS pointer.*git lfs pull": b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12345\n",
+    "is a web page": b"\n  <!DOCTYPE html><html><body>Sign in</body></html>",
+    "web page": b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
+    "is a text": b'{"error": "not found"}',
+    "is a gzip archive; unpack": b"\x1f\x8b\x08\x00" + bytes(100),
+    "is empty": b"",
+}
+
+
+@pytest.mark.parametrize("name", ["weights.ckpt", "weights.safetensors", "vqvae.pth.tar"])
+@pytest.mark.parametrize("words", STAND_INS)
+def test_what_stands_in_the_place_of_weights_is_named(words: str, name: str, tmp_path: Path) -> None:
+    """The cause and the remedy, not torch's advice to switch its check off."""
+    path = tmp_path / name
+    path.write_bytes(STAND_INS[words])
+    with pytest.raises(CheckpointError, match=words) as caught:
+        read_checkpoint(path)
+    assert name in str(caught.value) and "weights_only" not in str(caught.value)
+
+
+def test_a_stack_that_was_cloned_without_its_weights_says_so(tmp_path: Path) -> None:
+    """Its hashes do not fit either, and that is not the cause."""
+    stack = tmp_path / "pocket"
+    stack.mkdir()
+    for path in known_stacks()["pocket"].iterdir():
+        pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12345\n"
+        (stack / path.name).write_bytes(path.read_bytes() if path.suffix == ".json" else pointer)
+    with pytest.raises(CheckpointError, match="Git LFS pointer"):
+        load_stack(stack)
+
+
+def test_a_zip_that_unpacks_to_more_than_it_is_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.ckpt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(50_000_000))
+    with pytest.raises(CheckpointError, match="zip archive, not a PyTorch file"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "\ufeff{}", '{"format": 1, "stack": ' + "9" * 5000 + "}", "[]", "null"]
+)
+def test_a_description_without_sense_is_an_error_with_words(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(text, encoding="utf-8")
+    with pytest.raises(CheckpointError, match="no stack description"):
+        load_stack(tmp_path)

@@ -198,3 +198,94 @@ def test_bars_are_those_of_stems_with_a_tempo(tmp_path: Path) -> None:
     clips = Clips(np.zeros(4), (0, 1, 2, 3), (1, 1, 1, 1), names)
     # A bar of four beats at 120 a minute is two seconds.
     assert bars_of(clips, rate=86.0) == (172.0, 172.0, 0.0, 0.0)
+
+
+def junk(folder: Path) -> None:
+    """Sounds that nothing can be learned from."""
+    soundfile.write(folder / "silent.wav", np.zeros((RATE, 2), np.float32), RATE)
+    soundfile.write(folder / "constant.wav", np.full(RATE, 0.5, np.float32), RATE)
+    soundfile.write(folder / "unscaled.wav", 32_768 * tone(1), RATE, subtype="FLOAT")
+    soundfile.write(folder / "clipped.wav", np.clip(6 * tone(1), -1, 1), RATE, subtype="FLOAT")
+    soundfile.write(folder / "beyond.wav", np.clip(6 * tone(1), -1.9, 1.9), RATE, subtype="FLOAT")
+    soundfile.write(folder / "clipped16.flac", np.clip(6 * tone(1), -1, 1), RATE, subtype="PCM_16")
+
+
+def test_silent_and_clipped_sounds_are_named_and_left_out(tmp_path: Path) -> None:
+    """A network would learn that music is square waves; its loss says nothing then."""
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    junk(sounds)
+    names = sorted(path.name for path in sounds.iterdir())
+    soundfile.write(sounds / "good.wav", tone(1), RATE)
+    loud = 0.35 * np.random.default_rng(0).standard_normal(
+        (RATE, 1)
+    )  # a little over now and then, as masters are
+    soundfile.write(sounds / "loud.wav", loud, RATE, subtype="FLOAT")
+    said: list[str] = []
+    clips = cache_sounds(sounds, tmp_path / "cache", RATE, said.append)
+    assert sorted(Path(name).name for name in clips.names) == ["good.wav", "loud.wav"]
+    assert sorted(Path(name).name for name in clips.skipped) == names
+    for name in names:
+        (words,) = [line for line in said if f"{name}'" in line]
+        assert words.startswith("skipped:")
+    reasons = "\n".join(said)
+    assert "is silent" in reasons and "times full scale" in reasons and "% of its samples" in reasons
+
+
+def test_a_folder_of_junk_alone_is_refused(tmp_path: Path) -> None:
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    junk(sounds)
+    with pytest.raises(ValueError, match=r"no readable sound.*6 skipped"):
+        cache_sounds(sounds, tmp_path / "cache", RATE, lambda _: None)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_channels_that_cancel_each_other_are_learned_from_all_the_same(channels: int, tmp_path: Path) -> None:
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    opposite = tone(1, channels=2)
+    opposite[:, 1] *= -1
+    soundfile.write(sounds / "opposite.wav", opposite, RATE)
+    said: list[str] = []
+    clips = cache_sounds(sounds, tmp_path / "cache", RATE, said.append, channels=channels)
+    assert np.abs(clips.clip(0)).max() > 16_000
+    assert bool(said) == (channels == 1), "in stereo there is nothing to say"
+
+
+def test_sounds_in_formats_that_are_not_read_are_named(tmp_path: Path) -> None:
+    """They are music to whoever trains: to pass them over in silence would lose half a collection."""
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    soundfile.write(sounds / "good.wav", tone(1), RATE)
+    (sounds / "song.M4A").write_bytes(b"....ftypM4A ")
+    (sounds / "notes.txt").write_text("no sound")
+    said: list[str] = []
+    cache_sounds(sounds, tmp_path / "cache", RATE, said.append)
+    assert len(said) == 1 and "song.M4A" in said[0] and "convert it" in said[0]
+
+
+def test_what_is_odd_about_a_file_that_is_used_is_said(tmp_path: Path) -> None:
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    soundfile.write(sounds / "cut.wav", tone(20), RATE)
+    data = (sounds / "cut.wav").read_bytes()
+    (sounds / "cut.wav").write_bytes(data[: len(data) // 2])
+    said: list[str] = []
+    clips = cache_sounds(sounds, tmp_path / "cache", RATE, said.append)
+    assert 9 * RATE < clips.lengths[0] < 11 * RATE
+    assert len(said) == 1 and "cut.wav" in said[0] and "cut short" in said[0]
+
+
+def test_a_cache_from_before_junk_was_left_out_is_made_anew(tmp_path: Path) -> None:
+    import json
+
+    sounds, cache = tmp_path / "sounds", tmp_path / "cache"
+    sounds.mkdir()
+    soundfile.write(sounds / "good.wav", tone(1), RATE)
+    cache_sounds(sounds, cache, RATE, lambda _: None)
+    index = json.loads((cache / "index.json").read_text())
+    del index["about"]["reading"]
+    index["skipped"] = ["of another time"]
+    (cache / "index.json").write_text(json.dumps(index))
+    assert cache_sounds(sounds, cache, RATE, lambda _: None).skipped == ()

@@ -214,7 +214,7 @@ def test_samplers_are_chosen_by_flag_and_file(home: Path, monkeypatch: pytest.Mo
         monkeypatch.setattr(f"{place}.sampler_named", note)
     (home / "o.toml").write_text('sampler = "dpmpp_2m"\n')
     for extra in ((), ("--sampler", "unipc"), ("--config", home / "o.toml")):
-        result = sample(*SHORT, "--out", home / "a.wav", *extra)
+        result = sample(*SHORT, "--out", home / "a.wav", "--overwrite", *extra)
         assert result.exit_code == 0, result.output
     assert asked == ["vddim", "unipc", "dpmpp_2m"]
     refused = sample(*SHORT, "--out", home / "d.wav", "--sampler", "magic")

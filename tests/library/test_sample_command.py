@@ -143,20 +143,20 @@ def test_ctrl_c_and_the_same_command_again_give_the_same_samples(home: Path) -> 
         return [sys.executable, "-m", "jbdiff", *map(str, arguments), "--out", str(home / "out" / name)]
 
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command("whole.wav"), env=environment, check=True, capture_output=True, timeout=120)
+    subprocess.run(command("whole.wav"), env=environment, check=True, capture_output=True, timeout=900)
     going = subprocess.Popen(
         command("b.wav"), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )  # fmt: skip
     state = home / "out" / "b.wav.partial" / "state"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 900
     while not state.is_file() and going.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)  # another process: there is nothing to wait on but its file
     going.send_signal(signal.SIGINT)
-    said, _ = going.communicate(timeout=60)
+    said, _ = going.communicate(timeout=900)
     assert going.returncode == 1 and "goes on from here" in said.replace("\n", " "), said
     assert not (home / "out" / "b.wav").exists()
-    again = subprocess.run(command("b.wav"), env=environment, capture_output=True, text=True, timeout=120)
+    again = subprocess.run(command("b.wav"), env=environment, capture_output=True, text=True, timeout=900)
     assert again.returncode == 0 and "went on after block" in again.stdout.replace("\n", " "), again.stdout
     sounds = [soundfile.read(home / "out" / name)[0] for name in ("whole.wav", "b.wav")]
     assert np.array_equal(*sounds)

@@ -18,10 +18,18 @@ from torch import nn
 pytest.importorskip("lightning")
 
 from jbdiff.anchor import MEANS, STYLE_FEATURES, Anchor, measured_style
+from jbdiff.checkpoint_files import CheckpointError
 from jbdiff.config import POCKET, BandCodecConfig, JointDenoiserConfig
 from jbdiff.data import Stretches
 from jbdiff.train.average import WeightAverage
-from jbdiff.train.commands import CodecJob, DenoiserJob, load_codec, train_codec, train_denoiser
+from jbdiff.train.commands import (
+    CodecJob,
+    DenoiserJob,
+    load_codec,
+    load_denoiser,
+    train_codec,
+    train_denoiser,
+)
 from jbdiff.train.denoiser_module import (
     CLOCK_DROP_CHANCE,
     STYLE_DROP_CHANCE,
@@ -413,3 +421,12 @@ def test_a_resumed_anchored_run_gives_the_same_weights(
     for name, steps, resume in (("whole", 6, False), ("broken", 3, False), ("broken", 6, True)):
         train_denoiser(settings(tmp_path / name, steps, resume), job, ANCHORED)
     same_weights(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_weights_to_start_from_that_are_a_web_page_are_named(tmp_path: Path) -> None:
+    """A download that needed a login brings a page; it is answered in one line, as every wrong file is."""
+    path = tmp_path / "weights.safetensors"
+    path.write_text("<!DOCTYPE html><html>Sign in</html>")
+    for load in (load_codec, load_denoiser):
+        with pytest.raises(CheckpointError, match="is a web page"):
+            load(path)

@@ -67,7 +67,7 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
         env=os.environ | alone,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1))

@@ -140,7 +140,7 @@ def test_other_processes_wait_for_the_firsts_cache(tmp_path: Path, monkeypatch: 
     from jbdiff import data
 
     (tmp_path / "sounds").mkdir()
-    soundfile.write(tmp_path / "sounds" / "a.wav", np.zeros(1000), 8000)
+    soundfile.write(tmp_path / "sounds" / "a.wav", 0.1 * np.sin(np.arange(1000)), 8000)
     monkeypatch.setenv("RANK", "1")
     waits = []
 

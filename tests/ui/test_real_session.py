@@ -20,7 +20,7 @@ from jbdiff_live.status import EngineState
 from jbdiff_live.ui import theme
 from jbdiff_live.ui.window import MainWindow
 
-PATIENCE_MS = 15_000
+PATIENCE_MS = 90_000
 
 
 @pytest.fixture

@@ -1,0 +1,50 @@
+"""What the commands of the library say and take: names as they are, on any terminal; `~` in any path."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+
+def plain_console(stderr: bool = False) -> Console:
+    """Return a console that takes no text for markup or emoji: file names may hold `[/b]` and `:smile:`."""
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+def speak_any_text() -> None:
+    """Let standard output show what its encoding lacks as a question mark instead of ending the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def at_home(value: Any) -> Any:
+    """Return a path, or a list of them, with `~` as the home folder; anything else as it is.
+
+    The shell does the same, but not behind an equals sign and not on Windows. Raises typer.BadParameter if no home is
+    known.
+    """
+    if isinstance(value, list):
+        return [at_home(item) for item in value]
+    if not isinstance(value, Path):
+        return value
+    try:
+        return value.expanduser()
+    except RuntimeError as error:
+        raise typer.BadParameter(f"{value}: no home folder is known here; give the whole path") from error
+
+
+def with_home(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command whose paths may begin with `~`."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        command(*arguments, **{name: at_home(value) for name, value in options.items()})
+
+    return run

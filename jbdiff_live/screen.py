@@ -1,0 +1,112 @@
+"""Whether a window can open here, asked before Qt is: where it cannot, Qt ends the whole process.
+
+Main thread. A second process tries it out, beside everything else that a start does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 15.0
+# No core dump is left of a try that fails.
+TRIAL = """
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+except ImportError:
+    pass
+from PySide6.QtWidgets import QApplication
+QApplication(["jbdiff-live"])
+"""
+IDLE_WORDS = (
+    "this application failed to start",
+    "reinstalling the application",
+    "available platform plugins",
+)
+
+
+def has_display() -> bool:
+    """Whether there is a screen to ask at all. One that is named and does not exist counts as none."""
+    if os.environ.get("QT_QPA_PLATFORM") or platform.system() in ("Darwin", "Windows"):
+        return True
+    if wayland := os.environ.get("WAYLAND_DISPLAY"):
+        folder = Path(os.environ.get("XDG_RUNTIME_DIR", "/"))
+        if (folder / wayland).exists():
+            return True
+    host, colon, number = os.environ.get("DISPLAY", "").rpartition(":")
+    if not colon:
+        return False
+    number = number.split(".")[0]
+    try:
+        if host and host != "unix":
+            socket.create_connection((host, 6000 + int(number)), timeout=2).close()
+            return True
+        with socket.socket(socket.AF_UNIX) as knock:
+            knock.settimeout(2)
+            knock.connect(f"/tmp/.X11-unix/X{int(number)}")
+        return True
+    except (OSError, ValueError, OverflowError):
+        return False
+
+
+class ScreenTrial:
+    """Opens a Qt application in a process of its own: begun at once, `problem` waits for what came of it.
+
+    A screen may answer and then refuse: no cookie, a socket that nobody listens at, a plugin that lacks a library.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._problem = ""
+        if not has_display():
+            self._problem = "there is no screen here"
+        elif platform.system() not in ("Darwin", "Windows"):  # there is always one, and the trial would show
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", TRIAL],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                    text=True, errors="replace",
+                )  # fmt: skip
+            except OSError as error:
+                self._problem = f"the screen cannot be tried ({error.strerror})"
+
+    def problem(self) -> str:
+        """Why no window can open; empty if one can."""
+        process, self._process = self._process, None
+        if process is None:
+            return self._problem
+        try:
+            _, said = process.communicate(timeout=PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            self._problem = "the screen does not answer"
+        else:
+            if process.returncode:
+                log.info("the window's trial: %s", said)
+                self._problem = f"the screen cannot be used ({_reason(said)})"
+        return self._problem
+
+    def close(self) -> None:
+        """End a trial that nobody waits for."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
+
+
+def _reason(said: str) -> str:
+    """The first line of what Qt printed that says what is wrong."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    useful = [line for line in lines if not any(words in line.lower() for words in IDLE_WORDS)]
+    if useful and useful[0].startswith("Traceback"):
+        return useful[-1][:160]
+    return useful[0][:160] if useful else "Qt gives no reason"

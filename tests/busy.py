@@ -1,0 +1,36 @@
+"""How long this machine keeps a process waiting for a processor, measured beside a test by a process that does nothing.
+
+For tests of sound in real time, marked `realtime`: on a machine that has other work they fail without a fault of ours.
+What our own threads do to each other is not measured here, and is no excuse.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+# The sound server's period is 6 to 23 ms; a process that waits so long has missed several.
+MOST_SECONDS = 0.05
+WATCH = """
+import select, sys, time
+worst, pause = 0.0, 0.005
+while True:
+    began = time.monotonic()
+    if select.select([sys.stdin], [], [], pause)[0]:
+        break
+    worst = max(worst, time.monotonic() - began - pause)
+print(worst)
+"""
+
+
+class Watch:
+    """Runs beside a test; `stop` tells the longest wait in seconds."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", WATCH], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def stop(self) -> float:
+        said, _ = self._process.communicate()
+        return float(said)
