@@ -157,9 +157,7 @@ def play(
         threads=threads,
         ladder=ladder,
     )
-    logging.getLogger("jbdiff_live").info(
-        "goes before other programs: %s", "yes" if process_goes_first() else "not allowed"
-    )
+    logging.getLogger("jbdiff_live").info("priority: %s", process_goes_first().text)
     interrupts = Interrupts()
     with on_ending(interrupts):
         session, trial = Session(options), None

@@ -40,7 +40,8 @@ class Block:
     """Finished audio. `samples` is float32 `[frames, channels]` and not writeable.
 
     `turned` holds the values of knobs that were turned while the block was being made, in the order in which they
-    were read: of guidance one for each step. A knob that is not in it had the snapshot's value throughout.
+    were read: of guidance one for each step. A knob that is not in it had the snapshot's value throughout. `looped` is
+    there when the block only plays older sound again: what the knobs were for that sound.
     """
 
     samples: Audio
@@ -52,6 +53,7 @@ class Block:
     rung: Rung = Rung.FULL
     stack: StackPlaying | None = None  # what made it; None without a model
     turned: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    looped: ParameterSnapshot | None = None
 
     def __post_init__(self) -> None:
         self.samples.setflags(write=False)
@@ -66,7 +68,9 @@ class Block:
 
     @property
     def heard(self) -> ParameterSnapshot:
-        """The snapshot with what was read last in its place."""
+        """What the knobs are for this sound: the snapshot, with what was read last in its place."""
+        if self.looped is not None:
+            return self.looped
         if not self.turned:
             return self.snapshot
         last = {name: values[-1] for name, values in self.turned.items()}
@@ -92,7 +96,7 @@ class KeepGoing(Protocol):
 
 
 class BlockGenerator(Protocol):
-    """Makes audio block by block. Every method runs on the engine thread.
+    """Makes audio block by block. Every method but `close` runs on the engine thread.
 
     One that can change its stack loads the new one elsewhere and offers it: `switch_seconds` is None while there
     is nothing to switch to. `block_frames` and `block_seconds` may change with `switch`.
@@ -144,8 +148,10 @@ class BlockGenerator(Protocol):
         """The next block, or None when `keep_going` turned false on the way, which left everything as it was."""
         ...
 
-    def reset(self) -> None:
-        """Forgets everything played so far."""
+    def reset(self, keep_going: Callable[[], bool]) -> None:
+        """Forgets everything played so far. Returns soon after `keep_going` turned false."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Lets memory and threads go. The session's thread; the engine has ended, or hangs in `next_block`."""
+        ...

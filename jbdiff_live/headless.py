@@ -9,6 +9,7 @@ from rich.console import Console
 
 from jbdiff_live.ending import on_ending
 from jbdiff_live.session import Session
+from jbdiff_live.stage_word import stage_word
 from jbdiff_live.status import EngineState, Status
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def play_headless(session: Session, seconds: float | None, record_take: bool) ->
         console.say(f"{note}.")
     if session.silent_device:
         if session.options.device != "null":
-            console.say(f"{session.status().message}.", style="yellow")
+            console.say(f"{session.status().audio.problem}.", style="yellow")
         record_take = True
         seconds = seconds or SECONDS_INTO_NOTHING
     enough = threading.Event()
@@ -78,13 +79,8 @@ def _play(
         if not sounding and status.frame > 0:
             sounding = True
             console.say("first sound")
-        now = (
-            status.engine.state,
-            status.engine.detail,
-            status.frame // (5 * rate),
-            status.message,
-            status.loading,
-        )
+        word = stage_word(status)
+        now = (word, status.frame // (5 * rate), status.message, status.note, status.loading)
         if now != said:
             said = now
             console.say(describe(status))
@@ -96,8 +92,12 @@ def _play(
     folder = heard.recorder.folder if heard.recorder.recording else None
     end = heard.frame if last_frame is None else min(last_frame, heard.frame)
     session.stop_recording(end)
-    recorder = session.recorder.status()
-    session.stop()
+    recorder = session.status().recorder
+    try:
+        session.stop()
+    except TimeoutError as error:  # a block that hangs: the take is closed, and the device too
+        console.say(f"{error}", style="red")
+        return 1
     if heard.engine.state is EngineState.FAILED:
         console.say(f"The engine failed: {heard.engine.detail}", style="red")
         return 1
@@ -123,14 +123,14 @@ def _play(
 
 def describe(status: Status) -> str:
     """One line on how it goes."""
-    engine = status.engine
+    engine, word = status.engine, stage_word(status)
     if engine.state in (EngineState.LOADING, EngineState.WARMING):
-        return f"{engine.state.value}: {engine.detail}"
+        return f"{word.text}: {word.why}"
     text = (
-        f"{engine.state.value}: {status.frame / status.sample_rate:5.1f} s heard, "
+        f"{word.text}: {status.frame / status.sample_rate:5.1f} s heard, "
         f"{status.seconds_queued:.1f} s queued, block {engine.block_seconds:.2f} of {engine.block_duration:.2f} s, "
         f"underruns {status.audio.underruns}"
     )
     loading = f"loading {status.loading}" if status.loading else ""
-    problems = (engine.detail, loading, status.audio.problem, status.recorder.problem, status.message)
-    return "; ".join([text, *(p for p in problems if p)])
+    parts = (word.why, loading, status.audio.problem, status.recorder.problem, status.message, status.note)
+    return "; ".join([text, *dict.fromkeys(p for p in parts if p)])

@@ -3,7 +3,7 @@
 Contract: only the writer moves `_written`, only the reader moves `_read`. Both are plain ints that only
 grow; storing one is atomic under the GIL, and samples are copied before the counter that announces them
 moves, so the other side never sees frames that are not there. Only the reader ever skips: `request_drain`
-leaves a note that the reader honours.
+leaves a note that the reader honours. `answer_panics` does the same and says up to which panic the writer has acted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class RingBuffer:
         self._written = 0
         self._read = 0
         self._drain_to = 0
-        self._drains = 0
+        self._panics_answered = 0
 
     @property
     def capacity(self) -> int:
@@ -50,9 +50,14 @@ class RingBuffer:
         return max(0, written - max(self._read, self._drain_to))
 
     @property
-    def drains(self) -> int:
-        """How often the writer asked for a drain: tells the reader that a panic was acted upon."""
-        return self._drains
+    def drained_to(self) -> int:
+        """The frame behind everything that was drained. It moves when what comes next does not follow on."""
+        return self._drain_to
+
+    @property
+    def panics_answered(self) -> int:
+        """Number of the last panic that the writer has acted upon. The reader is silent until this is the newest."""
+        return self._panics_answered
 
     @property
     def room(self) -> int:
@@ -86,6 +91,14 @@ class RingBuffer:
         return len(out) - count
 
     def request_drain(self) -> None:
-        """Writer: everything written so far is to be skipped; the reader does it at its next read."""
+        """Writer: drop everything written so far. The reader does it at its next read."""
         self._drain_to = self._written
-        self._drains += 1  # after the note itself: who sees the count sees the note
+
+    def answer_panics(self, count: int) -> None:
+        """Writer: drop everything written so far, and say that all panics up to number `count` are acted upon."""
+        self.request_drain()
+        self._panics_answered = count  # after the drain mark: a reader that sees the number sees the mark too
+
+    def skip_drained(self) -> None:
+        """Reader: skip what was drained, without reading. Makes room for new frames while no device plays."""
+        self._read = max(self._read, self._drain_to)

@@ -3,8 +3,8 @@
 Threads: the session itself has none. Its `Transport` methods run on the window's thread (or the command
 line's), `_block_made` on the engine thread, `_load_program` on that of the program changes, store listeners on
 whichever thread changed a value. Patches are loaded and saved by one thread at a time, under a lock.
-Start: engine loads and warms up, its first blocks fill the ring, then the sound device starts. Stop: engine,
-then fade, then device, then recorder.
+Start: engine loads and warms up, its first blocks fill the ring, then the sound device starts. Stop: fade, take,
+engine. Each step of stopping and closing runs whatever became of the steps before it.
 """
 
 from __future__ import annotations
@@ -13,29 +13,37 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jbdiff_live import __version__
-from jbdiff_live.audio.device import DeviceSink, list_input_devices, list_output_devices
-from jbdiff_live.audio.input import LiveInput
-from jbdiff_live.audio.null import NullSink
-from jbdiff_live.audio.sink import AudioSink
+from jbdiff_live.audio.names import names_or_reason
+from jbdiff_live.audio.priority import process_priority
+from jbdiff_live.audio.switch import NULL_DEVICE, AudioSwitch
 from jbdiff_live.binding import TakeoverMode
 from jbdiff_live.block import Block, BlockGenerator
+from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.control.map import ControlMap
 from jbdiff_live.control.midi import MidiInput, list_midi_inputs
 from jbdiff_live.control.programs import ProgramChanges
 from jbdiff_live.control.shelf import MapShelf
 from jbdiff_live.control.source import ControlEvent, EventKind
 from jbdiff_live.control_view import BindingRow
-from jbdiff_live.engine.engine import Engine
+from jbdiff_live.engine.engine import STOP_SECONDS, Engine
 from jbdiff_live.engine.generator import ModelGenerator
 from jbdiff_live.engine.model import SAMPLE_RATE, share_one_heap
 from jbdiff_live.engine.soundreader import SoundReader
-from jbdiff_live.engine.sources import FileSource, Mono
-from jbdiff_live.parameters import BY_NAME, Change, Origin, ParameterSnapshot, ParameterStore, TakesEffect
+from jbdiff_live.engine.sources import FileSource
+from jbdiff_live.parameters import (
+    ACTIONS_BY_NAME,
+    BY_NAME,
+    Change,
+    Origin,
+    ParameterSnapshot,
+    ParameterStore,
+    TakesEffect,
+)
 from jbdiff_live.patch import (
     Patch,
     PatchError,
@@ -47,6 +55,7 @@ from jbdiff_live.patch import (
     user_patches_folder,
 )
 from jbdiff_live.record.recorder import Recorder
+from jbdiff_live.record.tape import Tape
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.shown import shown
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying, StackStatus
@@ -54,11 +63,10 @@ from jbdiff_live.status import ControlStatus, EngineState, Status
 
 log = logging.getLogger(__name__)
 
-NULL_DEVICE = "null (no sound, keeps time)"
 RING_SECONDS = 12.0
 # Queued before the device starts: one short block behind it would be all the time there is to make the next one.
 BEGIN_SECONDS = 0.35
-RECENT_SECONDS = 14.0  # the window draws ten of them, and a recording may begin inside the oldest
+NOTE_SECONDS = 20.0  # that an answer to an action is shown
 
 
 @dataclass(frozen=True)
@@ -89,14 +97,22 @@ class SessionOptions:
 class Session:
     """An instrument, ready to `start`. Implements `jbdiff_live.status.Transport`."""
 
-    def __init__(self, options: SessionOptions, generator: BlockGenerator | None = None) -> None:
+    def __init__(
+        self,
+        options: SessionOptions,
+        generator: BlockGenerator | None = None,
+        clock: Clock = MACHINE,
+        patience: float = STOP_SECONDS,
+    ) -> None:
+        """patience: seconds that a stop waits for a block that hangs."""
         self.options = options
+        self._clock = clock
+        self._patience = patience
         # A shorter switch interval cuts the worst wait for the GIL from 13 to 3 ms beside a busy thread.
         sys.setswitchinterval(0.0005)
         share_one_heap()
         self.store = ParameterStore()
         self.sounds = SoundReader(SAMPLE_RATE, self._sound_read, self._sound_refused)
-        self.live_input: LiveInput | None = None
         self._started = False
         self.generator: BlockGenerator
         self.model: ModelGenerator | None = None  # the generator, where it plays stacks
@@ -106,20 +122,30 @@ class Session:
         else:
             choice = self._with_options(StackChoice())
             self.generator = self.model = ModelGenerator(
-                choice, self._live, options.threads, lambda: self.engine.wake(), lambda: self.store.snapshot,
+                choice,
+                lambda frames: self.audio.latest_input(frames),
+                options.threads,
+                lambda: self.engine.wake(),
+                lambda: self.store.snapshot,
                 self.sounds.wait,
-            )  # fmt: skip
-        self.ring = RingBuffer(int(RING_SECONDS * self.generator.sample_rate), self.generator.channels)
-        self.sink: AudioSink = self._null_sink()
+            )
+        rate = self.generator.sample_rate
+        self.ring = RingBuffer(int(RING_SECONDS * rate), self.generator.channels)
+        self.audio = AudioSwitch(
+            self.ring, lambda: self.store.snapshot, rate, options.short_ring_frames, clock
+        )
         self.engine = Engine(
             self.generator,
             self.ring,
             lambda: self.store.snapshot,
-            self._frames_queued,
+            lambda: self.audio.frames_queued,
             self._block_made,
+            clock,
             ladder=options.ladder,
         )
-        self.recorder = Recorder(self.generator.sample_rate, self.generator.channels)
+        self.tape = Tape(
+            Recorder(rate, self.generator.channels), options.takes, rate, self.ring.capacity, self._take_info
+        )
         self.controls = ControlMap(
             self.store,
             shelf=MapShelf(_beside(user_patches_folder(), "controllers")),
@@ -135,18 +161,14 @@ class Session:
             virtual=options.virtual_midi,
             on_port=self.controls.port,
         )
-        self._lock = threading.Lock()  # recent blocks against the start of a recording; never the audio path
-        self._recent: tuple[Block, ...] = ()
-        self._playing = False
-        self._record_next = False
         self._patching = threading.Lock()  # the window's patches against those of program changes
         self._patch = Patch(name="untitled")
         self._patch_path: Path | None = None
         self._patch_problem = ""
         self._asked_at: float | None = None  # when the stack was asked for that is being loaded
         self._reload_seconds = 0.0
-        self._message = ""
-        self._note = ""
+        self._priority = process_priority().text
+        self._said = ("", 0.0)  # the newest answer to an action, and when it was given; swapped whole
         self._files = {"context": "", "init": ""}
         self._file_problems = {"context": "", "init": ""}
         self.store.subscribe(self._changed)
@@ -159,51 +181,73 @@ class Session:
         self.programs.start()
         self.midi.start()
         if self.options.input_device:
-            self.choose_input_device(self.options.input_device)
-        self._open_device(self.options.device)
+            self.audio.listen(self.options.input_device)
+        self.audio.open(self.options.device, fall_back=True)
 
     def start(self) -> None:
-        """Begins to play: returns at once, `status` tells how far the engine is."""
-        self._playing = self._started = True
+        """Begins to play: returns at once, `status` tells how far the engine is. RuntimeError while a block hangs."""
+        self._started = True
+        self.audio.begin()
         self.engine.start()
 
     def stop(self) -> None:
-        """Fades out and stops; a running recording is closed."""
-        self._playing = False
-        self.stop_recording()
-        self.engine.stop()
-        self.sink.stop()
+        """Fades out, closes a running take, and stops. TimeoutError when a block hangs; the rest is done anyway."""
+        frame = self.audio.frames_heard
+        errors = _run_all(
+            self.engine.ask_to_stop, self.audio.stop, lambda: self.tape.stop(frame), self._stop_engine
+        )
+        for error in errors[1:]:
+            log.warning("while stopping: %s", error)
+        if errors:
+            raise errors[0]
+
+    def _stop_engine(self) -> None:
+        self.engine.stop(self._patience)
+        # Nobody writes or reads the ring now, so that the session may do both: what is left is never heard.
         self.ring.request_drain()
+        self.ring.skip_drained()
 
     def close(self) -> None:
-        """Stops and lets every thread and device go."""
-        self.stop()
-        self.engine.close()
-        self.midi.stop()
-        self.programs.stop()
-        self.controls.save_maps()
-        self.sounds.close()
-        if self.live_input is not None:
-            self.live_input.close()
-        self.sink.close()
-        self.recorder.close()
+        """Stops and lets every thread and device go. What cannot be closed is logged, and the rest is closed."""
+        errors = _run_all(
+            self.stop,
+            lambda: self.engine.close(0.0),  # `stop` has waited for it
+            self.midi.stop,
+            self.programs.stop,
+            self.controls.save_maps,
+            self.sounds.close,
+            lambda: self.audio.listen(""),
+            self.audio.close,
+            self.tape.close,
+        )
+        for message in dict.fromkeys(map(str, errors)):  # a block that hangs holds up two of them
+            log.warning("while closing: %s", message)
 
     # ------------------------------------------------------------------ recording
 
     def start_recording(self) -> None:
-        """Records from what is being heard now."""
-        with self._lock:
-            frame = self.sink.frames_heard
-            self._start_take(frame, [block for block in self._recent if block.end_frame > frame])
+        """Records from what is being heard now; while nothing plays, from the first sound on."""
+        self.tape.start(self.audio.frames_heard)
+        idle = self.engine.status.state in (EngineState.OFFLINE, EngineState.FAILED)
+        self._say("recording begins with the first sound; press start" if idle else "recording")
 
     def record_from_first_block(self) -> None:
         """Records from the first frame of the next block that is made: asked for before `start`."""
-        self._record_next = True
+        self.tape.start_with_next_block()
 
-    def _start_take(self, frame: int, blocks: list[Block]) -> None:
-        values = {name: BY_NAME[name].plain(value) for name, value in self.store.snapshot.values.items()}
-        playing = blocks[0].stack if blocks else self._stack_status().playing
-        info = {
+    def stop_recording(self, end_frame: int | None = None) -> None:
+        """Closes the take at what was heard last, or at `end_frame`."""
+        recording = self.tape.status().recording
+        self.tape.stop(self.audio.frames_heard if end_frame is None else end_frame)
+        if recording:
+            status = self.tape.status()
+            seconds = status.frames / self.generator.sample_rate
+            self._say(f"take of {seconds:.0f} s closed: {status.folder}")
+
+    def _take_info(self, playing: StackPlaying | None) -> Mapping[str, object]:
+        """What a take keeps beside its sound, for a first block that `playing` made."""
+        playing = playing or self._stack_status().playing
+        return {
             "app_version": __version__,
             "stack": playing.stack if playing is not None else "",
             "stack_identity": playing.identity if playing is not None else "",
@@ -215,37 +259,30 @@ class Session:
             "patch": self._patch.name,
             "context_file": self._files["context"],
             "init_file": self._files["init"],
-            "values": values,
+            "values": {
+                name: BY_NAME[name].plain(value) for name, value in self.store.snapshot.values.items()
+            },
         }
-        self.recorder.start(self.options.takes, frame, info, blocks)
-
-    def stop_recording(self, end_frame: int | None = None) -> None:
-        """Closes the take at what was heard last, or at `end_frame`."""
-        if self.recorder.status().recording:
-            self.recorder.stop(self.sink.frames_heard if end_frame is None else end_frame)
 
     # ------------------------------------------------------------------ what the window sees
 
     def status(self) -> Status:
-        frame = self.sink.frames_heard
-        audio = self.sink.status()
-        if self.live_input is not None:
-            audio = replace(audio, input_device=self.live_input.device)
+        frame = self.audio.frames_heard
+        block = self.tape.at(frame)
         stack = self._stack_status()
         playing = stack.playing
         complaint = self.model.complaint if self.model is not None else ""
-        problems = (
-            stack.problem, complaint, self._patch_problem, *self._file_problems.values(), self._message
-        )  # fmt: skip
+        problems = (stack.problem, complaint, self._patch_problem, *self._file_problems.values())
         return Status(
             frame=frame,
             sample_rate=self.generator.sample_rate,
-            seconds_queued=self._frames_queued() / self.generator.sample_rate,
+            seconds_queued=self.audio.frames_queued / self.generator.sample_rate,
             engine=self.engine.status,
-            audio=audio,
-            recorder=self.recorder.status(),
+            audio=self.audio.status(),
+            recorder=self.tape.status(),
             control=self._control_status(),
-            heard=self._heard(frame),
+            heard=None if block is None else self._with_instant_values(block.heard),
+            rung=None if block is None else block.rung,
             patch=self._patch.name,
             program=self._patch.program,
             reload_seconds=self._reload_seconds,
@@ -258,15 +295,16 @@ class Session:
             loading=stack.loading,
             context_file=shown(self._files["context"]),
             init_file=shown(self._files["init"]),
+            priority=self._priority,
             message="; ".join(problem for problem in problems if problem),
-            note=self._note,
+            note=self._note(),
         )
 
     def snapshot(self) -> ParameterSnapshot:
         return self.store.snapshot
 
     def recent_blocks(self) -> tuple[Block, ...]:
-        return self._recent
+        return self.tape.recent
 
     def set_parameter(self, name: str, value: float) -> None:
         self.store.set(name, value, Origin.UI)
@@ -322,24 +360,26 @@ class Session:
     # ------------------------------------------------------------------ devices
 
     def audio_devices(self) -> Sequence[str]:
-        return [*list_output_devices(), NULL_DEVICE]
+        return [*self._names("output"), NULL_DEVICE]
 
     def choose_audio_device(self, name: str) -> None:
         """Moves the sound to another device; when that fails the old one plays on and the reason is raised."""
-        self._open_device(name, fall_back=False)
+        self.audio.open(name)
+        self._say(f"sound output: {self.audio.status().device}")
 
     def input_devices(self) -> Sequence[str]:
-        return list_input_devices()
+        return self._names("input")
 
     def choose_input_device(self, name: str) -> None:
-        """Opens a live input; an empty name closes it."""
-        old, self.live_input = self.live_input, None
-        if old is not None:
-            old.close()
-        if name:
-            live = LiveInput(self.generator.sample_rate)
-            live.open(name)
-            self.live_input = live
+        """Opens a live input; an empty name closes it. When that fails the old one stays open."""
+        self.audio.listen(name)
+        self._say(f"sound input: {self.audio.status().input_device or 'none'}")
+
+    def _names(self, kind: str) -> list[str]:
+        names, reason = names_or_reason(kind)
+        if reason:
+            self._say(f"no sound {kind}s: {reason}")
+        return names
 
     # ------------------------------------------------------------------ stacks
 
@@ -395,6 +435,7 @@ class Session:
             self.controls.suggest(patch.bindings)
             self._patch, self._patch_path, self._patch_problem = patch, path.resolve(), ""
             self._file_problems["context"] = ""
+            self._say(f"patch {patch.name} loaded")
             if patch.choice is not None and self.model is not None:
                 choice = patch.choice if self._started else self._with_options(patch.choice)
                 self._choose(self.model, choice, asked_at)
@@ -408,7 +449,7 @@ class Session:
         found = {program: name for name, program in self.patch_programs().items()}
         listed = self.controls.program_patch(event)
         if listed is None and event.number not in found:
-            self._note = f"{event.text()}: no patch has it; write program = {event.number} into one"
+            self._say(f"{event.text()}: no patch has it; write program = {event.number} into one")
             return
         name, patches = listed or found[event.number], self.patches()
         if name not in patches:
@@ -441,6 +482,7 @@ class Session:
         )
         save_patch(path, self._patch)
         self._patch_path = path.resolve()
+        self._say(f"patch {name} saved: {path}")
 
     def load_context_file(self, path: Path) -> None:
         """Begins to read a file; `status` tells when it plays, or why it cannot."""
@@ -461,7 +503,7 @@ class Session:
         if not hasattr(self.generator, f"{role}_file"):
             raise ValueError(f"this generator takes no {role} file")
         self._file_problems[role] = ""
-        self._note = f"{role}: reading {shown(path.name)}"
+        self._say(f"{role}: reading {shown(path.name)}")
         self.sounds.read(role, path, asked_by)
 
     def _file_of(self, role: str) -> str:
@@ -475,55 +517,19 @@ class Session:
         self._files[role] = str(source.path)
         note = f"{role}: {shown(source.path.name)}" + (f" ({source.note})" if source.note else "")
         if role == "context":
-            self._note = f"{note}; the next block continues it"
+            self._say(f"{note}; the next block continues it")
         else:
             self.store.set("init_source", BY_NAME["init_source"].parse("file"), Origin.SESSION)
-            self._note = f"{note}; turn Resample up to hear it"
+            self._say(f"{note}; turn Resample up to hear it")
 
     def _sound_refused(self, role: str, words: str) -> None:
         """Reader's thread: what played before plays on."""
         self._file_problems[role] = shown(words)
-        self._note = ""
-
-    def _open_device(self, name: str | None, fall_back: bool = True) -> None:
-        """Puts the ring's one reader onto another device, keeping the old one until the new one is open."""
-        if name == NULL_DEVICE or name == "null":
-            new: AudioSink = self._null_sink()
-            new.open(None)
-        elif isinstance(self.sink, DeviceSink):  # only an open one ever gets there
-            self.sink.open(name)
-            return
-        else:
-            new = DeviceSink(
-                self.ring,
-                lambda: self.store.snapshot,
-                self.generator.sample_rate,
-                self.options.short_ring_frames,
-            )
-            try:
-                new.open(name)
-            except (OSError, RuntimeError, ValueError) as error:
-                new.close()
-                if not fall_back:
-                    raise
-                log.info("no sound device: %s", error)
-                self._message = f"no sound device ({error}); playing into a clocked null device"
-                new = self._null_sink()
-                new.open(None)
-        was_running = self.sink.status().running
-        self.sink.stop()
-        self.sink.close()
-        self.sink = new
-        if was_running:
-            new.start()
-
-    def _null_sink(self) -> NullSink:
-        return NullSink(self.ring, lambda: self.store.snapshot, self.generator.sample_rate)
 
     @property
     def silent_device(self) -> bool:
         """Whether the sound goes nowhere but into recordings."""
-        return isinstance(self.sink, NullSink)
+        return self.audio.silent
 
     def _control_status(self) -> ControlStatus:
         status = self.controls.status(self.midi.status())
@@ -541,7 +547,7 @@ class Session:
             self.start()
         elif function in ("play", "stop"):
             self.stop()
-        elif function == "record" and self.recorder.status().recording:
+        elif function == "record" and self.tape.status().recording:
             self.stop_recording()
         elif function == "record":
             self.start_recording()
@@ -557,40 +563,20 @@ class Session:
         before = here.index(self._patch_path) if self._patch_path in here else -1 if step > 0 else 0
         self._load_patch(paths[(before + step) % len(paths)], time.monotonic())
 
-    def _live(self, frames: int) -> Mono | None:
-        live = self.live_input
-        return None if live is None else live.latest(frames)
-
-    def _frames_queued(self) -> int:
-        """Frames made and not heard: in the ring, and in the device's short ring behind it."""
-        return self.ring.available + max(0, self.ring.frames_read - self.sink.frames_heard)
-
-    def _heard(self, frame: int) -> ParameterSnapshot | None:
-        """Values of the block being heard, with those that act at once as they are now."""
-        block = next((b for b in self._recent if b.start_frame <= frame < b.end_frame), None)
-        if block is None:
-            return None
+    def _with_instant_values(self, heard: ParameterSnapshot) -> ParameterSnapshot:
+        """The values of the sound being heard, with those that act at once as they are now."""
         now = self.store.snapshot
         instant = {p.name: now[p.name] for p in BY_NAME.values() if p.takes_effect is TakesEffect.NOW}
-        heard = block.heard
         return replace(heard, values={**heard.values, **instant})
 
     def _block_made(self, block: Block) -> None:
-        """Engine thread: keeps the newest blocks, records, and starts the device when enough is queued."""
-        oldest = block.end_frame - int(RECENT_SECONDS * self.generator.sample_rate) - self.ring.capacity
-        if self._recent and block.stack is not None and block.stack != self._recent[-1].stack:
+        """Engine thread: keeps the block, records it, and starts the device when enough is queued."""
+        recent = self.tape.recent
+        if recent and block.stack is not None and block.stack != recent[-1].stack:
             self._reloaded(block, block.stack)
-        with self._lock:
-            self._recent = (*(b for b in self._recent if b.end_frame > oldest), block)
-            if self._record_next:
-                self._record_next = False
-                self._start_take(block.start_frame, [block])
-            else:
-                self.recorder.offer(block)
+        self.tape.block_made(block)
         # The engine makes three blocks before it waits for any to be heard (`Deadline`).
-        enough = min(int(BEGIN_SECONDS * self.generator.sample_rate), 3 * block.frames)
-        if self._playing and not self.sink.status().running and self._frames_queued() >= enough:
-            self.sink.start()
+        self.audio.block_made(min(int(BEGIN_SECONDS * self.generator.sample_rate), 3 * block.frames))
 
     def _reloaded(self, block: Block, stack: StackPlaying) -> None:
         """Engine thread: with this block another stack begins, silent for its latency."""
@@ -598,16 +584,48 @@ class Session:
         if asked_at is None or self._stack_status().loading:  # something newer is on its way
             return
         self._asked_at = None
-        queued = block.start_frame + stack.latency_frames - self.sink.frames_heard
+        queued = block.start_frame + stack.latency_frames - self.audio.frames_heard
         self._reload_seconds = time.monotonic() - asked_at + max(0, queued) / self.generator.sample_rate
 
     def _changed(self, change: Change) -> None:
         """Writer's thread: a panic does not wait for the next deadline, and a recording hears of everything."""
         if change.name == "panic":
             self.engine.wake()
-        self.recorder.note(change, self.sink.frames_heard)
+        if change.is_action:
+            self._say(self._answer(change.name))
+        self.tape.note(change, self.audio.frames_heard)
+
+    def _say(self, note: str) -> None:
+        """Answer an action, where the player looks. Any thread."""
+        self._said = (note, self._clock.now())
+
+    def _note(self) -> str:
+        """The newest answer, while it is new: it speaks of a moment."""
+        note, at = self._said
+        return note if self._clock.now() - at < NOTE_SECONDS else ""
+
+    def _answer(self, action: str) -> str:
+        """What the player reads after an action, whichever pad, key or button it came from."""
+        label = ACTIONS_BY_NAME[action].label
+        if self.engine.status.state not in (EngineState.RUNNING, EngineState.COASTING):
+            return f"{label}: nothing plays now; press start"
+        if action == "panic":
+            return f"{label}: silence, and the music begins again"
+        return f"{label}: heard with the next block"
 
 
 def _beside(folder: Path | None, name: str) -> Path | None:
     """The folder of that name beside another one; None for a user without folders of his own."""
     return None if folder is None else folder.with_name(name)
+
+
+def _run_all(*steps: Callable[[], object]) -> list[Exception]:
+    """Run every step, whatever the ones before it raised. Return what was raised, in order."""
+    errors = []
+    for step in steps:
+        try:
+            step()
+        except Exception as error:  # the caller raises or logs it, after the other steps
+            log.info("", exc_info=error)
+            errors.append(error)
+    return errors

@@ -20,7 +20,7 @@ class EngineState(Enum):
     WARMING = "warming"
     RUNNING = "running"
     COASTING = "coasting"  # a block is late: sound has faded until it arrives
-    STOPPING = "stopping"
+    STOPPING = "stopping"  # asked to stop, and a step of its work has not ended yet
     FAILED = "failed"
 
 
@@ -29,6 +29,7 @@ class EngineStatus:
     state: EngineState = EngineState.OFFLINE
     detail: str = ""  # what it is doing, or why it failed and what to do
     blocks_made: int = 0
+    beginning: bool = False  # no block was made since the last panic
     block_seconds: float = 0.0  # time the last block took
     block_seconds_p99: float = 0.0
     block_duration: float = 0.0  # seconds of audio in a block: the budget
@@ -42,19 +43,42 @@ class EngineStatus:
     made: ParameterSnapshot | None = None  # snapshot of the newest block
 
 
+class Held(Enum):
+    """What the player did that keeps the output silent."""
+
+    NOTHING = ""
+    PANIC = "panic"  # pressed, and the engine has not begun again yet
+    MUTE = "mute"
+    GAIN = "gain"  # at its lowest position
+
+
 @dataclass(frozen=True)
 class AudioStatus:
     running: bool = False
     device: str = ""
+    nowhere: bool = False  # nobody hears it: a null device plays, or the device is gone
+    stalled_seconds: float = 0.0  # since the device took sound last; 0 while nothing plays
+    quiet_seconds: float = 0.0  # since a peak above -70 dBFS was given to the device
+    held: Held = Held.NOTHING
     sample_rate: int = 0
     underruns: int = 0  # times the short ring or the device ran dry
     ran_dry: int = 0  # of them, times the device found the short ring empty
+    holes_lately: int = 0  # underruns of the last ten seconds
     short_frames: int = 0  # frames of silence given in place of late blocks
     low_water_frames: int = 0  # the emptiest the short ring has been since the last look
     latency_seconds: float = 0.0  # short ring plus device: the delay of a `now` control
+    usual_latency_seconds: float = (
+        0.0  # the same with the short ring at its first length: it grows after underruns
+    )
     device_seconds: float = 0.0  # of it, what lies behind the short ring
-    peak: tuple[float, float] = (0.0, 0.0)  # left, right, linear, after the limiter
+    peak: tuple[float, float] = (
+        0.0,
+        0.0,
+    )  # left, right, linear, after the limiter; 0 when the device takes nothing
     limited: bool = False  # the limiter worked since the last look
+    priority: str = (
+        ""  # of the thread that feeds the device: "real time", "raised" or "normal"; empty before a start
+    )
     input_device: str = ""
     problem: str = ""
 
@@ -95,7 +119,8 @@ class Status:
     audio: AudioStatus = field(default_factory=AudioStatus)
     recorder: RecorderStatus = field(default_factory=RecorderStatus)
     control: ControlStatus = field(default_factory=ControlStatus)
-    heard: ParameterSnapshot | None = None  # snapshot of the block being heard
+    heard: ParameterSnapshot | None = None  # what the knobs were for the sound being heard
+    rung: Rung | None = None  # of the block being heard
     patch: str = ""
     program: int | None = None  # the MIDI program that loads it
     reload_seconds: float = 0.0  # from asking for the last change of stack to its sound leaving the queue
@@ -108,8 +133,9 @@ class Status:
     loading: str = ""  # the stack that is being loaded while this one plays, and how far it is
     context_file: str = ""
     init_file: str = ""
+    priority: str = ""  # of the process against other programs
     message: str = ""  # a problem that the player should read
-    note: str = ""  # what was done to a file that was loaded: no problem, good to know
+    note: str = ""  # the answer to what the player did last: no problem, good to know
 
 
 class Transport(Protocol):

@@ -96,6 +96,15 @@ class _Server:
         """As if the plug was pulled."""
         self._end(signal.SIGKILL)
 
+    def hang(self) -> None:
+        """It is there, and answers nobody."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         self._end(signal.SIGTERM)
 
@@ -104,6 +113,7 @@ class _Server:
         if process is None:
             return
         process.send_signal(how)
+        process.send_signal(signal.SIGCONT)  # one that hangs would not see the other signal
         try:
             process.wait(PATIENCE)
         except subprocess.TimeoutExpired:

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 
 import numpy as np
 
 from jbdiff_live.audio import portaudio
-from jbdiff_live.audio.marks import LowWater
-from jbdiff_live.audio.null import MonotonicClock, Pacer, bad_sound
+from jbdiff_live.audio.marks import Lately, LowWater
+from jbdiff_live.audio.null import Pacer, bad_sound
 from jbdiff_live.audio.output import OutputStage
 from jbdiff_live.audio.priority import go_first
 from jbdiff_live.audio.sink import DeviceError
 from jbdiff_live.audio.stream import OutputStream
+from jbdiff_live.clock import MACHINE, NEVER, Clock
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.status import AudioStatus
@@ -31,33 +31,7 @@ log = logging.getLogger(__name__)
 SHORT_RING_FRAMES = 4096  # 93 ms at 44.1 kHz
 RETRY_SECONDS = 1.5
 PATIENCE_SECONDS = 5.0  # for the feeder to answer
-
-
-def list_output_devices() -> list[str]:
-    """Names to choose from, "hostapi: name", the default first; none when there is no sound (see the log)."""
-    return _list("output")
-
-
-def list_input_devices() -> list[str]:
-    """As `list_output_devices`, for the live input."""
-    return _list("input")
-
-
-def _list(kind: str) -> list[str]:
-    names, reason = names_or_reason(kind)
-    if reason:
-        log.warning("no sound %s devices: %s", kind, reason)
-    return names
-
-
-def names_or_reason(kind: str) -> tuple[list[str], str]:
-    """Device names for "input" or "output", and why there are none."""
-    try:
-        portaudio.refresh()
-        names = [device.name for device in portaudio.devices(kind)]
-    except DeviceError as error:
-        return [], str(error)
-    return names, "" if names else f"this machine has no sound {kind}"
+FROZEN_SECONDS = 0.5  # without a frame taken, the meters would show a sound that nobody hears
 
 
 class DeviceSink:
@@ -72,13 +46,17 @@ class DeviceSink:
         snapshot: Callable[[], ParameterSnapshot],
         sample_rate: int = 44_100,
         short_ring_frames: int = SHORT_RING_FRAMES,
+        clock: Clock = MACHINE,
     ) -> None:
         if short_ring_frames < 256 or short_ring_frames & (short_ring_frames - 1):
             raise ValueError(f"short ring of {short_ring_frames} frames: needs a power of two from 256 on")
         self._stage = OutputStage(ring, snapshot, sample_rate)
         self._short_ring_frames = short_ring_frames
         self._chunk = np.zeros((short_ring_frames // 16, ring.channels), np.float32)
-        self._low_water = LowWater()
+        self._clock = clock
+        self._low_water = LowWater(clock)
+        self._lately = Lately(clock)
+        self._priority = ""
         self._stream: OutputStream | None = None
         self._next: OutputStream | None = None
         self._retired: OutputStream | None = None
@@ -89,6 +67,7 @@ class DeviceSink:
         self._heard = 0
         self._past_underruns = self._past_dry = 0  # of streams that are closed
         self._stop = threading.Event()
+        self._ended = threading.Event()  # the feeder has ended
         self._feeder: threading.Thread | None = None
         self._watcher: threading.Thread | None = None
         self._opening = (
@@ -111,30 +90,40 @@ class DeviceSink:
 
     def status(self) -> AudioStatus:
         stream, stage, feeder = self._stream, self._stage, self._feeder
-        device, latency, underruns, dry, low = self._wanted, 0.0, self._past_underruns, self._past_dry, 0
+        device, underruns, dry, low = self._wanted, self._past_underruns, self._past_dry, 0
+        latency = usual = stalled = 0.0
+        wrong_rate = ""
         behind = stage.look_ahead / stage.sample_rate
         if stream is not None:
             device = stream.name
             if stream.rate != stage.sample_rate:
                 device += f" ({stage.sample_rate} Hz resampled to {stream.rate})"
             behind += stream.latency_seconds
-            latency = stream.capacity / stream.rate
+            latency, usual = stream.capacity / stream.rate, stream.length.usual / stream.rate
+            stalled, wrong_rate = stream.stalled_seconds, stream.wrong_rate
             underruns += stream.ran_dry + stream.device_underruns
             dry += stream.ran_dry
             low = self._low_water.frames
         return AudioStatus(
             running=feeder is not None and feeder.is_alive(),
             device=device,
+            nowhere=bool(self._lost),
+            stalled_seconds=stalled,
+            quiet_seconds=stage.quiet_seconds,
+            held=stage.held,
             sample_rate=stream.rate if stream is not None else stage.sample_rate,
             underruns=underruns,
             ran_dry=dry,
+            holes_lately=self._lately.growth,
             short_frames=stage.short_frames,
             low_water_frames=low,
             latency_seconds=latency + behind,
+            usual_latency_seconds=usual + behind,
             device_seconds=behind,
-            peak=stage.peak,
+            peak=(0.0, 0.0) if self._lost or stalled > FROZEN_SECONDS else stage.peak,
             limited=stage.limited,
-            problem=self._broken or self._lost or bad_sound(stage),
+            priority=self._priority,
+            problem=self._broken or self._lost or bad_sound(stage) or wrong_rate,
         )
 
     # ------------------------------------------------------------------ session's thread
@@ -142,12 +131,21 @@ class DeviceSink:
     def open(self, device: str | None) -> None:
         """Opens a device and moves over to it. DeviceError says why not, and the old one plays on."""
         with self._opening:
+            self._hand_over(self._open_stream(device))
+
+    def _open_stream(self, device: str | None) -> OutputStream:
+        """Open a device by name, None for the default. DeviceError also when the sound system does not answer."""
+
+        def open_stream() -> OutputStream:
             if self._stream is None:
                 portaudio.refresh()
-            stream = OutputStream(
-                device, self._stage.sample_rate, self._stage.channels, self._short_ring_frames
+            stage = self._stage
+            return OutputStream(
+                device, stage.sample_rate, stage.channels, self._short_ring_frames, self._clock
             )
-            self._hand_over(stream)
+
+        what = f"cannot open {device or 'the default output'}"
+        return portaudio.patiently(what, open_stream, late=lambda stream: stream.close())
 
     def _hand_over(self, stream: OutputStream) -> None:
         """Gives a new stream to the feeder and closes the old one once that has let it go."""
@@ -161,20 +159,23 @@ class DeviceSink:
                 raise
             self._swapped.clear()
             self._next = stream
-            until = time.monotonic() + PATIENCE_SECONDS
-            while not self._swapped.wait(0.02) and self._feeder_alive and time.monotonic() < until:
-                continue
+            until = self._clock.now() + PATIENCE_SECONDS
+            while not self._swapped.is_set() and self._feeder_alive and self._clock.now() < until:
+                self._clock.wait_until(self._clock.now() + 0.02, self._swapped)
             self._next = None
-            if self._stream is not stream:
+            if (
+                not self._swapped.is_set()
+            ):  # a stream that was taken and lost at once is the watcher's to close
                 stream.close()
                 raise DeviceError(f"{stream.name}: the sound was stopped meanwhile")
             old, self._retired = self._retired, None
+            if old is not None:
+                self._let_play_out(old)
         else:
             old, self._stream = self._stream, stream
         self._wanted = stream.name
         self._lost = ""
         if old is not None:
-            self._let_play_out(old)
             self._retire(old)
 
     @property
@@ -184,12 +185,14 @@ class DeviceSink:
 
     def _let_play_out(self, stream: OutputStream) -> None:
         """Waits until a stream that nobody feeds has played its fade-out, not longer than its ring lasts."""
-        until = time.monotonic() + 2 * stream.capacity / stream.rate
-        pause = threading.Event()
-        while stream.queued and time.monotonic() < until:
-            pause.wait(0.005)
+        clock = self._clock
+        until = clock.now() + 2 * stream.capacity / stream.rate
+        while stream.queued and clock.now() < until:
+            clock.wait_until(clock.now() + 0.005, NEVER)
         # The end of the fade is still in the device's own buffers, which stopping throws away (ALSA, PulseAudio).
-        pause.wait(min(0.5, 2 * stream.latency_seconds + 0.05))
+        until = clock.now() + min(0.5, 2 * stream.latency_seconds + 0.05)
+        while clock.now() < until:
+            clock.wait_until(until, NEVER)
 
     def _retire(self, stream: OutputStream, dead: bool = False) -> None:
         self._past_underruns += stream.ran_dry + stream.device_underruns
@@ -200,6 +203,7 @@ class DeviceSink:
         if self._feeder_alive:
             return
         self._stop.clear()
+        self._ended.clear()
         self._broken = ""
         self._stage.resume()
         self._feeder = threading.Thread(target=self._feed, name="audio feeder", daemon=True)
@@ -210,7 +214,9 @@ class DeviceSink:
         feeder = self._feeder
         if feeder is None:
             return
-        feeder.join(PATIENCE_SECONDS)
+        until = self._clock.now() + PATIENCE_SECONDS
+        while not self._ended.is_set() and self._clock.now() < until:
+            self._clock.wait_until(until, self._ended)
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.join(PATIENCE_SECONDS)
@@ -234,8 +240,10 @@ class DeviceSink:
     # ------------------------------------------------------------------ feeder
 
     def _feed(self) -> None:
-        log.info("audio feeder: %s priority", go_first())
-        pacer = Pacer(MonotonicClock(), self._stage.sample_rate, len(self._chunk))
+        self._priority = go_first()
+        log.info("audio feeder: %s priority", self._priority)
+        clock = self._clock
+        pacer = Pacer(clock, self._stage.sample_rate, len(self._chunk))
         nap = len(self._chunk) / self._stage.sample_rate
         try:
             if self._stream is not None:
@@ -244,34 +252,41 @@ class DeviceSink:
                 self._watch(None)
             pacer.restart()
             while not self._stop.is_set():
-                if self._next is not None:
-                    self._move_over(self._next)
+                new = self._next
+                if new is not None:
+                    self._next = None
+                    self._move_over(new)
                 stream = self._stream
                 if stream is None:
                     if pacer.next_chunk(self._stop):
                         self._stage.render(self._chunk)
                     continue
                 self._low_water.see(stream.queued)
+                stream.length.see(stream.queued)
                 self._fill(stream, stream.capacity // 4)
                 stream.keep_playing()
+                stream.length.filled(stream.queued)
                 trouble = stream.check()
+                self._lately.see(stream.holes)
                 if trouble:
                     self._lose(stream, trouble)
                     pacer.restart()
                     continue
-                self._stop.wait(nap)
-            self._stage.pause()
-            if self._stream is not None:
-                self._fade_out(self._stream)
+                clock.wait_until(clock.now() + nap, self._stop)
+            self._fade_out(self._stream)
         except Exception as error:  # the thread's top: the player must see why it is silent
             log.exception("audio feeder stopped")
             self._broken = f"the sound stopped: {error}"
+        finally:
+            self._ended.set()
 
     def _begin(self, stream: OutputStream) -> None:
         """Fills the short ring, then starts the device on it; one that does not start counts as lost."""
         stream.begin_at(self._stage.frames_passed)
         self._fill(stream, stream.capacity // 4)
         self._low_water.restart()
+        self._lately.begin(stream.holes)
+        stream.length.filled(0)
         try:
             stream.start()
         except DeviceError as error:
@@ -286,29 +301,32 @@ class DeviceSink:
             stage.render(chunk)
             stream.write(chunk, stage.frames_passed)
 
-    def _fade_out(self, stream: OutputStream) -> None:
-        """Renders what is kept back, faded, and silence behind it; a device that takes nothing is given up."""
-        pause = threading.Event()
-        until = time.monotonic() + stream.capacity / stream.rate
+    def _fade_out(self, stream: OutputStream | None) -> None:
+        """Pause the stage, and render what it keeps back, faded, and silence behind it.
+
+        Also without a device, or when the device takes nothing: the next sound then fades in instead of cutting in.
+        """
+        clock = self._clock
+        self._stage.pause()
+        until = clock.now() + (0.0 if stream is None else stream.capacity / stream.rate)
         for _ in range(-(-self._stage.look_ahead // len(self._chunk)) + 1):
-            while not stream.room_for(len(self._chunk)):
-                if time.monotonic() > until:
-                    return
-                pause.wait(0.002)
+            while stream is not None and not stream.room_for(len(self._chunk)) and clock.now() <= until:
+                clock.wait_until(clock.now() + 0.002, NEVER)
             self._stage.render(self._chunk)
-            stream.write(self._chunk, self._stage.frames_passed)
+            if stream is not None and stream.room_for(len(self._chunk)):
+                stream.write(self._chunk, self._stage.frames_passed)
 
     def _move_over(self, new: OutputStream) -> None:
         """Fades the old device out and goes on with the new one, which is playing silence by now."""
         old = self._stream
-        if old is not None:
-            self._stage.pause()
-            self._fade_out(old)
-            self._stage.resume()
+        self._fade_out(old)
+        self._stage.resume()
         new.begin_at(self._stage.frames_passed)
         self._fill(new, new.capacity // 4)
         new.keep_playing(count=False)
         self._low_water.restart()
+        self._lately.begin(new.holes)
+        new.length.filled(0)
         self._stream, self._retired = new, old
         self._swapped.set()
 
@@ -329,23 +347,26 @@ class DeviceSink:
         self._watcher.start()
 
     def _bring_back(self, lost: OutputStream | None) -> None:
-        """Closes the lost stream and tries to open the same device until it is back or the sink stops."""
+        """Close the lost stream and try to open the same device until it is back or the sink stops."""
         if lost is not None:
-            self._retire(lost, dead=True)
-        while not self._stop.wait(RETRY_SECONDS):
+            try:
+                self._retire(lost, dead=True)
+            except Exception as error:  # whatever is wrong with the old stream, the device may come back
+                log.info("closing %s: %s", lost.name, error)
+        while self._wait_to_retry():
             with self._opening:
                 if self._stream is not None:
                     return  # the player chose another one meanwhile
                 try:
-                    portaudio.refresh()
-                    self._hand_over(
-                        OutputStream(
-                            self._wanted,
-                            self._stage.sample_rate,
-                            self._stage.channels,
-                            self._short_ring_frames,
-                        )
-                    )
+                    self._hand_over(self._open_stream(self._wanted))
                     return
-                except DeviceError as error:
+                except Exception as error:  # the thread's top: it has to try again, whatever happened
                     log.info("still gone: %s", error)
+
+    def _wait_to_retry(self) -> bool:
+        """Wait some seconds. Return False when the sink stops."""
+        clock = self._clock
+        until = clock.now() + RETRY_SECONDS
+        while clock.now() < until and not self._stop.is_set():
+            clock.wait_until(until, self._stop)
+        return not self._stop.is_set()

@@ -85,8 +85,7 @@ class _InputStream:
         if dead:
             portaudio.lost_one()
         try:
-            with portaudio.calling(f"cannot close {self.name}"):
-                self._recorder.close()
+            portaudio.patiently(f"cannot close {self.name}", self._recorder.close)
         except DeviceError as error:
             log.warning("%s", error)
         finally:
@@ -113,18 +112,23 @@ class LiveInput:
         """The device's name, and what is the matter with it."""
         return f"{self._name} ({self.problem})" if self.problem else self._name
 
-    @property
-    def frames_received(self) -> int:
-        return self._frames
-
     def open(self, device: str | None) -> None:
-        """Begins to listen to a device by (part of its) name, None for the default. DeviceError says why not."""
-        stream = _InputStream(device, self.sample_rate)
+        """Listen to a device by (part of its) name, None for the default. DeviceError leaves the old one open."""
+        stream = self._open_stream(device)
         self.close()
+        with self._lock:
+            self._frames = 0  # what the old device heard does not belong to this one
         self._stream, self._name, self.problem = stream, stream.name, ""
         self._stop.clear()
         self._thread = threading.Thread(target=self._listen, name="live input", daemon=True)
         self._thread.start()
+
+    def _open_stream(self, device: str | None) -> _InputStream:
+        return portaudio.patiently(
+            f"cannot open input {device or 'by default'}",
+            lambda: _InputStream(device, self.sample_rate),
+            late=lambda stream: stream.close(dead=False),
+        )
 
     def close(self) -> None:
         thread, self._thread = self._thread, None
@@ -172,8 +176,8 @@ class LiveInput:
         if self._stop.wait(RETRY_SECONDS):
             return
         try:
-            portaudio.refresh()
-            self._stream = _InputStream(self._name, self.sample_rate)
+            portaudio.patiently("looking for sound devices", portaudio.refresh)
+            self._stream = self._open_stream(self._name)
             self.problem = ""
         except DeviceError as error:
             log.info("input still gone: %s", error)

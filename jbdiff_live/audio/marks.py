@@ -1,4 +1,4 @@
-"""Which frame of the session is at the device, and how empty the short ring has been.
+"""Which frame of the session is at the device, how empty the short ring has been, how many holes there were lately.
 
 Written by the feeder, read by anyone, no lock: numbers go into preallocated arrays and are announced by a
 count that moves last, as in the engine's ring. A reader that is overtaken reads a neighbouring mark.
@@ -6,12 +6,13 @@ count that moves last, as in the engine's ring. A reader that is overtaken reads
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
+
+from jbdiff_live.clock import Clock
 
 MARKS = 256  # several short rings' worth of chunks, or a look-ahead of very small ones
 WINDOW_SECONDS = 1.0
+LATELY_SECONDS = 10.0
 
 
 class FrameMarks:
@@ -24,8 +25,8 @@ class FrameMarks:
 
     def restart(self, device_frames: int, ring_frames: int) -> None:
         """Feeder: forgets what was played, and begins here."""
-        self._count = 0
-        self.add(device_frames, ring_frames)
+        self._device[0], self._ours[0] = device_frames, ring_frames
+        self._count = 1  # one store: a reader never finds the list empty
 
     def add(self, device_frames: int, ring_frames: int) -> None:
         """Feeder: after this chunk the device had got `device_frames`, made of our frames up to `ring_frames`."""
@@ -51,17 +52,18 @@ class FrameMarks:
 class LowWater:
     """The emptiest a ring has been within the last one or two seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self.restart()
 
     def restart(self) -> None:
-        self._since = time.monotonic()
+        self._since = self._clock.now()
         self._now: int | None = None
         self._before: int | None = None
 
     def see(self, frames: int) -> None:
         """Feeder: the ring held so many frames before it was filled up."""
-        now = time.monotonic()
+        now = self._clock.now()
         if now - self._since > WINDOW_SECONDS:
             self._since, self._before, self._now = now, self._now, frames
         self._now = frames if self._now is None else min(self._now, frames)
@@ -70,3 +72,28 @@ class LowWater:
     def frames(self) -> int:
         """Any thread."""
         return min((n for n in (self._now, self._before) if n is not None), default=0)
+
+
+class Lately:
+    """How much a count has grown within the last ten seconds. `see` on the feeder, `growth` on any thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._total = 0
+        self._seen: tuple[tuple[float, int], ...] = ()  # when it grew, and by how much; swapped whole
+
+    def begin(self, total: int) -> None:
+        """Count from here: another device's count stands at `total`."""
+        self._total = total
+
+    def see(self, total: int) -> None:
+        if total > self._total:
+            now = self._clock.now()
+            kept = tuple(grown for grown in self._seen if now - grown[0] < LATELY_SECONDS)
+            self._seen = (*kept, (now, total - self._total))
+        self._total = total
+
+    @property
+    def growth(self) -> int:
+        now = self._clock.now()
+        return sum(by for at, by in self._seen if now - at < LATELY_SECONDS)

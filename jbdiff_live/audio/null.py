@@ -7,14 +7,13 @@ Threads: its own feeder thread renders; `open` to `close` belong to the session.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 
 from jbdiff_live.audio.output import OutputStage
 from jbdiff_live.block import Audio
+from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.status import AudioStatus
@@ -22,26 +21,6 @@ from jbdiff_live.status import AudioStatus
 CHUNK_FRAMES = 512
 LONGEST_CATCH_UP_SECONDS = 1.0  # after a longer pause (a laptop that slept) time starts anew
 NAME = "null"
-
-
-class Clock(Protocol):
-    """Time that can be waited for; tests turn it by hand."""
-
-    def now(self) -> float:
-        """Seconds, never going back."""
-        ...
-
-    def wait_until(self, when: float, stop: threading.Event) -> None:
-        """Returns at `when` or later, at once when `stop` is set; may return early."""
-        ...
-
-
-class MonotonicClock:
-    def now(self) -> float:
-        return time.monotonic()
-
-    def wait_until(self, when: float, stop: threading.Event) -> None:
-        stop.wait(max(0.0, when - time.monotonic()))
 
 
 class Pacer:
@@ -79,11 +58,11 @@ class NullSink:
         ring: RingBuffer,
         snapshot: Callable[[], ParameterSnapshot],
         sample_rate: int = 44_100,
-        clock: Clock | None = None,
+        clock: Clock = MACHINE,
         on_frames: Callable[[Audio], None] | None = None,
     ) -> None:
         self._stage = OutputStage(ring, snapshot, sample_rate)
-        self._clock = clock or MonotonicClock()
+        self._clock = clock
         self._on_frames = on_frames
         self._problem = ""
         self._stop = threading.Event()
@@ -124,9 +103,13 @@ class NullSink:
         return AudioStatus(
             running=thread is not None and thread.is_alive(),
             device=NAME,
+            nowhere=True,
+            held=stage.held,
+            quiet_seconds=stage.quiet_seconds,
             sample_rate=stage.sample_rate,
             short_frames=stage.short_frames,
             latency_seconds=stage.look_ahead / stage.sample_rate,
+            usual_latency_seconds=stage.look_ahead / stage.sample_rate,
             device_seconds=stage.look_ahead / stage.sample_rate,
             peak=stage.peak,
             limited=stage.limited,

@@ -20,6 +20,7 @@ from jbdiff_live.audio.marks import FrameMarks
 from jbdiff_live.block import Audio
 from jbdiff_live.parameters import BY_NAME, ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
+from jbdiff_live.status import Held
 
 LOOK_AHEAD_SECONDS = 0.010
 RAMP_SECONDS = (
@@ -30,6 +31,7 @@ METER_FALL_DB_PER_SECOND = 24.0
 LIMITED_LIGHT_SECONDS = 0.4  # how long `limited` stays on, so that a window at 30 Hz sees it
 CHUNK_FRAMES = 512
 SILENT_DB = BY_NAME["gain"].low
+QUIET = 10 ** (-70 / 20)  # linear peak below which a listener in a room hears nothing
 
 
 class OutputStage:
@@ -49,9 +51,8 @@ class OutputStage:
         self.peak = (0.0, 0.0)  # left, right, after the limiter, falling slowly
         self._ring = ring
         self._snapshot = snapshot
-        self._panics = snapshot().counts["panic"]
-        self._drains = ring.drains
         self._panicked = False
+        self._drained_to = ring.drained_to
         self._paused = False
         self._dry = True  # silence went out last
         self._begun = False  # audio was heard since the last drain: from now on silence is a late block
@@ -60,6 +61,7 @@ class OutputStage:
         self._marks = FrameMarks()  # which of the ring's frames those were
         self._marks.restart(-self.look_ahead, ring.frames_read)
         self._limited_frames = 0
+        self._quiet_frames = 0
         ahead = self.look_ahead
         phase = np.arange(1, ahead + 1, dtype=np.float64)[:, None] / (ahead + 1)
         self._fade_in = (0.5 - 0.5 * np.cos(np.pi * phase)).astype(np.float32)
@@ -86,6 +88,21 @@ class OutputStage:
         return self._limited_frames > 0
 
     @property
+    def quiet_seconds(self) -> float:
+        """Seconds since a peak above -70 dBFS left the stage."""
+        return self._quiet_frames / self.sample_rate
+
+    @property
+    def held(self) -> Held:
+        """What the player did that keeps the output silent."""
+        snapshot = self._snapshot()
+        if snapshot.counts["panic"] != self._ring.panics_answered:
+            return Held.PANIC
+        if snapshot.on("mute"):
+            return Held.MUTE
+        return Held.GAIN if snapshot["gain"] <= SILENT_DB else Held.NOTHING
+
+    @property
     def frames_passed(self) -> int:
         """Frames of the ring that have left the stage: the ring's clock less what is kept back."""
         return self._marks.find(self._entered - self.look_ahead)
@@ -95,7 +112,7 @@ class OutputStage:
 
         A feeder with frames in hand lets them play first: only then is the block really too late.
         """
-        if self._paused or self._panicked or self._snapshot().counts["panic"] != self._panics:
+        if self._paused or self._snapshot().counts["panic"] != self._ring.panics_answered:
             return False
         return self._ring.available < frames
 
@@ -106,6 +123,9 @@ class OutputStage:
         self._paused = True
 
     def resume(self) -> None:
+        """Read the ring again, from where it stands now."""
+        self._marks.restart(self._entered - self.look_ahead, self._ring.frames_read)
+        self._quiet_frames = 0
         self._paused = False
 
     def render(self, out: Audio) -> None:
@@ -117,11 +137,11 @@ class OutputStage:
         frames, ahead = len(out), self.look_ahead
         work = self._work[: ahead + frames]
         new = work[ahead:]
-        # The count of drains is read before that of panics: a panic is counted before the engine drains for
-        # it, so a drain seen here always comes with its panic.
-        drains = self._ring.drains
+        # The answer is read before the count of panics: the engine answers after the count has grown, so an answer
+        # that is read here is never newer than the count.
+        answered = self._ring.panics_answered
         snapshot = self._snapshot()
-        self._notice_panic(snapshot, drains)
+        self._panicked = snapshot.counts["panic"] != answered
         if self._paused or self._panicked:
             new[:] = 0.0
             valid, skipped = 0, False
@@ -153,20 +173,16 @@ class OutputStage:
         work[:ahead] = work[frames:]
         self._meter(out, limited)
 
-    def _notice_panic(self, snapshot: ParameterSnapshot, drains: int) -> None:
-        if snapshot.counts["panic"] != self._panics:
-            self._panics = snapshot.counts["panic"]
-            self._panicked = True
-        if drains != self._drains:
-            self._drains = drains
-            self._panicked = False
-
     def _take(self, new: Audio) -> tuple[int, bool]:
-        """Reads the ring into `new`: frames that are good, the rest is silence, and whether some were skipped."""
-        before = self._ring.frames_read
+        """Read the ring into `new`: frames that are good, the rest is silence; and whether they do not follow on.
+
+        They do not after a drain, even when nothing was left to skip: the music begins anew.
+        """
+        before, drained_to = self._ring.frames_read, self._ring.drained_to
         missing = self._ring.read(new)
         valid = len(new) - missing
-        skipped = self._ring.frames_read - before > valid
+        skipped = self._ring.frames_read - before > valid or drained_to != self._drained_to
+        self._drained_to = drained_to
         self._begun = valid > 0 or (self._begun and not skipped)
         if self._begun:
             self.short_frames += missing
@@ -217,6 +233,7 @@ class OutputStage:
         left = float(scratch[:, 0].max())
         right = float(scratch[:, min(1, self.channels - 1)].max())
         fall = 10.0 ** (-METER_FALL_DB_PER_SECOND / 20.0 * frames / self.sample_rate)
+        self._quiet_frames = 0 if max(left, right) > QUIET else self._quiet_frames + frames
         old = self.peak
         peak = (max(left, old[0] * fall), max(right, old[1] * fall))
         self.peak = (peak[0] if peak[0] > 1e-6 else 0.0, peak[1] if peak[1] > 1e-6 else 0.0)

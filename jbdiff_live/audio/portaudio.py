@@ -1,7 +1,8 @@
 """PortAudio as a whole: loading it, names of devices, and starting it anew so that it sees new devices.
 
-Threads: any but a feeder's; every call holds one lock, because opening, closing and starting PortAudio anew may
-not overlap. Calls block as long as the system's sound servers like (a tenth of a second, mostly).
+Threads: any; every call holds one lock, because opening, closing and starting PortAudio anew may not overlap. Calls
+block as long as the system's sound servers like: a tenth of a second mostly, and for ever when a server hangs. So
+whatever talks to a server runs in `patiently`, on a thread of its own that is left alone after some seconds.
 
 PortAudio lists devices once, when it is initialised. A device that came later is seen only after it has been
 terminated and initialised again, which closes every stream: it is done while none is open. After a JACK server
@@ -21,10 +22,10 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jbdiff_live.audio.sink import DeviceError
 from jbdiff_live.jack_console import hush_jack
@@ -33,9 +34,15 @@ log = logging.getLogger(__name__)
 
 JACK = "JACK Audio Connection Kit"
 
+ANSWER_SECONDS = 5.0  # a Bluetooth device was seen to take two to open
+NO_ANSWER = "the sound system does not answer; restart its sound server (PulseAudio, PipeWire, JACK)"
+
+T = TypeVar("T")
+
 _lock = threading.RLock()
+_counting = threading.Lock()  # guards the three below, also while a call hangs and keeps the lock above
 _open_streams = 0
-_abandoned: list[object] = []  # dead JACK streams: the callback's memory has to outlive them
+_abandoned: list[object] = []  # streams that cannot be closed: the callback's memory has to outlive them
 _pinned: list[object] = []  # libraries that libjack's threads call into: ctypes never unloads what it loaded
 _stale = False  # the list of devices is known to be older than something that happened
 
@@ -77,13 +84,55 @@ def mixer_library() -> Any:
 
 @contextlib.contextmanager
 def calling(what: str) -> Iterator[Any]:
-    """Holds the lock, hands out sounddevice, and turns whatever goes wrong into DeviceError naming `what`."""
-    with _lock:
+    """Hold the lock, hand out sounddevice, and turn whatever goes wrong into DeviceError naming `what`.
+
+    DeviceError as well when another call hangs and keeps the lock.
+    """
+    if not _lock.acquire(timeout=ANSWER_SECONDS):
+        raise DeviceError(f"{what}: {NO_ANSWER}")
+    try:
         sounddevice = library()
         try:
             yield sounddevice
         except (sounddevice.PortAudioError, OSError, ValueError) as error:
             raise DeviceError(f"{what}: {error}") from error
+    finally:
+        _lock.release()
+
+
+def patiently(what: str, call: Callable[[], T], late: Callable[[T], object] = lambda result: None) -> T:
+    """Return what `call` returns, called as in `calling` on a thread of its own.
+
+    DeviceError when the sound system does not answer within `ANSWER_SECONDS`. The thread is then left alone: it ends
+    when the server answers, and `late` gets what the call returned too late, so that it can be closed.
+    """
+    answered = threading.Event()
+    deciding = threading.Lock()  # answer or timeout, whichever is first
+    given_up = False
+    result: list[T] = []
+    error: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            with calling(what):
+                result.append(call())
+        except BaseException as raised:  # handed to the caller
+            error.append(raised)
+        with deciding:
+            answered.set()
+            too_late = given_up
+        if too_late and result:
+            late(result[0])
+
+    threading.Thread(target=run, name="sound system call", daemon=True).start()
+    answered.wait(ANSWER_SECONDS)
+    with deciding:
+        given_up = not answered.is_set()
+    if given_up:
+        raise DeviceError(f"{what}: {NO_ANSWER}")
+    if error:
+        raise error[0]
+    return result[0]
 
 
 def devices(kind: str) -> list[Device]:
@@ -136,29 +185,29 @@ def best_rate(device: Device, kind: str, channels: int, wanted: int) -> int:
 
 def stream_opened() -> None:
     global _open_streams
-    with _lock:
+    with _counting:
         _open_streams += 1
 
 
 def stream_closed() -> None:
     global _open_streams
-    with _lock:
+    with _counting:
         _open_streams -= 1
 
 
 def lost_one() -> None:
     """A device died: the list of devices is out of date, and a JACK server may be dead."""
     global _stale
-    with _lock:
+    with _counting:
         _stale = True
 
 
 def abandon(stream: object) -> None:
-    """Keeps a dead JACK stream's memory for ever instead of closing it, see above."""
-    with _lock:
+    """Keeps the memory of a stream that cannot be closed, see above."""
+    with _counting:
         _abandoned.append(stream)
-        lost_one()
-        stream_closed()
+    lost_one()
+    stream_closed()
 
 
 def refresh() -> bool:
@@ -168,19 +217,20 @@ def refresh() -> bool:
     one client behind in a server that lives.
     """
     global _stale
-    with _lock:
-        if _open_streams or "sounddevice" not in sys.modules:
+    if "sounddevice" not in sys.modules:
+        return False
+    with calling("looking for sound devices") as sounddevice:
+        if _open_streams:
             return False
-        with calling("looking for sound devices") as sounddevice:
-            if not _knows_jack(sounddevice):
-                with contextlib.suppress(sounddevice.PortAudioError):  # already down after a failed start
-                    sounddevice._terminate()
-                sounddevice._initialized = 0
-                sounddevice._initialize()
-            elif _stale:
-                _replace(sounddevice)
-            _stale = False
-        return True
+        if not _knows_jack(sounddevice):
+            with contextlib.suppress(sounddevice.PortAudioError):  # already down after a failed start
+                sounddevice._terminate()
+            sounddevice._initialized = 0
+            sounddevice._initialize()
+        elif _stale:
+            _replace(sounddevice)
+        _stale = False
+    return True
 
 
 def _knows_jack(sounddevice: Any) -> bool:
@@ -209,10 +259,10 @@ def _replace(sounddevice: Any) -> None:
 
 
 def _at_exit() -> None:
-    """Ends PortAudio as sounddevice would, unless JACK is in it: the process ending frees a JACK client too."""
+    """Ends PortAudio as sounddevice would, unless that could hang: the process ending frees every client too."""
     import sounddevice
 
-    if _open_streams or _knows_jack(sounddevice):
+    if _open_streams or _abandoned or _knows_jack(sounddevice):
         return
     while sounddevice._initialized > 0:
         sounddevice._terminate()

@@ -8,26 +8,29 @@ the ring empty it ends its action (rtmixer does), and the feeder arms it again.
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 import numpy as np
 
 from jbdiff_live.audio import portaudio
 from jbdiff_live.audio.marks import FrameMarks
+from jbdiff_live.audio.rate import RateMeter
+from jbdiff_live.audio.short_ring import ShortRingLength
 from jbdiff_live.audio.sink import DeviceError
 from jbdiff_live.block import Audio
+from jbdiff_live.clock import Clock
 
 STALLED_SECONDS = 2.5  # PulseAudio was seen to pause its callback for 1.3 s and go on
 STATS_SECONDS = 0.5
 REARM_FADE_SECONDS = 0.005
-MOST_GROWTH = 4  # the short ring's length after running dry, over that before; 93 ms become 372
 
 
 class OutputStream:
     """A device taken by name, at `sample_rate` when it can, else at its own with our frames resampled."""
 
-    def __init__(self, name: str | None, sample_rate: int, channels: int, short_ring_frames: int) -> None:
+    def __init__(
+        self, name: str | None, sample_rate: int, channels: int, short_ring_frames: int, clock: Clock
+    ) -> None:
         device = portaudio.find_device(name, "output")
         self.name = device.name
         self.host = device.host
@@ -41,10 +44,9 @@ class OutputStream:
             import soxr
 
             self._resampler = soxr.ResampleStream(sample_rate, self.rate, channels, dtype="float32")
-        # Device frames that the short ring holds now. A faster device empties its ring sooner: the ring keeps its
-        # length in time.
-        self.capacity = short_ring_frames << max(0, math.ceil(math.log2(self._ratio) - 0.3))
-        self._most = MOST_GROWTH * self.capacity
+        # A faster device empties its ring sooner: the ring keeps its length in time.
+        usual = short_ring_frames << max(0, math.ceil(math.log2(self._ratio) - 0.3))
+        self.length = ShortRingLength(usual, clock)
         self._left = np.zeros((0, self.channels), np.float32)  # resampled and not yet in the short ring
         self._adapted = np.zeros((short_ring_frames, self.channels), np.float32)
         rtmixer = portaudio.mixer_library()
@@ -56,16 +58,18 @@ class OutputStream:
                 latency="high",  # "low" is 9 ms on ALSA, and underran on a busy machine; this is 35 beside our 93
                 blocksize=0,
             )
-            self._ring = rtmixer.RingBuffer(4 * self.channels, self._most)
+            self._ring = rtmixer.RingBuffer(4 * self.channels, self.length.most)
             portaudio.stream_opened()
         self.latency_seconds = float(self._mixer.latency)
         self._action: Any = None
         self._stats: Any = None
         self._stats_at = 0.0
-        self._moved_at = 0.0
+        self._clock = clock
+        self._meter = RateMeter(self.rate, clock)
+        self._moved_at: float | None = None  # when the device took frames last; None before it was started
         self._last_played = -1
         self._written = 0
-        self._dead = False
+        self._dead = self._hangs = False
         self._marks = FrameMarks()
 
     # ------------------------------------------------------------------ feeder
@@ -74,6 +78,33 @@ class OutputStream:
     def queued(self) -> int:
         """Device frames in the short ring. Any thread."""
         return int(self._ring.read_available)
+
+    @property
+    def capacity(self) -> int:
+        """Device frames that the short ring may hold now. Any thread."""
+        return self.length.frames
+
+    @property
+    def holes(self) -> int:
+        """Holes in the sound so far. Any thread. Under JACK the device's own count holds other clients' lateness."""
+        return self.ran_dry + (0 if self.host == portaudio.JACK else self.device_underruns)
+
+    @property
+    def stalled_seconds(self) -> float:
+        """Seconds since the device took frames. Any thread."""
+        moved_at = self._moved_at
+        return 0.0 if moved_at is None else max(0.0, self._clock.now() - moved_at)
+
+    @property
+    def wrong_rate(self) -> str:
+        """What is wrong with the speed at which the device takes frames; empty when nothing is. Any thread."""
+        measured = self._meter.measured
+        if not measured:
+            return ""
+        return (
+            f"{self.name} takes {measured:.0f} frames a second and was opened for {self.rate}, so the pitch is wrong; "
+            "choose another output, or set the device to that rate"
+        )
 
     def heard(self) -> int:
         """The frame of the engine's ring that the callback has taken last. Any thread."""
@@ -127,9 +158,9 @@ class OutputStream:
     def start(self) -> None:
         """Starts the device on what the short ring holds. DeviceError when it does not start."""
         self._arm()
-        with portaudio.calling(f"cannot start {self.name}"):
-            self._mixer.start()
-        self._moved_at = self._stats_at = time.monotonic()
+        portaudio.patiently(f"cannot start {self.name}", self._mixer.start)
+        self._moved_at = self._stats_at = self._clock.now()
+        self._meter.restart()
 
     def keep_playing(self, count: bool = True) -> None:
         """Arms the callback again when the short ring ran dry, counts that, and lets the ring grow.
@@ -139,9 +170,11 @@ class OutputStream:
         if self._action in self._mixer.actions:
             return
         if self._action is not None:
-            self.ran_dry += count
-            # This machine stalls for longer than the ring lasts: a later knob is better than another hole.
-            self.capacity = min(self._most, (1 + count) * self.capacity)
+            self._meter.restart()
+            if count:
+                self.ran_dry += 1
+                # This machine stalls for longer than the ring lasts: a later knob is better than another hole.
+                self.length.ran_dry()
             self._fade_in_what_waits()
         self._arm()
 
@@ -164,12 +197,13 @@ class OutputStream:
         """Empty while the device plays; else what happened, in words. Also fetches the device's counters."""
         if not self._mixer.active:
             return "it stopped"
-        now = time.monotonic()
+        now = self._clock.now()
         played = self._written - self.queued
         if played != self._last_played or not self.queued:
             self._last_played, self._moved_at = played, now
-        elif now - self._moved_at > STALLED_SECONDS:
+        elif self.stalled_seconds > STALLED_SECONDS:
             return "it takes no sound any more"
+        self._meter.see(played)
         if self._stats is not None and self._stats not in self._mixer.actions:
             self.device_underruns += int(self._stats.stats.output_underflows)
             self._stats = None
@@ -181,12 +215,19 @@ class OutputStream:
     # ------------------------------------------------------------------ whoever closes
 
     def stop(self) -> None:
-        """Stops a living device at once, and notices a dead one; what was queued has had time to play."""
-        if self._mixer.active:
-            with portaudio.calling(f"cannot stop {self.name}"):
-                self._mixer.stop()
-        else:
+        """Stop a living device at once, and notice a dead one; what was queued has had time to play.
+
+        DeviceError when its server hangs. The stream is then given up: `close` does not ask the server again.
+        """
+        self._moved_at = None
+        if not self._mixer.active:
             self._dead = True
+            return
+        try:
+            portaudio.patiently(f"cannot stop {self.name}", self._mixer.stop)
+        except DeviceError:
+            self._hangs = True
+            raise
 
     def rewind(self) -> None:
         """Empties the short ring of a stopped device, ready for `start`."""
@@ -204,25 +245,27 @@ class OutputStream:
         """
         if self.host != portaudio.JACK or self._mixer.active:
             return True
+
+        def knock() -> None:
+            self._mixer.start()
+            self._mixer.stop()
+
         try:
-            with portaudio.calling(self.name):
-                self._mixer.start()
-                self._mixer.stop()
+            portaudio.patiently(self.name, knock)
         except DeviceError:
             return False
         return True
 
     def close(self, dead: bool = False) -> None:
-        """Lets the device go; one that died under JACK is abandoned, as closing it would hang."""
-        dead = dead or self._dead or not self._answers()
-        if dead and self.host == portaudio.JACK:
+        """Let the device go; one that hangs, or died under JACK, is abandoned, as closing it would hang."""
+        dead = dead or self._dead or self._hangs or not self._answers()
+        if self._hangs or (dead and self.host == portaudio.JACK):
             portaudio.abandon((self._mixer, self._ring))
             return
         if dead:
             portaudio.lost_one()
         try:
-            with portaudio.calling(f"cannot close {self.name}"):
-                self._mixer.close()
+            portaudio.patiently(f"cannot close {self.name}", self._mixer.close)
         except DeviceError:
             if not dead:
                 raise

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.engine.standing import behind_engine
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 K = TypeVar("K")
 V = TypeVar("V")
 JOIN_SECONDS = 10.0
+LOOK_SECONDS = 0.05  # between two looks whether the wait is still wanted
+LONGEST_WAIT_SECONDS = 8.0  # of silence after a panic; the music then begins without the sound
 
 
 class _Work(Generic[K, V]):
@@ -45,8 +48,9 @@ class _Work(Generic[K, V]):
 class Beginnings(Generic[K, V]):
     """Prepares one thing at a time and keeps the last; keys are equal where they are the same object, or equal."""
 
-    def __init__(self, prepare: Callable[[K], V]) -> None:
+    def __init__(self, prepare: Callable[[K], V], clock: Clock = MACHINE) -> None:
         self._prepare = prepare
+        self._clock = clock
         self._work: _Work[K, V] | None = None
 
     def ask(self, key: K) -> V | None:
@@ -64,11 +68,14 @@ class Beginnings(Generic[K, V]):
             raise work.error
         return work.value
 
-    def wait(self, key: K) -> V:
-        """The same, however long it takes."""
+    def wait(self, key: K, keep_going: Callable[[], bool]) -> V | None:
+        """The same, waiting for it. None when `keep_going` turned false, or after `LONGEST_WAIT_SECONDS`."""
+        until = self._clock.now() + LONGEST_WAIT_SECONDS
         while (found := self.ask(key)) is None:
             assert self._work is not None
-            self._work.done.wait()
+            if not keep_going() or self._clock.now() > until:
+                return None
+            self._clock.wait_until(self._clock.now() + LOOK_SECONDS, self._work.done)
         return found
 
     def close(self) -> None:

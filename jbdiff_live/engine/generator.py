@@ -154,8 +154,8 @@ class ModelGenerator:
             self._voice = loaded
         self._known = self._known or find_stacks()
         self._files_read(keep_going)
-        self.reset()
-        return True
+        self.reset(keep_going)
+        return keep_going()
 
     @property
     def block_frames(self) -> int:
@@ -234,8 +234,11 @@ class ModelGenerator:
         samples = once_more(self._heard, self.block_frames)
         return Generated(samples, "repeated", self._ready().playing, mixed=True)
 
-    def reset(self) -> None:
-        """Forgets what was played; the context file, if there is one, is where it begins again."""
+    def reset(self, keep_going: Callable[[], bool]) -> None:
+        """Forgets what was played; the context file, if there is one, is where it begins again.
+
+        A beginning that takes too long to work out is left: a later block begins from it (`_begin_from_file`).
+        """
         self._handover = self._old = None
         self._heard = self._heard[:0]
         voice, file = self._ready(), self.context_file
@@ -243,7 +246,8 @@ class ModelGenerator:
         if file is None:
             voice.begin_from(None, None)
         else:
-            voice.begin_from(file, voice.known_of(file) or self._beginnings.wait((voice, file)))
+            beginning = voice.known_of(file) or self._beginnings.wait((voice, file), keep_going)
+            voice.begin_from(None if beginning is None else file, beginning)
 
     def _begin_from_file(self, voice: StackVoice) -> None:
         """Begins from a file that was loaded since, as soon as it is known how; so that a panic need not wait for it,

@@ -187,6 +187,7 @@ class StackVoice:
         self._stream = stream
         self._context_frames = stream.geometry.context_samples(stream.levels[0])
         self._seconds = deque([block_seconds], maxlen=TIMES_KEPT)
+        self._only_warmed_up = True  # no block was played yet: the warm-up's time is all that is known
         self._progress = Progress()
         self._shares: Mapping[Rung, float] = {Rung.FULL: 1.0}  # of a full block's time, best rung first
         self.context_seconds = 0.0  # that `continue_from` takes, where it was measured
@@ -319,6 +320,9 @@ class StackVoice:
         if samples.shape[1] == 1:
             samples = np.repeat(samples, CHANNELS, axis=1)
         if rung is Rung.FULL:
+            if self._only_warmed_up:
+                self._only_warmed_up = False
+                self._seconds.clear()
             self._seconds.append(time.perf_counter() - began)
             self._shares = _shares(block, self._stream, settings)
             self._progress.end()

@@ -55,7 +55,7 @@ class ToneGenerator:
         samples = np.repeat((loud * wave).astype(np.float32)[:, None], self.channels, axis=1)
         return Generated(samples, f"tone {hertz:.2f} Hz")
 
-    def reset(self) -> None:
+    def reset(self, keep_going: Callable[[], bool]) -> None:
         self._phase = 0.0
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QWidget
 
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import Asker
+from jbdiff_live.ui.notices import longer_delay
 from jbdiff_live.ui.pickers import Picker, add_choices
 
 
@@ -39,6 +40,8 @@ class DeviceRow(QWidget):
         self._status = status
         audio, control = status.audio, status.control
         latency = f"{audio.latency_seconds * 1000:.0f} ms" if audio.latency_seconds > 0 else ""
+        if longer_delay(audio):
+            latency += f", usually {audio.usual_latency_seconds * 1000:.0f}"
         self.output.show_value(audio.device, latency, warning=bool(audio.problem))
         self.input.show_value(audio.input_device)
         gone, there = ", ".join(control.missing), ", ".join(control.connected)

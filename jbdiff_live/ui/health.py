@@ -18,7 +18,7 @@ from jbdiff_live.ui.heardafter import HeardAfter
 from jbdiff_live.ui.meters import PeakMeter
 from jbdiff_live.ui.painted import Painted, plate, readout_plate
 
-ALARM_SECONDS = 10.0  # a count that grew stays in the warning colour for so long
+ALARM_SECONDS = 10.0  # a count that grew stays amber for so long
 LAMP_SECONDS = 0.15
 
 
@@ -47,6 +47,7 @@ class Readout(Painted):
         bar: float | None = None,
         marks: tuple[tuple[float, bool], ...] = (),
         lamp: bool | None = None,
+        help_text: str = "",
     ) -> None:
         """`bar` and `marks` are 0..1 of the width; a mark is (place, strong). `lamp` is lit, unlit or absent."""
         bar = None if bar is None else round(min(1.0, max(0.0, bar)) * 300) / 300
@@ -61,12 +62,14 @@ class Readout(Painted):
                 lamp,
             )
             self.setAccessibleDescription(f"{value} {note}".strip())
-            self.setToolTip(f"{self.help} ({value} {note})".replace(" )", ")"))
+            self.setToolTip(
+                f"{self.help} ({value} {note}). {help_text}".replace(" )", ")").removesuffix(". ")
+            )
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
         head, caption, used = readout_plate(painter, area, self.caption)
         height = area.height()
-        colour = theme.WARN if self.alarm else theme.ACCENT
+        colour = theme.CAUTION if self.alarm else theme.ACCENT
         if self.lamp is not None:
             size = caption * 0.8
             painter.setPen(theme.LINE)
@@ -77,7 +80,7 @@ class Readout(Painted):
             theme.write(painter, head.adjusted(used, 0, 0, 0), self.note, caption, theme.DIM, theme.RIGHT)
         bottom = height * (0.30 if self.bar is not None else 0.12)
         body = QRectF(head.x(), head.bottom(), head.width(), area.bottom() - bottom - head.bottom())
-        theme.write(painter, body, self.value, int(min(height * 0.34, 26)), theme.WARN if self.alarm else theme.TEXT,
+        theme.write(painter, body, self.value, int(min(height * 0.34, 26)), theme.CAUTION if self.alarm else theme.TEXT,
                     bold=True)  # fmt: skip
         if self.bar is not None:
             strip = QRectF(head.x(), area.bottom() - height * 0.24, head.width(), height * 0.11)
@@ -121,7 +124,10 @@ class HealthStrip(QWidget):
         )
         self.heard_after = HeardAfter()
         self.underruns = Readout(
-            "UNDERRUNS", 12, "how often sound ran dry, and seconds of silence in place of late blocks"
+            "UNDERRUNS",
+            12,
+            "how often sound ran dry, and seconds of silence in place of late blocks; at the top the "
+            "priority of the thread that feeds the device",
         )
         self.late = Readout("LATE", 9, "blocks that came too late")
         self.peaks = PeakMeter()
@@ -203,6 +209,8 @@ class HealthStrip(QWidget):
         missing = status.audio.short_frames / status.sample_rate
         self.underruns.show_reading(
             f"{underruns} · {missing:.1f} s" if missing >= 0.05 else str(underruns),
+            status.audio.priority,
+            help_text=f"The process goes {status.priority}" if status.priority else "",
             alarm=self._grown["underruns"].recently(underruns, now, ALARM_SECONDS),
         )
         self.late.show_reading(str(late), alarm=self._grown["late"].recently(late, now, ALARM_SECONDS))

@@ -97,7 +97,7 @@ class PeakMeter(Painted):
         head, size, strips = self._places(area)
         theme.write(painter, head, "PEAK dBFS", size, theme.FAINT, bold=True)
         lamp = QRectF(head.right() - size * 3.6, head.y() + 1, size * 3.6, head.height() - 2)
-        plate(painter, lamp, theme.WARN if self.limiting else theme.RAISED, round_=3)
+        plate(painter, lamp, theme.CAUTION if self.limiting else theme.RAISED, round_=3)
         theme.write(painter, lamp, "LIMIT", size - 2, theme.BACKGROUND if self.limiting else theme.FAINT,
                     theme.CENTRE, bold=True)  # fmt: skip
         for strip, name in zip(strips, "LR", strict=True):

@@ -1,4 +1,6 @@
-"""The problem line: everything that is wrong, in full, until it is right; else the newest message.
+"""The problem line: everything that is wrong, in full, until it is right, and the newest message.
+
+Red when the audience hears nothing, amber when something else is wrong.
 
 Thread: Qt's. Nothing here blocks.
 """
@@ -11,11 +13,13 @@ from PySide6.QtWidgets import QFrame, QTextEdit, QWidget
 
 from jbdiff_live.binding import label
 from jbdiff_live.control_view import Waiting
-from jbdiff_live.status import ControlStatus, EngineState, Status
+from jbdiff_live.stage_word import stage_word
+from jbdiff_live.status import AudioStatus, ControlStatus, EngineState, Status
 from jbdiff_live.ui import theme
 
 HINT = "F1 shows all keys. Press L on a knob to bind it to a controller."
 MOST_HEIGHT = 200  # pixels; beyond this the text scrolls
+LONGER = 1.2  # times its usual length from which a longer delay of gain and mute is worth a line
 
 
 def problems(status: Status) -> list[str]:
@@ -53,6 +57,17 @@ def hands(control: ControlStatus) -> tuple[str, ...]:
     return (control.note,)
 
 
+def longer_delay(audio: AudioStatus) -> str:
+    """Why gain and mute act later than usual; empty while they do not."""
+    if not 0 < LONGER * audio.usual_latency_seconds < audio.latency_seconds or not audio.running:
+        return ""
+    return (
+        f"Gain and mute act after {audio.latency_seconds * 1000:.0f} ms instead of "
+        f"{audio.usual_latency_seconds * 1000:.0f}: the sound ran dry, so more of it is kept ready. "
+        "It gets shorter again when the machine is calm."
+    )
+
+
 class NoticeLine(QTextEdit):
     """Wraps and grows with its text, and can be selected and copied. A click on it dismisses refused requests."""
 
@@ -68,7 +83,7 @@ class NoticeLine(QTextEdit):
         self.setFont(theme.font(15))
         self.document().setDocumentMargin(5)
         self._refused: dict[str, str] = {}
-        self._shown: tuple[str, str, bool] | None = None
+        self._shown: tuple[object, ...] | None = None
         self._dress("", "", False)
 
     def refuse(self, what: str, reason: str) -> None:
@@ -91,18 +106,27 @@ class NoticeLine(QTextEdit):
         wrong = [*problems(status), *(f"{what}: {why}" for what, why in self._refused.items())]
         meanwhile = "; what plays goes on until then" if status.engine.state is EngineState.RUNNING else ""
         loading = f"Loading {status.loading}{meanwhile}." if status.loading else ""
-        calm = [text for text in (status.message, *hands(status.control), loading, details) if text]
+        details = "" if any(details in text for text in wrong) else details
+        delay = longer_delay(status.audio)
+        calm = [
+            text
+            for text in (status.message, *hands(status.control), loading, details, delay, status.note)
+            if text
+        ]
         if not wrong and not calm:
             calm = [HINT]
-        self._dress("\n".join(wrong), "\n".join(calm), bool(wrong))
+        self._dress("\n".join(wrong), "\n".join(calm), stage_word(status).alarm)
 
     def _dress(self, wrong: str, calm: str, alarm: bool) -> None:
+        """alarm: the audience hears nothing."""
         if (wrong, calm, alarm) == self._shown:
             return
         self._shown = (wrong, calm, alarm)
-        fill, ink, edge = (theme.WARN_DEEP, theme.TEXT, theme.WARN) if alarm else (
-            theme.BACKGROUND, theme.DIM, theme.BACKGROUND
-        )  # fmt: skip
+        fill, ink, edge = theme.BACKGROUND, theme.DIM, theme.BACKGROUND
+        if alarm:
+            fill, ink, edge = theme.WARN_DEEP, theme.TEXT, theme.WARN
+        elif wrong:
+            fill, ink, edge = theme.CAUTION_DEEP, theme.TEXT, theme.CAUTION
         self.setStyleSheet(
             f"QTextEdit {{ background: {fill.name()}; color: {ink.name()}; "
             f"border-left: 5px solid {edge.name()}; border-radius: 3px; }}"

@@ -82,7 +82,7 @@ class Picker(Painted):
         if self.note:
             theme.write(painter, head.adjusted(used, 0, 0, 0), self.note, caption, theme.DIM)
         body = QRectF(area.x() + 11, area.y() + height * 0.42, area.width() - 34, height * 0.5)
-        ink = theme.WARN if self.warning else theme.TEXT
+        ink = theme.CAUTION if self.warning else theme.TEXT
         theme.write(painter, body, self.value or "none", int(min(height * 0.36, 24)),
                     ink if self.value else theme.FAINT, bold=bool(self.value), least=14)  # fmt: skip
         x, y = area.right() - 15, body.center().y()

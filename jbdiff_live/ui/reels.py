@@ -81,7 +81,7 @@ class Reels:
                 continue
             cut = block.rung is not Rung.FULL
             painter.fillRect(QRectF(x, place.y(), 1, place.height()), LINE)
-            painter.setPen(theme.WARN if cut else theme.FAINT)
+            painter.setPen(theme.CAUTION if cut else theme.FAINT)
             text = f"{block.index} {block.rung.label}" if cut else str(block.index)
             painter.drawText(QPointF(x + 5, place.y() + 14), text)
 

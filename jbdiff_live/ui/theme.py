@@ -1,4 +1,4 @@
-"""Colours, fonts and the colour map of the spectrogram: dark, high contrast, one accent, one warning.
+"""Colours, fonts and the colour map of the spectrogram: dark, high contrast, one accent, two warnings.
 
 Thread: Qt's. Nothing here blocks. Nothing touches Qt at import beyond plain colour values.
 """
@@ -23,8 +23,10 @@ FAINT = QColor("#74808c")
 ACCENT = QColor("#3fe0c5")
 ACCENT_DIM = QColor("#1f6e62")  # the accent over the panel, for what is set and not heard yet
 ACCENT_DEEP = QColor("#123b37")
-WARN = QColor("#ff5a3d")
+WARN = QColor("#ff5a3d")  # red: the audience hears nothing, or clipping
 WARN_DEEP = QColor("#43160e")
+CAUTION = QColor("#ffb547")  # amber: something to look at, while the music goes on
+CAUTION_DEEP = QColor("#3a2a0c")
 
 # The first family that the machine has. DejaVu is the widest of them: a layout that holds with it holds.
 FAMILIES = ["Inter", "Noto Sans", "Segoe UI", "Helvetica Neue", "DejaVu Sans"]

@@ -1,4 +1,4 @@
-"""The bar at the top: start, record, the engine's state in words, patch and stack, panic.
+"""The bar at the top: start, record, one word for what is heard, patch and stack, panic.
 
 Thread: Qt's. Nothing here blocks.
 """
@@ -10,6 +10,7 @@ from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QTextOption
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from jbdiff_live.parameters import ACTIONS_BY_NAME
+from jbdiff_live.stage_word import StageWord, Word, stage_word
 from jbdiff_live.status import EngineState, Status
 from jbdiff_live.ui import theme
 from jbdiff_live.ui.buttons import Pad
@@ -19,20 +20,12 @@ from jbdiff_live.ui.stackpicker import StackPicker
 
 PLAYING = (EngineState.LOADING, EngineState.WARMING, EngineState.RUNNING, EngineState.COASTING)
 
-STATE_COLOURS = {
-    EngineState.OFFLINE: theme.DIM,
-    EngineState.LOADING: theme.TEXT,
-    EngineState.WARMING: theme.TEXT,
-    EngineState.RUNNING: theme.ACCENT,
-    EngineState.COASTING: theme.WARN,
-    EngineState.STOPPING: theme.DIM,
-    EngineState.FAILED: theme.WARN,
-}
-EXPLAINED = {
-    EngineState.OFFLINE: "ready; Space starts",
-    EngineState.COASTING: "a block is late; sound returns with it",
-    EngineState.STOPPING: "fading out",
-    EngineState.FAILED: "the reason stands below",
+WORD_COLOURS = {
+    Word.STOPPED: theme.DIM,
+    Word.GETTING_READY: theme.TEXT,
+    Word.PLAYING: theme.ACCENT,
+    Word.LOOPING: theme.CAUTION,
+    Word.NO_DEVICE: theme.CAUTION,  # as it was chosen; red otherwise
 }
 
 
@@ -96,29 +89,25 @@ class BigButton(Painted):
 
 
 class StateView(Painted):
-    """The engine's state as one large word, and what it is doing, wrapped below it."""
+    """What the audience hears, as one large word, and the reason below it, wrapped."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.state, self.detail = EngineState.OFFLINE, ""
+        self.word = StageWord(Word.STOPPED)
         self.setMinimumWidth(190)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
 
-    def show_state(self, state: EngineState, detail: str) -> None:
-        if self.present(state, detail):
-            self.state, self.detail = state, detail
-            self.setAccessibleName(f"Engine {state.value}")
-            self.setAccessibleDescription(detail)
+    def show_word(self, word: StageWord) -> None:
+        if self.present(word):
+            self.word = word
+            self.setAccessibleName(f"State: {word.text}")
+            self.setAccessibleDescription(word.why)
 
     def _places(self) -> tuple[QRectF, QRectF, int]:
         height = self.height()
         word = QRectF(4, 0, self.width() - 8, height * 0.46)
         words = QRectF(4, height * 0.46, self.width() - 8, height * 0.54)
         return word, words, int(min(17, max(13, height * 0.18)))
-
-    def explanation(self) -> str:
-        own = EXPLAINED.get(self.state, "")
-        return own if self.state is EngineState.FAILED else self.detail or own
 
     def fits(self, text: str) -> bool:
         """Whether so much detail can be read here whole."""
@@ -128,14 +117,15 @@ class StateView(Painted):
         return needed.height() <= words.height() + 2 and needed.width() <= words.width()
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
-        word, words, size = self._places()
-        text = self.explanation()
+        place, words, size = self._places()
+        text = self.word.why
         if not text:
-            word = QRectF(word.x(), 0, word.width(), area.height())
-        theme.write(painter, word, self.state.value.upper(), int(min(area.height() * 0.42, 40)),
-                    STATE_COLOURS[self.state], theme.LEFT, bold=True)  # fmt: skip
+            place = QRectF(place.x(), 0, place.width(), area.height())
+        colour = theme.WARN if self.word.alarm else WORD_COLOURS.get(self.word.word, theme.CAUTION)
+        largest = int(min(area.height() * 0.42, 40))
+        theme.write(painter, place, self.word.text, largest, colour, theme.LEFT, bold=True)
         if not self.fits(text):
-            text = "the details stand below"
+            text = "the reason stands below"
         painter.setFont(theme.font(size))
         painter.setPen(theme.DIM)
         option = QTextOption(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
@@ -167,7 +157,7 @@ class TransportBar(QWidget):
 
     def show_status(self, status: Status) -> None:
         state = status.engine.state
-        self.view.show_state(state, status.engine.detail)
+        self.view.show_word(stage_word(status))
         if state in PLAYING:
             self.start.show_face("STOP", "", theme.ACCENT, theme.BACKGROUND)
         elif state is EngineState.STOPPING:

@@ -27,6 +27,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from jbdiff_live.block import Block
 from jbdiff_live.control_view import Waiting
 from jbdiff_live.parameters import BY_NAME, OF_THE_ANCHOR, OF_THE_FINISHER, OF_THE_MEMORY, ParameterSnapshot
+from jbdiff_live.stage_word import stage_word
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui import keys
 from jbdiff_live.ui.asking import Asker
@@ -81,7 +82,7 @@ def _unused(now: ParameterSnapshot | None) -> dict[str, str]:
 def _tells_more(before: Status, now: Status) -> bool:
     """Whether something happened that has to be read at once."""
     return (
-        before.engine.state is not now.engine.state
+        stage_word(before) != stage_word(now)
         or before.recorder.recording != now.recorder.recording
         or before.control.learning != now.control.learning
     )
@@ -227,7 +228,7 @@ class MainWindow(QWidget):
         self.panel.show_inapplicable(dict.fromkeys(OF_THE_FINISHER, without_finisher(status)))
         self.panel.show_inapplicable(form_reasons(status, self._now))
         view = self.bar.view
-        details = "" if view.fits(view.explanation()) else view.explanation()
+        details = "" if view.fits(view.word.why) else view.word.why
         self.notices.show_status(status, details)
         if status.control.touched != self._touched:
             self._touched = status.control.touched

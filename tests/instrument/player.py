@@ -1,6 +1,7 @@
 """A process that plays a test sound through a real sink, told what to do by lines on its standard input.
 
-    python player.py ramp|sine        commands: open NAME, start, stop, input NAME, latest, status, list, quit
+    python player.py ramp|sine
+    commands: open NAME, start, stop, input NAME, latest, status, list, patience SECONDS
 
 Each command is answered by one line of JSON. `Player` is the other side, for tests.
 """
@@ -75,8 +76,10 @@ class Player:
 def main() -> None:
     from servers import ramp
 
-    from jbdiff_live.audio.device import DeviceSink, list_output_devices
+    from jbdiff_live.audio import portaudio
+    from jbdiff_live.audio.device import DeviceSink
     from jbdiff_live.audio.input import LiveInput
+    from jbdiff_live.audio.names import names_or_reason
     from jbdiff_live.audio.priority import process_goes_first
     from jbdiff_live.parameters import ParameterStore
     from jbdiff_live.ring import RingBuffer
@@ -108,12 +111,14 @@ def main() -> None:
                 sink.start()
             case "stop":
                 sink.stop()
+            case "patience":  # with a sound server that hangs
+                portaudio.ANSWER_SECONDS = float(rest)
             case "input":
                 live.open(rest or None)
             case "latest":
                 return [float(x) for x in live.latest(4410)]
             case "list":
-                return list_output_devices()
+                return names_or_reason("output")[0]
         status = asdict(sink.status())
         return {**status, "heard": sink.frames_heard, "read": ring.frames_read, "input": live.device,
                 "queued": ring.available + ring.frames_read - sink.frames_heard}  # fmt: skip
@@ -128,7 +133,7 @@ def main() -> None:
                 result = answer(command, rest)
             except RuntimeError as error:
                 result = {"error": str(error)}
-            print(json.dumps(result), flush=True)
+            print(json.dumps(result, default=str), flush=True)
     finally:
         done.set()
         maker.join()

@@ -115,7 +115,7 @@ def test_panic_is_silence_within_15_ms_until_the_engine_has_drained() -> None:
     after = rig.hear(20_000)
     assert not after[int(0.015 * RATE) :].any()
     read = rig.ring.frames_read
-    rig.ring.request_drain()
+    rig.ring.answer_panics(1)
     rig.level(10_000, -LOUD)
     rig.hear(5000)
     assert rig.ring.frames_read > read + 10_000, "old sound was skipped"
@@ -129,7 +129,7 @@ def test_a_drain_that_comes_before_the_panic_was_seen_makes_no_click_and_no_hang
     rig.level(60_000)
     rig.hear(5000)
     rig.store.trigger("panic", Origin.UI)
-    rig.ring.request_drain()
+    rig.ring.answer_panics(1)
     rig.level(60_000, -LOUD)
     rig.hear(5000)
     assert rig.heard[-1, 0] == -LOUD

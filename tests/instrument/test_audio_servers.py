@@ -139,6 +139,52 @@ def test_sound_comes_back_after_pulseaudio_died() -> None:
     assert player.code == 0
 
 
+@pytest.mark.parametrize("kind", ["jack", "pulse"])
+def test_a_server_that_hangs_is_told_and_sound_comes_back_with_it(kind: str) -> None:
+    """What the player reads after so many stalled seconds: tests/instrument/test_stage_faults.py."""
+    make, name = (jack_server, JACK) if kind == "jack" else (pulse_server, "pulse")
+    with make() as server, Player(server.env) as player:
+        player.ask(f"open {name}")
+        player.ask("start")
+        wait_for(lambda: player.ask("status")["heard"] > 10_000, "sound")
+        server.hang()
+        wait_for(lambda: player.ask("status")["stalled_seconds"] > 1.5, "it takes no sound")
+        assert player.ask("status")["peak"] == [0.0, 0.0], "meters show what is heard"
+        wait_for(lambda: "takes no sound any more" in player.ask("status")["problem"], "the reason")
+        assert player.ask("status")["nowhere"]
+        server.go_on()
+        wait_for(lambda: player.ask("status")["problem"] == "", "the device is back", 30)
+        start = player.ask("status")["heard"]
+        wait_for(lambda: player.ask("status")["heard"] > start + 44_100, "a second more")
+    assert player.code == 0
+
+
+@pytest.mark.parametrize("kind", ["jack", "pulse"])
+def test_quitting_while_the_server_hangs_ends(kind: str) -> None:
+    make, name = (jack_server, JACK) if kind == "jack" else (pulse_server, "pulse")
+    with make() as server, Player(server.env) as player:
+        player.ask(f"open {name}")
+        player.ask("start")
+        wait_for(lambda: player.ask("status")["heard"] > 10_000, "sound")
+        player.ask("patience 1")
+        server.hang()
+    assert player.code == 0
+
+
+@pytest.mark.parametrize("kind", ["jack", "pulse"])
+def test_a_device_whose_server_hangs_is_refused_with_words_and_opens_later(kind: str) -> None:
+    make, name = (jack_server, JACK) if kind == "jack" else (pulse_server, "pulse")
+    with make() as server, Player(server.env) as player:
+        player.ask("patience 1")
+        server.hang()
+        with pytest.raises(RuntimeError, match="does not answer; restart its sound server"):
+            player.ask(f"open {name}")
+        server.go_on()
+        player.ask("patience 15")
+        assert name in player.ask(f"open {name}")["device"]
+    assert player.code == 0
+
+
 def test_no_server_at_all_is_an_error_with_words() -> None:
     with jack_server() as server:
         env = {**server.env, "JACK_DEFAULT_SERVER": "none", "HOME": str(server.folder)}

@@ -28,7 +28,7 @@ def test_all_is_well_while_there_is_time() -> None:
     ladder = Ladder()
     for _ in range(5):
         assert ladder.choose(0.6, SECONDS) is Rung.FULL
-        ladder.took(Rung.FULL, 0.41, SECONDS)
+        ladder.made(Rung.FULL, 0.41, SECONDS)
 
 
 def test_the_best_rung_that_is_ready_in_time_is_taken() -> None:
@@ -40,13 +40,13 @@ def test_the_best_rung_that_is_ready_in_time_is_taken() -> None:
 
 def test_a_slow_machine_is_believed_for_a_while_and_then_forgotten() -> None:
     ladder = Ladder()
-    ladder.took(Rung.FULL, 0.8, SECONDS)
+    ladder.made(Rung.FULL, 0.8, SECONDS)
     assert ladder.slowness == pytest.approx(2.0)
     assert ladder.choose(0.6, SECONDS) is Rung.FEWER_STEPS
     rungs = []
     for _ in range(8):
         rung = ladder.choose(0.6, SECONDS)
-        ladder.took(rung, SECONDS[rung], SECONDS)
+        ladder.made(rung, SECONDS[rung], SECONDS)
         rungs.append(rung)
     assert rungs[-1] is Rung.FULL and ladder.slowness < 1.2
 

@@ -92,7 +92,7 @@ def recorded_take(session: Session, patch: Path, seconds: float) -> Take:
         session.load_patch(patch)
         session.open()
         # The sound goes nowhere, so it need not be waited for.
-        session.sink = NullSink(session.ring, lambda: session.store.snapshot, RATE, NoClock())
+        session.audio.use(NullSink(session.ring, lambda: session.store.snapshot, RATE, NoClock()))
         session.record_from_first_block()
         session.start()
         enough = int(seconds * RATE)

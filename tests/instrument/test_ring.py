@@ -18,14 +18,14 @@ def counting(start: int, frames: int, channels: int = 2) -> np.ndarray:
 
 @given(
     capacity=st.integers(1, 40),
-    steps=st.lists(st.tuples(st.sampled_from("rwd"), st.integers(0, 50)), max_size=60),
+    steps=st.lists(st.tuples(st.sampled_from("rwds"), st.integers(0, 50)), max_size=60),
 )
 def test_any_order_of_reads_writes_and_drains_keeps_the_stream(
     capacity: int, steps: list[tuple[str, int]]
 ) -> None:
     ring = RingBuffer(capacity, 2)
     written, waiting = 0, []
-    drains = 0
+    panics = 0
     for step, frames in steps:
         if step == "w":
             count = ring.write(counting(written, frames))
@@ -33,9 +33,12 @@ def test_any_order_of_reads_writes_and_drains_keeps_the_stream(
             waiting += range(written, written + count)
             written += count
         elif step == "d":
-            ring.request_drain()
-            drains += 1
+            panics += 1
+            ring.answer_panics(panics)
             waiting = []
+        elif step == "s":
+            ring.skip_drained()
+            assert ring.room == capacity - len(waiting), "what was drained is room again"
         else:
             out = np.full((frames, 2), -1, np.float32)
             missing = ring.read(out)
@@ -47,7 +50,7 @@ def test_any_order_of_reads_writes_and_drains_keeps_the_stream(
                 "drained frames are room once a read has skipped them"
             )
         assert ring.available == len(waiting)
-        assert ring.frames_written == written and ring.drains == drains
+        assert ring.frames_written == written and ring.panics_answered == panics
     assert ring.frames_read <= ring.frames_written
 
 

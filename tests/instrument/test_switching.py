@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from servers import wait_for
 from small_stacks import write_small_stack
 from stack_rig import PATIENCE, RATE, Rig
+from turned_clock import TurnedClock
 
 from jbdiff_live.block import Block, Rung
-from jbdiff_live.engine.beginnings import Beginnings
+from jbdiff_live.engine.beginnings import LONGEST_WAIT_SECONDS, Beginnings
 from jbdiff_live.engine.model import StackVoice
 from jbdiff_live.engine.sources import FileSource
 from jbdiff_live.parameters import Origin
@@ -107,7 +109,7 @@ def test_a_beginning_that_fails_is_raised_where_it_is_asked_for() -> None:
     beginnings = Beginnings(fails)
     for _ in range(2):  # and is tried again
         with pytest.raises(MemoryError, match="no room for this"):
-            beginnings.wait("this")
+            beginnings.wait("this", lambda: True)
     assert tried == ["this", "this"]
     beginnings.close()
 
@@ -126,9 +128,22 @@ def test_another_key_is_prepared_after_the_one_in_work_and_the_last_is_kept() ->
     assert beginnings.ask("b") is None  # waits for its turn
     gates["b"].set()
     gates["a"].set()
-    assert beginnings.wait("b") == "B" and beginnings.ask("b") == "B"
+    assert beginnings.wait("b", lambda: True) == "B" and beginnings.ask("b") == "B"
     assert made == ["a", "b"]
-    assert beginnings.wait("a") == "A" and made == ["a", "b", "a"]
+    assert beginnings.wait("a", lambda: True) == "A" and made == ["a", "b", "a"]
+    beginnings.close()
+
+
+def test_a_beginning_that_hangs_holds_up_neither_a_stop_nor_a_panic_for_long() -> None:
+    """The wait ends when the engine is to stop, and after some seconds in any case."""
+    gate, clock = threading.Event(), TurnedClock()
+    beginnings = Beginnings(lambda key: gate.wait(PATIENCE), clock)
+    assert beginnings.wait("this", lambda: False) is None
+    began = clock.now()
+    assert beginnings.wait("this", lambda: True) is None
+    assert clock.now() - began < LONGEST_WAIT_SECONDS + 1
+    gate.set()
+    wait_for(lambda: beginnings.ask("this") is True, "when it is there it is used", PATIENCE)
     beginnings.close()
 
 

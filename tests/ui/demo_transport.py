@@ -109,7 +109,11 @@ class DemoTransport:
             levels=(2,),
             parts=POCKET,
             audio=AudioStatus(
-                device="Scarlett 2i2 USB", sample_rate=RATE, latency_seconds=0.085, device_seconds=0.012
+                device="Scarlett 2i2 USB",
+                sample_rate=RATE,
+                latency_seconds=0.085,
+                usual_latency_seconds=0.085,
+                device_seconds=0.012,
             ),
         )
         self._music = music()

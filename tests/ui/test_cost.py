@@ -12,6 +12,7 @@ from PySide6.QtCore import QEvent, QObject
 from PySide6.QtWidgets import QApplication, QWidget
 
 from jbdiff_live.parameters import Origin
+from jbdiff_live.stage_word import Word
 from jbdiff_live.status import EngineState, EngineStatus
 from jbdiff_live.ui.knob import Knob
 from jbdiff_live.ui.pace import EASY_BLOCKS, FULL, TIGHT, Pace
@@ -173,10 +174,10 @@ def test_words_follow_now_and_then_and_at_once_when_the_state_changes(
         window.frame()
     assert window.patch.value == "slow glass"
     window.frame()
-    for state in (EngineState.LOADING, EngineState.FAILED):
+    for state, word in ((EngineState.LOADING, Word.GETTING_READY), (EngineState.FAILED, Word.FAILED)):
         demo.set_status(engine=EngineStatus(state, "why"))
         window.frame()
-        assert window.bar.view.state is state
+        assert window.bar.view.word.word is word
 
 
 def test_the_pace_falls_where_blocks_take_long_and_comes_back() -> None:

@@ -165,7 +165,7 @@ def test_a_failure_shows_its_whole_reason(
     QApplication.processEvents()
     line = window.notices
     assert LONG_REASON in line.toPlainText()
-    assert window.bar.view.accessibleName() == "Engine failed"
+    assert window.bar.view.accessibleName() == "State: FAILED"
     assert line.document().size().height() <= line.viewport().height() + 1  # all of it, without scrolling
     assert window.bar.start.text == "START"
 

@@ -1,0 +1,169 @@
+"""Which device plays the ring, and which one is listened to. A change keeps the old one until the new one is open.
+
+Threads: `open`, `use`, `begin`, `stop`, `close`, `listen` belong to the session and block on the sound system, for some
+seconds at most. `block_made` belongs to the engine. The rest anyone may read.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from jbdiff_live.audio.device import DeviceSink
+from jbdiff_live.audio.input import LiveInput, Mono
+from jbdiff_live.audio.null import NullSink
+from jbdiff_live.audio.sink import AudioSink
+from jbdiff_live.clock import MACHINE, Clock
+from jbdiff_live.parameters import ParameterSnapshot
+from jbdiff_live.ring import RingBuffer
+from jbdiff_live.status import AudioStatus
+
+log = logging.getLogger(__name__)
+
+NULL_DEVICE = "null (no sound, keeps time)"
+
+
+class AudioSwitch:
+    """The one reader of the engine's ring, on whichever device. `begin` lets it start when enough is queued."""
+
+    def __init__(
+        self,
+        ring: RingBuffer,
+        snapshot: Callable[[], ParameterSnapshot],
+        sample_rate: int,
+        short_ring_frames: int,
+        clock: Clock = MACHINE,
+    ) -> None:
+        self._ring = ring
+        self._snapshot = snapshot
+        self._sample_rate = sample_rate
+        self._short_ring_frames = short_ring_frames
+        self._clock = clock
+        # Whoever changes or stops the sink, against the engine that starts it. The engine takes it only while nothing
+        # plays, so that it may wait.
+        self._swapping = threading.Lock()
+        self._sink: AudioSink = self._null_sink()
+        self._wanted = False  # the player pressed start
+        self._started = False
+        self._no_device = ""  # why the sound goes nowhere although a device was asked for
+        self._live: LiveInput | None = None
+
+    # ------------------------------------------------------------------ session's thread
+
+    def open(self, name: str | None, fall_back: bool = False) -> None:
+        """Move the sound to a device by (part of its) name: None is the system's default, "null" is nowhere.
+
+        When that fails the old device plays on and DeviceError gives the reason. With `fall_back` a null device takes
+        its place instead, and `status` gives the reason until a device is opened.
+        """
+        if name == NULL_DEVICE or name == "null":
+            self.use(self._null_sink())
+        elif isinstance(self._sink, DeviceSink):  # only an open one ever gets there
+            with self._swapping:  # against a start; a sink that plays already moves over by itself
+                self._sink.open(name)
+        else:
+            new = DeviceSink(
+                self._ring, self._snapshot, self._sample_rate, self._short_ring_frames, self._clock
+            )
+            try:
+                new.open(name)
+            except (OSError, RuntimeError, ValueError) as error:
+                new.close()
+                if not fall_back:
+                    raise
+                log.info("no sound device: %s", error)
+                self._no_device = f"no sound device ({error}); playing into a clocked null device"
+                return
+            self.use(new)
+        self._no_device = ""
+
+    def use(self, new: AudioSink) -> None:
+        """Make an open sink the ring's reader, and let the old one go."""
+        with self._swapping:
+            old, running = self._sink, self._started
+            if running:
+                old.stop()
+            self._sink = new
+            if running:
+                new.start()
+        old.close()
+
+    def begin(self) -> None:
+        """From now on the sound starts as soon as enough is queued."""
+        self._wanted = True
+
+    def stop(self) -> None:
+        """Fade out and stop reading the ring."""
+        self._wanted = False
+        with self._swapping:
+            try:
+                self._sink.stop()
+            finally:
+                self._started = False
+
+    def close(self) -> None:
+        """Stop and let the output go."""
+        self._wanted = self._started = False
+        self._sink.close()
+
+    def listen(self, name: str) -> None:
+        """Open a live input by name; an empty name closes it. DeviceError leaves the old one open."""
+        if not name:
+            live, self._live = self._live, None
+            if live is not None:
+                live.close()
+            return
+        live = self._live or LiveInput(self._sample_rate)
+        live.open(name)
+        self._live = live
+
+    # ------------------------------------------------------------------ engine thread
+
+    def block_made(self, enough: int) -> None:
+        """Start the sound when the player wants it and `enough` frames are queued; does nothing while it plays."""
+        if not self._wanted or self._started:
+            return
+        with self._swapping:
+            if not self._wanted or self._started:
+                return
+            # Nobody reads now. What a panic or a stop left in the ring would take the room of what comes.
+            self._ring.skip_drained()
+            if self._ring.available >= enough:
+                self._sink.start()
+                self._started = True
+
+    # ------------------------------------------------------------------ any thread
+
+    @property
+    def silent(self) -> bool:
+        """Whether the sound goes nowhere but into recordings."""
+        return isinstance(self._sink, NullSink)
+
+    @property
+    def frames_heard(self) -> int:
+        """The frame being heard, since the session began."""
+        # Once stopped, everything that was read has been played or faded out.
+        return self._sink.frames_heard if self._started else self._ring.frames_read
+
+    @property
+    def frames_queued(self) -> int:
+        """Frames made and not heard: in the ring, and in the device's short ring behind it."""
+        return self._ring.available + max(0, self._ring.frames_read - self.frames_heard)
+
+    def latest_input(self, frames: int) -> Mono | None:
+        """The newest frames of the live input, float32 `[frames]`; None when no input is open."""
+        live = self._live
+        return None if live is None else live.latest(frames)
+
+    def status(self) -> AudioStatus:
+        status, live = self._sink.status(), self._live
+        return replace(
+            status,
+            problem=status.problem or self._no_device,
+            input_device="" if live is None else live.device,
+        )
+
+    def _null_sink(self) -> NullSink:
+        return NullSink(self._ring, self._snapshot, self._sample_rate, self._clock)

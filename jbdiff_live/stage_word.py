@@ -1,0 +1,118 @@
+"""One word for what the audience hears now, with the reason and the remedy. Pure: made from a `Status`, by anyone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from jbdiff_live.block import Rung
+from jbdiff_live.status import EngineState, Held, Status
+
+STALLED_SECONDS = 1.5  # PulseAudio was seen to pause for 1.3 s and go on
+QUIET_SECONDS = 2.0  # a rest in music is shorter
+STEPS = 3  # of getting ready: load, warm up, make the first block
+
+
+class Word(Enum):
+    STOPPED = "STOPPED"
+    GETTING_READY = "GETTING READY"
+    PLAYING = "PLAYING"
+    LOOPING = "LOOPING"
+    SILENT = "SILENT"
+    NO_DEVICE = "NO DEVICE"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True)
+class StageWord:
+    """`why` is a sentence: the reason, then the remedy. `step` counts from 1 while the instrument gets ready.
+
+    `alarm` is True when the audience should hear music and hears nothing: the one state that is shown in red.
+    """
+
+    word: Word
+    why: str = ""
+    step: int = 0
+    alarm: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"{self.word.value} {self.step}/{STEPS}" if self.step else self.word.value
+
+
+HELD = {
+    Held.PANIC: "panic: the music begins again with the next block",
+    Held.MUTE: "Mute is on; switch it off (M)",
+    Held.GAIN: "Gain is at its lowest position; turn it up",
+}
+
+
+def stage_word(status: Status) -> StageWord:
+    """Return the word for this moment. The first rule that holds decides."""
+    engine, audio = status.engine, status.audio
+    if engine.state is EngineState.FAILED:
+        return StageWord(
+            Word.FAILED, engine.detail or "the engine gave no reason; press start again", alarm=True
+        )
+    if engine.state is EngineState.OFFLINE:
+        return StageWord(Word.STOPPED, "Space starts")
+    if engine.state is EngineState.STOPPING:
+        return StageWord(Word.STOPPED, engine.detail)
+    if engine.state is EngineState.LOADING:
+        return StageWord(Word.GETTING_READY, engine.detail, step=1)
+    if engine.state is EngineState.WARMING:
+        return StageWord(Word.GETTING_READY, engine.detail, step=2)
+    if not audio.running and audio.problem:
+        return StageWord(Word.SILENT, f"{audio.problem}; press stop, then start", alarm=True)
+    if engine.blocks_made == 0 or not audio.running:
+        return StageWord(Word.GETTING_READY, "making the first block", step=3)
+    if audio.nowhere:
+        return _nowhere(status)
+    silence = _silence(status)
+    if silence:
+        return StageWord(Word.SILENT, silence, alarm=True)
+    if status.rung in (Rung.LOOP, Rung.REPEAT):
+        return StageWord(
+            Word.LOOPING,
+            "there is no time for new blocks, so the last sound is heard again; close other programs, "
+            "or choose fewer steps or levels",
+        )
+    return StageWord(Word.PLAYING, _blemish(status))
+
+
+def _nowhere(status: Status) -> StageWord:
+    audio = status.audio
+    if audio.problem:
+        return StageWord(Word.NO_DEVICE, audio.problem, alarm=True)
+    return StageWord(
+        Word.NO_DEVICE,
+        "the null device was chosen: nobody hears it, and takes are recorded; choose an output",
+    )
+
+
+def _silence(status: Status) -> str:
+    """Return why nothing is heard although the music runs; empty when something is heard."""
+    engine, audio = status.engine, status.audio
+    if audio.stalled_seconds > STALLED_SECONDS:
+        return f"{audio.device} takes no sound any more; restart its sound server, or choose another output"
+    if audio.held is not Held.NOTHING:
+        return HELD[audio.held]
+    if engine.beginning:
+        return HELD[Held.PANIC]
+    if engine.state is EngineState.COASTING:
+        return "the next block is late; choose fewer steps or levels, or a longer block"
+    if audio.quiet_seconds > QUIET_SECONDS:
+        return "the stack makes silence; turn Noise up, or press Panic to begin again"
+    return ""
+
+
+def _blemish(status: Status) -> str:
+    """Return what is wrong with the sound that is heard; empty when nothing is."""
+    audio = status.audio
+    if audio.problem:
+        return audio.problem
+    if audio.holes_lately:
+        return f"{audio.holes_lately} holes in the last ten seconds; a longer --short-ring covers them"
+    if status.rung not in (None, Rung.FULL):
+        return "blocks are simpler for now: the machine is short of time"
+    return ""
