@@ -42,6 +42,7 @@ class Tape:
         self._lock = threading.Lock()
         self._recent: tuple[Block, ...] = ()
         self._record_next = False
+        self._begun_by_block = False  # the take that is recorded, if one is
 
     @property
     def recent(self) -> tuple[Block, ...]:
@@ -56,9 +57,14 @@ class Tape:
         return next((b for b in self._recent if b.start_frame <= frame < b.end_frame), None)
 
     def start(self, frame: int) -> None:
-        """Record from `frame` on, with the blocks that are made and not heard yet."""
+        """Record from `frame` on, with the blocks that are made and not heard yet.
+
+        A take that the first block has just begun goes on. Raises RuntimeError if another take is being recorded.
+        """
         with self._lock:
-            self._record_next = False
+            if self._begun_by_block and self._recorder.status().recording:
+                return
+            self._record_next, self._begun_by_block = False, False
             self._start(frame, [block for block in self._recent if block.end_frame > frame])
 
     def start_with_next_block(self) -> None:
@@ -85,7 +91,7 @@ class Tape:
         with self._lock:
             self._recent = (*(b for b in self._recent if b.end_frame > oldest), block)
             if self._record_next:
-                self._record_next = False
+                self._record_next, self._begun_by_block = False, True
                 self._start(block.start_frame, [block])
             else:
                 self._recorder.offer(block)
