@@ -69,13 +69,14 @@ def no_echo(rows: int, channels: int, tokens: int, device: torch.device | str = 
 def echo_of(history: Tensor, bars: Tensor, tokens: int, held: int = 0, known: Tensor | None = None) -> Echo:
     """Echoes of a window of `tokens` whose first `held` are the end of `history` `[b, n, c]`.
 
-    bars: `[b]` tokens a bar, which need not be whole numbers; 0 where the bar is not known. A token that lies more bars
-    ahead than an echo reaches takes the nearest multiple that was played. known: `[b]`, how many tokens at the end of
-    the history may be used; None: all of them.
+    bars: `[b]` tokens a bar, which need not be whole numbers; 0 where the bar is not known. The sign does not count:
+    training uses negative numbers if the place of the beats is unknown. A token that lies more bars ahead than an echo
+    reaches takes the nearest multiple that was played. known: `[b]`, how many tokens at the end of the history may be
+    used; None: all of them.
     """
     batch, length, channels = history.shape
     place = torch.arange(-held, tokens - held, device=history.device)[None]  # 0 is the first new token
-    bars = bars.to(history.device, torch.float32)
+    bars = bars.to(history.device, torch.float32).abs()
     usable = (
         torch.full((batch,), length, device=history.device) if known is None else known.to(history.device)
     )

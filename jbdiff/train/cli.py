@@ -1,4 +1,4 @@
-"""`jbdiff train ...`: codec, denoiser, distill, finisher, export. Heavy imports wait until a command runs."""
+"""`jbdiff train ...`: codec, denoiser, distill, finisher, export, own. Heavy imports wait until a command runs."""
 
 from __future__ import annotations
 
@@ -223,9 +223,69 @@ def export(
     typer.echo(f"wrote {made}")
 
 
+@app.command()
+def own(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of tracks, any format libsndfile reads; or of stems.")
+    ],
+    hours: Annotated[
+        float | None, typer.Option(min=0, help="Time for everything, in hours; or give --minutes.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Time for everything, in minutes.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the new stack; else the folder's name.")] = None,
+    stack: Annotated[str, typer.Option(help="Name or folder of the stack to start from.")] = "pocket",
+    bpm: Annotated[
+        float | None,
+        typer.Option(min=20, max=400, help="Tempo of tracks without a track.json; else it is estimated."),
+    ] = None,
+    demo_minutes: Annotated[float, typer.Option(help="Minutes between demos; inf: none.")] = 10.0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on, or fail if there is nothing to go on with.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a stack or training of the same name.")
+    ] = False,
+    licence: Annotated[str, typer.Option(help="Licence of the weights, kept in the stack.")] = "",
+    seed: SeedOption = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 1,
+    accelerator: Annotated[
+        str, typer.Option(help="auto, cpu, gpu or another that Lightning knows.")
+    ] = "auto",
+) -> None:
+    """Train a stack on your own tracks within a given time; the window then shows it under Stack.
+
+    Fine-tunes the denoiser of --stack, then its student of few steps, then the finisher if tracks are stereo. The same
+    command goes on with a training that was broken off.
+    """
+    from jbdiff.train.own import OwnJob, train_own
+
+    with in_one_line():
+        if (hours is None) == (minutes is None):
+            raise ValueError("give --hours or --minutes: the time for the whole training")
+        total = minutes if minutes is not None else 60 * (hours or 0)
+        if not total > 0:
+            raise ValueError("the time has to be more than 0; a night is --hours 8")
+        job = OwnJob(
+            folder,
+            total,
+            name,
+            stack,
+            bpm,
+            demo_minutes,
+            overwrite,
+            resume,
+            accelerator,
+            threads,
+            seed,
+            licence,
+        )
+        train_own(job, typer.echo)
+
+
 @app.callback()
 def train() -> None:
     """Train on a folder of your own sounds: codec, denoiser, distill, finisher; then export a stack that plays.
 
-    Every command takes its options from a TOML file too, with --config. docs/training.md tells the whole way.
+    `own` is one command for all stages but the codec, and exports too. The other commands also take their options from
+    a TOML file, with --config. docs/training.md describes the whole way.
     """

@@ -18,6 +18,7 @@ from jbdiff.config import POCKET, BandCodecConfig, DetailConfig, JointDenoiserCo
 from jbdiff.data import AudioBatches, Clips, LatentBatches, Report, cache_sounds, drawn_from
 from jbdiff.detail import mean_of_sampling
 from jbdiff.jointdenoiser import JointDenoiser
+from jbdiff.train.bars import with_bars
 from jbdiff.train.codec_module import CodecTraining
 from jbdiff.train.denoiser_module import DenoiserTraining
 from jbdiff.train.latent_pack import is_packed, unpacked
@@ -25,7 +26,6 @@ from jbdiff.train.latents import (
     Resident,
     Varied,
     as_float,
-    bars_of,
     cache_latents,
     covariance,
     measure_bands,
@@ -220,7 +220,7 @@ def fitted(config: JointDenoiserConfig, codec: BandCodecConfig) -> JointDenoiser
 def latent_clips(
     data: Path, heldout: Path | None, codec: BandCodec, cache: Path, mixes: int, shortest: int = 0
 ) -> tuple[Clips, Clips]:
-    """Training and held-out latents, cached beside the run, with the bars of those whose tempo is written down.
+    """Training and held-out latents, cached beside the run, with bars: as described, or estimated from the latents.
 
     `data` may also hold latents that were packed (`latent_pack.py`).
     """
@@ -231,7 +231,7 @@ def latent_clips(
 
     def encoded(clips: Clips, name: str) -> Clips:
         latents = cache_latents(clips, codec, cache / name)
-        return replace(latents, bars=bars_of(latents, rate))
+        return with_bars(latents, rate, cache / name, shortest // codec.hop(2))
 
     return encoded(sounds, "latents"), encoded(held, "latents_heldout")
 

@@ -33,13 +33,14 @@ POCKET_SOURCE: dict[str, Any] = {
 @dataclass(frozen=True)
 class StackParts:
     """The weights.safetensors of the runs that a stack is made of. Without a denoiser it is untrained, for trying a
-    codec out; the student of few steps and the finisher may be missing.
+    codec out; the student of few steps and the finisher may be missing. Codec and finisher may also be those of a
+    stack, by its name.
     """
 
-    codec: Path
+    codec: Path | str
     denoiser: Path | None = None
     few: Path | None = None
-    finisher: Path | None = None
+    finisher: Path | str | None = None
 
 
 def export_stack(parts: StackParts, out: Path, name: str, source: Mapping[str, Any]) -> Path:

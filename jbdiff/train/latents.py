@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +12,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jbdiff.anchor import BEATS, measured_loudness, measured_style
+from jbdiff.anchor import measured_loudness, measured_style
 from jbdiff.bandcodec import BandCodec
 from jbdiff.bands import LOWEST_DECIBELS, BandAnalysis, transposed
-from jbdiff.data import MIX, Clips, ClipWriter, Report, awaited_cache, cache_about, first_process, open_clips
-from jbdiff.stems import FILE
+from jbdiff.data import Clips, ClipWriter, Report, awaited_cache, cache_about, first_process, open_clips
 
 EDGE = 64  # tokens encoded on either side of a stretch and thrown away; more than the longest window
 STRETCH = 2048  # tokens encoded at a time
@@ -86,20 +84,6 @@ def cache_latents(clips: Clips, codec: BandCodec, cache: Path, report: Report = 
         writer.add_parts(name, (((part - analysis.mean) / analysis.spread).numpy() for part in parts))
     report(f"encoded {len(clips)} clips")
     return writer.finish(list(clips.skipped), **about)
-
-
-def bars_of(clips: Clips, rate: float) -> tuple[float, ...]:
-    """How many tokens a bar has, `rate` being tokens a second, of clips that are mixes of stems with a tempo; 0 of
-    others.
-    """
-    known: dict[str, float] = {}
-    for name in clips.names:
-        folder = name.split(MIX)[0]
-        if folder not in known:
-            path = Path(folder) / FILE
-            bpm = json.loads(path.read_text(encoding="utf-8")).get("bpm", 0) if path.is_file() else 0
-            known[folder] = 60 * BEATS * rate / bpm if bpm else 0.0
-    return tuple(known[name.split(MIX)[0]] for name in clips.names)
 
 
 class Resident:

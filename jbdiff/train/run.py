@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
@@ -124,7 +125,14 @@ def fit(
             told = replace(settings, strategy="ddp_find_unused_parameters_true")
             trainer = make_trainer(told, boards, sample_rate, clip)
         state = str(settings.state) if settings.resume else None
+        if settings.judge_ends and not settings.resume:
+            began = time.monotonic()
+            trainer.validate(module, datamodule=batches, verbose=False)
+            # The look after the last step takes as long, and is to end in time.
+            cast(Any, module).budget.spare((time.monotonic() - began) / 60)
         trainer.fit(module, datamodule=batches, ckpt_path=state, weights_only=True)
+        if settings.judge_ends:
+            trainer.validate(module, datamodule=batches, verbose=False)
     except (OSError, ValueError) as error:
         raise RuntimeError(f"training in {settings.out} broke off: {error}") from error
     finally:
@@ -168,6 +176,7 @@ def make_trainer(
         logger=False,
         num_sanity_val_steps=0,
         check_val_every_n_epoch=settings.validate_every_rounds,
+        limit_val_batches=settings.validations,
         reload_dataloaders_every_n_epochs=1,
         enable_model_summary=False,
         enable_progress_bar=bar,

@@ -38,6 +38,11 @@ class Budget:
         gone = self.own_minutes() if self.agreed is None else self.agreed
         return max(by_steps, gone / self.minutes if self.minutes else 0.0)
 
+    def spare(self, minutes: float) -> None:
+        """Leave so many minutes of the end to something else."""
+        if self.minutes is not None:
+            self.minutes = max(1e-3, self.minutes - minutes)
+
     def begin(self, step: int) -> None:
         """The first step of this run is about to be taken."""
         self._begun = (step, time.monotonic())

@@ -14,6 +14,7 @@ import dataclasses
 import difflib
 import functools
 import inspect
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,8 +36,11 @@ RUNNING, MACHINE = "The run", "The machine"  # panels of --help
 class RunSettings:
     """How a run goes on and ends. A round is `round_steps` batches; state is saved after each.
 
-    `sizes` are fields of the trained network's configuration that differ from the usual. `given` are the options
-    of the command line, by name: they are written down as the run's `config.toml`.
+    `minutes_before` of the minutes went by in earlier parts of the same run. With `judge_ends` there are held-out
+    figures before the first step and after the last one too. `validations` is the most held-out batches of one look;
+    None: as many as the stage has. `sizes` are fields of the trained network's configuration
+    that differ from the usual. `given` are the options of the command line, by name: they are written down as the run's
+    `config.toml`.
     """
 
     out: Path
@@ -54,11 +58,14 @@ class RunSettings:
     nodes: int = 1
     strategy: str = "auto"
     wandb: bool = False
+    minutes_before: float = 0.0
+    judge_ends: bool = False
+    validations: int | None = None
     sizes: Mapping[str, Any] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
 
     def budget(self) -> Budget:
-        return Budget(self.steps, self.minutes)
+        return Budget(self.steps, self.minutes, time.monotonic() - 60 * self.minutes_before)
 
     @property
     def state(self) -> Path:

@@ -183,23 +183,6 @@ def test_latents_at_hand_give_the_same_batches(tmp_path: Path) -> None:
     assert not at_hand[0].latents.any(), "they are cut from what is at hand"
 
 
-def test_bars_are_those_of_stems_with_a_tempo(tmp_path: Path) -> None:
-    from jbdiff.train.latents import bars_of
-
-    for name, facts in (("fast", '{"bpm": 120}'), ("free", "{}")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "track.json").write_text(facts)
-    names = (
-        f"{tmp_path}/fast mix 0",
-        f"{tmp_path}/fast mix 1",
-        f"{tmp_path}/free mix 0",
-        f"{tmp_path}/a.wav",
-    )
-    clips = Clips(np.zeros(4), (0, 1, 2, 3), (1, 1, 1, 1), names)
-    # A bar of four beats at 120 a minute is two seconds.
-    assert bars_of(clips, rate=86.0) == (172.0, 172.0, 0.0, 0.0)
-
-
 def junk(folder: Path) -> None:
     """Sounds that nothing can be learned from."""
     soundfile.write(folder / "silent.wav", np.zeros((RATE, 2), np.float32), RATE)
