@@ -28,9 +28,9 @@ from jbdiff.checkpoints import known_stacks, read_manifest
 from jbdiff.render_options import OptionError, options_from, read_toml
 from jbdiff.soundfacts import SoundFacts
 from jbdiff.stems import find_tracks
-from jbdiff_live.control.bindings import Binding
-from jbdiff_live.control.events import ControlEvent
+from jbdiff_live.binding import Binding
 from jbdiff_live.control.midi import MidiInput
+from jbdiff_live.control.source import ControlEvent
 from jbdiff_live.parameters import ParameterStore
 from jbdiff_live.patch import PatchError, factory_patches, load_patch, patch_programs
 from jbdiff_live.record.take import TakeError, open_take
