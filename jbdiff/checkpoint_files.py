@@ -118,9 +118,7 @@ def read_checkpoint(path: Path) -> CheckpointFile:
 
 
 def _read_torch(path: Path) -> CheckpointFile:
-    zipped = zipfile.is_zipfile(path)
-    if zipped:
-        _check_records(path)
+    zipped = _check_records(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
@@ -152,9 +150,13 @@ def _read_torch(path: Path) -> CheckpointFile:
     return CheckpointFile(path, tensors, facts)
 
 
-def _check_records(path: Path) -> None:
-    """Compares every record with its own CRC-32, which torch does not do for mapped files."""
+def _check_records(path: Path) -> bool:
+    """Return whether the file is a zip, as PyTorch's are. Raises CheckpointError if a record differs from its CRC-32,
+    which torch does not look at in mapped files.
+    """
     try:
+        if not zipfile.is_zipfile(path):
+            return False
         with zipfile.ZipFile(path) as archive:
             records = archive.infolist()
             # PyTorch packs nothing: what is packed, or lies in several records at once, may unpack without end.
@@ -171,6 +173,7 @@ def _check_records(path: Path) -> None:
         ) from error
     if damaged is not None:
         raise CheckpointError(f"{path.name} is damaged: {damaged} differs from its checksum; fetch it again")
+    return True
 
 
 def _first_line(error: BaseException) -> str:

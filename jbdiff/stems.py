@@ -89,7 +89,7 @@ def find_tracks(folder: Path) -> list[StemTrack]:
             continue
         try:
             track = msgspec.json.decode(path.read_bytes(), type=StemTrack)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise ValueError(f"{path}: {error}; render the track again, or mend the file") from error
         if not track.stems:
             raise ValueError(f"{path} names no stems; name some, or remove the folder")

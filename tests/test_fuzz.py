@@ -337,6 +337,22 @@ def test_some_damaged_bytes_are_read_or_refused(target: Target, folder: Path) ->
     run(target, folder, QUICK, same=True)
 
 
+# (target, which of its sources, program)
+FOUND = (
+    ("checkpoint", 1, b"\x00\xfb\x08\x01\x00"),  # a zip of many disks: the question whether it is one raises
+    ("stems", 0, b"\x07.\x00\x01\x00"),  # bytes that are no text
+    ("MIDI", 0, b"\x00\x00\x00\x00\x00\x00\x00\x00\xe1\x00"),  # a message without its data
+)
+
+
+@pytest.mark.parametrize(("name", "which", "program"), FOUND, ids=[name for name, _, _ in FOUND])
+def test_what_a_long_run_has_found_stays_mended(name: str, which: int, program: bytes, folder: Path) -> None:
+    (known,) = [target for target in TARGETS if target.name == name]
+    place = folder / "found" / name
+    place.mkdir(parents=True)
+    attempt(known, damaged(known.sources()[which], program), place)
+
+
 @pytest.mark.fuzz
 def test_a_hundred_thousand_damaged_bytes_are_read_or_refused(target: Target, folder: Path) -> None:
     run(target, folder, target.weight * SHARE, same=False)

@@ -184,8 +184,8 @@ class MidiInput:
             self._flush.came_back()
         try:
             port.parser.feed(data)
-        except ValueError:
-            return  # damaged
+        except (ValueError, LookupError, TypeError):
+            return  # a damaged message, or one that is cut short
         now = time.monotonic()
         for message in port.parser:
             event = event_of(message, port.name, now)
