@@ -29,7 +29,7 @@ from jbdiff.render_options import OptionError, options_from, read_toml
 from jbdiff.soundfacts import SoundFacts
 from jbdiff.stems import find_tracks
 from jbdiff_live.binding import Binding
-from jbdiff_live.control.midi import MidiInput
+from jbdiff_live.control.midi import MidiInput, _OpenPort
 from jbdiff_live.control.source import ControlEvent
 from jbdiff_live.parameters import ParameterStore
 from jbdiff_live.patch import PatchError, factory_patches, load_patch, patch_programs
@@ -239,10 +239,11 @@ def _read_midi(data: bytes, folder: Path) -> None:
     """Whatever a cable brings, cut into messages anywhere; nothing is raised into the driver's thread."""
     heard: list[ControlEvent] = []
     source = MidiInput(heard.append)
+    port = _OpenPort("box", ("box", 0), client=None)  # type: ignore[arg-type] - nothing is asked of the system
     for start in range(0, len(data), 7):
-        source._received((list(data[start : start + data[start] % 8]), 0.0), "box")
+        source._received((list(data[start : start + data[start] % 8]), 0.0), port)
     for event in heard:
-        assert 1 <= event.channel <= 16 and 0 <= event.number <= 128 and 0 <= event.value <= 127
+        assert 1 <= event.channel <= 16 and 0 <= event.number < 1 << 14 and 0 <= event.value < 1 << 14
         assert event.text()
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,14 @@ def recorded(tmp_path: Path, session: Session) -> None:
     take = open_take(folder)
     assert take.info.closed_cleanly and take.info.frames == take.frames > 0
     assert not session.status().recorder.recording
+
+
+@pytest.fixture(autouse=True)
+def a_hang_up_is_not_ignored() -> Iterator[None]:
+    """As in a terminal, also if these tests were started with nohup; programs that they start inherit it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", ENDING)
