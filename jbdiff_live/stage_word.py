@@ -62,7 +62,7 @@ def stage_word(status: Status) -> StageWord:
         return StageWord(Word.GETTING_READY, engine.detail, step=1)
     if engine.state is EngineState.WARMING:
         return StageWord(Word.GETTING_READY, engine.detail, step=2)
-    if not audio.running and audio.problem:
+    if not audio.running and audio.problem and not audio.nowhere:  # whoever feeds the device has ended
         return StageWord(Word.SILENT, f"{audio.problem}; press stop, then start", alarm=True)
     if engine.blocks_made == 0 or not audio.running:
         return StageWord(Word.GETTING_READY, "making the first block", step=3)

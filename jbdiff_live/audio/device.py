@@ -70,9 +70,8 @@ class DeviceSink:
         self._ended = threading.Event()  # the feeder has ended
         self._feeder: threading.Thread | None = None
         self._watcher: threading.Thread | None = None
-        self._opening = (
-            threading.Lock()
-        )  # open, watcher and close among themselves; the feeder never takes it
+        # `open`, watcher and `close` among themselves. The feeder never takes it.
+        self._opening = threading.Lock()
 
     # ------------------------------------------------------------------ any thread
 

@@ -74,7 +74,7 @@ class BigButton(Painted):
             size = big * 0.62
             wide = theme.metrics(int(big), True).horizontalAdvance(self.text) + size * 1.6
             left = area.center().x() - min(wide, words.width()) / 2
-            painter.setBrush(theme.WARN if self.fill != theme.WARN else self.ink)
+            painter.setBrush(theme.CAUTION if self.fill != theme.CAUTION else self.ink)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.drawEllipse(QRectF(left, words.center().y() - size / 2, size, size))
             words.setLeft(left + size * 1.6)
@@ -166,7 +166,7 @@ class TransportBar(QWidget):
             self.start.show_face("START", "", theme.RAISED, theme.TEXT)
         recorder = status.recorder
         if recorder.recording:
-            self.record.show_face(clock(recorder.frames / status.sample_rate), "recording", theme.WARN,
+            self.record.show_face(clock(recorder.frames / status.sample_rate), "recording", theme.CAUTION,
                                   theme.BACKGROUND, dot=True)  # fmt: skip
         else:
             self.record.show_face("REC", "", theme.RAISED, theme.TEXT, dot=True)

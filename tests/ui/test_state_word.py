@@ -24,6 +24,12 @@ CASES: dict[str, tuple[dict[str, object], dict[str, object], Word, bool]] = {
     "loading": ({"state": EngineState.LOADING}, {}, Word.GETTING_READY, False),
     "warming up": ({"state": EngineState.WARMING}, {}, Word.GETTING_READY, False),
     "no block yet": ({"blocks_made": 0}, {"running": False}, Word.GETTING_READY, False),
+    "no device, no block yet": (
+        {"blocks_made": 0},
+        {"running": False, "nowhere": True, "problem": "no device"},
+        Word.GETTING_READY,
+        False,
+    ),
     "offline": ({"state": EngineState.OFFLINE}, {"running": False}, Word.STOPPED, False),
     "still busy": ({"state": EngineState.STOPPING, "detail": "still busy"}, {}, Word.STOPPED, False),
     "gone": ({}, {"nowhere": True, "problem": "X is gone"}, Word.NO_DEVICE, True),
