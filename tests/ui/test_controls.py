@@ -100,13 +100,13 @@ def test_every_tile_has_the_room_that_it_needs(window: MainWindow, size: tuple[i
         assert not one.geometry().intersects(other.geometry()), (one.name, other.name)
 
 
-def test_the_anchor_has_a_group_of_its_own(window: MainWindow) -> None:
+def test_memory_and_anchor_have_a_group_of_their_own(window: MainWindow) -> None:
     titles = [title.text for title in window.panel.findChildren(Title)]
-    assert titles == ["NOISE", "ANCHOR", "SOURCES", "FINISHER", "OUTPUT"], "nothing is left over for MORE"
+    assert titles == ["NOISE", "FORM", "SOURCES", "FINISHER", "OUTPUT"], "nothing is left over for MORE"
     tiles = window.tiles
-    assert tiles["anchor"].height() > 2 * tiles["brightness"].height()
+    assert tiles["memory"].height() > 1.2 * tiles["brightness"].height()
     assert tiles["clock"].x() == tiles["tempo"].x() and tiles["clock"].y() < tiles["tempo"].y()
-    assert isinstance(tiles["clock"], StripChoice) and tiles["anchor"] in window.panel.numbered
+    assert isinstance(tiles["clock"], StripChoice) and tiles["memory"] in window.panel.numbered
 
 
 def test_a_knob_that_goes_both_ways_shows_how_far_it_is_from_the_middle(window: MainWindow) -> None:

@@ -77,9 +77,7 @@ def test_picture_moves_with_the_sound(qtbot: QtBot, real_window: MainWindow, ses
     silent = picture()
     session.start()
     qtbot.waitUntil(lambda: session.status().frame > 44_100, timeout=PATIENCE_MS)
-    qtbot.wait(100)
-    sounding = picture()
-    assert (silent != sounding).mean() > 0.02
+    qtbot.waitUntil(lambda: (silent != picture()).mean() > 0.02, timeout=PATIENCE_MS)
     session.stop()
 
 
