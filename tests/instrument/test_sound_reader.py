@@ -198,11 +198,11 @@ def test_loading_a_file_leaves_other_messages_alone(tmp_path: Path) -> None:
     made = Session(options, ToneWithFiles(block_frames=8192))
     try:
         made.open()
-        before = made.status().message
+        before = made.status().audio.problem
         assert "no sound device" in before
         made.load_context_file(sound(tmp_path / "good.wav"))
         made.wait_for_files()
-        assert made.status().message == before
+        assert made.status().audio.problem == before
     finally:
         made.close()
 
