@@ -348,7 +348,7 @@ def test_a_device_that_is_not_there_is_no_device_until_one_is_chosen(tmp_path: P
             clock.run_until(lambda: stage_word(session.status()).word is Word.NO_DEVICE, "the word")
             word = stage_word(session.status())
             assert word.alarm and "no sound device" in word.why and "'Foo'" in word.why
-            assert session.status().note.startswith("context: loop.wav")
+            clock.run_until(lambda: session.status().note.startswith("context: loop.wav"), "the sound read")
             with pytest.raises(DeviceError, match="Nowhere"):
                 session.choose_audio_device("Nowhere")
             assert stage_word(session.status()) == word
