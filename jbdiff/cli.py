@@ -455,6 +455,9 @@ def evaluate(
         typer.Option(min=0.1, max=10_000, help="length of the run without a break (30; quick 1)"),
     ] = None,
     pieces: Annotated[int | None, typer.Option(min=6, help="tracks of each folder (24; quick 12)")] = None,
+    planner: Annotated[
+        Path | None, typer.Option(help="weights of a `train plan` run, for the section plan")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="denoising steps of the coarsest level")] = None,
     finisher: Annotated[
         bool | None, typer.Option("--finisher/--no-finisher", help="stereo finisher, if the stack has one")
@@ -483,12 +486,27 @@ def evaluate(
                 raise ValueError(f"{out} is read as {option}; give a folder of its own for what is written")
         if minutes is not None and not math.isfinite(minutes):
             raise ValueError(f"{minutes} minutes: give a number")
+        if planner is not None and "plan" not in wanted:
+            raise ValueError("--planner is for the section plan; name it with --sections plan")
         amounts = QUICK if quick else FULL
         amounts = replace(amounts, minutes=minutes or amounts.minutes, pieces=pieces or amounts.pieces)
         loaded = load_stack(stack)
         finished = loaded.finisher is not None if finisher is None else finisher
         figures = evaluate_stack(
-            Job(loaded, heldout, training, out, amounts, finished, steps, threads, wanted, music, music_from),
+            Job(
+                loaded,
+                heldout,
+                training,
+                out,
+                amounts,
+                finished,
+                steps,
+                threads,
+                wanted,
+                music,
+                music_from,
+                planner,
+            ),
             lambda line: console.print(line, style="dim", highlight=False, markup=False),
         )
     except ModuleNotFoundError as error:

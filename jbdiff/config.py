@@ -108,7 +108,7 @@ class JointDenoiserConfig:
 
     It works on the first `latent_channels`; where a codec has detail after them, `detail` does. With `anchor` it can be
     told the style of the piece and the place in the bar (`anchor.py`). With `echo_channels` it sees what was played
-    some bars ago (`echoes.py`).
+    some bars ago (`echoes.py`) and takes a plan; with `plan` it has learnt something for that (`plan.py`).
     """
 
     latent_channels: int = 100
@@ -122,12 +122,27 @@ class JointDenoiserConfig:
     detail: DetailConfig | None = None
     anchor: bool = False
     echo_channels: int = 0
+    plan: bool = False
     kind: Literal["joint"] = "joint"
 
     @property
     def all_channels(self) -> int:
         """Those of the codec."""
         return self.latent_channels + (self.detail.channels if self.detail is not None else 0)
+
+
+@dataclass(frozen=True)
+class PlannerConfig:
+    """Level 3 (`planner.py`): it plans `window` cells after `past` cells and sees `left` of these beside the window."""
+
+    bands: int = 100
+    channels: int = 32
+    depth: int = 6
+    window: int = 64
+    past: int = 128
+    left: int = 16
+    heads: int = 4
+    head_width: int = 32
 
 
 @dataclass(frozen=True)
@@ -283,6 +298,8 @@ def stack_to_dict(stack: StackConfig) -> dict[str, Any]:
             del level["denoiser"]["anchor"]
         if level["denoiser"].get("echo_channels") == 0:
             del level["denoiser"]["echo_channels"]
+        if level["denoiser"].get("plan") is False:
+            del level["denoiser"]["plan"]
     for name in ("detail_bands", "match_rounds"):
         if values["codec"].get(name) == 0:
             del values["codec"][name]

@@ -12,6 +12,7 @@ context), so that small errors do not build up when the model continues its own 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -19,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jbdiff.plan import Plan
 from jbdiff.schedules import SIGMA_FEATURES
 
 BARS = (1, 4, 8)  # how many bars each echo lies back
@@ -27,34 +29,39 @@ HINTS = 2  # images that the transformer gives to `EchoLines`
 
 @dataclass(frozen=True)
 class Echo:
-    """Echoes of a window: `sound` `[b, echoes, c, t]` with its confidence `known` `[b, echoes, t]`, 0..1."""
+    """Echoes of a window: `sound` `[b, echoes, c, t]` with its confidence `known` `[b, echoes, t]`, 0..1.
+
+    `plan`: the plan of the same window, for networks that take one.
+    """
 
     sound: Tensor
     known: Tensor
+    plan: Plan | None = None
 
     def first(self, rows: int) -> Echo:
         """The first rows of the batch alone."""
-        return Echo(self.sound[:rows], self.known[:rows])
+        return Echo(self.sound[:rows], self.known[:rows], self.plan and self.plan.first(rows))
 
     def repeat(self, times: int) -> Echo:
         """Every row `times` times over."""
-        return Echo(self.sound.repeat_interleave(times, 0), self.known.repeat_interleave(times, 0))
+        sound, known = (part.repeat_interleave(times, 0) for part in (self.sound, self.known))
+        return Echo(sound, known, self.plan and self.plan.repeat(times))
 
     def and_none(self) -> Echo:
-        """Two batches of the same rows, one after the other; the second has no echoes."""
+        """Two batches of the same rows, one after the other; the second has no echoes. Both have the plan."""
         sound, known = (torch.cat([part, torch.zeros_like(part)]) for part in (self.sound, self.known))
-        return Echo(sound, known)
+        return Echo(sound, known, self.plan and self.plan.doubled())
 
     def kept(self, keep: Tensor) -> Echo:
         """Only the echoes whose `keep` `[b, echoes]` is True."""
         keep = keep.to(self.known)
-        return Echo(self.sound * keep[:, :, None, None], self.known * keep[:, :, None])
+        return Echo(self.sound * keep[:, :, None, None], self.known * keep[:, :, None], self.plan)
 
     def noised(self, level: Tensor, noise: Tensor) -> Echo:
         """With `noise` like `sound` added at levels `[b, echoes]`, 0..1; the confidence falls by as much."""
         level = level.to(self.sound)
         sound = self.sound + level[:, :, None, None] * noise.to(self.sound) * (self.known > 0)[:, :, None]
-        return Echo(sound, self.known * (1 - level)[:, :, None])
+        return Echo(sound, self.known * (1 - level)[:, :, None], self.plan)
 
 
 def no_echo(rows: int, channels: int, tokens: int, device: torch.device | str = "cpu") -> Echo:
@@ -66,13 +73,20 @@ def no_echo(rows: int, channels: int, tokens: int, device: torch.device | str = 
     )
 
 
-def echo_of(history: Tensor, bars: Tensor, tokens: int, held: int = 0, known: Tensor | None = None) -> Echo:
+def echo_of(
+    history: Tensor,
+    bars: Tensor,
+    tokens: int,
+    held: int = 0,
+    known: Tensor | None = None,
+    multiples: Sequence[int] = BARS,
+) -> Echo:
     """Echoes of a window of `tokens` whose first `held` are the end of `history` `[b, n, c]`.
 
     bars: `[b]` tokens a bar, which need not be whole numbers; 0 where the bar is not known. The sign does not count:
     training uses negative numbers if the place of the beats is unknown. A token that lies more bars ahead than an echo
     reaches takes the nearest multiple that was played. known: `[b]`, how many tokens at the end of the history may be
-    used; None: all of them.
+    used; None: all of them. multiples: how many bars each echo lies back.
     """
     batch, length, channels = history.shape
     place = torch.arange(-held, tokens - held, device=history.device)[None]  # 0 is the first new token
@@ -81,7 +95,7 @@ def echo_of(history: Tensor, bars: Tensor, tokens: int, held: int = 0, known: Te
         torch.full((batch,), length, device=history.device) if known is None else known.to(history.device)
     )
     sounds, knowns = [], []
-    for multiple in BARS:
+    for multiple in multiples:
         back = (bars * multiple).clamp_min(1.0)[:, None]
         times = torch.div(place, back, rounding_mode="floor").clamp_min(0) + 1
         # Rounding may ask for the token right after the history: then a bar more.
@@ -148,13 +162,17 @@ class EchoLines(nn.Module):
         hints: Tensor,
         mean: Tensor,
         level: Tensor,
+        more: Tensor | None = None,
     ) -> Tensor:
         """noisy, clean and noise `[b, c, t]`, hints `[b, HINTS, c, t]`, mean of the context `[b, c, 1]`, features of
-        sigma `[b, SIGMA_FEATURES]` -> what is added to v `[b, c, t]`.
+        sigma `[b, SIGMA_FEATURES]`, `more` images of the first layer (`PlanInputs.image`) -> what is added to v
+        `[b, c, t]`.
         """
         differs = (echo.sound - clean[:, None]) * echo.known[:, :, None]
         images = [noisy[:, None], clean[:, None], differs, hints, mean.expand_as(noisy)[:, None]]
         h = self.into(2 * torch.cat([image.to(noisy.dtype) for image in images], 1))
+        if more is not None:
+            h = h + more.to(h.dtype)
         # In the images' own precision: a float32 parameter would make all of them float32 again.
         conditions = self.level(level)[:, :, None, None].to(h.dtype)
         first, gate, second, third, gate2, last = conditions.chunk(6, 1)

@@ -17,10 +17,8 @@ from jbdiff.config import FewStepsConfig
 from jbdiff.jointdenoiser import JointDenoiser, JumpCondition
 
 CONDITION = "jump."  # where a network keeps its JumpCondition
-AS_THEY_ARE = (
-    CONDITION,
-    "detail.",
-)  # the detail follows the finished bands: it is the denoiser's own
+# The detail follows the finished bands, and a plan sets their means: both are the denoiser's own.
+AS_THEY_ARE = (CONDITION, "detail.", "plan_inputs.")
 
 
 def _key(name: str) -> str:

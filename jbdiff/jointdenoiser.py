@@ -21,7 +21,8 @@ tell each other: that a tone is a line, and goes on (docs/model.md has what it g
 The network denoises the bands of a codec alone. If the codec has detail channels after them, `with_detail` adds
 the mean detail to finished bands (`detail.py`).
 
-A network with echoes also sees what was played some bars ago at the same place of the bar (`echoes.py`).
+A network with echoes also sees what was played some bars ago at the same place of the bar (`echoes.py`), and takes a
+plan of the window (`plan.py`).
 
 A network with an anchor may be told the style of the piece and the place in the bar, which do not drift as its own
 context does (`anchor.py`).
@@ -45,6 +46,7 @@ from jbdiff.anchor import Anchor, AnchorCondition, no_anchor
 from jbdiff.config import JointDenoiserConfig
 from jbdiff.detail import DetailNet
 from jbdiff.echoes import HINTS, Echo, EchoLines, EchoPatches, no_echo
+from jbdiff.plan import PlanInputs, moved
 from jbdiff.schedules import SIGMA_FEATURES, alpha_beta, sigma_features
 
 JUMP_FEATURES = 4
@@ -250,6 +252,11 @@ class JointDenoiser(nn.Module):
             self.echo_patches = EchoPatches(width, config.patch, bands)
             self.echo_lines = EchoLines(bands, config.echo_channels)
             self.echo_hint = nn.Linear(width, HINTS * patch_width)
+        self.plan_inputs: PlanInputs | None = None
+        if config.plan:
+            if not config.echo_channels:
+                raise ValueError("plan inputs need echoes: give echo_channels, or leave the plan out")
+            self.plan_inputs = PlanInputs(width, config.patch, config.latent_channels, config.echo_channels)
 
     def forward(
         self,
@@ -319,6 +326,9 @@ class JointDenoiser(nn.Module):
         if self.echo_patches is not None:
             echo = context.echo or no_echo(batch, channels, tokens, x.device)
             h = h + self.echo_patches(echo).to(h.dtype)
+        plan = None if echo is None else echo.plan
+        if plan is not None and self.plan_inputs is not None:
+            h = h + self.plan_inputs.patches(plan).to(h.dtype)
         if jump is not None:
             if self.jump is None:
                 raise ValueError("this network was made without jumps; leave jump out")
@@ -338,6 +348,9 @@ class JointDenoiser(nn.Module):
         rest = self.out(last).float() * (powers / power).sqrt()
         v = (along * (alpha * beta * (1 - powers) / power) + rest) @ axes.T
         v = v.float().reshape(batch, tokens, channels).transpose(1, 2)
+        if plan is not None:
+            gain = 1.0 if self.plan_inputs is None else self.plan_inputs.gains(features)
+            v = moved(v, alpha * x - beta * v, plan, beta, gain)
         clean = (alpha * x - beta * v).to(x.dtype)
         v = v.to(x.dtype) + self.lines(x, clean, features)
         if echo is None:
@@ -346,7 +359,10 @@ class JointDenoiser(nn.Module):
         hints = hints.permute(0, 2, 4, 1, 3).reshape(batch, HINTS, channels, tokens)
         mean = torch.zeros_like(x[..., :1]) if context.mean is None else context.mean
         images = (t.to(hints.dtype) for t in (x, alpha * x - beta * v, beta * x + alpha * v))
-        return v + self.echo_lines(*images, echo, hints, mean, features)
+        more = None
+        if plan is not None and self.plan_inputs is not None:
+            more = self.plan_inputs.image(alpha * x - beta * v, plan)
+        return v + self.echo_lines(*images, echo, hints, mean, features, more)
 
     @torch.no_grad()
     def set_statistics(self, covariance: Tensor) -> None:

@@ -23,6 +23,7 @@ from jbdiff.config import JointDenoiserConfig
 from jbdiff.geometry import Geometry
 from jbdiff.graphs import RecordedSampler, decode_obstacle, loop_obstacle, recorder_for, recordings_for
 from jbdiff.noise import NoiseIdentity, NoiseStyle
+from jbdiff.plan import PlanSource
 from jbdiff.sampling import Sampler, Step, sample_vddim
 from jbdiff.stream_finisher import FinisherStage, finisher_stage
 from jbdiff.stream_levels import LevelBlock, LevelStage, check_mono
@@ -420,6 +421,12 @@ class BlockStream:
         """Windows that a block is cut into, part by part; each takes all of a part's steps."""
         counts = {f"level{stage.level}": stage.windows for stage in self.stages}
         return counts | ({} if self._finisher is None else {"finisher": self._finisher.pieces})
+
+    def follow_plan(self, source: PlanSource | None) -> None:
+        """From the next block on the coarsest level follows these plans; None: the bars before. The source is no part
+        of the state. Levels whose network has no echoes take no plan.
+        """
+        self._coarsest.plan_source = source
 
     def step_counts(self, settings: BlockSettings) -> dict[str, int]:
         """Model calls that a block takes, part by part: level2, level1, level0, finisher, as far as they play."""

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jbdiff.anchor import Anchor
+from jbdiff.anchor import BEATS, Anchor
 from jbdiff.bandcodec import BandCodec
 from jbdiff.checkpoints import Stack
 from jbdiff.config import JointDenoiserConfig
@@ -28,6 +28,7 @@ from jbdiff.geometry import Geometry
 from jbdiff.graphs import decode_obstacle, recordings_for
 from jbdiff.jointdenoiser import JointDenoiser
 from jbdiff.noise import NoiseIdentity, NoiseRegister, draw, step_from
+from jbdiff.plan import PlanSource
 from jbdiff.sampling import Sampler, Step
 from jbdiff.schedules import linear_sigmas, noised
 from jbdiff.stream_anchor import StreamAnchor, stream_anchor
@@ -159,6 +160,7 @@ class LevelStage:
         if self._memory is not None and isinstance(stack.codec, BandCodec):
             mean, spread = stack.codec.analysis.mean, stack.codec.analysis.spread
             self._governor = StreamGovernor(mean[:bands], spread[:bands], self.window)
+        self.plan_source: PlanSource | None = None  # None: the bars before are the plan
         # What is denoised: the detail of latents is added when their bands are finished.
         self._channels: int = stack.codec.latent_channels
         if isinstance(denoiser, JointDenoiserConfig):
@@ -284,15 +286,16 @@ class LevelStage:
         conditioning = self._conditioning(own, held) if context is None else self.encode_context(context)
         given = None if context is None else conditioning
         anchor, told = self._anchored(own, settings, given, held)
-        memory, echo = self._remembered(own, anchor, settings, given, held, index)
         # Before so much has been played the end lies in the future: invented with the rest, and forgotten.
         invented = self.held + self.tokens - held
         start = self._own_window(own, invented) if init is None else self._encode_init(init, invented)
+        free = 1.0 if start is None else 1.0 - settings.resample
+        memory, echo = self._remembered(own, anchor, settings, given, held, index, free)
         encoded = time.perf_counter()
         noise, identity, registers = self._next_noise(own, settings, index)
         sigmas = linear_sigmas(
             self.invented_steps(settings),
-            1.0 - settings.resample if start is not None else 1.0,
+            free,
         )
         ahead = noise
         if invented > self.tokens:
@@ -481,18 +484,23 @@ class LevelStage:
         given: Tensor | None,
         held: int,
         index: int,
+        free: float,
     ) -> tuple[MemoryState | None, Echo | None]:
-        """The memory before this block, and the echoes of its window; `given` is a context for this block alone,
-        `[1, n, c]`.
+        """The memory before this block, and the echoes and the plan of its window. `given` is a context for this block
+        alone, `[1, n, c]`; free: 0..1, how much of an init does not stay.
         """
         if self._memory is None or own.memory is None:
             return own.memory, None
         memory = self._memory.at_tempo(own.memory, self._per_token(anchor, settings))
         source = memory if given is None else self._memory.of_context(memory, given)
-        tokens = self.held + self.tokens
-        return memory, self._memory.echo(
-            source, tokens, held, settings.memory, settings.seed, index * self.tokens
-        )
+        tokens, first = self.held + self.tokens, index * self.tokens
+        echo = self._memory.echo(source, tokens, held, settings.memory, settings.seed, first)
+        if self.plan_source is not None:
+            return memory, replace(echo, plan=self.plan_source(first - held, tokens))
+        beat = None if anchor is None else anchor.beat
+        place = first % (source.bar or 1.0) if beat is None else beat / BEATS * source.bar
+        plan = self._memory.plan(source, tokens, held, free * settings.memory, place)
+        return memory, replace(echo, plan=plan)
 
     def _governed(
         self, own: LevelState, settings: BlockSettings, bands: Tensor, given: Tensor | None, kept: bool

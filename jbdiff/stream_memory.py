@@ -6,6 +6,11 @@ which it is most like itself, or has no echoes if it is like itself at none.
 
 The knob `memory` is the share of windows that get each echo. With all of them the music becomes a loop that lives; with
 none it invents freely. The draws are functions of seed, window and echo, so that a session can be rendered again.
+
+What was played 8, 16, 24 or 32 bars ago, as long ago as is remembered, is also the plan of every window (`plan.py`).
+The plan says which tones sound in which sixteenth, and nothing finer: so harmony and polyphony stay, and a window that
+lacks its echoes still has room to vary. The confidence in it grows with the knob. As soon as eight bars were played,
+the echo of four bars ago is not given: it would make every group of four bars like the one before.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ from torch import Tensor
 
 from jbdiff.echoes import BARS, Echo, echo_of
 from jbdiff.noise import draw
+from jbdiff.plan import FORM, SHORT_FORM, Plan, bars_back, cells_of, plan_of
 from jbdiff.stream_state import MemoryState
 
 SECONDS = 64.0
@@ -79,17 +85,39 @@ class StreamMemory:
     def echo(self, state: MemoryState, tokens: int, held: int, memory: float, seed: int, place: int) -> Echo:
         """Echoes of a window of `tokens` whose first `held` were played already.
 
-        memory: 0..1, the share of windows that get each echo. place: number of the first new token of the stream.
-        Raises ValueError if `memory` is outside 0..1.
+        memory: 0..1, the share of windows that get each echo; that of four bars ago is given only if eight were not
+        played. place: number of the first new token of the stream. Raises ValueError if `memory` is outside 0..1.
         """
         if not 0.0 <= memory <= 1.0:
             raise ValueError(f"memory {memory} is outside 0..1")
-        bars = torch.tensor([state.bar], device=self._device)
-        known = torch.tensor([state.steady], device=self._device)
+        bars, known = self._steady(state)
         echo = echo_of(state.bands, bars, tokens, held, known)
         normal = draw((1, len(BARS)), seed, f"memory{self._level}", 0, place // self._window)
         uniform = 0.5 * (1 + torch.erf(normal / 2**0.5))  # a share of normal draws: this large or smaller
+        four, eight = BARS.index(SHORT_FORM), BARS.index(FORM)
+        shorter = torch.ones_like(echo.known)
+        shorter[:, four] = (echo.known[:, eight] == 0).to(shorter)
+        echo = replace(echo, sound=echo.sound * shorter[:, :, None], known=echo.known * shorter)
         return echo.kept((uniform < memory).to(self._device))
+
+    def plan(self, state: MemoryState, tokens: int, held: int, memory: float, place: float) -> Plan:
+        """Earlier music as the plan of a window of `tokens`, whose first `held` were played already.
+
+        memory: 0..1; the confidence is the chance that at least one of three echoes is given. place: tokens from the
+        beginning of a bar to the first new token.
+        """
+        bars, known = self._steady(state)
+        back = bars_back(state.bar, state.steady - held)
+        echo = echo_of(state.bands, bars, tokens, held, known, (back,))
+        # On the CPU: places need float64, which not every device has.
+        cells = cells_of(torch.tensor([place - held]), torch.tensor([state.bar or self._window]), tokens)
+        confidence = 1.0 - (1.0 - memory) ** len(BARS)
+        return plan_of(echo.sound[:, 0], confidence * echo.known[:, 0], cells.to(self._device))
+
+    def _steady(self, state: MemoryState) -> tuple[Tensor, Tensor]:
+        """Tokens a bar, and how many tokens at the end of the memory may be used, `[1]` each."""
+        bars = torch.tensor([state.bar], device=self._device)
+        return bars, torch.tensor([state.steady], device=self._device)
 
 
 def likeliest_bar(bands: Tensor, bar: float, tokens_per_second: float) -> float:

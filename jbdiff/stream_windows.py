@@ -19,6 +19,7 @@ from jbdiff.checkpoints import Stack
 from jbdiff.echoes import Echo
 from jbdiff.graphs import loop_obstacle, recordings_for
 from jbdiff.guidance import GuidedModel, JumpingModel
+from jbdiff.plan import Plan
 from jbdiff.sampling import Callback, Sampler, Step, sample_vddim, sampler_named
 from jbdiff.schedules import alpha_beta, noised
 from jbdiff.tokenmajor import Compiler
@@ -96,14 +97,14 @@ class WindowDenoiser:
         ) -> Tensor:
             behind = None if latents is None or noise is None else (latents, noise)
             told = Anchor(*parts[:anchored]) if anchored else None
-            sound = Echo(*parts[anchored:]) if parts[anchored:] else None
+            sound = echo_from_parts(parts[anchored:])
             return self._loop(x, sigmas, context, lambda step: scales[step], None, behind, told, sound)[0]
 
         parts: tuple[Tensor, ...] = (
             () if anchor is None else (anchor.style, anchor.known, anchor.beat, anchor.tempo)
         )
         anchored = len(parts)
-        parts += () if echo is None else (echo.sound, echo.known)
+        parts += () if echo is None else echo_parts(echo)
         scales = torch.tensor([float(guide(step)) for step in range(count)])
         clean = self._recordings(
             "denoise", work, (x, sigmas, scales, context, *(known or (None, None)), *parts)
@@ -192,3 +193,17 @@ class WindowDenoiser:
         """Whether a window of so many steps is the student's."""
         few = self._config.few
         return self._few is not None and few is not None and steps <= few.most_steps
+
+
+def echo_parts(echo: Echo) -> tuple[Tensor, ...]:
+    """Echoes and their plan as tensors; `echo_from_parts` reads them back."""
+    plan = echo.plan
+    return (echo.sound, echo.known, *(() if plan is None else (plan.values, plan.pool, plan.known)))
+
+
+def echo_from_parts(parts: tuple[Tensor, ...]) -> Echo | None:
+    """The echoes of such tensors; None without any."""
+    if not parts:
+        return None
+    sound, known, *plan = parts
+    return Echo(sound, known, Plan(*plan) if plan else None)

@@ -5,19 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 SECTIONS = (
-    "codec", "few-steps", "tones", "music", "frechet", "statistics", "memory", "seams", "drift", "knobs", "speed",
+    "codec", "few-steps", "tones", "plan", "music", "frechet", "statistics", "memory", "seams", "drift", "knobs",
+    "speed",
 )  # fmt: skip
 """In the order in which they run."""
+ON_DEMAND = ("plan",)
+"""Sections that run only if they are named."""
 
 
 def chosen(text: str | None, heldout: bool, music: bool) -> tuple[str, ...]:
     """Return the sections that a comma-separated list names, in the order in which they run.
 
-    None names all that there is material for. Raises ValueError on unknown names and on sections without material.
+    None names all that there is material for, but for those of `ON_DEMAND`. Raises ValueError on unknown names and on
+    sections without material.
     """
     possible = {name for name in SECTIONS if (music if name == "music" else heldout)}
     if text is None:
-        return tuple(name for name in SECTIONS if name in possible)
+        return tuple(name for name in SECTIONS if name in possible and name not in ON_DEMAND)
     names = {word.strip() for word in text.split(",") if word.strip()}
     unknown = sorted(names - set(SECTIONS))
     if unknown or not names:

@@ -24,6 +24,7 @@ from jbdiff.evaluate.figures import Figure, write_json, write_page
 from jbdiff.evaluate.judged import judge_excerpts
 from jbdiff.evaluate.knobs import BLOCKS, knob_curves, knob_figures, make_cells, seeds
 from jbdiff.evaluate.material import Piece, read_pieces
+from jbdiff.evaluate.plan_section import plan_section
 from jbdiff.evaluate.playing import Player, make_player
 from jbdiff.evaluate.sections import (
     Continued,
@@ -41,6 +42,7 @@ from jbdiff.evaluate.statistics import Table
 from jbdiff.evaluate.tone_section import OTHER_MUSIC, RENDERED, Standard, tone_section
 from jbdiff.evaluate.tones import SETUP, judge_installed
 from jbdiff.evaluate.yardsticks import codec_figures
+from jbdiff.planning import load_planner
 from jbdiff.train.pictures import write_spectrogram
 from jbdiff.train.provenance import data_digest
 
@@ -68,6 +70,7 @@ class Job:
     sections: tuple[str, ...] = SECTIONS
     music: Path | None = None
     music_from: float = 0.0
+    planner: Path | None = None  # weights of level 3, for the section plan
 
 
 class Report:
@@ -134,7 +137,8 @@ class Evaluation:
         self.bars = Bars(self.amounts.tone_context, self.amounts.tone_bars, self.amounts.tone_least_bars)
         # Read at once: a folder without music is to be known now, not after a quarter of an hour.
         self.music = self._read_music() if "music" in job.sections else []
-        self.pieces = self._read_pieces() if set(job.sections) - {"music", "tones"} else []
+        self.pieces = self._read_pieces() if set(job.sections) - {"music", "tones", "plan"} else []
+        self.planner = None if job.planner is None else load_planner(job.planner)
 
     def run(self, name: str) -> None:
         getattr(self, f"_{name.replace('-', '_')}")()
@@ -178,11 +182,16 @@ class Evaluation:
         contexts = [piece.context for piece in self.pieces[: self.amounts.cells]]
         self.report.add(few_figures(self.job.stack, contexts, SEEDS_OF_FEW, self.say))
 
-    def _tones(self) -> None:
+    def _excerpts(self) -> list[Excerpt]:
         assert self.job.heldout is not None
         count = min(self.amounts.tone_pieces, self.amounts.pieces)
-        excerpts = read_excerpts(self.job.heldout, self.rate, count, self.bars, self.say)
-        self._judge(excerpts, RENDERED)
+        return read_excerpts(self.job.heldout, self.rate, count, self.bars, self.say)
+
+    def _tones(self) -> None:
+        self._judge(self._excerpts(), RENDERED)
+
+    def _plan(self) -> None:
+        self.report.add(plan_section(self.player, self._excerpts(), self.planner, self.say))
 
     def _music(self) -> None:
         self._judge(self.music, OTHER_MUSIC)

@@ -72,6 +72,9 @@ def denoiser(
     lines: Annotated[
         bool, typer.Option("--lines", help="Only the last convolution; try --rate 4e-3.")
     ] = False,
+    plan_inputs: Annotated[
+        bool, typer.Option("--plan-inputs", help="Only what a plan goes through; try --rate 2e-3.")
+    ] = False,
     rate: Annotated[
         float | None, typer.Option(help="Learning rate at its highest; 8e-4, a U-Net's 1e-4.")
     ] = None,
@@ -91,8 +94,10 @@ def denoiser(
     from jbdiff.train.unet_command import UNetJob, is_unet, train_unet
 
     if is_unet(stack):
-        if codec_weights is not None or lines:
-            raise ValueError(f"stack {stack!r} is of U-Nets: --codec-weights and --lines are not for those")
+        if codec_weights is not None or lines or plan_inputs:
+            raise ValueError(
+                f"stack {stack!r} is of U-Nets: --codec-weights, --lines and --plan-inputs are not for those"
+            )
         start = denoiser_weights
         job = UNetJob(data, heldout, stack, level, batch, rate or 1e-4, start, from_shipped, seed, bf16)
         train_unet(settings, job)
@@ -112,6 +117,7 @@ def denoiser(
             seed,
             bf16,
             lines,
+            plan_inputs,
         ),
     )
 
@@ -143,6 +149,33 @@ def distill(
         data, heldout, codec_weights or stack, denoiser_weights or stack, start, batch, rate, seed, bf16
     )
     train_distil(settings, job, settings.sized(FewStepsConfig()) if settings.sizes else None)
+
+
+@app.command()
+@with_run_options
+def plan(
+    settings: RunSettings,
+    data: DataOption,
+    codec_weights: CodecWeightsOption = None,
+    plan_weights: Annotated[
+        Path | None, typer.Option(help="Start from this run's weights.safetensors.")
+    ] = None,
+    heldout: HeldOutOption = None,
+    batch: Annotated[int, typer.Option(min=1, help="Plans of four bars a step, of each process.")] = 8,
+    levels: Annotated[int, typer.Option(min=1, help="Noise levels for each plan.")] = 2,
+    rate: Annotated[float, typer.Option(help="Learning rate at its highest.")] = 1.2e-3,
+    stack: StackOption = "pocket",
+    seed: SeedOption = 0,
+    bf16: Bf16Option = True,
+) -> None:
+    """Train level 3, which plans the next bars: the level of every band in each sixteenth of a bar.
+
+    No stack plays with it yet; docs/model.md has the figures.
+    """
+    from jbdiff.train.plan_command import PlanJob, train_plan
+
+    job = PlanJob(data, heldout, codec_weights or stack, batch, levels, rate, plan_weights, seed, bf16)
+    train_plan(settings, job)
 
 
 @app.command()

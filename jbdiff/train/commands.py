@@ -193,6 +193,7 @@ class DenoiserJob:
     seed: int
     bf16: bool
     lines_only: bool = False
+    plan_only: bool = False
 
 
 def load_denoiser(start: Path | str) -> JointDenoiser:
@@ -266,6 +267,10 @@ def train_denoiser(
     """Runs a denoiser training to its end; its latents are as wide as the codec's."""
     if job.lines_only and job.start is None and not settings.resume:
         raise ValueError("--lines needs a trained denoiser: give --denoiser-weights or --from-shipped")
+    if job.plan_only and job.start is None and not settings.resume:
+        raise ValueError("--plan-inputs needs a trained denoiser: give --denoiser-weights or --from-shipped")
+    if job.plan_only and job.lines_only:
+        raise ValueError("--lines and --plan-inputs train different parts; give one of them")
     codec = load_codec(job.codec)
     begun = load_denoiser(job.start) if job.start is not None and not settings.resume else None
     if config is None:
@@ -273,6 +278,7 @@ def train_denoiser(
         # Weights without an anchor or echoes learn them on the way.
         new = not job.lines_only
         config = replace(config, anchor=config.anchor or new, echo_channels=config.echo_channels or 16 * new)
+        config = replace(config, plan=config.plan or job.plan_only)
         config = settings.sized(config)
     config = fitted(config, codec.config)
     about = {"kind": "denoiser", "level": 2, "job": asdict(job), "denoiser": asdict(config)}
@@ -284,7 +290,15 @@ def train_denoiser(
     history = history_tokens(training, past, window) if config.echo_channels else past
     stretch = stretch_tokens(training, history, window)
     module = DenoiserTraining(
-        config, settings.budget(), job.rate, job.levels, job.seed, job.bf16, job.lines_only, history
+        config,
+        settings.budget(),
+        job.rate,
+        job.levels,
+        job.seed,
+        job.bf16,
+        job.lines_only,
+        history,
+        job.plan_only,
     )
     if not settings.resume:
         if begun is not None:

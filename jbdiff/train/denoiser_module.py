@@ -20,6 +20,7 @@ from jbdiff.noise import step_from
 from jbdiff.sampling import sample_vddim
 from jbdiff.schedules import alpha_beta, noised
 from jbdiff.stream_windows import GUIDANCE_RESCALE
+from jbdiff.train.plans import plan_in_training, repeated_plan, true_plan
 from jbdiff.train.rollouts import Continue, Next, Rollouts
 from jbdiff.train.schedule import Budget
 from jbdiff.train.stage_module import StageTraining
@@ -52,6 +53,7 @@ class DenoiserTraining(StageTraining):
     """Each window is noised at several levels at once: they share the context, which is worked through once.
 
     With `lines_only` the transformer stays as it is and its last convolution learns alone, at a fraction of the cost.
+    With `plan_only` only the inputs of the plan are learnt: without a plan the network stays as it is.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class DenoiserTraining(StageTraining):
         bf16: bool,
         lines_only: bool = False,
         history: int | None = None,
+        plan_only: bool = False,
     ) -> None:
         """history: tokens before a window that echoes may come from, at least the context; None: the context alone."""
         super().__init__(budget, rate, seed, bf16)
@@ -73,17 +76,24 @@ class DenoiserTraining(StageTraining):
         if lines_only:
             self.network.requires_grad_(False)
             self.network.lines.requires_grad_(True)
+        self.plan_only = plan_only
+        if plan_only:
+            if self.network.plan_inputs is None:
+                raise ValueError(
+                    "a network without a plan has nothing to learn for it; give the size plan = true"
+                )
+            self.network.requires_grad_(False)
+            self.network.plan_inputs.requires_grad_(True)
         self.begin_average()
         self.rollouts = Rollouts(self.history, config.window_tokens)
         self.guidance, self.sampler_steps = 1.5, 12
         self._demo: tuple[BandCodec, Tensor] | None = None
 
     def adopt(self, network: JointDenoiser) -> None:
-        """Starts from trained weights, which may lack the detail, the anchor or the echoes that this network has."""
+        """Starts from trained weights, which may lack the detail, anchor, echoes or plan that this network has."""
         own = self.network.state_dict()
-        missing = {
-            name: value for name, value in own.items() if name.startswith(("detail.", "anchor.", "echo_"))
-        }
+        parts = ("detail.", "anchor.", "echo_", "plan_inputs.")
+        missing = {name: value for name, value in own.items() if name.startswith(parts)}
         self.network.load_state_dict(missing | network.state_dict())
         self.begin_average()
 
@@ -133,7 +143,7 @@ class DenoiserTraining(StageTraining):
     @property
     def rolling(self) -> bool:
         """Whether the run has come to where it continues its own inventions; needs longer stretches."""
-        return self.budget.progress(self.step_count) > ROLL_FROM
+        return not self.plan_only and self.budget.progress(self.step_count) > ROLL_FROM
 
     def training_step(self, batch: Stretches, batch_number: int) -> Tensor:
         """Stretches of history + n * window: of one window, or of more, to be continued over."""
@@ -142,10 +152,16 @@ class DenoiserTraining(StageTraining):
         past, window = self.history, self.config.window_tokens
         history, target, before = stretch[:, :past], stretch[:, past : past + window], None
         anchor = anchor_of(self.network, batch, past, past - self.config.context_tokens)
-        if stretch.shape[1] > past + window and coin(ROLL_CHANCE, generator):
+        longer = stretch.shape[1] > past + window and not self.plan_only
+        if longer and coin(ROLL_CHANCE, generator):
             rolled = self.rollouts.advance(stretch, bars, anchor, self._continuing(generator), generator)
             history, target, before, anchor = rolled.context, rolled.target, rolled.before, rolled.anchor
             bars = self.rollouts.state["bars"]
+        echo = echoes_in_training(self.config, history, bars, generator)
+        if echo is not None and self.config.plan:
+            place, bands = self._place(batch, anchor, past), self.config.latent_channels
+            plan = plan_in_training(history[..., :bands], target[..., :bands], place, bars, generator)
+            echo = replace(echo, plan=plan)
         context, drop = corrupt(history[:, -self.config.context_tokens :], generator, self.config.patch)
         losses = self._losses(
             self.network,
@@ -157,12 +173,20 @@ class DenoiserTraining(StageTraining):
             self.levels,
             LEVEL_POWER,
             before,
-            echoes_in_training(self.config, history, bars, generator),
+            echo,
         )
         self.log("loss", losses[0].detach(), prog_bar=True)
         if len(losses) > 1:
             self.log("loss_detail", losses[1].detach())
         return torch.stack(losses).sum()
+
+    def _place(self, batch: Stretches, anchor: Anchor, past: int) -> Tensor:
+        """Tokens from the beginning of a bar to the window, `[b]`. Of a continued row the clock knows; of others where
+        they were cut.
+        """
+        cut = (batch.bars[:, 0] + past).to(batch.latents)
+        beats = anchor.beat / anchor.tempo.clamp_min(1e-9)
+        return torch.where(anchor.tempo > 0, beats.to(cut), cut)
 
     def _continuing(self, generator: torch.Generator) -> Continue:
         """The window `[b, window, c]` that the average makes in a few steps, sometimes with guidance. It begins from
@@ -240,7 +264,8 @@ class DenoiserTraining(StageTraining):
             prepared = network.prepare_context(context[..., :bands], drop, len(window), told, echo)
             v = network(noisy, sigma, prepared.repeat(levels))
             losses = [F.mse_loss(v.float(), target)]
-            if network.detail is not None and window.shape[1] > bands and not self.lines_only:
+            alone = self.lines_only or self.plan_only
+            if network.detail is not None and window.shape[1] > bands and not alone:
                 expected = network.detail(window[:, :bands])
                 losses.append(F.mse_loss(expected.float(), window[:, bands:]))
         return losses
@@ -266,6 +291,14 @@ class DenoiserTraining(StageTraining):
             kinds["heldout_v_without_anchor"] = (False, nothing, echo)
         if echo is not None:
             kinds["heldout_v_without_echoes"] = (False, anchor, None)
+        if echo is not None and network.config.plan:
+            place, bar = (batch.bars[:, 0] + past).to(stretch), batch.bars[:, 1].to(stretch)
+            own = true_plan(window[:, : bands.shape[2]].transpose(1, 2), place, bar)
+            last = repeated_plan(bands, window.shape[2], place, bar)
+            nothing_heard = echo.kept(torch.zeros_like(echo.known[..., 0]))
+            kinds["heldout_v_true_plan"] = (False, anchor, replace(echo, plan=own))
+            kinds["heldout_v_last_bars"] = (False, anchor, replace(echo, plan=last))
+            kinds["heldout_v_last_bars_without_echoes"] = (False, anchor, replace(nothing_heard, plan=last))
         for name, (dropped, told, sound) in kinds.items():
             drop = torch.full((len(window),), dropped, device=window.device)
             generator = torch.Generator(window.device).manual_seed(batch_number)

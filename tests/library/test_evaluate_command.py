@@ -16,7 +16,7 @@ pytest.importorskip("matplotlib")
 
 from jbdiff.checkpoints import load_stack
 from jbdiff.cli import app
-from jbdiff.evaluate.amounts import SECTIONS, Amounts, chosen
+from jbdiff.evaluate.amounts import ON_DEMAND, SECTIONS, Amounts, chosen
 from jbdiff.evaluate.transcribe import NoJudgeError, judge_installed
 
 RATE = 44_100
@@ -127,16 +127,19 @@ def test_only_the_sections_that_are_asked_for_run(tmp_path: Path, monkeypatch: p
         ("tunes", "no section 'tunes'; known: codec,"),
         ("music", "give --music"),
         (",", "known:"),
+        ("speed --planner weights", "--sections plan"),
     ):
-        code, said = call(*common, "--sections", wanted)
+        code, said = call(*common, "--sections", *wanted.split(" "))
         assert code == 1 and words in said.replace("\n", " ")
     code, said = call("--stack", stack, "--out", tmp_path / "out")
     assert code == 1 and "--heldout" in said and "--music" in said
 
 
 def test_sections_follow_from_the_material() -> None:
-    assert chosen(None, True, True) == SECTIONS and chosen(None, False, True) == ("music",)
-    assert "music" not in chosen(None, True, False) and len(chosen(None, True, False)) == len(SECTIONS) - 1
+    usual = tuple(name for name in SECTIONS if name not in ON_DEMAND)
+    assert chosen(None, True, True) == usual and chosen(None, False, True) == ("music",)
+    assert chosen(None, True, False) == tuple(name for name in usual if name != "music")
+    assert chosen("plan", True, False) == ("plan",), "what runs on demand runs if it is named"
     with pytest.raises(ValueError, match=r"section drift needs material; give --heldout"):
         chosen("drift", False, True)
 

@@ -110,9 +110,21 @@ def test_the_knob_is_the_share_of_windows_that_get_each_echo() -> None:
     shares = []
     for knob in (0.0, 0.25, 0.5, 1.0):
         echoes = [own().echo(state, WINDOW, 0, knob, 1, place) for place in range(0, 300 * WINDOW, WINDOW)]
-        shares.append(float(torch.stack([echo.known[..., 0] for echo in echoes]).mean()))
-    assert shares[0] == 0.0 and shares[3] == 1.0
-    assert shares[1] == pytest.approx(0.25, abs=0.06) and shares[2] == pytest.approx(0.5, abs=0.06)
+        shares.append(torch.stack([echo.known[0, :, 0] for echo in echoes]).mean(0).tolist())
+    assert shares[0] == [0.0] * 3 and shares[3] == [1.0, 0.0, 1.0], "four bars ago is not given beside eight"
+    for share, (one, four, eight) in zip((0.25, 0.5), shares[1:3], strict=True):
+        assert (
+            four == 0.0 and one == pytest.approx(share, abs=0.06) and eight == pytest.approx(share, abs=0.06)
+        )
+
+
+def test_the_echo_of_four_bars_ago_is_given_as_long_as_eight_were_not_played() -> None:
+    echo = own().echo(memory(steady=320), WINDOW, 10, 1.0, 1, 0)  # eight bars of 40 tokens; ten more are held
+    assert echo.known[0, 2].tolist() == [0.0] * 10 + [1.0] * (WINDOW - 10)
+    assert echo.known[0, 1].tolist() == [1.0] * 10 + [0.0] * (WINDOW - 10)
+    assert (
+        float(echo.sound[0, 1, :, 10:].abs().max()) == 0 and float(echo.sound[0, 1, :, :10].abs().min()) > 0
+    )
 
 
 def test_short_hops_of_one_window_agree_about_their_echoes() -> None:
@@ -138,6 +150,32 @@ def test_music_at_another_tempo_gives_no_echoes() -> None:
 def test_a_clock_that_did_not_move_keeps_all_echoes() -> None:
     state = memory()
     assert own().at_tempo(state, 0.1005) is state and own().at_tempo(state, 0.0) is state
+
+
+# The plan
+
+
+@pytest.mark.parametrize(("steady", "bars"), [(1000, 24), (650, 16), (400, 8), (300, 4)])
+def test_the_plan_is_what_was_played_many_bars_ago_in_sixteenths(steady: int, bars: int) -> None:
+    """Bars of 40 tokens, 2.5 tokens a sixteenth."""
+    state = memory(bands=torch.randn(1, 1000, CHANNELS), steady=steady)
+    plan = own().plan(state, 10, 0, 0.5, 20.0)
+    ago = state.bands[0, 1000 - 40 * bars :][:10]
+    # The place is in the middle of a bar, where a sixteenth begins.
+    for cell in ([0, 1], [2, 3, 4], [5, 6], [7, 8, 9]):
+        torch.testing.assert_close(plan.values[0][:, cell], ago[cell].mean(0)[:, None].expand(-1, len(cell)))
+    torch.testing.assert_close(plan.known, torch.full((1, 10), 0.875))
+
+
+def test_a_plan_of_tokens_that_were_played_already_begins_before_them() -> None:
+    state = memory()
+    plan, later = own().plan(state, 15, 5, 1.0, 25.0), own().plan(state, 10, 0, 1.0, 25.0)
+    torch.testing.assert_close(plan.values[..., 5:], later.values)
+
+
+def test_there_is_no_plan_before_four_bars_were_played_or_without_a_bar() -> None:
+    assert float(own().plan(memory(steady=120), WINDOW, 0, 1.0, 0.0).known.max()) == 0
+    assert float(own().plan(memory(bar=0.0), WINDOW, 0, 1.0, 0.0).known.max()) == 0
 
 
 # Streams
@@ -199,6 +237,39 @@ def test_saved_and_restored_it_goes_on_bit_exactly(hop: int | None) -> None:
     other = BlockStream(small_stack(), hop_tokens=hop)
     other.restore(kept)
     assert torch.equal(played(other, 3, memory=0.7), wanted)
+
+
+@pytest.mark.parametrize("clock", [None, 0.0])
+def test_the_window_gets_the_plan_of_its_place_at_the_knob_s_memory(
+    monkeypatch: pytest.MonkeyPatch, clock: float | None
+) -> None:
+    """The beat says where a sixteenth begins; what stays of an init has no plan."""
+    stream, places = begun(), []
+    plan = StreamMemory.plan
+
+    def noted(*words: object) -> object:
+        places.append(words[-2:])
+        return plan(*words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(StreamMemory, "plan", noted)
+    state = stream.save().levels[2]
+    assert state.memory is not None and state.anchor is not None
+    stream.step(BlockSettings(seed=1, memory=0.6, tempo=clock))
+    anchor = stream.save().levels[2].anchor
+    assert anchor is not None
+    if clock is None:
+        before = (anchor.beat or 0.0) - WINDOW * remembered(stream).per_token
+        expected = before % 4 / 4 * remembered(stream).bar
+    else:
+        expected = 0.0
+    knob, place = places[0]
+    assert knob == 0.6 and place == pytest.approx(expected, abs=1e-3)
+    stream.step(BlockSettings(seed=1, memory=0.6, resample=0.75, tempo=clock))
+    assert places[1][0] == pytest.approx(0.15)
+    stream.step(
+        BlockSettings(seed=1, memory=0.6, resample=0.75, tempo=clock), init=torch.zeros(1, 1, WINDOW * HOP)
+    )
+    assert places[2][0] == pytest.approx(0.15)
 
 
 def test_a_state_without_a_memory_does_not_fit() -> None:

@@ -1,0 +1,120 @@
+"""The section *plan*: what different plans do to the notes, on the pieces of the section *tones*.
+
+A stack plays every piece without a plan, with earlier bars as the plan, with the plan that level 3 makes after the
+context if weights of a planner are given, and with the true plan of what follows, which is an upper bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jbdiff.bands import CHANNELS
+from jbdiff.evaluate.excerpts import Excerpt
+from jbdiff.evaluate.figures import Figure
+from jbdiff.evaluate.judged import SoundFigures, measure
+from jbdiff.evaluate.playing import Player
+from jbdiff.evaluate.tones import SETUP, ToneFigures, harmony, judge_installed
+from jbdiff.plan import CELLS, Plan, PlanSource, cell_means, cell_pool
+from jbdiff.planner import Planner
+from jbdiff.planning import PlanSettings, planned_cells
+
+SECTION = "plan"
+NONE, EARLIER, GENERATED, TRUE = "no plan", "earlier bars as the plan", "plan of level 3", "true plan"
+
+
+@dataclass(frozen=True)
+class Line:
+    """Cells `[n, c]`, the first of them at the beginning of a bar, as plans of windows of a stream."""
+
+    cells: Tensor
+    bar: float  # tokens
+    before: float  # tokens from that beginning to the stream's first token
+
+    def __call__(self, first: int, tokens: int) -> Plan:
+        """The plan of a window whose first token is the stream's number `first`."""
+        middle = first + self.before + torch.arange(tokens, dtype=torch.float64) + 0.5
+        numbers = (middle / (self.bar / CELLS)).floor().long()[None]
+        there = (numbers >= 0) & (numbers < len(self.cells))
+        values = self.cells[numbers[0].clamp(0, len(self.cells) - 1)].T[None]
+        return Plan(values * there[:, None], cell_pool(numbers), there.float())
+
+
+def no_plan(first: int, tokens: int) -> Plan:
+    """A plan that is not known."""
+    numbers = torch.zeros(1, tokens, dtype=torch.long)
+    return Plan(torch.zeros(1, CHANNELS, tokens), cell_pool(numbers), torch.zeros(1, tokens))
+
+
+def lines(player: Player, excerpt: Excerpt, planner: Planner | None, seed: int) -> dict[str, Line]:
+    """The true plan of an excerpt, and the one that a planner makes after its context."""
+    stream = player.stream
+    level = stream.levels[0]
+    hop = stream.geometry.hop(level)
+    whole = torch.cat([excerpt.context, excerpt.truth], 1).mean(0)
+    whole = whole[: len(whole) // hop * hop]
+    bands = stream.stack.codec.encode(whole[None, None], level)[0, :CHANNELS].T
+    # A context is of whole bars, but the stream begins with a whole token.
+    bar, end = excerpt.bar * player.sample_rate / hop, excerpt.context.shape[1] / hop
+    before = excerpt.context.shape[1] // hop - end
+    cells, own = cell_means(bands, bar, 0.0), round(end / bar) * CELLS
+    found = {TRUE: Line(cells[own:], bar, before)}
+    if planner is not None:
+        made = planned_cells(planner, cells[:own], len(cells) - own + CELLS, PlanSettings(seed))
+        found[GENERATED] = Line(made, bar, before)
+    return found
+
+
+def plan_section(
+    player: Player, excerpts: Sequence[Excerpt], planner: Planner | None, say: Callable[[str], None]
+) -> list[Figure]:
+    """A row for every plan. Without the transcriber, or for a stack that takes no plan, one row that says so."""
+    if not player.stream.stack.config.remembering:
+        return [Figure(SECTION, "plans", None, note="not judged: no level of this stack takes a plan")]
+    if not judge_installed():
+        return [Figure(SECTION, "notes", None, note=f"not judged: no transcriber; {SETUP} installs it")]
+    rate = player.sample_rate
+    truths = [measure(one.truth, rate, one.bar, True) for one in excerpts]
+    played: dict[str, list[SoundFigures]] = {}
+    try:
+        for seed, excerpt in enumerate(excerpts):
+            sources: dict[str, PlanSource | None] = {NONE: no_plan, EARLIER: None}
+            sources |= lines(player, excerpt, planner, seed)
+            for name, source in sources.items():
+                player.stream.follow_plan(source)
+                sound = player.play(excerpt.context.mean(0), excerpt.truth.shape[1], player.settings(seed))
+                played.setdefault(name, []).append(measure(sound, rate, excerpt.bar, True))
+            say(f"  planned {seed + 1} of {len(excerpts)}: {excerpt.name}")
+    finally:
+        player.stream.follow_plan(None)
+    return [summed_up(name, sounds, truths) for name, sounds in played.items()]
+
+
+def summed_up(name: str, sounds: Sequence[SoundFigures], truths: Sequence[SoundFigures]) -> Figure:
+    """One row: harmony with the truth, and the other figures as shares of the truth's."""
+
+    def share(what: Callable[[SoundFigures], float | None]) -> float:
+        pairs = [(what(sound), what(truth)) for sound, truth in zip(sounds, truths, strict=True)]
+        known = [(own, truth) for own, truth in pairs if own is not None and truth]
+        own, truth = np.mean(known, 0) if known else (float("nan"), 1.0)
+        return float(own / truth)
+
+    def tones(sound: SoundFigures) -> ToneFigures:
+        assert sound.tones is not None
+        return sound.tones
+
+    alike = [
+        harmony(tones(one).profile, tones(other).profile) for one, other in zip(sounds, truths, strict=True)
+    ]
+    note = (
+        f"notes {share(lambda sound: tones(sound).notes):.3f}, "
+        f"polyphony {share(lambda sound: tones(sound).polyphony):.3f}, "
+        f"pulse {share(lambda sound: sound.pulse):.3f}, "
+        f"change from bar to bar {share(lambda sound: sound.change[0]):.2f}, "
+        f"from four bars to the next {share(lambda sound: sound.change[1]):.2f} of the truth's"
+    )
+    return Figure(SECTION, f"{name}: harmony with the truth", float(np.mean(alike)), note=note)
