@@ -29,7 +29,7 @@ from jbdiff.render_options import OptionError, options_from, read_toml
 from jbdiff.soundfacts import SoundFacts
 from jbdiff.stems import find_tracks
 from jbdiff_live.binding import Binding
-from jbdiff_live.control.midi import MidiInput, _OpenPort
+from jbdiff_live.control.midi.inputs import MidiInput, _OpenPort
 from jbdiff_live.control.source import ControlEvent
 from jbdiff_live.parameters import ParameterStore
 from jbdiff_live.patch import PatchError, factory_patches, load_patch, patch_programs

@@ -15,9 +15,11 @@ import jbdiff.stream
 from jbdiff.checkpoints import Stack, load_stack
 from jbdiff.stream import BlockSettings, BlockStream, StreamError
 from jbdiff_live.block import Rung
-from jbdiff_live.engine import loading
-from jbdiff_live.engine.loading import load_voice
-from jbdiff_live.engine.model import IN_FLOAT32, Sources, StackVoice, block_settings
+from jbdiff_live.engine.block_settings import block_settings
+from jbdiff_live.engine.voices import load as loading
+from jbdiff_live.engine.voices.load import load_voice
+from jbdiff_live.engine.voices.sources import Sources
+from jbdiff_live.engine.voices.voice import IN_FLOAT32, StackVoice
 from jbdiff_live.parameters import ParameterStore
 from jbdiff_live.stack_choice import StackChoice
 

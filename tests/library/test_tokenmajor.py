@@ -146,7 +146,7 @@ def test_without_cuda_nothing_is_compiled_and_the_stream_says_so() -> None:
 
 
 def test_the_instrument_compiles_where_it_pays() -> None:
-    from jbdiff_live.engine.model import device_options
+    from jbdiff_live.engine.voices.torch_setup import device_options
 
     stack = random_stack(SMALL_STACK)
     assert device_options(stack, "cpu") == {}
