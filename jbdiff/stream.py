@@ -410,8 +410,8 @@ class BlockStream:
             parts["finisher"] = seconds["finish"] = time.perf_counter() - began
         loudness = state.loudness
         if loudness is not None:
-            strength = settings.anchor * (1.0 - settings.resample)
-            audio, loudness = self._loudness.held(loudness, audio, strength)
+            hold = settings.anchor * (1.0 - settings.resample)
+            audio, loudness = self._loudness.held(loudness, audio, hold)
         self._state = StreamState(self.stack.identity, state.block_index + 1, levels, finisher, loudness)
         return StreamBlock(audio, state.block_index, noise, seconds, parts, stems, guidance, strength)
 
