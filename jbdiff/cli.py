@@ -54,7 +54,7 @@ def _disk_remedy(error: Exception) -> str:
 @app.command()
 def info() -> None:
     """Lists every stack that can be found: where it lies, its hash, and whether it loads."""
-    from jbdiff.checkpoints import CheckpointError, known_stacks, load_stack, user_directory
+    from jbdiff.stacks.stack import CheckpointError, known_stacks, load_stack, user_directory
 
     stacks = known_stacks()
     if not stacks:
@@ -97,9 +97,9 @@ def convert(
     """Turns original checkpoints, or a stack of ours, into a stack folder. Parts of a set will do."""
     import torch
 
-    from jbdiff.checkpoints import CheckpointError, user_directory
-    from jbdiff.convert import convert as write_stack
-    from jbdiff.convert import plan
+    from jbdiff.stacks.convert import convert as write_stack
+    from jbdiff.stacks.convert import plan
+    from jbdiff.stacks.stack import CheckpointError, user_directory
 
     given = {"codec": codec, "level2": level2, "level1": level1, "level0": level0, "finisher": finisher}
     roles = {role: path for role, path in given.items() if path is not None}
@@ -128,10 +128,10 @@ def fetch(
     """Downloads the published Jukebox Diffusion v1 files, 3.3 GB in all, and checks their hashes."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from jbdiff.checkpoints import CheckpointError, user_directory
-    from jbdiff.fetch import FetchError
-    from jbdiff.fetch import fetch as fetch_file
-    from jbdiff.published import PUBLISHED
+    from jbdiff.stacks.fetch import FetchError
+    from jbdiff.stacks.fetch import fetch as fetch_file
+    from jbdiff.stacks.published import PUBLISHED
+    from jbdiff.stacks.stack import CheckpointError, user_directory
 
     known = {file.role: file for file in PUBLISHED}
     unknown = sorted(set(roles or ()) - set(known))
@@ -244,16 +244,16 @@ def sample(
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from soundfile import SoundFileError
 
-    from jbdiff.audiofiles import read_mono
-    from jbdiff.checkpoints import CheckpointError, load_stack
-    from jbdiff.compat import render_v1, v1_defaults, v1_piece
+    from jbdiff.audio.files import read_mono
+    from jbdiff.audio.sound_facts import SilentSound
+    from jbdiff.diffusion.samplers import sampler_named
     from jbdiff.geometry import Geometry
-    from jbdiff.memory import keep_freed_memory
-    from jbdiff.render import RenderError, RenderPlan, check_targets, render
-    from jbdiff.render_options import options_from, read_toml, with_assignments, with_flags
-    from jbdiff.sampling import sampler_named
-    from jbdiff.soundfacts import SilentSound
-    from jbdiff.stream import BlockStream, StreamError
+    from jbdiff.heap import keep_freed_memory
+    from jbdiff.render.options import options_from, read_toml, with_assignments, with_flags
+    from jbdiff.render.render import RenderError, RenderPlan, check_targets, render
+    from jbdiff.stacks.stack import CheckpointError, load_stack
+    from jbdiff.stream.stream import BlockStream, StreamError
+    from jbdiff.v1.piece import render_v1, v1_defaults, v1_piece
 
     if not out.parent.is_dir():
         _fail(f"no folder {out.parent}; make it first")
@@ -403,8 +403,8 @@ def bench(
     """Measures the parts of a stack and whole blocks, beside what the machine can do at most."""
     import torch
 
-    from jbdiff import bench as benchmark
-    from jbdiff.bench_command import run_bench
+    from jbdiff.bench import measure as benchmark
+    from jbdiff.bench.command import run_bench
 
     if json_file is not None and json_file.exists() and not overwrite:
         _fail(f"{json_file} is there already; give another name, or --overwrite to replace it")
@@ -467,16 +467,16 @@ def evaluate(
     """Judges what a stack plays: codec, notes, likeness, rhythm, memory, seams, drift, knobs and speed."""
     from dataclasses import replace
 
-    from jbdiff.checkpoints import CheckpointError, load_stack
     from jbdiff.evaluate.amounts import FULL, QUICK, chosen
     from jbdiff.evaluate.figures import table
+    from jbdiff.stacks.stack import CheckpointError, load_stack
 
     try:
         if heldout is None and music is None:
             raise ValueError("nothing to judge by; give --heldout with held-out tracks, or --music, or both")
         wanted = chosen(sections, heldout is not None, music is not None)
         from jbdiff.evaluate.command import Job, evaluate_stack
-        from jbdiff.evaluate.transcribe import SETUP, judge_installed
+        from jbdiff.evaluate.metrics.transcribe import SETUP, judge_installed
 
         for option, folder in (("--heldout", heldout), ("--training", training)):
             if folder is not None and out.exists() and folder.exists() and out.samefile(folder):
