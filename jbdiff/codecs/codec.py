@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -37,3 +37,10 @@ class Codec(Protocol):
     def decoder_margin(self, level: int) -> int:
         """Tokens on one side that still change a decoded sample: what a chunked decode must overlap."""
         ...
+
+
+@runtime_checkable
+class Quantises(Protocol):
+    """A codec whose decoder hears latents only through a codebook."""
+
+    def quantise(self, latents: Tensor, level: int) -> Tensor: ...

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from jbdiff.audio.figures import write_spectrogram
+from jbdiff.data.digest import data_digest
 from jbdiff.evaluate.amounts import SECTIONS, Amounts
 from jbdiff.evaluate.anchor_knobs import anchor_curves
 from jbdiff.evaluate.drift import ENDS, drift_figures, play_long
@@ -42,7 +43,6 @@ from jbdiff.evaluate.tone_section import OTHER_MUSIC, RENDERED, Standard, tone_s
 from jbdiff.evaluate.yardsticks import codec_figures
 from jbdiff.machine import commit, this_machine
 from jbdiff.stacks.stack import Stack
-from jbdiff.train.run.provenance import data_digest
 
 SHOWN_PIECES, SHOWN_SECONDS = 3, 10.0
 SEEDS_OF_FEW = 2  # of each context

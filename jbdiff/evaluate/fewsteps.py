@@ -15,13 +15,12 @@ from jbdiff.diffusion.samplers import sample_vddim
 from jbdiff.diffusion.schedules import linear_sigmas
 from jbdiff.evaluate.figures import Figure
 from jbdiff.evaluate.metrics.measures import mel_distance
-from jbdiff.guidance import GuidedModel, JumpingModel, pulled_at
+from jbdiff.guidance import GUIDANCE_RESCALE, GuidedModel, JumpingModel, pulled_at
 from jbdiff.networks.anchor import Anchor
 from jbdiff.networks.joint_denoiser import JointDenoiser
 from jbdiff.stacks.stack import Stack
 from jbdiff.stream.anchor import stream_anchor
 from jbdiff.stream.stream import BlockSettings
-from jbdiff.stream.window import GUIDANCE_RESCALE
 
 TEACHER_STEPS = 50
 TRIED = (4, 2, 1)

@@ -15,7 +15,8 @@ from jbdiff.data.clips import Report
 from jbdiff.networks.spectral_finisher import SpectralFinisher
 from jbdiff.remote.parcel import MANIFEST, WEIGHTS, Parcel, read_parcel, unfold
 from jbdiff.stacks.stack import load_stack
-from jbdiff.train.jobs.denoiser import load_codec, load_denoiser
+from jbdiff.train.jobs.codec import load_codec
+from jbdiff.train.jobs.denoiser import load_denoiser
 from jbdiff.train.jobs.export import POCKET_SOURCE, StackParts, export_stack
 from jbdiff.train.run.callbacks import save_weights
 

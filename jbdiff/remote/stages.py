@@ -19,7 +19,8 @@ from jbdiff.data.stems import find_tracks, is_stems, mix
 from jbdiff.networks.spectral_finisher import SpectralFinisher
 from jbdiff.remote.parcel import STATE, STATES, WEIGHTS, Parcel, Room, newest
 from jbdiff.stacks.stack import load_stack
-from jbdiff.train.jobs.denoiser import load_codec, sound_clips
+from jbdiff.train.jobs.codec import load_codec
+from jbdiff.train.jobs.sounds import sound_clips
 from jbdiff.train.latents.latent_pack import is_packed
 from jbdiff.train.latents.latents import cache_latents
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from jbdiff.audio.crossfade import crossfade
 from jbdiff.codecs.band_codec import BandCodec
+from jbdiff.codecs.codec import Quantises
 from jbdiff.config import JointDenoiserConfig
 from jbdiff.diffusion.noise import NoiseIdentity, NoiseRegister, draw, step_from
 from jbdiff.diffusion.samplers import Sampler, Step
@@ -61,13 +62,6 @@ DELAY_SHARE_OF_HOP = 4
 HELD_SHARE = 4
 AHEAD = -3  # noise index of what is invented beyond a block and forgotten; -1 and -2 are home and finisher
 FADE_FRAMES = 512  # 12 ms at 44.1 kHz: long enough to hide a small step, short enough to use the best part
-
-
-@runtime_checkable
-class Quantises(Protocol):
-    """A codec whose decoder hears latents only through a codebook."""
-
-    def quantise(self, latents: Tensor, level: int) -> Tensor: ...
 
 
 @runtime_checkable

@@ -15,18 +15,13 @@ import torch
 from torch import Tensor
 
 from jbdiff.diffusion.samplers import Callback, Sampler, Step, sample_vddim, sampler_named
-from jbdiff.diffusion.schedules import alpha_beta, noised
-from jbdiff.guidance import GuidedModel, JumpingModel
+from jbdiff.diffusion.schedules import alpha_beta, linear_sigmas, noised, truncated_sigmas
+from jbdiff.guidance import GUIDANCE_RESCALE, GuidedModel, JumpingModel
 from jbdiff.networks.anchor import Anchor
 from jbdiff.networks.channels_last import Compiler
 from jbdiff.networks.echoes import Echo
 from jbdiff.stacks.stack import Stack
 from jbdiff.stream.cuda_graphs import loop_obstacle, recordings_for
-
-# How far the spread of guided windows is pulled back, so that blocks grown from their own sound stay at one level
-# (`GuidedModel`). Measured with pocket over 29 s from two held-out pieces at guidance 1.5: the level rose by 3.3 dB
-# and fell by 0.4; with 0.7 it rose by 5.6 and 1.8, and by 5.3 and 1.8 where nothing is guided.
-GUIDANCE_RESCALE = 1.0
 
 
 class WindowDenoiser:
@@ -192,3 +187,32 @@ class WindowDenoiser:
         """Whether a window of so many steps is the student's."""
         few = self._config.few
         return self._few is not None and few is not None and steps <= few.most_steps
+
+
+@torch.inference_mode()
+def sample_window(
+    stack: Stack,
+    level: int,
+    noise: Tensor,
+    context: Tensor | None,
+    *,
+    steps: int,
+    guidance: float,
+    init: Tensor | None = None,
+    strength: float = 0.0,
+    callback: Callback | None = None,
+) -> tuple[Tensor, Tensor]:
+    """One window of v1: latents `[b, c, t]` (normalised, not quantised) and their audio `[b, 1, n]`.
+
+    noise `[b, c, t]` and context `[b, n, c]`. With init `[b, c, t]`, int(strength * steps) steps are
+    skipped and sampling starts from the init noised to that level; upsampling levels pass the encoded
+    lower level as noise and as init alike. Without init, strength means nothing.
+    """
+    model = GuidedModel(stack.denoisers[level], context, guidance, noise.shape[0], device=noise.device)
+    if init is None:
+        sigmas, x = linear_sigmas(steps), noise
+    else:
+        sigmas = truncated_sigmas(steps, strength)
+        x = noised(init, noise, sigmas[0])
+    latents = sample_vddim(model, x, sigmas, callback)
+    return latents, stack.codec.decode(latents, level)

@@ -51,7 +51,7 @@ def codec(
 
     The analysis is fixed, so that the denoiser need not wait for it.
     """
-    from jbdiff.train.jobs.denoiser import CodecJob, train_codec
+    from jbdiff.train.jobs.codec import CodecJob, train_codec
 
     start = codec_weights or (stack if from_shipped else None)
     train_codec(settings, CodecJob(data, heldout, batch, seconds, rate, discriminator, start, seed, bf16))

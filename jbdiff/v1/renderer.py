@@ -15,41 +15,12 @@ from torch import Tensor
 from jbdiff.audio.crossfade import Crossfade, crossfade
 from jbdiff.config import FinisherConfig
 from jbdiff.diffusion.noise import NoiseStyle, step_from
-from jbdiff.diffusion.samplers import Callback, Step, sample_vddim
-from jbdiff.diffusion.schedules import crash_sigmas, linear_sigmas, noised, truncated_sigmas
+from jbdiff.diffusion.samplers import Step
+from jbdiff.diffusion.schedules import crash_sigmas
 from jbdiff.geometry import Geometry
-from jbdiff.guidance import GuidedModel
 from jbdiff.networks.dance_finisher import finish_window
 from jbdiff.stacks.stack import Stack
-
-
-@torch.inference_mode()
-def sample_window(
-    stack: Stack,
-    level: int,
-    noise: Tensor,
-    context: Tensor | None,
-    *,
-    steps: int,
-    guidance: float,
-    init: Tensor | None = None,
-    strength: float = 0.0,
-    callback: Callback | None = None,
-) -> tuple[Tensor, Tensor]:
-    """One window of v1: latents `[b, c, t]` (normalised, not quantised) and their audio `[b, 1, n]`.
-
-    noise `[b, c, t]` and context `[b, n, c]`. With init `[b, c, t]`, int(strength * steps) steps are
-    skipped and sampling starts from the init noised to that level; upsampling levels pass the encoded
-    lower level as noise and as init alike. Without init, strength means nothing.
-    """
-    model = GuidedModel(stack.denoisers[level], context, guidance, noise.shape[0], device=noise.device)
-    if init is None:
-        sigmas, x = linear_sigmas(steps), noise
-    else:
-        sigmas = truncated_sigmas(steps, strength)
-        x = noised(init, noise, sigmas[0])
-    latents = sample_vddim(model, x, sigmas, callback)
-    return latents, stack.codec.decode(latents, level)
+from jbdiff.stream.window import sample_window
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from toys import write_toy_stack
 from typer.testing import CliRunner
 
 from jbdiff.cli import app
-from jbdiff.render.render import render as render_module
+from jbdiff.render import render as render_module
 
 SHORT = ("--stack", "toy", "--levels", "2", "--no-finisher", "--seconds", 0.1, "--steps", 1)
 

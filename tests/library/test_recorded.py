@@ -15,8 +15,8 @@ from jbdiff.diffusion.schedules import alpha_beta, linear_sigmas
 from jbdiff.guidance import GuidedModel
 from jbdiff.stacks.stack import Stack
 from jbdiff.stacks.v1_layout import unet_key_map
+from jbdiff.stream.window import sample_window
 from jbdiff.train.modules.objective import v_loss
-from jbdiff.v1.renderer import sample_window
 
 Recorded = Callable[[str], dict[str, Tensor]]
 

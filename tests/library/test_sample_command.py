@@ -42,7 +42,7 @@ def test_finisher_noise_and_context_update_are_flags(home: Path, monkeypatch: py
         plans.append(plan)
         raise ValueError("far enough")
 
-    monkeypatch.setattr("jbdiff.render.render.render", note)
+    monkeypatch.setattr("jbdiff.sample_command.render", note)
     sample(
         *SHORT, "--finisher-style", "region", "--finisher-step", 0.2, "--finisher-seed", 9, "--keep-context",
         "--guidance", 2.5, "--style", "constant", "--step", 0.7, "--out", home / "out" / "a.wav",

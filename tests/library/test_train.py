@@ -21,14 +21,8 @@ from jbdiff.config import POCKET, BandCodecConfig, JointDenoiserConfig
 from jbdiff.data.clips import Stretches
 from jbdiff.networks.anchor import MEANS, STYLE_FEATURES, Anchor, measured_style
 from jbdiff.stacks.weight_files import CheckpointError
-from jbdiff.train.jobs.denoiser import (
-    CodecJob,
-    DenoiserJob,
-    load_codec,
-    load_denoiser,
-    train_codec,
-    train_denoiser,
-)
+from jbdiff.train.jobs.codec import CodecJob, load_codec, train_codec
+from jbdiff.train.jobs.denoiser import DenoiserJob, load_denoiser, train_denoiser
 from jbdiff.train.modules.denoiser import (
     CLOCK_DROP_CHANCE,
     STYLE_DROP_CHANCE,

@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 pytest.importorskip("lightning")
 
 from jbdiff.config import BandCodecConfig, UNetConfig
+from jbdiff.data.digest import data_digest
 from jbdiff.train.cli import app
 from jbdiff.train.run.boards import TensorBoard, check_boards
-from jbdiff.train.run.provenance import config_toml, data_digest
+from jbdiff.train.run.provenance import config_toml
 from jbdiff.train.run.schedule import Budget, in_words
 from jbdiff.train.run.settings import RunSettings, read_config
 

@@ -20,11 +20,11 @@ from jbdiff.cli import app as jbdiff_app
 from jbdiff.config import stack_to_dict
 from jbdiff.data.clips import cache_sounds
 from jbdiff.stacks.stack import Stack, load_stack, save_stack
+from jbdiff.stream.window import sample_window
 from jbdiff.train.cli import app
 from jbdiff.train.modules.objective import v_loss
 from jbdiff.train.modules.unet import UNetTraining
 from jbdiff.train.run.schedule import Budget
-from jbdiff.v1.renderer import sample_window
 
 TOY = """
 steps = 2

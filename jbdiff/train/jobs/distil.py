@@ -13,14 +13,9 @@ from jbdiff.data.clips import LatentBatches
 from jbdiff.networks.few_steps import Additions
 from jbdiff.networks.joint_denoiser import JointDenoiser
 from jbdiff.stacks.weight_files import load_into, read_checkpoint
-from jbdiff.train.jobs.denoiser import (
-    history_tokens,
-    latent_clips,
-    load_codec,
-    load_denoiser,
-    recorded,
-    stretch_tokens,
-)
+from jbdiff.train.jobs.codec import load_codec
+from jbdiff.train.jobs.denoiser import load_denoiser
+from jbdiff.train.jobs.sounds import history_tokens, latent_clips, recorded, stretch_tokens
 from jbdiff.train.latents.latents import Resident, Varied, widened
 from jbdiff.train.modules.distil import DistilTraining
 from jbdiff.train.run.run import Batches, RunSettings, fit, prepare_folder

@@ -14,7 +14,8 @@ from torch import nn
 from jbdiff.config import POCKET, JointDenoiserConfig
 from jbdiff.networks.joint_denoiser import JointDenoiser
 from jbdiff.stacks.stack import save_stack
-from jbdiff.train.jobs.denoiser import fitted, load_codec, load_denoiser
+from jbdiff.train.jobs.codec import load_codec
+from jbdiff.train.jobs.denoiser import fitted, load_denoiser
 from jbdiff.train.jobs.distil import load_additions
 from jbdiff.train.jobs.finisher import load_finisher
 

@@ -13,7 +13,9 @@ from jbdiff.data.clips import AudioBatches, drawn_from
 from jbdiff.networks.spectral_finisher import SpectralFinisher
 from jbdiff.stacks.stack import load_stack
 from jbdiff.stacks.weight_files import load_into, read_checkpoint
-from jbdiff.train.jobs.denoiser import load_codec, load_denoiser, recorded, settled, sound_clips
+from jbdiff.train.jobs.codec import load_codec
+from jbdiff.train.jobs.denoiser import load_denoiser
+from jbdiff.train.jobs.sounds import recorded, settled, sound_clips
 from jbdiff.train.latents.latents import as_float
 from jbdiff.train.modules.finisher import EDGE, FinisherTraining
 from jbdiff.train.run.run import Batches, RunSettings, fit, prepare_folder

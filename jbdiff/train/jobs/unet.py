@@ -14,7 +14,7 @@ from jbdiff.config import V1, LevelConfig, StackConfig, UNetConfig
 from jbdiff.data.clips import AudioBatches, drawn_from
 from jbdiff.stacks.stack import Stack, build_denoiser, known_stacks, load_stack, read_manifest, save_stack
 from jbdiff.stacks.weight_files import load_into, read_checkpoint
-from jbdiff.train.jobs.denoiser import recorded, settled, sound_clips
+from jbdiff.train.jobs.sounds import recorded, settled, sound_clips
 from jbdiff.train.latents.latents import as_float
 from jbdiff.train.modules.unet import DEMO_WINDOWS, UNetTraining
 from jbdiff.train.run.run import Batches, RunSettings, fit, prepare_folder

@@ -15,11 +15,10 @@ from jbdiff.data.clips import Stretches
 from jbdiff.diffusion.noise import step_from
 from jbdiff.diffusion.samplers import sample_vddim
 from jbdiff.diffusion.schedules import alpha_beta, noised
-from jbdiff.guidance import GuidedModel
+from jbdiff.guidance import GUIDANCE_RESCALE, GuidedModel
 from jbdiff.networks.anchor import BEATS, Anchor, measured_style, no_anchor
 from jbdiff.networks.echoes import Echo, echo_of
 from jbdiff.networks.joint_denoiser import JointDenoiser
-from jbdiff.stream.window import GUIDANCE_RESCALE
 from jbdiff.train.modules.rollouts import Continue, Next, Rollouts
 from jbdiff.train.modules.stage import StageTraining
 from jbdiff.train.run.schedule import Budget

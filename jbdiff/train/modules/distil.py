@@ -25,12 +25,11 @@ from jbdiff.config import FewStepsConfig, JointDenoiserConfig
 from jbdiff.data.clips import Stretches
 from jbdiff.diffusion.samplers import sample_deis_3, sample_vddim
 from jbdiff.diffusion.schedules import alpha_beta, linear_sigmas, noised
-from jbdiff.guidance import GuidedModel, JumpingModel
+from jbdiff.guidance import GUIDANCE_RESCALE, GuidedModel, JumpingModel
 from jbdiff.networks.anchor import Anchor
 from jbdiff.networks.echoes import Echo, echo_of
 from jbdiff.networks.few_steps import Additions, merge, with_jumps
 from jbdiff.networks.joint_denoiser import JointDenoiser, Jump
-from jbdiff.stream.window import GUIDANCE_RESCALE
 from jbdiff.train.modules.denoiser import (
     GUIDANCE_INTERVAL,
     anchor_of,

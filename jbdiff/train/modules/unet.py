@@ -15,11 +15,11 @@ from torch import Tensor
 from jbdiff.config import StackConfig
 from jbdiff.geometry import Geometry
 from jbdiff.stacks.stack import Stack, build_denoiser
+from jbdiff.stream.window import sample_window
 from jbdiff.train.modules.denoiser import SAMPLES, corrupt
 from jbdiff.train.modules.objective import v_loss
 from jbdiff.train.modules.stage import StageTraining
 from jbdiff.train.run.schedule import Budget
-from jbdiff.v1.renderer import sample_window
 
 DEMO_STEPS = 50  # at most; the published level 2 takes 250
 DEMO_WINDOWS = 4

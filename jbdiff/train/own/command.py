@@ -21,10 +21,11 @@ from jbdiff.data.clips import Clips, Report, drawn_from
 from jbdiff.networks.joint_denoiser import JointDenoiser
 from jbdiff.networks.spectral_finisher import SpectralFinisher
 from jbdiff.stacks.stack import Stack, few_role, load_stack, read_manifest, user_directory
-from jbdiff.train.jobs.denoiser import DenoiserJob, latent_clips, sound_clips, train_denoiser
+from jbdiff.train.jobs.denoiser import DenoiserJob, train_denoiser
 from jbdiff.train.jobs.distil import DistilJob, train_distil
 from jbdiff.train.jobs.export import StackParts, export_stack
 from jbdiff.train.jobs.finisher import FinisherJob, train_finisher
+from jbdiff.train.jobs.sounds import latent_clips, sound_clips
 from jbdiff.train.own.page import PAGE, TrackFacts, figures, write_page
 from jbdiff.train.own.progress import Progress, claimed, safe_name, spent_minutes, work_folder
 from jbdiff.train.own.tracks import Chosen, Track, choose, lay_out
