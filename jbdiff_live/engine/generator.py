@@ -35,7 +35,7 @@ TURN_SECONDS = 0.5  # that a step of what is prepared waits for a block in work,
 
 
 class ModelGenerator:
-    """Plays stacks through `jbdiff.stream.BlockStream`. torch is imported in `prepare`, not before.
+    """Plays stacks through `jbdiff.stream.stream.BlockStream`. torch is imported in `prepare`, not before.
 
     `live(frames)` gives the newest frames of the live input as mono, or None where there is no input.
     `on_ready` hears, on the loader thread, that a stack waits to be switched to. `newest` gives the knobs as they

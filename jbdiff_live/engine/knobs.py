@@ -9,7 +9,7 @@ from jbdiff_live.parameters import ParameterSnapshot
 
 
 class NewestKnobs:
-    """The knobs as they stand at each step: `jbdiff.stream.StepKnobs` over the store's newest snapshot."""
+    """The knobs as they stand at each step: `jbdiff.stream.stream.StepKnobs` over the store's newest snapshot."""
 
     def __init__(self, newest: Callable[[], ParameterSnapshot]) -> None:
         self._newest = newest

@@ -29,8 +29,8 @@ from jbdiff_live.engine.model import (
 from jbdiff_live.stack_choice import StackChoice, StackParts
 
 if TYPE_CHECKING:
-    from jbdiff.checkpoints import Stack
-    from jbdiff.stream import BlockStream
+    from jbdiff.stacks.stack import Stack
+    from jbdiff.stream.stream import BlockStream
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +70,8 @@ def load_voice(
     """
     report("loading torch")
     device = set_up_torch(threads)
-    from jbdiff.checkpoints import load_stack
-    from jbdiff.stream import BlockStream, StreamError
+    from jbdiff.stacks.stack import load_stack
+    from jbdiff.stream.stream import BlockStream, StreamError
 
     report(f"loading {choice.stack}")
     stack = load_stack(choice.stack, device=device) if shared is None else _shared(shared)
@@ -148,7 +148,7 @@ def _shared(stack: Stack) -> Stack:
     A stream moves its stack to its device; even where there is nothing to move, that writes to the very tensors
     that the engine is reading.
     """
-    from jbdiff.checkpoints import Stack
+    from jbdiff.stacks.stack import Stack
 
     class Shared(Stack):
         def to(self, device: object) -> Stack:
@@ -170,7 +170,7 @@ def _warm_up(
     What a GPU needs to record and to compile is done before. None when interrupted; StackTooSlow where a
     block takes more than `most` times its duration.
     """
-    from jbdiff.stream import BlockSettings, StreamInterrupted
+    from jbdiff.stream.stream import BlockSettings, StreamInterrupted
 
     clock = _clock(stream)
     duration = stream.block_frames / stream.sample_rate
@@ -216,8 +216,8 @@ def _warm_up(
 def find_stacks() -> tuple[StackParts, ...]:
     """Every stack that can be found. Imports torch the first time, which takes a second or two."""
     import_library()
-    from jbdiff.checkpoints import CheckpointError, known_stacks, read_manifest
     from jbdiff.geometry import Geometry
+    from jbdiff.stacks.stack import CheckpointError, known_stacks, read_manifest
 
     found = []
     try:

@@ -28,9 +28,9 @@ from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying
 if TYPE_CHECKING:
     import torch
 
-    from jbdiff.checkpoints import Stack
-    from jbdiff.stream import BlockSettings, BlockStream, StreamBlock
-    from jbdiff.stream_state import LevelBeginning
+    from jbdiff.stacks.stack import Stack
+    from jbdiff.stream.state import LevelBeginning
+    from jbdiff.stream.stream import BlockSettings, BlockStream, StreamBlock
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> Blo
     steps: of the coarsest level, None for the stack's own.
     """
     from jbdiff.config import NoiseStyle
-    from jbdiff.stream import BlockSettings, FinisherSettings
+    from jbdiff.stream.stream import BlockSettings, FinisherSettings
 
     return BlockSettings(
         seed=int(snapshot["seed"]),
@@ -100,7 +100,7 @@ def _tempo(snapshot: ParameterSnapshot) -> float | None:
 
 def eased(settings: BlockSettings, rung: Rung, stream: BlockStream) -> BlockSettings:
     """The same settings with less work: a rung's, and all that the rungs above it leave out."""
-    from jbdiff.stream import LevelSettings
+    from jbdiff.stream.stream import LevelSettings
 
     if rung is Rung.FULL:
         return settings
@@ -291,7 +291,7 @@ class StackVoice:
 
         turning: those that are read anew for every step; None: the snapshot's.
         """
-        from jbdiff.stream import StreamInterrupted
+        from jbdiff.stream.stream import StreamInterrupted
 
         settings = eased(block_settings(snapshot, self.playing.steps), rung, self._stream)
         began = time.perf_counter()
@@ -340,7 +340,7 @@ class StackVoice:
         """
         import torch
 
-        from jbdiff.stream import StreamError
+        from jbdiff.stream.stream import StreamError
 
         self._progress.begin()
         try:
@@ -393,7 +393,7 @@ def device_options(stack: Stack, device: str) -> dict[str, Any]:
     """
     import torch
 
-    from jbdiff.tokenmajor import has_token_form
+    from jbdiff.networks.channels_last import has_token_form
 
     if device != "cuda":
         return {}
@@ -403,7 +403,7 @@ def device_options(stack: Stack, device: str) -> dict[str, Any]:
 
 def share_one_heap() -> None:
     """Keeps small what the process holds of memory that its threads have freed; before any of them is started."""
-    from jbdiff.memory import share_one_heap
+    from jbdiff.heap import share_one_heap
 
     share_one_heap()
 
@@ -424,13 +424,13 @@ def import_library() -> None:
     global _waits_are_short
     with _importing:
         if sys.platform == "linux" and "torch" not in sys.modules:
-            from jbdiff.memory import keep_freed_memory
+            from jbdiff.heap import keep_freed_memory
 
             keep_freed_memory()
             os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
             _waits_are_short = True
-        import jbdiff.checkpoints
-        import jbdiff.stream  # noqa: F401
+        import jbdiff.stacks.stack
+        import jbdiff.stream.stream  # noqa: F401
 
 
 def _tensor(mono: Mono) -> torch.Tensor:

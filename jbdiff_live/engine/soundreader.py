@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from jbdiff.audiofiles import ReadingStopped
+from jbdiff.audio.files import ReadingStopped
 from jbdiff_live.engine.sources import FileSource, load_file_source
 from jbdiff_live.engine.standing import behind_engine
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from jbdiff.audiofiles import read_mono
+from jbdiff.audio.files import read_mono
 
 Mono = NDArray[np.float32]  # [frames]
 LONGEST_SECONDS = 1200.0  # that are kept of a file: 212 MB

@@ -14,10 +14,10 @@ import soundfile
 import torch
 from small_stacks import write_small_stack
 
-from jbdiff.audiofiles import read_audio
-from jbdiff.checkpoints import load_stack
-from jbdiff.render import RenderPlan, render
-from jbdiff.stream import BlockStream
+from jbdiff.audio.files import read_audio
+from jbdiff.render.render import RenderPlan, render
+from jbdiff.stacks.stack import load_stack
+from jbdiff.stream.stream import BlockStream
 from jbdiff_live.audio.null import NullSink
 from jbdiff_live.engine.generator import ModelGenerator
 from jbdiff_live.engine.model import block_settings
