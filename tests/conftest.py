@@ -94,7 +94,7 @@ def _group(item: pytest.Item) -> str:
     JACK servers share one table of the machine, and tests in real time disturb each other.
     """
     module = getattr(item, "module", None)
-    real = any(hasattr(module, name) for name in ("jack_server", "JackServer", "Player", "servers"))
+    real = any(hasattr(module, name) for name in ("jack_server", "JackServer", "Player", "needs_jack"))
     return "servers" if real or {"jack", "pulse"} & set(getattr(item, "fixturenames", ())) else item.path.name
 
 

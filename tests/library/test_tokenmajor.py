@@ -26,8 +26,8 @@ from jbdiff.networks.dance_finisher import Double, Finisher, Halve
 from jbdiff.networks.joint_denoiser import JointDenoiser
 from jbdiff.networks.unet import UNet
 from jbdiff.stacks.stack import Stack
+from jbdiff.stream import stream as stream_module
 from jbdiff.stream.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
-from jbdiff.stream.stream import stream as stream_module
 
 SMALL_UNET = UNetConfig(
     channels=(16, 32, 32, 64), factors=(1, 2, 1, 2), items=(1, 2, 3, 1), attentions=(0, 0, 1, 0),
