@@ -15,7 +15,7 @@ from jbdiff_live.block import Rung
 from jbdiff_live.parameters import ParameterSnapshot
 
 if TYPE_CHECKING:
-    from jbdiff.stream import BlockSettings, BlockStream, StreamBlock
+    from jbdiff.stream.stream import BlockSettings, BlockStream, StreamBlock
 
 LOOP_RESAMPLE = 0.85  # kept of the last window when it is looped: enough to stay in time, and it moves on
 
@@ -26,7 +26,7 @@ def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> Blo
     steps: of the coarsest level, None for the stack's own.
     """
     from jbdiff.config import NoiseStyle
-    from jbdiff.stream import BlockSettings, FinisherSettings
+    from jbdiff.stream.stream import BlockSettings, FinisherSettings
 
     return BlockSettings(
         seed=int(snapshot["seed"]),
@@ -63,7 +63,7 @@ def _tempo(snapshot: ParameterSnapshot) -> float | None:
 
 def eased(settings: BlockSettings, rung: Rung, stream: BlockStream) -> BlockSettings:
     """The same settings with less work: a rung's, and all that the rungs above it leave out."""
-    from jbdiff.stream import LevelSettings
+    from jbdiff.stream.stream import LevelSettings
 
     if rung is Rung.FULL:
         return settings
@@ -110,7 +110,7 @@ def rung_shares(block: StreamBlock, stream: BlockStream, settings: BlockSettings
 
 
 class NewestKnobs:
-    """The knobs as they stand at each step: `jbdiff.stream.StepKnobs` over the store's newest snapshot."""
+    """The knobs as they stand at each step: `jbdiff.stream.stream.StepKnobs` over the store's newest snapshot."""
 
     def __init__(self, newest: Callable[[], ParameterSnapshot]) -> None:
         self._newest = newest

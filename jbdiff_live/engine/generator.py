@@ -29,7 +29,7 @@ from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
 
 if TYPE_CHECKING:
-    from jbdiff.stream_state import LevelBeginning
+    from jbdiff.stream.state import LevelBeginning
 
 HEARD_SECONDS = 12.0  # kept for the next stack to go on from; two windows of v1 and of pocket are 4.5
 COMING_SECONDS = 15.0  # that a file waits for the stack it may have come with
@@ -38,7 +38,7 @@ TURN_SECONDS = 0.5  # that a step of what is prepared waits for a block in work,
 
 
 class ModelGenerator:
-    """Plays stacks through `jbdiff.stream.BlockStream`. Making one imports no torch.
+    """Plays stacks through `jbdiff.stream.stream.BlockStream`. Making one imports no torch.
 
     `live(frames)` gives the newest frames of the live input as mono, or None if no input is open. `on_ready` is called
     on the loader thread when a stack waits to be switched to. `newest` gives the knobs as they are now, for the knobs

@@ -9,7 +9,7 @@ import pytest
 from small_stacks import SMALL
 
 from jbdiff.config import POCKET
-from jbdiff.stream import BlockSettings
+from jbdiff.stream.stream import BlockSettings
 from jbdiff_live.binding import Binding
 from jbdiff_live.block import Rung
 from jbdiff_live.control.map import ControlMap

@@ -46,8 +46,8 @@ class Catalogue:
 def find_stacks() -> tuple[StackParts, ...]:
     """Every stack that can be found. Imports torch the first time, which takes a second or two."""
     import_library()
-    from jbdiff.checkpoints import CheckpointError, known_stacks, read_manifest
     from jbdiff.geometry import Geometry
+    from jbdiff.stacks.stack import CheckpointError, known_stacks, read_manifest
 
     found = []
     try:

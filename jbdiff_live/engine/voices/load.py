@@ -21,8 +21,8 @@ from jbdiff_live.engine.voices.voice import IN_FLOAT32, StackVoice
 from jbdiff_live.stack_choice import StackChoice
 
 if TYPE_CHECKING:
-    from jbdiff.checkpoints import Stack
-    from jbdiff.stream import BlockStream
+    from jbdiff.stacks.stack import Stack
+    from jbdiff.stream.stream import BlockStream
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +62,8 @@ def load_voice(
     """
     report("loading torch")
     device = set_up_torch(threads)
-    from jbdiff.checkpoints import load_stack
-    from jbdiff.stream import StreamError
+    from jbdiff.stacks.stack import load_stack
+    from jbdiff.stream.stream import StreamError
 
     report(f"loading {choice.stack}")
     stack = load_stack(choice.stack, device=device) if shared is None else _shared(shared)
@@ -104,7 +104,7 @@ def load_voice(
 
 def _stream(stack: Stack, choice: StackChoice, device: str, options: StreamOptions) -> BlockStream:
     """The parts of the stack that the choice names, as a stream. options: of `device_options`."""
-    from jbdiff.stream import BlockStream
+    from jbdiff.stream.stream import BlockStream
 
     return BlockStream(
         stack,
@@ -144,7 +144,7 @@ def _shared(stack: Stack) -> Stack:
     A stream moves its stack to its device; even where there is nothing to move, that writes to the very tensors
     that the engine is reading.
     """
-    from jbdiff.checkpoints import Stack
+    from jbdiff.stacks.stack import Stack
 
     class Shared(Stack):
         def to(self, device: object) -> Stack:
@@ -166,7 +166,7 @@ def _warm_up(
     What a GPU needs to record and to compile is done before. None when interrupted; StackTooSlow where a
     block takes more than `most` times its duration.
     """
-    from jbdiff.stream import BlockSettings, StreamInterrupted
+    from jbdiff.stream.stream import BlockSettings, StreamInterrupted
 
     clock = _clock(stream)
     duration = stream.block_frames / stream.sample_rate

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from jbdiff.audiofiles import ReadingStopped
+from jbdiff.audio.files import ReadingStopped
 from jbdiff_live.engine.voices.sources import FileSource, load_file_source
 from jbdiff_live.thread_priority import behind_engine
 

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from jbdiff.audiofiles import read_mono
+from jbdiff.audio.files import read_mono
 
 Mono = NDArray[np.float32]  # [frames]
 LONGEST_SECONDS = 1200.0  # that are kept of a file: 212 MB

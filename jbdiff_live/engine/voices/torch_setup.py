@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypedDict
 if TYPE_CHECKING:
     import torch
 
-    from jbdiff.checkpoints import Stack
+    from jbdiff.stacks.stack import Stack
 
 # How often torch's threads on Linux look whether the others are ready before they go to sleep; read when torch is
 # imported. Measured with pocket on two cores, a block at the 99th percentile: one thread .87 to 1.1 s; two .62 s, or
@@ -52,7 +52,7 @@ def device_options(stack: Stack, device: str) -> StreamOptions:
     """
     import torch
 
-    from jbdiff.tokenmajor import has_token_form
+    from jbdiff.networks.channels_last import has_token_form
 
     if device != "cuda":
         return {}
@@ -62,7 +62,7 @@ def device_options(stack: Stack, device: str) -> StreamOptions:
 
 def share_one_heap() -> None:
     """Keeps small what the process holds of memory that its threads have freed; before any of them is started."""
-    from jbdiff.memory import share_one_heap
+    from jbdiff.heap import share_one_heap
 
     share_one_heap()
 
@@ -83,10 +83,10 @@ def import_library() -> None:
     global _waits_are_short
     with _importing:
         if sys.platform == "linux" and "torch" not in sys.modules:
-            from jbdiff.memory import keep_freed_memory
+            from jbdiff.heap import keep_freed_memory
 
             keep_freed_memory()
             os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
             _waits_are_short = True
-        import jbdiff.checkpoints
-        import jbdiff.stream  # noqa: F401
+        import jbdiff.stacks.stack
+        import jbdiff.stream.stream  # noqa: F401

@@ -23,9 +23,9 @@ from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying
 if TYPE_CHECKING:
     import torch
 
-    from jbdiff.checkpoints import Stack
-    from jbdiff.stream import BlockSettings, BlockStream, StreamBlock
-    from jbdiff.stream_state import LevelBeginning
+    from jbdiff.stacks.stack import Stack
+    from jbdiff.stream.state import LevelBeginning
+    from jbdiff.stream.stream import BlockSettings, BlockStream, StreamBlock
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ class StackVoice:
 
         turning: those that are read anew for every step; None: the snapshot's.
         """
-        from jbdiff.stream import StreamInterrupted
+        from jbdiff.stream.stream import StreamInterrupted
 
         settings = eased(block_settings(snapshot, self.playing.steps), rung, self._stream)
         began = time.perf_counter()
@@ -229,7 +229,7 @@ class StackVoice:
         """
         import torch
 
-        from jbdiff.stream import StreamError
+        from jbdiff.stream.stream import StreamError
 
         self._progress.begin()
         try:
