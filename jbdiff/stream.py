@@ -42,6 +42,7 @@ from jbdiff.stream_state import (
     LoudnessState,
     StreamError,
     StreamState,
+    novelty,
 )
 from jbdiff.tokenmajor import compiler_for
 
@@ -79,6 +80,7 @@ class StreamBlock:
     stems: Mapping[int, Tensor] = field(default_factory=dict)  # level -> its own sound [1, 1, block_frames]
     guidance: tuple[float, ...] = ()  # of the coarsest level, as it was read for each of its steps
     finisher_strength: float | None = None  # as it was read when the finisher started; None where it did not
+    novelty: float = 0.0  # distance of the coarsest level's latents from the last block's, 0 to 1
 
 
 class BlockStream:
@@ -413,7 +415,8 @@ class BlockStream:
             strength = settings.anchor * (1.0 - settings.resample)
             audio, loudness = self._loudness.held(loudness, audio, strength)
         self._state = StreamState(self.stack.identity, state.block_index + 1, levels, finisher, loudness)
-        return StreamBlock(audio, state.block_index, noise, seconds, parts, stems, guidance, strength)
+        new = novelty(*(each[first.level].history[..., -first.tokens :] for each in (state.levels, levels)))
+        return StreamBlock(audio, state.block_index, noise, seconds, parts, stems, guidance, strength, new)
 
     @property
     def windows(self) -> dict[str, int]:

@@ -21,7 +21,7 @@ from jbdiff_live import __version__
 from jbdiff_live.audio.names import names_or_reason
 from jbdiff_live.audio.priority import process_priority
 from jbdiff_live.audio.switch import NULL_DEVICE, AudioSwitch
-from jbdiff_live.binding import TakeoverMode
+from jbdiff_live.binding import TakeoverMode, checksum
 from jbdiff_live.block import Block, BlockGenerator
 from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.control.map import ControlMap
@@ -35,6 +35,8 @@ from jbdiff_live.engine.generator import ModelGenerator
 from jbdiff_live.engine.model import SAMPLE_RATE, share_one_heap
 from jbdiff_live.engine.soundreader import SoundReader
 from jbdiff_live.engine.sources import FileSource
+from jbdiff_live.links import LinkOptions, Links, Sight
+from jbdiff_live.movement import Movement
 from jbdiff_live.parameters import (
     ACTIONS_BY_NAME,
     BY_NAME,
@@ -66,6 +68,7 @@ log = logging.getLogger(__name__)
 RING_SECONDS = 12.0
 # Queued before the device starts: one short block behind it would be all the time there is to make the next one.
 BEGIN_SECONDS = 0.35
+KEYBOARD = "computer keyboard"  # its name among the controllers
 NOTE_SECONDS = 20.0  # that an answer to an action is shown
 
 
@@ -92,6 +95,7 @@ class SessionOptions:
     takes: Path = field(default_factory=lambda: Path("takes"))
     short_ring_frames: int = 4096
     threads: int | None = None
+    links: LinkOptions = field(default_factory=LinkOptions)
 
 
 class Session:
@@ -131,8 +135,14 @@ class Session:
             )
         rate = self.generator.sample_rate
         self.ring = RingBuffer(int(RING_SECONDS * rate), self.generator.channels)
+        movement = Movement(rate, self.ring.capacity + rate)
         self.audio = AudioSwitch(
-            self.ring, lambda: self.store.snapshot, rate, options.short_ring_frames, clock
+            self.ring,
+            lambda: self.store.snapshot,
+            rate,
+            options.short_ring_frames,
+            clock,
+            Links.cv_out(options.links, movement),
         )
         self.engine = Engine(
             self.generator,
@@ -149,17 +159,28 @@ class Session:
         self.controls = ControlMap(
             self.store,
             shelf=MapShelf(_beside(user_patches_folder(), "controllers")),
-            perform=lambda name: self.programs.ask(name, lambda: self._perform(name)),
+            perform=self.perform,
             changed=lambda: self.programs.ask("keeping a map", self.controls.save_maps),
             takeover=options.takeover,
         )
         self.programs = ProgramChanges(self._load_program, options.program_channel)
+        self.links = Links(
+            options.links,
+            self.store,
+            self.controls,
+            Sight(lambda: self.audio.frames_heard, self._heard, self._states),
+            self.perform,
+            movement,
+            self._controlled,
+            midi_api=options.midi_api,
+            clock=clock,
+        )
         self.midi = MidiInput(
             self._controlled,
             names=options.midi,
             api=options.midi_api,
             virtual=options.virtual_midi,
-            on_port=self.controls.port,
+            on_port=self.links.port,
         )
         self._patching = threading.Lock()  # the window's patches against those of program changes
         self._patch = Patch(name="untitled")
@@ -179,6 +200,7 @@ class Session:
         """Opens MIDI and the sound device; what is missing becomes a visible problem, not an error."""
         self.controls.load_maps()
         self.programs.start()
+        self.links.start(self.audio.listen_to_cv)
         self.midi.start()
         if self.options.input_device:
             self.audio.listen(self.options.input_device)
@@ -213,10 +235,12 @@ class Session:
             self.stop,
             lambda: self.engine.close(0.0),  # `stop` has waited for it
             self.midi.stop,
+            self.links.stop,
             self.programs.stop,
             self.controls.save_maps,
             self.sounds.close,
             lambda: self.audio.listen(""),
+            lambda: self.audio.listen_to_cv("", 0, lambda frames, rate: None),
             self.audio.close,
             self.tape.close,
         )
@@ -313,6 +337,21 @@ class Session:
         self.store.trigger(action, Origin.UI)
 
     # ------------------------------------------------------------------ control
+
+    def perform(self, function: str) -> None:
+        """Do a function of the session, such as "play", on the thread of the program changes. Never waits."""
+        self.programs.ask(function, lambda: self._perform(function))
+
+    def press_key(self, key: str) -> bool:
+        """Press a key of the computer's keyboard, such as "F5". Return whether it is bound to something."""
+        return self._controlled(
+            ControlEvent(KEYBOARD, EventKind.KEY, 1, checksum(key), 127, True, self._clock.now(), key)
+        )
+
+    def send_all(self) -> None:
+        """Send every value to every controller that shows it, and by OSC."""
+        self.controls.send_all()
+        self.links.osc.send_all()
 
     def learn(self, name: str | None) -> None:
         self.controls.learn(name)
@@ -532,13 +571,28 @@ class Session:
         return self.audio.silent
 
     def _control_status(self) -> ControlStatus:
-        status = self.controls.status(self.midi.status())
+        status = self.links.status(self.controls.status(self.midi.status()))
         return replace(status, problem=status.problem or self.programs.problem)
 
-    def _controlled(self, event: ControlEvent) -> None:
-        """A source's thread: to the map; a program that nothing is bound to, to the thread that loads patches."""
-        if not self.controls.handle(event) and event.kind is EventKind.PROGRAM:
+    def _controlled(self, event: ControlEvent) -> bool:
+        """A source's thread: to the map; a program that nothing is bound to, to the thread that loads patches.
+
+        Return whether something is bound to the control.
+        """
+        used = self.controls.handle(event)
+        if not used and event.kind is EventKind.PROGRAM:
             self.programs.handle(event)
+        return used
+
+    def _heard(self) -> ParameterSnapshot | None:
+        """The values of the sound that is heard now; None while nothing plays. Any thread."""
+        block = self.tape.at(self.audio.frames_heard)
+        return None if block is None else self._with_instant_values(block.heard)
+
+    def _states(self) -> Mapping[str, bool]:
+        """What goes on, for the lights of buttons. Any thread."""
+        playing = self.engine.status.state not in (EngineState.OFFLINE, EngineState.FAILED)
+        return {"play": playing, "start": playing, "record": self.tape.status().recording}
 
     def _perform(self, function: str) -> None:
         """The program changes' thread: what a controller asked for that only the session can do."""
@@ -551,6 +605,8 @@ class Session:
             self.stop_recording()
         elif function == "record":
             self.start_recording()
+        elif function == "send_all":
+            self.send_all()
         else:
             self._load_neighbour(1 if function == "next_patch" else -1)
 
@@ -575,6 +631,7 @@ class Session:
         if recent and block.stack is not None and block.stack != recent[-1].stack:
             self._reloaded(block, block.stack)
         self.tape.block_made(block)
+        self.links.block_made(block)
         # The engine makes three blocks before it waits for any to be heard (`Deadline`).
         self.audio.block_made(min(int(BEGIN_SECONDS * self.generator.sample_rate), 3 * block.frames))
 

@@ -20,6 +20,7 @@ TERRITORY = {
     "rtmixer": ("jbdiff_live/audio/",),
     "mido": ("jbdiff_live/control/",),
     "rtmidi": ("jbdiff_live/control/",),
+    "pythonosc": ("jbdiff_live/control/",),
     "PySide6": ("jbdiff_live/ui/",),
     "lightning": ("jbdiff/train/",),
     "jbdiff": ("jbdiff/", "jbdiff_live/engine/"),
@@ -56,7 +57,13 @@ def test_library_stays_in_its_territory(library: str) -> None:
     assert not trespassers
 
 
-ROOTS = ("__init__.py", "__main__.py", "headless.py", "session.py")  # they join the threads' folders
+ROOTS = (
+    "__init__.py",
+    "__main__.py",
+    "headless.py",
+    "links.py",
+    "session.py",
+)  # they join the threads' folders
 FOLDERS = ("audio", "control", "engine", "record", "ui")
 
 

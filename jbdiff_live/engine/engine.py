@@ -223,7 +223,7 @@ class Engine:
                 step_reach.block(generated.read_at, began + heard_after - generated.read_at)
             block = Block(
                 generated.samples, made, self._ring.frames_written, snapshot, generated.noise, taken, rung,
-                generated.stack, generated.turned, looped=heard if loops else None,
+                generated.stack, generated.turned, looped=heard if loops else None, novelty=generated.novelty,
             )  # fmt: skip
             heard = block.heard
             if not self._deliver(block):
