@@ -18,11 +18,11 @@ from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.control.cv import CvChannel, CvReader
 from jbdiff_live.control.feedback import Views
 from jbdiff_live.control.map import ControlMap
-from jbdiff_live.control.midi_out import MidiSender
+from jbdiff_live.control.midi.midi_out import MidiSender
+from jbdiff_live.control.midi.out_ports import OutPorts, RtOutPorts
 from jbdiff_live.control.names import place
 from jbdiff_live.control.osc import OscLink, OscSettings
 from jbdiff_live.control.osc_packets import Argument
-from jbdiff_live.control.out_ports import OutPorts, RtOutPorts
 from jbdiff_live.control.rack import RackMessages
 from jbdiff_live.control.source import EventHandler
 from jbdiff_live.movement import Measure, Movement

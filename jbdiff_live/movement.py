@@ -116,7 +116,7 @@ class Movement:
         hertz = np.fft.rfftfreq(WINDOW_FRAMES, 1 / self._rate)
         centre = power @ hertz / np.maximum(power.sum(axis=1), 1e-12)
         octaves = np.log(np.maximum(centre, DARKEST_HZ) / DARKEST_HZ) / math.log(BRIGHTEST_HZ / DARKEST_HZ)
-        found = np.clip(octaves, 0, 1).astype(np.float32)
+        found: NDArray[np.float32] = np.clip(octaves, 0, 1).astype(np.float32)
         for window in range(windows):  # silence has no colour: the one before it stays
             if np.abs(parts[window]).max() < SILENT:
                 found[window] = self._colour

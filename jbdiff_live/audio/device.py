@@ -19,13 +19,13 @@ from jbdiff_live.audio.cv_out import CvOut
 from jbdiff_live.audio.marks import Lately, LowWater
 from jbdiff_live.audio.null import Pacer, bad_sound
 from jbdiff_live.audio.output import OutputStage
-from jbdiff_live.audio.priority import go_first
 from jbdiff_live.audio.sink import DeviceError
 from jbdiff_live.audio.stream import OutputStream
 from jbdiff_live.clock import MACHINE, NEVER, Clock
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.status import AudioStatus
+from jbdiff_live.thread_priority import go_first
 
 log = logging.getLogger(__name__)
 

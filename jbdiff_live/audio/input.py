@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from jbdiff_live.audio import portaudio
 from jbdiff_live.audio.sink import DeviceError
 from jbdiff_live.audio.stream import STALLED_SECONDS
+from jbdiff_live.block import SAMPLE_RATE
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class _InputStream:
         self.name, self.host = device.name, device.host
         self.channels = min(channels, device.channels)
         self.rate = portaudio.best_rate(device, "input", self.channels, sample_rate)
-        self._resampler: Any = None
+        self._resampler: Any = None  # Any: soxr has no types
         if self.rate != sample_rate:
             import soxr
 
@@ -75,9 +76,12 @@ class _InputStream:
 
     def mono(self, frames: NDArray[np.float32]) -> Mono:
         """Frames that were read, mixed to mono at our rate. Of many channels the first two are the sound."""
-        mono = frames[:, :SOUND_CHANNELS].mean(axis=1)
+        mono: Mono = frames[:, :SOUND_CHANNELS].mean(axis=1)
         np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        return mono if self._resampler is None else self._resampler.resample_chunk(mono)
+        if self._resampler is None:
+            return mono
+        resampled: Mono = self._resampler.resample_chunk(mono)
+        return resampled
 
     def trouble(self) -> str:
         if not self._recorder.active:
@@ -108,7 +112,7 @@ class LiveInput:
 
     def __init__(
         self,
-        sample_rate: int = 44_100,
+        sample_rate: int = SAMPLE_RATE,
         seconds: float = 12.0,
         channels: int = SOUND_CHANNELS,
         on_frames: OnFrames | None = None,

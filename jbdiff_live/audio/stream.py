@@ -53,7 +53,7 @@ class OutputStream:
         self.ran_dry = 0  # times the callback found the short ring empty
         self.device_underruns = 0  # as the device tells; on JACK another client's lateness counts too
         self._ratio = self.rate / sample_rate
-        self._resampler: Any = None
+        self._resampler: Any = None  # Any: soxr has no types
         if self.rate != sample_rate:
             import soxr
 
@@ -75,8 +75,8 @@ class OutputStream:
             self._ring = rtmixer.RingBuffer(4 * self.channels, self.length.most)
             portaudio.stream_opened()
         self.latency_seconds = float(self._mixer.latency)
-        self._action: Any = None
-        self._stats: Any = None
+        self._action: Any = None  # Any: rtmixer has no types
+        self._stats: Any = None  # Any: rtmixer has no types
         self._stats_at = 0.0
         self._clock = clock
         self._meter = RateMeter(self.rate, clock)

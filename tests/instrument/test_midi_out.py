@@ -20,10 +20,10 @@ from test_feedback import MAP
 from turned_clock import TurnedClock
 
 from jbdiff_live.control.feedback import Views
-from jbdiff_live.control.midi import MidiInput
-from jbdiff_live.control.midi_out import LOOK_SECONDS, MidiSender
+from jbdiff_live.control.midi.inputs import MidiInput
+from jbdiff_live.control.midi.midi_out import LOOK_SECONDS, MidiSender
+from jbdiff_live.control.midi.out_ports import OutPort, RtOutPorts
 from jbdiff_live.control.names import Port
-from jbdiff_live.control.out_ports import OutPort, RtOutPorts
 from jbdiff_live.control.shelf import MapShelf
 from jbdiff_live.parameters import Origin
 

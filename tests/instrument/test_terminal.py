@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from jbdiff_live.control_view import Ghost
-from jbdiff_live.headless import obey
 from jbdiff_live.parameters import PARAMETERS, Origin, ParameterSnapshot, ParameterStore
+from jbdiff_live.start.headless import obey
+from jbdiff_live.start.terminal_keys import SEQUENCES, TerminalKeys, split_keys
+from jbdiff_live.start.terminal_view import terminal_view
 from jbdiff_live.status import (
     AudioStatus,
     ControlStatus,
@@ -31,8 +33,6 @@ from jbdiff_live.status import (
     RecorderStatus,
     Status,
 )
-from jbdiff_live.terminal_keys import SEQUENCES, TerminalKeys, split_keys
-from jbdiff_live.terminal_view import terminal_view
 
 PATIENCE = 120.0
 
@@ -180,8 +180,8 @@ def test_the_keys_do_what_they_do_in_the_window() -> None:
 HEADLESS = """
 import sys
 from pathlib import Path
-from jbdiff_live.engine.tone import ToneGenerator
-from jbdiff_live.headless import play_headless
+from tone_generator import ToneGenerator
+from jbdiff_live.start.headless import play_headless
 from jbdiff_live.session import Session, SessionOptions
 session = Session(SessionOptions(device="null", midi=(), takes=Path(sys.argv[1])), ToneGenerator(block_frames=8192))
 session.open()
@@ -205,6 +205,8 @@ def test_a_player_on_a_terminal_sees_the_picture_and_leaves_the_terminal_as_it_w
 
     child, master = pty.fork()
     if child == 0:
+        tests = Path(__file__).resolve().parent.parent
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(tests.parent), str(tests)])
         os.environ["TERM"] = "xterm-256color"
         os.execv(sys.executable, [sys.executable, "-c", HEADLESS, str(tmp_path / "takes")])
     seen = bytearray()

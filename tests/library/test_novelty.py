@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from jbdiff.checkpoints import Stack
-from jbdiff.stream import BlockSettings, BlockStream
-from jbdiff.stream_state import novelty
+from jbdiff.stacks.stack import Stack
+from jbdiff.stream.state import novelty
+from jbdiff.stream.stream import BlockSettings, BlockStream
 
 
 def test_the_same_block_is_nothing_new_and_an_unrelated_one_is_all_new() -> None:

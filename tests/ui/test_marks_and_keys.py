@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.status import OscStatus
-from jbdiff_live.ui.notices import problems
+from jbdiff_live.ui.rows.notices import problems
 from jbdiff_live.ui.window import MainWindow
 
 
