@@ -10,9 +10,9 @@ import itertools
 import logging
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -21,8 +21,10 @@ from jbdiff_live.parameters import Parameter
 if TYPE_CHECKING:
     from jbdiff_live.binding import TakeoverMode
     from jbdiff_live.control_view import BindingRow
+    from jbdiff_live.links import LinkOptions
     from jbdiff_live.session import Session
 
+T = TypeVar("T")
 LONGEST_SHORT_RING = 1 << 17  # frames: three seconds
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
@@ -88,6 +90,30 @@ def play(
         typer.Option(
             min=0, max=16, help="MIDI channel whose program changes load patches; 0: none, default: all."
         ),
+    ] = None,
+    osc: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Receive OSC on this UDP port; see docs/modular.md.")
+    ] = None,
+    osc_host: Annotated[
+        str, typer.Option(help="Address that OSC is received on; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
+    osc_out: Annotated[
+        str | None, typer.Option(help="Send what changes by OSC, as HOST:PORT, such as 127.0.0.1:9001.")
+    ] = None,
+    cv_in: Annotated[
+        str | None,
+        typer.Option(help="Sound device whose inputs carry control voltages, by (part of its) name."),
+    ] = None,
+    cv: Annotated[
+        list[str] | None,
+        typer.Option(help="Calibrate a CV channel: 3=-0.5:0.5 names the samples at both ends. Repeatable."),
+    ] = None,
+    send: Annotated[
+        list[str] | None,
+        typer.Option(help="Send envelope, brightness, novelty or gate: 'envelope=CV 3', 'gate=note C3'."),
+    ] = None,
+    midi_out: Annotated[
+        str | None, typer.Option(help="MIDI output of --send, by (part of its) name.")
     ] = None,
     short_ring: Annotated[
         int, typer.Option(help="Frames between us and the device: less is quicker, more is safer.")
@@ -156,6 +182,7 @@ def play(
         short_ring_frames=short_ring,
         threads=threads,
         ladder=ladder,
+        links=_links(osc, osc_host, osc_out, cv_in, cv or [], send or [], midi_out),
     )
     logging.getLogger("jbdiff_live").info("priority: %s", process_goes_first().text)
     interrupts = Interrupts()
@@ -241,6 +268,44 @@ def binding_lines(rows: Sequence[BindingRow]) -> list[str]:
         lines.append(f"{device}:")
         lines += [f"  {row.control:<32} {row.label:<16} {row.target:<18} {row.source}" for row in group]
     return lines
+
+
+def _links(
+    port: int | None,
+    host: str,
+    out: str | None,
+    cv_in: str | None,
+    spans: Sequence[str],
+    sends: Sequence[str],
+    midi_out: str | None,
+) -> LinkOptions:
+    """What the options say of OSC, control voltages and the rack."""
+    from jbdiff_live.control.cv import parse_span
+    from jbdiff_live.control.osc import OscSettings, parse_address
+    from jbdiff_live.links import LinkOptions
+    from jbdiff_live.sends import MidiSend, parse_send
+
+    if spans and cv_in is None:
+        raise typer.BadParameter("name the sound device with --cv-in", param_hint="--cv")
+    address = None if out is None else _parsed(parse_address, out, "--osc-out")
+    parsed = tuple(_parsed(parse_send, text, "--send") for text in sends)
+    if midi_out is None and any(isinstance(one, MidiSend) for one in parsed):
+        raise typer.BadParameter("name the MIDI output with --midi-out", param_hint="--send")
+    return LinkOptions(
+        OscSettings(port, host, address),
+        cv_in,
+        tuple(_parsed(parse_span, text, "--cv") for text in spans),
+        parsed,
+        midi_out,
+    )
+
+
+def _parsed(parse: Callable[[str], T], text: str, option: str) -> T:
+    """What `parse` makes of an option; its ValueError names the option."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def _takeover(text: str) -> TakeoverMode:

@@ -56,6 +56,7 @@ class Block:
     stack: StackPlaying | None = None  # what made it; None without a model
     turned: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     looped: ParameterSnapshot | None = None
+    novelty: float = 0.0  # distance of its latents from the last block's, 0 to 1; 0 without a model
 
     def __post_init__(self) -> None:
         self.samples.setflags(write=False)
@@ -88,6 +89,7 @@ class Generated:
     stack: StackPlaying | None = None
     mixed: bool = False  # two stacks made it: the time it took says nothing about the next one
     turned: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # as `Block.turned`
+    novelty: float = 0.0  # as `Block.novelty`
     read_at: float | None = None  # when a step read guidance last, by `time.monotonic`; None where none did
 
 

@@ -37,6 +37,9 @@ class Origin(Enum):
 
     UI = "ui"
     MIDI = "midi"
+    OSC = "osc"
+    CV = "cv"
+    KEY = "key"
     PATCH = "patch"
     SESSION = "session"
     REPLAY = "replay"
@@ -203,6 +206,7 @@ FUNCTIONS: tuple[Action, ...] = (
     Action("record", "Record", "start recording, or stop it"),
     Action("next_patch", "Next patch", "load the patch after this one"),
     Action("previous_patch", "Previous patch", "load the patch before this one"),
+    Action("send_all", "Send all", "send every value to the controllers that show it, and by OSC"),
 )
 
 OF_THE_FINISHER = frozenset(p.name for p in PARAMETERS if p.name.startswith("finisher_"))

@@ -36,7 +36,9 @@ from jbdiff_live.engine.generator import ModelGenerator
 from jbdiff_live.engine.voices.sound_reader import SoundReader
 from jbdiff_live.engine.voices.sources import FileSource, file_takers
 from jbdiff_live.engine.voices.torch_setup import share_one_heap
-from jbdiff_live.parameters import BY_NAME, Change, ParameterStore
+from jbdiff_live.links import Links, Sight
+from jbdiff_live.movement import Movement
+from jbdiff_live.parameters import BY_NAME, Change, ParameterSnapshot, ParameterStore
 from jbdiff_live.patch import user_patches_folder
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.record.tape import Tape
@@ -76,7 +78,7 @@ class Session(Wishes):
         self.store = ParameterStore()
         self.answers = Answers(clock)
         self._make_sound(generator, clock)
-        self._make_controls()
+        self._make_controls(clock)
         self._priority = process_priority().text
         self.store.subscribe(self._changed)
 
@@ -102,7 +104,15 @@ class Session(Wishes):
         self.model = generator if isinstance(generator, ModelGenerator) else None
         rate, channels = generator.sample_rate, generator.channels
         self.ring = RingBuffer(int(RING_SECONDS * rate), channels)
-        self.audio = AudioSwitch(self.ring, lambda: store.snapshot, rate, options.short_ring_frames, clock)
+        self.movement = Movement(rate, self.ring.capacity + rate)
+        self.audio = AudioSwitch(
+            self.ring,
+            lambda: store.snapshot,
+            rate,
+            options.short_ring_frames,
+            clock,
+            Links.cv_out(options.links, self.movement),
+        )
         self.engine = Engine(
             generator,
             self.ring,
@@ -116,13 +126,13 @@ class Session(Wishes):
         self.stack_desk = StackDesk(self.model, options.over, rate, lambda: self.audio.frames_heard)
         self.sound_desk = SoundDesk[FileSource](file_takers(generator), self.sounds, store, self.answers.say)
 
-    def _make_controls(self) -> None:
+    def _make_controls(self, clock: Clock) -> None:
         """The way of a movement: sources of events, control map, values; and program changes, with their patches."""
         options, maps = self.options, user_patches_folder()
         self.controls = ControlMap(
             self.store,
             shelf=MapShelf(None if maps is None else maps.with_name("controllers")),
-            perform=lambda name: self.programs.ask(name, lambda: self._perform(name)),
+            perform=self.perform,
             changed=lambda: self.programs.ask("keeping a map", self.controls.save_maps),
             takeover=options.takeover,
         )
@@ -130,12 +140,23 @@ class Session(Wishes):
             self.store, self.controls, self.stack_desk, self.sound_desk, self.answers.say, user_patches_folder
         )
         self.programs = ProgramChanges(self._load_program, options.program_channel)
+        self.links = Links(
+            options.links,
+            self.store,
+            self.controls,
+            Sight(lambda: self.audio.frames_heard, self._heard, self._states),
+            self.perform,
+            self.movement,
+            self._controlled,
+            midi_api=options.midi_api,
+            clock=clock,
+        )
         self.midi = MidiInput(
             self._controlled,
             names=options.midi,
             api=options.midi_api,
             virtual=options.virtual_midi,
-            on_port=self.controls.port,
+            on_port=self.links.port,
         )
         self._sources: tuple[ControlSource, ...] = (self.midi,)
 
@@ -145,6 +166,7 @@ class Session(Wishes):
         """Opens MIDI and the sound device; what is missing becomes a visible problem, not an error."""
         self.controls.load_maps()
         self.programs.start()
+        self.links.start(self.audio.listen_to_cv)
         for source in self._sources:
             source.start()
         if self.options.input_device:
@@ -180,10 +202,12 @@ class Session(Wishes):
             self.stop,
             lambda: self.engine.close(0.0),  # `stop` has waited for it
             *(source.stop for source in self._sources),
+            self.links.stop,
             self.programs.stop,
             self.controls.save_maps,
             self.sounds.close,
             lambda: self.audio.listen(""),
+            lambda: self.audio.listen_to_cv("", 0, lambda frames, rate: None),
             self.audio.close,
             self.tape.close,
         )
@@ -221,7 +245,7 @@ class Session(Wishes):
         )
 
     def _control_status(self) -> ControlStatus:
-        status = self.controls.status(self.midi.status())
+        status = self.links.status(self.controls.status(self.midi.status()))
         return replace(status, problem=status.problem or self.programs.problem)
 
     def _take_info(self, playing: StackPlaying | None) -> Mapping[str, object]:
@@ -243,10 +267,28 @@ class Session(Wishes):
 
     # ------------------------------------------------------------------ other threads
 
-    def _controlled(self, event: ControlEvent) -> None:
-        """A source's thread: to the map; a program that nothing is bound to, to the thread that loads patches."""
-        if not self.controls.handle(event) and event.kind is EventKind.PROGRAM:
+    def perform(self, function: str) -> None:
+        """Do a function of the session, such as "play", on the thread of the program changes. Never waits."""
+        self.programs.ask(function, lambda: self._perform(function))
+
+    def _controlled(self, event: ControlEvent) -> bool:
+        """A source's thread: to the map; a program that nothing is bound to, to the thread that loads patches.
+
+        Return whether something is bound to the control.
+        """
+        used = self.controls.handle(event)
+        if not used and event.kind is EventKind.PROGRAM:
             self.programs.handle(event)
+        return used
+
+    def _heard(self) -> ParameterSnapshot | None:
+        """The values of the sound that is heard now; None while nothing plays."""
+        block = self.tape.at(self.audio.frames_heard)
+        return None if block is None else block.heard.with_instant(self.store.snapshot)
+
+    def _states(self) -> Mapping[str, bool]:
+        """What goes on, for the lights of buttons."""
+        return {"play": self.plays, "start": self.plays, "record": self.tape.status().recording}
 
     def _load_program(self, event: ControlEvent) -> None:
         """The program changes' thread."""
@@ -263,6 +305,8 @@ class Session(Wishes):
             self.stop_recording()
         elif function == "record":
             self.start_recording()
+        elif function == "send_all":
+            self.send_all()
         else:
             self.patch_desk.load_neighbour(1 if function == "next_patch" else -1)
 
@@ -271,6 +315,7 @@ class Session(Wishes):
         recent = self.tape.recent
         self.stack_desk.block_made(block, recent[-1] if recent else None)
         self.tape.block_made(block)
+        self.links.block_made(block)
         # The engine makes three blocks before it waits for any to be heard (`Deadline`).
         self.audio.block_made(min(int(BEGIN_SECONDS * self.generator.sample_rate), 3 * block.frames))
 

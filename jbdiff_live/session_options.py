@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jbdiff_live.binding import TakeoverMode
+from jbdiff_live.links import LinkOptions
 from jbdiff_live.stack_choice import StackChoice
 
 
@@ -32,6 +33,7 @@ class SessionOptions:
     takes: Path = field(default_factory=lambda: Path("takes"))
     short_ring_frames: int = 4096
     threads: int | None = None
+    links: LinkOptions = field(default_factory=LinkOptions)
 
     def over(self, choice: StackChoice) -> StackChoice:
         """Return the choice with what the command line named put over it."""

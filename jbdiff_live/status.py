@@ -93,6 +93,19 @@ class RecorderStatus:
 
 
 @dataclass(frozen=True)
+class OscStatus:
+    """listening, sending: "host:port", empty when it does not. last_unusable: why a message was refused just now."""
+
+    listening: str = ""
+    sending: str = ""
+    received: int = 0
+    unusable: int = 0  # messages that changed nothing
+    last_unusable: str = ""
+    sent: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class ControlStatus:
     connected: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()  # chosen, and not there now
@@ -106,6 +119,9 @@ class ControlStatus:
     last_message: str = ""
     messages: int = 0
     problem: str = ""
+    osc: OscStatus | None = None  # None while OSC is off
+    voltages: tuple[float, ...] = ()  # samples of the CV input's channels, from channel 1 on
+    moved: tuple[str, ...] = ()  # what controls moved last, newest first: "CC 74: Noise"
 
 
 @dataclass(frozen=True)
@@ -148,6 +164,9 @@ class Transport(Protocol):
 
     def set_parameter(self, name: str, value: float) -> None: ...
     def trigger(self, action: str) -> None: ...
+    def press_key(self, key: str) -> bool:
+        """Press a key that the window itself does not use, such as "F5". Return whether it is bound to something."""
+        ...
 
     def learn(self, name: str | None) -> None:
         """Waits for the next knob or pad and binds it to `name`; None stops waiting, also of what follows here."""

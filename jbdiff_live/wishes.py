@@ -5,14 +5,17 @@ Thread: the window's, or the command line's. `Session` adds the life of the inst
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jbdiff_live.audio.names import names_or_reason
 from jbdiff_live.audio.switch import NULL_DEVICE, AudioSwitch
+from jbdiff_live.binding import checksum
 from jbdiff_live.block import Block
 from jbdiff_live.control.map import ControlMap
 from jbdiff_live.control.midi.inputs import MidiInput, list_midi_inputs
+from jbdiff_live.control.source import ControlEvent, EventKind
 from jbdiff_live.control_view import BindingRow
 from jbdiff_live.desks.answers import Answers
 from jbdiff_live.desks.patch_desk import PatchDesk
@@ -20,10 +23,13 @@ from jbdiff_live.desks.sound_desk import SoundDesk
 from jbdiff_live.desks.stack_desk import StackDesk
 from jbdiff_live.engine.engine import Engine
 from jbdiff_live.engine.voices.sources import FileSource
+from jbdiff_live.links import Links
 from jbdiff_live.parameters import Origin, ParameterSnapshot, ParameterStore
 from jbdiff_live.record.tape import Tape
 from jbdiff_live.stack_choice import StackChoice, StackParts
 from jbdiff_live.status import EngineState
+
+KEYBOARD = "computer keyboard"  # its name among the controllers
 
 
 class Wishes:
@@ -35,6 +41,7 @@ class Wishes:
     audio: AudioSwitch
     controls: ControlMap
     midi: MidiInput
+    links: Links
     answers: Answers
     stack_desk: StackDesk
     sound_desk: SoundDesk[FileSource]
@@ -54,6 +61,18 @@ class Wishes:
 
     def trigger(self, action: str) -> None:
         self.store.trigger(action, Origin.UI)
+
+    def press_key(self, key: str) -> bool:
+        """Press a key of the computer's keyboard, such as "F5". Return whether it is bound to something."""
+        now = time.monotonic()
+        return self.controls.handle(
+            ControlEvent(KEYBOARD, EventKind.KEY, 1, checksum(key), 127, True, now, key)
+        )
+
+    def send_all(self) -> None:
+        """Send every value to every controller that shows it, and by OSC."""
+        self.controls.send_all()
+        self.links.osc.send_all()
 
     # ------------------------------------------------------------------ recording
 

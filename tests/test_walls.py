@@ -24,6 +24,7 @@ TERRITORY = {
     "rtmixer": ("jbdiff_live/audio/",),
     "mido": ("jbdiff_live/control/",),
     "rtmidi": ("jbdiff_live/control/",),
+    "pythonosc": ("jbdiff_live/control/",),
     "PySide6": ("jbdiff_live/ui/",),
     "lightning": ("jbdiff/train/",),
     "jbdiff": ("jbdiff/", "jbdiff_live/engine/"),
@@ -61,7 +62,7 @@ def test_library_stays_in_its_territory(library: str) -> None:
 
 
 # They join the threads' folders.
-ROOTS = ("__init__.py", "__main__.py", "session.py", "wishes.py")
+ROOTS = ("__init__.py", "__main__.py", "links.py", "session.py", "wishes.py")
 FOLDERS = ("audio", "control", "engine", "record", "ui")
 
 

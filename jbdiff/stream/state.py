@@ -180,6 +180,22 @@ class FinisherState:
         )
 
 
+def novelty(before: Tensor, after: Tensor) -> float:
+    """Return the distance of two blocks of latents `[batch, channels, tokens]`, 0 to 1.
+
+    0 is the same block again; 1 is as far as two blocks that have nothing in common. The distance is relative to the
+    size of both, so that it means the same at every level and for every stack. 0 as well where a first block has none
+    before it, and for silence after silence.
+    """
+    if before.shape != after.shape:
+        return 0.0
+    before, after = before.float(), after.float()
+    size = before.square().sum() + after.square().sum()
+    if not size > 0:
+        return 0.0
+    return min(1.0, float(((after - before).square().sum() / size).sqrt()))
+
+
 @dataclass(frozen=True)
 class StreamState:
     """A stream between two blocks: `BlockStream.save` gives it, `restore` takes it back bit-exactly."""

@@ -49,6 +49,7 @@ from jbdiff.stream.state import (
     LoudnessState,
     StreamError,
     StreamState,
+    novelty,
 )
 
 __all__ = [
@@ -85,6 +86,7 @@ class StreamBlock:
     stems: Mapping[int, Tensor] = field(default_factory=dict)  # level -> its own sound [1, 1, block_frames]
     guidance: tuple[float, ...] = ()  # of the coarsest level, as it was read for each of its steps
     finisher_strength: float | None = None  # as it was read when the finisher started; None where it did not
+    novelty: float = 0.0  # distance of the coarsest level's latents from the last block's, 0 to 1
 
 
 class BlockStream:
@@ -419,7 +421,8 @@ class BlockStream:
             hold = settings.anchor * (1.0 - settings.resample)
             audio, loudness = self._loudness.held(loudness, audio, hold)
         self._state = StreamState(self.stack.identity, state.block_index + 1, levels, finisher, loudness)
-        return StreamBlock(audio, state.block_index, noise, seconds, parts, stems, guidance, strength)
+        new = novelty(*(each[first.level].history[..., -first.tokens :] for each in (state.levels, levels)))
+        return StreamBlock(audio, state.block_index, noise, seconds, parts, stems, guidance, strength, new)
 
     @property
     def windows(self) -> dict[str, int]:

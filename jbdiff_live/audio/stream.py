@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from jbdiff_live.audio import portaudio
+from jbdiff_live.audio.cv_out import CvOut, CvSlopes
 from jbdiff_live.audio.marks import FrameMarks
 from jbdiff_live.audio.rate import RateMeter
 from jbdiff_live.audio.short_ring import ShortRingLength
@@ -29,12 +30,25 @@ class OutputStream:
     """A device taken by name, at `sample_rate` when it can, else at its own with our frames resampled."""
 
     def __init__(
-        self, name: str | None, sample_rate: int, channels: int, short_ring_frames: int, clock: Clock
+        self,
+        name: str | None,
+        sample_rate: int,
+        channels: int,
+        short_ring_frames: int,
+        clock: Clock,
+        cv: CvOut | None = None,
     ) -> None:
+        """cv: what is played on the channels behind the sound, as far as the device has them."""
         device = portaudio.find_device(name, "output")
         self.name = device.name
         self.host = device.host
-        self.channels = min(2, device.channels)
+        self._sound_channels = min(2, device.channels)
+        wanted = 0 if cv is None else cv.channels
+        self.channels = max(self._sound_channels, min(wanted, device.channels))
+        self._cv = None if cv is None else CvSlopes(cv, self.channels)
+        self.no_cv = (
+            "" if cv is None else cv.missing(self.channels)
+        )  # words for what the device has no channel for
         self.rate = portaudio.best_rate(device, "output", self.channels, sample_rate)
         self.ran_dry = 0  # times the callback found the short ring empty
         self.device_underruns = 0  # as the device tells; on JACK another client's lateness counts too
@@ -129,6 +143,8 @@ class OutputStream:
             # Resampling may overshoot the limiter's ceiling; what would clip in the device is clipped here.
             frames = np.clip(self._resampler.resample_chunk(frames), -1.0, 1.0)
         frames = self._adapt(frames)
+        if self._cv is not None:
+            self._cv.fill(frames, ring_frames)
         count = self._ring.write(frames) if len(frames) else 0
         self._written += count
         self._left = frames[count:].copy() if count < len(frames) else self._left[:0]
@@ -143,7 +159,10 @@ class OutputStream:
         return len(self._left)
 
     def _adapt(self, frames: Audio) -> Audio:
-        """Engine channels to device channels, C-contiguous: mono goes to both, stereo to one as the mean."""
+        """Engine channels to device channels, C-contiguous: mono goes to both, stereo to one as the mean.
+
+        Channels behind the sound are silent here.
+        """
         if frames.shape[1] == self.channels:
             return np.ascontiguousarray(frames)
         if len(frames) > len(self._adapted):
@@ -151,8 +170,10 @@ class OutputStream:
         adapted = self._adapted[: len(frames)]
         if self.channels == 1:
             np.mean(frames, axis=1, keepdims=True, out=adapted)
-        else:
-            adapted[:] = frames[:, :1]
+            return adapted
+        sound = self._sound_channels
+        adapted[:, :sound] = frames if frames.shape[1] == sound else frames[:, :1]
+        adapted[:, sound:] = 0.0
         return adapted
 
     def start(self) -> None:

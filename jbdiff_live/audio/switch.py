@@ -11,8 +11,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+from jbdiff_live.audio.cv_out import CvOut
 from jbdiff_live.audio.device import DeviceSink
-from jbdiff_live.audio.input import LiveInput, Mono
+from jbdiff_live.audio.input import LiveInput, Mono, OnFrames
 from jbdiff_live.audio.null import NullSink
 from jbdiff_live.audio.sink import AudioSink
 from jbdiff_live.clock import MACHINE, Clock
@@ -35,7 +36,10 @@ class AudioSwitch:
         sample_rate: int,
         short_ring_frames: int,
         clock: Clock = MACHINE,
+        cv: CvOut | None = None,
     ) -> None:
+        """cv: what is played on the output's channels behind the sound."""
+        self._cv = cv
         self._ring = ring
         self._snapshot = snapshot
         self._sample_rate = sample_rate
@@ -49,6 +53,7 @@ class AudioSwitch:
         self._started = False
         self._no_device = ""  # why the sound goes nowhere although a device was asked for
         self._live: LiveInput | None = None
+        self._voltages: LiveInput | None = None
 
     # ------------------------------------------------------------------ session's thread
 
@@ -65,7 +70,7 @@ class AudioSwitch:
                 self._sink.open(name)
         else:
             new = DeviceSink(
-                self._ring, self._snapshot, self._sample_rate, self._short_ring_frames, self._clock
+                self._ring, self._snapshot, self._sample_rate, self._short_ring_frames, self._clock, self._cv
             )
             try:
                 new.open(name)
@@ -119,6 +124,19 @@ class AudioSwitch:
         live.open(name)
         self._live = live
 
+    def listen_to_cv(self, name: str, channels: int, on_frames: OnFrames) -> None:
+        """Open an input for its control voltages; an empty name closes it. DeviceError if it cannot be opened.
+
+        on_frames: gets the frames of its first `channels` channels, on the input's own thread.
+        """
+        voltages, self._voltages = self._voltages, None
+        if voltages is not None:
+            voltages.close()
+        if name:
+            voltages = LiveInput(self._sample_rate, 0.1, channels, on_frames)
+            voltages.open(name)
+            self._voltages = voltages
+
     # ------------------------------------------------------------------ engine thread
 
     def block_made(self, enough: int) -> None:
@@ -158,10 +176,11 @@ class AudioSwitch:
         return None if live is None else live.latest(frames)
 
     def status(self) -> AudioStatus:
-        status, live = self._sink.status(), self._live
+        status, live, voltages = self._sink.status(), self._live, self._voltages
+        no_cv = f"CV in {voltages.device}" if voltages is not None and voltages.problem else ""
         return replace(
             status,
-            problem=status.problem or self._no_device,
+            problem=status.problem or self._no_device or no_cv,
             input_device="" if live is None else live.device,
         )
 

@@ -184,6 +184,7 @@ class Engine:
             block = Block(
                 generated.samples, made, self._ring.frames_written, snapshot, generated.noise, taken, attempt.rung,
                 generated.stack, generated.turned, looped=heard if attempt.rung >= Rung.LOOP else None,
+                novelty=generated.novelty,
             )  # fmt: skip
             heard = block.heard
             if not self._deliver(block):

@@ -1,19 +1,27 @@
-"""Playing without a window: waits, tells how it goes, and closes the take. Main thread only."""
+"""Playing without a window: shows how it goes, obeys the terminal's keys, and closes the take. Main thread only."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
+from rich.live import Live
 
 from jbdiff_live.ending import on_ending
 from jbdiff_live.session import Session
 from jbdiff_live.stage_word import stage_word
+from jbdiff_live.start.terminal_keys import TerminalKeys
+from jbdiff_live.start.terminal_view import terminal_view
 from jbdiff_live.status import EngineState, Status
 
 log = logging.getLogger(__name__)
 
+LOOK_SECONDS = 0.05
+FRAME_SECONDS = 0.1  # between two pictures
 SECONDS_INTO_NOTHING = 30.0  # a run that nobody hears and nobody limited ends by itself
 
 
@@ -31,6 +39,13 @@ class Announcements:
         # Names are no markup, whatever brackets they hold.
         self._console: Console | None = _Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 
+    def terminal(self) -> Console | None:
+        """The console, if it is a terminal that a picture can be drawn on."""
+        console = self._console
+        return (
+            console if console is not None and console.is_terminal and not console.is_dumb_terminal else None
+        )
+
     def say(self, text: str, style: str | None = None) -> None:
         if self._console is None:
             return
@@ -39,6 +54,69 @@ class Announcements:
         except (OSError, ValueError) as error:  # ValueError: a stream that was closed
             self._console = None
             log.info("the console has gone: %s", error)
+
+
+class PlainLines:
+    """A line when something changes, for a log, a pipe, or a terminal that can only write."""
+
+    def __init__(self, console: Announcements) -> None:
+        self._console = console
+        self._said: object = None
+
+    def show(self, session: Session, status: Status) -> None:
+        now = (
+            stage_word(status),
+            status.frame // (5 * status.sample_rate),
+            status.message,
+            status.note,
+            status.stack.loading,
+        )
+        if now != self._said:
+            self._said = now
+            self._console.say(describe(status))
+
+
+class Picture:
+    """The whole instrument on a terminal, drawn anew at most ten times a second. A terminal that goes ends nothing."""
+
+    def __init__(self, live: Live, console: Announcements) -> None:
+        self._live: Live | None = live
+        self._lines = PlainLines(console)
+        self._drawn_at = float("-inf")
+
+    def show(self, session: Session, status: Status) -> None:
+        if self._live is None:
+            self._lines.show(session, status)
+            return
+        now = time.monotonic()
+        if now - self._drawn_at < FRAME_SECONDS:
+            return
+        self._drawn_at = now
+        try:
+            self._live.update(terminal_view(status, session.snapshot(), session.bindings()), refresh=True)
+        except (OSError, ValueError) as error:
+            self._live = None
+            log.info("the terminal has gone: %s", error)
+
+
+@contextmanager
+def picture_or_lines(console: Announcements) -> Iterator[tuple[PlainLines | Picture, TerminalKeys]]:
+    """What shows the instrument here, and the keys. Behind it the terminal is as it was, whatever happened."""
+    screen = console.terminal()
+    if screen is None:
+        yield PlainLines(console), TerminalKeys()  # outside its context it has no keys
+        return
+    with TerminalKeys() as keys:
+        live = Live(
+            console=screen, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+        )
+        with suppress(OSError, ValueError):
+            live.start()
+        try:
+            yield Picture(live, console), keys
+        finally:
+            with suppress(OSError, ValueError):
+                live.stop()
 
 
 def play_headless(session: Session, seconds: float | None, record_take: bool) -> int:
@@ -57,38 +135,68 @@ def play_headless(session: Session, seconds: float | None, record_take: bool) ->
         seconds = seconds or SECONDS_INTO_NOTHING
     enough = threading.Event()
     with on_ending(enough.set):
-        return _play(session, seconds, record_take, enough, console)
+        if record_take:
+            session.record_from_first_block()
+        session.start()
+        with picture_or_lines(console) as (view, keys):
+            heard = _play(session, seconds, enough, console, view, keys)
+        return _finish(session, seconds, heard, console)
 
 
 def _play(
     session: Session,
     seconds: float | None,
-    record_take: bool,
     enough: threading.Event,
     console: Announcements,
-) -> int:
-    rate = session.generator.sample_rate
-    last_frame = int(seconds * rate) if seconds else None
-    if record_take:
-        session.record_from_first_block()
-    session.start()
-    said: object = None
+    view: PlainLines | Picture,
+    keys: TerminalKeys,
+) -> Status:
+    """Show how it goes and obey the keys, until it is enough. Return the last status."""
+    last_frame = int(seconds * session.generator.sample_rate) if seconds else None
     sounding = False
-    while not enough.wait(0.05):
+    while not enough.is_set():
+        for key in keys.wait(LOOK_SECONDS, enough):
+            if obey(session, key):
+                enough.set()
         status = session.status()
         if not sounding and status.frame > 0:
             sounding = True
-            console.say("first sound")
-        word = stage_word(status)
-        now = (word, status.frame // (5 * rate), status.message, status.note, status.stack.loading)
-        if now != said:
-            said = now
-            console.say(describe(status))
+            if isinstance(view, PlainLines):
+                console.say("first sound")
+        view.show(session, status)
         if status.engine.state is EngineState.FAILED:
             break
         if last_frame is not None and status.frame >= last_frame:
             break
-    heard = session.status()
+    return session.status()
+
+
+# What a key does: a function of the session, an action, or a switch.
+FUNCTIONS = {"Space": "play", "R": "record", "Right": "next_patch", "Left": "previous_patch"}
+ACTIONS = {"P": "panic", "N": "reroll", "B": "home"}
+SWITCHES = {"H": "hold", "M": "mute"}
+
+
+def obey(session: Session, key: str) -> bool:
+    """Do what a key says, as in the window. Return whether the player wants to end."""
+    if key == "Q":
+        return True
+    if key in FUNCTIONS:
+        session.perform(FUNCTIONS[key])
+    elif key in ACTIONS:
+        session.trigger(ACTIONS[key])
+    elif key in SWITCHES:
+        name = SWITCHES[key]
+        session.set_parameter(name, float(not session.snapshot().on(name)))
+    else:
+        session.press_key(key)
+    return False
+
+
+def _finish(session: Session, seconds: float | None, heard: Status, console: Announcements) -> int:
+    """Stop, close the take, and say how it went. Return the exit code."""
+    rate = session.generator.sample_rate
+    last_frame = int(seconds * rate) if seconds else None
     folder = heard.recorder.folder if heard.recorder.recording else None
     end = heard.frame if last_frame is None else min(last_frame, heard.frame)
     session.stop_recording(end)

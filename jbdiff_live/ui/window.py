@@ -18,6 +18,7 @@ from PySide6.QtGui import (
     QDragMoveEvent,
     QDropEvent,
     QKeyEvent,
+    QKeySequence,
     QMouseEvent,
     QResizeEvent,
     QShowEvent,
@@ -88,6 +89,9 @@ def _tells_more(before: Status, now: Status) -> bool:
         or before.recorder.recording != now.recorder.recording
         or before.control.learning != now.control.learning
     )
+
+
+MODIFIERS = (Qt.Key.Key_Shift, Qt.Key.Key_Control, Qt.Key.Key_Alt, Qt.Key.Key_AltGr, Qt.Key.Key_Meta)
 
 
 class MainWindow(PlayersWishes):
@@ -294,8 +298,15 @@ class MainWindow(PlayersWishes):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.text() == "?":
             self.toggle_keys()
-        else:
+        elif event.isAutoRepeat() or not self._press(event):
             super().keyPressEvent(event)
+
+    def _press(self, event: QKeyEvent) -> bool:
+        """Press a key that the window does not use itself. Return whether the player bound it to something."""
+        if event.key() in MODIFIERS:
+            return False
+        key = QKeySequence(event.keyCombination()).toString()
+        return bool(key) and self.asker.get("key", lambda: self._transport.press_key(key), False)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.setFocus(Qt.FocusReason.MouseFocusReason)

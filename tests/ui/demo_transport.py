@@ -250,6 +250,10 @@ class DemoTransport:
             )
         )
 
+    def press_key(self, key: str) -> bool:
+        self._note("press_key", key)
+        return key == "F5"
+
     def learn_row(self, names: Sequence[str]) -> None:
         self._note("learn_row", tuple(names))
         self.set_status(

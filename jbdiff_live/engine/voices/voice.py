@@ -220,6 +220,7 @@ class StackVoice:
             str(block.noise),
             self.playing,
             turned=turned(snapshot, block.guidance, block.finisher_strength),
+            novelty=block.novelty,
             read_at=None if turning is None else turning.read_at,
         )
 

@@ -164,6 +164,7 @@ class HealthStrip(QWidget):
         lit = self._grown["midi"].recently(control.messages, now, LAMP_SECONDS)
         count = len(control.connected)
         note = f"{len(control.missing)} missing" if control.missing else f"{count} input{'s' * (count != 1)}"
+        note += ", OSC on" if control.osc is not None and not control.osc.problem else ""
         self.midi.show_reading(
             control.last_message or "no message yet", note, lamp=lit, alarm=bool(control.missing)
         )

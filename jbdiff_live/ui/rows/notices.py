@@ -34,6 +34,10 @@ def problems(status: Status) -> list[str]:
     ):
         if text:
             found.append(f"{part}: {text.removeprefix(f'no {part}: ')}")
+    if status.control.osc is not None:
+        osc = status.control.osc
+        found += [osc.problem] if osc.problem else []
+        found += [f"OSC: a message changed nothing: {osc.last_unusable}"] if osc.last_unusable else []
     if status.control.missing and not status.control.problem:
         found.append(f"MIDI: not there now: {', '.join(status.control.missing)}")
     return found
