@@ -79,6 +79,9 @@ class StreamBlock:
     stems: Mapping[int, Tensor] = field(default_factory=dict)  # level -> its own sound [1, 1, block_frames]
     guidance: tuple[float, ...] = ()  # of the coarsest level, as it was read for each of its steps
     finisher_strength: float | None = None  # as it was read when the finisher started; None where it did not
+    # Place in the bar, 0..4, of the block's first token, and beats a frame; None without a clock. The token is heard
+    # `latency_frames` after the block's first frame.
+    beat: tuple[float, float] | None = None
 
 
 class BlockStream:
@@ -390,6 +393,7 @@ class BlockStream:
             state.levels[first.level], settings, init, context, watch, state.block_index, turning
         )
         noise, seconds, guidance = made.noise, dict(made.seconds), made.guidance
+        beat = None if made.beat is None else (made.beat[0], made.beat[1] / self.geometry.hop(first.level))
         parts = {f"level{first.level}": made.seconds["denoise"]}
         levels: dict[int, LevelState] = {first.level: made.state}
         stems = {first.level: made.audio}
@@ -413,7 +417,7 @@ class BlockStream:
             strength = settings.anchor * (1.0 - settings.resample)
             audio, loudness = self._loudness.held(loudness, audio, strength)
         self._state = StreamState(self.stack.identity, state.block_index + 1, levels, finisher, loudness)
-        return StreamBlock(audio, state.block_index, noise, seconds, parts, stems, guidance, strength)
+        return StreamBlock(audio, state.block_index, noise, seconds, parts, stems, guidance, strength, beat)
 
     @property
     def windows(self) -> dict[str, int]:

@@ -54,6 +54,7 @@ class Block:
     stack: StackPlaying | None = None  # what made it; None without a model
     turned: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     looped: ParameterSnapshot | None = None
+    beat: tuple[float, float] | None = None  # as `Generated.beat`
 
     def __post_init__(self) -> None:
         self.samples.setflags(write=False)
@@ -87,6 +88,9 @@ class Generated:
     mixed: bool = False  # two stacks made it: the time it took says nothing about the next one
     turned: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # as `Block.turned`
     read_at: float | None = None  # when a step read guidance last, by `time.monotonic`; None where none did
+    beat: tuple[float, float] | None = (
+        None  # place in the bar of its first new sound, beats a frame; None: no beat
+    )
 
 
 class KeepGoing(Protocol):

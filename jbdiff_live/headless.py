@@ -7,6 +7,7 @@ import threading
 
 from rich.console import Console
 
+from jbdiff_live.beat.line import ClockState
 from jbdiff_live.ending import on_ending
 from jbdiff_live.session import Session
 from jbdiff_live.stage_word import stage_word
@@ -132,5 +133,14 @@ def describe(status: Status) -> str:
         f"underruns {status.audio.underruns}"
     )
     loading = f"loading {status.loading}" if status.loading else ""
-    parts = (word.why, loading, status.audio.problem, status.recorder.problem, status.message, status.note)
+    clock = "" if status.clock.state is ClockState.NONE and not status.clock.detail else status.clock.text()
+    parts = (
+        clock,
+        word.why,
+        loading,
+        status.audio.problem,
+        status.recorder.problem,
+        status.message,
+        status.note,
+    )
     return "; ".join([text, *dict.fromkeys(p for p in parts if p)])

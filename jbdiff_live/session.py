@@ -21,9 +21,15 @@ from jbdiff_live import __version__
 from jbdiff_live.audio.names import names_or_reason
 from jbdiff_live.audio.priority import process_priority
 from jbdiff_live.audio.switch import NULL_DEVICE, AudioSwitch
+from jbdiff_live.beat.bar_clock import BarClock
+from jbdiff_live.beat.clock_out import ClockOut
+from jbdiff_live.beat.conductor import Conductor
+from jbdiff_live.beat.line import ClockSource
+from jbdiff_live.beat.link import LinkClock
 from jbdiff_live.binding import TakeoverMode
 from jbdiff_live.block import Block, BlockGenerator
 from jbdiff_live.clock import MACHINE, Clock
+from jbdiff_live.control.clock_port import ClockPort, Ticker
 from jbdiff_live.control.map import ControlMap
 from jbdiff_live.control.midi import MidiInput, list_midi_inputs
 from jbdiff_live.control.programs import ProgramChanges
@@ -67,6 +73,10 @@ RING_SECONDS = 12.0
 # Queued before the device starts: one short block behind it would be all the time there is to make the next one.
 BEGIN_SECONDS = 0.35
 NOTE_SECONDS = 20.0  # that an answer to an action is shown
+BEAT_SECONDS, CLOCK_OUT_SECONDS = (
+    0.01,
+    0.002,
+)  # between two looks of the beat's thread, without and with clock out
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,10 @@ class SessionOptions:
     takes: Path = field(default_factory=lambda: Path("takes"))
     short_ring_frames: int = 4096
     threads: int | None = None
+    clock: ClockSource = ClockSource.INTERNAL
+    clock_out: str | None = None  # MIDI output for clock and gates; "virtual" opens one
+    clock_offset: float = 0.0  # seconds by which MIDI clock is taken to be later than its messages
+    beats_per_bar: int = 4
 
 
 class Session:
@@ -126,22 +140,35 @@ class Session:
                 lambda frames: self.audio.latest_input(frames),
                 options.threads,
                 lambda: self.engine.wake(),
-                lambda: self.store.snapshot,
+                lambda: self.conductor.held.snapshot,
                 self.sounds.wait,
             )
         rate = self.generator.sample_rate
         self.ring = RingBuffer(int(RING_SECONDS * rate), self.generator.channels)
+        bars, self._clock_port, self._link = self._make_clock()
+        out = None if self._clock_port is None else ClockOut(rate, options.beats_per_bar)
+        self.conductor = Conductor(
+            self.store,
+            bars,
+            rate,
+            clock.now,
+            lambda when: self.audio.frame_at(when),
+            lambda: self.engine.status.state in (EngineState.RUNNING, EngineState.COASTING),
+            out,
+        )
+        sounding = self.conductor.held
         self.audio = AudioSwitch(
-            self.ring, lambda: self.store.snapshot, rate, options.short_ring_frames, clock
+            self.ring, lambda: sounding.snapshot, rate, options.short_ring_frames, clock, sounding
         )
         self.engine = Engine(
             self.generator,
             self.ring,
-            lambda: self.store.snapshot,
+            lambda: sounding.snapshot,
             lambda: self.audio.frames_queued,
             self._block_made,
             clock,
             ladder=options.ladder,
+            knobs=self.conductor.knobs,
         )
         self.tape = Tape(
             Recorder(rate, self.generator.channels), options.takes, rate, self.ring.capacity, self._take_info
@@ -160,7 +187,10 @@ class Session:
             api=options.midi_api,
             virtual=options.virtual_midi,
             on_port=self.controls.port,
+            on_clock=bars.midi,
         )
+        seconds = BEAT_SECONDS if self._clock_port is None else CLOCK_OUT_SECONDS
+        self.ticker = Ticker(self._keep_the_beat, seconds, clock, self._close_clock_port)
         self._patching = threading.Lock()  # the window's patches against those of program changes
         self._patch = Patch(name="untitled")
         self._patch_path: Path | None = None
@@ -180,6 +210,7 @@ class Session:
         self.controls.load_maps()
         self.programs.start()
         self.midi.start()
+        self.ticker.start()
         if self.options.input_device:
             self.audio.listen(self.options.input_device)
         self.audio.open(self.options.device, fall_back=True)
@@ -213,6 +244,8 @@ class Session:
             self.stop,
             lambda: self.engine.close(0.0),  # `stop` has waited for it
             self.midi.stop,
+            self.ticker.stop,
+            self._leave_link,
             self.programs.stop,
             self.controls.save_maps,
             self.sounds.close,
@@ -272,7 +305,10 @@ class Session:
         stack = self._stack_status()
         playing = stack.playing
         complaint = self.model.complaint if self.model is not None else ""
-        problems = (stack.problem, complaint, self._patch_problem, *self._file_problems.values())
+        clock_out = "" if self._clock_port is None else self._clock_port.problem
+        problems = (
+            stack.problem, complaint, self._patch_problem, clock_out, self.ticker.problem, *self._file_problems.values()
+        )  # fmt: skip
         return Status(
             frame=frame,
             sample_rate=self.generator.sample_rate,
@@ -281,6 +317,7 @@ class Session:
             audio=self.audio.status(),
             recorder=self.tape.status(),
             control=self._control_status(),
+            clock=self.conductor.status(self._clock.now()),
             heard=None if block is None else self._with_instant_values(block.heard),
             rung=None if block is None else block.rung,
             patch=self._patch.name,
@@ -497,6 +534,44 @@ class Session:
         for error in self.sounds.wait_for_errors():
             raise error
 
+    # ------------------------------------------------------------------ the beat
+
+    def _make_clock(self) -> tuple[BarClock, ClockPort | None, LinkClock | None]:
+        """The clock that the options name, the port for clock out, and the Link session. LinkError without aalink."""
+        options = self.options
+        link = None
+        if options.clock is ClockSource.LINK:
+            link = LinkClock(self.store.snapshot["tempo"], options.beats_per_bar)
+        port = None if options.clock_out is None else ClockPort(options.clock_out, options.midi_api)
+        return BarClock(options.clock, options.beats_per_bar, link, options.clock_offset), port, link
+
+    def _keep_the_beat(self, now: float) -> None:
+        """The beat's thread: makes held changes, and sends clock out while something plays."""
+        messages = self.conductor.settle(now)
+        if self._clock_port is not None:
+            if not self.audio.sounds:
+                messages += self.conductor.silent()
+            self._clock_port.send([sent.message for sent in messages], now)
+
+    def _close_clock_port(self) -> None:
+        """The beat's thread, at its end."""
+        if self._clock_port is not None:
+            now = self._clock.now()
+            self._clock_port.send([sent.message for sent in self.conductor.silent()], now)
+            self._clock_port.close()
+
+    def _leave_link(self) -> None:
+        if self._link is not None:
+            self._link.close()
+
+    def _answer_to_tap(self) -> str:
+        """What the player reads after a tap. It was taken already."""
+        clock = self.conductor.clock
+        if clock.source is not ClockSource.INTERNAL:
+            return f"Tap: the tempo comes from {clock.source.value}; start with --clock internal to tap it"
+        tempo = clock.tapped
+        return "Tap: once more" if tempo is None else f"Tap: {tempo:.1f} BPM"
+
     # ------------------------------------------------------------------ inside
 
     def _load_file(self, role: str, path: Path, asked_by: str = "") -> None:
@@ -565,7 +640,7 @@ class Session:
 
     def _with_instant_values(self, heard: ParameterSnapshot) -> ParameterSnapshot:
         """The values of the sound being heard, with those that act at once as they are now."""
-        now = self.store.snapshot
+        now = self.conductor.held.snapshot
         instant = {p.name: now[p.name] for p in BY_NAME.values() if p.takes_effect is TakesEffect.NOW}
         return replace(heard, values={**heard.values, **instant})
 
@@ -575,6 +650,7 @@ class Session:
         if recent and block.stack is not None and block.stack != recent[-1].stack:
             self._reloaded(block, block.stack)
         self.tape.block_made(block)
+        self.conductor.made(block)
         # The engine makes three blocks before it waits for any to be heard (`Deadline`).
         self.audio.block_made(min(int(BEGIN_SECONDS * self.generator.sample_rate), 3 * block.frames))
 
@@ -607,10 +683,14 @@ class Session:
     def _answer(self, action: str) -> str:
         """What the player reads after an action, whichever pad, key or button it came from."""
         label = ACTIONS_BY_NAME[action].label
+        if action == "tap":
+            return self._answer_to_tap()
         if self.engine.status.state not in (EngineState.RUNNING, EngineState.COASTING):
             return f"{label}: nothing plays now; press start"
         if action == "panic":
             return f"{label}: silence, and the music begins again"
+        if any(held.name == action for held in self.conductor.held.waiting):
+            return f"{label}: waits for the next {self.store.snapshot.choice('hold_changes')}"
         return f"{label}: heard with the next block"
 
 

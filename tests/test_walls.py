@@ -62,7 +62,10 @@ FOLDERS = ("audio", "control", "engine", "record", "ui")
 
 @pytest.mark.parametrize(
     "path",
-    [p for p in sorted((ROOT / "jbdiff_live").glob("*.py")) if p.name not in ROOTS],
+    [
+        *(p for p in sorted((ROOT / "jbdiff_live").glob("*.py")) if p.name not in ROOTS),
+        *sorted((ROOT / "jbdiff_live/beat").glob("*.py")),
+    ],
     ids=lambda p: p.name,
 )
 def test_a_shared_file_imports_no_threads_folder(path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from jbdiff_live.audio import portaudio
 from jbdiff_live.audio.marks import Lately, LowWater
 from jbdiff_live.audio.null import Pacer, bad_sound
-from jbdiff_live.audio.output import OutputStage
+from jbdiff_live.audio.output import OutputStage, TimedSnapshots
 from jbdiff_live.audio.priority import go_first
 from jbdiff_live.audio.sink import DeviceError
 from jbdiff_live.audio.stream import OutputStream
@@ -47,10 +47,11 @@ class DeviceSink:
         sample_rate: int = 44_100,
         short_ring_frames: int = SHORT_RING_FRAMES,
         clock: Clock = MACHINE,
+        timed: TimedSnapshots | None = None,
     ) -> None:
         if short_ring_frames < 256 or short_ring_frames & (short_ring_frames - 1):
             raise ValueError(f"short ring of {short_ring_frames} frames: needs a power of two from 256 on")
-        self._stage = OutputStage(ring, snapshot, sample_rate)
+        self._stage = OutputStage(ring, snapshot, sample_rate, timed)
         self._short_ring_frames = short_ring_frames
         self._chunk = np.zeros((short_ring_frames // 16, ring.channels), np.float32)
         self._clock = clock
@@ -86,6 +87,10 @@ class DeviceSink:
         # Two readers may race here; either writes a frame that was true a moment ago.
         self._heard = max(self._heard, frames)
         return self._heard
+
+    def frame_at(self, when: float) -> float:
+        stream, feeder = self._stream, self._feeder
+        return self.frames_heard if stream is None or feeder is None else stream.heard_at(when)
 
     def status(self) -> AudioStatus:
         stream, stage, feeder = self._stream, self._stage, self._feeder
@@ -260,6 +265,7 @@ class DeviceSink:
                     if pacer.next_chunk(self._stop):
                         self._stage.render(self._chunk)
                     continue
+                stream.see()
                 self._low_water.see(stream.queued)
                 stream.length.see(stream.queued)
                 self._fill(stream, stream.capacity // 4)
@@ -297,7 +303,7 @@ class DeviceSink:
         while stream.room_for(len(chunk)):
             if stream.queued > low and stage.waits_for_engine(len(chunk)):
                 return
-            stage.render(chunk)
+            stage.render(chunk, stream.next_heard())
             stream.write(chunk, stage.frames_passed)
 
     def _fade_out(self, stream: OutputStream | None) -> None:

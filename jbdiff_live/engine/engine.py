@@ -51,8 +51,13 @@ class Engine:
         on_block: Callable[[Block], None],
         clock: Clock = MACHINE,
         ladder: bool = True,
+        knobs: Callable[[int, int], ParameterSnapshot] | None = None,
     ) -> None:
-        """ladder False: every block gets all of its work, and one that is late leaves a silence."""
+        """ladder False: every block gets all of its work, and one that is late leaves a silence.
+
+        knobs: gives what a block follows whose first new sound is at a frame, and how many frames it has; it is called
+        right before the block is made. None: the snapshot as it is.
+        """
         self._generator = generator
         self._ring = ring
         self._snapshot = snapshot
@@ -60,6 +65,7 @@ class Engine:
         self._on_block = on_block
         self._clock = clock
         self._cheaper = ladder
+        self._knobs = knobs
         self._status = EngineStatus()
         self._delivered = 0  # frames since the music began, or began anew: without any no block can be late
         self._stop = threading.Event()
@@ -164,7 +170,7 @@ class Engine:
         # Panics from before the start are answered too: the output is silent until the newest one is.
         self._ring.answer_panics(panics)
         heard: ParameterSnapshot | None = None  # what the knobs were for the newest block that is no loop
-        made = late = 0
+        made = late = opens = 0
         ladder, reach, step_reach = Ladder(), Reach(), Reach()
         ahead = 0.0  # seconds made beyond the deadline since a stack waits to be switched to
         self._delivered = 0
@@ -195,6 +201,8 @@ class Engine:
             else:  # nothing plays that could be interrupted
                 rung, budget = ladder.take_time(), math.inf
             watch = BlockWatch(self._wanted(panics), budget, self._clock.now)
+            if self._knobs is not None:
+                snapshot = self._knobs(self._ring.frames_written + opens, generator.block_frames)
             generated = generator.next_block(snapshot, watch, rung)
             taken = self._clock.now() - began
             if not self._running():
@@ -223,7 +231,7 @@ class Engine:
                 step_reach.block(generated.read_at, began + heard_after - generated.read_at)
             block = Block(
                 generated.samples, made, self._ring.frames_written, snapshot, generated.noise, taken, rung,
-                generated.stack, generated.turned, looped=heard if loops else None,
+                generated.stack, generated.turned, looped=heard if loops else None, beat=generated.beat,
             )  # fmt: skip
             heard = block.heard
             if not self._deliver(block):

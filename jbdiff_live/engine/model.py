@@ -77,6 +77,7 @@ def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> Blo
         steps=steps,
         anchor=snapshot["anchor"],
         tempo=_tempo(snapshot),
+        beat=snapshot.values.get("clock_beat"),
         brightness=snapshot["brightness"],
         motion=snapshot["motion"],
         memory=snapshot["memory"],
@@ -332,6 +333,7 @@ class StackVoice:
             self.playing,
             turned=turned(snapshot, block.guidance, block.finisher_strength),
             read_at=None if turning is None else turning.read_at,
+            beat=block.beat if rung is not Rung.LOOP else None,
         )
 
     def _step(self, settings: BlockSettings, **how: Any) -> StreamBlock:
