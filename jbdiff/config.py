@@ -46,10 +46,11 @@ class VQVAEConfig:
 
 @dataclass(frozen=True)
 class BandCodecConfig:
-    """Levels of semitone bands as latents (`bands.py`), a bank of carriers and noise as synthesis (`carrierbank.py`).
+    """Levels of semitone bands as latents (`codecs/bands.py`); carriers and noise (`codecs/carrier_bank.py`).
 
     With `detail_bands` a token also says how loud each of so many wider bands is in each of its quarters, 12 ms long:
-    attacks and grain. The decoded sound is then brought to those levels in `match_rounds` rounds (`matching.py`).
+    attacks and grain. The decoded sound is then brought to those levels in `match_rounds` rounds
+    (`codecs/level_matching.py`).
     `latent_noise` is the greatest deviation of the noise that the synthesis is trained with.
     """
 
@@ -95,7 +96,7 @@ class UNetConfig:
 
 @dataclass(frozen=True)
 class DetailConfig:
-    """Network that denoises the detail of a token beside its bands (`detail.py`)."""
+    """Network that denoises the detail of a token beside its bands (`networks/detail.py`)."""
 
     channels: int = 300
     width: int = 192
@@ -104,11 +105,11 @@ class DetailConfig:
 
 @dataclass(frozen=True)
 class JointDenoiserConfig:
-    """Transformer that sees context and window as one sequence of patches (`jointdenoiser.py`).
+    """Transformer that sees context and window as one sequence of patches (`networks/joint_denoiser.py`).
 
-    It works on the first `latent_channels`; where a codec has detail after them, `detail` does. With `anchor` it can be
-    told the style of the piece and the place in the bar (`anchor.py`). With `echo_channels` it sees what was played
-    some bars ago (`echoes.py`).
+    It works on the first `latent_channels`; if the codec has detail after them, `detail` makes that. With `anchor` the
+    style of the piece and the place in the bar are inputs (`networks/anchor.py`). With `echo_channels` the music of
+    some bars ago is an input too (`networks/echoes.py`).
     """
 
     latent_channels: int = 100
@@ -132,7 +133,7 @@ class JointDenoiserConfig:
 
 @dataclass(frozen=True)
 class FinisherConfig:
-    """Waveform finisher of the v1 stack (`finisher.py`): one entry of `channels` per halving of the rate."""
+    """Waveform finisher (`networks/dance_finisher.py`): `channels` has one entry per halving of the rate."""
 
     sample_rate: int = 44_100
     io_channels: int = 2
@@ -147,7 +148,7 @@ class FinisherConfig:
 
 @dataclass(frozen=True)
 class SpectralFinisherConfig:
-    """Finisher of the pocket stack (`spectralfinisher.py`): a small network over short spectra, one pass a block."""
+    """Finisher of the pocket stack: a small network over short spectra, one pass a block."""
 
     sample_rate: int = 44_100
     frame_samples: int = 2_048
@@ -164,7 +165,7 @@ DenoiserConfig = UNetConfig | JointDenoiserConfig
 
 @dataclass(frozen=True)
 class FewStepsConfig:
-    """A joint denoiser's student (`fewsteps.py`): plays where no more than `most_steps` are asked for.
+    """A joint denoiser's student (`networks/few_steps.py`): plays where no more than `most_steps` are asked for.
 
     `rank` is that of what is added to each matrix, `guidance` the range of scales that it was taught.
     """

@@ -1,6 +1,6 @@
 """The command line: options into a session, then the window, or a run without one.
 
-Main thread. Nothing is imported from the instrument before the options are understood, so that `--help`
+Main thread. Of the instrument only its parameters are imported before the options are understood, so that `--help`
 answers at once.
 """
 
@@ -137,12 +137,12 @@ def play(
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr
     )
-    from jbdiff_live.audio.priority import process_goes_first
     from jbdiff_live.ending import Interrupts, on_ending
-    from jbdiff_live.headless import play_headless
-    from jbdiff_live.screen import ScreenTrial
     from jbdiff_live.session import Session, SessionOptions
     from jbdiff_live.stack_choice import parse_levels
+    from jbdiff_live.start.headless import play_headless
+    from jbdiff_live.start.screen import ScreenTrial
+    from jbdiff_live.thread_priority import process_goes_first
 
     if not 256 <= short_ring <= LONGEST_SHORT_RING or short_ring & (short_ring - 1):
         raise typer.BadParameter(

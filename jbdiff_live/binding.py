@@ -139,7 +139,7 @@ class Binding:
         if self.kind is BindingKind.KEY_PRESSURE:
             return f"pressure {note_name(self.number)}"
         if self.kind in (BindingKind.BEND, BindingKind.PRESSURE):
-            return self.kind.value
+            return str(self.kind.value)
         if self.kind is BindingKind.CLOCK:
             return f"MIDI {CLOCK_WORDS[self.number]}"
         return f"{_WORDS[self.kind]} {self.number}"

@@ -14,6 +14,8 @@ from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackPlaying
 
 Audio = NDArray[np.float32]  # [frames, channels]
+CHANNELS = 2
+SAMPLE_RATE = 44_100  # of every stack that the instrument plays
 
 
 class Rung(IntEnum):
@@ -100,10 +102,10 @@ class KeepGoing(Protocol):
 
 
 class BlockGenerator(Protocol):
-    """Makes audio block by block. Every method but `close` runs on the engine thread.
+    """Makes audio block by block. Every method runs on the engine thread, but `close`, which is the session's.
 
     One that can change its stack loads the new one elsewhere and offers it: `switch_seconds` is None while there
-    is nothing to switch to. `block_frames` and `block_seconds` may change with `switch`.
+    is nothing to switch to. `block_frames` may change with `switch`.
     """
 
     @property
@@ -114,11 +116,6 @@ class BlockGenerator(Protocol):
 
     @property
     def block_frames(self) -> int: ...
-
-    @property
-    def block_seconds(self) -> float:
-        """Seconds that a block takes to make, as far as was measured; 0 where it was not."""
-        ...
 
     @property
     def switch_seconds(self) -> float | None:

@@ -11,7 +11,7 @@ import difflib
 import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 
@@ -243,6 +243,11 @@ class ParameterSnapshot:
 
     def on(self, name: str) -> bool:
         return self.values[name] >= 0.5
+
+    def with_instant(self, now: ParameterSnapshot) -> ParameterSnapshot:
+        """Return these values, with those that act at once as they are `now`."""
+        instant = {p.name: now[p.name] for p in BY_NAME.values() if p.takes_effect is TakesEffect.NOW}
+        return replace(self, values={**self.values, **instant})
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from jbdiff_live.beat.line import ClockStatus
-from jbdiff_live.block import Block, Rung
+from jbdiff_live.block import SAMPLE_RATE, Block, Rung
 from jbdiff_live.control_view import BindingRow, Ghost, LearnQuestion, Waiting
 from jbdiff_live.parameters import ParameterSnapshot
-from jbdiff_live.stack_choice import StackChoice, StackParts
+from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
 
 
 class EngineState(Enum):
@@ -114,7 +114,7 @@ class Status:
     """Everything at one moment. `frame` is the frame being heard, since the session began."""
 
     frame: int = 0
-    sample_rate: int = 44_100
+    sample_rate: int = SAMPLE_RATE
     seconds_queued: float = 0.0
     engine: EngineStatus = field(default_factory=EngineStatus)
     audio: AudioStatus = field(default_factory=AudioStatus)
@@ -126,13 +126,7 @@ class Status:
     patch: str = ""
     program: int | None = None  # the MIDI program that loads it
     reload_seconds: float = 0.0  # from asking for the last change of stack to its sound leaving the queue
-    stack: str = ""
-    levels: tuple[int, ...] = ()  # of the stack, those that play
-    finisher: bool = False  # whether the stack's finisher plays
-    hop: int | None = None  # tokens a block; None is a whole window
-    steps: int | None = None  # of the coarsest level; None is the stack's own number
-    parts: StackParts | None = None  # what the stack has; None before it was loaded
-    loading: str = ""  # the stack that is being loaded while this one plays, and how far it is
+    stack: StackStatus = field(default_factory=StackStatus)
     context_file: str = ""
     init_file: str = ""
     priority: str = ""  # of the process against other programs

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from jbdiff.evaluate.knobs import Cell, Curve
-from jbdiff.evaluate.measures import attack
+from jbdiff.evaluate.metrics.measures import attack
+from jbdiff.evaluate.metrics.statistics import colour, pulse
 from jbdiff.evaluate.playing import Player
-from jbdiff.evaluate.statistics import colour, pulse
-from jbdiff.stream import BlockSettings
+from jbdiff.stream.stream import BlockSettings
 
 BOTH_WAYS = (-1.0, 0.0, 1.0)
 TEMPI = (88.0, 108.0, 128.0, 148.0)

@@ -13,8 +13,8 @@ import soundfile
 import torch
 from torch import Tensor
 
-from jbdiff.bench_machine import commit, this_machine
-from jbdiff.checkpoints import Stack
+from jbdiff.audio.figures import write_spectrogram
+from jbdiff.data.digest import data_digest
 from jbdiff.evaluate.amounts import SECTIONS, Amounts
 from jbdiff.evaluate.anchor_knobs import anchor_curves
 from jbdiff.evaluate.drift import ENDS, drift_figures, play_long
@@ -24,6 +24,8 @@ from jbdiff.evaluate.figures import Figure, write_json, write_page
 from jbdiff.evaluate.judged import judge_excerpts
 from jbdiff.evaluate.knobs import BLOCKS, knob_curves, knob_figures, make_cells, seeds
 from jbdiff.evaluate.material import Piece, read_pieces
+from jbdiff.evaluate.metrics.statistics import Table
+from jbdiff.evaluate.metrics.tones import SETUP, judge_installed
 from jbdiff.evaluate.playing import Player, make_player
 from jbdiff.evaluate.sections import (
     Continued,
@@ -37,12 +39,10 @@ from jbdiff.evaluate.sections import (
     statistic_figures,
 )
 from jbdiff.evaluate.show import write_constant_q, write_curves, write_drift
-from jbdiff.evaluate.statistics import Table
 from jbdiff.evaluate.tone_section import OTHER_MUSIC, RENDERED, Standard, tone_section
-from jbdiff.evaluate.tones import SETUP, judge_installed
 from jbdiff.evaluate.yardsticks import codec_figures
-from jbdiff.train.pictures import write_spectrogram
-from jbdiff.train.provenance import data_digest
+from jbdiff.machine import commit, this_machine
+from jbdiff.stacks.stack import Stack
 
 SHOWN_PIECES, SHOWN_SECONDS = 3, 10.0
 SEEDS_OF_FEW = 2  # of each context

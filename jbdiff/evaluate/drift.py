@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from jbdiff.evaluate.figures import Figure
+from jbdiff.evaluate.metrics.statistics import STATISTICS, Table, over_time, relative_drift, tempo_wander
 from jbdiff.evaluate.playing import Player
-from jbdiff.evaluate.statistics import STATISTICS, Table, over_time, relative_drift, tempo_wander
 
 SECTION = "drift"
 MOST_DRIFT = 0.2

@@ -10,18 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jbdiff.anchor import Anchor
-from jbdiff.bandcodec import BandCodec
-from jbdiff.checkpoints import Stack
+from jbdiff.codecs.band_codec import BandCodec
+from jbdiff.diffusion.samplers import sample_vddim
+from jbdiff.diffusion.schedules import linear_sigmas
 from jbdiff.evaluate.figures import Figure
-from jbdiff.evaluate.measures import mel_distance
-from jbdiff.guidance import GuidedModel, JumpingModel, pulled_at
-from jbdiff.jointdenoiser import JointDenoiser
-from jbdiff.sampling import sample_vddim
-from jbdiff.schedules import linear_sigmas
-from jbdiff.stream import BlockSettings
-from jbdiff.stream_anchor import stream_anchor
-from jbdiff.stream_windows import GUIDANCE_RESCALE
+from jbdiff.evaluate.metrics.measures import mel_distance
+from jbdiff.guidance import GUIDANCE_RESCALE, GuidedModel, JumpingModel, pulled_at
+from jbdiff.networks.anchor import Anchor
+from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.stacks.stack import Stack
+from jbdiff.stream.anchor import stream_anchor
+from jbdiff.stream.stream import BlockSettings
 
 TEACHER_STEPS = 50
 TRIED = (4, 2, 1)

@@ -9,13 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jbdiff.evaluate.beat import beat_pulse
-from jbdiff.evaluate.changes import HOP, band_levels, cells, change, contrast
-from jbdiff.evaluate.constantq import constant_q
 from jbdiff.evaluate.excerpts import Excerpt
-from jbdiff.evaluate.loudness import loudness
+from jbdiff.evaluate.metrics.beat import beat_pulse
+from jbdiff.evaluate.metrics.changes import HOP, band_levels, cells, change, contrast
+from jbdiff.evaluate.metrics.constant_q import constant_q
+from jbdiff.evaluate.metrics.loudness import loudness
+from jbdiff.evaluate.metrics.tones import (
+    ToneFigures,
+    judge_installed,
+    tone_figures,
+    tones_over_time,
+    transcribe,
+)
 from jbdiff.evaluate.playing import Player
-from jbdiff.evaluate.tones import ToneFigures, judge_installed, tone_figures, tones_over_time, transcribe
 from jbdiff.evaluate.yardsticks import round_trip
 
 GROUP = 4  # bars; music is compared with itself one bar earlier and one group earlier

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from jbdiff.evaluate.figures import Figure
 from jbdiff.evaluate.material import Piece
-from jbdiff.evaluate.measures import mel_distance
-from jbdiff.evaluate.memory import note_levels
+from jbdiff.evaluate.metrics.measures import mel_distance
+from jbdiff.evaluate.metrics.memorisation import note_levels
 from jbdiff.evaluate.playing import Player
-from jbdiff.stream import FinisherSettings
+from jbdiff.stream.stream import FinisherSettings
 
 SECTION = "knobs"
 QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)

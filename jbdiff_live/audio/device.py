@@ -18,13 +18,13 @@ from jbdiff_live.audio import portaudio
 from jbdiff_live.audio.marks import Lately, LowWater
 from jbdiff_live.audio.null import Pacer, bad_sound
 from jbdiff_live.audio.output import OutputStage, TimedSnapshots
-from jbdiff_live.audio.priority import go_first
 from jbdiff_live.audio.sink import DeviceError
 from jbdiff_live.audio.stream import OutputStream
 from jbdiff_live.clock import MACHINE, NEVER, Clock
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.status import AudioStatus
+from jbdiff_live.thread_priority import go_first
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +89,8 @@ class DeviceSink:
         return self._heard
 
     def frame_at(self, when: float) -> float:
-        stream, feeder = self._stream, self._feeder
-        return self.frames_heard if stream is None or feeder is None else stream.heard_at(when)
+        stream = self._stream
+        return self.frames_heard if stream is None or self._feeder is None else stream.heard_at(when)
 
     def status(self) -> AudioStatus:
         stream, stage, feeder = self._stream, self._stage, self._feeder
@@ -265,8 +265,7 @@ class DeviceSink:
                     if pacer.next_chunk(self._stop):
                         self._stage.render(self._chunk)
                     continue
-                stream.see()
-                self._low_water.see(stream.queued)
+                self._low_water.see(stream.see())
                 stream.length.see(stream.queued)
                 self._fill(stream, stream.capacity // 4)
                 stream.keep_playing()

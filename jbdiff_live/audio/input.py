@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from jbdiff_live.audio import portaudio
 from jbdiff_live.audio.sink import DeviceError
 from jbdiff_live.audio.stream import STALLED_SECONDS
+from jbdiff_live.block import SAMPLE_RATE
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class _InputStream:
         self.name, self.host = device.name, device.host
         self.channels = min(2, device.channels)
         self.rate = portaudio.best_rate(device, "input", self.channels, sample_rate)
-        self._resampler: Any = None
+        self._resampler: Any = None  # Any: soxr has no types
         if self.rate != sample_rate:
             import soxr
 
@@ -68,9 +69,12 @@ class _InputStream:
         if self._action not in self._recorder.actions:  # the ring was full: rtmixer has stopped recording
             self.overruns += 1
             self._action = self._recorder.record_ringbuffer(self._ring)
-        mono = self._frames[:count].mean(axis=1)
+        mono: Mono = self._frames[:count].mean(axis=1)
         np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        return mono if self._resampler is None else self._resampler.resample_chunk(mono)
+        if self._resampler is None:
+            return mono
+        resampled: Mono = self._resampler.resample_chunk(mono)
+        return resampled
 
     def trouble(self) -> str:
         if not self._recorder.active:
@@ -95,7 +99,7 @@ class _InputStream:
 class LiveInput:
     """Keeps the last `seconds` of a sound input. `open`, then `latest` as often as wanted, then `close`."""
 
-    def __init__(self, sample_rate: int = 44_100, seconds: float = 12.0) -> None:
+    def __init__(self, sample_rate: int = SAMPLE_RATE, seconds: float = 12.0) -> None:
         self.sample_rate = sample_rate
         self.level = 0.0  # peak of the last moments, linear
         self.problem = ""

@@ -40,7 +40,7 @@ class OutputStream:
         self.ran_dry = 0  # times the callback found the short ring empty
         self.device_underruns = 0  # as the device tells; on JACK another client's lateness counts too
         self._ratio = self.rate / sample_rate
-        self._resampler: Any = None
+        self._resampler: Any = None  # Any: soxr has no types
         if self.rate != sample_rate:
             import soxr
 
@@ -62,8 +62,8 @@ class OutputStream:
             self._ring = rtmixer.RingBuffer(4 * self.channels, self.length.most)
             portaudio.stream_opened()
         self.latency_seconds = float(self._mixer.latency)
-        self._action: Any = None
-        self._stats: Any = None
+        self._action: Any = None  # Any: rtmixer has no types
+        self._stats: Any = None  # Any: rtmixer has no types
         self._stats_at = 0.0
         self._clock = clock
         self._meter = RateMeter(self.rate, clock)
@@ -128,10 +128,12 @@ class OutputStream:
         taken = self._time.time_of(self._written + len(self._left))
         return None if taken is None else taken + self.latency_seconds
 
-    def see(self) -> None:
-        """Look how far the device is. As often as possible: it moves on in jumps."""
+    def see(self) -> int:
+        """Look how far the device is, often, as it moves on in jumps. Return the frames in the short ring."""
+        queued = self.queued
         if self._moved_at is not None:
-            self._time.see(self._written - self.queued, self._clock.now())
+            self._time.see(self._written - queued, self._clock.now())
+        return queued
 
     def begin_at(self, ring_frames: int) -> None:
         """What is written next follows this frame of the engine's ring."""

@@ -36,6 +36,8 @@ class LineSource(Protocol):
 
     def line(self, now: float) -> BeatLine: ...
 
+    def close(self) -> None: ...
+
 
 @dataclass(frozen=True)
 class Input:
@@ -120,6 +122,11 @@ class BarClock:
     def music(self, line: BeatLine | None) -> None:
         """The beat of the music that is being heard; None if it has none."""
         self._music = line
+
+    def close(self) -> None:
+        """Leave a Link session. May be called twice."""
+        if self._link is not None:
+            self._link.close()
 
     # ------------------------------------------------------------------ any thread
 

@@ -16,9 +16,10 @@ from types import MappingProxyType
 from jbdiff_live.beat.bar_clock import BarClock
 from jbdiff_live.beat.clock_out import ClockOut, Segment, Sent
 from jbdiff_live.beat.held import HeldChanges
-from jbdiff_live.beat.line import BeatLine, ClockStatus
+from jbdiff_live.beat.line import BeatLine, ClockSource, ClockStatus
+from jbdiff_live.beat.link import LinkClock
 from jbdiff_live.block import Block
-from jbdiff_live.parameters import BY_NAME, Change, Origin, ParameterSnapshot, ParameterStore
+from jbdiff_live.parameters import ACTIONS_BY_NAME, BY_NAME, Change, Origin, ParameterSnapshot, ParameterStore
 
 MODEL_BEATS = 4  # in a bar, as the model counts
 CLOCK_BEAT = (
@@ -123,11 +124,33 @@ class Conductor:
 
     # ------------------------------------------------------------------ any thread
 
-    def status(self, now: float) -> ClockStatus:
+    def answer_to(self, action: str) -> str:
+        """Return what the player reads after an action that has to do with the beat; empty for others."""
+        label = ACTIONS_BY_NAME[action].label
+        if action == "tap" and self.clock.source is not ClockSource.INTERNAL:
+            return f"{label}: the tempo comes from {self.clock.source.value}; start with --clock internal to tap it"
+        if action == "tap":
+            tempo = self.clock.tapped
+            return f"{label}: once more" if tempo is None else f"{label}: {tempo:.1f} BPM"
+        if any(held.name == action for held in self.held.waiting):
+            return f"{label}: waits for the next {self._store.snapshot.choice('hold_changes')}"
+        return ""
+
+    def status(self) -> ClockStatus:
         """Return the clock for the window, with the countdown to the first held change."""
+        now = self._now()
         return replace(
             self.clock.status(now), countdown=self.held.countdown(now), waiting=len(self.held.waiting)
         )
+
+
+def clock_from(source: ClockSource, beats_per_bar: int, offset: float, tempo: float) -> BarClock:
+    """Return the clock that the player chose. offset: as `BarClock`. tempo: of a Link session without other programs.
+
+    Raises LinkError if Link is chosen and not installed.
+    """
+    link = LinkClock(tempo, beats_per_bar) if source is ClockSource.LINK else None
+    return BarClock(source, beats_per_bar, link, offset)
 
 
 def _followed(line: BeatLine, heard: float) -> dict[str, float]:

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import msgspec
 import tomlkit
@@ -169,7 +168,7 @@ def write_map(path: Path, new: ControllerMap) -> None:
         document = _parse(path)
     elif new.path is not None and new.path.exists():
         document = _parse(new.path)
-    head: dict[str, Any] = {"format": FORMAT, "name": new.name, "inputs": list(new.inputs)}
+    head: dict[str, object] = {"format": FORMAT, "name": new.name, "inputs": list(new.inputs)}
     for key, value in head.items():
         if key not in document or document[key] != value:
             document[key] = value

@@ -17,9 +17,9 @@ from test_control_midi import jack_for_midi, until
 
 from jbdiff_live.beat.bar_clock import BarClock, ClockMessage
 from jbdiff_live.beat.line import ClockSource
-from jbdiff_live.control.clock_port import ClockPort
-from jbdiff_live.control.midi import MidiInput
-from jbdiff_live.control.receipt import Receipt
+from jbdiff_live.control.midi.clock_port import ClockPort
+from jbdiff_live.control.midi.inputs import MidiInput
+from jbdiff_live.control.midi.receipt import Receipt
 
 needs_jack = pytest.mark.skipif(shutil.which("jackd") is None, reason="jackd is not installed")
 

@@ -10,7 +10,7 @@ from jbdiff_live.beat.clock_out import CLOCK, START, ClockOut
 from jbdiff_live.beat.conductor import Conductor
 from jbdiff_live.beat.line import ClockSource
 from jbdiff_live.block import Block
-from jbdiff_live.engine.model import block_settings
+from jbdiff_live.engine.block_settings import block_settings
 from jbdiff_live.parameters import BY_NAME, Origin, ParameterStore
 
 RATE, BLOCK = 44_100, 44_100
@@ -103,7 +103,7 @@ def test_the_musics_own_beat_is_the_clock_when_there_is_no_other() -> None:
     assert line is not None
     assert line.beat_at(100 + DELAY + 2) == pytest.approx(5.0)
     stage.now += DELAY + 2
-    assert stage.conductor.status(stage.now).text() == "120.0 BPM, bar 2.2, own clock"
+    assert stage.conductor.status().text() == "120.0 BPM, bar 2.2, own clock"
 
 
 def test_a_block_that_repeats_older_sound_goes_on_at_the_pace_before_it() -> None:

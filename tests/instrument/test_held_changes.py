@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
+from jbdiff_live.audio.output import OutputStage
 from jbdiff_live.beat.bar_clock import BarClock
 from jbdiff_live.beat.held import HeldChanges
 from jbdiff_live.beat.line import BeatLine
 from jbdiff_live.parameters import Origin, ParameterStore
+from jbdiff_live.ring import RingBuffer
+
+RATE = 44_100
 
 
 class Rig:
@@ -137,6 +142,22 @@ def test_the_output_makes_its_changes_at_the_second_of_the_bar(rig: Callable[[in
     assert r.held.next_instant(2.1) is None
     r.set("mute", 1)  # the bar at 2 s is rendered already
     assert r.held.waiting[-1].due == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("chunk", [100, 256, 700])
+def test_in_the_sound_a_held_mute_begins_at_the_frame_of_the_bar(
+    rig: Callable[[int], Rig], chunk: int
+) -> None:
+    r, ring = rig(BAR), RingBuffer(2 * RATE, 2)
+    ring.write(np.full((2 * RATE, 2), 0.25, np.float32))
+    stage = OutputStage(ring, lambda: r.held.snapshot, RATE, r.held)
+    r.set("mute", 1)
+    out = np.zeros((int(1.2 * RATE), 2), np.float32)
+    for start in range(0, len(out), chunk):
+        stage.render(out[start : start + chunk], 1.0 + start / RATE)
+    changed = np.flatnonzero(out[2000:, 0] != 0.25)[0] + 2000
+    assert abs(changed - RATE) <= 1  # the bar is at second 2
+    assert out[changed + round(0.011 * RATE) :].max() == 0
 
 
 def test_waiting_changes_move_with_the_clock(rig: Callable[[int], Rig]) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from jbdiff.checkpoints import Stack, build_codec, build_denoiser, load_stack, save_stack
 from jbdiff.config import BandCodecConfig, JointDenoiserConfig, LevelConfig, StackConfig
-from jbdiff.stream import BlockSettings, BlockStream, StreamState
+from jbdiff.stacks.stack import Stack, build_codec, build_denoiser, load_stack, save_stack
+from jbdiff.stream.stream import BlockSettings, BlockStream, StreamState
 
 CONFIG = StackConfig(
     name="mini",

@@ -9,15 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from jbdiff.anchor import BANK, BEATS, MEANS, MOTIONS, STYLE_FEATURES, Anchor
-from jbdiff.bands import CHANNELS
-from jbdiff.checkpoints import Stack, build_codec
+from jbdiff.codecs.bands import CHANNELS
 from jbdiff.config import BandCodecConfig, FewStepsConfig, JointDenoiserConfig, LevelConfig, StackConfig
-from jbdiff.fewsteps import with_jumps
-from jbdiff.jointdenoiser import JointDenoiser
-from jbdiff.sampling import sample_deis_3, sample_unipc, sample_vddim
-from jbdiff.stream import BlockSettings, BlockStream, StreamState
-from jbdiff.stream_anchor import (
+from jbdiff.diffusion.samplers import sample_deis_3, sample_unipc, sample_vddim
+from jbdiff.networks.anchor import BANK, BEATS, MEANS, MOTIONS, STYLE_FEATURES, Anchor
+from jbdiff.networks.few_steps import with_jumps
+from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.stacks.stack import Stack, build_codec
+from jbdiff.stream.anchor import (
     BRIGHTNESS,
     MOST_PULL,
     MOTION,
@@ -25,8 +24,9 @@ from jbdiff.stream_anchor import (
     USUAL_TEMPO,
     StreamAnchor,
 )
-from jbdiff.stream_state import AnchorState
-from jbdiff.tempo import estimated_place
+from jbdiff.stream.state import AnchorState
+from jbdiff.stream.stream import BlockSettings, BlockStream, StreamState
+from jbdiff.stream.tempo import estimated_place
 
 WINDOW, PAST, HOP = 32, 192, 512  # a context of 2.2 s: long enough for a tempo
 RATE = 60 * 44_100 / HOP  # tokens a minute
@@ -302,8 +302,8 @@ def test_of_the_possible_beats_the_network_chooses(
             return 100 * far[:, None, None].expand_as(x)
 
     monkeypatch.setattr(anchor, "_network", Knows())
-    monkeypatch.setattr("jbdiff.stream_anchor.estimated_place", lambda bands, per_token: 0.5)
-    monkeypatch.setattr("jbdiff.stream_anchor.estimated_tempo", lambda bands, rate: 140.0)
+    monkeypatch.setattr("jbdiff.stream.anchor.estimated_place", lambda bands, per_token: 0.5)
+    monkeypatch.setattr("jbdiff.stream.anchor.estimated_tempo", lambda bands, rate: 140.0)
     state = anchor.heard(context)
     assert state.beat == truth and len(windows) == 4
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from test_stream_anchor import small_stack
 
-from jbdiff.anchor import BEATS
 from jbdiff.config import JointDenoiserConfig
-from jbdiff.jointdenoiser import JointDenoiser
-from jbdiff.stream import BlockSettings, BlockStream
-from jbdiff.stream_anchor import MOST_BEND, StreamAnchor
-from jbdiff.stream_state import AnchorState
+from jbdiff.networks.anchor import BEATS
+from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.stream.anchor import MOST_BEND, StreamAnchor
+from jbdiff.stream.state import AnchorState
+from jbdiff.stream.stream import BlockSettings, BlockStream
 
 WINDOW, RATE = 192, 60 * 44_100 / 512  # tokens of pocket's window, and tokens a minute
 LITTLE = torch.zeros(1, 4, 8)  # a history too short to have a style

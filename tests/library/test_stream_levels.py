@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from jbdiff.checkpoints import Stack
-from jbdiff.noise import NoiseStyle
-from jbdiff.schedules import crash_sigmas, crash_sigmas_from
-from jbdiff.stream import (
+from jbdiff.diffusion.noise import NoiseStyle
+from jbdiff.diffusion.schedules import crash_sigmas, crash_sigmas_from
+from jbdiff.stacks.stack import Stack
+from jbdiff.stream.stream import (
     BlockSettings,
     BlockStream,
     FinisherSettings,

@@ -12,11 +12,11 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.parameters import ACTIONS, PARAMETERS, Origin, Parameter, TakesEffect
-from jbdiff_live.ui import theme
-from jbdiff_live.ui.buttons import Choice, Pad, Toggle
-from jbdiff_live.ui.knob import DRAG_PIXELS, Knob
-from jbdiff_live.ui.panel import KnobsPanel, Title
-from jbdiff_live.ui.strips import Strip, StripChoice
+from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.tiles.buttons import Choice, Pad, Toggle
+from jbdiff_live.ui.tiles.knob import DRAG_PIXELS, Knob
+from jbdiff_live.ui.tiles.panel import KnobsPanel, Title
+from jbdiff_live.ui.tiles.strips import Strip, StripChoice
 from jbdiff_live.ui.window import MainWindow
 
 LEFT = Qt.MouseButton.LeftButton

@@ -1,0 +1,401 @@
+"""Training of the joint denoiser: v-objective; its context is sometimes missing, short, noisy or its own invention."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from jbdiff.codecs.band_codec import BandCodec
+from jbdiff.config import POCKET, JointDenoiserConfig
+from jbdiff.data.clips import Stretches
+from jbdiff.diffusion.noise import step_from
+from jbdiff.diffusion.samplers import sample_vddim
+from jbdiff.diffusion.schedules import alpha_beta, noised
+from jbdiff.guidance import GUIDANCE_RESCALE, GuidedModel
+from jbdiff.networks.anchor import BEATS, Anchor, measured_style, no_anchor
+from jbdiff.networks.echoes import Echo, echo_of
+from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.train.modules.rollouts import Continue, Next, Rollouts
+from jbdiff.train.modules.stage import StageTraining
+from jbdiff.train.run.schedule import Budget
+
+CONTEXT_NOISE = 0.15
+DROP_CHANCE = 0.12
+SHORT_CHANCE = 0.2
+# Of an anchor alone; the instrument may lack either part. A style that is heard from two windows is not exact.
+STYLE_DROP_CHANCE, CLOCK_DROP_CHANCE, STYLE_NOISE = 0.15, 0.2, 0.2
+# From this share of a run on, most steps continue what the average itself has made (`rollouts.py`), from noise that
+# has walked on from that of the window before: the live instrument does hardly anything else. A net that never saw its
+# own noise come again takes it for music and plays it louder, by 2 dB a block.
+ROLL_FROM, ROLL_CHANCE, ROLL_STEPS = 0.25, 0.7, 6
+# Half of them as guidance makes them: its own errors are others.
+ROLL_GUIDED_CHANCE, ROLL_GUIDANCE = 0.5, (1.0, 2.5)
+# With echoes most of these windows begin from the real one at a level in this range, and are made in fewer steps.
+REAL_CHANCE, REAL_LEVELS, REAL_STEPS = 0.75, (0.4, 0.95), 4
+# Of echoes in training: that the bar is not known, that a row has none at all, the largest share of them that a row
+# drops, and how often and how strongly one is noisy, in deviations of latents.
+BAR_DROP_CHANCE, NO_ECHO_CHANCE, MOST_DROPPED = 0.05, 0.08, 0.4
+ECHO_NOISE_CHANCE, ECHO_NOISE, LATENT_DEVIATION = 0.3, 0.4, 0.5
+SHORT_HISTORY_CHANCE = 0.35
+GUIDANCE_INTERVAL = POCKET.level(2).guidance_interval
+# Levels are drawn as u ** 0.75: what is left to predict at the lowest levels is the grain of each band.
+LEVEL_POWER = 0.75
+SAMPLES = 3  # in a demo
+
+
+class DenoiserTraining(StageTraining):
+    """Each window is noised at several levels at once: they share the context, which is worked through once.
+
+    With `lines_only` the transformer stays as it is and its last convolution learns alone, at a fraction of the cost.
+    """
+
+    def __init__(
+        self,
+        config: JointDenoiserConfig,
+        budget: Budget,
+        rate: float,
+        levels: int,
+        seed: int,
+        bf16: bool,
+        lines_only: bool = False,
+        history: int | None = None,
+    ) -> None:
+        """history: tokens before a window that echoes may come from, at least the context; None: the context alone."""
+        super().__init__(budget, rate, seed, bf16)
+        self.config, self.levels, self.lines_only = config, levels, lines_only
+        self.history = max(config.context_tokens, history or 0)
+        self.network = JointDenoiser(config)
+        if lines_only:
+            self.network.requires_grad_(False)
+            self.network.lines.requires_grad_(True)
+        self.begin_average()
+        self.rollouts = Rollouts(self.history, config.window_tokens)
+        self.guidance, self.sampler_steps = 1.5, 12
+        self._demo: tuple[BandCodec, Tensor] | None = None
+
+    def adopt(self, network: JointDenoiser) -> None:
+        """Starts from trained weights, which may lack the detail, the anchor or the echoes that this network has."""
+        own = self.network.state_dict()
+        missing = {
+            name: value for name, value in own.items() if name.startswith(("detail.", "anchor.", "echo_"))
+        }
+        self.network.load_state_dict(missing | network.state_dict())
+        self.begin_average()
+
+    def begin_with(self, covariance: Tensor) -> None:
+        """Before the first step: the covariance of clean patches, see `JointDenoiser.set_statistics`."""
+        self.network.set_statistics(covariance)
+        self.begin_average()
+
+    def begin_detail_with(self, bands: Tensor, detail: Tensor) -> None:
+        """Before the first step: clean bands and detail `[n, c, t]`, see `DetailNet.set_statistics`."""
+        assert self.network.detail is not None
+        self.network.detail.set_statistics(bands, detail)
+        self.begin_average()
+
+    def begin_anchor_with(self, styles: Tensor, loudness: Tensor) -> None:
+        """Before the first step: styles and loudness of real music, see `AnchorCondition.set_statistics`."""
+        assert self.network.anchor is not None
+        self.network.anchor.set_statistics(styles, loudness)
+        self.begin_average()
+
+    def show_with(self, codec: BandCodec, latents: Tensor) -> None:
+        """What demos start from: a codec, and latents `[tokens, channels]` of held-out audio.
+
+        Kept out of the module's own weights, so that checkpoints hold no codec.
+        """
+        object.__setattr__(self, "_demo", (codec, latents))
+
+    @property
+    def learns(self) -> JointDenoiser:
+        return self.network
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["rollouts"] = self.rollouts.state
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self.rollouts.state = dict(checkpoint.get("rollouts", {}))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        learnt = [p for p in self.network.parameters() if p.requires_grad]
+        matrices = [p for p in learnt if p.ndim >= 2]
+        others = [p for p in learnt if p.ndim < 2]
+        groups = [{"params": matrices, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]
+        return torch.optim.AdamW(groups, lr=self.rate, betas=(0.9, 0.98))
+
+    @property
+    def rolling(self) -> bool:
+        """Whether the run has come to where it continues its own inventions; needs longer stretches."""
+        return self.budget.progress(self.step_count) > ROLL_FROM
+
+    def training_step(self, batch: Stretches, batch_number: int) -> Tensor:
+        """Stretches of history + n * window: of one window, or of more, to be continued over."""
+        generator = self.chance(self.device)
+        stretch, bars = batch.latents, batch.bars[:, 1]
+        past, window = self.history, self.config.window_tokens
+        history, target, before = stretch[:, :past], stretch[:, past : past + window], None
+        anchor = anchor_of(self.network, batch, past, past - self.config.context_tokens)
+        if stretch.shape[1] > past + window and coin(ROLL_CHANCE, generator):
+            rolled = self.rollouts.advance(stretch, bars, anchor, self._continuing(generator), generator)
+            history, target, before, anchor = rolled.context, rolled.target, rolled.before, rolled.anchor
+            bars = self.rollouts.state["bars"]
+        context, drop = corrupt(history[:, -self.config.context_tokens :], generator, self.config.patch)
+        losses = self._losses(
+            self.network,
+            target.transpose(1, 2),
+            context,
+            drop,
+            blurred(anchor, generator),
+            generator,
+            self.levels,
+            LEVEL_POWER,
+            before,
+            echoes_in_training(self.config, history, bars, generator),
+        )
+        self.log("loss", losses[0].detach(), prog_bar=True)
+        if len(losses) > 1:
+            self.log("loss_detail", losses[1].detach())
+        return torch.stack(losses).sum()
+
+    def _continuing(self, generator: torch.Generator) -> Continue:
+        """The window `[b, window, c]` that the average makes in a few steps, sometimes with guidance. It begins from
+        noise or, with echoes, mostly from the real window at some level. Its detail is 0: contexts are used without it.
+        """
+        network = cast(JointDenoiser, self.average.network)
+        bands, context_tokens = network.config.latent_channels, self.config.context_tokens
+
+        def between(low: float, high: float) -> float:
+            return low + (high - low) * float(torch.rand((), generator=generator, device=generator.device))
+
+        scale = between(*ROLL_GUIDANCE) if coin(ROLL_GUIDED_CHANCE, generator) else 1.0
+        top, steps = 1.0, ROLL_STEPS
+        if network.config.echo_channels and coin(REAL_CHANCE, generator):
+            top, steps = between(*REAL_LEVELS), REAL_STEPS
+
+        @torch.no_grad()
+        def continued(given: Next) -> Tensor:
+            context = given.context[..., :bands]
+            echo = None
+            if network.config.echo_channels:
+                echo = echo_of(context, given.bars, self.config.window_tokens)
+            sigmas = torch.linspace(top, 0, steps + 1)
+            x = noised(given.real[..., :bands].transpose(1, 2), given.noise[:, :bands], sigmas[0])
+            with torch.autocast(context.device.type, torch.bfloat16, enabled=self.bf16):
+                model = GuidedModel(
+                    network,
+                    context[:, -context_tokens:],
+                    scale,
+                    len(context),
+                    rescale=GUIDANCE_RESCALE,
+                    interval=GUIDANCE_INTERVAL,
+                    anchor=given.anchor if network.anchor is not None else None,
+                    echo=echo,
+                    device=context.device,
+                )
+                new = sample_vddim(lambda x, sigma: model(x, sigma).float(), x, sigmas)
+            return F.pad(new.transpose(1, 2), (0, given.context.shape[2] - bands))
+
+        return continued
+
+    def _losses(
+        self,
+        network: JointDenoiser,
+        window: Tensor,
+        context: Tensor,
+        drop: Tensor,
+        anchor: Anchor,
+        generator: torch.Generator,
+        levels: int,
+        power: float = 1.0,
+        before: Tensor | None = None,
+        echo: Echo | None = None,
+    ) -> list[Tensor]:
+        """Mean squared error of the bands' v over `levels` noise levels a window, spread over 0..1 as u ** power; then
+        that of the mean detail, if the window `[b, c, t]` has detail.
+
+        With `before` the noise has walked on from that `[b, c, t]`.
+        """
+        bands = network.config.latent_channels
+        rows = window.shape[0] * levels
+        # One draw a window from each of `levels` equal parts: less noise in the loss than free draws.
+        device = generator.device
+        part = torch.arange(levels, device=device).repeat(window.shape[0])
+        drawn = torch.rand(rows, generator=generator, device=device)
+        sigma = (((part + drawn) / levels) ** power).to(window)
+        x = window[:, :bands].repeat_interleave(levels, 0)
+        noise = torch.randn(x.shape, generator=generator, device=device).to(window)
+        if before is not None:
+            noise = walked(before[:, :bands].repeat_interleave(levels, 0), noise, generator)
+        alpha, beta = alpha_beta(sigma[:, None, None])
+        noisy, target = alpha * x + beta * noise, alpha * noise - beta * x
+        with torch.autocast(window.device.type, torch.bfloat16, enabled=self.bf16):
+            told = anchor if network.anchor is not None else None
+            prepared = network.prepare_context(context[..., :bands], drop, len(window), told, echo)
+            v = network(noisy, sigma, prepared.repeat(levels))
+            losses = [F.mse_loss(v.float(), target)]
+            if network.detail is not None and window.shape[1] > bands and not self.lines_only:
+                expected = network.detail(window[:, :bands])
+                losses.append(F.mse_loss(expected.float(), window[:, bands:]))
+        return losses
+
+    def validation_step(self, batch: Stretches, batch_number: int) -> None:
+        past, stretch = self.history, batch.latents
+        context, window = (
+            stretch[:, past - self.config.context_tokens : past],
+            stretch[:, past:].transpose(1, 2),
+        )
+        network = cast(JointDenoiser, self.average.network)
+        anchor = anchor_of(network, batch, past, past - self.config.context_tokens)
+        nothing = no_anchor(len(stretch), stretch.device)
+        echo = None
+        if network.config.echo_channels:
+            bands = stretch[:, :past, : network.config.latent_channels]
+            echo = echo_of(bands, batch.bars[:, 1].to(stretch), window.shape[2])
+        kinds: dict[str, tuple[bool, Anchor, Echo | None]] = {
+            "heldout_v": (False, anchor, echo),
+            "heldout_v_without_context": (True, nothing, None),
+        }
+        if network.anchor is not None:
+            kinds["heldout_v_without_anchor"] = (False, nothing, echo)
+        if echo is not None:
+            kinds["heldout_v_without_echoes"] = (False, anchor, None)
+        for name, (dropped, told, sound) in kinds.items():
+            drop = torch.full((len(window),), dropped, device=window.device)
+            generator = torch.Generator(window.device).manual_seed(batch_number)
+            losses = self._losses(network, window, context, drop, told, generator, 4, echo=sound)
+            self.log(name, losses[0], prog_bar=name == "heldout_v", sync_dist=True)
+            if len(losses) > 1 and name == "heldout_v":
+                self.log("heldout_v_detail", losses[1], sync_dist=True)
+
+    def demo(self) -> dict[str, Any]:
+        """Held-out context, what truly follows it, and `SAMPLES` continuations from different noise; and one piece
+        that is context and first continuation in one.
+        """
+        if self._demo is None:
+            return {}
+        codec, latents = self._demo
+        codec, past = codec.to(self.device), self.config.context_tokens
+
+        def heard(tokens: Tensor, first: int = 0) -> Any:
+            return codec.decode(tokens.T[None].to(self.device), first=first)[0, 0].float().cpu().numpy()
+
+        pieces = {"context": heard(latents[:past]), "truth": heard(latents[past:], past)}
+        for number in range(SAMPLES):
+            made = self._continuation(latents, self.seed + number)
+            if not number:
+                pieces["continued"] = heard(made)
+            pieces[f"sample{number + 1}"] = heard(made[past:], past)
+        return pieces
+
+    def _continuation(self, latents: Tensor, seed: int) -> Tensor:
+        """The context of latents `[tokens, channels]` and as much music after it as they have."""
+        network = cast(JointDenoiser, self.average.network)
+        window, past = self.config.window_tokens, self.config.context_tokens
+        made = latents[None, :past].to(self.device)
+        generator = torch.Generator().manual_seed(seed)
+        while made.shape[1] < len(latents):
+            anchor = None
+            if network.anchor is not None:
+                heard = Stretches(made[:, -past:], torch.zeros(1, 2, device=self.device))
+                anchor = anchor_of(network, heard, past)
+            model = GuidedModel(
+                network,
+                made[:, -past:],
+                self.guidance,
+                interval=GUIDANCE_INTERVAL,
+                anchor=anchor,
+                device=self.device,
+            )
+            noise = torch.randn(1, self.config.latent_channels, window, generator=generator).to(self.device)
+            new = sample_vddim(model, noise, torch.linspace(1, 0, self.sampler_steps + 1))
+            made = torch.cat([made, network.with_detail(new).transpose(1, 2)], 1)
+        return made[0, : len(latents)]
+
+
+def coin(chance: float, generator: torch.Generator) -> bool:
+    """True so often."""
+    return float(torch.rand((), generator=generator, device=generator.device)) < chance
+
+
+def walked(before: Tensor, fresh: Tensor, generator: torch.Generator) -> Tensor:
+    """Noise a step on from `before`, both `[b, c, t]`, as `NoiseStyle.WALK` steps; small steps are more likely."""
+    shape = (len(before), 1, 1)
+    step = (torch.rand(shape, generator=generator, device=generator.device) ** 2).to(before)
+    return step_from(before, fresh, step)
+
+
+def anchor_of(network: JointDenoiser, batch: Stretches, place: int, begin: int = 0) -> Anchor:
+    """The anchor of windows that begin at token `place` of these stretches, in the network's units; none for a network
+    that takes none. The style is measured from token `begin` on.
+    """
+    stretch = batch.latents
+    if network.anchor is None:
+        return no_anchor(len(stretch), stretch.device)
+    style = network.anchor.standard(measured_style(stretch[:, begin:, : network.config.latent_channels]))
+    first, bar = batch.bars.to(stretch.device).unbind(1)
+    tempo = torch.where(bar > 0, BEATS / bar.clamp_min(1e-6), 0.0)
+    known = torch.ones(len(stretch), dtype=torch.bool, device=stretch.device)
+    return Anchor(style, known, first * tempo, tempo).at(place)
+
+
+def blurred(anchor: Anchor, generator: torch.Generator) -> Anchor:
+    """As the instrument has it: a style that is not exact, and at times only one part or neither."""
+    rows, device = len(anchor.style), generator.device
+    noise = torch.randn(anchor.style.shape, generator=generator, device=device).to(anchor.style)
+    chances = torch.rand(2, rows, generator=generator, device=device).to(anchor.style)
+    return replace(
+        anchor,
+        style=anchor.style + STYLE_NOISE * noise,
+        known=anchor.known & (chances[0] >= STYLE_DROP_CHANCE),
+        tempo=anchor.tempo * (chances[1] >= CLOCK_DROP_CHANCE),
+    )
+
+
+def echoes_in_training(
+    config: JointDenoiserConfig, history: Tensor, bars: Tensor, generator: torch.Generator, held: int = 0
+) -> Echo | None:
+    """Echoes of the window after a history `[b, n, c]`, of which `held` tokens belong to the window, as the instrument
+    has them: some are missing, some are noisy, and the history may be short. None for a network that takes none.
+    """
+    if not config.echo_channels:
+        return None
+    device, rows = generator.device, len(history)
+
+    def random(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator, device=device).to(history)
+
+    known = torch.full((rows,), history.shape[1], device=history.device)
+    short = config.context_tokens + random(rows) * (history.shape[1] - config.context_tokens)
+    known = torch.where(random(rows) < SHORT_HISTORY_CHANCE, short.long(), known)
+    bars = bars.to(history) * (random(rows) >= BAR_DROP_CHANCE)
+    bands = history[..., : config.latent_channels]
+    echo = echo_of(bands, bars, config.window_tokens, held, known)
+    noise = torch.randn(echo.sound.shape, generator=generator, device=device)
+    count = echo.known.shape[1]
+    level = ECHO_NOISE * random(rows, count) * (random(rows, count) < ECHO_NOISE_CHANCE)
+    echo = echo.noised(level, LATENT_DEVIATION * noise)
+    keep = random(rows, count) >= MOST_DROPPED * random(rows, 1)
+    return echo.kept(keep & (random(rows, 1) >= NO_ECHO_CHANCE))
+
+
+def corrupt(context: Tensor, generator: torch.Generator, patch: int) -> tuple[Tensor, Tensor]:
+    """Context `[b, n, c]` as the live instrument will have it, and which rows drop it, `[b]`.
+
+    Noise at a random level up to CONTEXT_NOISE keeps autoregression from drifting on its own small errors; a
+    fifth of the batches has a shorter past.
+    """
+    batch, length, _ = context.shape
+    device = generator.device
+    level = CONTEXT_NOISE * torch.rand(batch, 1, 1, generator=generator, device=device)
+    context = context + (level * torch.randn(context.shape, generator=generator, device=device)).to(context)
+    if coin(SHORT_CHANCE, generator):
+        keep = int(torch.randint(1, length // patch + 1, (), generator=generator, device=device)) * patch
+        context = context[:, length - keep :]
+    drop = torch.rand(batch, generator=generator, device=device) < DROP_CHANCE
+    return context, drop.to(context.device)
