@@ -19,10 +19,11 @@ import typer
 from jbdiff_live.parameters import Parameter
 
 if TYPE_CHECKING:
+    from jbdiff_live.beat.line import ClockSource
     from jbdiff_live.binding import TakeoverMode
     from jbdiff_live.control_view import BindingRow
     from jbdiff_live.links import LinkOptions
-    from jbdiff_live.session import Session
+    from jbdiff_live.session import Session, SessionOptions
 
 T = TypeVar("T")
 LONGEST_SHORT_RING = 1 << 17  # frames: three seconds
@@ -115,6 +116,24 @@ def play(
     midi_out: Annotated[
         str | None, typer.Option(help="MIDI output of --send, by (part of its) name.")
     ] = None,
+    clock: Annotated[
+        str,
+        typer.Option(help="Where tempo and bars come from: internal, midi, or link (Ableton Link)."),
+    ] = "internal",
+    clock_out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PORT",
+            help="Send MIDI clock and gates to this MIDI output (part of its name); `virtual` opens one.",
+        ),
+    ] = None,
+    clock_offset: Annotated[
+        float,
+        typer.Option(
+            min=-200, max=200, help="Milliseconds by which MIDI clock in is later than its messages."
+        ),
+    ] = 0.0,
+    beats_per_bar: Annotated[int, typer.Option(min=1, max=16, help="Beats in a bar.")] = 4,
     short_ring: Annotated[
         int, typer.Option(help="Frames between us and the device: less is quicker, more is safer.")
     ] = 4096,
@@ -183,11 +202,15 @@ def play(
         threads=threads,
         ladder=ladder,
         links=_links(osc, osc_host, osc_out, cv_in, cv or [], send or [], midi_out),
+        clock=_clock_source(clock),
+        clock_out=clock_out,
+        clock_offset=clock_offset / 1000,
+        beats_per_bar=beats_per_bar,
     )
     logging.getLogger("jbdiff_live").info("priority: %s", process_goes_first().text)
     interrupts = Interrupts()
     with on_ending(interrupts):
-        session, trial = Session(options), None
+        session, trial = _opened(Session, options), None
         try:
             if list_devices:
                 _list(session)
@@ -316,6 +339,27 @@ def _takeover(text: str) -> TakeoverMode:
     except ValueError:
         known = ", ".join(mode.value for mode in TakeoverMode)
         raise typer.BadParameter(f"{text!r}; choose one of {known}", param_hint="--takeover") from None
+
+
+def _clock_source(text: str) -> ClockSource:
+    from jbdiff_live.beat.line import ClockSource
+
+    try:
+        return ClockSource(text)
+    except ValueError:
+        known = ", ".join(source.value for source in ClockSource)
+        raise typer.BadParameter(f"{text!r}; choose one of {known}", param_hint="--clock") from None
+
+
+def _opened(make: Callable[[SessionOptions], Session], options: SessionOptions) -> Session:
+    """The session, or the end of the program with the reason why there is none."""
+    from jbdiff_live.beat.link import LinkError
+
+    try:
+        return make(options)
+    except LinkError as error:
+        print(f"jbdiff-live: {error}", file=sys.stderr)
+        raise typer.Exit(2) from error
 
 
 def _program_text(program: int | None) -> str:

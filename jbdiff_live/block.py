@@ -57,6 +57,7 @@ class Block:
     turned: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     looped: ParameterSnapshot | None = None
     novelty: float = 0.0  # distance of its latents from the last block's, 0 to 1; 0 without a model
+    beat: tuple[float, float] | None = None  # as `Generated.beat`
 
     def __post_init__(self) -> None:
         self.samples.setflags(write=False)
@@ -91,6 +92,9 @@ class Generated:
     turned: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # as `Block.turned`
     novelty: float = 0.0  # as `Block.novelty`
     read_at: float | None = None  # when a step read guidance last, by `time.monotonic`; None where none did
+    beat: tuple[float, float] | None = (
+        None  # place in the bar of its first new sound, beats a frame; None: no beat
+    )
 
 
 class KeepGoing(Protocol):

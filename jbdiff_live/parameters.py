@@ -145,6 +145,7 @@ class Action:
 NOISE_STYLES = ("random", "constant", "region", "walk")
 SOURCES = ("own", "file", "live")
 CLOCKS = ("off", "context", "tempo")
+HOLDS = ("off", "beat", "bar")
 
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter("noise_step", "Noise", 0, 1, 0.30, help="how far the noise moves from block to block"),
@@ -190,12 +191,17 @@ PARAMETERS: tuple[Parameter, ...] = (
         "gain", "Gain", -60, 6, 0, TakesEffect.NOW, "dB", help="output level; the lowest position is silence"
     ),
     Parameter("mute", "Mute", 0, 1, 0, TakesEffect.NOW, toggle=True, help="fades the output out and in"),
+    Parameter(
+        "hold_changes", "Hold changes", 0, 2, 0, TakesEffect.NOW, choices=HOLDS,
+        help="changes wait for the next beat or bar, while a clock runs; panic never waits",
+    ),
 )  # fmt: skip
 
 ACTIONS: tuple[Action, ...] = (
     Action("reroll", "Re-roll", "jump to new noise of the same seed"),
     Action("home", "Home", "return to the seed's first noise"),
     Action("panic", "Panic", "silence now, forget the context, begin again"),
+    Action("tap", "Tap", "tap the tempo: two or more in time"),
 )
 
 # What only the session can do. A controller may be bound to them; they are no part of a take's log of knobs.

@@ -20,9 +20,12 @@ from dataclasses import replace
 
 from jbdiff_live import __version__
 from jbdiff_live.audio.switch import AudioSwitch
+from jbdiff_live.beat.clock_out import ClockOut
+from jbdiff_live.beat.conductor import Conductor, clock_from
 from jbdiff_live.block import SAMPLE_RATE, Block, BlockGenerator
 from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.control.map import ControlMap
+from jbdiff_live.control.midi.beat_keeper import BeatKeeper
 from jbdiff_live.control.midi.inputs import MidiInput
 from jbdiff_live.control.programs import ProgramChanges
 from jbdiff_live.control.shelf import MapShelf
@@ -77,6 +80,7 @@ class Session(Wishes):
         share_one_heap()
         self.store = ParameterStore()
         self.answers = Answers(clock)
+        self.conductor: Conductor
         self._make_sound(generator, clock)
         self._make_controls(clock)
         self._priority = process_priority().text
@@ -84,7 +88,7 @@ class Session(Wishes):
 
     def _make_sound(self, generator: BlockGenerator | None, clock: Clock) -> None:
         """The way of a block: generator, engine, ring, device, tape; and the desks for stack and sound files."""
-        options, store = self.options, self.store
+        options, store, sounding = self.options, self.store, lambda: self.conductor.held.snapshot
         self.sounds = SoundReader(
             SAMPLE_RATE,
             lambda role, source: self.sound_desk.came(role, source),
@@ -96,7 +100,7 @@ class Session(Wishes):
                 lambda frames: self.audio.latest_input(frames),
                 options.threads,
                 lambda: self.engine.wake(),
-                lambda: store.snapshot,
+                sounding,
                 self.sounds.wait,
             )
         self.generator = generator
@@ -105,26 +109,35 @@ class Session(Wishes):
         rate, channels = generator.sample_rate, generator.channels
         self.ring = RingBuffer(int(RING_SECONDS * rate), channels)
         self.movement = Movement(rate, self.ring.capacity + rate)
-        self.audio = AudioSwitch(
-            self.ring,
-            lambda: store.snapshot,
-            rate,
-            options.short_ring_frames,
-            clock,
-            Links.cv_out(options.links, self.movement),
-        )
+        self._make_beat(rate, clock)
+        held = self.conductor.held
+        cv = Links.cv_out(options.links, self.movement)
+        self.audio = AudioSwitch(self.ring, sounding, rate, options.short_ring_frames, clock, held, cv)
         self.engine = Engine(
             generator,
             self.ring,
-            lambda: store.snapshot,
+            sounding,
             lambda: self.audio.frames_queued,
             self._block_made,
             clock,
             ladder=options.ladder,
+            knobs=self.conductor.knobs,
         )
         self.tape = Tape(Recorder(rate, channels), options.takes, rate, self.ring.capacity, self._take_info)
         self.stack_desk = StackDesk(self.model, options.over, rate, lambda: self.audio.frames_heard)
         self.sound_desk = SoundDesk[FileSource](file_takers(generator), self.sounds, store, self.answers.say)
+
+    def _make_beat(self, rate: int, clock: Clock) -> None:
+        """The way of the beat: outer clock, changes that wait for it, clock out. LinkError without Ableton Link."""
+        options, store = self.options, self.store
+        bars = clock_from(options.clock, options.beats_per_bar, options.clock_offset, store.snapshot["tempo"])
+        out = None if options.clock_out is None else ClockOut(rate, options.beats_per_bar)
+        self.conductor = Conductor(
+            store, bars, rate, clock.now, lambda when: self.audio.frame_at(when), lambda: self.plays, out
+        )
+        self.beat_keeper = BeatKeeper(
+            self.conductor, clock, lambda: self.audio.sounds, options.clock_out, options.midi_api
+        )
 
     def _make_controls(self, clock: Clock) -> None:
         """The way of a movement: sources of events, control map, values; and program changes, with their patches."""
@@ -157,8 +170,9 @@ class Session(Wishes):
             api=options.midi_api,
             virtual=options.virtual_midi,
             on_port=self.links.port,
+            on_clock=self.conductor.clock.midi,
         )
-        self._sources: tuple[ControlSource, ...] = (self.midi,)
+        self._sources: tuple[ControlSource, ...] = (self.midi, self.beat_keeper)
 
     # ------------------------------------------------------------------ life
 
@@ -203,6 +217,7 @@ class Session(Wishes):
             lambda: self.engine.close(0.0),  # `stop` has waited for it
             *(source.stop for source in self._sources),
             self.links.stop,
+            self.conductor.clock.close,
             self.programs.stop,
             self.controls.save_maps,
             self.sounds.close,
@@ -221,7 +236,8 @@ class Session(Wishes):
         block = self.tape.at(frame)
         stack = self.stack_desk.status
         problems = (
-            stack.problem, self.stack_desk.complaint, self.patch_desk.problem, *self.sound_desk.problems
+            stack.problem, self.stack_desk.complaint, self.patch_desk.problem, self.beat_keeper.status().problem,
+            *self.sound_desk.problems,
         )  # fmt: skip
         return Status(
             frame=frame,
@@ -231,7 +247,8 @@ class Session(Wishes):
             audio=self.audio.status(),
             recorder=self.tape.status(),
             control=self._control_status(),
-            heard=None if block is None else block.heard.with_instant(self.store.snapshot),
+            clock=self.conductor.status(),
+            heard=None if block is None else block.heard.with_instant(self.conductor.held.snapshot),
             rung=None if block is None else block.rung,
             patch=self.patch_desk.name,
             program=self.patch_desk.program,
@@ -316,6 +333,7 @@ class Session(Wishes):
         self.stack_desk.block_made(block, recent[-1] if recent else None)
         self.tape.block_made(block)
         self.links.block_made(block)
+        self.conductor.made(block)
         # The engine makes three blocks before it waits for any to be heard (`Deadline`).
         self.audio.block_made(min(int(BEGIN_SECONDS * self.generator.sample_rate), 3 * block.frames))
 
@@ -324,7 +342,8 @@ class Session(Wishes):
         if change.name == "panic":
             self.engine.wake()
         if change.is_action:
-            self.answers.say(answer_to(change.name, self.engine.status.state))
+            waits = self.conductor.answer_to(change.name)
+            self.answers.say(waits or answer_to(change.name, self.engine.status.state))
         self.tape.note(change, self.audio.frames_heard)
 
 

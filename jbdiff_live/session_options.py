@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from jbdiff_live.beat.line import ClockSource
 from jbdiff_live.binding import TakeoverMode
 from jbdiff_live.links import LinkOptions
 from jbdiff_live.stack_choice import StackChoice
@@ -34,6 +35,10 @@ class SessionOptions:
     short_ring_frames: int = 4096
     threads: int | None = None
     links: LinkOptions = field(default_factory=LinkOptions)
+    clock: ClockSource = ClockSource.INTERNAL
+    clock_out: str | None = None  # MIDI output for clock and gates; "virtual" opens one
+    clock_offset: float = 0.0  # seconds by which MIDI clock is taken to be later than its messages
+    beats_per_bar: int = 4
 
     def over(self, choice: StackChoice) -> StackChoice:
         """Return the choice with what the command line named put over it."""

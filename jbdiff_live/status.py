@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from jbdiff_live.beat.line import ClockStatus
 from jbdiff_live.block import SAMPLE_RATE, Block, Rung
 from jbdiff_live.control_view import BindingRow, Ghost, LearnQuestion, Waiting
 from jbdiff_live.parameters import ParameterSnapshot
@@ -135,6 +136,7 @@ class Status:
     audio: AudioStatus = field(default_factory=AudioStatus)
     recorder: RecorderStatus = field(default_factory=RecorderStatus)
     control: ControlStatus = field(default_factory=ControlStatus)
+    clock: ClockStatus = field(default_factory=ClockStatus)
     heard: ParameterSnapshot | None = None  # what the knobs were for the sound being heard
     rung: Rung | None = None  # of the block being heard
     patch: str = ""

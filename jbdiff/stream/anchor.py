@@ -48,6 +48,9 @@ PULL, PULL_WINDOWS, MOST_PULL = 2.0, 4, 3.0
 # over 3 windows (and PULL 3) they are .69 octaves and .53, with PULL 4 .47 and .63.
 LOUDNESS_PULL = 6.0
 PITCHED = (SEMITONES + TREBLE_BANDS) // MEAN_BANDS  # groups of bands that lie on a scale; strokes follow them
+# An outer clock's place in the beat is come up with by playing faster or slower, by so much at most. The beat of pocket
+# then moves by a seventh of a beat in a window, and half a beat is made good in 8 s.
+MOST_BEND = 0.04
 # Noise levels at which the network is asked where in the bar a context ends.
 ASKED_LEVELS = (0.75, 0.9)
 
@@ -96,13 +99,23 @@ class StreamAnchor:
         per_token = self.per_token(state, settings)
         if not per_token:
             return replace(state, beat=None)  # found anew when a tempo is asked for again
-        if state.beat is None:
+        beat = state.beat
+        if beat is None:
             beat = 0.0 if context is None else estimated_place(context[0], per_token)
-            state = replace(state, beat=beat)
-        return state
+        # Which beat of the bar it is, onsets hardly say, so whole beats are put right at once.
+        return replace(state, beat=(beat + round(_behind(beat, settings))) % BEATS)
 
     def per_token(self, state: AnchorState, settings: BlockSettings) -> float:
-        """Beats a token; 0 without a clock."""
+        """Beats a token, more or fewer while an outer clock is ahead or behind; 0 without a clock."""
+        steady = self._steady(state, settings)
+        if not steady or state.beat is None:
+            return steady
+        behind = _behind(state.beat, settings)
+        bend = (behind - round(behind)) / (steady * self._network.config.window_tokens)
+        return steady * (1 + min(MOST_BEND, max(-MOST_BEND, bend)))
+
+    def _steady(self, state: AnchorState, settings: BlockSettings) -> float:
+        """Beats a token of the tempo alone; 0 without a clock."""
         tempo = settings.tempo
         if tempo is None:
             tempo = state.tempo or USUAL_TEMPO
@@ -138,7 +151,7 @@ class StreamAnchor:
         """As it was so many tokens before the next one, but for what was played since."""
         if state.beat is None:
             return state
-        return replace(state, beat=(state.beat - tokens * self.per_token(state, settings)) % BEATS)
+        return replace(state, beat=(state.beat - tokens * self._steady(state, settings)) % BEATS)
 
     def moved(self, state: AnchorState, settings: BlockSettings, history: Tensor, tokens: int) -> AnchorState:
         """After so many tokens, the last ones of a history `[1, c, n]`."""
@@ -186,6 +199,13 @@ class StreamAnchor:
                 v = network((alpha * clean + beta * noise).expand(rows, -1, -1), sigma, prepared)
                 wrong += (v - (alpha * noise - beta * clean)).square().mean((1, 2))
         return float(beats[int(wrong.argmin())])
+
+
+def _behind(beat: float, settings: BlockSettings) -> float:
+    """Beats by which a stream at `beat` is behind an outer clock, -2 to 2; 0 without one."""
+    if settings.beat is None:
+        return 0.0
+    return (settings.beat - beat + BEATS / 2) % BEATS - BEATS / 2
 
 
 def stream_anchor(stack: Stack, network: JointDenoiser, level: int) -> StreamAnchor:

@@ -82,6 +82,9 @@ class LevelBlock:
     noise: NoiseIdentity
     seconds: dict[str, float]  # encode, denoise, decode
     guidance: tuple[float, ...] = ()  # of every step, where it was invented
+    beat: tuple[float, float] | None = (
+        None  # place in the bar of its first token, and beats a token; None: no clock
+    )
 
 
 class LevelStage:
@@ -277,7 +280,8 @@ class LevelStage:
         held = self._held_tokens(own)
         conditioning = self._conditioning(own, held) if context is None else self.encode_context(context)
         given = None if context is None else conditioning
-        anchor, told = self._anchored(own, settings, given, held)
+        before, told = self._anchored(own, settings, given, held)
+        anchor = before
         memory, echo = self._remembered(own, anchor, settings, given, held, index)
         # Before so much has been played the end lies in the future: invented with the rest, and forgotten.
         invented = self.held + self.tokens - held
@@ -332,7 +336,10 @@ class LevelStage:
             "denoise": denoised - encoded - prepared,
             "decode": time.perf_counter() - denoised,
         }
-        return LevelBlock(audio, state, identity, seconds, tuple(read))
+        beat = None
+        if before is not None and before.beat is not None:
+            beat = before.beat, self._per_token(before, settings)
+        return LevelBlock(audio, state, identity, seconds, tuple(read), beat)
 
     # The finer levels
 

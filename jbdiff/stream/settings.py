@@ -78,6 +78,9 @@ class BlockSettings:
     steps: int | None = None  # None: the stack's default
     anchor: float = 1.0  # 0..1: how firmly the style that the stream began with holds; 0 is not at all
     tempo: float | None = None  # beats a minute; 0 is no clock, None that of the context
+    beat: float | None = (
+        None  # place in the bar, 0..4, that an outer clock has at the block's first token; None: none
+    )
     brightness: float = 0.0  # -1..1, from the style's own
     motion: float = 0.0  # -1..1, likewise
     memory: float = 0.5  # 0..1: the share of windows that get each echo of earlier bars; 1 repeats, 0 invents

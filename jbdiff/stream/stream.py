@@ -87,6 +87,9 @@ class StreamBlock:
     guidance: tuple[float, ...] = ()  # of the coarsest level, as it was read for each of its steps
     finisher_strength: float | None = None  # as it was read when the finisher started; None where it did not
     novelty: float = 0.0  # distance of the coarsest level's latents from the last block's, 0 to 1
+    # Place in the bar, 0..4, of the block's first token, and beats a frame; None without a clock. The token is heard
+    # `latency_frames` after the block's first frame.
+    beat: tuple[float, float] | None = None
 
 
 class BlockStream:
@@ -398,6 +401,7 @@ class BlockStream:
             state.levels[first.level], settings, init, context, watch, state.block_index, turning
         )
         noise, seconds, guidance = made.noise, dict(made.seconds), made.guidance
+        beat = None if made.beat is None else (made.beat[0], made.beat[1] / self.geometry.hop(first.level))
         parts = {f"level{first.level}": made.seconds["denoise"]}
         levels: dict[int, LevelState] = {first.level: made.state}
         stems = {first.level: made.audio}
@@ -422,7 +426,9 @@ class BlockStream:
             audio, loudness = self._loudness.held(loudness, audio, hold)
         self._state = StreamState(self.stack.identity, state.block_index + 1, levels, finisher, loudness)
         new = novelty(*(each[first.level].history[..., -first.tokens :] for each in (state.levels, levels)))
-        return StreamBlock(audio, state.block_index, noise, seconds, parts, stems, guidance, strength, new)
+        return StreamBlock(
+            audio, state.block_index, noise, seconds, parts, stems, guidance, strength, new, beat
+        )
 
     @property
     def windows(self) -> dict[str, int]:

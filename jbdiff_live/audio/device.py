@@ -18,7 +18,7 @@ from jbdiff_live.audio import portaudio
 from jbdiff_live.audio.cv_out import CvOut
 from jbdiff_live.audio.marks import Lately, LowWater
 from jbdiff_live.audio.null import Pacer, bad_sound
-from jbdiff_live.audio.output import OutputStage
+from jbdiff_live.audio.output import OutputStage, TimedSnapshots
 from jbdiff_live.audio.sink import DeviceError
 from jbdiff_live.audio.stream import OutputStream
 from jbdiff_live.clock import MACHINE, NEVER, Clock
@@ -48,12 +48,13 @@ class DeviceSink:
         sample_rate: int = 44_100,
         short_ring_frames: int = SHORT_RING_FRAMES,
         clock: Clock = MACHINE,
+        timed: TimedSnapshots | None = None,
         cv: CvOut | None = None,
     ) -> None:
         """cv: what is played on the device's channels behind the sound."""
         if short_ring_frames < 256 or short_ring_frames & (short_ring_frames - 1):
             raise ValueError(f"short ring of {short_ring_frames} frames: needs a power of two from 256 on")
-        self._stage = OutputStage(ring, snapshot, sample_rate)
+        self._stage = OutputStage(ring, snapshot, sample_rate, timed)
         self._short_ring_frames = short_ring_frames
         self._chunk = np.zeros((short_ring_frames // 16, ring.channels), np.float32)
         self._clock = clock
@@ -90,6 +91,10 @@ class DeviceSink:
         # Two readers may race here; either writes a frame that was true a moment ago.
         self._heard = max(self._heard, frames)
         return self._heard
+
+    def frame_at(self, when: float) -> float:
+        stream = self._stream
+        return self.frames_heard if stream is None or self._feeder is None else stream.heard_at(when)
 
     def status(self) -> AudioStatus:
         stream, stage, feeder = self._stream, self._stage, self._feeder
@@ -264,7 +269,7 @@ class DeviceSink:
                     if pacer.next_chunk(self._stop):
                         self._stage.render(self._chunk)
                     continue
-                self._low_water.see(stream.queued)
+                self._low_water.see(stream.see())
                 stream.length.see(stream.queued)
                 self._fill(stream, stream.capacity // 4)
                 stream.keep_playing()
@@ -301,7 +306,7 @@ class DeviceSink:
         while stream.room_for(len(chunk)):
             if stream.queued > low and stage.waits_for_engine(len(chunk)):
                 return
-            stage.render(chunk)
+            stage.render(chunk, stream.next_heard())
             stream.write(chunk, stage.frames_passed)
 
     def _fade_out(self, stream: OutputStream | None) -> None:

@@ -18,6 +18,7 @@ from jbdiff_live.audio.marks import FrameMarks
 from jbdiff_live.audio.rate import RateMeter
 from jbdiff_live.audio.short_ring import ShortRingLength
 from jbdiff_live.audio.sink import DeviceError
+from jbdiff_live.beat.frame_time import FrameTime
 from jbdiff_live.block import Audio
 from jbdiff_live.clock import Clock
 
@@ -80,6 +81,7 @@ class OutputStream:
         self._stats_at = 0.0
         self._clock = clock
         self._meter = RateMeter(self.rate, clock)
+        self._time = FrameTime(self.rate)
         self._moved_at: float | None = None  # when the device took frames last; None before it was started
         self._last_played = -1
         self._written = 0
@@ -123,6 +125,29 @@ class OutputStream:
     def heard(self) -> int:
         """The frame of the engine's ring that the callback has taken last. Any thread."""
         return self._marks.find(self._written - self.queued)
+
+    def heard_at(self, when: float) -> int:
+        """The frame of the engine's ring that leaves the device at second `when`, its own delay taken into account.
+
+        The callback takes frames by the period; what is returned moves on evenly. Any thread.
+        """
+        taken = self._time.frame_at(when - self.latency_seconds)
+        return (
+            self.heard() if taken is None else self._marks.find(int(min(taken, self._written - self.queued)))
+        )
+
+    def next_heard(self) -> float | None:
+        """The second at which the next frame that is written leaves the device; None before that is known."""
+        self.see()
+        taken = self._time.time_of(self._written + len(self._left))
+        return None if taken is None else taken + self.latency_seconds
+
+    def see(self) -> int:
+        """Look how far the device is, often, as it moves on in jumps. Return the frames in the short ring."""
+        queued = self.queued
+        if self._moved_at is not None:
+            self._time.see(self._written - queued, self._clock.now())
+        return queued
 
     def begin_at(self, ring_frames: int) -> None:
         """What is written next follows this frame of the engine's ring."""
@@ -182,6 +207,7 @@ class OutputStream:
         portaudio.patiently(f"cannot start {self.name}", self._mixer.start)
         self._moved_at = self._stats_at = self._clock.now()
         self._meter.restart()
+        self._time.restart()
 
     def keep_playing(self, count: bool = True) -> None:
         """Arms the callback again when the short ring ran dry, counts that, and lets the ring grow.
@@ -192,6 +218,7 @@ class OutputStream:
             return
         if self._action is not None:
             self._meter.restart()
+            self._time.restart()
             if count:
                 self.ran_dry += 1
                 # This machine stalls for longer than the ring lasts: a later knob is better than another hole.

@@ -15,6 +15,7 @@ from jbdiff_live.audio.cv_out import CvOut
 from jbdiff_live.audio.device import DeviceSink
 from jbdiff_live.audio.input import LiveInput, Mono, OnFrames
 from jbdiff_live.audio.null import NullSink
+from jbdiff_live.audio.output import TimedSnapshots
 from jbdiff_live.audio.sink import AudioSink
 from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.parameters import ParameterSnapshot
@@ -36,6 +37,7 @@ class AudioSwitch:
         sample_rate: int,
         short_ring_frames: int,
         clock: Clock = MACHINE,
+        timed: TimedSnapshots | None = None,
         cv: CvOut | None = None,
     ) -> None:
         """cv: what is played on the output's channels behind the sound."""
@@ -45,6 +47,7 @@ class AudioSwitch:
         self._sample_rate = sample_rate
         self._short_ring_frames = short_ring_frames
         self._clock = clock
+        self._timed = timed
         # Whoever changes or stops the sink, against the engine that starts it. The engine takes it only while nothing
         # plays, so that it may wait.
         self._swapping = threading.Lock()
@@ -70,7 +73,13 @@ class AudioSwitch:
                 self._sink.open(name)
         else:
             new = DeviceSink(
-                self._ring, self._snapshot, self._sample_rate, self._short_ring_frames, self._clock, self._cv
+                self._ring,
+                self._snapshot,
+                self._sample_rate,
+                self._short_ring_frames,
+                self._clock,
+                self._timed,
+                self._cv,
             )
             try:
                 new.open(name)
@@ -160,10 +169,19 @@ class AudioSwitch:
         return isinstance(self._sink, NullSink)
 
     @property
+    def sounds(self) -> bool:
+        """Whether a device plays, be it silence."""
+        return self._started
+
+    @property
     def frames_heard(self) -> int:
         """The frame being heard, since the session began."""
         # Once stopped, everything that was read has been played or faded out.
         return self._sink.frames_heard if self._started else self._ring.frames_read
+
+    def frame_at(self, when: float) -> float:
+        """The frame that is heard at second `when`, about now, the device's own delay taken into account."""
+        return self._sink.frame_at(when) if self._started else self._ring.frames_read
 
     @property
     def frames_queued(self) -> int:
@@ -185,4 +203,4 @@ class AudioSwitch:
         )
 
     def _null_sink(self) -> NullSink:
-        return NullSink(self._ring, self._snapshot, self._sample_rate, self._clock)
+        return NullSink(self._ring, self._snapshot, self._sample_rate, self._clock, timed=self._timed)

@@ -40,6 +40,7 @@ def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> Blo
         steps=steps,
         anchor=snapshot["anchor"],
         tempo=_tempo(snapshot),
+        beat=snapshot.values.get("clock_beat"),
         brightness=snapshot["brightness"],
         motion=snapshot["motion"],
         memory=snapshot["memory"],

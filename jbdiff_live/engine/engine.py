@@ -44,8 +44,13 @@ class Engine:
         on_block: Callable[[Block], None],
         clock: Clock = MACHINE,
         ladder: bool = True,
+        knobs: Callable[[int, int], ParameterSnapshot] | None = None,
     ) -> None:
-        """ladder False: every block gets all of its work, and one that is late leaves a silence."""
+        """ladder False: every block gets all of its work, and one that is late leaves a silence.
+
+        knobs: gives what a block follows whose first new sound is at a frame, and how many frames it has; it is called
+        right before the block is made. None: the snapshot as it is.
+        """
         self._generator = generator
         self._ring = ring
         self._snapshot = snapshot
@@ -53,6 +58,7 @@ class Engine:
         self._on_block = on_block
         self._clock = clock
         self._cheaper = ladder
+        self._knobs = knobs
         self._status = EngineStatus()
         self._delivered = 0  # frames since the music began, or began anew: without any no block can be late
         self._stop = threading.Event()
@@ -157,7 +163,7 @@ class Engine:
         # Panics from before the start are answered too: the output is silent until the newest one is.
         self._ring.answer_panics(panics)
         heard: ParameterSnapshot | None = None  # what the knobs were for the newest block that is no loop
-        made = 0
+        made = opens = 0
         self._delivered = 0
         self._tell(times.figures)
         while times.wait_until_due(self._stop, self._wake):
@@ -170,6 +176,8 @@ class Engine:
                 generator.switch()
                 times.switched()
             attempt = times.begin_block(self._wanted(panics), self._delivered)
+            if self._knobs is not None:
+                snapshot = self._knobs(self._ring.frames_written + opens, generator.block_frames)
             generated = generator.next_block(snapshot, attempt.watch, attempt.rung)
             taken = self._clock.now() - attempt.began
             if not self._running():
@@ -181,10 +189,12 @@ class Engine:
                 continue
             check(generated.samples, attempt.rung, generator.block_frames, generator.channels)
             times.block_made(attempt, generated, taken, self._delivered)
+            opens = 0 if generated.stack is None else generated.stack.latency_frames
             block = Block(
                 generated.samples, made, self._ring.frames_written, snapshot, generated.noise, taken, attempt.rung,
                 generated.stack, generated.turned, looped=heard if attempt.rung >= Rung.LOOP else None,
                 novelty=generated.novelty,
+                beat=generated.beat,
             )  # fmt: skip
             heard = block.heard
             if not self._deliver(block):

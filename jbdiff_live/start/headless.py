@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from rich.console import Console
 from rich.live import Live
 
+from jbdiff_live.beat.line import ClockState
 from jbdiff_live.ending import on_ending
 from jbdiff_live.session import Session
 from jbdiff_live.stage_word import stage_word
@@ -240,5 +241,7 @@ def describe(status: Status) -> str:
         f"underruns {status.audio.underruns}"
     )
     loading = f"loading {status.stack.loading}" if status.stack.loading else ""
-    parts = (word.why, loading, status.audio.problem, status.recorder.problem, status.message, status.note)
+    clock = "" if status.clock.state is ClockState.NONE and not status.clock.detail else status.clock.text()
+    problems = (status.audio.problem, status.recorder.problem, status.message)
+    parts = (clock, word.why, loading, *problems, status.note)
     return "; ".join([text, *dict.fromkeys(p for p in parts if p)])

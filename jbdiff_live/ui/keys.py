@@ -38,6 +38,7 @@ KEYS: tuple[Key, ...] = (
     Key(("M",), "mute", "M", "mute"),
     Key(("N",), "reroll", "N", "re-roll the noise"),
     Key(("B",), "home", "B", "home: back to the seed's first noise"),
+    Key(("T",), "tap", "T", "tap the tempo"),
     Key(("L",), "learn", "L", "learn MIDI for the focused knob"),
     Key(("Shift+L",), "learn_row", "Shift+L", "learn the knobs in a row; again: skip one"),
     Key(("U",), "unlearn", "U", "unlearn: let go of the control touched next"),

@@ -159,6 +159,7 @@ class MainWindow(PlayersWishes):
                 "hold": lambda _: self.flip("hold"),
                 "mute": lambda _: self.flip("mute"),
                 "reroll": lambda _: self.trigger("reroll"),
+                "tap": lambda _: self.trigger("tap"),
                 "home": lambda _: self.trigger("home"),
                 "learn": lambda _: self.learn_focused(),
                 "learn_row": lambda _: self.learn_row(),

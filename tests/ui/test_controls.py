@@ -262,7 +262,7 @@ def test_what_acts_at_once_is_never_queued(window: MainWindow, demo: DemoTranspo
             window.set_parameter(parameter.name, parameter.low)
             window.look()
             tile = window.tiles[parameter.name]
-            assert isinstance(tile, (Knob, Toggle)) and not tile.queued
+            assert isinstance(tile, (Knob, Toggle, StripChoice)) and not tile.queued
 
 
 def test_a_queued_knob_looks_different(window: MainWindow, demo: DemoTransport) -> None:

@@ -33,14 +33,18 @@ def api_names() -> dict[str, int]:
 
 def open_client(api: str | None, name: str) -> rtmidi.MidiIn:
     """A client of the MIDI system. ValueError for an API that is not built in, RtMidiError if it is not there."""
+    return rtmidi.MidiIn(api_of(api), name, queue_size_limit=QUEUE_MESSAGES)
+
+
+def api_of(api: str | None) -> int:
+    """Return rtmidi's number of a MIDI system. Raises ValueError for one that is not built in."""
     known = api_names()
     if api is not None and api not in known:
         raise ValueError(f"no MIDI API {api!r} in this build of rtmidi; there are: {', '.join(known)}")
     if api is None and platform.system() == "Linux" and not ALSA_SEQUENCER.exists():
         api = "UNIX_JACK"
     hush_jack()
-    number = rtmidi.API_UNSPECIFIED if api is None else known[api]
-    return rtmidi.MidiIn(number, name, queue_size_limit=QUEUE_MESSAGES)
+    return rtmidi.API_UNSPECIFIED if api is None else known[api]
 
 
 def no_midi(api: str | None, error: Exception) -> str:

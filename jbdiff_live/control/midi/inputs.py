@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import mido
 import rtmidi
 
+from jbdiff_live.beat.bar_clock import ClockMessage
 from jbdiff_live.control.messages import event_of
 from jbdiff_live.control.midi.clients import (
     CLIENT_NAME,
@@ -34,6 +35,7 @@ from jbdiff_live.control.midi.clients import (
 from jbdiff_live.control.midi.jack_flush import END_OF_EXCLUSIVE, JackFlush
 from jbdiff_live.control.midi.jack_reader import JackReader
 from jbdiff_live.control.midi.jack_watch import JackWatch
+from jbdiff_live.control.midi.receipt import Receipt
 from jbdiff_live.control.names import Port, free_name, index_of, matches, numbered
 from jbdiff_live.control.source import ControlEvent, EventHandler
 from jbdiff_live.status import ControlStatus
@@ -42,6 +44,8 @@ log = logging.getLogger(__name__)
 
 OUR_INPUTS = f"^{CLIENT_NAME}(-[0-9]+)?:"  # JACK numbers the clients of one name
 POLL_SECONDS = 1.0
+TICK, SENSING = [0xF8], [0xFE]  # MIDI clock; active sensing, which is only taken for the time that it counts
+CLOCK_MESSAGES = {message.value: message for message in ClockMessage}
 _flush_numbers = itertools.count(1)
 
 
@@ -70,6 +74,7 @@ class _OpenPort:
     port: Port
     client: rtmidi.MidiIn
     parser: mido.Parser = field(default_factory=mido.Parser)
+    receipt: Receipt = field(default_factory=Receipt)
     connected: bool = False  # for JACK: as it was seen last
     reader: JackReader | None = None  # for JACK, where rtmidi's own thread must not run Python
 
@@ -96,7 +101,8 @@ class MidiInput:
     LINUX_ALSA, UNIX_JACK, MACOSX_CORE or WINDOWS_MM; None takes the system's own, and on Linux without the
     ALSA sequencer a running JACK server. `virtual`: opens an input of that name for others to connect to.
     `on_port`: called on the watcher's thread with an input's name, and True before its first message, False
-    when it went.
+    when it went. `on_clock`: called on the inputs' threads with the input's name, a message of MIDI clock, the second
+    at which it was received, and the song position in sixteenths.
     """
 
     def __init__(
@@ -107,8 +113,12 @@ class MidiInput:
         virtual: str | None = None,
         poll_seconds: float = POLL_SECONDS,
         on_port: Callable[[str, bool], None] = lambda name, there: None,
+        on_clock: Callable[[str, ClockMessage, float, int], None] = lambda name, message, time, position: (
+            None
+        ),
     ) -> None:
         self._on_event = on_event
+        self._on_clock = on_clock
         self._on_port = on_port
         self._choice = _Choice(None if names is None else tuple(names), whole=False)  # swapped whole
         self._api = api
@@ -180,14 +190,22 @@ class MidiInput:
         at the next status byte, so that the messages inside count.
         """
         data = packet[0]
+        now = port.receipt.second(packet[1], time.monotonic())
+        if data == TICK:
+            self._on_clock(port.name, ClockMessage.TICK, now, 0)
+            return
+        if data == SENSING:
+            return
         if data and data[-1] == END_OF_EXCLUSIVE and self._flush is not None:
             self._flush.came_back()
         try:
             port.parser.feed(data)
         except (ValueError, LookupError, TypeError):
             return  # a damaged message, or one that is cut short
-        now = time.monotonic()
         for message in port.parser:
+            if message.type in CLOCK_MESSAGES:
+                position = message.pos if message.type == "songpos" else 0
+                self._on_clock(port.name, CLOCK_MESSAGES[message.type], now, position)
             event = event_of(message, port.name, now)
             if event is not None:
                 self._handle(event)
@@ -297,11 +315,12 @@ class MidiInput:
         client = port.client
         if client.get_current_api() == rtmidi.API_UNIX_JACK:
             # System exclusive too: rtmidi drops what follows an unfinished one together with it.
-            client.ignore_types(sysex=False, timing=True, active_sense=True)
+            client.ignore_types(sysex=False, timing=False, active_sense=False)
+            port.receipt = Receipt(0.0 if self._jack is None else self._jack.period_seconds() / 2)
             tick = self._flush.tick if self._flush is not None else lambda: None
             port.reader = JackReader(client, lambda packet: self._received(packet, port), tick)
         else:
-            client.ignore_types(sysex=True, timing=True, active_sense=True)
+            client.ignore_types(sysex=True, timing=False, active_sense=False)
             client.set_callback(self._received, port)
         return port
 

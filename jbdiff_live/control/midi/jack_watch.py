@@ -45,6 +45,9 @@ class JackWatch:
         self._jack.jack_port_get_all_connections.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
         self._jack.jack_connect.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p]
         self._jack.jack_free.argtypes = [ctypes.c_void_p]
+        for function in (self._jack.jack_get_sample_rate, self._jack.jack_get_buffer_size):
+            function.restype = ctypes.c_uint32
+            function.argtypes = [ctypes.c_void_p]
         self._client = self._jack.jack_client_open(name.encode(), NO_START_SERVER, None)
         if not self._client:
             raise OSError("no JACK server is running")
@@ -57,6 +60,13 @@ class JackWatch:
         if self._alive and self._libc.sem_trywait(self._ended) == 0:
             self._alive = False
         return self._alive
+
+    def period_seconds(self) -> float:
+        """Return the length of the server's period; 0 when it has ended."""
+        if not self.server_lives():
+            return 0.0
+        rate = self._jack.jack_get_sample_rate(self._client)
+        return float(self._jack.jack_get_buffer_size(self._client) / rate) if rate else 0.0
 
     def connect(self, source: str, inputs: str) -> None:
         """Connect an output to every MIDI input whose full name fits the regular expression `inputs`.

@@ -222,6 +222,7 @@ class StackVoice:
             turned=turned(snapshot, block.guidance, block.finisher_strength),
             novelty=block.novelty,
             read_at=None if turning is None else turning.read_at,
+            beat=block.beat if rung is not Rung.LOOP else None,
         )
 
     def _step(self, step: Callable[[BlockStream], StreamBlock]) -> StreamBlock:

@@ -9,6 +9,7 @@ from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QTextOption
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
+from jbdiff_live.beat.line import ClockState
 from jbdiff_live.parameters import ACTIONS_BY_NAME
 from jbdiff_live.stage_word import StageWord, Word, stage_word
 from jbdiff_live.status import EngineState, Status
@@ -89,17 +90,19 @@ class BigButton(Painted):
 
 
 class StateView(Painted):
-    """What the audience hears, as one large word, and the reason below it, wrapped."""
+    """What the audience hears, as one large word, and the reason below it, wrapped; without a reason, the clock."""
 
     def __init__(self) -> None:
         super().__init__()
         self.word = StageWord(Word.STOPPED)
+        self.beat = ""
         self.setMinimumWidth(190)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
 
-    def show_word(self, word: StageWord) -> None:
-        if self.present(word):
-            self.word = word
+    def show_word(self, word: StageWord, beat: str = "") -> None:
+        """beat: tempo, bar and beat; empty without a clock."""
+        if self.present(word, beat):
+            self.word, self.beat = word, beat
             self.setAccessibleName(f"State: {word.text}")
             self.setAccessibleDescription(word.why)
 
@@ -118,7 +121,7 @@ class StateView(Painted):
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
         place, words, size = self._places()
-        text = self.word.why
+        text = self.word.why or self.beat
         if not text:
             place = QRectF(place.x(), 0, place.width(), area.height())
         colour = theme.WARN if self.word.alarm else WORD_COLOURS.get(self.word.word, theme.CAUTION)
@@ -157,7 +160,8 @@ class TransportBar(QWidget):
 
     def show_status(self, status: Status) -> None:
         state = status.engine.state
-        self.view.show_word(stage_word(status))
+        clocked = status.clock.state is not ClockState.NONE or status.clock.detail
+        self.view.show_word(stage_word(status), status.clock.text() if clocked else "")
         if state in PLAYING:
             self.start.show_face("STOP", "", theme.ACCENT, theme.BACKGROUND)
         elif state is EngineState.STOPPING:

@@ -35,7 +35,7 @@ from jbdiff_live.ui.tiles.tile import ParameterTile, Tile
 # Title, and columns; a column of several names is stacked.
 GROUPS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ("NOISE", (("noise_step",), ("noise_style",), ("seed",), ("hold", "reroll", "home"))),
-    ("FORM", (("memory", "anchor"), ("brightness", "motion"), ("clock", "tempo"))),
+    ("FORM", (("memory", "anchor"), ("brightness", "motion", "tap"), ("clock", "tempo", "hold_changes"))),
     ("SOURCES", (("guidance",), ("resample",), ("context_source", "init_source"))),
     (
         "FINISHER",
@@ -43,9 +43,9 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ),
     ("OUTPUT", (("gain", "mute"),)),
 )
-KEYS = {"hold": "H", "mute": "M", "reroll": "N", "home": "B"}
+KEYS = {"hold": "H", "mute": "M", "reroll": "N", "home": "B", "tap": "T"}
 # Drawn as strips, since two or three of them share a column.
-FLAT = OF_THE_FINISHER | OF_THE_ANCHOR | {"context_source", "init_source"}
+FLAT = OF_THE_FINISHER | OF_THE_ANCHOR | {"context_source", "init_source", "hold_changes"}
 HIGH, LOW = 5, 2  # shares of a column for a knob that stands and for what shares the column with it
 SILENCING = {"mute"}  # switches that are lit in the warning colour: the player must see why nothing sounds
 
