@@ -27,7 +27,6 @@ from jbdiff.networks.joint_denoiser import JointDenoiser
 from jbdiff.networks.unet import UNet
 from jbdiff.stacks.stack import Stack
 from jbdiff.stream.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
-from jbdiff.stream.stream import stream as stream_module
 
 SMALL_UNET = UNetConfig(
     channels=(16, 32, 32, 64), factors=(1, 2, 1, 2), items=(1, 2, 3, 1), attentions=(0, 0, 1, 0),
@@ -98,7 +97,7 @@ def test_a_stream_compiles_each_network_once_and_plays_it_when_it_has_settled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[nn.Module] = []
-    monkeypatch.setattr(stream_module, "compiler_for", lambda device: asked.append)
+    monkeypatch.setattr("jbdiff.stream.execution.compiler_for", lambda device: asked.append)
     stack: Stack = random_stack(SMALL_STACK)
     plain = BlockStream(stack, finisher=True)
     quick = BlockStream(stack, finisher=True, compiled=True, dtype=torch.float32)
