@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("jbdiff_live",)
+PACKAGES = ("jbdiff", "jbdiff_live")
 MODULES_IN_A_FOLDER = 20
 LINES_OF_A_FILE = 450
 LINES_OF_A_CLASS = 250
@@ -17,6 +17,12 @@ LINES_OF_A_FUNCTION = 60
 
 # Longer ones, by file and name: the reason, and the most lines that it covers.
 EXCEPTIONS: dict[str, tuple[int, str]] = {
+    "jbdiff/cli.py sample": (110, "a command: one line and its help for each of its options"),
+    "jbdiff/cli.py evaluate": (80, "a command: one line and its help for each of its options"),
+    "jbdiff/train/run/settings.py run_options": (
+        80,
+        "the options that all training commands share, in a row",
+    ),
     "jbdiff_live/__main__.py play": (190, "typer reads the options from one signature: three lines for each"),
     "jbdiff_live/audio/device.py DeviceSink": (
         340,

@@ -48,6 +48,7 @@ class FinisherSettings:
     noise_step: float = 0.4  # 0..1
 
     def noise(self) -> NoiseSettings:
+        """The finisher's noise settings."""
         return NoiseSettings(self.seed, self.noise_style, self.noise_step)
 
     def strength_or(self, usual: float) -> float:
@@ -88,9 +89,11 @@ class BlockSettings:
     finisher: FinisherSettings = field(default_factory=FinisherSettings)
 
     def noise(self) -> NoiseSettings:
+        """The noise settings of the coarsest level; finer levels use the same."""
         return NoiseSettings(self.seed, self.noise_style, self.noise_step, self.hold, self.reroll, self.home)
 
     def level(self, number: int) -> LevelSettings:
+        """Settings of a level; defaults if `levels` has none for it."""
         return self.levels.get(number, LevelSettings())
 
 

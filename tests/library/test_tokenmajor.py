@@ -26,7 +26,6 @@ from jbdiff.networks.dance_finisher import Double, Finisher, Halve
 from jbdiff.networks.joint_denoiser import JointDenoiser
 from jbdiff.networks.unet import UNet
 from jbdiff.stacks.stack import Stack
-from jbdiff.stream import stream as stream_module
 from jbdiff.stream.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
 
 SMALL_UNET = UNetConfig(
@@ -98,7 +97,7 @@ def test_a_stream_compiles_each_network_once_and_plays_it_when_it_has_settled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[nn.Module] = []
-    monkeypatch.setattr(stream_module, "compiler_for", lambda device: asked.append)
+    monkeypatch.setattr("jbdiff.stream.execution.compiler_for", lambda device: asked.append)
     stack: Stack = random_stack(SMALL_STACK)
     plain = BlockStream(stack, finisher=True)
     quick = BlockStream(stack, finisher=True, compiled=True, dtype=torch.float32)
