@@ -7,6 +7,7 @@ A stack that is chosen while another one plays is loaded by `StackLoader`'s thre
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 from jbdiff_live.block import CHANNELS, SAMPLE_RATE, Audio, Generated, KeepGoing, Rung
 from jbdiff_live.engine.block_settings import NewestKnobs
 from jbdiff_live.engine.voices.background import StackLoader
-from jbdiff_live.engine.voices.beginnings import Beginnings
+from jbdiff_live.engine.voices.beginnings import LONGEST_WAIT_SECONDS, Beginnings
 from jbdiff_live.engine.voices.catalogue import Catalogue
 from jbdiff_live.engine.voices.handover import Handover, handover_seconds
 from jbdiff_live.engine.voices.load import load_voice
@@ -150,7 +151,8 @@ class ModelGenerator:
             self._voice = loaded
         self._catalogue.look()
         self._files_read(keep_going)
-        self.reset(keep_going)
+        # Nothing plays yet and nobody waits for sound: the first block begins from its context, however long that takes.
+        self._begin_again(keep_going, math.inf)
         return keep_going()
 
     @property
@@ -227,10 +229,13 @@ class ModelGenerator:
         return Generated(samples, "repeated", self._ready().playing, mixed=True)
 
     def reset(self, keep_going: Callable[[], bool]) -> None:
-        """Forgets what was played; the context file, if there is one, is where it begins again.
+        """Forget what was played, and begin again from the context file, if there is one.
 
-        A beginning that takes too long to work out is left: a later block begins from it (`_begin_from_file`).
+        If working out that beginning takes too long, a later block begins from it (`_begin_from_file`).
         """
+        self._begin_again(keep_going, LONGEST_WAIT_SECONDS)
+
+    def _begin_again(self, keep_going: Callable[[], bool], longest: float) -> None:
         self._handover = self._old = None
         self._heard = self._heard[:0]
         voice, file = self._ready(), self.context_file
@@ -238,7 +243,9 @@ class ModelGenerator:
         if file is None:
             voice.set_beginning(None, None)
         else:
-            beginning = voice.known_beginning(file) or self._beginnings.wait((voice, file), keep_going)
+            beginning = voice.known_beginning(file) or self._beginnings.wait(
+                (voice, file), keep_going, longest
+            )
             voice.set_beginning(None if beginning is None else file, beginning)
 
     def _begin_from_file(self, voice: StackVoice) -> None:

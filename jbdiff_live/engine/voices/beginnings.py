@@ -68,9 +68,9 @@ class Beginnings(Generic[K, V]):
             raise work.error
         return work.value
 
-    def wait(self, key: K, keep_going: Callable[[], bool]) -> V | None:
-        """The same, waiting for it. None when `keep_going` turned false, or after `LONGEST_WAIT_SECONDS`."""
-        until = self._clock.now() + LONGEST_WAIT_SECONDS
+    def wait(self, key: K, keep_going: Callable[[], bool], longest: float = LONGEST_WAIT_SECONDS) -> V | None:
+        """Wait for what `ask` returns. None if `keep_going` turned false, or after `longest` seconds."""
+        until = self._clock.now() + longest
         while (found := self.ask(key)) is None:
             assert self._work is not None
             if not keep_going() or self._clock.now() > until:
