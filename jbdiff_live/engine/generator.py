@@ -151,7 +151,7 @@ class ModelGenerator:
             self._voice = loaded
         self._catalogue.look()
         self._files_read(keep_going)
-        # Nothing plays yet and nobody waits for sound: the first block begins from its context, however long that takes.
+        # Nothing plays yet: the first block begins from its context, however long that takes to work out.
         self._begin_again(keep_going, math.inf)
         return keep_going()
 

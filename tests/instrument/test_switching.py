@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -144,6 +145,20 @@ def test_a_beginning_that_hangs_holds_up_neither_a_stop_nor_a_panic_for_long() -
     assert clock.now() - began < LONGEST_WAIT_SECONDS + 1
     gate.set()
     wait_for(lambda: beginnings.ask("this") is True, "when it is there it is used", PATIENCE)
+    beginnings.close()
+
+
+def test_the_first_start_waits_for_its_beginning_however_long_it_takes() -> None:
+    """A busy machine begins later, and not with other music."""
+    gate, clock = threading.Event(), TurnedClock()
+    beginnings = Beginnings(lambda key: gate.wait(PATIENCE), clock)
+
+    def going() -> bool:
+        if clock.now() > 3 * LONGEST_WAIT_SECONDS:
+            gate.set()
+        return True
+
+    assert beginnings.wait("this", going, math.inf) is True
     beginnings.close()
 
 
