@@ -213,15 +213,15 @@ def test_a_patch_with_another_stack_is_faded_to_and_the_take_says_where(tmp_path
         session.start()
         eventually(lambda: session.status().frame > RATE, "sound")
         before = session.status()
-        assert (before.stack, before.levels, before.finisher) == ("pocket", (2,), True)
+        assert (before.stack.name, before.stack.levels, before.stack.finisher) == ("pocket", (2,), True)
         session.load_patch(other)
         during = session.status()
-        assert str(small) in during.loading and during.stack == "pocket"
+        assert str(small) in during.stack.loading and during.stack.name == "pocket"
         assert session.snapshot()["seed"] == 9, "the values do not wait"
         eventually(lambda: session.status().stack.name == str(small), "the stack")
         after = session.status()
-        assert (after.levels, after.finisher, after.loading) == ((2, 1), True, "")
-        assert after.parts is not None and after.parts.levels == (2, 1, 0)
+        assert (after.stack.levels, after.stack.finisher, after.stack.loading) == ((2, 1), True, "")
+        assert after.stack.parts is not None and after.stack.parts.levels == (2, 1, 0)
         begun = session.engine.status.blocks_made
         eventually(lambda: session.engine.status.blocks_made > begun + 2, "blocks of it")
         eventually(

@@ -404,8 +404,8 @@ def test_stacks_that_can_be_found_are_listed_with_their_parts(
     monkeypatch.setenv("JBDIFF_HOME", str(tmp_path))
     generator = ModelGenerator()
     generator.stacks()  # the first call only begins to look
-    assert generator._lister is not None
-    generator._lister.join(PATIENCE)
+    assert generator._catalogue._thread is not None
+    generator._catalogue._thread.join(PATIENCE)
     known = {parts.name: parts for parts in generator.stacks()}
     assert replace(known["pocket"], token_seconds=0) == StackParts(
         "pocket", (2,), True, 192, anchor=True, memory=True

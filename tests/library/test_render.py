@@ -211,7 +211,7 @@ def test_samplers_are_chosen_by_flag_and_file(home: Path, monkeypatch: pytest.Mo
         return sampler_named(name)
 
     for place in (
-        "jbdiff.diffusion.samplers",
+        "jbdiff.sample_command",
         "jbdiff.stream.window",
     ):  # what is asked for, and else the level's own
         monkeypatch.setattr(f"{place}.sampler_named", note)

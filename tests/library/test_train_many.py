@@ -23,7 +23,7 @@ torch.set_num_threads(1)
 from jbdiff.config import BandCodecConfig
 from jbdiff.train.run import callbacks
 from jbdiff.train.modules.codec import CodecTraining
-from jbdiff.train.jobs.denoiser import CodecJob, train_codec
+from jbdiff.train.jobs.codec import CodecJob, train_codec
 from jbdiff.train.run.settings import RunSettings
 
 folder, sounds = Path(sys.argv[1]), Path(sys.argv[2])
