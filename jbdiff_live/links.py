@@ -16,18 +16,18 @@ from jbdiff_live.audio.input import OnFrames
 from jbdiff_live.block import Block
 from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.control.cv import CvChannel, CvReader
-from jbdiff_live.control.feedback import Views
 from jbdiff_live.control.map import ControlMap
 from jbdiff_live.control.midi.midi_out import MidiSender
 from jbdiff_live.control.midi.out_ports import OutPorts, RtOutPorts
 from jbdiff_live.control.names import place
-from jbdiff_live.control.osc import OscLink, OscSettings
-from jbdiff_live.control.osc_packets import Argument
-from jbdiff_live.control.rack import RackMessages
+from jbdiff_live.control.osc.link import OscLink, OscSettings
+from jbdiff_live.control.osc.packets import Argument
+from jbdiff_live.control.outgoing.feedback import Views
+from jbdiff_live.control.outgoing.rack import RackMessages
 from jbdiff_live.control.source import EventHandler
-from jbdiff_live.movement import Measure, Movement
+from jbdiff_live.modular.movement import Measure, Movement
+from jbdiff_live.modular.sends import CvSend, MidiSend
 from jbdiff_live.parameters import ParameterSnapshot, ParameterStore
-from jbdiff_live.sends import CvSend, MidiSend
 from jbdiff_live.status import ControlStatus
 
 log = logging.getLogger(__name__)

@@ -7,18 +7,16 @@ Start: the engine loads and warms up, its first blocks fill the ring, then the s
 engine. Each step of stopping and closing runs whatever became of the steps before it.
 
 Where a new part joins: a source of control events in `_sources`; what follows the blocks in `_block_made`; what
-follows the values in `_changed`; what the player keeps or chooses in a desk of its own (`desks/`), and what the window
-asks about it in `wishes.py`.
+follows the values in `_changed`; what the player keeps or chooses in a desk of its own (`desks/`). What the window
+asks about it is in `wishes.py`, and what it sees of it in `reports.py`.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 
-from jbdiff_live import __version__
 from jbdiff_live.audio.switch import AudioSwitch
 from jbdiff_live.beat.clock_out import ClockOut
 from jbdiff_live.beat.conductor import Conductor, clock_from
@@ -40,18 +38,16 @@ from jbdiff_live.engine.voices.sound_reader import SoundReader
 from jbdiff_live.engine.voices.sources import FileSource, file_takers
 from jbdiff_live.engine.voices.torch_setup import share_one_heap
 from jbdiff_live.links import Links, Sight
-from jbdiff_live.movement import Movement
-from jbdiff_live.parameters import BY_NAME, Change, ParameterSnapshot, ParameterStore
+from jbdiff_live.modular.movement import Movement
+from jbdiff_live.parameters import Change, ParameterStore
 from jbdiff_live.patch import user_patches_folder
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.record.tape import Tape
+from jbdiff_live.reports import Reports
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.session_options import SessionOptions
-from jbdiff_live.shown import shown
-from jbdiff_live.stack_choice import StackChoice, StackPlaying, take_details
-from jbdiff_live.status import ControlStatus, Status
-from jbdiff_live.thread_priority import process_priority
-from jbdiff_live.wishes import Wishes
+from jbdiff_live.stack_choice import StackChoice
+from jbdiff_live.system.thread_priority import process_priority
 
 __all__ = ["Session", "SessionOptions"]
 
@@ -62,7 +58,7 @@ RING_SECONDS = 12.0
 BEGIN_SECONDS = 0.35
 
 
-class Session(Wishes):
+class Session(Reports):
     """An instrument, ready to `start`. Implements `jbdiff_live.status.Transport`."""
 
     def __init__(
@@ -80,7 +76,6 @@ class Session(Wishes):
         share_one_heap()
         self.store = ParameterStore()
         self.answers = Answers(clock)
-        self.conductor: Conductor
         self._make_sound(generator, clock)
         self._make_controls(clock)
         self._priority = process_priority().text
@@ -229,59 +224,6 @@ class Session(Wishes):
         for message in dict.fromkeys(map(str, errors)):  # a block that hangs holds up two of them
             log.warning("while closing: %s", message)
 
-    # ------------------------------------------------------------------ what the window sees
-
-    def status(self) -> Status:
-        frame = self.audio.frames_heard
-        block = self.tape.at(frame)
-        stack = self.stack_desk.status
-        problems = (
-            stack.problem, self.stack_desk.complaint, self.patch_desk.problem, self.beat_keeper.status().problem,
-            *self.sound_desk.problems,
-        )  # fmt: skip
-        return Status(
-            frame=frame,
-            sample_rate=self.generator.sample_rate,
-            seconds_queued=self.audio.frames_queued / self.generator.sample_rate,
-            engine=self.engine.status,
-            audio=self.audio.status(),
-            recorder=self.tape.status(),
-            control=self._control_status(),
-            clock=self.conductor.status(),
-            heard=None if block is None else block.heard.with_instant(self.conductor.held.snapshot),
-            rung=None if block is None else block.rung,
-            patch=self.patch_desk.name,
-            program=self.patch_desk.program,
-            reload_seconds=self.stack_desk.reload_seconds,
-            stack=stack,
-            context_file=shown(self.sound_desk.playing("context")),
-            init_file=shown(self.sound_desk.playing("init")),
-            priority=self._priority,
-            message="; ".join(problem for problem in problems if problem),
-            note=self.answers.newest,
-        )
-
-    def _control_status(self) -> ControlStatus:
-        status = self.links.status(self.controls.status(self.midi.status()))
-        return replace(status, problem=status.problem or self.programs.problem)
-
-    def _take_info(self, playing: StackPlaying | None) -> Mapping[str, object]:
-        """What a take keeps beside its sound, for a first block that `playing` made."""
-        values = self.store.snapshot.values
-        return {
-            "app_version": __version__,
-            **take_details(playing or self.stack_desk.status.playing),
-            "patch": self.patch_desk.name,
-            "context_file": self.sound_desk.playing("context"),
-            "init_file": self.sound_desk.playing("init"),
-            "values": {name: BY_NAME[name].plain(value) for name, value in values.items()},
-        }
-
-    @property
-    def silent_device(self) -> bool:
-        """Whether the sound goes nowhere but into recordings."""
-        return self.audio.silent
-
     # ------------------------------------------------------------------ other threads
 
     def perform(self, function: str) -> None:
@@ -297,15 +239,6 @@ class Session(Wishes):
         if not used and event.kind is EventKind.PROGRAM:
             self.programs.handle(event)
         return used
-
-    def _heard(self) -> ParameterSnapshot | None:
-        """The values of the sound that is heard now; None while nothing plays."""
-        block = self.tape.at(self.audio.frames_heard)
-        return None if block is None else block.heard.with_instant(self.store.snapshot)
-
-    def _states(self) -> Mapping[str, bool]:
-        """What goes on, for the lights of buttons."""
-        return {"play": self.plays, "start": self.plays, "record": self.tape.status().recording}
 
     def _load_program(self, event: ControlEvent) -> None:
         """The program changes' thread."""

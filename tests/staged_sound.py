@@ -22,7 +22,7 @@ from jbdiff_live.audio.sink import DeviceError
 T = TypeVar("T")
 RATE = 44_100
 DROP_SECONDS = 0.5  # between two holes of a device that drops
-USERS = ("device", "stream", "names", "input")  # modules of `jbdiff_live.audio` that use PortAudio
+USERS = ("device", "stream", "closing", "names", "input")  # modules of `jbdiff_live.audio` that use PortAudio
 
 
 class StagedDevice:

@@ -20,18 +20,7 @@ EXCEPTIONS: dict[str, tuple[int, str]] = {
     "jbdiff/cli.py sample": (110, "a command: one line and its help for each of its options"),
     "jbdiff/cli.py evaluate": (80, "a command: one line and its help for each of its options"),
     "jbdiff/train/run/settings.py run_options": (
-        80,
-        "the options that all training commands share, in a row",
-    ),
-    "jbdiff_live/__main__.py play": (190, "typer reads the options from one signature: three lines for each"),
-    "jbdiff_live/audio/device.py DeviceSink": (
-        340,
-        "feeder, watcher and session hand streams over without a lock: who writes which field is read in one place",
-    ),
-    "jbdiff_live/audio/stream.py OutputStream": (
-        275,
-        "what the callback has taken is seen, counted and turned into time beside the ring that it takes it from",
-    ),
+    "jbdiff_live/__main__.py play": (170, "typer reads the options from one signature: three lines for each"),
     "jbdiff_live/control/midi/inputs.py MidiInput": (
         290,
         "one watcher owns every port, and what a JACK server's end asks for touches all of them",

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jbdiff_live.block import Audio
-from jbdiff_live.movement import NOTHING, At
-from jbdiff_live.sends import CvSend
+from jbdiff_live.modular.movement import NOTHING, At
+from jbdiff_live.modular.sends import CvSend
 
 CHUNK_FRAMES = 1024
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jbdiff_live.audio.sink import DeviceError
-from jbdiff_live.jack_console import hush_jack
+from jbdiff_live.system.jack_console import hush_jack
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from jbdiff_live.audio import portaudio
+from jbdiff_live.audio.adapter import FrameAdapter
+from jbdiff_live.audio.closing import let_go
 from jbdiff_live.audio.cv_out import CvOut, CvSlopes
 from jbdiff_live.audio.marks import FrameMarks
 from jbdiff_live.audio.rate import RateMeter
@@ -43,9 +45,9 @@ class OutputStream:
         device = portaudio.find_device(name, "output")
         self.name = device.name
         self.host = device.host
-        self._sound_channels = min(2, device.channels)
+        sound_channels = min(2, device.channels)
         wanted = 0 if cv is None else cv.channels
-        self.channels = max(self._sound_channels, min(wanted, device.channels))
+        self.channels = max(sound_channels, min(wanted, device.channels))
         self._cv = None if cv is None else CvSlopes(cv, self.channels)
         self.no_cv = (
             "" if cv is None else cv.missing(self.channels)
@@ -53,17 +55,13 @@ class OutputStream:
         self.rate = portaudio.best_rate(device, "output", self.channels, sample_rate)
         self.ran_dry = 0  # times the callback found the short ring empty
         self.device_underruns = 0  # as the device tells; on JACK another client's lateness counts too
-        self._ratio = self.rate / sample_rate
-        self._resampler: Any = None  # Any: soxr has no types
-        if self.rate != sample_rate:
-            import soxr
-
-            self._resampler = soxr.ResampleStream(sample_rate, self.rate, channels, dtype="float32")
+        self._adapter = FrameAdapter(
+            sample_rate, channels, self.rate, self.channels, sound_channels, short_ring_frames
+        )
         # A faster device empties its ring sooner: the ring keeps its length in time.
-        usual = short_ring_frames << max(0, math.ceil(math.log2(self._ratio) - 0.3))
+        usual = short_ring_frames << max(0, math.ceil(math.log2(self._adapter.ratio) - 0.3))
         self.length = ShortRingLength(usual, clock)
         self._left = np.zeros((0, self.channels), np.float32)  # resampled and not yet in the short ring
-        self._adapted = np.zeros((short_ring_frames, self.channels), np.float32)
         rtmixer = portaudio.mixer_library()
         with portaudio.calling(f"cannot open {device.name}"):
             self._mixer = rtmixer.Mixer(
@@ -155,19 +153,16 @@ class OutputStream:
 
     def room_for(self, frames: int) -> bool:
         """Whether `frames` of ours fit now."""
-        if self._resampler is None:
+        if not self._adapter.resamples:
             return self.capacity - self.queued >= frames
-        return not self._flush_left() and self.capacity - self.queued >= frames * self._ratio
+        return not self._flush_left() and self.capacity - self.queued >= frames * self._adapter.ratio
 
     def write(self, frames: Audio, ring_frames: int) -> None:
         """Gives float32 `[frames, channels of the engine]` to the device; `room_for` was asked before.
 
         `ring_frames` is the frame of the engine's ring behind the last of them.
         """
-        if self._resampler is not None:
-            # Resampling may overshoot the limiter's ceiling; what would clip in the device is clipped here.
-            frames = np.clip(self._resampler.resample_chunk(frames), -1.0, 1.0)
-        frames = self._adapt(frames)
+        frames = self._adapter.adapt(frames)
         if self._cv is not None:
             self._cv.fill(frames, ring_frames)
         count = self._ring.write(frames) if len(frames) else 0
@@ -182,24 +177,6 @@ class OutputStream:
             self._written += count
             self._left = self._left[count:]
         return len(self._left)
-
-    def _adapt(self, frames: Audio) -> Audio:
-        """Engine channels to device channels, C-contiguous: mono goes to both, stereo to one as the mean.
-
-        Channels behind the sound are silent here.
-        """
-        if frames.shape[1] == self.channels:
-            return np.ascontiguousarray(frames)
-        if len(frames) > len(self._adapted):
-            self._adapted = np.zeros((len(frames), self.channels), np.float32)
-        adapted = self._adapted[: len(frames)]
-        if self.channels == 1:
-            np.mean(frames, axis=1, keepdims=True, out=adapted)
-            return adapted
-        sound = self._sound_channels
-        adapted[:, :sound] = frames if frames.shape[1] == sound else frames[:, :1]
-        adapted[:, sound:] = 0.0
-        return adapted
 
     def start(self) -> None:
         """Starts the device on what the short ring holds. DeviceError when it does not start."""
@@ -223,23 +200,13 @@ class OutputStream:
                 self.ran_dry += 1
                 # This machine stalls for longer than the ring lasts: a later knob is better than another hole.
                 self.length.ran_dry()
-            self._fade_in_what_waits()
+            # Its reader is gone until it is armed again.
+            fade_in_place(self._ring, self.channels, round(REARM_FADE_SECONDS * self.rate))
         self._arm()
 
     def _arm(self) -> None:
         if self._action is None or self._action not in self._mixer.actions:
             self._action = self._mixer.play_ringbuffer(self._ring)
-
-    def _fade_in_what_waits(self) -> None:
-        """Fades the head of the short ring in, in place: its reader is gone until it is armed again."""
-        count = min(self.queued, round(REARM_FADE_SECONDS * self.rate))
-        _, *parts = self._ring.get_read_buffers(count)
-        done = 0
-        for part in parts:
-            frames = np.frombuffer(part, np.float32).reshape(-1, self.channels)
-            phase = np.arange(done + 1, done + len(frames) + 1, dtype=np.float32)[:, None] / (count + 1)
-            frames *= 0.5 - 0.5 * np.cos(np.pi * phase)
-            done += len(frames)
 
     def check(self) -> str:
         """Empty while the device plays; else what happened, in words. Also fetches the device's counters."""
@@ -281,41 +248,22 @@ class OutputStream:
         """Empties the short ring of a stopped device, ready for `start`."""
         self._ring.flush()
         self._left = self._left[:0]
-        if self._resampler is not None:
-            self._resampler.clear()
+        self._adapter.clear()
         self._written = 0
         self._last_played = -1
 
-    def _answers(self) -> bool:
-        """Whether the device still lives. A stopped JACK stream tells only by starting (silence: nothing is armed).
-
-        Closing one whose server has died, or died and returned, ends the process with a failed assertion.
-        """
-        if self.host != portaudio.JACK or self._mixer.active:
-            return True
-
-        def knock() -> None:
-            self._mixer.start()
-            self._mixer.stop()
-
-        try:
-            portaudio.patiently(self.name, knock)
-        except DeviceError:
-            return False
-        return True
-
     def close(self, dead: bool = False) -> None:
         """Let the device go; one that hangs, or died under JACK, is abandoned, as closing it would hang."""
-        dead = dead or self._dead or self._hangs or not self._answers()
-        if self._hangs or (dead and self.host == portaudio.JACK):
-            portaudio.abandon((self._mixer, self._ring))
-            return
-        if dead:
-            portaudio.lost_one()
-        try:
-            portaudio.patiently(f"cannot close {self.name}", self._mixer.close)
-        except DeviceError:
-            if not dead:
-                raise
-        finally:
-            portaudio.stream_closed()
+        let_go(self.name, self.host, self._mixer, self._ring, dead or self._dead, self._hangs)
+
+
+def fade_in_place(ring: Any, channels: int, most: int) -> None:
+    """Fade in the first `most` frames that wait in a ring of rtmixer, in place. Nobody may read it meanwhile."""
+    count = min(int(ring.read_available), most)
+    _, *parts = ring.get_read_buffers(count)
+    done = 0
+    for part in parts:
+        frames = np.frombuffer(part, np.float32).reshape(-1, channels)
+        phase = np.arange(done + 1, done + len(frames) + 1, dtype=np.float32)[:, None] / (count + 1)
+        frames *= 0.5 - 0.5 * np.cos(np.pi * phase)
+        done += len(frames)

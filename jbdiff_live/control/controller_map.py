@@ -28,7 +28,7 @@ from jbdiff_live.binding import (
     binding_table,
 )
 from jbdiff_live.control.cv import CvChannel, is_channel
-from jbdiff_live.control.lights import NO_LIGHTS, Lights, Shows, read_lights
+from jbdiff_live.control.outgoing.lights import NO_LIGHTS, Lights, Shows, read_lights
 from jbdiff_live.patch import replace_file
 
 FORMAT = 1

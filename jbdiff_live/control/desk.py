@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from jbdiff_live.binding import Binding, BindingKind, TakeoverMode, label
 from jbdiff_live.control.cv import CvChannel
 from jbdiff_live.control.decode import ALL_NOTES_OFF, ALL_SOUND_OFF, FIRST_MODE_CC
-from jbdiff_live.control.lights import Shown, Shows
+from jbdiff_live.control.outgoing.lights import Shown, Shows
 from jbdiff_live.control.shelf import MapShelf
 from jbdiff_live.control_view import BindingRow
 

@@ -20,7 +20,7 @@ from jbdiff_live.engine.timing.timekeeper import Figures, Timekeeper
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.status import EngineState, EngineStatus
-from jbdiff_live.thread_priority import behind_sound
+from jbdiff_live.system.thread_priority import behind_sound
 
 log = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.live import Live
 
 from jbdiff_live.beat.line import ClockState
-from jbdiff_live.ending import on_ending
 from jbdiff_live.session import Session
 from jbdiff_live.stage_word import stage_word
 from jbdiff_live.start.terminal_keys import TerminalKeys
 from jbdiff_live.start.terminal_view import terminal_view
 from jbdiff_live.status import EngineState, Status
+from jbdiff_live.system.ending import on_ending
 
 log = logging.getLogger(__name__)
 

@@ -82,7 +82,7 @@ def main() -> None:
     from jbdiff_live.audio.names import names_or_reason
     from jbdiff_live.parameters import ParameterStore
     from jbdiff_live.ring import RingBuffer
-    from jbdiff_live.thread_priority import process_goes_first
+    from jbdiff_live.system.thread_priority import process_goes_first
 
     process_goes_first()
     store = ParameterStore()

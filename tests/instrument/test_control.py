@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jbdiff_live.binding import TakeoverMode
-from jbdiff_live.control.map import DUMP_CONTROLS, PANIC_SECONDS, QUIET_SECONDS
 from jbdiff_live.control.play import value_at
+from jbdiff_live.control.receiver import DUMP_CONTROLS, PANIC_SECONDS, QUIET_SECONDS
 from jbdiff_live.control.source import EventKind
 from jbdiff_live.parameters import BY_NAME, PARAMETERS, Origin
 

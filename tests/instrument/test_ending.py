@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from tone_generator import ToneGenerator
 
-from jbdiff_live.ending import Interrupts, on_ending
 from jbdiff_live.record.take import open_take
 from jbdiff_live.session import Session, SessionOptions
 from jbdiff_live.start.headless import play_headless
+from jbdiff_live.system.ending import Interrupts, on_ending
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="other signals there")
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hands import Hands, cc, event, note
 
-from jbdiff_live.control.feedback import HOLD_SECONDS, MOST_MESSAGES, Views
-from jbdiff_live.control.lights import Lights, read_lights
+from jbdiff_live.control.outgoing.feedback import HOLD_SECONDS, MOST_MESSAGES, Views
+from jbdiff_live.control.outgoing.lights import Lights, read_lights
 from jbdiff_live.control.shelf import READY_MAPS, MapShelf
 from jbdiff_live.control.source import EventKind
 from jbdiff_live.parameters import BY_NAME, Origin

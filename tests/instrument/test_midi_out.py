@@ -19,11 +19,11 @@ from servers import JackServer, wait_for
 from test_feedback import MAP
 from turned_clock import TurnedClock
 
-from jbdiff_live.control.feedback import Views
 from jbdiff_live.control.midi.inputs import MidiInput
 from jbdiff_live.control.midi.midi_out import LOOK_SECONDS, MidiSender
 from jbdiff_live.control.midi.out_ports import OutPort, RtOutPorts
 from jbdiff_live.control.names import Port
+from jbdiff_live.control.outgoing.feedback import Views
 from jbdiff_live.control.shelf import MapShelf
 from jbdiff_live.parameters import Origin
 

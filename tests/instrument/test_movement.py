@@ -7,9 +7,9 @@ import pytest
 
 from jbdiff_live.audio.cv_out import CvOut, CvSlopes
 from jbdiff_live.binding import BindingKind
-from jbdiff_live.control.rack import RackMessages
-from jbdiff_live.movement import NOTHING, At, Measure, Moment, Movement
-from jbdiff_live.sends import CvSend, MidiSend, parse_send
+from jbdiff_live.control.outgoing.rack import RackMessages
+from jbdiff_live.modular.movement import NOTHING, At, Measure, Moment, Movement
+from jbdiff_live.modular.sends import CvSend, MidiSend, parse_send
 
 RATE = 44_100
 

@@ -16,9 +16,9 @@ from servers import wait_for
 from turned_clock import TurnedClock
 
 from jbdiff_live.binding import TakeoverMode
-from jbdiff_live.control.osc import SEND_SECONDS, OscLink, OscSettings, parse_address
-from jbdiff_live.control.osc_names import OscNames
-from jbdiff_live.control.osc_packets import BadPacketError, Call, build_packets, read_packet
+from jbdiff_live.control.osc.link import SEND_SECONDS, OscLink, OscSettings, parse_address
+from jbdiff_live.control.osc.names import OscNames
+from jbdiff_live.control.osc.packets import BadPacketError, Call, build_packets, read_packet
 from jbdiff_live.parameters import BY_NAME, Change, Origin, ParameterStore
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import rtmidi
 
 from jbdiff_live.control.midi.jack_reader import QUEUE_MESSAGES
-from jbdiff_live.jack_console import hush_jack
+from jbdiff_live.system.jack_console import hush_jack
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import re
 
-from jbdiff_live.jack_console import hush_jack, jack_library
+from jbdiff_live.system.jack_console import hush_jack, jack_library
 
 NO_START_SERVER = 1  # JackOptions
 PORT_IS_INPUT = 1  # JackPortFlags

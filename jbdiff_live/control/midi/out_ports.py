@@ -22,7 +22,7 @@ from jbdiff_live.control.midi.clients import (
 )
 from jbdiff_live.control.midi.jack_watch import JackWatch
 from jbdiff_live.control.names import Port, index_of, numbered
-from jbdiff_live.jack_console import hush_jack
+from jbdiff_live.system.jack_console import hush_jack
 
 
 class OutPort(Protocol):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from jbdiff_live.stack_choice import StackChoice
-from jbdiff_live.thread_priority import behind_engine
+from jbdiff_live.system.thread_priority import behind_engine
 
 log = logging.getLogger(__name__)
 

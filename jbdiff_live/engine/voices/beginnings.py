@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from jbdiff_live.clock import MACHINE, Clock
-from jbdiff_live.thread_priority import behind_engine
+from jbdiff_live.system.thread_priority import behind_engine
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from jbdiff.audio.files import ReadingStopped
 from jbdiff_live.engine.voices.sources import FileSource, load_file_source
-from jbdiff_live.thread_priority import behind_engine
+from jbdiff_live.system.thread_priority import behind_engine
 
 log = logging.getLogger(__name__)
 

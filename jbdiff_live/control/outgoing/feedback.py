@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from jbdiff_live.binding import FINE_OFFSET, HIGHEST_14, HIGHEST_CC, TRIGGERS, Binding, BindingKind
 from jbdiff_live.control.decode import Place, Reading
 from jbdiff_live.control.desk import DeviceTable
-from jbdiff_live.control.lights import Shown, Shows
+from jbdiff_live.control.outgoing.lights import Shown, Shows
 from jbdiff_live.parameters import BY_NAME, ParameterSnapshot
 
 HOLD_SECONDS = 0.3

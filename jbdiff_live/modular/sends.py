@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from jbdiff_live.binding import HIGHEST_CHANNEL, Binding, BindingKind
-from jbdiff_live.movement import Measure
+from jbdiff_live.modular.movement import Measure
 
 SOUND_CHANNELS = 2  # the first channels of an output carry the music
 _CV = re.compile(r"CV\s*(?P<channel>\d{1,3})(?:\s+(?P<low>[-+.\d]+):(?P<high>[-+.\d]+))?", re.IGNORECASE)

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from jbdiff_live.clock import MACHINE, Clock
-from jbdiff_live.control.osc_names import OscNames, no_voltages
-from jbdiff_live.control.osc_packets import Argument, BadPacketError, build_packets, read_packet
+from jbdiff_live.control.osc.names import OscNames, no_voltages
+from jbdiff_live.control.osc.packets import Argument, BadPacketError, build_packets, read_packet
 from jbdiff_live.control.source import EventHandler
 from jbdiff_live.parameters import ParameterStore
 from jbdiff_live.status import OscStatus

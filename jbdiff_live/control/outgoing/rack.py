@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from jbdiff_live.binding import HIGHEST_14, HIGHEST_CC, BindingKind
-from jbdiff_live.control.feedback import FINE, message_of
-from jbdiff_live.movement import Moment
-from jbdiff_live.sends import MidiSend
+from jbdiff_live.control.outgoing.feedback import FINE, message_of
+from jbdiff_live.modular.movement import Moment
+from jbdiff_live.modular.sends import MidiSend
 
 MIDDLE = 0.5
 VELOCITY = 100

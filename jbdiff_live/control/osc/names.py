@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from jbdiff_live.binding import HIGHEST_14, checksum
-from jbdiff_live.control.osc_packets import Argument, BadPacketError, Call
+from jbdiff_live.control.osc.packets import Argument, BadPacketError, Call
 from jbdiff_live.control.source import ControlEvent, EventKind
 from jbdiff_live.parameters import (
     ACTIONS_BY_NAME,
