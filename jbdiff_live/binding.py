@@ -82,7 +82,7 @@ class Binding:
     (N)RPN. channel: 1 to 16; None listens to all of them. encoding: of a relative encoder; None for an
     absolute control. velocity: a note sets the value to how hard it is struck, and does not step. button: a
     CC steps a switch or list at each press, as a note does; else a switch is on as long as a CC is above
-    the middle. takeover: None is the map's own.
+    the middle. takeover: None is the map's own. gate: a switch is on as long as the note is held.
 
     Raises ValueError, with words, if the control cannot do the job; KeyError for an unknown target.
     """
@@ -95,6 +95,7 @@ class Binding:
     velocity: bool = False
     button: bool = False
     takeover: TakeoverMode | None = None
+    gate: bool = False
 
     def __post_init__(self) -> None:
         label(self.target)
@@ -118,6 +119,12 @@ class Binding:
         ):
             raise ValueError(
                 f"{self.control} for {self.target}: 'button' is for a CC that steps a switch or a list"
+            )
+        if self.gate and (
+            self.kind is not BindingKind.NOTE or self.velocity or parameter is None or not parameter.toggle
+        ):
+            raise ValueError(
+                f"{self.control} for {self.target}: 'gate' is for a note that holds a switch on, such as hold"
             )
         if parameter is None:
             if self.encoding is not None or self.velocity:
@@ -155,6 +162,7 @@ class Binding:
                 "" if self.encoding is None else f"relative {self.encoding.value}",
                 "velocity" if self.velocity else "",
                 "button" if self.button else "",
+                "gate" if self.gate else "",
                 "" if self.takeover is None else self.takeover.value,
             )
             if word
@@ -177,6 +185,7 @@ class Binding:
             match["velocity"] is not None,
             match["button"] is not None,
             None if match["takeover"] is None else TakeoverMode(match["takeover"].lower()),
+            match["gate"] is not None,
         )
 
     @property
@@ -213,7 +222,7 @@ _TEXT = re.compile(
     r"|program\s*(?P<program>\d{1,3})"
     rf"|MIDI\s+(?P<clock>{'|'.join(CLOCK_WORDS)}))"
     rf"(?:\s+relative\s+(?P<relative>{'|'.join(e.value for e in Encoding)}))?"
-    r"(?P<velocity>\s+velocity)?(?P<button>\s+button)?"
+    r"(?P<velocity>\s+velocity)?(?P<button>\s+button)?(?P<gate>\s+gate)?"
     rf"(?:\s+(?P<takeover>{'|'.join(m.value for m in TakeoverMode)}))?",
     re.IGNORECASE,
 )

@@ -35,6 +35,7 @@ from jbdiff_live.engine.generator import ModelGenerator
 from jbdiff_live.engine.model import SAMPLE_RATE, share_one_heap
 from jbdiff_live.engine.soundreader import SoundReader
 from jbdiff_live.engine.sources import FileSource
+from jbdiff_live.modulation import Lfo, Modulation
 from jbdiff_live.parameters import (
     ACTIONS_BY_NAME,
     BY_NAME,
@@ -112,6 +113,7 @@ class Session:
         sys.setswitchinterval(0.0005)
         share_one_heap()
         self.store = ParameterStore()
+        self.modulation = Modulation(clock.now, self._beats_per_second)
         self.sounds = SoundReader(SAMPLE_RATE, self._sound_read, self._sound_refused)
         self._started = False
         self.generator: BlockGenerator
@@ -126,18 +128,16 @@ class Session:
                 lambda frames: self.audio.latest_input(frames),
                 options.threads,
                 lambda: self.engine.wake(),
-                lambda: self.store.snapshot,
+                self._sounding,
                 self.sounds.wait,
             )
         rate = self.generator.sample_rate
         self.ring = RingBuffer(int(RING_SECONDS * rate), self.generator.channels)
-        self.audio = AudioSwitch(
-            self.ring, lambda: self.store.snapshot, rate, options.short_ring_frames, clock
-        )
+        self.audio = AudioSwitch(self.ring, self._sounding, rate, options.short_ring_frames, clock)
         self.engine = Engine(
             self.generator,
             self.ring,
-            lambda: self.store.snapshot,
+            self._sounding,
             lambda: self.audio.frames_queued,
             self._block_made,
             clock,
@@ -312,6 +312,13 @@ class Session:
     def trigger(self, action: str) -> None:
         self.store.trigger(action, Origin.UI)
 
+    def lfos(self) -> Mapping[str, Lfo]:
+        return self.modulation.lfos
+
+    def set_lfo(self, name: str, lfo: Lfo | None) -> None:
+        """Gives a knob an LFO, or takes it away. KeyError: no such parameter."""
+        self.modulation.put(name, lfo)
+
     # ------------------------------------------------------------------ control
 
     def learn(self, name: str | None) -> None:
@@ -432,6 +439,7 @@ class Session:
             patch = load_patch(path)
             again = path.resolve() == self._patch_path
             patch.apply(self.store)
+            self.modulation.put_all(patch.lfos)
             self.controls.suggest(patch.bindings)
             self._patch, self._patch_path, self._patch_problem = patch, path.resolve(), ""
             self._file_problems["context"] = ""
@@ -479,6 +487,7 @@ class Session:
             context=context,
             # A copy under another name does not take the program from its original.
             program=self._patch.program if same else None,
+            lfos=self.modulation.lfos,
         )
         save_patch(path, self._patch)
         self._patch_path = path.resolve()
@@ -498,6 +507,15 @@ class Session:
             raise error
 
     # ------------------------------------------------------------------ inside
+
+    def _sounding(self) -> ParameterSnapshot:
+        """Any thread: the knobs as they sound now, with what LFOs do to them."""
+        return self.modulation.applied(self.store.snapshot)
+
+    def _beats_per_second(self) -> float | None:
+        """Any thread: the tempo that LFOs in bars follow; None while the clock does not follow the knob."""
+        snapshot = self.store.snapshot
+        return snapshot["tempo"] / 60 if snapshot.choice("clock") == "tempo" else None
 
     def _load_file(self, role: str, path: Path, asked_by: str = "") -> None:
         if not hasattr(self.generator, f"{role}_file"):
@@ -565,7 +583,7 @@ class Session:
 
     def _with_instant_values(self, heard: ParameterSnapshot) -> ParameterSnapshot:
         """The values of the sound being heard, with those that act at once as they are now."""
-        now = self.store.snapshot
+        now = self._sounding()
         instant = {p.name: now[p.name] for p in BY_NAME.values() if p.takes_effect is TakesEffect.NOW}
         return replace(heard, values={**heard.values, **instant})
 
@@ -611,6 +629,8 @@ class Session:
             return f"{label}: nothing plays now; press start"
         if action == "panic":
             return f"{label}: silence, and the music begins again"
+        if action in ("write", "erase") and self.store.snapshot.choice("noise_style") != "register":
+            return f"{label}: done with the next block; Style register plays it"
         return f"{label}: heard with the next block"
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from jbdiff_live.block import Block, Rung
 from jbdiff_live.control_view import BindingRow, Ghost, LearnQuestion, Waiting
+from jbdiff_live.modulation import Lfo
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackChoice, StackParts
 
@@ -154,6 +155,14 @@ class Transport(Protocol):
 
     def set_parameter(self, name: str, value: float) -> None: ...
     def trigger(self, action: str) -> None: ...
+
+    def lfos(self) -> Mapping[str, Lfo]:
+        """The LFOs by the parameter that they move, also those that are off."""
+        ...
+
+    def set_lfo(self, name: str, lfo: Lfo | None) -> None:
+        """Gives a knob an LFO, or takes it away."""
+        ...
 
     def learn(self, name: str | None) -> None:
         """Waits for the next knob or pad and binds it to `name`; None stops waiting, also of what follows here."""

@@ -90,7 +90,7 @@ class StreamAnchor:
         `[1, n, c]` before the next token, as far as its onsets tell, since a block has no time for more.
         """
         if state.style is None:
-            chosen = torch.Generator().manual_seed(settings.seed)
+            chosen = torch.Generator().manual_seed(settings.noise().nearest_seed)
             number = int(torch.randint(BANK, (), generator=chosen))
             state = replace(state, style=self._condition.bank[number : number + 1])
         per_token = self.per_token(state, settings)

@@ -22,7 +22,8 @@ from jbdiff.audio.crossfade import crossfade
 from jbdiff.codecs.band_codec import BandCodec
 from jbdiff.codecs.codec import Quantises
 from jbdiff.config import JointDenoiserConfig
-from jbdiff.diffusion.noise import NoiseIdentity, NoiseRegister, draw, step_from
+from jbdiff.diffusion.noise import NoiseIdentity, step_from
+from jbdiff.diffusion.noise_pair import NoisePair, draw_morphed
 from jbdiff.diffusion.samplers import Sampler, Step
 from jbdiff.diffusion.schedules import linear_sigmas, noised
 from jbdiff.geometry import Geometry
@@ -171,7 +172,7 @@ class LevelStage:
             context=None,
             history=nothing,
             tail=torch.zeros(1, 1, self.fade, device=self._device),
-            registers=tuple(NoiseRegister(turn, self._channels, self.tokens) for turn in turns),
+            registers=tuple(NoisePair.fresh(turn, self._channels, self.tokens) for turn in turns),
             past_noise=nothing[:, : self._channels] if self.held else None,
             anchor=None if self._anchor is None else self._anchor.heard(None),
             memory=None if self._memory is None else self._memory.begun(None, 0.0),
@@ -235,6 +236,19 @@ class LevelStage:
             governor=beginning.governor,
         )
 
+    def began_anew(self, own: LevelState) -> LevelState:
+        """The state of a stream that begins after nothing. Only the decoder still knows the sound before."""
+        known = own.past_noise
+        return replace(
+            own,
+            context=None,
+            grown=0,
+            past_noise=None if known is None else known[..., :0],
+            anchor=None if self._anchor is None else self._anchor.heard(None),
+            memory=None if self._memory is None else self._memory.begun(None, 0.0),
+            governor=None if self._governor is None else self._governor.begun(None),
+        )
+
     def _per_token(self, anchor: AnchorState | None, settings: BlockSettings) -> float:
         """Beats a token of the clock; 0 without one."""
         if self._anchor is None or anchor is None or anchor.style is None:
@@ -291,7 +305,7 @@ class LevelStage:
         ahead = noise
         if invented > self.tokens:
             shape = (1, noise.shape[1], invented - self.tokens)
-            future = draw(shape, settings.seed, f"level{self.level}", 0, AHEAD)
+            future = draw_morphed(shape, settings.noise(), f"level{self.level}", 0, AHEAD)
             ahead = torch.cat([noise, future.to(self._device)], dim=2)
         x = ahead if start is None else noised(start[:, : self._channels], ahead, sigmas[0])
         guidance = settings.guidance if knobs.guidance is None else knobs.guidance
@@ -447,7 +461,7 @@ class LevelStage:
 
     def _next_noise(
         self, own: LevelState, settings: BlockSettings, index: int
-    ) -> tuple[Tensor, NoiseIdentity, tuple[NoiseRegister, ...]]:
+    ) -> tuple[Tensor, NoiseIdentity, tuple[NoisePair, ...]]:
         """Noise of a block `[1, c, tokens]`, its identity, and the registers after it."""
         turn = index % len(own.registers)
         noise, identity, after = own.registers[turn].next(settings.noise())
@@ -485,7 +499,7 @@ class LevelStage:
         source = memory if given is None else self._memory.of_context(memory, given)
         tokens = self.held + self.tokens
         return memory, self._memory.echo(
-            source, tokens, held, settings.memory, settings.seed, index * self.tokens
+            source, tokens, held, settings.memory, settings.noise().nearest_seed, index * self.tokens
         )
 
     def _governed(
@@ -522,8 +536,8 @@ class LevelStage:
     # What is held of a window
 
     def _held_tokens(self, own: LevelState) -> int:
-        """Tokens at a window's beginning that were played already."""
-        return min(self.held, own.history.shape[2])
+        """Tokens at a window's beginning that were played already, and not forgotten since."""
+        return 0 if own.past_noise is None else min(self.held, own.past_noise.shape[2])
 
     def _known(self, own: LevelState, held: int) -> tuple[Tensor, Tensor] | None:
         """Those tokens and the noise they grew from, `[1, c, held]` each."""

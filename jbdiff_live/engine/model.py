@@ -72,6 +72,7 @@ def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> Blo
         hold=snapshot.on("hold"),
         reroll=snapshot.counts["reroll"],
         home=snapshot.counts["home"],
+        **_noise_settings(snapshot),
         resample=snapshot["resample"],
         guidance=snapshot["guidance"],
         steps=steps,
@@ -88,6 +89,19 @@ def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> Blo
             noise_step=snapshot["finisher_step"],
         ),
     )
+
+
+def _noise_settings(snapshot: ParameterSnapshot) -> dict[str, Any]:
+    """The register, the second seed, and the presses that older logs of takes do not have."""
+    return {
+        "advance": snapshot.counts.get("advance", 0),
+        "noise_length": int(snapshot["noise_length"]),
+        "noise_mutation": snapshot["noise_mutation"],
+        "write": snapshot.counts.get("write", 0),
+        "erase": snapshot.counts.get("erase", 0),
+        "seed_b": int(snapshot["seed_b"]),
+        "seed_morph": snapshot["seed_morph"],
+    }
 
 
 def _tempo(snapshot: ParameterSnapshot) -> float | None:
@@ -235,6 +249,11 @@ class StackVoice:
         """Forgets what was played."""
         self._stream.reset()
         self.position = 0
+
+    def forget(self) -> None:
+        """Begin anew with the next block, without a gap: from the context file, if there is one, else from nothing."""
+        self._stream.forget()
+        self.began_from = None
 
     def beginning_of(
         self, context_file: FileSource, take_turns: Callable[[], object]

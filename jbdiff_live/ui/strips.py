@@ -16,7 +16,7 @@ from jbdiff_live.ui.knob import Knob
 from jbdiff_live.ui.painted import plate
 from jbdiff_live.ui.tile import ParameterTile
 
-LEAST = QSize(76, 40)
+LEAST = QSize(72, 40)
 ROOMY = 70  # pixels of height from which the note has a line of its own
 
 
@@ -42,6 +42,10 @@ class Strip(Knob):
             self._bar(painter, area, self.value, theme.FAINT if self.heard is None else theme.ACCENT)
         track = _track(area)
         _mark(painter, track, track.x() + (track.width() - 3) * self.parameter.to_normal(self.value))
+        if self.hardware is not None:
+            left = track.x() + (track.width() - 7) * self.hardware
+            place = QRectF(left, track.y() - 3, 7, track.height() + 6)
+            plate(painter, place, QColor(0, 0, 0, 0), theme.TEXT, 1.5, 3)
 
     def _bar(self, painter: QPainter, area: QRectF, value: float, colour: QColor) -> None:
         track = _track(area)

@@ -26,6 +26,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from jbdiff_live.block import Block
 from jbdiff_live.control_view import Waiting
+from jbdiff_live.modulation import Lfo
 from jbdiff_live.parameters import BY_NAME, OF_THE_ANCHOR, OF_THE_FINISHER, OF_THE_MEMORY, ParameterSnapshot
 from jbdiff_live.stage_word import stage_word
 from jbdiff_live.status import Status, Transport
@@ -34,6 +35,7 @@ from jbdiff_live.ui.asking import Asker
 from jbdiff_live.ui.devices import DeviceRow
 from jbdiff_live.ui.files import FileDesk
 from jbdiff_live.ui.health import HealthStrip
+from jbdiff_live.ui.noisereasons import noise_reasons
 from jbdiff_live.ui.notices import NoticeLine
 from jbdiff_live.ui.overlay import DropZones, KeysOverlay
 from jbdiff_live.ui.pace import Pace
@@ -140,6 +142,7 @@ class MainWindow(QWidget):
             tile.triggered.connect(self.trigger)
             tile.learn_asked.connect(self.learn)
             tile.unbind_asked.connect(self.unbind)
+            tile.lfo_asked.connect(self.set_lfo)
             tile.refused.connect(lambda why: self.notices.refuse("typed", why))
         self.bar.start.pressed.connect(self.start_stop)
         self.bar.record.pressed.connect(self.record)
@@ -154,6 +157,10 @@ class MainWindow(QWidget):
                 "mute": lambda _: self.flip("mute"),
                 "reroll": lambda _: self.trigger("reroll"),
                 "home": lambda _: self.trigger("home"),
+                "advance": lambda _: self.trigger("advance"),
+                "write": lambda _: self.trigger("write"),
+                "erase": lambda _: self.trigger("erase"),
+                "reset_context": lambda _: self.trigger("reset_context"),
                 "learn": lambda _: self.learn_focused(),
                 "learn_row": lambda _: self.learn_row(),
                 "unlearn": lambda _: self.await_control("unlearn", self._transport.unlearn),
@@ -227,6 +234,7 @@ class MainWindow(QWidget):
         self.devices.show_status(status)
         self.panel.show_inapplicable(dict.fromkeys(OF_THE_FINISHER, without_finisher(status)))
         self.panel.show_inapplicable(form_reasons(status, self._now))
+        self.panel.show_inapplicable(noise_reasons(self._now))
         view = self.bar.view
         details = "" if view.fits(view.word.why) else view.word.why
         self.notices.show_status(status, details)
@@ -251,8 +259,11 @@ class MainWindow(QWidget):
     def _show_bindings(self) -> None:
         none: Mapping[str, str] = {}
         bindings = self.asker.get("bindings", self._transport.bindings, none)
+        no_lfos: Mapping[str, Lfo] = {}
+        lfos = self.asker.get("LFOs", self._transport.lfos, no_lfos)
         for name, tile in self.tiles.items():
             tile.show_binding(bindings.get(name, ""))
+            tile.show_lfo(lfos.get(name))
 
     # What the player asks for
 
@@ -261,6 +272,11 @@ class MainWindow(QWidget):
         if self.asker.ask(label, self._transport.set_parameter, name, value):
             self.notices.succeed("typed")
         self._show_values(self._clock())
+
+    def set_lfo(self, name: str, lfo: Lfo | None) -> None:
+        """Gives a knob an LFO, or takes it away."""
+        self.asker.ask("LFO", self._transport.set_lfo, name, lfo)
+        self._show_bindings()
 
     def flip(self, name: str) -> None:
         """Switches a toggle over."""
