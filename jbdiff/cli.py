@@ -69,7 +69,8 @@ def info() -> None:
 @with_home
 def convert(
     sources: Annotated[
-        list[Path] | None, typer.Argument(help="checkpoint files, or folders of them; roles are told by name")
+        list[Path] | None,
+        typer.Argument(help="checkpoint files, or folders of them; the name says which part each is"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="new folder; your own stacks' if left out")] = None,
     name: Annotated[str, typer.Option(help="name of the new stack")] = "v1",

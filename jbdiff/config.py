@@ -11,7 +11,11 @@ import enum
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, TypeVar
+
+from jbdiff.untyped import JsonDict, JsonTable
+
+T = TypeVar("T")
 
 
 class NoiseStyle(enum.Enum):
@@ -42,7 +46,7 @@ class VQVAEConfig:
 
     def hop(self, level: int) -> int:
         """Samples per token of a level: 8, 32, 128 with the default downs."""
-        return self.stride ** sum(self.downs[: level + 1])
+        return int(self.stride ** sum(self.downs[: level + 1]))
 
 
 @dataclass(frozen=True)
@@ -220,7 +224,7 @@ class StackConfig:
 
     @property
     def anchored(self) -> bool:
-        """Whether a level can be told of an anchor."""
+        """Whether a level takes an anchor."""
         return any(getattr(level.denoiser, "anchor", False) for level in self.levels)
 
     @property
@@ -268,7 +272,7 @@ POCKET = StackConfig(
 STACKS: dict[str, StackConfig] = {stack.name: stack for stack in (V1, POCKET)}
 
 
-def stack_to_dict(stack: StackConfig) -> dict[str, Any]:
+def stack_to_dict(stack: StackConfig) -> JsonDict:
     """A stack as plain nested values, ready for JSON; `stack_from_dict` reads it back."""
     values = dataclasses.asdict(stack)
     # Left out where there is none: identities of stacks, which saved streams ask for, stay what they were.
@@ -291,7 +295,7 @@ def stack_to_dict(stack: StackConfig) -> dict[str, Any]:
     return values
 
 
-def stack_from_dict(values: Mapping[str, Any]) -> StackConfig:
+def stack_from_dict(values: JsonTable) -> StackConfig:
     """The stack that `stack_to_dict` wrote. Raises ValueError on a field or a kind it does not know."""
     fields = dict(values)
     codecs = {"vqvae": VQVAEConfig, "band": BandCodecConfig}
@@ -311,25 +315,28 @@ def stack_from_dict(values: Mapping[str, Any]) -> StackConfig:
     return _build(StackConfig, fields)
 
 
-def denoiser_from_dict(values: Any) -> DenoiserConfig:
+def denoiser_from_dict(values: object) -> DenoiserConfig:
     """A denoiser's sizes as `dataclasses.asdict` gave them. Raises ValueError as `stack_from_dict` does."""
-    config: DenoiserConfig = _by_kind({"unet": UNetConfig, "joint": JointDenoiserConfig}, values, "denoiser")
-    detail = getattr(config, "detail", None)
+    kinds: Mapping[str, type[DenoiserConfig]] = {"unet": UNetConfig, "joint": JointDenoiserConfig}
+    config = _by_kind(kinds, values, "denoiser")
+    detail: object = getattr(config, "detail", None)  # JSON's own mapping, until it is built
     if detail is not None:
+        if not isinstance(config, JointDenoiserConfig) or not isinstance(detail, Mapping):
+            raise ValueError(f"detail {detail!r} of a denoiser is no table of sizes")
         config = dataclasses.replace(config, detail=_build(DetailConfig, detail))
     return config
 
 
-def _by_kind(kinds: Mapping[str, type], values: Any, what: str) -> Any:
+def _by_kind(kinds: Mapping[str, type[T]], values: object, what: str) -> T:
     kind = values.get("kind") if isinstance(values, Mapping) else None
-    if not isinstance(kind, str) or kind not in kinds:
+    if not isinstance(values, Mapping) or not isinstance(kind, str) or kind not in kinds:
         raise ValueError(f"unknown {what} kind {kind!r}; known: {', '.join(kinds)}")
     return _build(kinds[kind], values)
 
 
-def _build(cls: type, values: Mapping[str, Any]) -> Any:
+def _build(cls: type[T], values: JsonTable) -> T:
     """A dataclass from a mapping; JSON's lists become tuples. Missing fields take their defaults."""
-    known = {field.name for field in dataclasses.fields(cls)}
+    known = set(typing.get_type_hints(cls))
     unknown = sorted(set(values) - known)
     if unknown:
         raise ValueError(

@@ -13,15 +13,15 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+Shape = Sequence[int]
 COPY_BYTES = 256 * 2**20  # far more than any cache holds
 
 
@@ -125,12 +125,14 @@ def ceiling(
     return Ceiling(size, 2 * size**3 / product / 1e9, 2 * COPY_BYTES / copy / 1e9)
 
 
-def _cpu_attention(query: Any, key: Any, value: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:
+def _cpu_attention(
+    query: Shape, key: Shape, value: Shape, *_: object, out_shape: object = None, **__: object
+) -> int:
     return int(sdpa_flop_count(query, key, value))
 
 
 @functools.cache
-def _formulas() -> dict[Any, Any]:
+def _formulas() -> dict[object, Callable[..., int]]:
     """What torch's counter leaves out: its own fused attention for CPUs."""
     name = "_scaled_dot_product_flash_attention_for_cpu"
     operator = getattr(torch.ops.aten, name, None)

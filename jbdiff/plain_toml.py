@@ -6,7 +6,8 @@ import codecs
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+
+from jbdiff.untyped import JsonDict
 
 MOST_BYTES = 1 << 18
 MOST_DEPTH = 16
@@ -16,7 +17,7 @@ MOST_BITS = 64  # of a whole number, as TOML itself has it
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
-def read_toml_file(path: Path) -> dict[str, Any]:
+def read_toml_file(path: Path) -> JsonDict:
     """Return the content of a TOML file. Raises OSError if it cannot be read, ValueError with the remedy otherwise."""
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is no file; give a TOML file")
@@ -38,7 +39,7 @@ def decoded(data: bytes, path: Path) -> str:
         raise ValueError(f"{path}, line {line}: the text is not UTF-8; save the file as UTF-8") from error
 
 
-def parse_toml(text: str, where: str) -> dict[str, Any]:
+def parse_toml(text: str, where: str) -> JsonDict:
     """Return a TOML document. Raises ValueError, which names `where`, if it is none, or nested or long beyond sense."""
     if longest_key(text) > MOST_DEPTH:
         raise ValueError(f"{where}: a key of more than {MOST_DEPTH} parts; is it a file of options?")
@@ -73,9 +74,9 @@ def longest_key(text: str) -> int:
     return most
 
 
-def _check(content: dict[str, Any], where: str) -> None:
+def _check(content: JsonDict, where: str) -> None:
     """Refuses what later code would stumble over: deep nesting and numbers beyond 64 bits."""
-    waiting: list[tuple[Any, int, str]] = [(content, 0, "")]
+    waiting: list[tuple[object, int, str]] = [(content, 0, "")]
     while waiting:
         value, depth, name = waiting.pop()
         if depth > MOST_DEPTH:

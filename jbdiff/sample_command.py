@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -22,6 +20,7 @@ from jbdiff.render.options import RenderOptions, options_from, read_toml, with_a
 from jbdiff.render.render import Rendered, RenderError, RenderPlan, check_targets, render
 from jbdiff.stacks.stack import CheckpointError, Stack, load_stack
 from jbdiff.stream.stream import BlockStream, StreamError
+from jbdiff.untyped import JsonTable
 from jbdiff.v1.piece import render_v1, v1_defaults, v1_piece
 
 CONTEXT_SECONDS = 180.0  # of a context's end; no stack uses more
@@ -46,9 +45,9 @@ class SampleJob:
     config: Path | None
     context: Path | None
     init: Path | None
-    flags: Mapping[str, Any]
-    coarsest: Mapping[str, Any]
-    finisher: Mapping[str, Any]
+    flags: JsonTable
+    coarsest: JsonTable
+    finisher: JsonTable
     assignments: tuple[str, ...]
     v1: bool
     fresh: bool

@@ -1,6 +1,6 @@
 """The command line: options into a session, then the window, or a run without one.
 
-Main thread. Nothing is imported from the instrument before the options are understood, so that `--help`
+Main thread. Of the instrument only its parameters are imported before the options are understood, so that `--help`
 answers at once.
 """
 
@@ -10,19 +10,22 @@ import itertools
 import logging
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from jbdiff_live.parameters import Parameter
 
 if TYPE_CHECKING:
+    from jbdiff_live.beat.line import ClockSource
     from jbdiff_live.binding import TakeoverMode
     from jbdiff_live.control_view import BindingRow
-    from jbdiff_live.session import Session
+    from jbdiff_live.links import LinkOptions
+    from jbdiff_live.session import Session, SessionOptions
 
+T = TypeVar("T")
 LONGEST_SHORT_RING = 1 << 17  # frames: three seconds
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
@@ -89,6 +92,48 @@ def play(
             min=0, max=16, help="MIDI channel whose program changes load patches; 0: none, default: all."
         ),
     ] = None,
+    osc: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Receive OSC on this UDP port; see docs/modular.md.")
+    ] = None,
+    osc_host: Annotated[
+        str, typer.Option(help="Address that OSC is received on; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
+    osc_out: Annotated[
+        str | None, typer.Option(help="Send what changes by OSC, as HOST:PORT, such as 127.0.0.1:9001.")
+    ] = None,
+    cv_in: Annotated[
+        str | None,
+        typer.Option(help="Sound device whose inputs carry control voltages, by (part of its) name."),
+    ] = None,
+    cv: Annotated[
+        list[str] | None,
+        typer.Option(help="Calibrate a CV channel: 3=-0.5:0.5 names the samples at both ends. Repeatable."),
+    ] = None,
+    send: Annotated[
+        list[str] | None,
+        typer.Option(help="Send envelope, brightness, novelty or gate: 'envelope=CV 3', 'gate=note C3'."),
+    ] = None,
+    midi_out: Annotated[
+        str | None, typer.Option(help="MIDI output of --send, by (part of its) name.")
+    ] = None,
+    clock: Annotated[
+        str,
+        typer.Option(help="Where tempo and bars come from: internal, midi, or link (Ableton Link)."),
+    ] = "internal",
+    clock_out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PORT",
+            help="Send MIDI clock and gates to this MIDI output (part of its name); `virtual` opens one.",
+        ),
+    ] = None,
+    clock_offset: Annotated[
+        float,
+        typer.Option(
+            min=-200, max=200, help="Milliseconds by which MIDI clock in is later than its messages."
+        ),
+    ] = 0.0,
+    beats_per_bar: Annotated[int, typer.Option(min=1, max=16, help="Beats in a bar.")] = 4,
     short_ring: Annotated[
         int, typer.Option(help="Frames between us and the device: less is quicker, more is safer.")
     ] = 4096,
@@ -118,12 +163,12 @@ def play(
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr
     )
-    from jbdiff_live.audio.priority import process_goes_first
     from jbdiff_live.ending import Interrupts, on_ending
-    from jbdiff_live.headless import play_headless
-    from jbdiff_live.screen import ScreenTrial
     from jbdiff_live.session import Session, SessionOptions
     from jbdiff_live.stack_choice import parse_levels
+    from jbdiff_live.start.headless import play_headless
+    from jbdiff_live.start.screen import ScreenTrial
+    from jbdiff_live.thread_priority import process_goes_first
 
     if not 256 <= short_ring <= LONGEST_SHORT_RING or short_ring & (short_ring - 1):
         raise typer.BadParameter(
@@ -156,11 +201,16 @@ def play(
         short_ring_frames=short_ring,
         threads=threads,
         ladder=ladder,
+        links=_links(osc, osc_host, osc_out, cv_in, cv or [], send or [], midi_out),
+        clock=_clock_source(clock),
+        clock_out=clock_out,
+        clock_offset=clock_offset / 1000,
+        beats_per_bar=beats_per_bar,
     )
     logging.getLogger("jbdiff_live").info("priority: %s", process_goes_first().text)
     interrupts = Interrupts()
     with on_ending(interrupts):
-        session, trial = Session(options), None
+        session, trial = _opened(Session, options), None
         try:
             if list_devices:
                 _list(session)
@@ -243,6 +293,44 @@ def binding_lines(rows: Sequence[BindingRow]) -> list[str]:
     return lines
 
 
+def _links(
+    port: int | None,
+    host: str,
+    out: str | None,
+    cv_in: str | None,
+    spans: Sequence[str],
+    sends: Sequence[str],
+    midi_out: str | None,
+) -> LinkOptions:
+    """What the options say of OSC, control voltages and the rack."""
+    from jbdiff_live.control.cv import parse_span
+    from jbdiff_live.control.osc import OscSettings, parse_address
+    from jbdiff_live.links import LinkOptions
+    from jbdiff_live.sends import MidiSend, parse_send
+
+    if spans and cv_in is None:
+        raise typer.BadParameter("name the sound device with --cv-in", param_hint="--cv")
+    address = None if out is None else _parsed(parse_address, out, "--osc-out")
+    parsed = tuple(_parsed(parse_send, text, "--send") for text in sends)
+    if midi_out is None and any(isinstance(one, MidiSend) for one in parsed):
+        raise typer.BadParameter("name the MIDI output with --midi-out", param_hint="--send")
+    return LinkOptions(
+        OscSettings(port, host, address),
+        cv_in,
+        tuple(_parsed(parse_span, text, "--cv") for text in spans),
+        parsed,
+        midi_out,
+    )
+
+
+def _parsed(parse: Callable[[str], T], text: str, option: str) -> T:
+    """What `parse` makes of an option; its ValueError names the option."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
 def _takeover(text: str) -> TakeoverMode:
     from jbdiff_live.binding import TakeoverMode
 
@@ -251,6 +339,27 @@ def _takeover(text: str) -> TakeoverMode:
     except ValueError:
         known = ", ".join(mode.value for mode in TakeoverMode)
         raise typer.BadParameter(f"{text!r}; choose one of {known}", param_hint="--takeover") from None
+
+
+def _clock_source(text: str) -> ClockSource:
+    from jbdiff_live.beat.line import ClockSource
+
+    try:
+        return ClockSource(text)
+    except ValueError:
+        known = ", ".join(source.value for source in ClockSource)
+        raise typer.BadParameter(f"{text!r}; choose one of {known}", param_hint="--clock") from None
+
+
+def _opened(make: Callable[[SessionOptions], Session], options: SessionOptions) -> Session:
+    """The session, or the end of the program with the reason why there is none."""
+    from jbdiff_live.beat.link import LinkError
+
+    try:
+        return make(options)
+    except LinkError as error:
+        print(f"jbdiff-live: {error}", file=sys.stderr)
+        raise typer.Exit(2) from error
 
 
 def _program_text(program: int | None) -> str:

@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from jbdiff_live.parameters import BY_NAME, ParameterSnapshot, unknown_name
 
-BEATS_IN_A_BAR = 4
+BEATS_IN_A_BAR = 4  # if nobody says otherwise
 BEATS_PER_SECOND = 2.0  # 120 BPM: what an LFO in bars counts with while no tempo is known
 SLOWEST_HZ, FASTEST_HZ = 0.001, 20.0
 SHORTEST_BARS, LONGEST_BARS = 1 / 16, 256.0
@@ -70,8 +70,8 @@ def wave(shape: Shape, cycles: float, name: str = "") -> float:
     if shape is Shape.HOLD:
         return _random(name, math.floor(cycles))
     octaves = range(OCTAVES)
-    total = sum(_smooth(f"{name}/{octave}", cycles / 2**octave) * 2**octave for octave in octaves)
-    return total / (2**OCTAVES - 1)
+    total = sum(_smooth(f"{name}/{octave}", cycles / (1 << octave)) * (1 << octave) for octave in octaves)
+    return total / ((1 << OCTAVES) - 1)
 
 
 def _smooth(name: str, cycles: float) -> float:
@@ -95,10 +95,10 @@ class _Running:
     since: float
     cycles: float = 0.0
 
-    def at(self, now: float, beats: float) -> float:
-        """Cycles that have passed. One in bars counts them from the song's first beat."""
+    def at(self, now: float, bars: float) -> float:
+        """Cycles that have passed. One in bars counts them from the song's first bar."""
         if self.lfo.bars is not None:
-            return beats / BEATS_IN_A_BAR / self.lfo.bars
+            return bars / self.lfo.bars
         return self.cycles + (now - self.since) * self.lfo.rate
 
 
@@ -122,10 +122,12 @@ class Modulation:
     """The LFOs of an instrument, by the parameter that they move.
 
     now: seconds that never go back. tempo: beats a second, or None while no tempo is known.
+    beats_per_bar: how many beats a bar has.
     """
 
     now: Callable[[], float]
     tempo: Callable[[], float | None] = lambda: None
+    beats_per_bar: int = BEATS_IN_A_BAR
     _running: Mapping[str, _Running] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -172,11 +174,11 @@ class Modulation:
         if not running:
             return snapshot
         now = self.now()
-        beats = self._counted(now)
+        bars = self._counted(now) / self.beats_per_bar
         moved = {}
         for name, one in running.items():
             parameter, lfo = BY_NAME[name], one.lfo
-            height = wave(lfo.shape, one.at(now, beats), name)
+            height = wave(lfo.shape, one.at(now, bars), name)
             place = parameter.to_normal(snapshot[name]) + lfo.offset + lfo.depth * height
             moved[name] = parameter.from_normal(place)
         return replace(snapshot, values=MappingProxyType({**snapshot.values, **moved}))

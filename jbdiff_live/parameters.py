@@ -11,7 +11,7 @@ import difflib
 import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 
@@ -40,6 +40,9 @@ class Origin(Enum):
 
     UI = "ui"
     MIDI = "midi"
+    OSC = "osc"
+    CV = "cv"
+    KEY = "key"
     PATCH = "patch"
     SESSION = "session"
     REPLAY = "replay"
@@ -150,6 +153,7 @@ NOISE_STYLES = ("random", "constant", "region", "walk", "register")
 FINISHER_STYLES = NOISE_STYLES[:4]
 SOURCES = ("own", "file", "live")
 CLOCKS = ("off", "context", "tempo")
+HOLDS = ("off", "beat", "bar")
 
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
@@ -207,6 +211,10 @@ PARAMETERS: tuple[Parameter, ...] = (
         "gain", "Gain", -60, 6, 0, TakesEffect.NOW, "dB", help="output level; the lowest position is silence"
     ),
     Parameter("mute", "Mute", 0, 1, 0, TakesEffect.NOW, toggle=True, help="fades the output out and in"),
+    Parameter(
+        "hold_changes", "Hold changes", 0, 2, 0, TakesEffect.NOW, choices=HOLDS,
+        help="changes wait for the next beat or bar, while a clock runs; panic never waits",
+    ),
 )  # fmt: skip
 
 ACTIONS: tuple[Action, ...] = (
@@ -217,6 +225,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("erase", "Erase", "put new noise into the register's next slot"),
     Action("reset_context", "Forget", "forget what was played and begin anew, without a silence"),
     Action("panic", "Panic", "silence now, forget the context, begin again"),
+    Action("tap", "Tap", "tap the tempo: two or more in time"),
 )
 
 # What only the session can do. A controller may be bound to them; they are no part of a take's log of knobs.
@@ -227,6 +236,7 @@ FUNCTIONS: tuple[Action, ...] = (
     Action("record", "Record", "start recording, or stop it"),
     Action("next_patch", "Next patch", "load the patch after this one"),
     Action("previous_patch", "Previous patch", "load the patch before this one"),
+    Action("send_all", "Send all", "send every value to the controllers that show it, and by OSC"),
 )
 
 OF_THE_FINISHER = frozenset(p.name for p in PARAMETERS if p.name.startswith("finisher_"))
@@ -262,6 +272,11 @@ class ParameterSnapshot:
 
     def on(self, name: str) -> bool:
         return self.values[name] >= 0.5
+
+    def with_instant(self, now: ParameterSnapshot) -> ParameterSnapshot:
+        """Return these values, with those that act at once as they are `now`."""
+        instant = {p.name: now[p.name] for p in BY_NAME.values() if p.takes_effect is TakesEffect.NOW}
+        return replace(self, values={**self.values, **instant})
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A patch: values, control bindings and the choice of a stack, in a TOML file that a person can edit.
 
-Threads: none of its own; the session reads and writes patches on the window's or the command line's thread.
+Threads: none of its own. The window's thread, the command line's and that of program changes read and write patches.
 May block on the disk. A `Patch` is immutable.
 """
 
@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import msgspec
 import tomlkit
@@ -98,7 +97,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     program: int | None = None
     values: dict[str, bool | int | float | str] = {}
     bindings: dict[str, str | list[str]] = {}
-    lfo: dict[str, dict[str, Any]] = {}
+    lfo: dict[str, dict[str, object]] = {}
 
 
 _HEAD = frozenset(field.name for field in msgspec.structs.fields(_File)) - {"values", "bindings", "lfo"}
@@ -197,7 +196,7 @@ def _document(path: Path) -> tomlkit.TOMLDocument:
         raise PatchError(f"{path}: not TOML ({error}); mend it, or save under another name") from error
 
 
-def _type_error(message: str, plain: Mapping[str, Any]) -> str:
+def _type_error(message: str, plain: Mapping[str, object]) -> str:
     """msgspec's message in a player's words: "Expected `str`, got `int` - at `$.name`"."""
     what, _, where = message.partition(" - at ")
     place = where.strip("`").removeprefix("$.").removeprefix("$").replace("[...]", " (a value in it)")
@@ -254,7 +253,7 @@ def save_patch(path: Path, patch: Patch) -> None:
     """
     path = path.resolve()  # through a link: the file it points to is replaced, not the link
     document = _document(path) if path.exists() else tomlkit.document()
-    head: dict[str, Any] = {"format": FORMAT, "name": patch.name, "description": patch.description}
+    head: dict[str, object] = {"format": FORMAT, "name": patch.name, "description": patch.description}
     if patch.context is not None:
         head["context"] = _written(patch.context, path.parent)
     if patch.program is not None:
@@ -299,7 +298,7 @@ def _written(sound: Path, folder: Path) -> str:
     return sound.relative_to(folder).as_posix() if sound.is_relative_to(folder) else str(sound)
 
 
-def _update(document: tomlkit.TOMLDocument, name: str, entries: Mapping[str, Any]) -> None:
+def _update(document: tomlkit.TOMLDocument, name: str, entries: Mapping[str, object]) -> None:
     table = document.get(name)
     if not isinstance(table, Table):
         table = tomlkit.table()

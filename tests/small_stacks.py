@@ -8,7 +8,8 @@ import torch
 
 from jbdiff.config import FinisherConfig, LevelConfig, StackConfig, UNetConfig, VQVAEConfig
 from jbdiff.networks.dance_finisher import Finisher
-from jbdiff.stacks.stack import build_codec, build_denoiser, save_stack
+from jbdiff.stacks.kinds import build_codec, build_denoiser
+from jbdiff.stacks.stack import save_stack
 
 WINDOW_TOKENS = 128  # of level 2: a block of 16 384 frames, 0.37 s
 

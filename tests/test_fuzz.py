@@ -29,7 +29,7 @@ from jbdiff.render.options import OptionError, options_from, read_toml
 from jbdiff.stacks.stack import known_stacks, read_manifest
 from jbdiff.stacks.weight_files import CheckpointError, read_checkpoint
 from jbdiff_live.binding import Binding
-from jbdiff_live.control.midi import MidiInput, _OpenPort
+from jbdiff_live.control.midi.inputs import MidiInput, _OpenPort
 from jbdiff_live.control.source import ControlEvent
 from jbdiff_live.parameters import ParameterStore
 from jbdiff_live.patch import PatchError, factory_patches, load_patch, patch_programs

@@ -190,7 +190,7 @@ def audio_blocks(
     yield from _resampled(path, sample_rate, frames, SoundFacts() if facts is None else facts)
 
 
-class _Opened(soundfile.SoundFile):
+class _Opened(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no annotations
     """A sound that is read from the beginning to the end. soundfile asks a seekable one for its length, and moves in it
     after every read: both fail where the header does not say how long it is.
     """
@@ -204,7 +204,7 @@ def _source_blocks(path: Path, facts: SoundFacts, frames: int, sample_rate: int)
     try:
         header = true_header(path)
         with _view(path) as probe, _Opened(probe) as sound:
-            kind, rate, channels, told = sound.format, sound.samplerate, sound.channels, sound.frames
+            kind, rate, channels, frames_said = sound.format, sound.samplerate, sound.channels, sound.frames
         if not LOWEST_RATE <= rate <= HIGHEST_RATE:
             raise ValueError(
                 f"{str(path)!r} says that it has {rate} samples a second; write the true rate into it, or export it "
@@ -213,7 +213,7 @@ def _source_blocks(path: Path, facts: SoundFacts, frames: int, sample_rate: int)
         facts.rate, facts.channels = rate, channels
         facts.notes += header.notes
         if kind == "MP3":
-            header = mpeg_header(path, told)
+            header = mpeg_header(path, frames_said)
         parts: list[tuple[int, int | None]] = [(0, None)]
         if kind == "OGG":
             parts = [*ogg_parts(path)]

@@ -79,7 +79,7 @@ class SoundBytes(io.RawIOBase):
         self._place = max(0, base + offset)
         return self._place
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: Any) -> int:  # what has a buffer gets a type in Python 3.12
         view = memoryview(buffer).cast("B")
         # Of an endless file, what is asked for from the end is read there.
         place = (
@@ -160,12 +160,12 @@ def _wave(file: BinaryIO, size: int, long: bool) -> Header:
         rest = size - place
         if long and sizes is not None:
             file.seek(sizes + 8)
-            told = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))[0]
-            if 0 < told <= rest or rest <= 0:
+            said = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))[0]
+            if 0 < said <= rest or rest <= 0:
                 return Header()
-            if told in (0, (1 << 64) - 1):
+            if said in (0, (1 << 64) - 1):
                 return Header({sizes: struct.pack("<QQQ", size - 8, rest, 0)})
-            return Header(notes=_cut_short(rest, told, bytes_a_second))
+            return Header(notes=_cut_short(rest, said, bytes_a_second))
         if length == 0 and rest > 0 and not _only_chunks(file, place, size):
             return Header({place - 4: b"\xff\xff\xff\xff"})
         if rest < length < 0xFFFFFF00:
@@ -188,10 +188,10 @@ def _only_chunks(file: BinaryIO, place: int, size: int) -> bool:
     return place >= size
 
 
-def _cut_short(there: int, told: int, bytes_a_second: int) -> tuple[str, ...]:
+def _cut_short(there: int, said: int, bytes_a_second: int) -> tuple[str, ...]:
     if not bytes_a_second:
         return ("the file is cut short",)
-    whole = told / bytes_a_second
+    whole = said / bytes_a_second
     return (
         f"the file is cut short: {there / bytes_a_second:.1f} s of the {whole:.1f} s that its header names",
     )

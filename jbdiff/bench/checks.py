@@ -13,7 +13,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +65,7 @@ class PathCheck:
 class Bench:
     """A network with inputs: `make(net)` is a step over it, `x` are the inputs of the steps."""
 
-    make: Callable[[Any, torch.dtype], Step]
+    make: Callable[[nn.Module, torch.dtype], Step]
     inputs: tuple[tuple[Tensor, Tensor], ...]
 
 
@@ -82,7 +81,7 @@ def _inputs(
 def bench_of(net: nn.Module, device: torch.device, seed: int) -> Bench:
     """Inputs and step for a denoiser (guided, both branches) or a finisher. Raises ValueError on others."""
     draw = torch.Generator().manual_seed(seed)
-    config: Any = getattr(net, "config", None)
+    config = getattr(net, "config", None)
     if isinstance(config, FinisherConfig):
         shape = (1, config.io_channels, config.window_samples)
         return Bench(lambda net, dtype: net, _inputs(shape, device, draw))
@@ -96,7 +95,7 @@ def bench_of(net: nn.Module, device: torch.device, seed: int) -> Bench:
         raise ValueError(f"no bench for a {type(net).__name__}")
     context = torch.randn((1, tokens, width), generator=draw).to(device)
 
-    def make(net: Any, dtype: torch.dtype) -> Step:
+    def make(net: nn.Module, dtype: torch.dtype) -> Step:
         return GuidedModel(net, context.to(dtype), GUIDANCE, both_branches=True, device=device)
 
     return Bench(make, _inputs(shape, device, draw))
@@ -205,7 +204,7 @@ def check_graphs(
     )
     plain.settle(settings)
     state = plain.save()
-    heard: list[Tensor] = []
+    played: list[Tensor] = []
     took: list[list[float]] = []
     for stream in (plain, recorded):
         stream.restore(state)
@@ -216,9 +215,9 @@ def check_graphs(
             audio = stream.step(settings).audio.float().cpu()
             times.append(time.perf_counter() - began)
             if index == 0:
-                heard.append(audio)
+                played.append(audio)
         took.append(times)
-    wanted, own = heard
+    wanted, own = played
     return GraphCheck(
         stack=stack.config.name,
         device=str(device),

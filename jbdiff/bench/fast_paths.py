@@ -12,7 +12,6 @@ import contextlib
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +90,8 @@ class _InFloat32(nn.Module):
         self.inner, self.dtype = inner, dtype
 
     def forward(self, sigma: Tensor) -> Tensor:
-        return self.inner(sigma.float()).to(self.dtype)
+        out: Tensor = self.inner(sigma.float()).to(self.dtype)
+        return out
 
 
 def in_type(net: nn.Module, dtype: torch.dtype) -> nn.Module:
@@ -105,9 +105,9 @@ def in_type(net: nn.Module, dtype: torch.dtype) -> nn.Module:
     return twin
 
 
-def quickened(net: nn.Module, path: FastPath) -> Any:
+def quickened(net: nn.Module, path: FastPath) -> nn.Module:
     """The network as the path wants it: in another type or form, compiled, or as it is."""
-    quick: Any = token_major(net, path.weights) if path.tokens else in_type(net, path.weights)
+    quick = token_major(net, path.weights) if path.tokens else in_type(net, path.weights)
     if path.compile:
         # Not the whole step: guidance makes its tensors outside, and one network serves steps of any sampler.
         quick.compile(dynamic=False)

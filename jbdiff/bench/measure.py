@@ -18,8 +18,8 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -38,8 +38,10 @@ from jbdiff.machine import (
     this_machine,
     time_calls,
 )
-from jbdiff.stacks.stack import Stack, build_codec, build_denoiser, build_finisher
+from jbdiff.stacks.kinds import build_codec, build_denoiser, build_finisher
+from jbdiff.stacks.stack import Stack
 from jbdiff.stream.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
+from jbdiff.untyped import JsonDict, JsonTable
 
 FORMAT = 1
 Rows = list[list[str]]  # the first row holds the headings
@@ -107,11 +109,11 @@ class BenchResult:
     way: str = ""  # how it was played: recorded, compiled
     format: int = field(default=FORMAT)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonDict:
         return dataclasses.asdict(self)
 
 
-def result_from_dict(values: Mapping[str, Any]) -> BenchResult:
+def result_from_dict(values: JsonTable) -> BenchResult:
     """What `BenchResult.to_dict` wrote, also after JSON. Raises BenchError where it is something else."""
     try:
         if values["format"] != FORMAT:
@@ -167,6 +169,14 @@ def block_settings(config: StackConfig, levels: Sequence[int], steps: int | None
     return BlockSettings(guidance=guidance, levels=each, finisher=FinisherSettings(steps=steps))
 
 
+def usable_device(device: torch.device | str) -> torch.device:
+    """The device, if it can be used here. Raises BenchError if it is CUDA's and there is none."""
+    device = torch.device(device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BenchError("no CUDA device here, or a torch without CUDA; use --device cpu")
+    return device
+
+
 @torch.inference_mode()
 def measure(
     stack: Stack,
@@ -188,59 +198,31 @@ def measure(
     """Runs every part `repeats` times by itself, then plays `blocks` blocks after one that is not counted.
 
     dtype below float32 runs networks under autocast, as streams do. `steps` takes the place of every part's own
-    number of steps, `settings` that of all settings. blocks 0 measures parts alone. graphs, compiled, hop_tokens: as
-    `BlockStream` has them; parts are then recorded and compiled as well, and the blocks are those after the stream has
-    settled. `report` is told what is measured next. Raises ValueError as `BlockStream` does.
+    number of steps, `settings` that of all settings. blocks 0 measures parts alone. graphs, compiled, hop_tokens: as in
+    `BlockStream`; parts are then recorded and compiled as well, and blocks are played after the stream has settled.
+    report(text) runs before each measurement, with its name. Raises ValueError as `BlockStream` does.
     """
-    device = torch.device(device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise BenchError("no CUDA device here, or a torch without CUDA; use --device cpu")
-
-    def made(graphs: bool, compiled: bool) -> BlockStream:
-        return BlockStream(
-            stack,
-            device=device,
-            dtype=dtype,
-            levels=levels,
-            finisher=finisher,
-            token_multiplier=token_multiplier,
-            hop_tokens=hop_tokens,
-            graphs=graphs,
-            compiled=compiled,
-        )
-
-    plain = made(False, False)
+    device = usable_device(device)
+    made = partial(
+        BlockStream,
+        stack,
+        device=device,
+        dtype=dtype,
+        levels=levels,
+        finisher=finisher,
+        token_multiplier=token_multiplier,
+        hop_tokens=hop_tokens,
+    )
+    plain = made()
     settings = block_settings(stack.config, plain.levels, steps) if settings is None else settings
     # What is recorded or compiled cannot be counted, and does the same.
     operations = {part.name: count_operations(part.run) for part in workloads(plain, settings)}
     del plain
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    stream = made(graphs, compiled)
+    stream = made(graphs=graphs, compiled=compiled)
     report("ceiling")
     limits = ceiling(device, dtype)
-    parts: list[Part] = []
-    for part in workloads(stream, settings):
-        report(part.name)
-        seconds = time_calls(played_as(stream, part), repeats, device)
-        median, fastest = statistics.median(seconds), min(seconds)
-        count = operations[part.name]
-        parts.append(Part(part.name, part.per_block, median, fastest, repeats, count, part.moved_bytes))
-    played = None
-    if blocks:
-        took = []
-        if graphs or compiled:
-            report("settling")
-            stream.settle(settings)
-        for index in range(blocks + 1):
-            report(f"block {index} of {blocks}")
-            settled(device)
-            began = time.perf_counter()
-            copy_out(stream.step(settings).audio)
-            took.append(time.perf_counter() - began)
-        played = Blocks(
-            stream.geometry.seconds(stream.block_frames), steps_of(stream, settings), tuple(took[1:])
-        )
     return BenchResult(
         stack=stack.config.name,
         identity=stack.identity,
@@ -250,12 +232,47 @@ def measure(
         commit=commit(),
         machine=this_machine(device),
         ceiling=limits,
-        parts=tuple(parts),
-        blocks=played,
+        parts=_parts(stream, settings, operations, repeats, report),
+        blocks=_blocks(stream, settings, blocks, graphs or compiled, report) if blocks else None,
         resident_bytes=resident_bytes(),
         device_bytes=device_bytes(device),
         way=", ".join(word for word, so in (("recorded", graphs), ("compiled", compiled)) if so),
     )
+
+
+def _parts(
+    stream: BlockStream,
+    settings: BlockSettings,
+    operations: Mapping[str, int],
+    repeats: int,
+    report: Callable[[str], None],
+) -> tuple[Part, ...]:
+    """Every part of a block by itself."""
+    parts: list[Part] = []
+    for part in workloads(stream, settings):
+        report(part.name)
+        seconds = time_calls(played_as(stream, part), repeats, stream.device)
+        median, fastest = statistics.median(seconds), min(seconds)
+        count = operations[part.name]
+        parts.append(Part(part.name, part.per_block, median, fastest, repeats, count, part.moved_bytes))
+    return tuple(parts)
+
+
+def _blocks(
+    stream: BlockStream, settings: BlockSettings, blocks: int, settle: bool, report: Callable[[str], None]
+) -> Blocks:
+    """So many whole blocks, after one that is not counted."""
+    took = []
+    if settle:
+        report("settling")
+        stream.settle(settings)
+    for index in range(blocks + 1):
+        report(f"block {index} of {blocks}")
+        settled(stream.device)
+        began = time.perf_counter()
+        copy_out(stream.step(settings).audio)
+        took.append(time.perf_counter() - began)
+    return Blocks(stream.geometry.seconds(stream.block_frames), steps_of(stream, settings), tuple(took[1:]))
 
 
 # Showing

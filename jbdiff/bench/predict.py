@@ -17,7 +17,8 @@ from jbdiff.bench.measure import Rows
 from jbdiff.bench.workloads import workloads
 from jbdiff.config import StackConfig
 from jbdiff.machine import count_operations
-from jbdiff.stacks.stack import Stack, build_codec, build_denoiser, build_finisher
+from jbdiff.stacks.kinds import build_codec, build_denoiser, build_finisher
+from jbdiff.stacks.stack import Stack
 from jbdiff.stream.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
 
 GOAL_SECONDS = 0.150  # from a control to the sound that it changed

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,9 @@ from jbdiff.networks.dance_finisher import Finisher
 from jbdiff.networks.unet import UNet
 from jbdiff.stacks.stack import load_stack
 from jbdiff.stream.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
+from jbdiff.untyped import JsonDict
 
+M = TypeVar("M", bound=nn.Module)
 # The first implementation, recorded once on two Xeon cores (AVX-512), torch 2.13.0, two threads; part -> seconds.
 RECORDED_MACHINE = "two Xeon cores with AVX-512, torch 2.13.0, two threads"
 RECORDED_GFLOPS = 330.0  # float32 product of side 2048, best of 12
@@ -55,7 +57,7 @@ def first_window(steps: dict[str, int]) -> float:
     return sum(WINDOW_CALLS[name] * steps[name] * cost[name] for name in WINDOW_CALLS)
 
 
-def _seeded(net: nn.Module) -> Any:
+def _seeded(net: M) -> M:
     random_weights(net, torch.Generator().manual_seed(0))
     return net.eval().requires_grad_(False)
 
@@ -88,11 +90,11 @@ def _part(name: str) -> tuple[Callable[[], Tensor], Tensor]:
 
 
 @torch.inference_mode()
-def measure_part(name: str, dtype: torch.dtype, times: int) -> dict[str, Any]:
+def measure_part(name: str, dtype: torch.dtype, times: int) -> JsonDict:
     """Seconds of the fastest call, operations, peak resident bytes, and the error of a type below float32."""
     torch.manual_seed(0)
     run, x = _part(name)
-    found: dict[str, Any] = {}
+    found: JsonDict = {}
     with autocast(torch.device("cpu"), dtype):
         found["seconds"] = min(time_calls(run, times))
         found["peak"] = resident_bytes()
@@ -105,7 +107,7 @@ def measure_part(name: str, dtype: torch.dtype, times: int) -> dict[str, Any]:
     return found
 
 
-def measure_window(dtype: torch.dtype, steps: dict[str, int]) -> dict[str, Any]:
+def measure_window(dtype: torch.dtype, steps: dict[str, int]) -> JsonDict:
     """One window of twice the trained length through three levels and finisher, `steps` in each part."""
     counts = dict(zip((2, 1, 0), (LevelSettings(steps=count) for count in steps.values()), strict=False))
     settings = BlockSettings(
@@ -131,12 +133,12 @@ def _in_float32(model: Model) -> Model:
 
 
 @torch.inference_mode()
-def measure_switch(name: str, times: int) -> dict[str, Any]:
+def measure_switch(name: str, times: int) -> JsonDict:
     """Seconds a guided step, over a run of steps from sigma 1 to 0, and how far its end is from the plain run's."""
     torch.manual_seed(0)
     if name.startswith("pocket"):
-        net: Any = load_stack("pocket").denoisers[2]
-        sizes: JointDenoiserConfig = net.config
+        net: nn.Module = cast(nn.Module, load_stack("pocket").denoisers[2])
+        sizes = cast(JointDenoiserConfig, net.config)
         x = torch.randn(1, sizes.latent_channels, sizes.window_tokens)
         context = torch.randn(1, sizes.context_tokens, sizes.all_channels)
     else:
@@ -150,7 +152,7 @@ def measure_switch(name: str, times: int) -> dict[str, Any]:
         quick = copy.deepcopy(net)
         quick.forward = torch.compile(quick.forward, dynamic=False)
 
-    def timed(net: Any, dtype: torch.dtype, every: int) -> tuple[float, Tensor, float]:
+    def timed(net: nn.Module, dtype: torch.dtype, every: int) -> tuple[float, Tensor, float]:
         best, first = float("inf"), 0.0
         for index in range(max(3, times // 2)):
             with autocast(torch.device("cpu"), dtype):

@@ -29,7 +29,7 @@ class BandCodec(nn.Module):
         self.config = config
         self.sample_rate = config.sample_rate
         self.latent_channels = config.latent_channels
-        self.levels = (2,)
+        self.levels: tuple[int, ...] = (2,)
         self.analysis = BandAnalysis(config)
         self.synthesis = BankSynthesis(config)
         self.matching = BandMatching(config, self.analysis) if config.match_rounds else None

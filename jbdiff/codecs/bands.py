@@ -23,7 +23,7 @@ TREBLE_BANDS, TREBLE_STEP = 12, 2  # up to 16 kHz in whole tones
 # Bands short in time: what a window of 186 ms cannot say of a kick drum's beginning. Edges in hertz.
 STROKES = ((30, 100), (100, 250), (250, 600), (600, 1500))
 CHANNELS = SEMITONES + TREBLE_BANDS + len(STROKES)
-# A band's window: long where keys lie close, short where attacks are heard. Semitone from which each holds.
+# A band's window: long where keys lie close, short where attacks matter. Semitone from which each holds.
 POINTS = ((0, 8192), (26, 4096))
 POOLS = ((38, 4096), (51, 2048), (72, 1024))
 STROKE_WINDOW = 1024

@@ -1,10 +1,11 @@
-"""What every codec offers, so that the Jukebox VQ-VAE and a cheaper one are both at home."""
+"""What every codec offers: the Jukebox VQ-VAE, the band codec, and any that is added."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Codec(Protocol):
@@ -14,9 +15,13 @@ class Codec(Protocol):
     `encode` and `decode` work on whole tokens: time in samples is a multiple of `hop(level)`.
     """
 
-    sample_rate: int
+    sample_rate: int  # Hz
     latent_channels: int
     levels: tuple[int, ...]
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The weights."""
+        ...
 
     def hop(self, level: int) -> int:
         """Samples per token of `level`."""
@@ -26,7 +31,7 @@ class Codec(Protocol):
         """Mono audio `[batch, 1, samples]` to normalised latents `[batch, channels, samples / hop]`."""
         ...
 
-    def decode(self, latents: Tensor, level: int, first: int = 0) -> Tensor:
+    def decode(self, latents: Tensor, level: int, first: int | Tensor = 0) -> Tensor:
         """Normalised latents `[batch, channels, tokens]` to mono audio `[batch, 1, tokens * hop]`.
 
         `first` is the number of the first token, counted from where the sound began: a codec with oscillators
@@ -35,12 +40,14 @@ class Codec(Protocol):
         ...
 
     def decoder_margin(self, level: int) -> int:
-        """Tokens on one side that still change a decoded sample: what a chunked decode must overlap."""
+        """Tokens on each side that still change a decoded sample: a chunked decode must overlap so many."""
         ...
 
 
 @runtime_checkable
 class Quantises(Protocol):
-    """A codec whose decoder hears latents only through a codebook."""
+    """A codec whose decoder reads latents through a codebook."""
 
-    def quantise(self, latents: Tensor, level: int) -> Tensor: ...
+    def quantise(self, latents: Tensor, level: int) -> Tensor:
+        """Normalised latents `[b, c, t]` moved onto the nearest codes."""
+        ...

@@ -41,7 +41,7 @@ TRUE_SHARE, MEAN_SHARE, DETAIL_HERTZ = 0.3, 0.1, (2000.0, 6000.0)
 MOST = 2.0  # nepers by which one round may change a bin
 NEPER = 20 / math.log(10)  # in dB
 # Tokens on one side that the longest frames of one round reach, and for which later rounds hardly reach further:
-# beyond these a change of one token is heard at less than a thousandth (tests/library/test_matching.py).
+# beyond these a change of one token moves a sample by less than a thousandth (tests/library/test_matching.py).
 MARGIN = 12
 
 
@@ -74,7 +74,8 @@ class Spectra(nn.Module):
 
     def forward(self, audio: Tensor, skip: int = 0) -> Tensor:
         """`[b, n]` to spectra `[b, frames, bins]`."""
-        return torch.fft.rfft(self.cut(audio, skip) * self.window)
+        out: Tensor = torch.fft.rfft(self.cut(audio, skip) * self.window)
+        return out
 
     def join(self, spectra: Tensor, samples: int, skip: int = 0) -> Tensor:
         """The sound whose frames are nearest to these, `[b, samples]` (Griffin & Lim 1984, equation 6)."""
@@ -192,7 +193,7 @@ class BandMatching(nn.Module):
 
     @property
     def margin(self) -> int:
-        """Tokens on one side that still change a sample so that it could be heard."""
+        """Tokens on each side that change a sample audibly."""
         return MARGIN
 
     def forward(self, audio: Tensor, levels: Tensor, first: Tensor, mean_detail: bool = False) -> Tensor:

@@ -27,7 +27,9 @@ class ResidualConv(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.model(x)
+        """`[b, c, t]` to the same shape."""
+        out: Tensor = x + self.model(x)
+        return out
 
 
 class ResidualStack(nn.Module):
@@ -41,7 +43,9 @@ class ResidualStack(nn.Module):
         self.model = nn.Sequential(*(ResidualConv(width, dilation) for dilation in dilations))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model(x)
+        """`[b, c, t]` to the same shape."""
+        out: Tensor = self.model(x)
+        return out
 
 
 class Downward(nn.Module):
@@ -64,7 +68,9 @@ class Downward(nn.Module):
         self.model = nn.Sequential(*stages)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model(x)
+        """`[b, in, t]` to `[b, out, t / stride ** n]`."""
+        out: Tensor = self.model(x)
+        return out
 
 
 class Upward(nn.Module):
@@ -85,7 +91,9 @@ class Upward(nn.Module):
         self.model = nn.Sequential(*stages)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model(x)
+        """`[b, in, t]` to `[b, out, t * stride ** n]`."""
+        out: Tensor = self.model(x)
+        return out
 
 
 class Encoder(nn.Module):
@@ -101,6 +109,7 @@ class Encoder(nn.Module):
         )
 
     def forward(self, audio: Tensor) -> Tensor:
+        """Audio `[b, 1, n]` to raw latents `[b, c, n / hop]`."""
         for block in self.level_blocks:
             audio = block(audio)
         return audio
@@ -118,9 +127,11 @@ class Decoder(nn.Module):
         self.out = nn.Conv1d(config.latent_channels, 1, 3, padding=1)
 
     def forward(self, latents: Tensor) -> Tensor:
+        """Raw latents `[b, c, t]` to audio `[b, 1, t * hop]`."""
         for block in reversed(self.level_blocks):
             latents = block(latents)
-        return self.out(latents)
+        out: Tensor = self.out(latents)
+        return out
 
 
 class Codebook(nn.Module):
@@ -171,18 +182,22 @@ class VQVAE(nn.Module):
         self.bottleneck = Bottleneck(config)
 
     def hop(self, level: int) -> int:
+        """Samples per token of a level: 8, 32, 128 with the published sizes."""
         return self.config.hop(level)
 
     def codebook(self, level: int) -> Codebook:
+        """The codebook of a level."""
         book = self.bottleneck.level_blocks[level]
         assert isinstance(book, Codebook)
         return book
 
     def normalise(self, raw: Tensor, level: int) -> Tensor:
+        """Raw latents, of any shape, to normalised ones."""
         k = self.codebook(level).k
         return (raw - k.mean()) / k.std()
 
     def denormalise(self, latents: Tensor, level: int) -> Tensor:
+        """Normalised latents, of any shape, to raw ones."""
         k = self.codebook(level).k
         return latents * k.std() + k.mean()
 
@@ -193,7 +208,8 @@ class VQVAE(nn.Module):
             raise ValueError(f"the codec takes mono audio [batch, 1, samples], not {tuple(audio.shape)}")
         if audio.shape[2] % hop:
             raise ValueError(f"{audio.shape[2]} samples are not whole tokens of {hop}; pad or trim first")
-        return self.encoders[level](audio)
+        out: Tensor = self.encoders[level](audio)
+        return out
 
     def encode_codes(self, audio: Tensor, level: int) -> Tensor:
         """Mono audio `[b, 1, n]` to code indices `[b, n / hop]`."""
@@ -210,13 +226,14 @@ class VQVAE(nn.Module):
 
     def decode_raw(self, raw: Tensor, level: int) -> Tensor:
         """Latents as the decoder takes them `[b, c, t]` to audio `[b, 1, t * hop]`, no quantisation."""
-        return self.decoders[level](raw)
+        out: Tensor = self.decoders[level](raw)
+        return out
 
     def decode_codes(self, codes: Tensor, level: int) -> Tensor:
         """Indices `[b, t]` to audio `[b, 1, t * hop]`."""
         return self.decode_raw(self.codebook(level).lookup(codes), level)
 
-    def decode(self, latents: Tensor, level: int, first: int = 0) -> Tensor:
+    def decode(self, latents: Tensor, level: int, first: int | Tensor = 0) -> Tensor:
         """Normalised latents `[b, c, t]`, quantised on the way, to audio `[b, 1, t * hop]`."""
         return self.decode_codes(self.codebook(level).nearest(self.denormalise(latents, level)), level)
 

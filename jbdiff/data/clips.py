@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -25,7 +25,9 @@ from torch.utils.data import Dataset
 from jbdiff.audio.files import audio_blocks, find_sounds, other_sounds
 from jbdiff.audio.sound_facts import SoundFacts, mono_mix
 from jbdiff.data.stems import find_tracks, is_stems, mix
+from jbdiff.untyped import JsonDict
 
+V = TypeVar("V")
 Report = Callable[[str], None]
 READING = 2  # changes when the same files would be read as other samples, or others would be left out
 MIX = " mix "  # between a track's name and the number of its mix
@@ -62,7 +64,7 @@ class Clips:
         return self.only(keep)
 
     def only(self, indices: list[int]) -> Clips:
-        def pick(values: tuple[Any, ...]) -> tuple[Any, ...]:
+        def pick(values: tuple[V, ...]) -> tuple[V, ...]:
             return tuple(values[i] for i in indices)
 
         bars = pick(self.bars) if self.bars else ()
@@ -126,7 +128,7 @@ class ClipWriter:
 
     def finish(self, skipped: list[str], **about: Any) -> Clips:
         self._file.close()
-        index: dict[str, Any] = {
+        index: JsonDict = {
             "dtype": self.dtype,
             "width": list(self.width),
             "lengths": self._lengths,
@@ -157,7 +159,7 @@ def open_clips(folder: Path) -> Clips:
     return Clips(array, starts, lengths, tuple(index["names"]), tuple(index["skipped"]), bars)
 
 
-def cache_about(folder: Path) -> dict[str, Any]:
+def cache_about(folder: Path) -> JsonDict:
     """What the cache was made from; empty when there is none."""
     path = folder / "index.json"
     return dict(json.loads(path.read_text())["about"]) if path.exists() else {}
@@ -172,7 +174,7 @@ def first_process() -> bool:
     return all(int(os.environ.get(name) or 0) == 0 for name in names)
 
 
-def awaited_cache(cache: Path, about: dict[str, Any], seconds: float = 1.0) -> Clips:
+def awaited_cache(cache: Path, about: JsonDict, seconds: float = 1.0) -> Clips:
     """The cache of this content, which another process is making or has made; looks for it every few seconds."""
     while cache_about(cache) != about:
         time.sleep(seconds)
@@ -197,7 +199,7 @@ def cache_sounds(
     wait. Raises ValueError when no sound is left.
     """
     files = find_sounds(sounds)
-    about: dict[str, Any] = {"files": [[str(f), f.stat().st_size] for f in files], "sample_rate": sample_rate}
+    about: JsonDict = {"files": [[str(f), f.stat().st_size] for f in files], "sample_rate": sample_rate}
     stems = is_stems(sounds)
     about |= {"mixes": mixes if stems else 1, "channels": channels, "reading": READING}
     if cache_about(cache) == about:

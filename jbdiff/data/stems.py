@@ -200,7 +200,8 @@ def _tilted(sound: Audio, brightness: float, sample_rate: int) -> Audio:
     hertz = torch.linspace(0, sample_rate / 2, spectrum.shape[1])
     share = hertz / (hertz + TILT_HERTZ)
     gain = 10 ** (brightness * (share - 0.5) / 20)
-    return torch.fft.irfft(spectrum * gain)[:, : sound.shape[1]].numpy()
+    tilted: Audio = torch.fft.irfft(spectrum * gain)[:, : sound.shape[1]].numpy()
+    return tilted
 
 
 def _room(sample_rate: int, rng: np.random.Generator) -> Audio:
@@ -209,14 +210,16 @@ def _room(sample_rate: int, rng: np.random.Generator) -> Audio:
     impulse = rng.standard_normal((2, length)) * np.exp(-6.9 * np.arange(length) / length)
     smooth = np.exp(-np.arange(64) / rng.uniform(3, 15))
     impulse = np.stack([np.convolve(row, smooth)[:length] for row in impulse])
-    return (impulse / np.sqrt((impulse**2).sum(1, keepdims=True))).astype(np.float32)
+    unit: Audio = (impulse / np.sqrt((impulse**2).sum(1, keepdims=True))).astype(np.float32)
+    return unit
 
 
 def _convolved(sound: Audio, impulse: Audio) -> Audio:
     # A multiple of a power of two: other sizes take many times as long.
     size = -(-(sound.shape[1] + impulse.shape[1]) // FFT_UNIT) * FFT_UNIT
     spectrum = torch.fft.rfft(torch.from_numpy(sound), size) * torch.fft.rfft(torch.from_numpy(impulse), size)
-    return torch.fft.irfft(spectrum, size)[:, : sound.shape[1]].numpy()
+    convolved: Audio = torch.fft.irfft(spectrum, size)[:, : sound.shape[1]].numpy()
+    return convolved
 
 
 def _mastered(total: Audio, level: float) -> Audio:

@@ -166,6 +166,7 @@ class NoiseRegister:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Shape of the noise of one block: `[1, channels, length]`."""
         return 1, self.channels, self.tokens
 
     def next(self, settings: NoiseSettings) -> tuple[Tensor, NoiseIdentity, NoiseRegister]:

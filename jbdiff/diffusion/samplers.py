@@ -41,6 +41,8 @@ Callback = Callable[[Step], None]
 
 
 class Sampler(Protocol):
+    """A function that takes noised x to a clean sample, as every function of `SAMPLERS`."""
+
     def __call__(
         self, model: Model, x: Tensor, sigmas: Tensor, callback: Callback | None = None
     ) -> Tensor: ...

@@ -43,6 +43,7 @@ from jbdiff.evaluate.tone_section import OTHER_MUSIC, RENDERED, Standard, tone_s
 from jbdiff.evaluate.yardsticks import codec_figures
 from jbdiff.machine import commit, this_machine
 from jbdiff.stacks.stack import Stack
+from jbdiff.untyped import JsonDict
 
 SHOWN_PIECES, SHOWN_SECONDS = 3, 10.0
 SEEDS_OF_FEW = 2  # of each context
@@ -73,10 +74,10 @@ class Job:
 class Report:
     """Figures and curves so far. Each addition is written at once: a run that is broken off keeps what it had."""
 
-    def __init__(self, path: Path, about: dict[str, Any]) -> None:
+    def __init__(self, path: Path, about: JsonDict) -> None:
         self.path, self.about = path, about
         self.figures: list[Figure] = []
-        self.curves: dict[str, Any] = {}
+        self.curves: JsonDict = {}
 
     def add(self, figures: Sequence[Figure], **curves: Any) -> None:
         self.figures += figures
@@ -84,7 +85,7 @@ class Report:
         write_json(self.path, self.about, self.figures, self.curves)
 
 
-def about(job: Job) -> dict[str, Any]:
+def about(job: Job) -> JsonDict:
     """Which stack, which code, which sounds, which machine."""
     config = job.stack.config
     folders = {"heldout": job.heldout, "training": job.training, "music": job.music}
@@ -261,7 +262,7 @@ def show_pieces(out: Path, made: Sequence[Continued], sample_rate: int) -> None:
 
 def run_long(
     job: Job, player: Player, context: Tensor, held: Table, say: Callable[[str], None]
-) -> tuple[list[Figure], dict[str, Any]]:
+) -> tuple[list[Figure], JsonDict]:
     """The figures of a long run, and its statistics over time; pictures of those, and of its two ends."""
     rate, minutes = player.sample_rate, job.amounts.minutes
     # Short runs have shorter stretches, so that an end has three of them.

@@ -3,7 +3,7 @@
 A denoiser that hears two windows of its own music and nothing else forgets what it was playing: every block is a
 little off, and after some minutes there are no drums, or only hiss. An anchor does not change from block to block. Its
 style is how loud each part of the spectrum is on average, how much that varies and how fast it moves; its beat and
-tempo are a clock that goes on by itself. Both were told of real pieces in training, and dropped at random, so that a
+tempo are a clock that goes on by itself. In training both came from real pieces and were dropped at random, so that a
 network also plays without, and guidance (Ho & Salimans 2022) makes more of them.
 """
 
@@ -66,7 +66,7 @@ class Anchor:
 
 
 def no_anchor(rows: int, device: torch.device | str = "cpu") -> Anchor:
-    """Rows that are told nothing."""
+    """Anchors of `rows` rows that say nothing: no style, no clock."""
     nothing = torch.zeros(rows, device=device)
     style = torch.zeros(rows, STYLE_FEATURES, device=device)
     return Anchor(style, nothing.bool(), nothing, nothing)
@@ -106,10 +106,10 @@ def clock_features(beat: Tensor, tempo: Tensor, first: int, last: int) -> Tensor
     bars = ((beat / BEATS) % 1.0)[:, None] + places * (tempo / BEATS)[:, None]
     # Stacked, not multiplied by a tensor made here: a recording (`stream/cuda_graphs.py`) may copy nothing there.
     angle = 2 * math.pi * torch.stack([number * bars for number in HARMONICS], -1)
-    told = (tempo > 0).float()[:, None, None]
+    known = (tempo > 0).float()[:, None, None]
     pace = (tempo.clamp_min(1e-6) / USUAL_TEMPO).log2()[:, None, None].expand(-1, len(places), 1)
     features = torch.cat([angle.cos(), angle.sin(), pace, torch.ones_like(pace)], 2)
-    return features * told
+    return features * known
 
 
 class AnchorCondition(nn.Module):
@@ -152,8 +152,8 @@ class AnchorCondition(nn.Module):
     def style(self, anchor: Anchor) -> Tensor:
         """What is added to the embedded noise level, `[b, width]`."""
         known = anchor.known[:, None].to(anchor.style.dtype)
-        told = torch.cat([anchor.style * known, known], 1).to(self.hidden.weight.dtype)
-        added: Tensor = self.out(F.silu(self.hidden(told)))
+        given = torch.cat([anchor.style * known, known], 1).to(self.hidden.weight.dtype)
+        added: Tensor = self.out(F.silu(self.hidden(given)))
         return added
 
     def clock(self, anchor: Anchor, first: int, last: int) -> Tensor:

@@ -17,4 +17,5 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     if queries.device.type != "cpu" or queries.dtype not in (torch.bfloat16, torch.float16):
         return F.scaled_dot_product_attention(queries, keys, values)
     scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
-    return scores.softmax(-1) @ values
+    out: Tensor = scores.softmax(-1) @ values
+    return out

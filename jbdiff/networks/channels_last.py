@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +42,7 @@ def compiler_for(device: torch.device) -> Compiler | None:
     return lambda net: net.compile(dynamic=False)
 
 
-def has_token_form(net: Any) -> bool:
+def has_token_form(net: object) -> TypeGuard[UNet | Finisher]:
     """Whether `token_major` knows this network."""
     return isinstance(net, UNet | Finisher)
 
@@ -82,6 +82,7 @@ class Product(nn.Module):
             _constant(self, "bias", bias, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[b, t, in]` to `[b, t, out]`."""
         return F.linear(x, self.weight, self.bias)
 
 
@@ -94,6 +95,7 @@ class Convolution(nn.Module):
         self.product = Product(conv.weight, conv.bias, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[b, t, in]` to `[b, t, out]`; the length stays."""
         if self.taps > 1:
             length, reach = x.shape[1], self.dilation * (self.taps // 2)
             padded = F.pad(x, (0, 0, reach, reach))
@@ -119,7 +121,8 @@ class Norm(nn.Module):
         """In float32, to be made smaller by what follows."""
         parts = x.float().unflatten(-1, (self.groups, -1))
         variance, mean = torch.var_mean(parts, dim=(1, 3), correction=0, keepdim=True)
-        return ((parts - mean) * torch.rsqrt(variance + self.eps)).flatten(2) * self.weight + self.bias
+        out: Tensor = ((parts - mean) * torch.rsqrt(variance + self.eps)).flatten(2) * self.weight + self.bias
+        return out
 
 
 def _normed(x: Tensor, eps: float) -> Tensor:
@@ -141,8 +144,10 @@ class TokenResidual(nn.Module):
         self.conv1, self.conv2 = Convolution(block.conv1, dtype), Convolution(block.conv2, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[b, t, c]` to the same shape."""
         h: Tensor = self.conv1(F.silu(self.norm1(x)).to(x.dtype))
-        return x + self.conv2(F.silu(self.norm2(h)).to(x.dtype))
+        out: Tensor = x + self.conv2(F.silu(self.norm2(h)).to(x.dtype))
+        return out
 
 
 class TokenAttention(nn.Module):
@@ -164,7 +169,8 @@ class TokenAttention(nn.Module):
         self.to_out = Product(attention.to_out.weight, None, dtype)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        out: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return out
 
     def key_value(self, context: Tensor) -> KeyValue:
         """As `Attention.key_value`, in the type of the weights."""
@@ -173,13 +179,15 @@ class TokenAttention(nn.Module):
         return self._split(keys).contiguous(), self._split(values).contiguous()
 
     def forward(self, x: Tensor, key_value: KeyValue | None) -> Tensor:
+        """`[b, t, c]` to the same shape; key_value is the context's, None attends to x itself."""
         projected = self.project(_normed(x, self.eps).to(x.dtype))
         if key_value is None:
             queries, keys, values = map(self._split, projected.chunk(3, dim=-1))
         else:
             queries, (keys, values) = self._split(projected), key_value
         attended = F.scaled_dot_product_attention(queries, keys, values)
-        return x + self.to_out(attended.transpose(1, 2).flatten(2))
+        out: Tensor = x + self.to_out(attended.transpose(1, 2).flatten(2))
+        return out
 
 
 class TokenItem(nn.Module):
@@ -193,6 +201,7 @@ class TokenItem(nn.Module):
         self.cross_attention = None if cross is None else TokenAttention(cross, False, dtype)
 
     def forward(self, x: Tensor, scale_shift: Tensor, key_values: list[KeyValue]) -> Tensor:
+        """`[b, t, c]` to the same shape. scale_shift `[b, 2 * c]` comes from sigma; key_values are used up in order."""
         scale, shift = scale_shift[:, None].chunk(2, dim=-1)
         x = (_normed(self.residual(x), 1e-6) * (1 + scale) + shift).to(x.dtype)
         if self.attention is not None:
@@ -213,18 +222,23 @@ class TokenDepth(nn.Module):
         self.items_up = nn.ModuleList(TokenItem(item, dtype) for item in items_of(depth.items_up))
         self.up = Convolution(depth.up, dtype)
 
-    def descend(self, x: Tensor, told: list[Tensor], key_values: list[KeyValue]) -> Tensor:
+    def descend(self, x: Tensor, modulations: list[Tensor], key_values: list[KeyValue]) -> Tensor:
+        """Down into this depth: x `[b, t, c]`. modulations and key_values are used up in order."""
         x = self.down(x.unflatten(1, (-1, self.factor)).flatten(2))
         for item in self.items_down:
-            x = item(x, told.pop(0), key_values)
+            x = item(x, modulations.pop(0), key_values)
         return x
 
-    def ascend(self, x: Tensor, skip: Tensor, told: list[Tensor], key_values: list[KeyValue]) -> Tensor:
+    def ascend(
+        self, x: Tensor, skip: Tensor, modulations: list[Tensor], key_values: list[KeyValue]
+    ) -> Tensor:
+        """Up out of this depth: x `[b, t, c]` is added to `skip`. modulations and key_values are used up in order."""
         for item in self.items_up:
-            x = item(x, told.pop(0), key_values)
+            x = item(x, modulations.pop(0), key_values)
         if self.factor > 1:
             x = x.repeat_interleave(self.factor, dim=1)
-        return (skip + told.pop(0)[:, None] * self.up(x)).to(skip.dtype)
+        out: Tensor = (skip + modulations.pop(0)[:, None] * self.up(x)).to(skip.dtype)
+        return out
 
 
 def items_of(modules: nn.ModuleList) -> list[Item]:
@@ -235,8 +249,8 @@ def items_of(modules: nn.ModuleList) -> list[Item]:
 class TokenUNet(UNetContexts):
     """`UNet` with channels innermost. It reads no context that another network prepared."""
 
-    told_weight: Tensor
-    told_bias: Tensor
+    modulation_weight: Tensor
+    modulation_bias: Tensor
 
     def __init__(self, net: UNet, dtype: torch.dtype) -> None:
         super().__init__()
@@ -246,14 +260,14 @@ class TokenUNet(UNetContexts):
         self.null_context = copy.deepcopy(net.null_context)
         depths = [depth for depth in net.depths if isinstance(depth, Depth)]
         self.depths = nn.ModuleList(TokenDepth(depth, dtype) for depth in depths)
-        # All that is told of the noise level, in the order in which a pass asks for it, is one product.
+        # All modulations by sigma, in the order in which a pass uses them, are one product.
         layers = [item.modulation.to_scale_shift for depth in depths for item in items_of(depth.items_down)]
         for depth in reversed(depths):
             layers += [item.modulation.to_scale_shift for item in items_of(depth.items_up)]
             layers.append(depth.skip_scale)
-        self.told_sizes = [layer.out_features for layer in layers]
-        _constant(self, "told_weight", torch.cat([layer.weight for layer in layers]), torch.float32)
-        _constant(self, "told_bias", torch.cat([layer.bias for layer in layers]), torch.float32)
+        self.modulation_sizes = [layer.out_features for layer in layers]
+        _constant(self, "modulation_weight", torch.cat([layer.weight for layer in layers]), torch.float32)
+        _constant(self, "modulation_bias", torch.cat([layer.bias for layer in layers]), torch.float32)
 
     def forward(
         self,
@@ -262,20 +276,25 @@ class TokenUNet(UNetContexts):
         context: Tensor | PreparedContext | None = None,
         drop: Tensor | None = None,
     ) -> Tensor:
+        """Predict v `[b, c, t]` in float32; parameters as in `UNet.forward`."""
         if not isinstance(context, PreparedContext):
             context = self.prepare_context(context, drop, x.shape[0])
         key_values = list(context.key_values)
         features = F.silu(self.time_embedding(sigma.float()))
-        told = list(F.linear(features, self.told_weight, self.told_bias).split(self.told_sizes, dim=-1))
+        modulations = list(
+            F.linear(features, self.modulation_weight, self.modulation_bias).split(
+                self.modulation_sizes, dim=-1
+            )
+        )
         x = x.transpose(1, 2).to(self.dtype)
         skips: list[Tensor] = []
         for depth in self.depths:
             assert isinstance(depth, TokenDepth)
             skips.append(x)
-            x = depth.descend(x, told, key_values)
+            x = depth.descend(x, modulations, key_values)
         for depth in reversed(self.depths):
             assert isinstance(depth, TokenDepth)
-            x = depth.ascend(x, skips.pop(), told, key_values)
+            x = depth.ascend(x, skips.pop(), modulations, key_values)
         return x.transpose(1, 2).float()
 
 
@@ -283,6 +302,7 @@ class TokenHalve(nn.Module):
     """`Halve` over `[b, t, c]`."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[b, t, c]` to `[b, t / 2, c]`."""
         length = x.shape[1]
         padded = _mirrored(x, 3)
         taps = [weight * padded[:, k : k + length : 2] for k, weight in enumerate(CUBIC)]
@@ -293,6 +313,7 @@ class TokenDouble(nn.Module):
     """`Double` over `[b, t, c]`: of the eight taps every other one falls on a sample between two."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[b, t, c]` to `[b, 2 * t, c]`."""
         length = x.shape[1]
         padded = _mirrored(x, 2)
         sides = [
@@ -332,6 +353,7 @@ class TokenConvPair(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[b, t, in]` to `[b, t, out]`."""
         h: Tensor = self.second(F.gelu(self.norm1(self.first(x))).to(x.dtype))
         if self.norm2 is not None:
             h = F.gelu(self.norm2(h))
@@ -349,9 +371,11 @@ class TokenSelfAttention(nn.Module):
         self.to_out = Convolution(attention.out_proj, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[b, t, c]` to the same shape."""
         projected = self.project(self.norm(x).to(x.dtype)).unflatten(-1, (3 * self.heads, -1))
         attended = F.scaled_dot_product_attention(*projected.transpose(1, 2).chunk(3, dim=1))
-        return x + self.to_out(attended.transpose(1, 2).flatten(2))
+        out: Tensor = x + self.to_out(attended.transpose(1, 2).flatten(2))
+        return out
 
 
 class TokenSkip(nn.Module):
@@ -362,6 +386,7 @@ class TokenSkip(nn.Module):
         self.main = nn.Sequential(*main)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[b, t, c]` to `[b, t, c + inner]`: the inner part's result beside x."""
         return torch.cat([self.main(x), x], dim=-1)
 
 
@@ -395,6 +420,7 @@ class TokenFinisher(nn.Module):
         self.net = nn.Sequential(*_finisher_parts(net.net, dtype))
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Predict v `[b, 2, samples]` in float32; parameters as in `Finisher.forward`."""
         time = self.timestep_embed(sigma.float())[:, None].expand(-1, x.shape[2], -1)
         both = torch.cat([x.transpose(1, 2), time.to(x.dtype)], dim=-1)
         out: Tensor = self.net(both.to(self.dtype))

@@ -38,6 +38,7 @@ class Halve(nn.Module):
         self.register_buffer("kernel", torch.tensor(CUBIC))
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[b, c, t]` to `[b, c, t / 2]`."""
         channels = x.shape[1]
         weight = self.kernel.to(x).expand(channels, 1, -1)
         return F.conv1d(F.pad(x, (3, 3), "reflect"), weight, stride=2, groups=channels)
@@ -53,6 +54,7 @@ class Double(nn.Module):
         self.register_buffer("kernel", 2 * torch.tensor(CUBIC))
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[b, c, t]` to `[b, c, 2 * t]`."""
         channels = x.shape[1]
         weight = self.kernel.to(x).expand(channels, 1, -1)
         x = F.pad(x, (2, 2), "reflect")
@@ -76,7 +78,9 @@ class ConvPair(nn.Module):
         self.skip = nn.Identity() if c_in == c_out else nn.Conv1d(c_in, c_out, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.main(x) + self.skip(x)
+        """`[b, in, t]` to `[b, out, t]`."""
+        out: Tensor = self.main(x) + self.skip(x)
+        return out
 
 
 class SelfAttention(nn.Module):
@@ -90,10 +94,12 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Conv1d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[b, c, t]` to the same shape."""
         # Fused attention kernels need the channels of a head side by side in memory.
         qkv = self.qkv_proj(self.norm(x)).unflatten(1, (3 * self.heads, -1)).transpose(2, 3).contiguous()
         attended = attend(*qkv.chunk(3, dim=1))
-        return x + self.out_proj(attended.transpose(2, 3).flatten(1, 2))
+        out: Tensor = x + self.out_proj(attended.transpose(2, 3).flatten(1, 2))
+        return out
 
 
 class Skip(nn.Module):
@@ -104,6 +110,7 @@ class Skip(nn.Module):
         self.main = nn.Sequential(*main)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[b, c, t]` to `[b, c + inner, t]`: the inner part's result beside x."""
         return torch.cat([self.main(x), x], dim=1)
 
 
@@ -115,6 +122,7 @@ class TimeFeatures(nn.Module):
         self.weight = nn.Parameter(torch.randn(TIME_CHANNELS // 2, 1))
 
     def forward(self, sigma: Tensor) -> Tensor:
+        """Sigma `[b]` to features `[b, f]`."""
         # No matrix product: autocast would round the angles, of up to some turns, to eight bits.
         angle = 2 * math.pi * sigma[:, None] * self.weight[:, 0]
         return torch.cat([angle.cos(), angle.sin()], dim=-1)
@@ -177,10 +185,12 @@ class Finisher(nn.Module):
         return int(2 ** (len(self.config.channels) - 1))
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Predict v `[b, 2, samples]` for noised sound x of that shape at sigma `[b]`, 0..1."""
         if x.shape[2] % self.multiple:
             raise ValueError(f"{x.shape[2]} samples: this finisher takes multiples of {self.multiple}")
         time = self.timestep_embed(sigma)[:, :, None].expand(-1, -1, x.shape[2])
-        return self.net(torch.cat([x, time], dim=1))
+        out: Tensor = self.net(torch.cat([x, time], dim=1))
+        return out
 
 
 @torch.inference_mode()

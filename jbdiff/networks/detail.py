@@ -72,7 +72,8 @@ class DetailNet(nn.Module):
             h = block(h)
         rest = self.out(self.norm(h)).float()
         expected = neighbours(bands.float()) @ self.regression.float() + self.offset.float()
-        return (expected + rest).transpose(1, 2).to(bands.dtype)
+        out: Tensor = (expected + rest).transpose(1, 2).to(bands.dtype)
+        return out
 
     @torch.no_grad()
     def set_statistics(self, bands: Tensor, detail: Tensor) -> None:
@@ -112,8 +113,8 @@ def mean_of_sampling(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         level = F.silu(F.linear(level, old[f"{layer}.weight"], old[f"{layer}.bias"]))
     depth = len({name.split(".")[1] for name in old if name.startswith("blocks.")})
     for block in (f"blocks.{n}." for n in range(depth)):
-        told = F.linear(level, old[f"{block}modulation.weight"], old[f"{block}modulation.bias"])[0]
-        shift, scale, gate = told.chunk(3)
+        modulation = F.linear(level, old[f"{block}modulation.weight"], old[f"{block}modulation.bias"])[0]
+        shift, scale, gate = modulation.chunk(3)
         for name in ("depthwise.weight", "depthwise.bias", "widen.weight", "widen.bias"):
             new[block + name] = old[block + name]
         new[f"{block}norm.weight"], new[f"{block}norm.bias"] = 1 + scale, shift

@@ -23,10 +23,10 @@ the mean detail to finished bands (`detail.py`).
 
 A network with echoes also sees what was played some bars ago at the same place of the bar (`echoes.py`).
 
-A network with an anchor may be told the style of the piece and the place in the bar, which do not drift as its own
+A network with an anchor takes the style of the piece and the place in the bar, which do not drift as its own
 context does (`anchor.py`).
 
-A network with `jumps` may also be told how strictly to follow the context and how far the next noise level lies below:
+A network with `jumps` also takes how strictly to follow the context and how far the next noise level lies below:
 that is what a student of few steps needs to know (`few_steps.py`).
 """
 
@@ -54,7 +54,7 @@ JUMP_FEATURES = 4
 class PreparedContext:
     """Keys and values of the context for every layer, `[b, heads, patches, width / heads]` each.
 
-    Where the network is told of an anchor, what that adds to the noise level, `[b, width]`, and to the patches of a
+    If the network gets an anchor: what it adds to the noise level, `[b, width]`, and to the patches of a
     window, `[b, window patches, width]`. A network with echoes also has them here, and the mean of the context
     `[b, c, 1]`.
     """
@@ -68,6 +68,7 @@ class PreparedContext:
 
     @property
     def patches(self) -> int:
+        """Patches of the context."""
         return self.keys[0].shape[2]
 
     def repeat(self, times: int) -> PreparedContext:
@@ -165,8 +166,8 @@ class Block(nn.Module):
             key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
         # Written out: the fused kernels take no bias that is being learned.
         scores = (query @ key.transpose(-1, -2)).float() * (width // self.heads) ** -0.5 + bias
-        heard = (scores.softmax(-1).to(value.dtype) @ value).transpose(1, 2).reshape(batch, count, width)
-        x = x + (1 + gate) * self.project(heard)
+        attended = (scores.softmax(-1).to(value.dtype) @ value).transpose(1, 2).reshape(batch, count, width)
+        x = x + (1 + gate) * self.project(attended)
         y = self.norm_perceptron(x) * (1 + scale2) + shift2
         x = x + (1 + gate2) * self.narrow(F.gelu(self.widen(y), approximate="tanh"))
         return x, own_key, own_value
@@ -322,8 +323,8 @@ class JointDenoiser(nn.Module):
         if jump is not None:
             if self.jump is None:
                 raise ValueError("this network was made without jumps; leave jump out")
-            told, beside = self.jump(jump)
-            embedded, features = embedded + told, features + beside.to(features.dtype)
+            length, beside = self.jump(jump)
+            embedded, features = embedded + length, features + beside.to(features.dtype)
         noise_level = self.sigma[-1](embedded)
         condition = self.modulate(noise_level).reshape(batch, 6, -1)
         angles = self._angles(0, h.shape[1])
@@ -336,7 +337,7 @@ class JointDenoiser(nn.Module):
         shift, scale = self.last_modulation(noise_level)[:, None].chunk(2, -1)
         last = self.norm(h) * (1 + scale) + shift
         rest = self.out(last).float() * (powers / power).sqrt()
-        v = (along * (alpha * beta * (1 - powers) / power) + rest) @ axes.T
+        v: Tensor = (along * (alpha * beta * (1 - powers) / power) + rest) @ axes.T
         v = v.float().reshape(batch, tokens, channels).transpose(1, 2)
         clean = (alpha * x - beta * v).to(x.dtype)
         v = v.to(x.dtype) + self.lines(x, clean, features)
@@ -346,7 +347,8 @@ class JointDenoiser(nn.Module):
         hints = hints.permute(0, 2, 4, 1, 3).reshape(batch, HINTS, channels, tokens)
         mean = torch.zeros_like(x[..., :1]) if context.mean is None else context.mean
         images = (t.to(hints.dtype) for t in (x, alpha * x - beta * v, beta * x + alpha * v))
-        return v + self.echo_lines(*images, echo, hints, mean, features)
+        out: Tensor = v + self.echo_lines(*images, echo, hints, mean, features)
+        return out
 
     @torch.no_grad()
     def set_statistics(self, covariance: Tensor) -> None:

@@ -41,7 +41,8 @@ def diffuser(sample_rate: int) -> Tensor:
     noise = noise * torch.exp(-4.0 * torch.arange(count) / count)
     spectrum = torch.fft.rfft(noise, 4 * count)
     white = torch.fft.irfft(spectrum / spectrum.abs().clamp_min(1e-6))[: 2 * count]
-    return white / white.norm()
+    out: Tensor = white / white.norm()
+    return out
 
 
 def rounded(audio: Tensor) -> Tensor:
@@ -102,7 +103,7 @@ class SpectralFinisher(nn.Module):
 
     @property
     def reach(self) -> int:
-        """Samples before a place that are heard for it: frames, what the network sees of them, the diffuser."""
+        """Samples before a place that change its sound, over transform, network and diffuser."""
         frames = 2 * (len(self.blocks) + 2)
         return self.size + frames * self.hop + len(self.diffuser)
 
@@ -163,4 +164,5 @@ class SpectralFinisher(nn.Module):
     def _diffused(self, audio: Tensor) -> Tensor:
         size = 1 << math.ceil(math.log2(audio.shape[1] + len(self.diffuser)))
         spectrum = torch.fft.rfft(audio, size) * torch.fft.rfft(self.diffuser, size)
-        return torch.fft.irfft(spectrum, size)[:, : audio.shape[1]]
+        out: Tensor = torch.fft.irfft(spectrum, size)[:, : audio.shape[1]]
+        return out

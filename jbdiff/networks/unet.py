@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -48,6 +48,7 @@ class TimeEmbedding(nn.Module):
         self.layer = nn.Linear(features, features)
 
     def forward(self, sigma: Tensor) -> Tensor:
+        """Sigma `[b]`, 0..1, to features `[b, f]`."""
         sigma = sigma[:, None]
         angle = sigma * self.weights[None, :] * 2 * math.pi
         x = F.gelu(self.to_out(torch.cat([sigma, angle.sin(), angle.cos()], dim=-1)))
@@ -66,8 +67,10 @@ class ResidualBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[b, c, t]` to the same shape."""
         h = self.conv1(self.dropout(F.silu(self.norm1(x))))
-        return x + self.conv2(self.dropout(F.silu(self.norm2(h))))
+        out: Tensor = x + self.conv2(self.dropout(F.silu(self.norm2(h))))
+        return out
 
 
 class Modulation(nn.Module):
@@ -79,9 +82,11 @@ class Modulation(nn.Module):
         self.to_scale_shift = nn.Linear(features, 2 * channels)
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
+        """Scale and shift x `[b, c, t]` by what features `[b, f]` of sigma say."""
         scale, shift = self.to_scale_shift(F.silu(features))[:, None, :].chunk(2, dim=-1)
         x = F.layer_norm(x.transpose(1, 2), (self.channels,), eps=1e-6)
-        return (x * (1 + scale) + shift).transpose(1, 2)
+        out: Tensor = (x * (1 + scale) + shift).transpose(1, 2)
+        return out
 
 
 class Attention(nn.Module):
@@ -101,7 +106,8 @@ class Attention(nn.Module):
         self.to_out = nn.Linear(heads * features, channels, bias=False)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        out: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return out
 
     def key_value(self, context: Tensor) -> KeyValue:
         """Context `[b, n, c]` to keys and values `[b, heads, n, features]`."""
@@ -110,11 +116,13 @@ class Attention(nn.Module):
         return self._split(keys).contiguous(), self._split(values).contiguous()
 
     def forward(self, x: Tensor, key_value: KeyValue | None = None) -> Tensor:
+        """x `[b, c, t]` to the same shape; key_value is the context's, None attends to x itself."""
         tokens = x.transpose(1, 2)
         keys, values = key_value if key_value is not None else self.key_value(tokens)
         queries = self._split(self.to_q(self.norm(tokens)))
         attended = attend(queries, keys, values)
-        return x + self.to_out(attended.transpose(1, 2).flatten(2)).transpose(1, 2)
+        out: Tensor = x + self.to_out(attended.transpose(1, 2).flatten(2)).transpose(1, 2)
+        return out
 
 
 class Item(nn.Module):
@@ -159,17 +167,37 @@ class Depth(nn.Module):
         self.skip_scale = nn.Linear(config.modulation_features, outer)
 
     def descend(self, x: Tensor, features: Tensor, key_values: list[KeyValue]) -> Tensor:
+        """Down into this depth: x `[b, c, t]`, features `[b, f]` of sigma. key_values are used up in order."""
         x = self.down(x)
         for item in self.items_down:
             x = item(x, features, key_values)
         return x
 
     def ascend(self, x: Tensor, skip: Tensor, features: Tensor, key_values: list[KeyValue]) -> Tensor:
+        """Up out of this depth: x is added to `skip` `[b, c, t]`. key_values are used up in order."""
         for item in self.items_up:
             x = item(x, features, key_values)
         if self.factor > 1:
             x = F.interpolate(x, scale_factor=self.factor, mode="nearest")
-        return skip + self.skip_scale(F.silu(features))[:, :, None] * self.up(x)
+        out: Tensor = skip + self.skip_scale(F.silu(features))[:, :, None] * self.up(x)
+        return out
+
+
+class ProjectsContext(Protocol):
+    """A cross-attention, in whatever form."""
+
+    def key_value(self, context: Tensor) -> KeyValue:
+        """Keys and values of a context `[b, n, c]`."""
+        ...
+
+
+class _HasItems(Protocol):
+    items_down: nn.ModuleList
+    items_up: nn.ModuleList
+
+
+class _HasCrossAttention(Protocol):
+    cross_attention: ProjectsContext | None
 
 
 class UNetContexts(nn.Module):
@@ -178,12 +206,13 @@ class UNetContexts(nn.Module):
     depths: nn.ModuleList
     null_context: nn.Embedding
 
-    def cross_attentions(self) -> list[Any]:
+    def cross_attentions(self) -> list[ProjectsContext]:
         """Every cross-attention in the order a forward pass meets them."""
-        depths: list[Any] = list(self.depths)
+        depths = [cast(_HasItems, depth) for depth in self.depths]
         items = [item for depth in depths for item in depth.items_down]
         items += [item for depth in reversed(depths) for item in depth.items_up]
-        return [item.cross_attention for item in items if item.cross_attention is not None]
+        found = [cast(_HasCrossAttention, item).cross_attention for item in items]
+        return [attention for attention in found if attention is not None]
 
     def prepare_context(self, context: Tensor | None, drop: Tensor | None, batch: int) -> PreparedContext:
         """Context and drops resolved and projected once, to be passed as `context` of many steps.
@@ -228,6 +257,7 @@ class UNet(UNetContexts):
         context: Tensor | PreparedContext | None = None,
         drop: Tensor | None = None,
     ) -> Tensor:
+        """Predict v `[b, c, t]`; see `denoiser.Denoiser`. context may be a `PreparedContext`, without `drop`."""
         multiple = math.prod(self.config.factors)
         if x.shape[-1] % multiple:
             raise ValueError(f"{x.shape[-1]} tokens: this U-Net takes multiples of {multiple}")

@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import torch
@@ -23,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from jbdiff.stacks.weight_files import file_sha256
+from jbdiff.untyped import JsonDict
 
 MANIFEST, WEIGHTS, STATE = "slice.json", "weights.safetensors", "last.ckpt"
 STAGES = ("codec", "denoiser", "finisher", "distill")
@@ -55,7 +55,7 @@ class StageFacts:
     checksum of the denoiser's weights that taught it.
     """
 
-    run: dict[str, Any]
+    run: JsonDict
     weights: FileFacts
     state: tuple[FileFacts, ...] = ()
     teacher: str = ""
@@ -153,7 +153,7 @@ def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def slim(state: dict[str, Any]) -> dict[str, Any]:
+def slim(state: JsonDict) -> JsonDict:
     """A training state at a third of its size: without the average, which comes as weights, and without the rows that
     were being continued; weights in half precision, the optimiser's moments in bfloat16.
     """
@@ -177,13 +177,13 @@ def slim(state: dict[str, Any]) -> dict[str, Any]:
     return kept | {"state_dict": half(own), "optimizer_states": optimizers}
 
 
-def whole(state: dict[str, Any], weights: dict[str, Tensor]) -> dict[str, Any]:
+def whole(state: JsonDict, weights: dict[str, Tensor]) -> JsonDict:
     """What `slim` made, with the average back: a state that a run goes on from."""
     average = {f"{AVERAGE}{name}": value for name, value in weights.items()}
     return state | {"state_dict": state["state_dict"] | average}
 
 
-def load_state(path: Path) -> dict[str, Any]:
+def load_state(path: Path) -> JsonDict:
     """A training state on the CPU, as tensors and plain values only."""
     return dict(torch.load(path, map_location="cpu", weights_only=True))
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from jbdiff.data.clips import Report
 from jbdiff.networks.spectral_finisher import SpectralFinisher
 from jbdiff.remote.parcel import MANIFEST, WEIGHTS, Parcel, read_parcel, unfold
+from jbdiff.stacks.kinds import PartConfig
 from jbdiff.stacks.stack import load_stack
 from jbdiff.train.jobs.codec import load_codec
 from jbdiff.train.jobs.denoiser import load_denoiser
 from jbdiff.train.jobs.export import POCKET_SOURCE, StackParts, export_stack
 from jbdiff.train.run.callbacks import save_weights
+from jbdiff.untyped import JsonTable
 
 MOST_BYTES = 30_000_000
 
@@ -54,7 +54,7 @@ def export_parcel(
             few if few.is_file() else None,
             finisher if finisher.is_file() else None,
         )
-        facts: Mapping[str, Any] = (
+        facts: JsonTable = (
             POCKET_SOURCE if name == "pocket" and not licence else {"licence": licence or "not stated"}
         )
         made = export_stack(parts, runs / "stack", name, facts)
@@ -69,7 +69,7 @@ def export_parcel(
 def add_missing(parcel: Parcel, runs: Path, stack: str) -> None:
     """Run folders of the stages that a stack needs and the parcel lacks."""
 
-    def add(stage: str, network: nn.Module, config: Any) -> None:
+    def add(stage: str, network: nn.Module, config: PartConfig) -> None:
         (runs / stage).mkdir()
         save_weights(network, runs / stage / WEIGHTS)
         (runs / stage / "run.json").write_text(json.dumps({stage: asdict(config)}), encoding="utf-8")

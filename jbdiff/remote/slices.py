@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from jbdiff.data.clips import Report
 from jbdiff.machine import commit, this_machine
 from jbdiff.remote.parcel import WEIGHTS, Parcel, Row, fold, read_parcel, unfold, write_parcel
 from jbdiff.remote.stages import SHARES, Order, prepare, stage_words
+from jbdiff.untyped import JsonDict
 
 LOSSES = {
     "codec": ("loss", "heldout_spectral"),
@@ -161,7 +161,7 @@ def with_row(parcel: Parcel, row: Row) -> Parcel:
     return replace(parcel, history=(*parcel.history, row))
 
 
-def metrics(folder: Path) -> list[dict[str, Any]]:
+def metrics(folder: Path) -> list[JsonDict]:
     """The rows of a run's metrics.jsonl; a last one that was cut off is dropped."""
     path = folder / "metrics.jsonl"
     if not path.is_file():

@@ -6,10 +6,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import tomlkit
 import torch
@@ -23,6 +21,7 @@ from jbdiff.train.jobs.codec import load_codec
 from jbdiff.train.jobs.sounds import sound_clips
 from jbdiff.train.latents.latent_pack import is_packed
 from jbdiff.train.latents.latents import cache_latents
+from jbdiff.untyped import JsonTable
 
 # Batches for a GPU of 40 GB or more. On an H100 a step of the denoiser took .16 s with 32 windows and .21 s with 80:
 # one processor core starts its many small kernels.
@@ -195,12 +194,12 @@ def planned(order: Order, stage: str, going_on: Path | None) -> str:
     state.
     """
     text = order.config.read_text(encoding="utf-8") if order.config else TOY if order.toy else GPU
-    document: Any = tomlkit.parse(text)
+    document = tomlkit.parse(text)
     table = document.setdefault(stage, tomlkit.table())
     if order.batch is not None:
         table["batch"] = order.batch
     if going_on is not None:
-        run: Mapping[str, Any] = json.loads((going_on / "run.json").read_text(encoding="utf-8"))
+        run: JsonTable = json.loads((going_on / "run.json").read_text(encoding="utf-8"))
         # The width of the detail follows from the codec.
         sizes = {n: v for n, v in run[stage].items() if n not in ("kind", "detail") and v is not None}
         table["sizes"] = sizes

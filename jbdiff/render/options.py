@@ -1,4 +1,4 @@
-"""What `jbdiff sample` can be told, from a TOML file and from flags, as stream settings. No torch here.
+"""The options of `jbdiff sample`, from a TOML file and from flags, as stream settings. No torch here.
 
 seconds = 30            # also: seeds, levels, token_multiplier, hop, sampler, bits, stems, pictures, style, step,
                         # resample; of stacks with an anchor: anchor, tempo, brightness, motion; with echoes: memory
@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from jbdiff.config import NoiseStyle
 from jbdiff.plain_toml import parse_toml, read_toml_file
 from jbdiff.stream.settings import BlockSettings, FinisherSettings, Handover, LevelSettings
+from jbdiff.untyped import JsonDict, JsonTable
 
 E = TypeVar("E", bound=enum.Enum)
 NUMBER = (int, float)
@@ -86,7 +87,7 @@ class RenderOptions:
         )
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> JsonDict:
     """The options of a file. Raises OptionError when it is no TOML, OSError when it cannot be read."""
     try:
         return read_toml_file(path)
@@ -94,7 +95,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise OptionError(str(error)) from error
 
 
-def with_assignments(values: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+def with_assignments(values: JsonTable, assignments: Iterable[str]) -> JsonDict:
     """Options with `level1.steps=20` and the like put over them; a value is TOML, or a bare word."""
     result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
     for assignment in assignments:
@@ -113,7 +114,7 @@ def with_assignments(values: Mapping[str, Any], assignments: Iterable[str]) -> d
     return result
 
 
-def _assigned(text: str, assignment: str) -> Any:
+def _assigned(text: str, assignment: str) -> object:
     """What stands behind the equals sign: TOML, or else a bare word."""
     try:
         return parse_toml(f"value = {text}", f"--set {assignment[:60]}")["value"]
@@ -124,9 +125,7 @@ def _assigned(text: str, assignment: str) -> Any:
         return word
 
 
-def with_flags(
-    values: Mapping[str, Any], flags: Mapping[str, Any], table: str | None = None
-) -> dict[str, Any]:
+def with_flags(values: JsonTable, flags: JsonTable, table: str | None = None) -> JsonDict:
     """Options with the flags that were given (not None) put over them, or over one of their tables."""
     given = {key: value for key, value in flags.items() if value is not None}
     if table is None or not given:
@@ -134,9 +133,9 @@ def with_flags(
     return {**values, table: {**_table(table, values.get(table, {})), **given}}
 
 
-def options_from(values: Mapping[str, Any]) -> RenderOptions:
+def options_from(values: JsonTable) -> RenderOptions:
     """Options checked one by one. Raises OptionError on a name or a kind it does not know."""
-    fields: dict[str, Any] = {}
+    fields: JsonDict = {}
     levels: dict[int, LevelSettings] = {}
     for key, value in values.items():
         if key in ("level0", "level1", "level2"):
@@ -174,8 +173,8 @@ def options_from(values: Mapping[str, Any]) -> RenderOptions:
     return options
 
 
-def _level(name: str, table: Mapping[str, Any], fields: dict[str, Any]) -> LevelSettings:
-    given: dict[str, Any] = {}
+def _level(name: str, table: JsonTable, fields: JsonDict) -> LevelSettings:
+    given: JsonDict = {}
     for key, value in table.items():
         where = f"{name}.{key}"
         if key == "steps":
@@ -194,8 +193,8 @@ def _level(name: str, table: Mapping[str, Any], fields: dict[str, Any]) -> Level
     return LevelSettings(**given)
 
 
-def _finisher(table: Mapping[str, Any]) -> tuple[FinisherSettings, int | None]:
-    given: dict[str, Any] = {}
+def _finisher(table: JsonTable) -> tuple[FinisherSettings, int | None]:
+    given: JsonDict = {}
     seed: int | None = None
     for key, value in table.items():
         where = f"finisher.{key}"
@@ -216,19 +215,19 @@ def _finisher(table: Mapping[str, Any]) -> tuple[FinisherSettings, int | None]:
     return FinisherSettings(**given), seed
 
 
-def _table(name: str, value: Any) -> Mapping[str, Any]:
+def _table(name: str, value: object) -> JsonTable:
     if not isinstance(value, Mapping):
         raise OptionError(f"{name} is a table of options, not {value!r}")
     return value
 
 
-def _kind(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
+def _kind(name: str, value: object, kinds: tuple[type, ...]) -> Any:  # one of `kinds`, which mypy cannot say
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise OptionError(f"{name} = {value!r}; it takes {' or '.join(kind.__name__ for kind in kinds)}")
     return value
 
 
-def _number(name: str, value: Any) -> float:
+def _number(name: str, value: object) -> float:
     """A finite number: not nan or inf, which every comparison lets through."""
     try:
         number = float(_kind(name, value, NUMBER))
@@ -239,7 +238,7 @@ def _number(name: str, value: Any) -> float:
     return number
 
 
-def _whole(name: str, value: Any, most: int = MOST) -> int:
+def _whole(name: str, value: object, most: int = MOST) -> int:
     """A whole number of `most` at most, either way."""
     number: int = _kind(name, value, (int,))
     if abs(number) > most:
@@ -247,7 +246,7 @@ def _whole(name: str, value: Any, most: int = MOST) -> int:
     return number
 
 
-def _choice(name: str, value: Any, choices: type[E]) -> E:
+def _choice(name: str, value: object, choices: type[E]) -> E:
     if isinstance(value, choices):
         return value
     for choice in choices:

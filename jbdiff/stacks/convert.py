@@ -12,23 +12,17 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from jbdiff.config import V1, StackConfig, UNetConfig, VQVAEConfig, stack_to_dict
+from jbdiff.config import V1, StackConfig, stack_to_dict
+from jbdiff.networks.few_steps import Additions
+from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.stacks.kinds import PartConfig, build, part_tensors, skeleton
 from jbdiff.stacks.published import PUBLISHED
-from jbdiff.stacks.stack import (
-    CONFIG_NAME,
-    FORMAT,
-    build_codec,
-    build_denoiser,
-    build_finisher,
-    read_manifest,
-    stack_roles,
-)
-from jbdiff.stacks.v1_layout import VQVAE_PREFIX, finisher_tensors, unet_tensors, v1_role, vqvae_tensors
+from jbdiff.stacks.stack import CONFIG_NAME, FORMAT, check_level, few_role, read_manifest, stack_roles
+from jbdiff.stacks.v1_layout import VQVAE_PREFIX, v1_role
 from jbdiff.stacks.weight_files import (
     CheckpointError,
     CheckpointFile,
@@ -36,6 +30,7 @@ from jbdiff.stacks.weight_files import (
     file_sha256,
     read_checkpoint,
 )
+from jbdiff.untyped import JsonDict
 
 SUFFIXES = (".ckpt", ".tar", ".pth", ".pt", ".safetensors")
 ROLES = ("codec", "level2", "level1", "level0", "finisher")
@@ -129,40 +124,7 @@ def convert(
         shutil.rmtree(partial)
     partial.mkdir(parents=True)
     try:
-        files: dict[str, dict[str, str]] = {}
-        source: dict[str, Any] = {"layout": "converted"}
-        hashes: dict[Path, str] = {}
-        codebooks: dict[str, Tensor] = {}
-        for role in stack_roles(config):
-            path = what.files[role]
-            if not path.is_file():
-                raise CheckpointError(f"no file {path} for {role}; put it there or correct the path")
-            if path not in hashes:
-                hashes[path] = file_sha256(path)
-            if what.sha256.get(role, hashes[path]) != hashes[path]:
-                raise CheckpointError(
-                    f"{path.name} ({role}) has changed since it was recorded; fetch it again"
-                )
-            _check_published(path, hashes[path], role, set(what.files.values()))
-            file = read_checkpoint(path)
-            tensors = _fitting(config, role, file)
-            _compare_codebooks(codebooks, role, file, tensors, report)
-            target = partial / f"{role}.safetensors"
-            write_tensors(target, tensors, dtype, path.name)
-            files[role] = {"file": target.name, "sha256": file_sha256(target)}
-            source[role] = {"file": path.name, "sha256": hashes[path]}
-            count = sum(tensor.numel() for tensor in tensors.values())
-            report(
-                f"{role}: {path.name}, {len(tensors)} tensors, {count:,} values, {target.stat().st_size:,} bytes"
-            )
-        content = {
-            "format": FORMAT,
-            "name": config.name,
-            "stack": stack_to_dict(config),
-            "files": files,
-            "source": source,
-        }
-        (partial / CONFIG_NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        _write_parts(what, config, partial, dtype, report)
         if folder.exists():
             folder.rmdir()
         partial.rename(folder)
@@ -172,13 +134,51 @@ def convert(
     return folder
 
 
+def _write_parts(
+    what: Plan, config: StackConfig, folder: Path, dtype: torch.dtype, report: Callable[[str], None]
+) -> None:
+    """Write one file a part and the description of the stack into an empty folder."""
+    files: dict[str, dict[str, str]] = {}
+    source: dict[str, str | dict[str, str]] = {"layout": "converted"}
+    hashes: dict[Path, str] = {}
+    codebooks: dict[str, Tensor] = {}
+    for role in stack_roles(config):
+        path = what.files[role]
+        if not path.is_file():
+            raise CheckpointError(f"no file {path} for {role}; put it there or correct the path")
+        if path not in hashes:
+            hashes[path] = file_sha256(path)
+        if what.sha256.get(role, hashes[path]) != hashes[path]:
+            raise CheckpointError(f"{path.name} ({role}) has changed since it was recorded; fetch it again")
+        _check_published(path, hashes[path], role, set(what.files.values()))
+        file = read_checkpoint(path)
+        tensors = _fitting(config, role, file)
+        _compare_codebooks(codebooks, role, file, tensors, report)
+        target = folder / f"{role}.safetensors"
+        write_tensors(target, tensors, dtype, path.name)
+        files[role] = {"file": target.name, "sha256": file_sha256(target)}
+        source[role] = {"file": path.name, "sha256": hashes[path]}
+        count = sum(tensor.numel() for tensor in tensors.values())
+        report(
+            f"{role}: {path.name}, {len(tensors)} tensors, {count:,} values, {target.stat().st_size:,} bytes"
+        )
+    content = {
+        "format": FORMAT,
+        "name": config.name,
+        "stack": stack_to_dict(config),
+        "files": files,
+        "source": source,
+    }
+    (folder / CONFIG_NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype, source: str = "") -> None:
     """A safetensors file, one tensor in memory at a time; floating-point tensors become `dtype`.
 
     The library's own `save_file` turns the whole set into bytes first. Raises CheckpointError at a value that
     is not finite, in the file or after rounding to `dtype`.
     """
-    header: dict[str, Any] = {}
+    header: JsonDict = {}
     end = 0
     for key, tensor in tensors.items():
         stored = dtype if tensor.is_floating_point() else tensor.dtype
@@ -204,33 +204,27 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype,
 
 def _fitting(config: StackConfig, role: str, file: CheckpointFile) -> dict[str, Tensor]:
     """A file's tensors for `role` under our names, checked against the sizes of `config`."""
-    module: nn.Module
-    with torch.device("meta"):
-        if role == "codec":
-            module = build_codec(config.codec)
-            vqvae = isinstance(config.codec, VQVAEConfig)
-            tensors = vqvae_tensors(file) if vqvae else dict(file.tensors)
-        elif role == "finisher":
-            assert config.finisher is not None
-            module = build_finisher(config.finisher)
-            ours = "timestep_embed.weight" in file.tensors
-            tensors = dict(file.tensors) if ours else finisher_tensors(file)
-        else:
-            level = config.level(int(role.removeprefix("level")))
-            said = file.level()
-            if said is not None and said != level.level:
-                raise CheckpointError(
-                    f"{file.path.name} says it is level {said}, and level {level.level} is needed; "
-                    "check which file carries which name"
-                )
-            module = build_denoiser(level.denoiser)
-            ours = "time_embedding.weights" in file.tensors or not isinstance(level.denoiser, UNetConfig)
-            if ours or not isinstance(level.denoiser, UNetConfig):
-                tensors = dict(file.tensors)
-            else:
-                tensors = unet_tensors(file, level.denoiser)
-    needed = module.state_dict()
-    check_fit(needed, tensors, f"{role} of stack {config.name!r}", file.path.name)
+    what = f"{role} of stack {config.name!r}"
+    for level in config.levels:
+        if level.few is not None and role == few_role(level.level):
+            denoiser = build(level.denoiser)
+            assert isinstance(denoiser, JointDenoiser)
+            needed = Additions(denoiser, level.few).state_dict()
+            check_fit(needed, file.tensors, what, file.path.name)
+            return {key: file.tensors[key] for key in needed}
+    part: PartConfig
+    if role == "codec":
+        part = config.codec
+    elif role == "finisher":
+        assert config.finisher is not None
+        part = config.finisher
+    else:
+        level = config.level(int(role.removeprefix("level")))
+        check_level(file, level.level)
+        part = level.denoiser
+    needed = skeleton(part).state_dict()
+    tensors = part_tensors(file, part)
+    check_fit(needed, tensors, what, file.path.name)
     return {key: tensors[key] for key in needed}
 
 

@@ -23,6 +23,7 @@ class PublishedFile:
 
     @property
     def address(self) -> str:
+        """The URL that the file is fetched from."""
         return FOLDER + quote(self.name)
 
 

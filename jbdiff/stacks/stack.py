@@ -19,30 +19,20 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from jbdiff.config import (
-    V1,
-    AnyFinisherConfig,
-    BandCodecConfig,
-    CodecConfig,
-    DenoiserConfig,
-    JointDenoiserConfig,
-    LevelConfig,
-    SpectralFinisherConfig,
-    StackConfig,
-    UNetConfig,
-    VQVAEConfig,
-    stack_from_dict,
-    stack_to_dict,
-)
-from jbdiff.networks.channels_last import Compiler, has_token_form, token_major
-from jbdiff.networks.detail import mean_of_sampling
-from jbdiff.stacks.v1_layout import finisher_tensors, unet_tensors, v1_role, vqvae_tensors
+from jbdiff.codecs.codec import Codec
+from jbdiff.config import V1, FewStepsConfig, LevelConfig, StackConfig, stack_from_dict, stack_to_dict
+from jbdiff.networks.channels_last import Compiler, TokenFinisher, has_token_form, token_major
+from jbdiff.networks.denoiser import Denoiser
+from jbdiff.networks.few_steps import Additions, merge
+from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.stacks.kinds import FinisherNetwork, PartConfig, part_tensors, skeleton
+from jbdiff.stacks.v1_layout import v1_role
 from jbdiff.stacks.weight_files import (
     CheckpointError,
     CheckpointFile,
@@ -51,6 +41,7 @@ from jbdiff.stacks.weight_files import (
     read_checkpoint,
     refuse_stand_in,
 )
+from jbdiff.untyped import JsonDict, JsonTable
 
 __all__ = ["CheckpointError", "Stack", "known_stacks", "load_stack", "save_stack", "user_directory"]
 
@@ -62,17 +53,18 @@ CONFIG_NAME = "config.json"
 
 @dataclass(frozen=True)
 class Stack:
-    """A loaded stack. `identity` names exactly these weights and sizes: a saved stream asks for it."""
+    """A loaded stack. `identity` is a hash of these weights and sizes, which a saved stream is checked against."""
 
     config: StackConfig
-    codec: Any  # a `jbdiff.codecs.codec.Codec` that is also an nn.Module
-    denoisers: Mapping[int, Any]  # level -> a `jbdiff.guidance.Denoiser` that is also an nn.Module
+    codec: Codec
+    denoisers: Mapping[int, Denoiser]  # level -> its denoiser
     identity: str
-    finisher: Any | None = None  # a `jbdiff.networks.dance_finisher.Finisher` or a `SpectralFinisher`
+    finisher: FinisherNetwork | None = None
     folder: Path | None = None
-    source: Mapping[str, Any] = field(default_factory=dict)
-    few: Mapping[int, Any] = field(default_factory=dict)  # level -> its `JointDenoiser` of few steps
-    # Networks in the form that streams play them in where they are compiled: made by the first that asks.
+    source: JsonTable = field(default_factory=dict)  # JSON: where the files come from
+    few: Mapping[int, JointDenoiser] = field(default_factory=dict)  # level -> its student of few steps
+    # Networks with channels innermost, compiled. The first stream that needs one makes it; the others use the same,
+    # because to compile one takes a minute.
     compiled: dict[tuple[nn.Module, torch.dtype], nn.Module] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -83,20 +75,30 @@ class Stack:
         return tuple(sorted(self.denoisers, reverse=True))
 
     def to(self, device: torch.device | str) -> Stack:
-        """Moves the modules in place and returns the same stack."""
+        """Move the modules in place and return the same stack."""
         for module in [*self.modules(), *self.compiled.values()]:
             module.to(device)
         return self
 
     def modules(self) -> list[nn.Module]:
         """The codec, the denoisers, their students of few steps, and the finisher, if there is one."""
-        modules = [self.codec, *self.denoisers.values(), *self.few.values()]
-        return modules if self.finisher is None else [*modules, self.finisher]
+        parts = [self.codec, *self.denoisers.values(), *self.few.values()]
+        if self.finisher is not None:
+            parts.append(self.finisher)
+        return [cast(nn.Module, part) for part in parts]  # the protocols leave out what only torch calls
 
-    def compiled_network(self, net: Any, dtype: torch.dtype, compiler: Compiler) -> nn.Module | None:
-        """A denoiser or finisher of this stack with channels innermost and compiled; None where there is no such form
-        of it (`networks/channels_last.py`).
+    def compiled_denoiser(self, level: int, dtype: torch.dtype, compiler: Compiler) -> Denoiser | None:
+        """A level's denoiser, compiled and with weights in `dtype`; None if it has no such form.
+
+        See `networks/channels_last.py`.
         """
+        return cast(Denoiser | None, self._compiled(self.denoisers[level], dtype, compiler))
+
+    def compiled_finisher(self, dtype: torch.dtype, compiler: Compiler) -> TokenFinisher | None:
+        """The finisher, compiled and with weights in `dtype`; None if it has no such form."""
+        return cast(TokenFinisher | None, self._compiled(self.finisher, dtype, compiler))
+
+    def _compiled(self, net: object, dtype: torch.dtype, compiler: Compiler) -> nn.Module | None:
         if not has_token_form(net):
             return None
         if (net, dtype) not in self.compiled:
@@ -120,7 +122,7 @@ class Manifest:
 
     config: StackConfig
     entries: dict[str, _Entry]
-    source: dict[str, Any]
+    source: JsonDict
 
 
 def user_directory() -> Path:
@@ -189,29 +191,23 @@ def load_stack(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
         if entry.path not in files:
             files[entry.path] = read_checkpoint(entry.path)
 
-    codec = build_codec(manifest.config.codec)
-    source = files[manifest.entries["codec"].path]
-    tensors = vqvae_tensors(source) if isinstance(manifest.config.codec, VQVAEConfig) else source.tensors
-    load_into(codec, tensors, f"the codec of stack {manifest.config.name!r}", source.path.name)
+    def of(role: str) -> CheckpointFile:
+        return files[manifest.entries[role].path]
 
-    denoisers: dict[int, nn.Module] = {}
-    few: dict[int, nn.Module] = {}
-    for level in manifest.config.levels:
-        denoisers[level.level] = _load_denoiser(
-            level, files[manifest.entries[f"level{level.level}"].path], manifest.config.name
-        )
+    config, name = manifest.config, f"of stack {manifest.config.name!r}"
+    codec = cast(Codec, _loaded(of("codec"), config.codec, f"the codec {name}"))
+    denoisers: dict[int, Denoiser] = {}
+    few: dict[int, JointDenoiser] = {}
+    for level in config.levels:
+        number, file = level.level, of(f"level{level.level}")
+        check_level(file, number)
+        denoisers[number] = cast(Denoiser, _loaded(file, level.denoiser, f"level {number} {name}"))
         if level.few is not None:
-            few[level.level] = _load_few(
-                level, denoisers[level.level], files[manifest.entries[few_role(level.level)].path]
-            )
-    finisher = (
-        _load_finisher(manifest.config, files[manifest.entries["finisher"].path])
-        if ("finisher" in manifest.entries)
-        else None
-    )
-    stack = Stack(
-        manifest.config, codec, denoisers, digest.hexdigest(), finisher, folder, manifest.source, few
-    )
+            few[number] = _load_few(level, level.few, denoisers[number], of(few_role(number)))
+    finisher: FinisherNetwork | None = None
+    if config.finisher is not None:
+        finisher = cast(FinisherNetwork, _loaded(of("finisher"), config.finisher, f"the finisher {name}"))
+    stack = Stack(config, codec, denoisers, digest.hexdigest(), finisher, folder, manifest.source, few)
     for module in stack.modules():
         module.eval().requires_grad_(False)
     return stack.to(device)
@@ -220,12 +216,12 @@ def load_stack(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
 def save_stack(
     folder: Path,
     config: StackConfig,
-    codec: nn.Module,
-    denoisers: Mapping[int, nn.Module],
-    source: Mapping[str, Any] | None = None,
+    codec: Codec,
+    denoisers: Mapping[int, Denoiser],
+    source: JsonTable | None = None,
     dtype: torch.dtype = torch.float16,
-    finisher: nn.Module | None = None,
-    few: Mapping[int, nn.Module] | None = None,
+    finisher: FinisherNetwork | None = None,
+    few: Mapping[int, Additions] | None = None,
 ) -> Path:
     """Writes a stack that `load_stack` reads; floating-point weights in `dtype`. Returns the folder.
 
@@ -234,10 +230,11 @@ def save_stack(
     Raises ValueError when the modules are not those that `config` names.
     """
     files: dict[str, dict[str, str]] = {}
-    modules = {"codec": codec} | {f"level{level}": net for level, net in denoisers.items()}
-    modules |= {few_role(level): additions for level, additions in (few or {}).items()}
+    parts: dict[str, object] = {"codec": codec} | {f"level{level}": net for level, net in denoisers.items()}
+    parts |= {few_role(level): additions for level, additions in (few or {}).items()}
     if finisher is not None:
-        modules["finisher"] = finisher
+        parts["finisher"] = finisher
+    modules = {role: cast(nn.Module, part) for role, part in parts.items()}
     if set(modules) != set(stack_roles(config)):
         raise ValueError(f"stack {config.name!r} has {stack_roles(config)}, and {sorted(modules)} were given")
     folder.mkdir(parents=True, exist_ok=True)
@@ -256,88 +253,34 @@ def save_stack(
     return folder
 
 
-def build_codec(config: CodecConfig) -> nn.Module:
-    """A codec of these sizes with fresh weights."""
-    if isinstance(config, BandCodecConfig):
-        from jbdiff.codecs.band_codec import BandCodec
-
-        return BandCodec(config)
-    from jbdiff.codecs.vqvae import VQVAE
-
-    return VQVAE(config)
-
-
-def build_denoiser(config: DenoiserConfig) -> nn.Module:
-    """A denoiser of these sizes with fresh weights."""
-    if isinstance(config, JointDenoiserConfig):
-        from jbdiff.networks.joint_denoiser import JointDenoiser
-
-        return JointDenoiser(config)
-    from jbdiff.networks.unet import UNet
-
-    return UNet(config)
-
-
-def build_finisher(config: AnyFinisherConfig) -> nn.Module:
-    """A finisher of these sizes with fresh weights."""
-    if isinstance(config, SpectralFinisherConfig):
-        from jbdiff.networks.spectral_finisher import SpectralFinisher
-
-        return SpectralFinisher(config)
-    from jbdiff.networks.dance_finisher import Finisher
-
-    return Finisher(config)
-
-
-def _load_denoiser(level: LevelConfig, file: CheckpointFile, stack_name: str) -> nn.Module:
+def check_level(file: CheckpointFile, level: int) -> None:
+    """Raise CheckpointError if a file says that it is another level's."""
     said = file.level()
-    if said is not None and said != level.level:
+    if said is not None and said != level:
         raise CheckpointError(
-            f"{file.path.name} says it is level {said}, and level {level.level} is needed; "
+            f"{file.path.name} says it is level {said}, and level {level} is needed; "
             "check which file carries which name"
         )
-    what = f"level {level.level} of stack {stack_name!r}"
-    config = level.denoiser
-    if isinstance(config, UNetConfig):
-        # Fresh weights of a full-size U-Net take seconds to draw and would be thrown away.
-        with torch.device("meta"):
-            net = build_denoiser(config)
-        own = file.path.suffix == ".safetensors" and "time_embedding.weights" in file.tensors
-        tensors = file.tensors if own else unet_tensors(file, config)
-    else:
-        net, tensors = build_denoiser(config), mean_of_sampling(file.tensors)
-    load_into(net, tensors, what, file.path.name)
+
+
+def _loaded(file: CheckpointFile, config: PartConfig, what: str) -> nn.Module:
+    """A network with the weights of a file. what: its name in errors."""
+    net = skeleton(config)
+    load_into(net, part_tensors(file, config), what, file.path.name)
     return net
 
 
-def _load_few(level: LevelConfig, denoiser: nn.Module, file: CheckpointFile) -> nn.Module:
-    from jbdiff.networks.few_steps import Additions, merge
-    from jbdiff.networks.joint_denoiser import JointDenoiser
-
-    assert level.few is not None
+def _load_few(
+    level: LevelConfig, few: FewStepsConfig, denoiser: Denoiser, file: CheckpointFile
+) -> JointDenoiser:
     if not isinstance(denoiser, JointDenoiser):
         raise CheckpointError(
             f"level {level.level} has a student of few steps, and a denoiser that can have none; "
             "take the student out of the stack's description"
         )
-    additions = Additions(denoiser, level.few)
+    additions = Additions(denoiser, few)
     load_into(additions, file.tensors, f"the student of level {level.level}", file.path.name)
     return merge(denoiser, additions)
-
-
-def _load_finisher(config: StackConfig, file: CheckpointFile) -> nn.Module:
-    what, name = f"the finisher of stack {config.name!r}", file.path.name
-    assert config.finisher is not None
-    if isinstance(config.finisher, SpectralFinisherConfig):
-        small = build_finisher(config.finisher)
-        load_into(small, file.tensors, what, name)
-        return small
-    # Fresh weights of a full-size finisher take seconds to draw and would be thrown away.
-    with torch.device("meta"):
-        net = build_finisher(config.finisher)
-    own = file.path.suffix == ".safetensors" and "timestep_embed.weight" in file.tensors
-    load_into(net, file.tensors if own else finisher_tensors(file), what, name)
-    return net
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:

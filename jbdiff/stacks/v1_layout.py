@@ -134,7 +134,7 @@ def finisher_tensors(file: CheckpointFile) -> dict[str, Tensor]:
 
 
 def v1_role(path: Path) -> str | None:
-    """What a file of a v1 folder is for: "codec", "level2", ..., "finisher"; None when it cannot be told.
+    """What a file of a v1 folder is for: "codec", "level2", ..., "finisher"; None if its name does not say.
 
     The published names ("epoch=543-step=705000.ckpt") do not say, so those are known by name; others
     by a word such as "level1" or "vqvae" in theirs.

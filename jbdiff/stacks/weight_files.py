@@ -13,11 +13,12 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from jbdiff.untyped import JsonDict
 
 
 class CheckpointError(RuntimeError):
@@ -40,7 +41,7 @@ class CheckpointFile:
 
     path: Path
     tensors: dict[str, Tensor]
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: JsonDict = field(default_factory=dict)
 
     def kind(self) -> str:
         """What the file holds, in words for a message."""
@@ -65,6 +66,7 @@ class CheckpointFile:
 
 
 def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal. Raises OSError if it cannot be read."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -137,7 +139,7 @@ def _read_torch(path: Path) -> CheckpointFile:
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path.name} holds a {type(content).__name__}, not named tensors; wrong file?")
     facts = {str(key): value for key, value in content.items() if not isinstance(value, Tensor)}
-    named: Any = content
+    named: Mapping[object, object] = content
     for wrapper in ("state_dict", "model"):  # Lightning's name, and the official VQ-VAE's
         if isinstance(content.get(wrapper), Mapping):
             named = facts.pop(wrapper)

@@ -1,13 +1,12 @@
-"""The anchor of a stream: heard in its context or chosen by its seed, turned by the knobs, and carried along.
+"""The anchor of a stream: a style and a clock that the music keeps, block by block.
 
-Where a stream begins after a context its style is that context's, and so is its tempo unless a knob says another.
-Where it begins from nothing, a real style of those that the network keeps is chosen by the seed. Both stay what they
-are until the stream is given another context or reset; the beat moves on with every token.
+A stream that begins after a context takes the style and the tempo of the context. A stream that begins from nothing
+takes one of the real styles that the network keeps; the seed chooses it. Both stay until the stream gets another
+context or is reset. The knobs turn them, and the beat moves on with every token.
 
-To be told a style does not quite hold a network to it, and what is missing in one window the next one takes for
-granted. So what was played is measured with every block, and the network is told as much more of what has been missing.
-The same holds for the loudness of each part of the spectrum, which it is not told as such: where strokes grow louder,
-it is told of lower levels.
+A network follows a style only roughly, and the next window continues the error. So the style of what was played is
+measured with every block, and the anchor exaggerates what is missing. Loudness has no input of its own: if a part of
+the spectrum grows louder, the anchor asks for lower levels there.
 """
 
 from __future__ import annotations
@@ -41,19 +40,22 @@ from jbdiff.stream.tempo import estimated_place, estimated_tempo
 USUAL_TEMPO = 117.45  # beats a minute where nothing says another
 # A knob at its end moves a style by so many of its spreads.
 BRIGHTNESS, MOTION = 1.0, 1.5
-# How much more is told of what has been missing over so many windows, and at most, in spreads.
+# How strongly the anchor exaggerates what is missing, over so many windows, and its limit in spreads.
 PULL, PULL_WINDOWS, MOST_PULL = 2.0, 4, 3.0
-# What is too loud by 6 dB lowers the level that is told by so many spreads. Measured with pocket over 8 minutes after a
-# held-out piece: the spectral centroid of ten seconds spreads by .42 octaves, and the pulse is .62; with a pull of 10
-# over 3 windows (and PULL 3) they are .69 octaves and .53, with PULL 4 .47 and .63.
+# If a part is 6 dB too loud, the anchor asks for levels that are so many spreads lower. Measured with pocket over 8
+# minutes after a held-out piece: the spectral centroid of ten seconds spreads by .42 octaves, and the pulse is .62.
+# With a pull of 10 over 3 windows (and PULL 3) they are .69 octaves and .53, with PULL 4 .47 and .63.
 LOUDNESS_PULL = 6.0
 PITCHED = (SEMITONES + TREBLE_BANDS) // MEAN_BANDS  # groups of bands that lie on a scale; strokes follow them
-# Noise levels at which the network is asked where in the bar a context ends.
+# An outer clock's place in the beat is come up with by playing faster or slower, by so much at most. The beat of pocket
+# then moves by a seventh of a beat in a window, and half a beat is made good in 8 s.
+MOST_BEND = 0.04
+# Sigmas at which the network predicts a context, to find where in the bar it ends.
 ASKED_LEVELS = (0.75, 0.9)
 
 
 class StreamAnchor:
-    """What a level's anchor becomes, block by block. Holds no state: `AnchorState` goes in and comes out."""
+    """The anchor of one level, block by block. Holds no state: `AnchorState` goes in and comes out."""
 
     def __init__(self, network: JointDenoiser, tokens_per_minute: float, decibels: Tensor) -> None:
         """`decibels` `[channels]` are those of one unit of each latent."""
@@ -68,9 +70,10 @@ class StreamAnchor:
         per_band = self._decibels.reshape(MEANS, MEAN_BANDS).mean(1)
         self._loudness = self._condition.spread[:MEANS] * per_band / LOUDNESS_UNIT
 
-    def heard(self, context: Tensor | None, pause: Callable[[], object] = lambda: None) -> AnchorState:
-        """The anchor of a stream that begins after a context `[1, n, c]`, or after nothing. `pause` is called before
-        each of the longer pieces of work.
+    def begun(self, context: Tensor | None, pause: Callable[[], object] = lambda: None) -> AnchorState:
+        """The anchor of a stream that begins after a context `[1, n, c]`, or after nothing.
+
+        `pause` runs before each longer piece of work.
         """
         if context is None or context.shape[1] < 2:
             return AnchorState(None, None, 0.0, None)
@@ -86,8 +89,9 @@ class StreamAnchor:
         return torch.cat([style, measured_loudness(bands, self._decibels)], 1)
 
     def settled(self, state: AnchorState, settings: BlockSettings, context: Tensor | None) -> AnchorState:
-        """The state with a style, if it has none, and with a beat where a tempo is asked for: that of the context
-        `[1, n, c]` before the next token, as far as its onsets tell, since a block has no time for more.
+        """The state with a style, and with a beat if there is a tempo.
+
+        The beat is estimated from the onsets of the context `[1, n, c]` alone, since a block has no time for more.
         """
         if state.style is None:
             chosen = torch.Generator().manual_seed(settings.noise().nearest_seed)
@@ -96,23 +100,35 @@ class StreamAnchor:
         per_token = self.per_token(state, settings)
         if not per_token:
             return replace(state, beat=None)  # found anew when a tempo is asked for again
-        if state.beat is None:
+        beat = state.beat
+        if beat is None:
             beat = 0.0 if context is None else estimated_place(context[0], per_token)
-            state = replace(state, beat=beat)
-        return state
+        # Which beat of the bar it is, onsets hardly say, so whole beats are put right at once.
+        return replace(state, beat=(beat + round(_behind(beat, settings))) % BEATS)
 
     def per_token(self, state: AnchorState, settings: BlockSettings) -> float:
-        """Beats a token; 0 without a clock."""
+        """Beats a token, more or fewer while an outer clock is ahead or behind; 0 without a clock."""
+        steady = self._steady(state, settings)
+        if not steady or state.beat is None:
+            return steady
+        behind = _behind(state.beat, settings)
+        bend = (behind - round(behind)) / (steady * self._network.config.window_tokens)
+        return steady * (1 + min(MOST_BEND, max(-MOST_BEND, bend)))
+
+    def _steady(self, state: AnchorState, settings: BlockSettings) -> float:
+        """Beats a token of the tempo alone; 0 without a clock."""
         tempo = settings.tempo
         if tempo is None:
             tempo = state.tempo or USUAL_TEMPO
         return tempo / self._rate
 
-    def told(
+    def for_window(
         self, state: AnchorState, settings: BlockSettings, held: int, style: Tensor | None = None
     ) -> Anchor:
-        """What the network is told of a window that begins `held` tokens before the next one. `style` in the place of
-        the stream's own, for a block after another context.
+        """The anchor that the network gets for a window that begins `held` tokens before the next token.
+
+        style: `[1, STYLE_FEATURES + MEANS]` as `style_of` gives it, instead of the stream's own; for a block after
+        another context.
         """
         style = state.style if style is None else style
         assert style is not None
@@ -135,13 +151,13 @@ class StreamAnchor:
         return Anchor(target, known, row(state.beat or 0.0), row(per_token)).at(-held)
 
     def earlier(self, state: AnchorState, settings: BlockSettings, tokens: int) -> AnchorState:
-        """As it was so many tokens before the next one, but for what was played since."""
+        """The state as it was so many tokens before the next one; the measured style stays."""
         if state.beat is None:
             return state
-        return replace(state, beat=(state.beat - tokens * self.per_token(state, settings)) % BEATS)
+        return replace(state, beat=(state.beat - tokens * self._steady(state, settings)) % BEATS)
 
     def moved(self, state: AnchorState, settings: BlockSettings, history: Tensor, tokens: int) -> AnchorState:
-        """After so many tokens, the last ones of a history `[1, c, n]`."""
+        """The state after so many tokens, which are the end of a history `[1, c, n]`."""
         if state.beat is not None:
             state = replace(state, beat=(state.beat + tokens * self.per_token(state, settings)) % BEATS)
         window = self._network.config.window_tokens
@@ -156,8 +172,9 @@ class StreamAnchor:
     def _found_beat(
         self, context: Tensor, per_token: float, style: Tensor, pause: Callable[[], object]
     ) -> float:
-        """Place in the bar of the token after a context: of those that its onsets allow, the one that makes the context
-        likeliest to the network.
+        """Place in the bar, 0..4, of the token after a context.
+
+        The onsets leave eight places; the one is taken at which the network predicts the context best.
         """
         network, patch = self._network, self._network.config.patch
         bands = context[..., : network.config.latent_channels]
@@ -188,8 +205,15 @@ class StreamAnchor:
         return float(beats[int(wrong.argmin())])
 
 
+def _behind(beat: float, settings: BlockSettings) -> float:
+    """Beats by which a stream at `beat` is behind an outer clock, -2 to 2; 0 without one."""
+    if settings.beat is None:
+        return 0.0
+    return (settings.beat - beat + BEATS / 2) % BEATS - BEATS / 2
+
+
 def stream_anchor(stack: Stack, network: JointDenoiser, level: int) -> StreamAnchor:
-    """That of a stack's level. Raises ValueError where its network takes none, or its codec has no bands."""
+    """The anchor of a level. Raises ValueError if its network takes none, or if its codec has no bands."""
     if not isinstance(stack.codec, BandCodec):
         raise ValueError(f"anchors are of bands; the codec of stack {stack.config.name!r} has none")
     rate = stack.config.sample_rate / stack.codec.hop(level)

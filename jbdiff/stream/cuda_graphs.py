@@ -1,6 +1,6 @@
 """Work of fixed shapes recorded once as a CUDA graph and replayed: the CPU launches one thing instead of thousands.
 
-    recordings = recordings_for(device)                     # None where nothing can be recorded
+    recordings = recordings_for(device)                     # None if the device cannot record
     clean = recordings("denoise", loop, (x, sigmas, None))  # records at the first call of these shapes, then replays
 
 What changes from call to call goes in as tensors, which are copied into buffers of fixed place; a number that the
@@ -10,14 +10,15 @@ work reads as a number would stay what it was when it was recorded. So the work 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from jbdiff.codecs.codec import Codec
 from jbdiff.diffusion.samplers import Callback, Model, Sampler, Step, sample_vddim
 
 Replay = Callable[[], Tensor]
+InputShape = tuple[tuple[int, ...], torch.dtype] | None
 Recorder = Callable[[Callable[[], Tensor]], Replay]
 WARM_UPS = 2  # runs before a recording: libraries choose their kernels and take their workspace
 MOST_RECORDINGS = 12  # of one stage; the one that was made first goes
@@ -45,7 +46,7 @@ def cuda_recorder(work: Callable[[], Tensor]) -> Replay:
 
 
 def recorder_for(device: torch.device) -> Recorder | None:
-    """What records on this device; None on all but CUDA."""
+    """The function that records on this device; None on every device but CUDA."""
     return cuda_recorder if device.type == "cuda" else None
 
 
@@ -78,25 +79,25 @@ class Recorded:
         return self._replay()
 
 
-def signature(inputs: Sequence[Tensor | None]) -> tuple[Any, ...]:
+def signature(inputs: Sequence[Tensor | None]) -> tuple[InputShape, ...]:
     """What a recording is bound to: shape and type of every input."""
     return tuple(None if one is None else (tuple(one.shape), one.dtype) for one in inputs)
 
 
 class Recordings:
-    """The recordings of one stage: one for each kind of work and each set of shapes it was asked for.
+    """The recordings of one stage: one for each kind of work and each set of shapes.
 
-    A number of steps that was not played before is recorded when it is first played, which takes a few times as long
-    as playing it: whoever must not be late plays such a block before.
+    A new number of steps is recorded at its first block, which takes a few times as long as to play it. Play such a
+    block in advance (`BlockStream.settle`) if it must not be late.
     """
 
     def __init__(self, device: torch.device, recorder: Recorder) -> None:
         self._device, self._recorder = device, recorder
-        self._kept: dict[tuple[Any, ...], Recorded] = {}
+        self._kept: dict[tuple[str, tuple[InputShape, ...]], Recorded] = {}
 
     def __call__(self, kind: str, work: Callable[..., Tensor], inputs: Sequence[Tensor | None]) -> Tensor:
         """`work(*inputs)`, recorded or replayed; a tensor of its own. The same kind always means the same work."""
-        key = (kind, *signature(inputs))
+        key = (kind, signature(inputs))
         if key not in self._kept:
             if len(self._kept) >= MOST_RECORDINGS:
                 del self._kept[next(iter(self._kept))]
@@ -105,20 +106,20 @@ class Recordings:
 
 
 def recordings_for(device: torch.device) -> Recordings | None:
-    """An empty set of recordings; None where nothing can be recorded."""
+    """An empty set of recordings; None if this device cannot record."""
     recorder = recorder_for(device)
     return None if recorder is None else Recordings(device, recorder)
 
 
-def decode_obstacle(codec: Any) -> str | None:
-    """Why this codec's decode cannot be recorded; None where it can."""
+def decode_obstacle(codec: Codec) -> str | None:
+    """Why this codec's decode cannot be recorded; None if it can."""
     if getattr(codec, "matching", None) is not None:
         return "the codec's matching reads from the device where its frames stand; decodes are not recorded"
     return None
 
 
 def loop_obstacle(steps: int, sampler: Sampler) -> str | None:
-    """Why a loop of so many steps of this sampler cannot be recorded; None where it can."""
+    """Why a loop of so many steps of this sampler cannot be recorded; None if it can."""
     if sampler is not sample_vddim:
         return "only v-DDIM takes its noise levels from tensors; this sampler's loops are played step by step"
     if steps > LONGEST_LOOP:

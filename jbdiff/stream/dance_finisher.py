@@ -1,4 +1,4 @@
-"""The finisher in a stream: mono blocks in, stereo blocks out, every window filled with real sound.
+"""The waveform finisher in a stream: mono blocks in, stereo blocks out, every window filled with real sound.
 
 A block is cut into equal pieces; each is finished in a window of the trained length, whose left part is sound
 that has been finished before. At full size a piece of 49 152 samples sits behind 16 384 known ones in 65 536,
@@ -14,47 +14,20 @@ import torch
 from torch import Tensor
 
 from jbdiff.audio.crossfade import Crossfade, crossfade
-from jbdiff.config import FinisherConfig, SpectralFinisherConfig
+from jbdiff.config import FinisherConfig
 from jbdiff.diffusion.noise import NoiseRegister, draw
 from jbdiff.diffusion.samplers import Sampler, Step
 from jbdiff.diffusion.schedules import crash_place, crash_sigmas_from, noised
-from jbdiff.networks.channels_last import Compiler, TokenFinisher
+from jbdiff.networks.channels_last import TokenFinisher
 from jbdiff.networks.dance_finisher import Finisher
-from jbdiff.stacks.stack import Stack
 from jbdiff.stream.settings import FinisherSettings
-from jbdiff.stream.spectral_finisher import SpectralStage
 from jbdiff.stream.state import FinisherState, StreamError
 
 STREAM = "finisher"
 
 
-def finisher_stage(
-    stack: Stack,
-    *,
-    block_frames: int,
-    device: torch.device,
-    dtype: torch.dtype,
-    sampler: Sampler,
-    compiler: Compiler | None = None,
-) -> FinisherStage | SpectralStage | None:
-    """The stage that plays a stack's finisher, whichever kind it is; None where there is none."""
-    config = stack.config.finisher
-    if stack.finisher is None or config is None:
-        return None
-    if isinstance(config, SpectralFinisherConfig):
-        return SpectralStage(stack.finisher, config, block_frames=block_frames, device=device)
-    net, autocast = stack.finisher, dtype
-    if compiler is not None:
-        quick = stack.compiled_network(net, dtype, compiler)
-        # Its types are its own.
-        net, autocast = (net, dtype) if quick is None else (quick, torch.float32)
-    return FinisherStage(
-        net, config, block_frames=block_frames, device=device, dtype=autocast, sampler=sampler
-    )
-
-
-class FinisherStage:
-    """The finisher at work. It holds no state of its own: `FinisherState` goes in and comes out.
+class DanceStage:
+    """The waveform finisher at work, as `finisher.FinisherStage`. It holds no state of its own.
 
     Sound leaves `latency_frames` (one fade) after it came in: the end of a window waits for the next one, and
     the two are crossfaded there. Both are finished from the same sound and the same noise, hence alike, and
@@ -62,6 +35,7 @@ class FinisherStage:
     """
 
     channels = 2
+    sampled = True
 
     def __init__(
         self,
@@ -87,6 +61,10 @@ class FinisherStage:
         if self.piece < self.fade:
             raise ValueError(f"fades of {self.fade} samples do not fit into pieces of {self.piece}")
         self.net, self.dtype, self._device, self._sampler = net, dtype, device, sampler
+
+    def example(self, normal: Callable[..., Tensor]) -> tuple[Tensor, Tensor]:
+        """Inputs of one network call: stereo `[1, 2, window]` and its sigma `[1]`."""
+        return normal(1, 2, self.config.window_samples), torch.full((1,), 0.5, device=self._device)
 
     def fresh_state(self) -> FinisherState:
         """Silence before, home noise."""
@@ -121,7 +99,7 @@ class FinisherStage:
         steps = self.default_steps() if settings.steps is None else settings.steps
         sigmas = crash_sigmas_from(steps, 1.0 - strength)
         out: list[Tensor] = []
-        for piece in mono.split(self.piece, dim=2):
+        for piece in torch.split(mono, self.piece, dim=2):
             fresh, _, register = state.register.next(settings.noise())
             before = state.noise
             if before.shape[2] < self.left:  # only before the first piece
@@ -130,8 +108,8 @@ class FinisherStage:
                     [draw(shape, settings.seed, STREAM, 0, -2).to(self._device), before], dim=2
                 )
             noise = torch.cat([before, fresh.to(self._device)], dim=2)
-            heard = torch.cat([state.mono, piece], dim=2)
-            stereo = heard.expand(1, 2, -1)
+            whole = torch.cat([state.mono, piece], dim=2)
+            stereo = whole.expand(1, 2, -1)
             if settings.on:
                 stereo = self._denoise(stereo, noise, sigmas, watch)
                 if not bool(torch.isfinite(stereo).all()):
@@ -144,7 +122,7 @@ class FinisherStage:
             out += [crossfade(state.tail, kept[..., : self.fade], curve), kept[..., self.fade : -self.fade]]
             state = replace(
                 state,
-                mono=heard[..., -self.left :],
+                mono=whole[..., -self.left :],
                 noise=noise[..., -self.left :],
                 tail=kept[..., -self.fade :].contiguous(),
                 finished=settings.on,

@@ -143,6 +143,6 @@ def differences(bands: Tensor, lags: int) -> Tensor:
     at = torch.arange(lags, device=x.device)
     first = power[length - 1 - at]  # energy of all but the last `lag` tokens
     last = whole - torch.where(at > 0, power[(at - 1).clamp_min(0)], torch.zeros_like(whole))
-    mean = (first + last - 2 * correlation) / (length - at) / x.shape[1]
+    mean: Tensor = (first + last - 2 * correlation) / (length - at) / x.shape[1]
     mean[0] = float("inf")
     return mean

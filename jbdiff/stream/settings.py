@@ -48,6 +48,7 @@ class FinisherSettings:
     noise_step: float = 0.4  # 0..1
 
     def noise(self) -> NoiseSettings:
+        """The finisher's noise settings."""
         return NoiseSettings(self.seed, self.noise_style, self.noise_step)
 
     def strength_or(self, usual: float) -> float:
@@ -85,6 +86,9 @@ class BlockSettings:
     steps: int | None = None  # None: the stack's default
     anchor: float = 1.0  # 0..1: how firmly the style that the stream began with holds; 0 is not at all
     tempo: float | None = None  # beats a minute; 0 is no clock, None that of the context
+    beat: float | None = (
+        None  # place in the bar, 0..4, that an outer clock has at the block's first token; None: none
+    )
     brightness: float = 0.0  # -1..1, from the style's own
     motion: float = 0.0  # -1..1, likewise
     memory: float = 0.5  # 0..1: the share of windows that get each echo of earlier bars; 1 repeats, 0 invents
@@ -92,6 +96,7 @@ class BlockSettings:
     finisher: FinisherSettings = field(default_factory=FinisherSettings)
 
     def noise(self) -> NoiseSettings:
+        """The noise settings of the coarsest level; finer levels use the same."""
         return NoiseSettings(
             self.seed,
             self.noise_style,
@@ -109,6 +114,7 @@ class BlockSettings:
         )
 
     def level(self, number: int) -> LevelSettings:
+        """Settings of a level; defaults if `levels` has none for it."""
         return self.levels.get(number, LevelSettings())
 
 

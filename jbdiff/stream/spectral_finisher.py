@@ -20,14 +20,16 @@ STREAM = "finisher"
 
 
 class SpectralStage:
-    """The finisher at work. It holds no state of its own: `FinisherState` goes in and comes out.
+    """The spectral finisher at work, as `finisher.FinisherStage`. It holds no state of its own.
 
-    Sound leaves `latency_frames` after it came in: the last frame's length of a block is finished when more has come,
-    and before that lies a short fade from the last block's settings to this one's. Switched off, the sound passes.
+    Sound leaves `latency_frames` after it came in. The end of a block, one frame of the transform long, is finished
+    with the next block. Before it lies a short fade from the last block's settings to this one's.
     """
 
     channels = 2
     pieces = 1
+    sampled = False
+    dtype = torch.float32
 
     def __init__(
         self,
@@ -48,6 +50,10 @@ class SpectralStage:
         self.left = -(-(net.reach + self.latency_frames) // net.hop) * net.hop
         self.net, self._device = net, device
 
+    def example(self, normal: Callable[..., Tensor]) -> tuple[Tensor, Tensor]:
+        """Inputs of one network call: mono `[1, 1, n]` and the noise of the stereo image `[1, 1, IMAGE_POINTS]`."""
+        return normal(1, 1, self.left + self.piece), normal(1, 1, IMAGE_POINTS)
+
     def fresh_state(self) -> FinisherState:
         """Silence before, home noise."""
         return FinisherState(
@@ -59,6 +65,7 @@ class SpectralStage:
         )
 
     def default_steps(self) -> int:
+        """Always 1: the network needs one call a block."""
         return 1
 
     def steps(self, settings: FinisherSettings) -> int:
@@ -76,21 +83,21 @@ class SpectralStage:
         """Mono `[1, 1, block_frames]` to stereo `[1, 2, block_frames]`, not clamped, and the state after."""
         strength = settings.strength_or(self.config.init_strength)
         image, _, register = state.register.next(settings.noise())
-        heard = torch.cat([state.mono, mono], dim=2)
-        stereo = heard.expand(1, 2, -1)
+        whole = torch.cat([state.mono, mono], dim=2)
+        stereo = whole.expand(1, 2, -1)
         if settings.on:
-            stereo = self.net(heard.float(), image.to(self._device), 1.0 - strength)
+            stereo = self.net(whole.float(), image.to(self._device), 1.0 - strength)
             watch(Step(0, 1, 1.0, stereo))
             if not bool(torch.isfinite(stereo).all()):
                 raise StreamError(f"block {index}: the finisher's sound is not finite; switch it off")
         kept = stereo[..., -(self.piece + self.latency_frames) :]
-        # Whatever differs, another image or a switch, both are the same sound: a linear fade keeps its level.
+        # Another image or a switch changes little: both sides are the same sound, and a linear fade keeps its loudness.
         head = crossfade(state.tail, kept[..., : self.fade])
         out = torch.cat([head, kept[..., self.fade : self.piece]], dim=2)
         tail = kept[..., self.piece : self.piece + self.fade]
         return out, replace(
             state,
-            mono=heard[..., -self.left :].contiguous(),
+            mono=whole[..., -self.left :].contiguous(),
             tail=tail.contiguous(),
             finished=settings.on,
             register=register,

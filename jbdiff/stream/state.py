@@ -6,7 +6,6 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -25,6 +24,7 @@ from jbdiff.stream.registers import (
     registers_fit,
     tensors_of,
 )
+from jbdiff.untyped import JsonDict
 
 FORMAT = 5
 READABLE = (4, FORMAT)  # 4 has neither seed B nor the loop of the register
@@ -36,14 +36,15 @@ class StreamError(RuntimeError):
 
 @dataclass(frozen=True)
 class AnchorState:
-    """What a level that is told of an anchor is held to."""
+    """The style and the clock that a level with an anchor keeps."""
 
     style: Tensor | None  # [1, f]; None until the first block, which chooses one
     played: Tensor | None  # [1, f] of the last windows that were played; None before there is a whole one
-    tempo: float  # beats a minute of what the stream began after; 0 where none was heard
+    tempo: float  # beats a minute of the sound that the stream began after; 0 if it has no beat
     beat: float | None  # place of the next token in the bar, 0..4; None where no clock runs
 
     def to(self, device: torch.device) -> AnchorState:
+        """The same state with its tensors on `device`."""
         return replace(
             self,
             style=None if self.style is None else self.style.to(device),
@@ -61,18 +62,20 @@ class MemoryState:
     steady: int  # tokens at the end of `bands` that were played at this tempo
 
     def to(self, device: torch.device) -> MemoryState:
+        """The same state with its tensors on `device`."""
         return replace(self, bands=self.bands.to(device))
 
 
 @dataclass(frozen=True)
 class GovernorState:
-    """What a level's bands are held to, and what was played; see `stream_governor.moments`."""
+    """Moments of the bands: those to keep, and those of what was played; see `governor.moments`."""
 
     held: Tensor | None  # [1, 2, c]; None until a stream that began from nothing has played long enough
     played: Tensor | None  # [1, 2, c] of the last windows; None before the first
     tokens: int  # that were played
 
     def to(self, device: torch.device) -> GovernorState:
+        """The same state with its tensors on `device`."""
         return replace(
             self,
             held=None if self.held is None else self.held.to(device),
@@ -93,7 +96,7 @@ class LevelState:
         None  # [1, c, n] noise that the end of `history` grew from, where hops are short
     )
     grown: int = 0  # tokens at the end of `context` that are the level's own, and in `history` as well
-    anchor: AnchorState | None = None  # of levels whose network is told of one
+    anchor: AnchorState | None = None  # of levels whose network takes one
     memory: MemoryState | None = None  # of levels whose network has echoes
     governor: GovernorState | None = None  # likewise
 
@@ -122,6 +125,17 @@ class LevelState:
             )
         )
 
+    def begun_after(self, beginning: LevelBeginning) -> LevelState:
+        """The state that continues another sound: its context, anchor, memory and governor."""
+        return replace(
+            self,
+            context=beginning.context,
+            grown=0,
+            anchor=beginning.anchor,
+            memory=beginning.memory,
+            governor=beginning.governor,
+        )
+
     def to(self, device: torch.device) -> LevelState:
         """The same state with its tensors on `device`; noise stays on the CPU, where it is drawn."""
         return replace(
@@ -139,7 +153,7 @@ class LevelState:
 
 @dataclass(frozen=True)
 class Carried:
-    """What another stream of the same stack can go on with, beside the sound that was made."""
+    """What another stream of the same stack needs to continue, beside the sound that was made."""
 
     anchor: AnchorState | None
     memory: MemoryState | None
@@ -160,7 +174,7 @@ class LevelBeginning:
 
 @dataclass(frozen=True)
 class LoudnessState:
-    """The loudness that a stream is held to; powers as `stream_loudness.weighted_power` gives them."""
+    """The loudness that a stream is held to; powers as `loudness.weighted_power` gives them."""
 
     target: float | None  # of the sound that the stream began after; None if there was none
     played: float | None  # of the last blocks, before the gain; None before the first
@@ -187,9 +201,26 @@ class FinisherState:
         )
 
     def to(self, device: torch.device) -> FinisherState:
+        """The same state with its tensors on `device`."""
         return replace(
             self, mono=self.mono.to(device), noise=self.noise.to(device), tail=self.tail.to(device)
         )
+
+
+def novelty(before: Tensor, after: Tensor) -> float:
+    """Return the distance of two blocks of latents `[batch, channels, tokens]`, 0 to 1.
+
+    0 is the same block again; 1 is as far as two blocks that have nothing in common. The distance is relative to the
+    size of both, so that it means the same at every level and for every stack. 0 as well where a first block has none
+    before it, and for silence after silence.
+    """
+    if before.shape != after.shape:
+        return 0.0
+    before, after = before.float(), after.float()
+    size = before.square().sum() + after.square().sum()
+    if not size > 0:
+        return 0.0
+    return min(1.0, float(((after - before).square().sum() / size).sqrt()))
 
 
 @dataclass(frozen=True)
@@ -202,10 +233,16 @@ class StreamState:
     finisher: FinisherState | None = None
     loudness: LoudnessState | None = None  # of stacks with a governor
 
+    def to(self, device: torch.device) -> StreamState:
+        """The same state with its tensors on `device`."""
+        levels = {number: level.to(device) for number, level in self.levels.items()}
+        finisher = None if self.finisher is None else self.finisher.to(device)
+        return replace(self, levels=levels, finisher=finisher)
+
     def to_bytes(self) -> bytes:
         """As a safetensors file whose metadata hold the numbers."""
         tensors: dict[str, Tensor] = {}
-        levels: dict[str, dict[str, Any]] = {}
+        levels: dict[str, JsonDict] = {}
         for number, level in self.levels.items():
             parts = {"history": level.history, "tail": level.tail, "context": level.context}
             parts |= {"past_noise": level.past_noise, "lower": level.lower}
@@ -226,7 +263,7 @@ class StreamState:
                 levels[str(number)]["governor"] = {"tokens": governor.tokens}
                 held = {"held": governor.held, "governed": governor.played}
                 tensors |= {prefix + name: _plain(part) for name, part in held.items() if part is not None}
-        facts: dict[str, Any] = {
+        facts: JsonDict = {
             "format": FORMAT,
             "identity": self.identity,
             "block_index": self.block_index,
@@ -302,6 +339,35 @@ class StreamState:
             raise StreamError(
                 f"these bytes are no saved stream state ({error!r}); start a fresh one"
             ) from error
+
+
+def check_fit(state: StreamState, fresh: StreamState, longest: Mapping[int, int]) -> None:
+    """Raise StreamError if `state` cannot continue in the stream that began as `fresh`.
+
+    longest: tokens that the context of each level may have.
+    """
+    if state.identity != fresh.identity:
+        raise StreamError(
+            f"the saved state belongs to another stack ({state.identity[:12]}..., this is "
+            f"{fresh.identity[:12]}...); load that stack, or start afresh"
+        )
+    theirs, own = state.finisher, fresh.finisher
+    if set(state.levels) != set(fresh.levels) or (theirs is None) != (own is None):
+        raise StreamError(
+            f"the saved state has levels {_parts_text(state)}, this stream has {_parts_text(fresh)}; "
+            "make the stream with the same parts"
+        )
+    fits = all(level.fits(fresh.levels[n], longest[n]) for n, level in state.levels.items())
+    fits = fits and (theirs is None or own is None or theirs.fits(own))
+    if not fits or (state.loudness is None) != (fresh.loudness is None):
+        raise StreamError(
+            "the saved state has other sizes than this stream (delay_tokens, token_multiplier or hop_tokens "
+            "differ?)"
+        )
+
+
+def _parts_text(state: StreamState) -> str:
+    return f"{sorted(state.levels, reverse=True)}{' and a finisher' if state.finisher else ''}"
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from jbdiff.codecs.bands import CHANNELS, STROKES
 
-SLOWEST, FASTEST, USUAL = 88.0, 180.0, 118.0  # beats a minute; slower music is heard at twice its tempo
+SLOWEST, FASTEST, USUAL = 88.0, 180.0, 118.0  # beats a minute; slower music counts at twice its tempo
 TEMPI = 400  # that are tried
 SPREAD = 0.35  # of what is usual, in octaves
 PARTS = ((1.0, 1.0), (2.0, 0.6), (4.0, 0.4))  # of a beat, and what they count
@@ -42,7 +42,7 @@ def component(rises: Tensor, per_token: Tensor) -> Tensor:
 
 
 def estimated_tempo(bands: Tensor, tokens_per_minute: float) -> float:
-    """Beats a minute of latents `[n, CHANNELS or more]`; 0 where nothing begins, or they are shorter than two beats."""
+    """Beats a minute of latents `[n, CHANNELS or more]`; 0 if they have no onsets or are shorter than two beats."""
     if len(bands) < 2 * tokens_per_minute / SLOWEST:
         return 0.0
     rises = onsets(bands)
@@ -57,8 +57,9 @@ def estimated_tempo(bands: Tensor, tokens_per_minute: float) -> float:
 
 
 def estimated_place(bands: Tensor, per_token: float) -> float:
-    """Where in a beat the token right after latents `[n, CHANNELS or more]` is, 0 to 1, at so many beats a token; 0
-    where there is no more than a token.
+    """Place in a beat, 0..1, of the token right after latents `[n, CHANNELS or more]`, at so many beats a token.
+
+    Returns 0 for a single token or none.
     """
     if len(bands) < 2:
         return 0.0

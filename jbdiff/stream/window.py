@@ -1,7 +1,7 @@
 """One window of a level, from noise to clean latents: the network with its guidance, and the sampler.
 
-Where a level has a student of few steps, it plays as often as no more steps are asked for than it was taught, with one
-branch; more steps are the denoiser's, with two.
+The student of few steps runs when `steps` is at most its trained maximum (one branch, no guidance pass). Above that,
+the denoiser runs with guidance (two branches). Levels without a student always run the denoiser.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,42 +17,33 @@ from jbdiff.diffusion.samplers import Callback, Sampler, Step, sample_vddim, sam
 from jbdiff.diffusion.schedules import alpha_beta, linear_sigmas, noised, truncated_sigmas
 from jbdiff.guidance import GUIDANCE_RESCALE, GuidedModel, JumpingModel
 from jbdiff.networks.anchor import Anchor
-from jbdiff.networks.channels_last import Compiler
+from jbdiff.networks.denoiser import Denoiser
 from jbdiff.networks.echoes import Echo
 from jbdiff.stacks.stack import Stack
-from jbdiff.stream.cuda_graphs import loop_obstacle, recordings_for
+from jbdiff.stream.cuda_graphs import loop_obstacle
+from jbdiff.stream.execution import Execution
 
 
 class WindowDenoiser:
     """Denoises windows of one level, behind tokens that are known. Holds no state of a stream.
 
-    `held`: tokens before a window that are known when all of its shapes are those that they keep. sampler None: the
-    level's own. graphs: whole windows are recorded, where the device can (`cuda_graphs.py`). compiler: windows of those
-    shapes are denoised by a compiled network, where there is a form of it for that (`networks/channels_last.py`).
+    held: tokens before a window that are known as soon as tensor shapes are constant. From then on whole windows are
+    recorded or compiled, if `execution` asks for it and the device and the network allow it.
     """
 
-    def __init__(
-        self,
-        stack: Stack,
-        level: int,
-        held: int,
-        *,
-        device: torch.device,
-        dtype: torch.dtype,
-        sampler: Sampler | None,
-        graphs: bool,
-        compiler: Compiler | None = None,
-    ) -> None:
+    def __init__(self, stack: Stack, level: int, held: int, execution: Execution) -> None:
         self._config = stack.config.level(level)
         self._held = held
         self._denoiser = stack.denoisers[level]
-        self.quick: Any = None
+        compiler = execution.compiler()
+        self.quick: Denoiser | None = None
         if compiler is not None:
-            self.quick = stack.compiled_network(self._denoiser, dtype, compiler)
+            self.quick = stack.compiled_denoiser(level, execution.dtype, compiler)
         self._few = stack.few.get(level)
-        self._device, self._dtype = device, dtype
-        self.sampler: Sampler = sampler_named(self._config.sampler) if sampler is None else sampler
-        self._recordings = recordings_for(device) if graphs else None
+        self._device, self._dtype = execution.device, execution.dtype
+        chosen = execution.sampler
+        self.sampler: Sampler = sampler_named(self._config.sampler) if chosen is None else chosen
+        self._recordings = execution.recordings()
 
     def __call__(
         self,
@@ -66,10 +56,14 @@ class WindowDenoiser:
         anchor: Anchor | None = None,
         echo: Echo | None = None,
     ) -> tuple[Tensor, float]:
-        """Denoises x `[1, c, t]` behind `known` (latents, their noise) and returns x's part, clean, and the seconds
-        that went by before the first step: however many steps follow, the context is prepared once. `guide` is asked
-        for the guidance of every step, once and right before it. Recorded, all is one piece of work: guidance is asked
-        for before it begins, and `watch` hears of the steps when they are done.
+        """Denoise x `[1, c, t]` behind `known` tokens.
+
+        sigmas `[steps + 1]` fall; x has the first. context `[1, n, c]` or None. known: latents and their noise,
+        `[1, c, held]` each. guide(step) returns the guidance of a step; it is called once, right before the step.
+        watch runs after each step. If the window is recorded, the steps are one piece of work: all guidance is read
+        before it, and `watch` runs for every step after it.
+
+        Returns x's part, clean, and the seconds before the first step: the context is prepared once a window.
         """
         count = len(sigmas) - 1
         sampler = sample_vddim if self.plays_few(count) else self.sampler
@@ -90,9 +84,9 @@ class WindowDenoiser:
             *parts: Tensor,
         ) -> Tensor:
             behind = None if latents is None or noise is None else (latents, noise)
-            told = Anchor(*parts[:anchored]) if anchored else None
+            style = Anchor(*parts[:anchored]) if anchored else None
             sound = Echo(*parts[anchored:]) if parts[anchored:] else None
-            return self._loop(x, sigmas, context, lambda step: scales[step], None, behind, told, sound)[0]
+            return self._loop(x, sigmas, context, lambda step: scales[step], None, behind, style, sound)[0]
 
         parts: tuple[Tensor, ...] = (
             () if anchor is None else (anchor.style, anchor.known, anchor.beat, anchor.tempo)
@@ -108,8 +102,9 @@ class WindowDenoiser:
         return clean, 0.0
 
     def _full(self, context: Tensor | None, known: tuple[Tensor, Tensor] | None) -> bool:
-        """Whether context and held part have the lengths that they keep. Before that each block has shapes of its
-        own, and recording and compiling take longer than playing.
+        """Whether context and held part have their constant lengths.
+
+        Before that each block has its own shapes, and to record or compile them takes longer than to play them.
         """
         held = 0 if known is None else known[0].shape[2]
         return context is not None and context.shape[1] == self._config.context_tokens and held == self._held
@@ -125,10 +120,10 @@ class WindowDenoiser:
         anchor: Anchor | None = None,
         echo: Echo | None = None,
     ) -> tuple[Tensor, float]:
-        """What the call returns, step by step.
+        """The same as a call, step by step.
 
-        The sampler is given the true v of what is known, which keeps it on the straight path from its noise to
-        its latents, whatever the sampler; the model sees it there at every step.
+        The sampler gets the true v of the known tokens. This keeps them on the straight path from their noise to their
+        latents with every sampler, and the model sees them there at every step.
         """
         held = 0
         if known is not None:
@@ -158,10 +153,11 @@ class WindowDenoiser:
         context: Tensor | None,
         anchor: Anchor | None = None,
         echo: Echo | None = None,
-        quick: Any = None,
+        quick: Denoiser | None = None,
     ) -> tuple[GuidedModel | JumpingModel, Sampler]:
-        """What predicts v over these levels, its scale still to be set, and the sampler that goes with it. quick: a
-        network in the place of the level's denoiser.
+        """Return the model that predicts v at these sigmas, and its sampler. Set the model's `scale` before a call.
+
+        context `[1, n, c]` or None. quick: a network that replaces the level's denoiser, with the same weights.
         """
         few = self._config.few
         if self._few is not None and few is not None and self.plays_few(len(sigmas) - 1):
@@ -169,7 +165,7 @@ class WindowDenoiser:
                 self._few, context, 1.0, sigmas, few.guidance, anchor=anchor, echo=echo, device=self._device
             )
             return student, sample_vddim
-        # Both branches at scale 1 as above it: a knob that passes there must not make blocks faster, or slower again.
+        # Both branches at every scale: a guidance knob that passes 1 must not change the time that a block takes.
         guided = GuidedModel(
             self._denoiser if quick is None else quick,
             context,
@@ -184,7 +180,7 @@ class WindowDenoiser:
         return guided, self.sampler
 
     def plays_few(self, steps: int) -> bool:
-        """Whether a window of so many steps is the student's."""
+        """Whether the student denoises a window of so many steps."""
         few = self._config.few
         return self._few is not None and few is not None and steps <= few.most_steps
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import soundfile
 import torch
@@ -22,12 +21,13 @@ from jbdiff.render.options import OptionError, RenderOptions
 from jbdiff.render.render import WRITE_FRAMES, Rendered, RenderError, RenderPlan, check_targets, level_file
 from jbdiff.stacks.stack import Stack
 from jbdiff.stream.settings import LevelSettings
+from jbdiff.untyped import JsonDict, JsonTable
 from jbdiff.v1.renderer import V1LevelSettings, V1Renderer, V1Settings
 
 FADES = {"linear": Crossfade.LINEAR, "constant-power": Crossfade.V1_CONSTANT_POWER}
 
 
-def v1_defaults(values: Mapping[str, Any], coarsest: int) -> dict[str, Any]:
+def v1_defaults(values: JsonTable, coarsest: int) -> JsonDict:
     """Options with v1's defaults where they differ from ours. Raises OptionError for those v1 does not have."""
     for key in ("hop", "sampler"):
         if values.get(key) not in (None, "vddim"):

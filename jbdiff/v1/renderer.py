@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from jbdiff.diffusion.noise import NoiseStyle, step_from
 from jbdiff.diffusion.samplers import Step
 from jbdiff.diffusion.schedules import crash_sigmas
 from jbdiff.geometry import Geometry
-from jbdiff.networks.dance_finisher import finish_window
+from jbdiff.networks.dance_finisher import Finisher, finish_window
 from jbdiff.stacks.stack import Stack
 from jbdiff.stream.window import sample_window
 
@@ -77,7 +78,8 @@ class V1Renderer:
             stack.config.level(level)
         self.stack, self.settings = stack, settings
         self.geometry = Geometry(stack.config)
-        self.finisher = stack.finisher if settings.finisher else None
+        # The check above says that it is v1's kind.
+        self.finisher = cast(Finisher | None, stack.finisher) if settings.finisher else None
         self.finisher_config = config if isinstance(config, FinisherConfig) else FinisherConfig()
         self._on_step: Callable[[], None] = lambda: None
         self.levels = sorted(settings.levels, reverse=True)

@@ -15,16 +15,17 @@ from collections.abc import Callable
 import numpy as np
 
 from jbdiff_live.audio import portaudio
+from jbdiff_live.audio.cv_out import CvOut
 from jbdiff_live.audio.marks import Lately, LowWater
 from jbdiff_live.audio.null import Pacer, bad_sound
-from jbdiff_live.audio.output import OutputStage
-from jbdiff_live.audio.priority import go_first
+from jbdiff_live.audio.output import OutputStage, TimedSnapshots
 from jbdiff_live.audio.sink import DeviceError
 from jbdiff_live.audio.stream import OutputStream
 from jbdiff_live.clock import MACHINE, NEVER, Clock
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.status import AudioStatus
+from jbdiff_live.thread_priority import go_first
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +48,17 @@ class DeviceSink:
         sample_rate: int = 44_100,
         short_ring_frames: int = SHORT_RING_FRAMES,
         clock: Clock = MACHINE,
+        timed: TimedSnapshots | None = None,
+        cv: CvOut | None = None,
     ) -> None:
+        """cv: what is played on the device's channels behind the sound."""
         if short_ring_frames < 256 or short_ring_frames & (short_ring_frames - 1):
             raise ValueError(f"short ring of {short_ring_frames} frames: needs a power of two from 256 on")
-        self._stage = OutputStage(ring, snapshot, sample_rate)
+        self._stage = OutputStage(ring, snapshot, sample_rate, timed)
         self._short_ring_frames = short_ring_frames
         self._chunk = np.zeros((short_ring_frames // 16, ring.channels), np.float32)
         self._clock = clock
+        self._cv = cv
         self._low_water = LowWater(clock)
         self._lately = Lately(clock)
         self._priority = ""
@@ -87,11 +92,15 @@ class DeviceSink:
         self._heard = max(self._heard, frames)
         return self._heard
 
+    def frame_at(self, when: float) -> float:
+        stream = self._stream
+        return self.frames_heard if stream is None or self._feeder is None else stream.heard_at(when)
+
     def status(self) -> AudioStatus:
         stream, stage, feeder = self._stream, self._stage, self._feeder
         device, underruns, dry, low = self._wanted, self._past_underruns, self._past_dry, 0
         latency = usual = stalled = 0.0
-        wrong_rate = ""
+        wrong_rate = no_cv = ""
         behind = stage.look_ahead / stage.sample_rate
         if stream is not None:
             device = stream.name
@@ -99,7 +108,7 @@ class DeviceSink:
                 device += f" ({stage.sample_rate} Hz resampled to {stream.rate})"
             behind += stream.latency_seconds
             latency, usual = stream.capacity / stream.rate, stream.length.usual / stream.rate
-            stalled, wrong_rate = stream.stalled_seconds, stream.wrong_rate
+            stalled, wrong_rate, no_cv = stream.stalled_seconds, stream.wrong_rate, stream.no_cv
             underruns += stream.ran_dry + stream.device_underruns
             dry += stream.ran_dry
             low = self._low_water.frames
@@ -122,7 +131,7 @@ class DeviceSink:
             peak=(0.0, 0.0) if self._lost or stalled > FROZEN_SECONDS else stage.peak,
             limited=stage.limited,
             priority=self._priority,
-            problem=self._broken or self._lost or bad_sound(stage) or wrong_rate,
+            problem=self._broken or self._lost or bad_sound(stage) or wrong_rate or no_cv,
         )
 
     # ------------------------------------------------------------------ session's thread
@@ -140,7 +149,7 @@ class DeviceSink:
                 portaudio.refresh()
             stage = self._stage
             return OutputStream(
-                device, stage.sample_rate, stage.channels, self._short_ring_frames, self._clock
+                device, stage.sample_rate, stage.channels, self._short_ring_frames, self._clock, self._cv
             )
 
         what = f"cannot open {device or 'the default output'}"
@@ -260,7 +269,7 @@ class DeviceSink:
                     if pacer.next_chunk(self._stop):
                         self._stage.render(self._chunk)
                     continue
-                self._low_water.see(stream.queued)
+                self._low_water.see(stream.see())
                 stream.length.see(stream.queued)
                 self._fill(stream, stream.capacity // 4)
                 stream.keep_playing()
@@ -297,7 +306,7 @@ class DeviceSink:
         while stream.room_for(len(chunk)):
             if stream.queued > low and stage.waits_for_engine(len(chunk)):
                 return
-            stage.render(chunk)
+            stage.render(chunk, stream.next_heard())
             stream.write(chunk, stage.frames_passed)
 
     def _fade_out(self, stream: OutputStream | None) -> None:

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from jbdiff_live.audio import portaudio
+from jbdiff_live.audio.cv_out import CvOut, CvSlopes
 from jbdiff_live.audio.marks import FrameMarks
 from jbdiff_live.audio.rate import RateMeter
 from jbdiff_live.audio.short_ring import ShortRingLength
 from jbdiff_live.audio.sink import DeviceError
+from jbdiff_live.beat.frame_time import FrameTime
 from jbdiff_live.block import Audio
 from jbdiff_live.clock import Clock
 
@@ -29,17 +31,30 @@ class OutputStream:
     """A device taken by name, at `sample_rate` when it can, else at its own with our frames resampled."""
 
     def __init__(
-        self, name: str | None, sample_rate: int, channels: int, short_ring_frames: int, clock: Clock
+        self,
+        name: str | None,
+        sample_rate: int,
+        channels: int,
+        short_ring_frames: int,
+        clock: Clock,
+        cv: CvOut | None = None,
     ) -> None:
+        """cv: what is played on the channels behind the sound, as far as the device has them."""
         device = portaudio.find_device(name, "output")
         self.name = device.name
         self.host = device.host
-        self.channels = min(2, device.channels)
+        self._sound_channels = min(2, device.channels)
+        wanted = 0 if cv is None else cv.channels
+        self.channels = max(self._sound_channels, min(wanted, device.channels))
+        self._cv = None if cv is None else CvSlopes(cv, self.channels)
+        self.no_cv = (
+            "" if cv is None else cv.missing(self.channels)
+        )  # words for what the device has no channel for
         self.rate = portaudio.best_rate(device, "output", self.channels, sample_rate)
         self.ran_dry = 0  # times the callback found the short ring empty
         self.device_underruns = 0  # as the device tells; on JACK another client's lateness counts too
         self._ratio = self.rate / sample_rate
-        self._resampler: Any = None
+        self._resampler: Any = None  # Any: soxr has no types
         if self.rate != sample_rate:
             import soxr
 
@@ -61,11 +76,12 @@ class OutputStream:
             self._ring = rtmixer.RingBuffer(4 * self.channels, self.length.most)
             portaudio.stream_opened()
         self.latency_seconds = float(self._mixer.latency)
-        self._action: Any = None
-        self._stats: Any = None
+        self._action: Any = None  # Any: rtmixer has no types
+        self._stats: Any = None  # Any: rtmixer has no types
         self._stats_at = 0.0
         self._clock = clock
         self._meter = RateMeter(self.rate, clock)
+        self._time = FrameTime(self.rate)
         self._moved_at: float | None = None  # when the device took frames last; None before it was started
         self._last_played = -1
         self._written = 0
@@ -110,6 +126,29 @@ class OutputStream:
         """The frame of the engine's ring that the callback has taken last. Any thread."""
         return self._marks.find(self._written - self.queued)
 
+    def heard_at(self, when: float) -> int:
+        """The frame of the engine's ring that leaves the device at second `when`, its own delay taken into account.
+
+        The callback takes frames by the period; what is returned moves on evenly. Any thread.
+        """
+        taken = self._time.frame_at(when - self.latency_seconds)
+        return (
+            self.heard() if taken is None else self._marks.find(int(min(taken, self._written - self.queued)))
+        )
+
+    def next_heard(self) -> float | None:
+        """The second at which the next frame that is written leaves the device; None before that is known."""
+        self.see()
+        taken = self._time.time_of(self._written + len(self._left))
+        return None if taken is None else taken + self.latency_seconds
+
+    def see(self) -> int:
+        """Look how far the device is, often, as it moves on in jumps. Return the frames in the short ring."""
+        queued = self.queued
+        if self._moved_at is not None:
+            self._time.see(self._written - queued, self._clock.now())
+        return queued
+
     def begin_at(self, ring_frames: int) -> None:
         """What is written next follows this frame of the engine's ring."""
         self._marks.restart(self._written, ring_frames)
@@ -129,6 +168,8 @@ class OutputStream:
             # Resampling may overshoot the limiter's ceiling; what would clip in the device is clipped here.
             frames = np.clip(self._resampler.resample_chunk(frames), -1.0, 1.0)
         frames = self._adapt(frames)
+        if self._cv is not None:
+            self._cv.fill(frames, ring_frames)
         count = self._ring.write(frames) if len(frames) else 0
         self._written += count
         self._left = frames[count:].copy() if count < len(frames) else self._left[:0]
@@ -143,7 +184,10 @@ class OutputStream:
         return len(self._left)
 
     def _adapt(self, frames: Audio) -> Audio:
-        """Engine channels to device channels, C-contiguous: mono goes to both, stereo to one as the mean."""
+        """Engine channels to device channels, C-contiguous: mono goes to both, stereo to one as the mean.
+
+        Channels behind the sound are silent here.
+        """
         if frames.shape[1] == self.channels:
             return np.ascontiguousarray(frames)
         if len(frames) > len(self._adapted):
@@ -151,8 +195,10 @@ class OutputStream:
         adapted = self._adapted[: len(frames)]
         if self.channels == 1:
             np.mean(frames, axis=1, keepdims=True, out=adapted)
-        else:
-            adapted[:] = frames[:, :1]
+            return adapted
+        sound = self._sound_channels
+        adapted[:, :sound] = frames if frames.shape[1] == sound else frames[:, :1]
+        adapted[:, sound:] = 0.0
         return adapted
 
     def start(self) -> None:
@@ -161,6 +207,7 @@ class OutputStream:
         portaudio.patiently(f"cannot start {self.name}", self._mixer.start)
         self._moved_at = self._stats_at = self._clock.now()
         self._meter.restart()
+        self._time.restart()
 
     def keep_playing(self, count: bool = True) -> None:
         """Arms the callback again when the short ring ran dry, counts that, and lets the ring grow.
@@ -171,6 +218,7 @@ class OutputStream:
             return
         if self._action is not None:
             self._meter.restart()
+            self._time.restart()
             if count:
                 self.ran_dry += 1
                 # This machine stalls for longer than the ring lasts: a later knob is better than another hole.

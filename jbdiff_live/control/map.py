@@ -13,9 +13,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from jbdiff_live.binding import Binding, TakeoverMode
+from jbdiff_live.binding import Binding, BindingKind, TakeoverMode, label
+from jbdiff_live.control.cv import ALL_USED, UNCALIBRATED, CvChannel, Used
 from jbdiff_live.control.decode import Decoder, Place, Reading, is_panic
 from jbdiff_live.control.desk import PANIC, MapDesk
+from jbdiff_live.control.feedback import Feedback, Views
 from jbdiff_live.control.learning import place_of
 from jbdiff_live.control.lessons import Lessons
 from jbdiff_live.control.play import BUTTONS, Player
@@ -28,6 +30,7 @@ from jbdiff_live.status import ControlStatus
 QUIET_SECONDS = 0.3  # after a controller was plugged in: what comes then are its positions
 DUMP_SECONDS = 0.05  # so many controls of one controller in so short a time are no hand's work
 DUMP_CONTROLS = 4
+MOVED_SHOWN = 5  # bindings that were used last
 PANIC_SECONDS = 0.1  # "all sound off" comes once for each of 16 channels
 
 
@@ -62,6 +65,8 @@ class ControlMap:
         self._came: dict[str, float] = {}  # when a controller was plugged in
         self._firsts: dict[str, deque[float]] = {}  # when controls of it were received for the first time
         self._panicked = float("-inf")
+        self._moved: dict[Binding, None] = {}  # the bindings that were used last, the newest at the end
+        self._feedback = Feedback(self._player.placed)
 
     # ------------------------------------------------------------------ sources' threads
 
@@ -115,6 +120,7 @@ class ControlMap:
             self._positions[place] = reading.seven_bits
             pressed = reading.high and not (before is not None and before > 63)
             quiet = self._only_tells(device, now, first=before is None)
+        self._feedback.moved(device, reading, now)
         taken = taken or self._lessons.recognise(device, reading, now)
         table = self._desk.table(device)
         found = table.by_control.get((reading.kind, reading.number), ())
@@ -123,8 +129,14 @@ class ControlMap:
             self._player.let_go(device, reading.channel, moved)
             return True
         for binding in moved:
-            mode = binding.takeover or table.takeover or self._mode
+            # A voltage moves all the time: a value that waits for it would only be late.
+            usual = TakeoverMode.JUMP if reading.kind is BindingKind.CV else self._mode
+            mode = binding.takeover or table.takeover or usual
             self._player.play(device, reading, binding, mode, pressed and not quiet, quiet)
+            self._moved.pop(binding, None)
+            self._moved[binding] = None
+        while len(self._moved) > MOVED_SHOWN:
+            del self._moved[next(iter(self._moved))]
         return bool(moved)
 
     def _only_tells(self, device: str, now: float, first: bool) -> bool:
@@ -143,6 +155,7 @@ class ControlMap:
     def _bound(self, device: str) -> None:
         """Bindings of a controller changed, or it came or went."""
         self._player.forget(device)
+        self._feedback.forget(device)
 
     # ------------------------------------------------------------------ learning
 
@@ -188,12 +201,54 @@ class ControlMap:
         """Why the last control that was touched while learning was not taken; empty if there is nothing to say."""
         return self._lessons.complaint
 
+    # ------------------------------------------------------------------ feedback
+
+    def feedback(self, device: str, views: Views, now: float) -> list[bytes]:
+        """The messages that make a controller show the values, as many as it may be sent now. Sender's thread."""
+        with self._lock:
+            return self._feedback.due(device, self._desk.table(device), views, now)
+
+    def outputs_of(self, device: str) -> tuple[str, ...]:
+        """Parts of the names of the outputs that a controller's feedback goes to; none if it shows nothing."""
+        with self._lock:
+            found = self._shelf.find(device)
+            return (found.lights.outputs or found.inputs) if found.lights.any else ()
+
+    def send_all(self) -> None:
+        """Send every controller everything that it shows."""
+        with self._lock:
+            for device in self._desk.devices:
+                self._feedback.forget(device)
+
+    # ------------------------------------------------------------------ control voltages
+
+    def cv_channel(self, device: str, number: int) -> CvChannel:
+        """How a channel of a sound input is read. number: from 1."""
+        with self._lock:
+            return self._shelf.find(device).cv.get(number, UNCALIBRATED)
+
+    def cv_used(self, device: str) -> Used:
+        """The channels of a sound input that move something; while learning, all of them."""
+        with self._lock:
+            if self._lessons.waiting is not Waiting.NOTHING:
+                return ALL_USED
+            bound = self._desk.table(device).by_control
+        return Used(
+            *(frozenset(n for k, n in bound if k is kind) for kind in (BindingKind.CV, BindingKind.GATE))
+        )
+
+    def calibrate(self, device: str, number: int, channel: CvChannel) -> None:
+        """Read a channel in this way from now on, and keep it in the map of the sound input."""
+        with self._lock:
+            self._desk.calibrate(device, number, channel)
+
     # ------------------------------------------------------------------ maps
 
     def suggest(self, bindings: Iterable[Binding]) -> None:
         """Take the bindings of another patch, all at once."""
         with self._lock:
             self._desk.suggest(bindings)
+        self.send_all()
 
     @property
     def suggested(self) -> tuple[Binding, ...]:
@@ -264,5 +319,6 @@ class ControlMap:
                 touched=lessons.touched,
                 note=lessons.note,
                 hardware=self._player.ghosts(),
+                moved=tuple(f"{b.control}: {label(b.target)}" for b in reversed(self._moved)),
                 problem="; ".join(text for text in (status.problem, lessons.complaint, files) if text),
             )

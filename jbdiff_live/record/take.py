@@ -132,6 +132,7 @@ class TakeInfo(msgspec.Struct, frozen=True):
     stack: str = ""
     stack_identity: str = ""
     seed: int | None = None
+    # Any: whatever JSON holds; a take of a later version may hold more.
     values: dict[str, Any] = {}
     details: dict[str, Any] = {}
     frames: int = 0

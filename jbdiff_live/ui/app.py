@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QApplication
 
 from jbdiff_live.ending import on_ending
 from jbdiff_live.status import Transport
-from jbdiff_live.ui import theme
+from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.window import MainWindow
 
 

@@ -42,6 +42,7 @@ KEYS: tuple[Key, ...] = (
     Key(("W",), "write", "W", "write this noise into the register"),
     Key(("E",), "erase", "E", "erase: new noise into the register"),
     Key(("X",), "reset_context", "X", "forget: begin anew without a silence"),
+    Key(("T",), "tap", "T", "tap the tempo"),
     Key(("L",), "learn", "L", "learn MIDI for the focused knob"),
     Key(("Shift+L",), "learn_row", "Shift+L", "learn the knobs in a row; again: skip one"),
     Key(("U",), "unlearn", "U", "unlearn: let go of the control touched next"),

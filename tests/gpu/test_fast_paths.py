@@ -147,7 +147,7 @@ def test_a_stack_is_recorded_while_another_one_plays(small_stack: Stack, device:
 
 
 def test_the_instrument_plays_a_compiled_stack(small_stack: Stack, device: torch.device) -> None:
-    from jbdiff_live.engine.loading import load_voice
+    from jbdiff_live.engine.voices.load import load_voice
     from jbdiff_live.stack_choice import StackChoice
 
     if device.type == "cpu":

@@ -15,7 +15,7 @@ from controllers import Sender
 
 from jbdiff_live.binding import Binding, TakeoverMode
 from jbdiff_live.control.map import ControlMap
-from jbdiff_live.control.midi import MidiInput, list_midi_inputs
+from jbdiff_live.control.midi.inputs import MidiInput, list_midi_inputs
 from jbdiff_live.control.names import free_name, index_of, lasting, model, numbered
 from jbdiff_live.parameters import BY_NAME, ParameterStore
 

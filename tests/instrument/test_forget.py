@@ -10,7 +10,7 @@ import soundfile
 from small_stacks import write_small_stack
 
 from jbdiff_live.engine.generator import ModelGenerator
-from jbdiff_live.engine.sources import FileSource, load_file_source
+from jbdiff_live.engine.voices.sources import FileSource, load_file_source
 from jbdiff_live.parameters import Origin, ParameterStore
 from jbdiff_live.stack_choice import StackChoice
 

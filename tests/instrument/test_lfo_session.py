@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from test_session import eventually, take_folder
+from tone_generator import ToneGenerator
 
-from jbdiff_live.engine.tone import ToneGenerator
 from jbdiff_live.modulation import Lfo
 from jbdiff_live.record.take import BlockEvent, ChangeEvent, open_take
 from jbdiff_live.session import Session, SessionOptions
@@ -61,7 +61,7 @@ def test_a_patch_brings_its_lfos_and_saves_them(session: Session, tmp_path: Path
 
 
 def test_bars_follow_the_tempo_knob_while_the_clock_does(session: Session) -> None:
-    assert session._beats_per_second() is None
+    assert session.conductor.beats_per_second() is None
     session.set_parameter("tempo", 90)
     session.set_parameter("clock", 2)
-    assert session._beats_per_second() == 1.5
+    assert session.conductor.beats_per_second() == 1.5

@@ -6,7 +6,7 @@ import msgspec
 import torch
 
 from jbdiff.diffusion.noise_pair import NoisePair
-from jbdiff_live.engine.model import block_settings
+from jbdiff_live.engine.block_settings import block_settings
 from jbdiff_live.parameters import Origin, ParameterSnapshot, ParameterStore
 from jbdiff_live.record.take import BlockEvent
 

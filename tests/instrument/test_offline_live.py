@@ -19,8 +19,8 @@ from jbdiff.render.render import RenderPlan, render
 from jbdiff.stacks.stack import load_stack
 from jbdiff.stream.stream import BlockStream
 from jbdiff_live.audio.null import NullSink
+from jbdiff_live.engine.block_settings import block_settings
 from jbdiff_live.engine.generator import ModelGenerator
-from jbdiff_live.engine.model import block_settings
 from jbdiff_live.parameters import Origin, ParameterSnapshot, ParameterStore
 from jbdiff_live.patch import load_patch
 from jbdiff_live.record.take import BlockEvent, StackEvent, Take, open_take
@@ -218,7 +218,7 @@ def test_a_patch_with_another_stack_is_faded_to_and_the_take_says_where(tmp_path
         during = session.status()
         assert str(small) in during.loading and during.stack == "pocket"
         assert session.snapshot()["seed"] == 9, "the values do not wait"
-        eventually(lambda: session.status().stack == str(small), "the stack")
+        eventually(lambda: session.status().stack.name == str(small), "the stack")
         after = session.status()
         assert (after.levels, after.finisher, after.loading) == ((2, 1), True, "")
         assert after.parts is not None and after.parts.levels == (2, 1, 0)

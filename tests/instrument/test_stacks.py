@@ -21,8 +21,8 @@ from stack_rig import PATIENCE, RATE, Rig
 import jbdiff.stacks.stack
 from jbdiff.config import VQVAEConfig
 from jbdiff.stream.stream import BlockStream
+from jbdiff_live.engine.block_settings import block_settings
 from jbdiff_live.engine.generator import ModelGenerator
-from jbdiff_live.engine.model import block_settings
 from jbdiff_live.parameters import Origin
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying
 from jbdiff_live.status import EngineState
@@ -61,7 +61,7 @@ def test_two_threads_where_their_waits_can_be_made_short(torch_first: bool) -> N
     lines = [
         "import os",
         "os.cpu_count = lambda: 2",
-        "from jbdiff_live.engine.model import set_up_torch",
+        "from jbdiff_live.engine.voices.torch_setup import set_up_torch",
         "set_up_torch(None)",
         "import torch",
         "print(torch.get_num_threads(), os.environ.get('GOMP_SPINCOUNT'))",

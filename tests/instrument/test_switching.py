@@ -15,9 +15,9 @@ from stack_rig import PATIENCE, RATE, Rig
 from turned_clock import TurnedClock
 
 from jbdiff_live.block import Block, Rung
-from jbdiff_live.engine.beginnings import LONGEST_WAIT_SECONDS, Beginnings
-from jbdiff_live.engine.model import StackVoice
-from jbdiff_live.engine.sources import FileSource
+from jbdiff_live.engine.voices.beginnings import LONGEST_WAIT_SECONDS, Beginnings
+from jbdiff_live.engine.voices.sources import FileSource
+from jbdiff_live.engine.voices.voice import StackVoice
 from jbdiff_live.parameters import Origin
 from jbdiff_live.stack_choice import StackChoice
 

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from toys import write_toy_stack
 from typer.testing import CliRunner
 
+from jbdiff.bench import v1 as bench_v1
 from jbdiff.bench.checks import check_paths, relative_error
 from jbdiff.bench.fast_paths import FASTPATHS, FastPath
 from jbdiff.bench.measure import (
@@ -34,7 +35,6 @@ from jbdiff.bench.measure import (
     result_from_dict,
     table,
 )
-from jbdiff.bench.measure import v1 as bench_v1
 from jbdiff.bench.predict import Accelerator, Plan, need, stack_without_weights
 from jbdiff.bench.workloads import workloads
 from jbdiff.cli import app

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from jbdiff.cli import app
 from jbdiff.config import StackConfig
 from jbdiff.stacks.convert import convert, plan, write_tensors
-from jbdiff.stacks.stack import CheckpointError, Stack, load_stack
+from jbdiff.stacks.stack import CheckpointError, Stack, known_stacks, load_stack
 
 ORIGINALS = ("jb_level2.ckpt", "jb_level1.ckpt", "jb_level0.ckpt", "dd.ckpt", "vqvae.pth.tar")
 
@@ -267,3 +267,11 @@ def test_a_full_size_finisher_converts_in_little_memory(tmp_path: Path) -> None:
     )
     assert peak < 2.5e9
     assert json.loads((tmp_path / "new" / "config.json").read_text())["files"]["finisher"]["sha256"]
+
+
+def test_a_stack_of_bands_with_a_student_keeps_all_its_parts(tmp_path: Path) -> None:
+    shipped = known_stacks()["pocket"]
+    stack = load_stack(convert(plan([shipped], {}), tmp_path / "copy", name="pocket"))
+    assert set(stack.few) == {2} and stack.finisher is not None
+    wanted = load_stack("pocket").few[2].state_dict()
+    assert all(torch.equal(value, wanted[name]) for name, value in stack.few[2].state_dict().items())

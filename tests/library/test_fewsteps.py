@@ -34,7 +34,8 @@ from jbdiff.guidance import GuidedModel, JumpingModel
 from jbdiff.networks.anchor import Anchor
 from jbdiff.networks.few_steps import Additions, merge
 from jbdiff.networks.joint_denoiser import JointDenoiser, Jump
-from jbdiff.stacks.stack import CheckpointError, Stack, build_codec, load_stack, save_stack
+from jbdiff.stacks.kinds import build_codec
+from jbdiff.stacks.stack import CheckpointError, Stack, load_stack, save_stack
 from jbdiff.stream.stream import BlockSettings, BlockStream
 
 DENOISER = JointDenoiserConfig(

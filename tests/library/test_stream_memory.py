@@ -13,7 +13,8 @@ from jbdiff.codecs.bands import CHANNELS
 from jbdiff.config import BandCodecConfig, JointDenoiserConfig, LevelConfig, StackConfig
 from jbdiff.networks.anchor import MEANS, STYLE_FEATURES
 from jbdiff.networks.joint_denoiser import JointDenoiser
-from jbdiff.stacks.stack import Stack, build_codec
+from jbdiff.stacks.kinds import build_codec
+from jbdiff.stacks.stack import Stack
 from jbdiff.stream.memory import SECONDS, StreamMemory, differences, likeliest_bar
 from jbdiff.stream.state import MemoryState
 from jbdiff.stream.stream import BlockSettings, BlockStream, StreamError, StreamState

@@ -23,14 +23,14 @@ from jbdiff.networks.anchor import MEANS, STYLE_FEATURES, Anchor, measured_style
 from jbdiff.stacks.weight_files import CheckpointError
 from jbdiff.train.jobs.codec import CodecJob, load_codec, train_codec
 from jbdiff.train.jobs.denoiser import DenoiserJob, load_denoiser, train_denoiser
-from jbdiff.train.modules.denoiser import (
+from jbdiff.train.modules.conditions import (
     CLOCK_DROP_CHANCE,
     STYLE_DROP_CHANCE,
     STYLE_NOISE,
-    DenoiserTraining,
     anchor_of,
     blurred,
 )
+from jbdiff.train.modules.denoiser import DenoiserTraining
 from jbdiff.train.modules.losses import (
     SpectrogramDiscriminator,
     discriminator_loss,

@@ -50,7 +50,8 @@ def _spectra(audio: Tensor, size: int, hop: int) -> Tensor:
 
 def _grouped(levels: Tensor) -> Tensor:
     """Neighbouring bands averaged, `[w, groups, t]`."""
-    return levels.unflatten(1, (GROUPS, -1)).mean(2)
+    out: Tensor = levels.unflatten(1, (GROUPS, -1)).mean(2)
+    return out
 
 
 def _timbre(levels: Tensor) -> list[Tensor]:

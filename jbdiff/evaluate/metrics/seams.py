@@ -18,9 +18,9 @@ from torch import Tensor
 def jumps(sound: Tensor, places: Tensor, hop: int) -> Tensor:
     """Sound `[n]` to the size of the jump at each of `places` `[m]` (samples): `[m]`."""
     curve = torch.nn.functional.pad(sound.double().diff(n=2).square(), (1, 1))
-    heard = torch.nn.functional.pad(curve.cumsum(0), (1, 0))
+    total = torch.nn.functional.pad(curve.cumsum(0), (1, 0))
     half = max(1, hop // 2)
-    return ((heard[places + half] - heard[places - half]) / (2 * half)).sqrt()
+    return ((total[places + half] - total[places - half]) / (2 * half)).sqrt()
 
 
 def ranks(sound: Tensor, seams: Tensor, hop: int, start: int) -> Tensor:
@@ -48,7 +48,7 @@ def spread_of_difference(own: Sequence[Tensor], without: Sequence[Tensor]) -> fl
     tensor a piece in both.
 
     Where bars are as long as blocks, all seams of a piece lie at the same place of the bar, and have one rank rather
-    than many, which need not be near 0.5: a place between two beats jumps less than most. So the error is told from
+    than many, which need not be near 0.5: a place between two beats jumps less than most. So the error comes from
     how far the pieces' differences differ.
     """
     spread = spread_of_mean(sum(len(rank) for rank in own))

@@ -22,6 +22,7 @@ from jbdiff.evaluate.metrics.transcribe import (
     judge_installed,
     transcribe,
 )
+from jbdiff.untyped import JsonDict
 
 __all__ = [
     "SETUP", "NoJudgeError", "Note", "ToneFigures", "Transcription", "harmony", "judge_installed", "tone_figures",
@@ -48,7 +49,7 @@ class ToneFigures:
     entropy: float
     profile: NDArray[np.float64]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonDict:
         return vars(self) | {"profile": self.profile.tolist()}
 
 

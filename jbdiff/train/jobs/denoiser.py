@@ -9,9 +9,10 @@ from typing import cast
 import numpy as np
 import torch
 
+from jbdiff.codecs.band_codec import BandCodec
 from jbdiff.codecs.bands import CHANNELS, QUARTERS
 from jbdiff.config import POCKET, BandCodecConfig, DetailConfig, JointDenoiserConfig, denoiser_from_dict
-from jbdiff.data.clips import LatentBatches
+from jbdiff.data.clips import Clips, LatentBatches
 from jbdiff.networks.detail import mean_of_sampling
 from jbdiff.networks.joint_denoiser import JointDenoiser
 from jbdiff.stacks.stack import load_stack
@@ -61,10 +62,10 @@ def load_denoiser(start: Path | str) -> JointDenoiser:
         tensors = mean_of_sampling(read_checkpoint(start).tensors)
         load_into(network, tensors, "a denoiser of these sizes", start.name)
         return network
-    network = load_stack(start).denoisers[2]
-    if not isinstance(network, JointDenoiser):
+    shipped = load_stack(start).denoisers[2]
+    if not isinstance(shipped, JointDenoiser):
         raise ValueError(f"stack {start!r} has no joint denoiser; only those are trained here")
-    return network
+    return shipped
 
 
 def fitted(config: JointDenoiserConfig, codec: BandCodecConfig) -> JointDenoiserConfig:
@@ -103,20 +104,7 @@ def train_denoiser(
         config, settings.budget(), job.rate, job.levels, job.seed, job.bf16, job.lines_only, history
     )
     if not settings.resume:
-        if begun is not None:
-            module.adopt(begun)
-        else:
-            module.begin_with(covariance(training, config.patch, config.latent_channels))
-        if config.detail is not None and (begun is None or begun.detail is None):
-            if training.array.shape[1] < config.all_channels:
-                raise ValueError(
-                    "packed latents have no detail to learn from: give --denoiser-weights or --from-shipped of a "
-                    "denoiser that has learnt it"
-                )
-            module.begin_detail_with(*split_latents(training, config.latent_channels))
-        if config.anchor and (begun is None or begun.anchor is None):
-            decibels = codec.analysis.spread[: config.latent_channels]
-            module.begin_anchor_with(*styles_of(training, stretch - history + past, decibels))
+        _begin(module, begun, training, codec, stretch - history + past)
     level = POCKET.level(2)
     module.guidance, module.sampler_steps = level.guidance, level.steps
     demo = heldout.at_least(past + window).clip(0)[: past + 5 * window]
@@ -124,7 +112,7 @@ def train_denoiser(
     vary, at_hand = Varied(codec.analysis), Resident(training)
 
     def draw(first: int, count: int) -> LatentBatches:
-        # An anchor is of more than the window that is to be made: style would tell it too much.
+        # An anchor is measured over more than the window: the style of the window alone would give too much of it away.
         length = stretch if module.rolling or config.anchor else history + window
         return LatentBatches(
             training, job.batch, length, job.seed, first, count, vary, at_hand.on(module.device)
@@ -137,3 +125,28 @@ def train_denoiser(
         validations=4,
     )
     fit(module, batches, settings, codec.sample_rate, clip=1.0)
+
+
+def _begin(
+    module: DenoiserTraining, begun: JointDenoiser | None, training: Clips, codec: BandCodec, anchored: int
+) -> None:
+    """Put weights or statistics into a network before its first step.
+
+    begun: trained weights to start from; None starts from statistics of the latents. anchored: tokens of music that an
+    anchor is measured over. Raises ValueError if the latents lack the detail that the network has to learn.
+    """
+    config = module.config
+    if begun is not None:
+        module.adopt(begun)
+    else:
+        module.begin_with(covariance(training, config.patch, config.latent_channels))
+    if config.detail is not None and (begun is None or begun.detail is None):
+        if training.array.shape[1] < config.all_channels:
+            raise ValueError(
+                "packed latents have no detail to learn from: give --denoiser-weights or --from-shipped of a "
+                "denoiser that has learnt it"
+            )
+        module.begin_detail_with(*split_latents(training, config.latent_channels))
+    if config.anchor and (begun is None or begun.anchor is None):
+        decibels = codec.analysis.spread[: config.latent_channels]
+        module.begin_anchor_with(*styles_of(training, anchored, decibels))

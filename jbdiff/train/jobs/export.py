@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
-
-from torch import nn
+from typing import cast
 
 from jbdiff.config import POCKET, JointDenoiserConfig
+from jbdiff.networks.few_steps import Additions
 from jbdiff.networks.joint_denoiser import JointDenoiser
 from jbdiff.stacks.stack import save_stack
 from jbdiff.train.jobs.codec import load_codec
 from jbdiff.train.jobs.denoiser import fitted, load_denoiser
 from jbdiff.train.jobs.distil import load_additions
 from jbdiff.train.jobs.finisher import load_finisher
+from jbdiff.untyped import JsonDict, JsonTable
 
-POCKET_SOURCE: dict[str, Any] = {
+POCKET_SOURCE: JsonDict = {
     "licence": "CC0-1.0",
     "data": "seven hours of stems rendered by scripts/render_data, seeds 1000 to 1224 (codec and finisher: these), "
     "3000 to 3149 and 7000 to 7167; held out: 9000 to 9023",
@@ -44,7 +43,7 @@ class StackParts:
     finisher: Path | str | None = None
 
 
-def export_stack(parts: StackParts, out: Path, name: str, source: Mapping[str, Any]) -> Path:
+def export_stack(parts: StackParts, out: Path, name: str, source: JsonTable) -> Path:
     """A playable stack in `out`.
 
     Files are replaced one by one, description last, each whole: `load_stack` refuses the moment between. Raises
@@ -62,7 +61,7 @@ def export_stack(parts: StackParts, out: Path, name: str, source: Mapping[str, A
             f"{codec.latent_channels}; export runs that belong together"
         )
     level = replace(level, denoiser=denoiser.config, window_tokens=denoiser.config.window_tokens, few=None)
-    few: dict[int, nn.Module] = {}
+    few: dict[int, Additions] = {}
     if parts.few is not None:
         additions = load_additions(parts.few, denoiser)
         few[2], level = additions, replace(level, few=additions.config)

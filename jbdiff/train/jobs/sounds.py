@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,6 +16,7 @@ from jbdiff.train.latents.latents import (
 )
 from jbdiff.train.modules.rollouts import HISTORY_WINDOWS, STRETCH_WINDOWS
 from jbdiff.train.run.run import RunSettings
+from jbdiff.untyped import JsonDict
 
 
 def sound_clips(
@@ -63,7 +63,7 @@ def long_enough(clips: Clips, shortest: int, sample_rate: int, report: Report = 
     return clips.only(keep)
 
 
-def recorded(weights: Path, part: str) -> dict[str, Any] | None:
+def recorded(weights: Path, part: str) -> JsonDict | None:
     """The sizes that the run of these weights wrote down beside them, if it did."""
     path = weights.parent / "run.json"
     return dict(json.loads(path.read_text())[part]) if path.exists() else None

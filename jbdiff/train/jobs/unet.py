@@ -6,18 +6,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
 
 import torch
 
+from jbdiff.codecs.vqvae import VQVAE
 from jbdiff.config import V1, LevelConfig, StackConfig, UNetConfig
 from jbdiff.data.clips import AudioBatches, drawn_from
-from jbdiff.stacks.stack import Stack, build_denoiser, known_stacks, load_stack, read_manifest, save_stack
+from jbdiff.networks.unet import UNet
+from jbdiff.stacks.stack import Stack, known_stacks, load_stack, read_manifest, save_stack
 from jbdiff.stacks.weight_files import load_into, read_checkpoint
 from jbdiff.train.jobs.sounds import recorded, settled, sound_clips
 from jbdiff.train.latents.latents import as_float
-from jbdiff.train.modules.unet import DEMO_WINDOWS, UNetTraining
+from jbdiff.train.modules.unet import DEMO_WINDOWS, UNetTraining, unet_config
 from jbdiff.train.run.run import Batches, RunSettings, fit, prepare_folder
+from jbdiff.untyped import JsonDict
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,14 @@ def train_unet(settings: RunSettings, job: UNetJob) -> None:
     own = [level for level in stack.config.levels if level.level == job.level]
     level = own[0] if own else V1.level(job.level)
     sizes = recorded(job.start, "denoiser") if job.start is not None else None
-    given = UNetConfig(**listed(sizes)) if sizes else cast(UNetConfig, level.denoiser)
+    given = UNetConfig(**listed(sizes)) if sizes else unet_config(level)
     level = replace(level, denoiser=settings.sized(given))
     config = with_level(stack.config, level)
     about = {"kind": "denoiser", "level": job.level, "job": asdict(job), "denoiser": asdict(level.denoiser)}
     prepare_folder(settings, about)
     cache = settled(settings, job.seed)
+    if not isinstance(stack.codec, VQVAE):
+        raise ValueError(f"stack {job.stack!r} has no VQ-VAE; levels of U-Nets are trained with one")
     module = UNetTraining(stack.codec, config, job.level, settings.budget(), job.rate, job.seed, job.bf16)
     samples = module.past + module.window
     rate = config.sample_rate
@@ -83,29 +87,31 @@ def train_unet(settings: RunSettings, job: UNetJob) -> None:
     fit(module, batches, settings, rate, clip=1.0)
 
 
-def _beginning(stack: Stack, level: LevelConfig, job: UNetJob) -> torch.nn.Module:
+def _beginning(stack: Stack, level: LevelConfig, job: UNetJob) -> UNet:
     if job.start is not None:
-        return load_level(job.start, cast(UNetConfig, level.denoiser))
+        return load_level(job.start, unet_config(level))
     if job.level not in stack.denoisers:
         raise ValueError(
             f"stack {job.stack!r} has no level {job.level} to start from; leave --from-shipped out"
         )
-    return cast(torch.nn.Module, stack.denoisers[job.level])
+    network = stack.denoisers[job.level]
+    assert isinstance(network, UNet)
+    return network
 
 
-def load_level(weights: Path, config: UNetConfig) -> torch.nn.Module:
+def load_level(weights: Path, config: UNetConfig) -> UNet:
     """A run's U-Net. Raises CheckpointError where the weights are not of these sizes."""
-    network = build_denoiser(config)
+    network = UNet(config)
     load_into(network, read_checkpoint(weights).tensors, "this level", weights.name)
     return network
 
 
-def listed(sizes: dict[str, Any]) -> dict[str, Any]:
+def listed(sizes: JsonDict) -> JsonDict:
     """Sizes out of a JSON file, where tuples are lists."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()}
 
 
-def put_into_stack(base: str, weights: Sequence[Path], out: Path, name: str, source: dict[str, Any]) -> Path:
+def put_into_stack(base: str, weights: Sequence[Path], out: Path, name: str, source: JsonDict) -> Path:
     """A stack in `out`: `base` with the levels that these runs have trained. Raises ValueError on other weights."""
     stack = load_stack(base)
     config, denoisers = replace(stack.config, name=name), dict(stack.denoisers)
@@ -119,5 +125,5 @@ def put_into_stack(base: str, weights: Sequence[Path], out: Path, name: str, sou
         sizes = UNetConfig(**listed(about["denoiser"]))
         config = with_level(config, replace(own[0] if own else V1.level(number), denoiser=sizes))
         denoisers[number] = load_level(path, sizes)
-    parts = stack.codec, denoisers, dict(stack.source) | source
-    return save_stack(out, config, *parts, finisher=stack.finisher)
+    described = dict(stack.source) | source
+    return save_stack(out, config, stack.codec, denoisers, described, finisher=stack.finisher)

@@ -11,7 +11,6 @@ import json
 import lzma
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from jbdiff.codecs.band_codec import BandCodec
 from jbdiff.codecs.bands import CHANNELS
 from jbdiff.data.clips import MIX, Clips, ClipWriter, awaited_cache, cache_about, first_process
 from jbdiff.train.latents.latents import fingerprint
+from jbdiff.untyped import JsonDict
 
 ABOUT = "packed.json"
 STEP = 0.1  # of a band's spread
@@ -119,7 +119,7 @@ def unpacked(folder: Path, codec: BandCodec, cache: Path) -> tuple[Clips, Clips]
     return training, heldout
 
 
-def _rows(content: bytes) -> Sequence[tuple[dict[str, Any], bytes]]:
+def _rows(content: bytes) -> Sequence[tuple[JsonDict, bytes]]:
     """What a part holds: of each clip what is known of it, and its bytes."""
     length = int.from_bytes(content[:4], "little")
     place, found = 4 + length, []

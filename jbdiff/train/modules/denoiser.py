@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from jbdiff.codecs.band_codec import BandCodec
 from jbdiff.config import POCKET, JointDenoiserConfig
 from jbdiff.data.clips import Stretches
-from jbdiff.diffusion.noise import step_from
 from jbdiff.diffusion.samplers import sample_vddim
 from jbdiff.diffusion.schedules import alpha_beta, noised
 from jbdiff.guidance import GUIDANCE_RESCALE, GuidedModel
-from jbdiff.networks.anchor import BEATS, Anchor, measured_style, no_anchor
+from jbdiff.networks.anchor import Anchor, no_anchor
 from jbdiff.networks.echoes import Echo, echo_of
 from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.train.modules.conditions import anchor_of, blurred, coin, corrupt, echoes_in_training, walked
 from jbdiff.train.modules.rollouts import Continue, Next, Rollouts
-from jbdiff.train.modules.stage import StageTraining
+from jbdiff.train.modules.stage import Demo, StageTraining, as_array
 from jbdiff.train.run.schedule import Budget
+from jbdiff.untyped import JsonDict
 
-CONTEXT_NOISE = 0.15
-DROP_CHANCE = 0.12
-SHORT_CHANCE = 0.2
-# Of an anchor alone; the instrument may lack either part. A style that is heard from two windows is not exact.
-STYLE_DROP_CHANCE, CLOCK_DROP_CHANCE, STYLE_NOISE = 0.15, 0.2, 0.2
 # From this share of a run on, most steps continue what the average itself has made (`rollouts.py`), from noise that
 # has walked on from that of the window before: the live instrument does hardly anything else. A net that never saw its
 # own noise come again takes it for music and plays it louder, by 2 dB a block.
@@ -36,11 +33,6 @@ ROLL_FROM, ROLL_CHANCE, ROLL_STEPS = 0.25, 0.7, 6
 ROLL_GUIDED_CHANCE, ROLL_GUIDANCE = 0.5, (1.0, 2.5)
 # With echoes most of these windows begin from the real one at a level in this range, and are made in fewer steps.
 REAL_CHANCE, REAL_LEVELS, REAL_STEPS = 0.75, (0.4, 0.95), 4
-# Of echoes in training: that the bar is not known, that a row has none at all, the largest share of them that a row
-# drops, and how often and how strongly one is noisy, in deviations of latents.
-BAR_DROP_CHANCE, NO_ECHO_CHANCE, MOST_DROPPED = 0.05, 0.08, 0.4
-ECHO_NOISE_CHANCE, ECHO_NOISE, LATENT_DEVIATION = 0.3, 0.4, 0.5
-SHORT_HISTORY_CHANCE = 0.35
 GUIDANCE_INTERVAL = POCKET.level(2).guidance_interval
 # Levels are drawn as u ** 0.75: what is left to predict at the lowest levels is the grain of each band.
 LEVEL_POWER = 0.75
@@ -114,11 +106,11 @@ class DenoiserTraining(StageTraining):
     def learns(self) -> JointDenoiser:
         return self.network
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: JsonDict) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint["rollouts"] = self.rollouts.state
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: JsonDict) -> None:
         super().on_load_checkpoint(checkpoint)
         self.rollouts.state = dict(checkpoint.get("rollouts", {}))
 
@@ -235,8 +227,8 @@ class DenoiserTraining(StageTraining):
         alpha, beta = alpha_beta(sigma[:, None, None])
         noisy, target = alpha * x + beta * noise, alpha * noise - beta * x
         with torch.autocast(window.device.type, torch.bfloat16, enabled=self.bf16):
-            told = anchor if network.anchor is not None else None
-            prepared = network.prepare_context(context[..., :bands], drop, len(window), told, echo)
+            given = anchor if network.anchor is not None else None
+            prepared = network.prepare_context(context[..., :bands], drop, len(window), given, echo)
             v = network(noisy, sigma, prepared.repeat(levels))
             losses = [F.mse_loss(v.float(), target)]
             if network.detail is not None and window.shape[1] > bands and not self.lines_only:
@@ -265,15 +257,15 @@ class DenoiserTraining(StageTraining):
             kinds["heldout_v_without_anchor"] = (False, nothing, echo)
         if echo is not None:
             kinds["heldout_v_without_echoes"] = (False, anchor, None)
-        for name, (dropped, told, sound) in kinds.items():
+        for name, (dropped, style, sound) in kinds.items():
             drop = torch.full((len(window),), dropped, device=window.device)
             generator = torch.Generator(window.device).manual_seed(batch_number)
-            losses = self._losses(network, window, context, drop, told, generator, 4, echo=sound)
+            losses = self._losses(network, window, context, drop, style, generator, 4, echo=sound)
             self.log(name, losses[0], prog_bar=name == "heldout_v", sync_dist=True)
             if len(losses) > 1 and name == "heldout_v":
                 self.log("heldout_v_detail", losses[1], sync_dist=True)
 
-    def demo(self) -> dict[str, Any]:
+    def demo(self) -> Demo:
         """Held-out context, what truly follows it, and `SAMPLES` continuations from different noise; and one piece
         that is context and first continuation in one.
         """
@@ -281,121 +273,37 @@ class DenoiserTraining(StageTraining):
             return {}
         codec, latents = self._demo
         codec, past = codec.to(self.device), self.config.context_tokens
+        network = cast(JointDenoiser, self.average.network)
 
-        def heard(tokens: Tensor, first: int = 0) -> Any:
-            return codec.decode(tokens.T[None].to(self.device), first=first)[0, 0].float().cpu().numpy()
+        def sound(tokens: Tensor, first: int = 0) -> NDArray[np.float32]:
+            audio = codec.decode(tokens.T[None].to(self.device), first=first)
+            return as_array(audio[0, 0])
 
-        pieces = {"context": heard(latents[:past]), "truth": heard(latents[past:], past)}
+        pieces = {"context": sound(latents[:past]), "truth": sound(latents[past:], past)}
         for number in range(SAMPLES):
-            made = self._continuation(latents, self.seed + number)
+            made = continuation(
+                network, latents.to(self.device), self.seed + number, self.guidance, self.sampler_steps
+            )
             if not number:
-                pieces["continued"] = heard(made)
-            pieces[f"sample{number + 1}"] = heard(made[past:], past)
+                pieces["continued"] = sound(made)
+            pieces[f"sample{number + 1}"] = sound(made[past:], past)
         return pieces
 
-    def _continuation(self, latents: Tensor, seed: int) -> Tensor:
-        """The context of latents `[tokens, channels]` and as much music after it as they have."""
-        network = cast(JointDenoiser, self.average.network)
-        window, past = self.config.window_tokens, self.config.context_tokens
-        made = latents[None, :past].to(self.device)
-        generator = torch.Generator().manual_seed(seed)
-        while made.shape[1] < len(latents):
-            anchor = None
-            if network.anchor is not None:
-                heard = Stretches(made[:, -past:], torch.zeros(1, 2, device=self.device))
-                anchor = anchor_of(network, heard, past)
-            model = GuidedModel(
-                network,
-                made[:, -past:],
-                self.guidance,
-                interval=GUIDANCE_INTERVAL,
-                anchor=anchor,
-                device=self.device,
-            )
-            noise = torch.randn(1, self.config.latent_channels, window, generator=generator).to(self.device)
-            new = sample_vddim(model, noise, torch.linspace(1, 0, self.sampler_steps + 1))
-            made = torch.cat([made, network.with_detail(new).transpose(1, 2)], 1)
-        return made[0, : len(latents)]
 
-
-def coin(chance: float, generator: torch.Generator) -> bool:
-    """True so often."""
-    return float(torch.rand((), generator=generator, device=generator.device)) < chance
-
-
-def walked(before: Tensor, fresh: Tensor, generator: torch.Generator) -> Tensor:
-    """Noise a step on from `before`, both `[b, c, t]`, as `NoiseStyle.WALK` steps; small steps are more likely."""
-    shape = (len(before), 1, 1)
-    step = (torch.rand(shape, generator=generator, device=generator.device) ** 2).to(before)
-    return step_from(before, fresh, step)
-
-
-def anchor_of(network: JointDenoiser, batch: Stretches, place: int, begin: int = 0) -> Anchor:
-    """The anchor of windows that begin at token `place` of these stretches, in the network's units; none for a network
-    that takes none. The style is measured from token `begin` on.
-    """
-    stretch = batch.latents
-    if network.anchor is None:
-        return no_anchor(len(stretch), stretch.device)
-    style = network.anchor.standard(measured_style(stretch[:, begin:, : network.config.latent_channels]))
-    first, bar = batch.bars.to(stretch.device).unbind(1)
-    tempo = torch.where(bar > 0, BEATS / bar.clamp_min(1e-6), 0.0)
-    known = torch.ones(len(stretch), dtype=torch.bool, device=stretch.device)
-    return Anchor(style, known, first * tempo, tempo).at(place)
-
-
-def blurred(anchor: Anchor, generator: torch.Generator) -> Anchor:
-    """As the instrument has it: a style that is not exact, and at times only one part or neither."""
-    rows, device = len(anchor.style), generator.device
-    noise = torch.randn(anchor.style.shape, generator=generator, device=device).to(anchor.style)
-    chances = torch.rand(2, rows, generator=generator, device=device).to(anchor.style)
-    return replace(
-        anchor,
-        style=anchor.style + STYLE_NOISE * noise,
-        known=anchor.known & (chances[0] >= STYLE_DROP_CHANCE),
-        tempo=anchor.tempo * (chances[1] >= CLOCK_DROP_CHANCE),
-    )
-
-
-def echoes_in_training(
-    config: JointDenoiserConfig, history: Tensor, bars: Tensor, generator: torch.Generator, held: int = 0
-) -> Echo | None:
-    """Echoes of the window after a history `[b, n, c]`, of which `held` tokens belong to the window, as the instrument
-    has them: some are missing, some are noisy, and the history may be short. None for a network that takes none.
-    """
-    if not config.echo_channels:
-        return None
-    device, rows = generator.device, len(history)
-
-    def random(*shape: int) -> Tensor:
-        return torch.rand(shape, generator=generator, device=device).to(history)
-
-    known = torch.full((rows,), history.shape[1], device=history.device)
-    short = config.context_tokens + random(rows) * (history.shape[1] - config.context_tokens)
-    known = torch.where(random(rows) < SHORT_HISTORY_CHANCE, short.long(), known)
-    bars = bars.to(history) * (random(rows) >= BAR_DROP_CHANCE)
-    bands = history[..., : config.latent_channels]
-    echo = echo_of(bands, bars, config.window_tokens, held, known)
-    noise = torch.randn(echo.sound.shape, generator=generator, device=device)
-    count = echo.known.shape[1]
-    level = ECHO_NOISE * random(rows, count) * (random(rows, count) < ECHO_NOISE_CHANCE)
-    echo = echo.noised(level, LATENT_DEVIATION * noise)
-    keep = random(rows, count) >= MOST_DROPPED * random(rows, 1)
-    return echo.kept(keep & (random(rows, 1) >= NO_ECHO_CHANCE))
-
-
-def corrupt(context: Tensor, generator: torch.Generator, patch: int) -> tuple[Tensor, Tensor]:
-    """Context `[b, n, c]` as the live instrument will have it, and which rows drop it, `[b]`.
-
-    Noise at a random level up to CONTEXT_NOISE keeps autoregression from drifting on its own small errors; a
-    fifth of the batches has a shorter past.
-    """
-    batch, length, _ = context.shape
-    device = generator.device
-    level = CONTEXT_NOISE * torch.rand(batch, 1, 1, generator=generator, device=device)
-    context = context + (level * torch.randn(context.shape, generator=generator, device=device)).to(context)
-    if coin(SHORT_CHANCE, generator):
-        keep = int(torch.randint(1, length // patch + 1, (), generator=generator, device=device)) * patch
-        context = context[:, length - keep :]
-    drop = torch.rand(batch, generator=generator, device=device) < DROP_CHANCE
-    return context, drop.to(context.device)
+def continuation(network: JointDenoiser, latents: Tensor, seed: int, guidance: float, steps: int) -> Tensor:
+    """The context of latents `[tokens, channels]` and as much music after it as they have, made window by window."""
+    window, past, device = network.config.window_tokens, network.config.context_tokens, latents.device
+    made = latents[None, :past]
+    generator = torch.Generator().manual_seed(seed)
+    while made.shape[1] < len(latents):
+        anchor = None
+        if network.anchor is not None:
+            before = Stretches(made[:, -past:], torch.zeros(1, 2, device=device))
+            anchor = anchor_of(network, before, past)
+        model = GuidedModel(
+            network, made[:, -past:], guidance, interval=GUIDANCE_INTERVAL, anchor=anchor, device=device
+        )
+        noise = torch.randn(1, network.config.latent_channels, window, generator=generator).to(device)
+        new = sample_vddim(model, noise, torch.linspace(1, 0, steps + 1))
+        made = torch.cat([made, network.with_detail(new).transpose(1, 2)], 1)
+    return made[0, : len(latents)]

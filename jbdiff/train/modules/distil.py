@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -30,17 +32,12 @@ from jbdiff.networks.anchor import Anchor
 from jbdiff.networks.echoes import Echo, echo_of
 from jbdiff.networks.few_steps import Additions, merge, with_jumps
 from jbdiff.networks.joint_denoiser import JointDenoiser, Jump
-from jbdiff.train.modules.denoiser import (
-    GUIDANCE_INTERVAL,
-    anchor_of,
-    blurred,
-    corrupt,
-    echoes_in_training,
-    walked,
-)
+from jbdiff.train.modules.conditions import anchor_of, blurred, corrupt, echoes_in_training, walked
+from jbdiff.train.modules.denoiser import GUIDANCE_INTERVAL
 from jbdiff.train.modules.rollouts import MOST_WINDOWS, TIRED_CHANCE
-from jbdiff.train.modules.stage import StageTraining
+from jbdiff.train.modules.stage import Demo, StageTraining, as_array
 from jbdiff.train.run.schedule import Budget
+from jbdiff.untyped import JsonDict
 
 NODES = (
     12  # of third order, with the error of some 50 steps of v-DDIM; grids of 1, 2, 3, 4 steps fall onto them
@@ -156,11 +153,11 @@ class DistilTraining(StageTraining):
     def learns(self) -> Additions:
         return self.student
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: JsonDict) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint["pieces"] = self.pieces
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: JsonDict) -> None:
         super().on_load_checkpoint(checkpoint)
         self.pieces = dict(checkpoint["pieces"])
 
@@ -331,34 +328,12 @@ class DistilTraining(StageTraining):
         wanted = self.trajectory(start, self.guidance)[-1]
         student = merge(self.teacher, cast(Additions, self.average.network))
         for steps in (4, 2, 1):
-            made = self._played(student, start.context, noise, steps, anchor, echo)
+            made = played(
+                student, start.context, noise, steps, self.guidance, self.few.guidance, anchor, echo
+            )
             self.log(f"heldout_{steps}", F.mse_loss(made, wanted), prog_bar=steps == 4)
 
-    @torch.no_grad()
-    def _played(
-        self,
-        student: JointDenoiser,
-        context: Tensor | None,
-        noise: Tensor,
-        steps: int,
-        anchor: Anchor | None = None,
-        echo: Echo | None = None,
-    ) -> Tensor:
-        sigmas = linear_sigmas(steps)
-        model = JumpingModel(
-            student,
-            context,
-            self.guidance,
-            sigmas,
-            self.few.guidance,
-            len(noise),
-            anchor=anchor,
-            echo=echo,
-            device=noise.device,
-        )
-        return sample_vddim(model, noise, sigmas)
-
-    def demo(self) -> dict[str, Any]:
+    def demo(self) -> Demo:
         """Held-out context followed by what the student makes of it in its most steps, against the true one."""
         if self._demo is None:
             return {}
@@ -370,12 +345,32 @@ class DistilTraining(StageTraining):
         shape = (1, self.config.latent_channels, self.config.window_tokens)
         while made.shape[1] < len(latents):
             noise = torch.randn(shape, generator=generator).to(self.device)
-            heard_before = Stretches(made[:, -past:], torch.zeros(1, 2, device=self.device))
-            anchor = None if student.anchor is None else anchor_of(student, heard_before, past)
-            new = self._played(student, made[:, -past:], noise, self.few.most_steps, anchor)
+            before = Stretches(made[:, -past:], torch.zeros(1, 2, device=self.device))
+            anchor = None if student.anchor is None else anchor_of(student, before, past)
+            steps, reach = self.few.most_steps, self.few.guidance
+            new = played(student, made[:, -past:], noise, steps, self.guidance, reach, anchor)
             made = torch.cat([made, student.with_detail(new).transpose(1, 2)], 1)
 
-        def heard(tokens: Tensor) -> Any:
-            return codec.decode(tokens.T[None].to(self.device))[0, 0].float().cpu().numpy()
+        def sound(tokens: Tensor) -> NDArray[np.float32]:
+            return as_array(codec.decode(tokens.T[None].to(self.device))[0, 0])
 
-        return {"original": heard(latents), "continued": heard(made[0, : len(latents)])}
+        return {"original": sound(latents), "continued": sound(made[0, : len(latents)])}
+
+
+@torch.no_grad()
+def played(
+    student: JointDenoiser,
+    context: Tensor | None,
+    noise: Tensor,
+    steps: int,
+    guidance: float,
+    reach: tuple[float, float],
+    anchor: Anchor | None = None,
+    echo: Echo | None = None,
+) -> Tensor:
+    """A window `[b, c, t]` that a student makes from noise of that shape; parameters as in `JumpingModel`."""
+    sigmas = linear_sigmas(steps)
+    model = JumpingModel(
+        student, context, guidance, sigmas, reach, len(noise), anchor=anchor, echo=echo, device=noise.device
+    )
+    return sample_vddim(model, noise, sigmas)

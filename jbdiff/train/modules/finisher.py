@@ -5,7 +5,7 @@ With a detail network the decodes are made as in playing: from the bands and the
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from jbdiff.networks.detail import DetailNet
 from jbdiff.networks.spectral_finisher import IMAGE_POINTS, SpectralFinisher
 from jbdiff.train.modules.codec import LAST_NUMBER
 from jbdiff.train.modules.losses import magnitude, spectral_loss
-from jbdiff.train.modules.stage import StageTraining
+from jbdiff.train.modules.stage import Demo, StageTraining, as_array
 from jbdiff.train.run.schedule import Budget
 
 EDGE = 24  # tokens at either end that are not judged: decodes and frames reach outside
@@ -128,7 +128,7 @@ class FinisherTraining(StageTraining):
         before = spectral_loss(decoded[..., edge:-edge], stereo.mean(1, keepdim=True)[..., edge:-edge])
         self.log("heldout_middle_unfinished", before, sync_dist=True)
 
-    def demo(self) -> dict[str, Any]:
+    def demo(self) -> Demo:
         """Held-out sound, its decode, and the finished decode, which is stereo."""
         assert self.demo_audio is not None
         stereo = self.demo_audio.to(self.device)
@@ -137,15 +137,15 @@ class FinisherTraining(StageTraining):
         with torch.no_grad():
             finished = cast(SpectralFinisher, self.average.network)(decoded, image)
         return {
-            "original": stereo[0].T.cpu().numpy(),
-            "decoded": decoded[0, 0].cpu().numpy(),
-            "finished": finished[0].T.float().cpu().numpy(),
+            "original": as_array(stereo[0].T),
+            "decoded": as_array(decoded[0, 0]),
+            "finished": as_array(finished[0].T),
         }
 
 
 def _floor(size: int) -> float:
     """Below this a side is not worth much, at windows of any size."""
-    return SIDE_FLOOR * (size / 1024) ** 0.5
+    return float(SIDE_FLOOR * (size / 1024) ** 0.5)
 
 
 def coherence(side: Tensor, middle: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,13 +16,13 @@ def magnitude(audio: Tensor, size: int) -> Tensor:
     window = torch.hann_window(size, device=audio.device)
     spectrum = torch.stft(audio, size, size // 4, window=window, return_complex=True)
     # The root's slope is infinite at zero; the small number keeps silent bins from sending NaN back.
-    return cast(Tensor, (spectrum.real**2 + spectrum.imag**2 + 1e-9).sqrt())
+    return (spectrum.real**2 + spectrum.imag**2 + 1e-9).sqrt()
 
 
 def spectral_loss(output: Tensor, target: Tensor, scales: tuple[int, ...] = SCALES) -> Tensor:
     """Spectral convergence and log-magnitude L1, averaged over scales (Yamamoto et al. 2020).
 
-    Both `[b, 1, samples]`. The long windows hear tones beside their pitch, the short ones smeared attacks. The
+    Both `[b, 1, samples]`. The long windows respond to tones beside their pitch, the short ones to smeared attacks. The
     convergence counts half: it asks noise, which can never be the same noise, to be quieter than it should.
     """
     total = output.new_zeros(())
@@ -46,9 +46,8 @@ class SpectrogramDiscriminator(nn.Module):
 
         def tower() -> nn.ModuleList:
             def conv(into: int, out: int, stride: tuple[int, int]) -> nn.Module:
-                return nn.utils.parametrizations.weight_norm(
-                    nn.Conv2d(into, out, (5, 3), stride, padding=(2, 1))
-                )
+                layer = nn.Conv2d(into, out, (5, 3), stride, padding=(2, 1))
+                return cast(nn.Module, nn.utils.parametrizations.weight_norm(layer))
 
             return nn.ModuleList(
                 [
@@ -84,7 +83,7 @@ def discriminator_loss(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Te
 
 
 def adversarial_loss(fake: list[list[Tensor]]) -> Tensor:
-    """What the decoder pays for being told apart."""
+    """The decoder's loss: how well the discriminator knows its output from real sound."""
     return torch.stack([-f[-1].mean() for f in fake]).mean()
 
 

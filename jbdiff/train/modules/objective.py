@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jbdiff.diffusion.schedules import alpha_beta
-from jbdiff.guidance import Denoiser
+from jbdiff.networks.denoiser import Denoiser
 
 
 def v_loss(

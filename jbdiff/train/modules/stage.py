@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import lightning.pytorch as pl
+import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from jbdiff.train.run.average import WeightAverage
+from jbdiff.train.run.callbacks import Demo as Demo
 from jbdiff.train.run.schedule import PROCESS_STRIDE, Budget, schedule_rate
+from jbdiff.untyped import JsonDict
+
+
+def as_array(audio: Tensor) -> NDArray[np.float32]:
+    """A tensor on any device as float32 numpy."""
+    return np.asarray(audio.detach().float().cpu().numpy(), np.float32)
 
 
 class StageTraining(pl.LightningModule):
@@ -39,16 +46,16 @@ class StageTraining(pl.LightningModule):
         number = self.step_count + self.global_rank * PROCESS_STRIDE
         return torch.Generator(device).manual_seed(self.seed * 1_000_003 + number)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: JsonDict) -> None:
         checkpoint["step_count"] = self.step_count
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: JsonDict) -> None:
         self.step_count = int(checkpoint["step_count"])
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         schedule_rate(optimizer, self.budget, self.step_count, self.rate)
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(self, outputs: object, batch: object, batch_idx: int) -> None:
         self.took_step()
 
     def took_step(self) -> None:

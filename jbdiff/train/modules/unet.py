@@ -1,28 +1,38 @@
 """Training of one U-Net level of a stack with a VQ-VAE: level 2 from noise, levels 1 and 0 from the level below.
 
-What stands in the place of noise at levels 1 and 0 is the sound as the level below gives it back, encoded again: that
-is what they are handed in playing. Everything is encoded as it comes, from audio, with the codec as it is.
+At levels 1 and 0 the sound as the level below decodes it, encoded again, takes the place of noise: they start from
+this when they play. Everything is encoded as it comes, from audio, with the codec as it is.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from jbdiff.config import StackConfig
+from jbdiff.codecs.vqvae import VQVAE
+from jbdiff.config import LevelConfig, StackConfig, UNetConfig
 from jbdiff.geometry import Geometry
-from jbdiff.stacks.stack import Stack, build_denoiser
+from jbdiff.networks.unet import UNet
+from jbdiff.stacks.stack import Stack
 from jbdiff.stream.window import sample_window
-from jbdiff.train.modules.denoiser import SAMPLES, corrupt
+from jbdiff.train.modules.conditions import corrupt
+from jbdiff.train.modules.denoiser import SAMPLES
 from jbdiff.train.modules.objective import v_loss
-from jbdiff.train.modules.stage import StageTraining
+from jbdiff.train.modules.stage import Demo, StageTraining, as_array
 from jbdiff.train.run.schedule import Budget
 
 DEMO_STEPS = 50  # at most; the published level 2 takes 250
 DEMO_WINDOWS = 4
+
+
+def unet_config(level: LevelConfig) -> UNetConfig:
+    """The sizes of a level's U-Net. Raises ValueError if its denoiser is of another kind."""
+    if not isinstance(level.denoiser, UNetConfig):
+        raise ValueError(f"level {level.level} has no U-Net; choose a stack of U-Nets")
+    return level.denoiser
 
 
 class UNetTraining(StageTraining):
@@ -32,7 +42,14 @@ class UNetTraining(StageTraining):
     """
 
     def __init__(
-        self, codec: Any, config: StackConfig, level: int, budget: Budget, rate: float, seed: int, bf16: bool
+        self,
+        codec: VQVAE,
+        config: StackConfig,
+        level: int,
+        budget: Budget,
+        rate: float,
+        seed: int,
+        bf16: bool,
     ) -> None:
         super().__init__(budget, rate, seed, bf16)
         self.stack_config, self.level_config = config, config.level(level)
@@ -41,10 +58,10 @@ class UNetTraining(StageTraining):
         self.coarser = level + 1 if level < 2 else None
         if self.coarser is not None:
             geometry.tokens(self.window, self.coarser)
-        self.network = build_denoiser(self.level_config.denoiser)
+        self.network = UNet(unet_config(self.level_config))
         self.begin_average()
         self.demo_audio: Tensor | None = None
-        self.codec: Any
+        self.codec: VQVAE
         # Not as a part of the module: checkpoints hold no codec.
         object.__setattr__(self, "codec", codec.requires_grad_(False).eval())
 
@@ -57,10 +74,10 @@ class UNetTraining(StageTraining):
         self.begin_average()
 
     @property
-    def learns(self) -> torch.nn.Module:
+    def learns(self) -> UNet:
         return self.network
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
             self.network.parameters(), lr=self.rate, betas=(0.9, 0.99), weight_decay=0.01
         )
@@ -80,7 +97,7 @@ class UNetTraining(StageTraining):
     def lossy(self, audio: Tensor) -> Tensor:
         """Audio `[b, 1, n]` as the level below gives it back."""
         assert self.coarser is not None
-        return cast(Tensor, self.codec.decode(self.codec.encode(audio, self.coarser), self.coarser))
+        return self.codec.decode(self.codec.encode(audio, self.coarser), self.coarser)
 
     def training_step(self, audio: Tensor, batch_number: int) -> Tensor:
         generator = self.chance()
@@ -88,7 +105,7 @@ class UNetTraining(StageTraining):
         context, drop = corrupt(context, generator, 1)
         sigmas = torch.rand(len(x), generator=generator).to(x)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
-            loss = v_loss(cast(Any, self.network), x, context, sigmas, noise, drop)
+            loss = v_loss(self.network, x, context, sigmas, noise, drop)
         self.log("loss", loss.detach(), prog_bar=True)
         return loss
 
@@ -98,13 +115,13 @@ class UNetTraining(StageTraining):
         sigmas = ((torch.arange(len(x)) + 0.5) / len(x)).to(x)
         for name, dropped in (("heldout_v", False), ("heldout_v_without_context", True)):
             drop = torch.full((len(x),), dropped, device=x.device)
-            loss = v_loss(cast(Any, self.average.network), x, context, sigmas, noise, drop)
+            loss = v_loss(cast(UNet, self.average.network), x, context, sigmas, noise, drop)
             self.log(name, loss, prog_bar=not dropped, sync_dist=True)
 
-    def demo(self) -> dict[str, Any]:
+    def demo(self) -> Demo:
         """Held-out context, what truly follows, and `SAMPLES` times what the average makes of it.
 
-        Level 2 differs by its noise; the others, which hear the level below as "given", by how much of it they keep.
+        Level 2 differs by its noise; the others, whose start is the level below ("given"), by how much of it they keep.
         """
         if self.demo_audio is None:
             return {}
@@ -119,12 +136,12 @@ class UNetTraining(StageTraining):
             usual = self.level_config.init_strength
             kept = [usual * n / (SAMPLES - 1) for n in range(SAMPLES)]
             samples = {f"sample_keeping_{k:.2f}": self._continuation(audio, 0, k) for k in kept}
-        return {name: piece[0, 0].float().cpu().numpy() for name, piece in (pieces | samples).items()}
+        return {name: as_array(piece[0, 0]) for name, piece in (pieces | samples).items()}
 
     def _continuation(self, audio: Tensor, seed: int, kept: float) -> Tensor:
         """As much sound `[1, 1, n]` as follows the context in `audio`, window after window on its own."""
         level = self.level_config
-        average = {level.level: self.average.network}
+        average = {level.level: cast(UNet, self.average.network)}
         config = replace(self.stack_config, levels=(level,), finisher=None)
         stack = Stack(config, self.codec, average, identity="in training")
         generator, made = torch.Generator().manual_seed(seed), audio[..., : self.past]

@@ -118,6 +118,12 @@ class OwnTraining:
     """One training from its preparation to its export. `progress` is kept on disk between the stages."""
 
     def __init__(self, job: OwnJob, base: Stack, work: Path, progress: Progress, report: Report) -> None:
+        network, codec = base.denoisers.get(2), base.codec
+        if not isinstance(codec, BandCodec) or not isinstance(network, JointDenoiser):
+            raise ValueError(
+                f"stack {job.stack!r} cannot be trained on: give --stack pocket or one made from it"
+            )
+        self.config, self.codec = network.config, codec
         self.job, self.base, self.work, self.progress, self.report = job, base, work, progress, report
         self.sizes = batch_sizes(job.accelerator)
         # A process that was killed has not recorded its last stage.
@@ -136,7 +142,7 @@ class OwnTraining:
         """Prepare what the missing stages need, and run them."""
         if set(self.progress.done) >= set(self.progress.stages) != set():
             return
-        config, codec = self.base.denoisers[2].config, self.base.codec
+        config, codec = self.config, self.codec
         frames = (config.context_tokens + config.window_tokens) * codec.hop(2)
         frames = max(frames, drawn_from(round(FINISHER_SECONDS * codec.sample_rate)))
         chosen = choose(self.job.folder, frames / codec.sample_rate + 0.01, self.job.bpm, self.report)
@@ -169,16 +175,16 @@ class OwnTraining:
         if not chosen.stems:
             data = self.work / "tracks"
             places = lay_out(chosen, data)
-        cache, codec = self.work / CACHE, self.base.codec
+        cache, codec = self.work / CACHE, self.codec
         torch.set_num_threads(self.job.threads)
         training, heldout = latent_clips(data, None, codec, cache, MIXES, shortest)
         if chosen.stereo:
             stereo, rate = cache / "stereo", codec.sample_rate
             sound_clips(data, None, stereo, rate, mixes=MIXES, channels=2, report=self.report)
-        rate = codec.sample_rate / codec.hop(2)
-        facts = self._facts(training, "training", rate, cache / "latents", places)
+        per_second = codec.sample_rate / codec.hop(2)
+        facts = self._facts(training, "training", per_second, cache / "latents", places)
         if heldout.names != training.names:
-            facts += self._facts(heldout, "held out", rate, cache / "latents_heldout", places)
+            facts += self._facts(heldout, "held out", per_second, cache / "latents_heldout", places)
         self.progress.tracks = [asdict(fact) for fact in facts]
         for fact in facts:
             self.report(f"  {fact.name}: {fact.bar_in_words()}, {fact.use}")

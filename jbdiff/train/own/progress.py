@@ -13,9 +13,9 @@ import tempfile
 import unicodedata
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from jbdiff.stacks.stack import known_stacks, user_directory
+from jbdiff.untyped import JsonDict
 
 FILE = "own.json"
 TRAININGS = "own-training"  # in the player's folder; no stack may have this name
@@ -35,7 +35,7 @@ class Progress:
     stages: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     plans: dict[str, float] = field(default_factory=dict)
-    tracks: list[dict[str, Any]] = field(default_factory=list)
+    tracks: list[JsonDict] = field(default_factory=list)
     left_out: list[list[str]] = field(default_factory=list)
     stems: bool = False
     finished: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import cast
 
 import torch
 from torch import nn
@@ -39,4 +38,4 @@ class WeightAverage(nn.Module):
 
     def train(self, mode: bool = True) -> WeightAverage:
         """Stays in evaluation mode: the average is never trained itself."""
-        return cast(WeightAverage, super().train(False))
+        return super().train(False)

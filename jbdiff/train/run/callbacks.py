@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, cast
 
 import lightning.pytorch as pl
 import numpy as np
@@ -25,9 +25,10 @@ from jbdiff.audio.pictures import png
 from jbdiff.train.run.average import WeightAverage
 from jbdiff.train.run.boards import Board
 from jbdiff.train.run.schedule import Budget, in_words
+from jbdiff.untyped import JsonDict
 
 Demo = dict[str, NDArray[np.float32]]
-"""Name -> mono audio `[frames]`."""
+"""Name -> audio `[frames]`, or `[frames, 2]` of stereo."""
 
 
 Boards = Sequence[Board]
@@ -39,6 +40,16 @@ class Trained(Protocol):
     average: WeightAverage
     budget: Budget
     step_count: int
+    device: torch.device
+
+    def demo(self) -> Demo:
+        """Sounds to keep, by name; none if there is nothing to show."""
+        ...
+
+
+def trained(module: pl.LightningModule) -> Trained:
+    """The module that a callback belongs to: Lightning knows only its own type of it."""
+    return cast(Trained, module)
 
 
 def save_weights(network: nn.Module, path: Path, dtype: torch.dtype = torch.float32) -> None:
@@ -55,25 +66,29 @@ def save_weights(network: nn.Module, path: Path, dtype: torch.dtype = torch.floa
 class SharedClock(pl.Callback):
     """Where several processes train together, the first one's clock counts for all: learning rate and end follow it."""
 
-    def _agree(self, trainer: Any, module: Any) -> None:
+    def _agree(self, trainer: pl.Trainer, module: Trained) -> None:
         if trainer.world_size > 1:
             minutes = torch.tensor(module.budget.own_minutes(), device=module.device)
             module.budget.agreed = float(trainer.strategy.broadcast(minutes))
 
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        self._agree(trainer, pl_module)
-        pl_module.budget.begin(pl_module.step_count)
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._agree(trainer, trained(pl_module))
+        module = trained(pl_module)
+        module.budget.begin(module.step_count)
 
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        self._agree(trainer, pl_module)
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
+    ) -> None:
+        self._agree(trainer, trained(pl_module))
 
 
 class Progress(TQDMProgressBar):
     """The round's bar, with the time that is left of the whole run."""
 
-    def get_metrics(self, trainer: Any, pl_module: Any) -> dict[str, Any]:
-        items: dict[str, Any] = dict(super().get_metrics(trainer, pl_module))
-        left = pl_module.budget.seconds_left(pl_module.step_count)
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> JsonDict:
+        items: JsonDict = dict(super().get_metrics(trainer, pl_module))
+        module = trained(pl_module)
+        left = module.budget.seconds_left(module.step_count)
         return items if left is None else items | {"left": in_words(left)}
 
 
@@ -84,7 +99,7 @@ class RunLog(pl.Callback):
         self.path, self.boards, self.every = folder / "metrics.jsonl", boards, every
         self.started = time.monotonic()
 
-    def _write(self, module: Any, metrics: dict[str, Any]) -> None:
+    def _write(self, module: Trained, metrics: JsonDict) -> None:
         values = {name: round(float(value), 5) for name, value in metrics.items() if "epoch" not in name}
         row = {
             "step": module.step_count,
@@ -100,21 +115,28 @@ class RunLog(pl.Callback):
             print("  ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
 
     def on_train_batch_end(
-        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
     ) -> None:
-        if pl_module.step_count % self.every == 0:
-            self._of_training(trainer, pl_module)
+        if trained(pl_module).step_count % self.every == 0:
+            self._of_training(trainer, trained(pl_module))
 
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        self._of_training(trainer, pl_module)
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._of_training(trainer, trained(pl_module))
 
-    def _of_training(self, trainer: Any, module: Any) -> None:
+    def _of_training(self, trainer: pl.Trainer, module: Trained) -> None:
         if trainer.is_global_zero:
             self._write(module, {k: v for k, v in trainer.callback_metrics.items() if "heldout" not in k})
 
-    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
-            self._write(pl_module, {k: v for k, v in trainer.callback_metrics.items() if "heldout" in k})
+            self._write(
+                trained(pl_module), {k: v for k, v in trainer.callback_metrics.items() if "heldout" in k}
+            )
 
 
 class SaveAverage(pl.Callback):
@@ -123,10 +145,11 @@ class SaveAverage(pl.Callback):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        module = trained(pl_module)
         if trainer.is_global_zero:
-            save_weights(pl_module.average.network, self.folder / "weights.safetensors")
-        over = pl_module.budget.progress(pl_module.step_count) >= 1
+            save_weights(module.average.network, self.folder / "weights.safetensors")
+        over = module.budget.progress(module.step_count) >= 1
         if trainer.strategy.reduce_boolean_decision(over, all=False):
             trainer.should_stop = True
 
@@ -140,15 +163,15 @@ class Demos(pl.Callback):
         self.folder, self.minutes, self.sample_rate = folder / "demos", minutes, sample_rate
         self.boards, self.last = boards, time.monotonic()
 
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         due = time.monotonic() - self.last >= self.minutes * 60
         wanted = due or (trainer.should_stop and self.minutes != math.inf)
         if trainer.is_global_zero and wanted:
             self.last = time.monotonic()
             with torch.no_grad():
-                demo: Demo = pl_module.demo()
+                demo = trained(pl_module).demo()
             if demo:
-                self._show(pl_module.step_count, demo)
+                self._show(trained(pl_module).step_count, demo)
 
     def _show(self, step: int, demo: Demo) -> None:
         self.folder.mkdir(exist_ok=True)

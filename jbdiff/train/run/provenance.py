@@ -1,25 +1,24 @@
-"""Where a run's weights come from: what is written beside them, so that the run can be told apart and repeated."""
+"""Where a run's weights come from: what is written beside them, so that the run can be identified and repeated."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import tomlkit
 
 from jbdiff.data.digest import data_digest
 from jbdiff.machine import commit
+from jbdiff.untyped import JsonDict, JsonTable
 
 
-def provenance(job: Mapping[str, Any]) -> dict[str, Any]:
+def provenance(job: JsonTable) -> JsonDict:
     """The commit of this code ("-changed" behind it where files differ; None outside a checkout) and the data."""
     folders = {name: job.get(name) for name in ("data", "heldout")}
     digests = {name: data_digest(Path(folder)) for name, folder in folders.items() if folder}
     return {"commit": commit(), "data_sha256": digests}
 
 
-def config_toml(given: Mapping[str, Any], sizes: Mapping[str, Any] | None) -> str:
+def config_toml(given: JsonTable, sizes: JsonTable | None) -> str:
     """The options of a command as the TOML file that repeats it with --config. Folders become absolute."""
     document = tomlkit.document()
     for name, value in given.items():
@@ -35,5 +34,5 @@ def config_toml(given: Mapping[str, Any], sizes: Mapping[str, Any] | None) -> st
     return tomlkit.dumps(document)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return str(value.resolve()) if isinstance(value, Path) else value

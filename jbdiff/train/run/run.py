@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -19,10 +19,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from jbdiff.data.clips import first_process
 from jbdiff.train.run.boards import Board, check_boards, open_boards
-from jbdiff.train.run.callbacks import Demos, Progress, RunLog, SaveAverage, SharedClock
+from jbdiff.train.run.callbacks import Demos, Progress, RunLog, SaveAverage, SharedClock, trained
 from jbdiff.train.run.provenance import config_toml, provenance
 from jbdiff.train.run.schedule import PROCESS_STRIDE
 from jbdiff.train.run.settings import RunSettings
+from jbdiff.untyped import JsonDict
 
 __all__ = ["Batches", "MakeBatches", "RunSettings", "fit", "prepare_folder"]
 
@@ -50,7 +51,7 @@ class Batches(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         assert self.trainer is not None
-        module: Any = self.trainer.lightning_module
+        module = trained(self.trainer.lightning_module)
         done, limit = module.step_count, module.budget.steps
         count = self.round_steps if limit is None else max(1, min(self.round_steps, limit - done))
         # Each process of a distributed run draws its own batches, from its own stretch of numbers.
@@ -70,7 +71,7 @@ class Batches(pl.LightningDataModule):
         return DataLoader(self.heldout(0, self.validations), batch_size=None)
 
 
-def prepare_folder(settings: RunSettings, about: dict[str, Any]) -> None:
+def prepare_folder(settings: RunSettings, about: JsonDict) -> None:
     """Makes the run's folder and writes `run.json` and `config.toml`: what is trained, from what, by which code.
 
     `about` holds the kind, the job, and under the kind's name the sizes. Raises FileExistsError rather than mix two
@@ -122,14 +123,14 @@ def fit(
     try:
         trainer = make_trainer(settings, boards, sample_rate, clip)
         if loose and trainer.world_size > 1 and settings.strategy in ("auto", "ddp"):
-            told = replace(settings, strategy="ddp_find_unused_parameters_true")
-            trainer = make_trainer(told, boards, sample_rate, clip)
+            with_unused = replace(settings, strategy="ddp_find_unused_parameters_true")
+            trainer = make_trainer(with_unused, boards, sample_rate, clip)
         state = str(settings.state) if settings.resume else None
         if settings.judge_ends and not settings.resume:
             began = time.monotonic()
             trainer.validate(module, datamodule=batches, verbose=False)
             # The look after the last step takes as long, and is to end in time.
-            cast(Any, module).budget.spare((time.monotonic() - began) / 60)
+            trained(module).budget.spare((time.monotonic() - began) / 60)
         trainer.fit(module, datamodule=batches, ckpt_path=state, weights_only=True)
         if settings.judge_ends:
             trainer.validate(module, datamodule=batches, verbose=False)

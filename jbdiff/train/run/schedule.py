@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
 
 # Batches and noise are numbered; each process of a distributed run has its own stretch of numbers.
 PROCESS_STRIDE = 1_000_000_000
@@ -72,7 +75,7 @@ def learning_rate_scale(progress: float, step: int, warmup: int = 100, decay_fro
     return rise * (0.05 + 0.95 * fall)
 
 
-def schedule_rate(optimizer: Any, budget: Budget, step: int, rate: float) -> None:
+def schedule_rate(optimizer: Optimizer, budget: Budget, step: int, rate: float) -> None:
     """Sets the learning rate of a torch optimizer to what a run, `rate` at its highest, has at this step."""
     scale = learning_rate_scale(budget.progress(step), step)
     for group in optimizer.param_groups:

@@ -1,4 +1,4 @@
-"""What every training command can be told, from flags and from a TOML file. No torch here, so that --help is quick.
+"""The options of every training command, from flags and from a TOML file. No torch here, so that --help is quick.
 
 minutes = 30                # the names of the options, without their dashes; flags win over the file
 data = "my-sounds"
@@ -15,7 +15,7 @@ import difflib
 import functools
 import inspect
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ import typer
 from jbdiff.plain_toml import read_toml_file
 from jbdiff.terminal import at_home
 from jbdiff.train.run.schedule import Budget
+from jbdiff.untyped import JsonDict, JsonTable
 
 T = TypeVar("T")
 SIZES = "sizes"  # the table of a file that holds no options
@@ -61,8 +62,8 @@ class RunSettings:
     minutes_before: float = 0.0
     judge_ends: bool = False
     validations: int | None = None
-    sizes: Mapping[str, Any] = field(default_factory=dict)
-    given: Mapping[str, Any] = field(default_factory=dict)
+    sizes: JsonTable = field(default_factory=dict)
+    given: JsonTable = field(default_factory=dict)
 
     def budget(self) -> Budget:
         return Budget(self.steps, self.minutes, time.monotonic() - 60 * self.minutes_before)
@@ -93,7 +94,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def read_config(
     path: Path, command: str, known: Iterable[str], commands: Iterable[str]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[JsonDict, JsonDict]:
     """Options and sizes for one command out of a TOML file, by the names of its parameters.
 
     Raises ValueError on a file that is no TOML and on a key that the command does not know.
@@ -212,7 +213,7 @@ def run_options(
 
 @contextmanager
 def in_one_line() -> Iterator[None]:
-    """What cannot be done is told in one line, without a traceback; ends the command."""
+    """Print an error in one line, without a traceback, and end the command."""
     from jbdiff.stacks.weight_files import CheckpointError
 
     try:
@@ -225,7 +226,7 @@ def in_one_line() -> Iterator[None]:
 def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose first parameter is a RunSettings, as one that takes the shared options in its place.
 
-    What cannot be done is told in one line; a run that breaks off on its way keeps its traceback.
+    What cannot be done is one line of error; a run that breaks off on its way keeps its traceback.
     """
     common = inspect.signature(run_options, eval_str=True).parameters
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
