@@ -25,6 +25,7 @@ class NoiseStyle(enum.Enum):
     CONSTANT = "constant"  # home, always
     REGION = "region"  # around home: home * sqrt(1 - s^2) + s * fresh
     WALK = "walk"  # away from the previous one: previous * sqrt(1 - s^2) + s * fresh
+    REGISTER = "register"  # a loop of noises, whose slots may mutate
 
 
 @dataclass(frozen=True)

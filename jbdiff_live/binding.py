@@ -109,7 +109,7 @@ class Binding:
     listens to all of them. encoding: of a relative encoder; None for an
     absolute control. velocity: a note sets the value to how hard it is struck, and does not step. button: a
     CC steps a switch or list at each press, as a note does; else a switch is on as long as a CC is above
-    the middle. takeover: None is the map's own.
+    the middle. takeover: None is the map's own. gate: a switch is on as long as the note is held.
 
     Raises ValueError, with words, if the control cannot do the job; KeyError for an unknown target.
     """
@@ -123,6 +123,7 @@ class Binding:
     button: bool = False
     takeover: TakeoverMode | None = None
     name: str = ""
+    gate: bool = False
 
     def __post_init__(self) -> None:
         label(self.target)
@@ -145,6 +146,12 @@ class Binding:
         ):
             raise ValueError(
                 f"{self.control} for {self.target}: 'button' is for a CC that steps a switch or a list"
+            )
+        if self.gate and (
+            self.kind is not BindingKind.NOTE or self.velocity or parameter is None or not parameter.toggle
+        ):
+            raise ValueError(
+                f"{self.control} for {self.target}: 'gate' is for a note that holds a switch on, such as hold"
             )
         if parameter is None:
             if self.encoding is not None or self.velocity:
@@ -184,6 +191,7 @@ class Binding:
                 "" if self.encoding is None else f"relative {self.encoding.value}",
                 "velocity" if self.velocity else "",
                 "button" if self.button else "",
+                "gate" if self.gate else "",
                 "" if self.takeover is None else self.takeover.value,
             )
             if word
@@ -208,6 +216,7 @@ class Binding:
             match["button"] is not None,
             None if match["takeover"] is None else TakeoverMode(match["takeover"].lower()),
             name,
+            match["held"] is not None,
         )
 
     @property
@@ -251,7 +260,7 @@ _TEXT = re.compile(
     r"|OSC\s+(?P<address>/\S+)"
     r"|key\s+(?P<computer_key>\S+))"
     rf"(?:\s+relative\s+(?P<relative>{'|'.join(e.value for e in Encoding)}))?"
-    r"(?P<velocity>\s+velocity)?(?P<button>\s+button)?"
+    r"(?P<velocity>\s+velocity)?(?P<button>\s+button)?(?P<held>\s+gate)?"
     rf"(?:\s+(?P<takeover>{'|'.join(m.value for m in TakeoverMode)}))?",
     re.IGNORECASE,
 )

@@ -25,6 +25,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Table
 
 from jbdiff_live.binding import Binding, binding_table
+from jbdiff_live.modulation import Lfo
 from jbdiff_live.parameters import (
     ACTIONS_BY_NAME,
     BY_NAME,
@@ -33,6 +34,7 @@ from jbdiff_live.parameters import (
     ParameterSnapshot,
     ParameterStore,
 )
+from jbdiff_live.patch_lfo import read_lfo, update_lfos
 from jbdiff_live.patch_text import PatchError, read_plain, read_text
 from jbdiff_live.stack_choice import StackChoice
 
@@ -62,7 +64,7 @@ class Patch:
 
     `choice` says which stack plays, with which of its parts; None leaves what plays. `context` is a sound that the
     music begins from; None leaves what is there. In the file it may be written relative to the patch. `program`, 1 to
-    128, is the MIDI program change that loads it.
+    128, is the MIDI program change that loads it. `lfos` are all that there are while the patch plays, by parameter.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Patch:
     format: int = FORMAT
     context: Path | None = None
     program: int | None = None
+    lfos: Mapping[str, Lfo] = field(default_factory=lambda: MappingProxyType({}))
 
     def apply(self, store: ParameterStore) -> ParameterSnapshot:
         """Sets all values in one swap. The bindings are a suggestion: `ControlMap.suggest(patch.bindings)`."""
@@ -94,9 +97,10 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     program: int | None = None
     values: dict[str, bool | int | float | str] = {}
     bindings: dict[str, str | list[str]] = {}
+    lfo: dict[str, dict[str, object]] = {}
 
 
-_HEAD = frozenset(field.name for field in msgspec.structs.fields(_File)) - {"values", "bindings"}
+_HEAD = frozenset(field.name for field in msgspec.structs.fields(_File)) - {"values", "bindings", "lfo"}
 
 # ---------------------------------------------------------------------- reading
 
@@ -133,7 +137,15 @@ def load_patch(path: Path) -> Patch:
         file.format,
         _sound(path, file.context) if file.context else None,
         file.program,
+        MappingProxyType(_lfos(path, file)),
     )
+
+
+def _lfos(path: Path, file: _File) -> dict[str, Lfo]:
+    try:
+        return {name: read_lfo(name, table) for name, table in file.lfo.items()}
+    except ValueError as error:
+        raise PatchError(f"{path}: {error}") from error
 
 
 def _sound(path: Path, written: str) -> Path:
@@ -253,6 +265,7 @@ def save_patch(path: Path, patch: Patch) -> None:
             document[key] = value
     _update(document, "values", patch.values)
     _update(document, "bindings", binding_table(patch.bindings))
+    update_lfos(document, patch.lfos)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, tomlkit.dumps(document))

@@ -47,7 +47,7 @@ class Reports(Wishes):
             recorder=self.tape.status(),
             control=self._control_status(),
             clock=self.conductor.status(),
-            heard=None if block is None else block.heard.with_instant(self.conductor.held.snapshot),
+            heard=None if block is None else block.heard.with_instant(self.conductor.sounding),
             rung=None if block is None else block.rung,
             patch=self.patch_desk.name,
             program=self.patch_desk.program,
@@ -84,7 +84,7 @@ class Reports(Wishes):
     def _heard(self) -> ParameterSnapshot | None:
         """The values of the sound that is heard now; None while nothing plays."""
         block = self.tape.at(self.audio.frames_heard)
-        return None if block is None else block.heard.with_instant(self.store.snapshot)
+        return None if block is None else block.heard.with_instant(self.conductor.sounding)
 
     def _states(self) -> Mapping[str, bool]:
         """What goes on, for the lights of buttons."""

@@ -83,7 +83,7 @@ class Session(Reports):
 
     def _make_sound(self, generator: BlockGenerator | None, clock: Clock) -> None:
         """The way of a block: generator, engine, ring, device, tape; and the desks for stack and sound files."""
-        options, store, sounding = self.options, self.store, lambda: self.conductor.held.snapshot
+        options, store, sounding = self.options, self.store, lambda: self.conductor.sounding
         self.sounds = SoundReader(
             SAMPLE_RATE,
             lambda role, source: self.sound_desk.came(role, source),
@@ -105,9 +105,10 @@ class Session(Reports):
         self.ring = RingBuffer(int(RING_SECONDS * rate), channels)
         self.movement = Movement(rate, self.ring.capacity + rate)
         self._make_beat(rate, clock)
-        held = self.conductor.held
         cv = Links.cv_out(options.links, self.movement)
-        self.audio = AudioSwitch(self.ring, sounding, rate, options.short_ring_frames, clock, held, cv)
+        self.audio = AudioSwitch(
+            self.ring, sounding, rate, options.short_ring_frames, clock, self.conductor, cv
+        )
         self.engine = Engine(
             generator,
             self.ring,
@@ -133,6 +134,7 @@ class Session(Reports):
         self.beat_keeper = BeatKeeper(
             self.conductor, clock, lambda: self.audio.sounds, options.clock_out, options.midi_api
         )
+        self.modulation = self.conductor.modulation
 
     def _make_controls(self, clock: Clock) -> None:
         """The way of a movement: sources of events, control map, values; and program changes, with their patches."""
@@ -145,7 +147,13 @@ class Session(Reports):
             takeover=options.takeover,
         )
         self.patch_desk = PatchDesk(
-            self.store, self.controls, self.stack_desk, self.sound_desk, self.answers.say, user_patches_folder
+            self.store,
+            self.controls,
+            self.modulation,
+            self.stack_desk,
+            self.sound_desk,
+            self.answers.say,
+            user_patches_folder,
         )
         self.programs = ProgramChanges(self._load_program, options.program_channel)
         self.links = Links(
@@ -276,7 +284,8 @@ class Session(Reports):
             self.engine.wake()
         if change.is_action:
             waits = self.conductor.answer_to(change.name)
-            self.answers.say(waits or answer_to(change.name, self.engine.status.state))
+            style = self.store.snapshot.choice("noise_style")
+            self.answers.say(waits or answer_to(change.name, self.engine.status.state, style))
         self.tape.note(change, self.audio.frames_heard)
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from jbdiff_live.beat.line import ClockStatus
 from jbdiff_live.block import SAMPLE_RATE, Block, Rung
 from jbdiff_live.control_view import BindingRow, Ghost, LearnQuestion, Waiting
+from jbdiff_live.modulation import Lfo
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
 
@@ -168,6 +169,14 @@ class Transport(Protocol):
     def trigger(self, action: str) -> None: ...
     def press_key(self, key: str) -> bool:
         """Press a key that the window itself does not use, such as "F5". Return whether it is bound to something."""
+        ...
+
+    def lfos(self) -> Mapping[str, Lfo]:
+        """The LFOs by the parameter that they move, also those that are off."""
+        ...
+
+    def set_lfo(self, name: str, lfo: Lfo | None) -> None:
+        """Gives a knob an LFO, or takes it away."""
         ...
 
     def learn(self, name: str | None) -> None:

@@ -24,6 +24,7 @@ from jbdiff_live.desks.stack_desk import StackDesk
 from jbdiff_live.engine.engine import Engine
 from jbdiff_live.engine.voices.sources import FileSource
 from jbdiff_live.links import Links
+from jbdiff_live.modulation import Lfo, Modulation
 from jbdiff_live.parameters import Origin, ParameterSnapshot, ParameterStore
 from jbdiff_live.record.tape import Tape
 from jbdiff_live.stack_choice import StackChoice, StackParts
@@ -36,6 +37,7 @@ class Wishes:
     """The wishes of `jbdiff_live.status.Transport`. Whoever inherits makes the parts below."""
 
     store: ParameterStore
+    modulation: Modulation
     engine: Engine
     tape: Tape
     audio: AudioSwitch
@@ -61,6 +63,13 @@ class Wishes:
 
     def trigger(self, action: str) -> None:
         self.store.trigger(action, Origin.UI)
+
+    def lfos(self) -> Mapping[str, Lfo]:
+        return self.modulation.lfos
+
+    def set_lfo(self, name: str, lfo: Lfo | None) -> None:
+        """Gives a knob an LFO, or takes it away. KeyError: no such parameter."""
+        self.modulation.put(name, lfo)
 
     def press_key(self, key: str) -> bool:
         """Press a key of the computer's keyboard, such as "F5". Return whether it is bound to something."""

@@ -94,7 +94,7 @@ class StreamAnchor:
         The beat is estimated from the onsets of the context `[1, n, c]` alone, since a block has no time for more.
         """
         if state.style is None:
-            chosen = torch.Generator().manual_seed(settings.seed)
+            chosen = torch.Generator().manual_seed(settings.noise().nearest_seed)
             number = int(torch.randint(BANK, (), generator=chosen))
             state = replace(state, style=self._condition.bank[number : number + 1])
         per_token = self.per_token(state, settings)

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from jbdiff.diffusion.noise import NoiseIdentity, NoiseRegister, draw, step_from
+from jbdiff.diffusion.noise import NoiseIdentity, NoiseSettings, step_from
+from jbdiff.diffusion.noise_pair import NoisePair, draw_morphed
 from jbdiff.diffusion.samplers import Step
 from jbdiff.diffusion.schedules import linear_sigmas, noised
 from jbdiff.geometry import Geometry
@@ -98,7 +99,7 @@ class LevelStage:
             context=None,
             history=nothing,
             tail=torch.zeros(1, 1, self.sizes.fade, device=self._device),
-            registers=tuple(NoiseRegister(turn, self.sizes.channels, self.tokens) for turn in turns),
+            registers=tuple(NoisePair.fresh(turn, self.sizes.channels, self.tokens) for turn in turns),
             past_noise=nothing[:, : self.sizes.channels] if self.held else None,
             anchor=anchor,
             memory=memory,
@@ -120,6 +121,12 @@ class LevelStage:
         latents = self._decoder.latents_of(audio, self.beginning_frames)
         context = None if latents is None else latents[:, -self.config.context_tokens :]
         return self.steering.beginning(audio[..., -self.beginning_frames :], latents, context, carried, pause)
+
+    def began_anew(self, own: LevelState) -> LevelState:
+        """The state of a stream that begins after nothing. Only the decoder still knows the sound before."""
+        known = own.past_noise
+        fresh = own.begun_after(LevelBeginning(None, *self.steering.fresh()))
+        return replace(fresh, past_noise=None if known is None else known[..., :0])
 
     def carried(self, own: LevelState, settings: BlockSettings, frames: int) -> Carried:
         """Anchor and memory as they were so many frames before the next token."""
@@ -174,7 +181,7 @@ class LevelStage:
         noise, identity, registers = self._next_noise(own, settings, index)
         top = 1.0 if start is None else 1.0 - settings.resample
         sigmas = linear_sigmas(self.invented_steps(settings), top)
-        x = _with_future(noise, invented, settings.seed, self.level)
+        x = _with_future(noise, invented, settings.noise(), self.level)
         if start is not None:
             x = noised(start[:, : self.sizes.channels], x, sigmas[0])
         guide = _Guidance(settings, settings.level(self.level), turning)
@@ -292,7 +299,7 @@ class LevelStage:
 
     def _next_noise(
         self, own: LevelState, settings: BlockSettings, index: int
-    ) -> tuple[Tensor, NoiseIdentity, tuple[NoiseRegister, ...]]:
+    ) -> tuple[Tensor, NoiseIdentity, tuple[NoisePair, ...]]:
         """Noise of a block `[1, c, tokens]`, its identity, and the registers after it."""
         turn = index % len(own.registers)
         noise, identity, after = own.registers[turn].next(settings.noise())
@@ -312,11 +319,12 @@ class _Guidance:
         return self.read[-1]
 
 
-def _with_future(noise: Tensor, tokens: int, seed: int, level: int) -> Tensor:
+def _with_future(noise: Tensor, tokens: int, settings: NoiseSettings, level: int) -> Tensor:
     """Noise of a block `[1, c, block]`, continued to so many tokens."""
     if tokens <= noise.shape[2]:
         return noise
-    future = draw((1, noise.shape[1], tokens - noise.shape[2]), seed, f"level{level}", 0, AHEAD)
+    shape = (1, noise.shape[1], tokens - noise.shape[2])
+    future = draw_morphed(shape, settings, f"level{level}", 0, AHEAD)
     return torch.cat([noise, future.to(noise.device)], dim=2)
 
 

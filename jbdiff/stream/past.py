@@ -17,8 +17,8 @@ from jbdiff.stream.state import LevelState
 
 
 def held_tokens(own: LevelState, sizes: LevelSizes) -> int:
-    """Tokens at a window's beginning that were played already."""
-    return min(sizes.held, own.history.shape[2])
+    """Tokens at a window's beginning that were played already, and not forgotten since."""
+    return 0 if own.past_noise is None else min(sizes.held, own.past_noise.shape[2])
 
 
 def known_tokens(own: LevelState, sizes: LevelSizes) -> tuple[Tensor, Tensor] | None:

@@ -74,6 +74,13 @@ class BlockSettings:
     hold: bool = False
     reroll: int = 0  # counter: a change jumps to new noise
     home: int = 0  # counter: a change returns to the home noise
+    advance: int = 0  # counter: a change moves the noise once, also while it is held
+    noise_length: int = 8  # 1..32: slots of the style REGISTER
+    noise_mutation: float = 0.0  # 0..1: the chance that a slot gets new noise when its turn comes
+    write: int = 0  # counter: a change puts the last block's noise into a slot
+    erase: int = 0  # counter: a change puts new noise into a slot
+    seed_b: int = 0  # the other seed
+    seed_morph: float = 0.0  # 0..1: from `seed` to `seed_b`
     resample: float = 0.0  # 0..1: 0 is all from noise, 1 leaves the init as it is
     guidance: float = 1.5
     steps: int | None = None  # None: the stack's default
@@ -90,7 +97,21 @@ class BlockSettings:
 
     def noise(self) -> NoiseSettings:
         """The noise settings of the coarsest level; finer levels use the same."""
-        return NoiseSettings(self.seed, self.noise_style, self.noise_step, self.hold, self.reroll, self.home)
+        return NoiseSettings(
+            self.seed,
+            self.noise_style,
+            self.noise_step,
+            self.hold,
+            self.reroll,
+            self.home,
+            self.advance,
+            self.noise_length,
+            self.noise_mutation,
+            self.write,
+            self.erase,
+            self.seed_b,
+            self.seed_morph,
+        )
 
     def level(self, number: int) -> LevelSettings:
         """Settings of a level; defaults if `levels` has none for it."""

@@ -13,9 +13,21 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from jbdiff.diffusion.noise import NoiseRegister
+from jbdiff.diffusion.noise_pair import NoisePair
+from jbdiff.stream.registers import (
+    facts_of,
+    pair_facts,
+    pair_from,
+    pair_tensors,
+    pairs_fit,
+    register_from,
+    registers_fit,
+    tensors_of,
+)
 from jbdiff.untyped import JsonDict
 
-FORMAT = 4
+FORMAT = 5
+READABLE = (4, FORMAT)  # 4 has neither seed B nor the loop of the register
 
 
 class StreamError(RuntimeError):
@@ -78,7 +90,7 @@ class LevelState:
     context: Tensor | None  # [1, n, c] latents the next block is conditioned on; None is the null context
     history: Tensor  # [1, c, n] own latents, newest last: left context of the decoder, and resample's init
     tail: Tensor  # [1, 1, fade] what followed the last block in its own decode
-    registers: tuple[NoiseRegister, ...]  # one for each hop of a window; blocks take turns
+    registers: tuple[NoisePair, ...]  # one for each hop of a window; blocks take turns
     lower: Tensor | None = None  # [1, 1, n] end of the level above's audio: left context of the encoder
     past_noise: Tensor | None = (
         None  # [1, c, n] noise that the end of `history` grew from, where hops are short
@@ -96,7 +108,7 @@ class LevelState:
             self.tail.shape == other.tail.shape
             and self.history.shape == (1, channels, self.history.shape[-1])
             and len(self.registers) == len(other.registers)
-            and all(map(_registers_fit, self.registers, other.registers))
+            and all(map(pairs_fit, self.registers, other.registers))
             and (past is None) == (other.past_noise is None)
             and (past is None or other.past_noise is None or past.shape[:2] == other.past_noise.shape[:2])
             and (past is None or past.shape[-1] <= self.history.shape[-1])
@@ -185,7 +197,7 @@ class FinisherState:
             self.mono.shape == other.mono.shape
             and self.tail.shape == other.tail.shape
             and self.noise.shape in (other.noise.shape, (1, 2, other.mono.shape[2]))
-            and _registers_fit(self.register, other.register)
+            and registers_fit(self.register, other.register)
         )
 
     def to(self, device: torch.device) -> FinisherState:
@@ -234,11 +246,11 @@ class StreamState:
         for number, level in self.levels.items():
             parts = {"history": level.history, "tail": level.tail, "context": level.context}
             parts |= {"past_noise": level.past_noise, "lower": level.lower}
-            parts |= {f"noise{turn}": register.current for turn, register in enumerate(level.registers)}
+            for turn, pair in enumerate(level.registers):
+                parts |= pair_tensors(pair, f"noise{turn}")
             prefix = f"level{number}."
             tensors |= {prefix + name: _plain(part) for name, part in parts.items() if part is not None}
-            facts_of_registers = [_register_facts(register) for register in level.registers]
-            levels[str(number)] = {"grown": level.grown, "registers": facts_of_registers}
+            levels[str(number)] = {"grown": level.grown, "registers": list(map(pair_facts, level.registers))}
             if (anchor := level.anchor) is not None:
                 levels[str(number)]["anchor"] = {"tempo": anchor.tempo, "beat": anchor.beat}
                 styles = {"style": anchor.style, "played": anchor.played}
@@ -265,9 +277,9 @@ class StreamState:
                 "finisher.past_noise": _plain(last.noise),
                 "finisher.tail": _plain(last.tail),
             }
-            if last.register.current is not None:
-                tensors["finisher.noise"] = _plain(last.register.current)
-            facts["finisher"] = {"finished": last.finished, "register": _register_facts(last.register)}
+            noises = tensors_of(last.register, "finisher.noise")
+            tensors |= {name: _plain(noise) for name, noise in noises.items()}
+            facts["finisher"] = {"finished": last.finished, "register": facts_of(last.register)}
         return save(tensors, metadata={"stream_state": json.dumps(facts)})
 
     @classmethod
@@ -279,9 +291,10 @@ class StreamState:
             length = int.from_bytes(content[:8], "little")
             header = json.loads(content[8 : 8 + length])
             facts = json.loads(header["__metadata__"]["stream_state"])
-            if facts["format"] != FORMAT:
+            if facts["format"] not in READABLE:
+                known = " and ".join(map(str, READABLE))
                 raise StreamError(
-                    f"the saved state has format {facts['format']!r}; this version reads {FORMAT}"
+                    f"the saved state has format {facts['format']!r}; this version reads {known}"
                 )
             levels = {}
             for number, level in facts["levels"].items():
@@ -291,7 +304,7 @@ class StreamState:
                     history=tensors[prefix + "history"],
                     tail=tensors[prefix + "tail"],
                     registers=tuple(
-                        NoiseRegister(**register, current=tensors.get(f"{prefix}noise{turn}"))
+                        pair_from(register, tensors, f"{prefix}noise{turn}")
                         for turn, register in enumerate(level["registers"])
                     ),
                     lower=tensors.get(prefix + "lower"),
@@ -318,7 +331,7 @@ class StreamState:
                     noise=tensors["finisher.past_noise"],
                     tail=tensors["finisher.tail"],
                     finished=bool(last["finished"]),
-                    register=NoiseRegister(**last["register"], current=tensors.get("finisher.noise")),
+                    register=register_from(last["register"], tensors, "finisher.noise"),
                 )
             loudness = LoudnessState(**facts["loudness"]) if "loudness" in facts else None
             return cls(str(facts["identity"]), int(facts["block_index"]), levels, finisher, loudness)
@@ -355,23 +368,6 @@ def check_fit(state: StreamState, fresh: StreamState, longest: Mapping[int, int]
 
 def _parts_text(state: StreamState) -> str:
     return f"{sorted(state.levels, reverse=True)}{' and a finisher' if state.finisher else ''}"
-
-
-def _registers_fit(given: NoiseRegister, own: NoiseRegister) -> bool:
-    noise = given.current
-    return (
-        given.stream == own.stream
-        and given.shape == own.shape
-        and (noise is None or noise.shape == own.shape)
-    )
-
-
-def _register_facts(register: NoiseRegister) -> JsonDict:
-    return {
-        item.name: getattr(register, item.name)
-        for item in dataclasses.fields(register)
-        if item.name != "current"
-    }
 
 
 def _plain(tensor: Tensor) -> Tensor:

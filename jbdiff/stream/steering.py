@@ -146,7 +146,8 @@ class Steering:
             memory = self._memory.at_tempo(memory, self._per_token(state, settings))
             source = memory if context is None else self._memory.of_context(memory, context)
             tokens, place = self._sizes.held + self._sizes.tokens, index * self._sizes.tokens
-            echo = self._memory.echo(source, tokens, held, settings.memory, settings.seed, place)
+            seed = settings.noise().nearest_seed
+            echo = self._memory.echo(source, tokens, held, settings.memory, seed, place)
         beat = None if state is None or state.beat is None else (state.beat, self._per_token(state, settings))
         return Guides(state, memory, anchor, echo, context, beat)
 

@@ -251,6 +251,17 @@ class BlockStream:
             loudness = replace(loudness, target=found[self._coarsest.level].power)
         self._state = replace(self._state, levels=levels, loudness=loudness)
 
+    def forget(self) -> None:
+        """Begin anew with the next block, after nothing, without a gap: the decoder joins it on to the sound before.
+
+        The noise goes on where it is. A context may be set afterwards.
+        """
+        levels = {stage.level: stage.began_anew(self._state.levels[stage.level]) for stage in self.stages}
+        loudness = self._state.loudness
+        if loudness is not None:
+            loudness = replace(loudness, target=None, played=None)
+        self._state = replace(self._state, levels=levels, loudness=loudness)
+
     def save(self) -> StreamState:
         """Return the stream between two blocks. Later steps do not change it."""
         return self._state

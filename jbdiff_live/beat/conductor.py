@@ -1,7 +1,7 @@
-"""Joins clock, held changes, the music's beat and clock out: what the session asks of the beat. Pure.
+"""Joins clock, held changes, LFOs, the music's beat and clock out: what the session asks of the beat. Pure.
 
-Threads: `knobs` and `made` belong to the engine, `settle` to the clock's thread, `changed` to whoever changed a value;
-anyone may read the rest.
+Threads: `knobs` and `made` belong to the engine, `at` and `next_instant` to the audio feeder, `settle` to the clock's
+thread, `changed` to whoever changed a value; anyone may read the rest.
 
 What is played is aligned by a measured delay. `frame_at(second)` tells which frame of the session is heard when, with
 queue and device taken into account; from it follows when a block that is made now will be heard.
@@ -19,6 +19,7 @@ from jbdiff_live.beat.held import HeldChanges
 from jbdiff_live.beat.line import BeatLine, ClockSource, ClockStatus
 from jbdiff_live.beat.link import LinkClock
 from jbdiff_live.block import Block
+from jbdiff_live.modulation import Modulation
 from jbdiff_live.parameters import ACTIONS_BY_NAME, BY_NAME, Change, Origin, ParameterSnapshot, ParameterStore
 
 MODEL_BEATS = 4  # in a bar, as the model counts
@@ -55,6 +56,7 @@ class Conductor:
             None  # frame, beat there since the start, beats a frame
         )
         self._tapped: float | None = None  # tempo that waits to be put into the store
+        self.modulation = Modulation(now, self.beats_per_second, clock.beats_per_bar)
         store.subscribe(self.changed)
 
     # ------------------------------------------------------------------ whoever changes a value
@@ -73,7 +75,7 @@ class Conductor:
         """Return what the next block follows. Its first new sound is at the session's frame `start`."""
         now = self._now()
         heard = now + (start - self._frame_at(now)) / self._rate
-        snapshot = self.held.for_block(heard + frames / self._rate)
+        snapshot = self.modulation.applied(self.held.for_block(heard + frames / self._rate))
         line = self.clock.line(now) if self.clock.outer else None
         if line is None or snapshot["clock"] == _NO_CLOCK:
             return snapshot
@@ -106,6 +108,16 @@ class Conductor:
         if self._out is not None:
             self._out.block(segment)
 
+    # ------------------------------------------------------------------ audio feeder
+
+    def at(self, when: float, end: float) -> ParameterSnapshot:
+        """As `HeldChanges.at`, with what LFOs do to the values."""
+        return self.modulation.applied(self.held.at(when, end))
+
+    def next_instant(self, after: float) -> float | None:
+        """As `HeldChanges.next_instant`."""
+        return self.held.next_instant(after)
+
     # ------------------------------------------------------------------ clock's thread
 
     def settle(self, now: float) -> list[Sent]:
@@ -123,6 +135,19 @@ class Conductor:
         return [] if self._out is None or not self._out.runs else self._out.stop()
 
     # ------------------------------------------------------------------ any thread
+
+    @property
+    def sounding(self) -> ParameterSnapshot:
+        """The values that the sound follows: without the changes that wait, and with what LFOs do to them."""
+        return self.modulation.applied(self.held.snapshot)
+
+    def beats_per_second(self) -> float | None:
+        """Return the tempo that LFOs in bars follow: the clock's, or else the knob's; None if neither is in use."""
+        line = self.clock.line(self._now())
+        if line is not None:
+            return line.tempo / 60
+        snapshot = self.held.snapshot
+        return snapshot["tempo"] / 60 if snapshot["clock"] == _BY_TEMPO else None
 
     def answer_to(self, action: str) -> str:
         """Return what the player reads after an action that has to do with the beat; empty for others."""

@@ -34,6 +34,7 @@ class Player:
         self._store = store
         self._perform = perform
         self._takeovers: dict[Hand, Takeover] = {}
+        self._held: set[Hand] = set()  # gates that are on
         self._last: dict[str, Hand] = {}  # parameter -> the control that was turned last
 
     def play(
@@ -50,6 +51,8 @@ class Player:
                 self._act(binding.target, origin_of(reading))
         elif binding.encoding is not None:
             self._turn(parameter, steps(binding.encoding, reading.value))
+        elif binding.gate:
+            self._gate((device, reading.channel, binding), reading.on, quiet)
         elif reading.kind in BUTTONS or binding.button:
             if pressed:
                 self._strike(parameter, binding, reading)
@@ -70,7 +73,12 @@ class Player:
         self._takeovers.setdefault((device, channel, binding), Takeover()).placed(position, travel)
 
     def forget(self, device: str) -> None:
-        """Bindings of a controller changed, or it came or went: its controls have to come for their values again."""
+        """Bindings of a controller changed, or it came or went: its controls have to come for their values again.
+
+        A gate that it held ends: nobody would send its end.
+        """
+        for hand in [hand for hand in self._held if hand[0] == device]:
+            self._gate(hand, False, False)
         self._takeovers = {hand: t for hand, t in self._takeovers.items() if hand[0] != device}
         self._last = {name: hand for name, hand in self._last.items() if hand[0] != device}
 
@@ -102,6 +110,13 @@ class Player:
         else:
             value = parameter.from_normal(parameter.to_normal(now) + count * STEP)
         self._store.set(parameter.name, value, Origin.MIDI)
+
+    def _gate(self, hand: Hand, on: bool, quiet: bool) -> None:
+        """A note that keeps a switch on as long as it is held. One that was held before it was known ends nothing."""
+        if on == (hand in self._held) or (on and quiet):
+            return
+        self._held ^= {hand}
+        self._store.set(hand[2].target, float(on), Origin.MIDI)
 
     def _strike(self, parameter: Parameter, binding: Binding, reading: Reading) -> None:
         """A button: steps a switch or list; or a note that sets the value by its velocity."""

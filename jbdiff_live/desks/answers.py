@@ -25,11 +25,13 @@ class Answers:
         return note if self._clock.now() - at < NOTE_SECONDS else ""
 
 
-def answer_to(action: str, state: EngineState) -> str:
-    """Return what the player reads after an action. state: what the engine is doing."""
+def answer_to(action: str, state: EngineState, noise_style: str) -> str:
+    """Return what the player reads after an action. state: what the engine is doing. noise_style: as the knob says."""
     label = ACTIONS_BY_NAME[action].label
     if state not in (EngineState.RUNNING, EngineState.COASTING):
         return f"{label}: nothing plays now; press start"
     if action == "panic":
         return f"{label}: silence, and the music begins again"
+    if action in ("write", "erase") and noise_style != "register":
+        return f"{label}: done with the next block; Style register plays it"
     return f"{label}: heard with the next block"

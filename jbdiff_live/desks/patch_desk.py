@@ -15,6 +15,7 @@ from typing import Protocol
 
 from jbdiff_live.binding import Binding
 from jbdiff_live.desks.stack_desk import StackDesk
+from jbdiff_live.modulation import Modulation
 from jbdiff_live.parameters import BY_NAME, ParameterStore
 from jbdiff_live.patch import (
     Patch,
@@ -52,6 +53,7 @@ class PatchDesk:
         self,
         store: ParameterStore,
         bindings: Bindings,
+        modulation: Modulation,
         stacks: StackDesk,
         sounds: Files,
         say: Callable[[str], None],
@@ -59,6 +61,7 @@ class PatchDesk:
     ) -> None:
         self._store = store
         self._bindings = bindings
+        self._modulation = modulation
         self._stacks = stacks
         self._sounds = sounds
         self._say = say
@@ -85,7 +88,7 @@ class PatchDesk:
         return patch_programs(self.patches())
 
     def load(self, path: Path, asked_at: float | None = None) -> None:
-        """Take over values, suggested bindings, the stack and the sound to begin from.
+        """Take over values, LFOs, suggested bindings, the stack and the sound to begin from.
 
         asked_at: when the player asked, on `time.monotonic`; None is now. PatchError names the line and the remedy.
         """
@@ -94,6 +97,7 @@ class PatchDesk:
             patch = load_patch(path)
             again = path.resolve() == self._path
             patch.apply(self._store)
+            self._modulation.put_all(patch.lfos)
             self._bindings.suggest(patch.bindings)
             self._patch, self._path, self.problem = patch, path.resolve(), ""
             self._sounds.forget_problem("context")
@@ -146,6 +150,7 @@ class PatchDesk:
                 context=Path(context) if context else None,
                 # A copy under another name does not take the program from its original.
                 program=self._patch.program if same else None,
+                lfos=self._modulation.lfos,
             )
             save_patch(path, self._patch)
             self._path = path.resolve()

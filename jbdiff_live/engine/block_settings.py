@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jbdiff_live.block import Rung
 from jbdiff_live.parameters import ParameterSnapshot
@@ -35,6 +35,7 @@ def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> Blo
         hold=snapshot.on("hold"),
         reroll=snapshot.counts["reroll"],
         home=snapshot.counts["home"],
+        **_noise_settings(snapshot),
         resample=snapshot["resample"],
         guidance=snapshot["guidance"],
         steps=steps,
@@ -52,6 +53,19 @@ def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> Blo
             noise_step=snapshot["finisher_step"],
         ),
     )
+
+
+def _noise_settings(snapshot: ParameterSnapshot) -> dict[str, Any]:
+    """The register, the second seed, and the presses that older logs of takes do not have."""
+    return {
+        "advance": snapshot.counts.get("advance", 0),
+        "noise_length": int(snapshot["noise_length"]),
+        "noise_mutation": snapshot["noise_mutation"],
+        "write": snapshot.counts.get("write", 0),
+        "erase": snapshot.counts.get("erase", 0),
+        "seed_b": int(snapshot["seed_b"]),
+        "seed_morph": snapshot["seed_morph"],
+    }
 
 
 def _tempo(snapshot: ParameterSnapshot) -> float | None:

@@ -77,6 +77,7 @@ class ModelGenerator:
             Beginnings(lambda key: key[0].beginning_of(key[1], self._take_turns))
         )
         self._asked_at = 0.0  # when another stack was asked for; the session writes it, the engine reads it
+        self._resets = 0  # of the context, that were asked for up to the last block
         self._resting = threading.Event()  # no block is being made
         self._resting.set()
         self._catalogue = Catalogue()
@@ -201,6 +202,7 @@ class ModelGenerator:
             self._resting.set()
 
     def _next_block(self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung) -> Generated | None:
+        self._forget_if_asked(snapshot)
         voice, old, sources = self._ready(), self._old, Sources(self.context_file, self.init_file, self._live)
         if self._handover is None or old is None:
             self._begin_from_file(voice)
@@ -222,6 +224,13 @@ class ModelGenerator:
             kept = round(HEARD_SECONDS * SAMPLE_RATE)
             self._heard = np.concatenate([self._heard, made.samples])[-kept:]
         return made
+
+    def _forget_if_asked(self, snapshot: ParameterSnapshot) -> None:
+        """Let the music begin anew if the player asked for it since the last block."""
+        resets = snapshot.counts.get("reset_context", 0)
+        if resets != self._resets:
+            self._resets = resets
+            self._ready().forget()
 
     def _repeat(self) -> Generated:
         """About the last block's sound once more; the stacks do not notice, and go on behind it as if it were not."""

@@ -26,6 +26,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from jbdiff_live.block import Block
+from jbdiff_live.modulation import Lfo
 from jbdiff_live.parameters import OF_THE_ANCHOR, OF_THE_FINISHER, OF_THE_MEMORY, ParameterSnapshot
 from jbdiff_live.stage_word import stage_word
 from jbdiff_live.status import Status, Transport
@@ -33,6 +34,7 @@ from jbdiff_live.ui import keys
 from jbdiff_live.ui.asking import Asker
 from jbdiff_live.ui.drawing.scope import Scope
 from jbdiff_live.ui.files import FileDesk
+from jbdiff_live.ui.noise_reasons import noise_reasons
 from jbdiff_live.ui.overlay import DropZones, KeysOverlay
 from jbdiff_live.ui.pace import Pace
 from jbdiff_live.ui.question import QuestionMenu
@@ -146,6 +148,7 @@ class MainWindow(PlayersWishes):
             tile.triggered.connect(self.trigger)
             tile.learn_asked.connect(self.learn)
             tile.unbind_asked.connect(self.unbind)
+            tile.lfo_asked.connect(self.set_lfo)
             tile.refused.connect(lambda why: self.notices.refuse("typed", why))
         self.bar.start.pressed.connect(self.start_stop)
         self.bar.record.pressed.connect(self.record)
@@ -161,6 +164,10 @@ class MainWindow(PlayersWishes):
                 "reroll": lambda _: self.trigger("reroll"),
                 "tap": lambda _: self.trigger("tap"),
                 "home": lambda _: self.trigger("home"),
+                "advance": lambda _: self.trigger("advance"),
+                "write": lambda _: self.trigger("write"),
+                "erase": lambda _: self.trigger("erase"),
+                "reset_context": lambda _: self.trigger("reset_context"),
                 "learn": lambda _: self.learn_focused(),
                 "learn_row": lambda _: self.learn_row(),
                 "unlearn": lambda _: self.await_control("unlearn", self._transport.unlearn),
@@ -234,6 +241,7 @@ class MainWindow(PlayersWishes):
         self.devices.show_status(status)
         self.panel.show_inapplicable(dict.fromkeys(OF_THE_FINISHER, without_finisher(status)))
         self.panel.show_inapplicable(form_reasons(status, self._now))
+        self.panel.show_inapplicable(noise_reasons(self._now))
         view = self.bar.view
         details = "" if view.fits(view.word.why) else view.word.why
         self.notices.show_status(status, details)
@@ -258,8 +266,11 @@ class MainWindow(PlayersWishes):
     def show_bindings(self) -> None:
         none: Mapping[str, str] = {}
         bindings = self.asker.get("bindings", self._transport.bindings, none)
+        no_lfos: Mapping[str, Lfo] = {}
+        lfos = self.asker.get("LFOs", self._transport.lfos, no_lfos)
         for name, tile in self.tiles.items():
             tile.show_binding(bindings.get(name, ""))
+            tile.show_lfo(lfos.get(name))
 
     # The window itself
 

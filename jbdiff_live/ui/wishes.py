@@ -11,6 +11,7 @@ from collections.abc import Callable
 from PySide6.QtWidgets import QWidget
 
 from jbdiff_live.control_view import Waiting
+from jbdiff_live.modulation import Lfo
 from jbdiff_live.parameters import BY_NAME
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import Asker
@@ -51,6 +52,11 @@ class PlayersWishes(QWidget):
         if self.asker.ask(label, self._transport.set_parameter, name, value):
             self.notices.succeed("typed")
         self.show_values(self._clock())
+
+    def set_lfo(self, name: str, lfo: Lfo | None) -> None:
+        """Gives a knob an LFO, or takes it away."""
+        self.asker.ask("LFO", self._transport.set_lfo, name, lfo)
+        self.show_bindings()
 
     def flip(self, name: str) -> None:
         """Switches a toggle over."""

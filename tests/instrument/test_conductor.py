@@ -11,6 +11,7 @@ from jbdiff_live.beat.conductor import Conductor
 from jbdiff_live.beat.line import ClockSource
 from jbdiff_live.block import Block
 from jbdiff_live.engine.block_settings import block_settings
+from jbdiff_live.modulation import Lfo
 from jbdiff_live.parameters import BY_NAME, Origin, ParameterStore
 
 RATE, BLOCK = 44_100, 44_100
@@ -159,3 +160,43 @@ def test_a_block_in_the_log_keeps_the_outer_clock() -> None:
     stage.rack(97)
     values = stage.conductor.knobs(0, BLOCK).values
     assert values["tempo"] == pytest.approx(97, abs=1e-3) and 0 <= values["clock_beat"] < 4
+
+
+def test_blocks_output_and_window_follow_the_lfos_and_a_held_change_moves_their_middle() -> None:
+    stage = Stage(ClockSource.MIDI)
+    stage.rack(120)
+    stage.conductor.modulation.put("gain", Lfo(depth=0.0, offset=-0.25))
+    stage.store.set("hold_changes", BY_NAME["hold_changes"].parse("bar"), Origin.UI)
+    stage.store.set("gain", -6, Origin.UI)  # the next bar is at second 102
+
+    def seen(when: float) -> list[float]:
+        now = stage.conductor.at(when, when + 0.01), stage.conductor.sounding
+        return [round(each["gain"], 6) for each in now]
+
+    quarter = (BY_NAME["gain"].high - BY_NAME["gain"].low) / 4
+    assert seen(101) == [-quarter, -quarter]
+    assert stage.conductor.knobs(0, BLOCK)["gain"] == pytest.approx(-quarter)
+    assert stage.conductor.next_instant(101) == pytest.approx(102)
+    assert seen(102.1) == [round(-6 - quarter, 6), -quarter], "the output is ahead of the clock's thread"
+    assert stage.store.snapshot["gain"] == -6
+
+
+def test_an_lfo_of_the_tempo_does_not_pull_the_music_off_an_outer_clock() -> None:
+    stage = Stage(ClockSource.MIDI)
+    stage.conductor.modulation.put("tempo", Lfo(depth=0.0, offset=0.3))
+    stage.rack(97)
+    assert block_settings(stage.conductor.knobs(0, BLOCK)).tempo == pytest.approx(97, abs=1e-6)
+
+
+def test_lfos_in_bars_count_with_the_clock_and_its_bars() -> None:
+    stage = Stage(ClockSource.MIDI)
+    stage.store.set("clock", BY_NAME["clock"].parse("tempo"), Origin.UI)
+    stage.store.set("tempo", 90, Origin.UI)
+    assert stage.conductor.beats_per_second() == 1.5, "the knob's, until a clock is there"
+    stage.rack(97)
+    assert stage.conductor.beats_per_second() == pytest.approx(97 / 60, abs=1e-6)
+    three = BarClock(beats_per_bar=3)
+    conductor = Conductor(stage.store, three, RATE, lambda: stage.now, stage.frame_at)
+    conductor.modulation.put("motion", Lfo(bars=1, depth=0.5))
+    stage.now += 0.5  # of the two seconds that three beats take at 90
+    assert conductor.sounding["motion"] == pytest.approx(0.5 * 2)

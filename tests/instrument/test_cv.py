@@ -52,40 +52,40 @@ class Rack(Hands):
 @pytest.fixture
 def rack() -> Rack:
     made = Rack()
-    made.controls.correct(DEVICE, "noise_step", "CV 3")
+    made.controls.correct(DEVICE, "memory", "CV 3")
     made.calibrate(3, low=-0.5, high=0.5, smoothing_ms=0)
     return made
 
 
 def test_two_points_give_the_span(rack: Rack) -> None:
     rack.volts(3, 0.1, -0.5)
-    assert rack["noise_step"] == 0
+    assert rack["memory"] == 0
     rack.volts(3, 0.25)
-    assert rack["noise_step"] == pytest.approx(0.75, abs=1e-3)
+    assert rack["memory"] == pytest.approx(0.75, abs=1e-3)
     rack.volts(3, 0.5)
-    assert rack["noise_step"] == 1
+    assert rack["memory"] == 1
     rack.volts(3, 0.9)  # beyond the calibrated end
-    assert rack["noise_step"] == 1
+    assert rack["memory"] == 1
 
 
 def test_the_polarity_is_turned_by_the_two_points(rack: Rack) -> None:
     rack.calibrate(3, low=0.5, high=-0.5, smoothing_ms=0)
     rack.volts(3, 0.1, -0.25)
-    assert rack["noise_step"] == pytest.approx(0.75, abs=1e-3)
+    assert rack["memory"] == pytest.approx(0.75, abs=1e-3)
 
 
 def test_another_channel_moves_nothing(rack: Rack) -> None:
-    before = rack["noise_step"]
+    before = rack["memory"]
     rack.volts(2, -0.5, 0.5, 0.1)
-    assert rack["noise_step"] == before
+    assert rack["memory"] == before
 
 
 def test_a_step_is_smoothed_by_the_time_that_the_map_says(rack: Rack) -> None:
     rack.calibrate(3, low=0, high=1, smoothing_ms=100)
     rack.volts(3, 0.0, 0.001, *[1.0] * 10)  # 100 ms
-    assert rack["noise_step"] == pytest.approx(1 - np.exp(-1), abs=0.01)
+    assert rack["memory"] == pytest.approx(1 - np.exp(-1), abs=0.01)
     rack.volts(3, *[1.0] * 90)
-    assert rack["noise_step"] == pytest.approx(1, abs=0.001)
+    assert rack["memory"] == pytest.approx(1, abs=0.001)
 
 
 @pytest.mark.parametrize("piece", [64, 441, 4096])
@@ -94,7 +94,7 @@ def test_the_smoothing_does_not_depend_on_the_size_of_the_blocks(rack: Rack, pie
     rack.volts(3, 0.0, 0.001, piece=piece)
     pieces = round(0.4 * RATE / piece)
     rack.volts(3, *[1.0] * pieces, piece=piece)
-    assert rack["noise_step"] == pytest.approx(1 - np.exp(-pieces * piece / RATE / 0.2), abs=0.002)
+    assert rack["memory"] == pytest.approx(1 - np.exp(-pieces * piece / RATE / 0.2), abs=0.002)
 
 
 def test_a_settled_voltage_sends_nothing(rack: Rack) -> None:
@@ -151,9 +151,9 @@ def test_voltages_and_gates_are_learned_and_listed() -> None:
 
 def test_a_voltage_moves_its_value_at_once(rack: Rack) -> None:
     """Pickup would wait until the voltage passes the value."""
-    rack.store.set("noise_step", 1.0, Origin.UI)
+    rack.store.set("memory", 1.0, Origin.UI)
     rack.volts(3, 0.0, 0.1)
-    assert rack["noise_step"] == pytest.approx(0.6, abs=1e-3)
+    assert rack["memory"] == pytest.approx(0.6, abs=1e-3)
 
 
 def test_samples_that_are_no_numbers_are_left_out(rack: Rack) -> None:
@@ -162,14 +162,14 @@ def test_samples_that_are_no_numbers_are_left_out(rack: Rack) -> None:
     frames[::2] = 0.5
     frames[::4, 0] = np.inf
     rack.reader.frames(frames, RATE, 5.0)
-    assert rack["noise_step"] == 1
+    assert rack["memory"] == 1
     rack.reader.frames(np.full((441, 4), np.nan, np.float32), RATE, 5.1)
-    assert rack["noise_step"] == 1
+    assert rack["memory"] == 1
 
 
 def test_a_calibration_is_kept_in_the_map_and_read_again(tmp_path: Path) -> None:
     rack = Rack(tmp_path)
-    rack.controls.correct(DEVICE, "noise_step", "CV 3")
+    rack.controls.correct(DEVICE, "memory", "CV 3")
     rack.calibrate(3, low=-0.25, high=0.75)
     rack.controls.save_maps()
     again = Rack(tmp_path)

@@ -14,6 +14,7 @@ from jbdiff_live.control.source import EventKind
 from jbdiff_live.parameters import BY_NAME, Origin
 from jbdiff_live.status import ControlStatus
 
+NOISE = BY_NAME["noise_step"]
 MAP = """format = 1
 name = "the box"
 inputs = ["box"]
@@ -73,9 +74,10 @@ def test_a_controller_that_comes_is_sent_every_value_once(tmp_path: Path) -> Non
     seed = round(BY_NAME["seed"].to_normal(1) * 16383)
     gain = round(BY_NAME["gain"].to_normal(0) * 127)
     guidance = round(1.5 / 6 * 127)
+    noise = round(NOISE.to_normal(0.3) * 127)
     assert sorted(rig.all_due()) == sorted(
         [
-            f"b0 15 {round(0.3 * 127):02x}", f"b0 01 {seed >> 7:02x}", f"b0 21 {seed & 127:02x}", "b0 16 00",
+            f"b0 15 {noise:02x}", f"b0 01 {seed >> 7:02x}", f"b0 21 {seed & 127:02x}", "b0 16 00",
             "90 24 0c", "90 26 00", f"b0 17 {guidance:02x}", f"b8 07 {gain:02x}",
         ]
     )  # fmt: skip
@@ -91,7 +93,7 @@ def test_only_what_changed_is_sent(rig: Rig) -> None:
 def test_a_moved_control_is_left_alone_until_the_hand_is_off_it(rig: Rig) -> None:
     """Fails where a motor is sent the value while it is moved: it would pull at the hand."""
     rig.send(cc(21, 40, rig.moment), cc(21, 41, rig.moment))  # over the value of .3: taken over
-    assert rig["noise_step"] == pytest.approx(41 / 127)
+    assert rig["noise_step"] == pytest.approx(NOISE.from_normal(41 / 127))
     rig.store.set("noise_step", 1.0, Origin.PATCH)
     assert rig.all_due() == []
     rig.moment += HOLD_SECONDS - 0.01
@@ -128,15 +130,15 @@ def test_a_control_that_did_not_take_over_goes_back_to_the_value(rig: Rig) -> No
     rig.moment = 20.0
     rig.send(cc(21, 2, rig.moment))
     rig.moment += 2 * HOLD_SECONDS
-    assert f"b0 15 {round(0.9 * 127):02x}" in rig.all_due()
+    assert f"b0 15 {round(NOISE.to_normal(0.9) * 127):02x}" in rig.all_due()
 
 
 def test_a_motor_that_was_moved_to_the_value_moves_it_at_the_next_touch(rig: Rig) -> None:
     """Pickup would wait: but the fader stands at the value already, because its motor went there."""
     rig.store.set("noise_step", 0.8, Origin.UI)
-    assert rig.all_due() == [f"b0 15 {round(0.8 * 127):02x}"]
+    assert rig.all_due() == [f"b0 15 {round(NOISE.to_normal(0.8) * 127):02x}"]
     rig.send(cc(21, 100, rig.moment))
-    assert rig["noise_step"] == pytest.approx(100 / 127)
+    assert rig["noise_step"] == pytest.approx(NOISE.from_normal(100 / 127))
 
 
 def test_an_encoder_without_ends_is_sent_its_ring_while_it_turns(rig: Rig) -> None:

@@ -47,17 +47,17 @@ def test_a_voltage_on_a_channel_of_a_sound_input_moves_a_value(tmp_path: Path) -
     )
     with stage(tmp_path, channels=4, links=links) as rig:
         session = rig.session
-        session.correct_binding(f"CV in {STAGE}", "noise_step", "CV 3")
+        session.correct_binding(f"CV in {STAGE}", "memory", "CV 3")
         session.correct_binding(f"CV in {STAGE}", "reroll", "gate 4")
         voltage(rig, 3, 0.0)
         voltage(rig, 3, 0.25)
-        wait_for(lambda: session.snapshot()["noise_step"] == pytest.approx(0.75, abs=1e-3), "the value")
+        wait_for(lambda: session.snapshot()["memory"] == pytest.approx(0.75, abs=1e-3), "the value")
         voltage(rig, 4, 0.9)
         voltage(rig, 4, 0.0)
         wait_for(lambda: session.snapshot().counts["reroll"] == 1, "the gate")
         rows = {row.target: row.control for row in session.binding_rows()}
-        assert rows["noise_step"] == "CV 3" and rows["reroll"] == "gate 4"
-        assert "CV 3: Noise" in session.status().control.moved
+        assert rows["memory"] == "CV 3" and rows["reroll"] == "gate 4"
+        assert "CV 3: Memory" in session.status().control.moved
         voltage(rig, 3, 0.4)
         assert session.status().control.voltages[2] == pytest.approx(0.4)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as surface:

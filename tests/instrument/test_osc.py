@@ -173,8 +173,8 @@ def test_only_news_goes_out_in_both_forms_and_never_as_an_echo(
         while not everything.keys() >= {f"/jbdiff/{name}" for name in BY_NAME}:
             everything |= surface.receive()
         assert everything["/jbdiff/noise_style"] == "walk"
-        store.set("noise_step", 0.25, Origin.UI)
-        assert surface.receive() == {"/jbdiff/noise_step": 0.25, "/jbdiff/noise_step/normal": 0.25}
+        store.set("memory", 0.25, Origin.UI)
+        assert surface.receive() == {"/jbdiff/memory": 0.25, "/jbdiff/memory/normal": 0.25}
         # Its own value does not come back; one that had to be rounded does.
         surface.send(link, message("/jbdiff/noise_step", 0.5))
         wait_for(lambda: store.snapshot["noise_step"] == 0.5, "the value")
@@ -222,11 +222,11 @@ def test_an_address_is_learned_like_a_knob_and_listed_with_the_others(surface: S
     link = OscLink(OscSettings(port=0), hands.store, handle=hands.controls.handle)
     link.start()
     try:
-        hands.controls.learn("noise_step")
+        hands.controls.learn("memory")
         surface.send(link, message("/1/fader3", 0.2))
-        wait_for(lambda: hands.controls.texts().get("noise_step") == "OSC /1/fader3", "the binding")
+        wait_for(lambda: hands.controls.texts().get("memory") == "OSC /1/fader3", "the binding")
         surface.send(link, message("/1/fader3", 0.3), message("/1/fader3", 0.9))
-        wait_for(lambda: abs(hands["noise_step"] - 0.9) < 1e-3, "the value")
+        wait_for(lambda: abs(hands["memory"] - 0.9) < 1e-3, "the value")
         assert link.status().unusable == 0
     finally:
         link.stop()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from jbdiff_live.binding import label
 from jbdiff_live.block import Block
 from jbdiff_live.control_view import BindingRow, Waiting
+from jbdiff_live.modulation import Lfo, Modulation
 from jbdiff_live.parameters import (
     Origin,
     ParameterSnapshot,
@@ -96,9 +97,10 @@ class DemoTransport:
 
     def __init__(self, block_frames: int = BLOCK) -> None:
         self.store = ParameterStore()
+        self.frame = 0
+        self.modulation = Modulation(lambda: self.frame / RATE)
         self.asked: list[tuple[object, ...]] = []
         self.refuse: dict[str, Exception] = {}  # name of a call -> what it raises
-        self.frame = 0
         self.block_frames = block_frames
         self.blocks: deque[Block] = deque()
         self.bound: dict[str, str] = {
@@ -149,7 +151,16 @@ class DemoTransport:
             start = self._made
             samples = np.array(self._sound(start, start + self.block_frames))
             index = start // self.block_frames
-            self.blocks.append(Block(samples, index, start, self.store.snapshot, f"walk 1 0 {index}", 0.1))
+            self.blocks.append(
+                Block(
+                    samples,
+                    index,
+                    start,
+                    self.modulation.applied(self.store.snapshot),
+                    f"walk 1 0 {index}",
+                    0.1,
+                )
+            )
             self._made += self.block_frames
             engine = replace(
                 self.state.engine,
@@ -227,6 +238,13 @@ class DemoTransport:
     def trigger(self, action: str) -> None:
         self._note("trigger", action)
         self.store.trigger(action, Origin.UI)
+
+    def lfos(self) -> Mapping[str, Lfo]:
+        return self.modulation.lfos
+
+    def set_lfo(self, name: str, lfo: Lfo | None) -> None:
+        self._note("set_lfo", name, lfo)
+        self.modulation.put(name, lfo)
 
     def learn(self, name: str | None) -> None:
         self._note("learn", name)

@@ -142,13 +142,15 @@ def test_a_choice_that_lies_flat_goes_round_and_shows_its_place(
 def test_dragging_up_raises_the_value_in_proportion(
     window: MainWindow, demo: DemoTransport, qtbot: QtBot
 ) -> None:
-    drag(qtbot, knob(window, "noise_step"), round(DRAG_PIXELS / 4))
-    assert demo.snapshot()["noise_step"] == pytest.approx(0.30 + 0.25, abs=0.01)
+    window.set_parameter("resample", 0.3)
+    drag(qtbot, knob(window, "resample"), round(DRAG_PIXELS / 4))
+    assert demo.snapshot()["resample"] == pytest.approx(0.30 + 0.25, abs=0.01)
 
 
 def test_shift_makes_a_drag_ten_times_finer(window: MainWindow, demo: DemoTransport, qtbot: QtBot) -> None:
-    drag(qtbot, knob(window, "noise_step"), round(DRAG_PIXELS / 2), SHIFT)
-    assert demo.snapshot()["noise_step"] == pytest.approx(0.30 + 0.05, abs=0.003)
+    window.set_parameter("resample", 0.3)
+    drag(qtbot, knob(window, "resample"), round(DRAG_PIXELS / 2), SHIFT)
+    assert demo.snapshot()["resample"] == pytest.approx(0.30 + 0.05, abs=0.003)
 
 
 def test_a_drag_that_is_too_long_stops_at_the_end(
@@ -172,7 +174,8 @@ def test_double_click_brings_the_default_back(window: MainWindow, demo: DemoTran
 
 
 def test_keys_turn_the_focused_knob(window: MainWindow, demo: DemoTransport, qtbot: QtBot) -> None:
-    turned = knob(window, "noise_step")
+    window.set_parameter("resample", 0.3)
+    turned = knob(window, "resample")
     turned.setFocus()
     for key, expected in (
         (Qt.Key.Key_Up, 0.31),
@@ -183,7 +186,7 @@ def test_keys_turn_the_focused_knob(window: MainWindow, demo: DemoTransport, qtb
         (Qt.Key.Key_Home, 0.0),
     ):
         qtbot.keyClick(turned, key)
-        assert demo.snapshot()["noise_step"] == pytest.approx(expected)
+        assert demo.snapshot()["resample"] == pytest.approx(expected)
 
 
 def test_arrows_count_a_counter_by_one(window: MainWindow, demo: DemoTransport, qtbot: QtBot) -> None:
@@ -322,7 +325,7 @@ def test_the_menu_learns_unbinds_and_resets(window: MainWindow, demo: DemoTransp
     demo.asked.clear()
     menu = gain.make_menu()
     entries = {action.text(): action for action in menu.actions()}
-    assert list(entries) == ["Learn MIDI\tL", "Unbind CC 7", "Reset to 0.0 dB"]
+    assert list(entries) == ["Learn MIDI\tL", "Unbind CC 7", "LFO", "Reset to 0.0 dB"]
     for entry in entries.values():
         entry.trigger()
     assert demo.asked == [("learn", "gain"), ("unbind", "gain"), ("set_parameter", "gain", 0.0)]

@@ -123,6 +123,11 @@ class StackVoice:
         self._stream.reset()
         self.position = 0
 
+    def forget(self) -> None:
+        """Begin anew with the next block, without a gap: from the context file, if there is one, else from nothing."""
+        self._stream.forget()
+        self.began_from = None
+
     def beginning_of(
         self, context_file: FileSource, take_turns: Callable[[], object]
     ) -> Mapping[int, LevelBeginning]:

@@ -26,7 +26,7 @@ class Toggle(ParameterTile):
         super().__init__(parameter, parent)
         self.key = key
         self.warning = False  # lit in the warning colour: for a switch that silences
-        self.setMinimumSize(76, 40)
+        self.setMinimumSize(72, 40)
 
     def sizeHint(self) -> QSize:
         return QSize(130, 60)
@@ -83,7 +83,7 @@ class Pad(Tile):
         self._down = False
         self._waiting = False
         super().__init__(action.name, action.label, action.help, parent)
-        self.setMinimumSize(76, 40)
+        self.setMinimumSize(72, 40)
 
     def sizeHint(self) -> QSize:
         return QSize(130, 60)
@@ -144,7 +144,7 @@ class Choice(ParameterTile):
     def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
         super().__init__(parameter, parent)
         self._wheel = 0.0
-        self.setMinimumSize(76, 120)
+        self.setMinimumSize(72, 120)
 
     def sizeHint(self) -> QSize:
         return QSize(130, 190)

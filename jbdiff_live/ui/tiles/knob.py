@@ -37,7 +37,7 @@ class Knob(ParameterTile):
         self.typed = ""
         self.hardware: float | None = None  # in the travel, 0 to 1; None if the hardware has taken over
         self._drag_from: tuple[float, float] | None = None  # y of the pointer, travel 0..1
-        self.setMinimumSize(76, 112)
+        self.setMinimumSize(72, 112)
 
     def sizeHint(self) -> QSize:
         return QSize(130, 190)

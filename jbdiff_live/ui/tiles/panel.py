@@ -20,6 +20,7 @@ from jbdiff_live.parameters import (
     ACTIONS,
     OF_THE_ANCHOR,
     OF_THE_FINISHER,
+    OF_THE_REGISTER,
     PARAMETERS,
     Action,
     Parameter,
@@ -34,18 +35,41 @@ from jbdiff_live.ui.tiles.tile import ParameterTile, Tile
 
 # Title, and columns; a column of several names is stacked.
 GROUPS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
-    ("NOISE", (("noise_step",), ("noise_style",), ("seed",), ("hold", "reroll", "home"))),
+    (
+        "NOISE",
+        (
+            ("noise_step",),
+            ("noise_style",),
+            ("seed", "seed_b", "seed_morph"),
+            ("noise_length", "noise_mutation", "advance"),
+            ("hold", "reroll", "home"),
+            ("write", "erase", "reset_context"),
+        ),
+    ),
     ("FORM", (("memory", "anchor"), ("brightness", "motion", "tap"), ("clock", "tempo", "hold_changes"))),
-    ("SOURCES", (("guidance",), ("resample",), ("context_source", "init_source"))),
+    ("SOURCES", (("guidance", "resample"), ("context_source", "init_source"))),
     (
         "FINISHER",
         (("finisher_on", "finisher_strength"), ("finisher_style", "finisher_step", "finisher_seed")),
     ),
     ("OUTPUT", (("gain", "mute"),)),
 )
-KEYS = {"hold": "H", "mute": "M", "reroll": "N", "home": "B", "tap": "T"}
+KEYS = {
+    "hold": "H", "mute": "M", "reroll": "N", "home": "B", "advance": "S", "write": "W", "erase": "E",
+    "reset_context": "X", "tap": "T",
+}  # fmt: skip
 # Drawn as strips, since two or three of them share a column.
-FLAT = OF_THE_FINISHER | OF_THE_ANCHOR | {"context_source", "init_source", "hold_changes"}
+FLAT = OF_THE_FINISHER | OF_THE_ANCHOR | OF_THE_REGISTER
+FLAT |= {
+    "context_source",
+    "init_source",
+    "hold_changes",
+    "guidance",
+    "resample",
+    "seed",
+    "seed_b",
+    "seed_morph",
+}
 HIGH, LOW = 5, 2  # shares of a column for a knob that stands and for what shares the column with it
 SILENCING = {"mute"}  # switches that are lit in the warning colour: the player must see why nothing sounds
 
@@ -95,7 +119,7 @@ class KnobsPanel(QWidget):
         self._pads = {name: tile for name, tile in self.tiles.items() if isinstance(tile, Pad)}
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(18)
+        row.setSpacing(12)
         placed: list[str] = []
         for title, columns in self._groups():
             there = [[name for name in column if name in self.tiles] for column in columns]
@@ -120,7 +144,7 @@ class KnobsPanel(QWidget):
         box.setSpacing(2)
         box.addWidget(Title(title))
         row = QHBoxLayout()
-        row.setSpacing(8)
+        row.setSpacing(6)
         for column in columns:
             stack = QVBoxLayout()
             stack.setSpacing(8)

@@ -16,7 +16,8 @@ from jbdiff_live.ui.tiles.buttons import Choice
 from jbdiff_live.ui.tiles.knob import Knob
 from jbdiff_live.ui.tiles.tile import ParameterTile
 
-LEAST = QSize(76, 40)
+LEAST = QSize(72, 40)
+INSET = 5  # pixels left and right of what is written: "120.0 BPM" fits the narrowest strip
 ROOMY = 70  # pixels of height from which the note has a line of its own
 
 
@@ -42,6 +43,10 @@ class Strip(Knob):
             self._bar(painter, area, self.value, theme.FAINT if self.heard is None else theme.ACCENT)
         track = _track(area)
         _mark(painter, track, track.x() + (track.width() - 3) * self.parameter.to_normal(self.value))
+        if self.hardware is not None:
+            left = track.x() + (track.width() - 7) * self.hardware
+            place = QRectF(left, track.y() - 3, 7, track.height() + 6)
+            plate(painter, place, QColor(0, 0, 0, 0), theme.TEXT, 1.5, 3)
 
     def _bar(self, painter: QPainter, area: QRectF, value: float, colour: QColor) -> None:
         track = _track(area)
@@ -83,7 +88,7 @@ class StripChoice(Choice):
 def _track(area: QRectF) -> QRectF:
     """Where a strip shows its place, along its lower edge."""
     height = max(4.0, area.height() * 0.09)
-    return QRectF(area.x() + 8, area.bottom() - height - 6, area.width() - 16, height)
+    return QRectF(area.x() + INSET, area.bottom() - height - 6, area.width() - 2 * INSET, height)
 
 
 def _mark(painter: QPainter, track: QRectF, x: float) -> None:
@@ -95,7 +100,7 @@ def _lines(area: QRectF) -> tuple[QRectF, QRectF, int]:
     """Where the label and the value below it stand, and how large the label's letters are."""
     height = area.height()
     small = int(max(10, min(height * 0.2, 14)))
-    head = QRectF(area.x() + 8, area.y() + height * 0.08, area.width() - 16, small * 1.35)
+    head = QRectF(area.x() + INSET, area.y() + height * 0.08, area.width() - 2 * INSET, small * 1.35)
     share = 0.32 if height >= ROOMY else 0.36
     return head, QRectF(head.x(), head.bottom(), head.width(), height * share), small
 

@@ -14,9 +14,11 @@ from PySide6.QtCore import QEvent, QPoint, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QContextMenuEvent, QFocusEvent, QKeyEvent, QPainter
 from PySide6.QtWidgets import QMenu, QWidget
 
+from jbdiff_live.modulation import Lfo
 from jbdiff_live.parameters import Parameter, TakesEffect
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import Painted, plate
+from jbdiff_live.ui.tiles.lfo_menu import fill_lfo_menu, lfo_text
 
 FADED = 0.45  # opacity of a tile that does nothing now
 SEEN_STEPS = 1000  # of a knob's travel: finer than the pixels of the largest ring
@@ -32,6 +34,7 @@ class Tile(Painted):
     triggered = Signal(str)
     learn_asked = Signal(str)
     unbind_asked = Signal(str)
+    lfo_asked = Signal(str, object)  # an `Lfo`, or None to take it away
     refused = Signal(str)  # the player typed something that the parameter cannot hold, and why
 
     def __init__(self, name: str, label: str, help_text: str, parent: QWidget | None = None) -> None:
@@ -43,6 +46,7 @@ class Tile(Painted):
         self.learning = False
         self.number = ""  # the key that focuses it
         self.inapplicable = ""  # why it does nothing now
+        self.lfo: Lfo | None = None
         self._pulse = 0.0
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setObjectName(name)
@@ -54,6 +58,12 @@ class Tile(Painted):
     def show_binding(self, text: str) -> None:
         if text != self.binding:
             self.binding = text
+            self._tell()
+            self.update()
+
+    def show_lfo(self, lfo: Lfo | None) -> None:
+        if lfo != self.lfo:
+            self.lfo = lfo
             self._tell()
             self.update()
 
@@ -176,7 +186,8 @@ class Tile(Painted):
         when = f"Heard: {self.takes_effect()}."
         learning = " Learning: turn a knob or press a pad, Esc cancels." if self.learning else ""
         nothing = f" Does nothing now: {self.inapplicable}." if self.inapplicable else ""
-        text = f"{self.label}: {self.help_text}.{nothing} {when} {bound}{learning}"
+        lfo = f" LFO: {lfo_text(self.lfo)}." if self.lfo is not None and self.lfo.on else ""
+        text = f"{self.label}: {self.help_text}.{nothing} {when} {bound}{lfo}{learning}"
         self.setToolTip(text)
         self.setAccessibleDescription(f"{self.state_text()} {text}".strip())
 
@@ -192,7 +203,8 @@ class ParameterTile(Tile):
 
     def show_value(self, value: float, heard: float | None) -> None:
         """`heard` is the value of the block now playing, or None when nothing plays."""
-        if self.parameter.takes_effect is TakesEffect.NOW and heard is not None:
+        moved = self.lfo is not None and self.lfo.on
+        if self.parameter.takes_effect is TakesEffect.NOW and heard is not None and not moved:
             heard = value  # applied behind the ring: the block's snapshot does not tell
         if (value, heard) != (self.value, self.heard):
             self.value, self.heard = value, heard
@@ -244,6 +256,8 @@ class ParameterTile(Tile):
         )
 
     def add_to_menu(self, menu: QMenu) -> None:
+        lfo = menu.addMenu("LFO" if self.lfo is None else f"LFO  {lfo_text(self.lfo)}")
+        fill_lfo_menu(lfo, self.lfo, lambda chosen: self.lfo_asked.emit(self.name, chosen))
         reset = menu.addAction(f"Reset to {self.parameter.text(self.parameter.default)}")
         reset.triggered.connect(self.reset)
 
