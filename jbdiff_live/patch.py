@@ -24,8 +24,8 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Table
 
+from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.binding import Binding, binding_table
-from jbdiff_live.modulation import Lfo
 from jbdiff_live.parameters import (
     ACTIONS_BY_NAME,
     BY_NAME,

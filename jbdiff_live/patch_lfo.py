@@ -9,7 +9,7 @@ from typing import Any
 import tomlkit
 from tomlkit.items import Table
 
-from jbdiff_live.modulation import Lfo, Shape
+from jbdiff_live.beat.modulation import Lfo, Shape
 from jbdiff_live.parameters import BY_NAME
 
 KEYS = ("shape", "rate", "bars", "depth", "offset", "on")

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 from jbdiff_live.beat.line import ClockStatus
+from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.block import SAMPLE_RATE, Block, Rung
 from jbdiff_live.control_view import BindingRow, Ghost, LearnQuestion, Waiting
-from jbdiff_live.modulation import Lfo
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jbdiff_live.audio.names import names_or_reason
 from jbdiff_live.audio.switch import NULL_DEVICE, AudioSwitch
+from jbdiff_live.beat.modulation import Lfo, Modulation
 from jbdiff_live.binding import checksum
 from jbdiff_live.block import Block
 from jbdiff_live.control.map import ControlMap
@@ -24,7 +25,6 @@ from jbdiff_live.desks.stack_desk import StackDesk
 from jbdiff_live.engine.engine import Engine
 from jbdiff_live.engine.voices.sources import FileSource
 from jbdiff_live.links import Links
-from jbdiff_live.modulation import Lfo, Modulation
 from jbdiff_live.parameters import Origin, ParameterSnapshot, ParameterStore
 from jbdiff_live.record.tape import Tape
 from jbdiff_live.stack_choice import StackChoice, StackParts

@@ -18,8 +18,8 @@ from jbdiff_live.beat.clock_out import ClockOut, Segment, Sent
 from jbdiff_live.beat.held import HeldChanges
 from jbdiff_live.beat.line import BeatLine, ClockSource, ClockStatus
 from jbdiff_live.beat.link import LinkClock
+from jbdiff_live.beat.modulation import Modulation
 from jbdiff_live.block import Block
-from jbdiff_live.modulation import Modulation
 from jbdiff_live.parameters import ACTIONS_BY_NAME, BY_NAME, Change, Origin, ParameterSnapshot, ParameterStore
 
 MODEL_BEATS = 4  # in a bar, as the model counts

@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from jbdiff_live.beat.modulation import Modulation
 from jbdiff_live.binding import Binding
 from jbdiff_live.desks.stack_desk import StackDesk
-from jbdiff_live.modulation import Modulation
 from jbdiff_live.parameters import BY_NAME, ParameterStore
 from jbdiff_live.patch import (
     Patch,

@@ -25,8 +25,8 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.block import Block
-from jbdiff_live.modulation import Lfo
 from jbdiff_live.parameters import OF_THE_ANCHOR, OF_THE_FINISHER, OF_THE_MEMORY, ParameterSnapshot
 from jbdiff_live.stage_word import stage_word
 from jbdiff_live.status import Status, Transport

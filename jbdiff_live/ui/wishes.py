@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from PySide6.QtWidgets import QWidget
 
+from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.control_view import Waiting
-from jbdiff_live.modulation import Lfo
 from jbdiff_live.parameters import BY_NAME
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import Asker

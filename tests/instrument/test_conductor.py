@@ -9,9 +9,9 @@ from jbdiff_live.beat.bar_clock import BarClock, ClockMessage
 from jbdiff_live.beat.clock_out import CLOCK, START, ClockOut
 from jbdiff_live.beat.conductor import Conductor
 from jbdiff_live.beat.line import ClockSource
+from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.block import Block
 from jbdiff_live.engine.block_settings import block_settings
-from jbdiff_live.modulation import Lfo
 from jbdiff_live.parameters import BY_NAME, Origin, ParameterStore
 
 RATE, BLOCK = 44_100, 44_100

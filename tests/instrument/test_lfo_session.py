@@ -8,7 +8,7 @@ import pytest
 from test_session import eventually, take_folder
 from tone_generator import ToneGenerator
 
-from jbdiff_live.modulation import Lfo
+from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.record.take import BlockEvent, ChangeEvent, open_take
 from jbdiff_live.session import Session, SessionOptions
 

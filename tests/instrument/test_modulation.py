@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jbdiff_live.modulation import Lfo, Modulation, Shape, wave
+from jbdiff_live.beat.modulation import Lfo, Modulation, Shape, wave
 from jbdiff_live.parameters import BY_NAME, Origin, ParameterStore
 from jbdiff_live.patch import Patch, PatchError, load_patch, save_patch
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from jbdiff_live.beat.modulation import Lfo, Modulation
 from jbdiff_live.binding import label
 from jbdiff_live.block import Block
 from jbdiff_live.control_view import BindingRow, Waiting
-from jbdiff_live.modulation import Lfo, Modulation
 from jbdiff_live.parameters import (
     Origin,
     ParameterSnapshot,

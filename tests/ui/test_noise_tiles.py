@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
-from jbdiff_live.modulation import Lfo, Shape
+from jbdiff_live.beat.modulation import Lfo, Shape
 from jbdiff_live.ui.window import MainWindow
 
 KEYS = {

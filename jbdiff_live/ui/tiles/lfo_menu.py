@@ -11,7 +11,7 @@ from typing import Any
 
 from PySide6.QtWidgets import QMenu
 
-from jbdiff_live.modulation import Lfo, Shape
+from jbdiff_live.beat.modulation import Lfo, Shape
 
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # Hz
 BARS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)

@@ -14,7 +14,7 @@ from PySide6.QtCore import QEvent, QPoint, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QContextMenuEvent, QFocusEvent, QKeyEvent, QPainter
 from PySide6.QtWidgets import QMenu, QWidget
 
-from jbdiff_live.modulation import Lfo
+from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.parameters import Parameter, TakesEffect
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import Painted, plate
