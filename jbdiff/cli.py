@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import errno
 import math
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -28,10 +27,6 @@ class WeightType(enum.Enum):
     BFLOAT16 = "bfloat16"
 
 
-CONTEXT_SECONDS = 180.0  # of a context's end; no stack hears more
-# Of an init: what a piece needs beyond its own length, and the most that is held in memory.
-SPARE_SECONDS, MOST_INIT_SECONDS = 60.0, 3600.0
-
 app = typer.Typer(help="Jukebox Diffusion: sample, train and inspect stacks.", no_args_is_help=True)
 console = plain_console()
 
@@ -42,19 +37,10 @@ def _fail(message: object) -> NoReturn:
     raise typer.Exit(1)
 
 
-def _disk_remedy(error: Exception) -> str:
-    """What to do where the disk said no."""
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "; free some space, the same command goes on from there"
-    if isinstance(error, PermissionError):
-        return "; choose a folder that you may write to"
-    return ""
-
-
 @app.command()
 def info() -> None:
     """Lists every stack that can be found: where it lies, its hash, and whether it loads."""
-    from jbdiff.checkpoints import CheckpointError, known_stacks, load_stack, user_directory
+    from jbdiff.stacks.stack import CheckpointError, known_stacks, load_stack, user_directory
 
     stacks = known_stacks()
     if not stacks:
@@ -83,7 +69,8 @@ def info() -> None:
 @with_home
 def convert(
     sources: Annotated[
-        list[Path] | None, typer.Argument(help="checkpoint files, or folders of them; roles are told by name")
+        list[Path] | None,
+        typer.Argument(help="checkpoint files, or folders of them; the name says which part each is"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="new folder; your own stacks' if left out")] = None,
     name: Annotated[str, typer.Option(help="name of the new stack")] = "v1",
@@ -97,9 +84,9 @@ def convert(
     """Turns original checkpoints, or a stack of ours, into a stack folder. Parts of a set will do."""
     import torch
 
-    from jbdiff.checkpoints import CheckpointError, user_directory
-    from jbdiff.convert import convert as write_stack
-    from jbdiff.convert import plan
+    from jbdiff.stacks.convert import convert as write_stack
+    from jbdiff.stacks.convert import plan
+    from jbdiff.stacks.stack import CheckpointError, user_directory
 
     given = {"codec": codec, "level2": level2, "level1": level1, "level0": level0, "finisher": finisher}
     roles = {role: path for role, path in given.items() if path is not None}
@@ -128,10 +115,10 @@ def fetch(
     """Downloads the published Jukebox Diffusion v1 files, 3.3 GB in all, and checks their hashes."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from jbdiff.checkpoints import CheckpointError, user_directory
-    from jbdiff.fetch import FetchError
-    from jbdiff.fetch import fetch as fetch_file
-    from jbdiff.published import PUBLISHED
+    from jbdiff.stacks.fetch import FetchError
+    from jbdiff.stacks.fetch import fetch as fetch_file
+    from jbdiff.stacks.published import PUBLISHED
+    from jbdiff.stacks.stack import CheckpointError, user_directory
 
     known = {file.role: file for file in PUBLISHED}
     unknown = sorted(set(roles or ()) - set(known))
@@ -238,125 +225,27 @@ def sample(
     device: Annotated[str, typer.Option(help="torch device")] = "cpu",
 ) -> None:
     """Makes music offline, block by block. The same command again goes on after an interruption."""
-    from dataclasses import replace
+    from jbdiff.sample_command import SampleError, SampleJob, run_sample
 
-    import torch
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-    from soundfile import SoundFileError
-
-    from jbdiff.audiofiles import read_mono
-    from jbdiff.checkpoints import CheckpointError, load_stack
-    from jbdiff.compat import render_v1, v1_defaults, v1_piece
-    from jbdiff.geometry import Geometry
-    from jbdiff.memory import keep_freed_memory
-    from jbdiff.render import RenderError, RenderPlan, check_targets, render
-    from jbdiff.render_options import options_from, read_toml, with_assignments, with_flags
-    from jbdiff.sampling import sampler_named
-    from jbdiff.soundfacts import SilentSound
-    from jbdiff.stream import BlockStream, StreamError
-
-    if not out.parent.is_dir():
-        _fail(f"no folder {out.parent}; make it first")
     if levels is not None and not (levels.isdigit() and levels.isascii()):
         _fail(f"levels {levels!r}; write them as digits, such as 21")
-
-    def mono(path: Path | None, role: str, seconds: float, end: bool) -> torch.Tensor | None:
-        """The beginning or the end of a sound file as `[1, 1, n]` at the stack's rate."""
-        if path is None:
-            return None
-        try:
-            sound = read_mono(path, loaded.config.sample_rate, geometry.frames(seconds), end=end)
-        except SilentSound:
-            article = "an" if role == "init" else "a"
-            _fail(f"{path} is silent; give {article} {role} that sounds, or leave --{role} out")
-        for note in sound.notes:
-            console.print(f"{role} {path.name}: {note}", soft_wrap=True)
-        return torch.from_numpy(sound.samples)[None, None]
-
-    flags = {
-        "resample": resample, "seconds": seconds, "seeds": seed, "style": style, "step": step,
-        "token_multiplier": token_multiplier, "bits": bits, "stems": stems,
-        "pictures": pictures, "hop": hop, "sampler": sampler, "crossfade": crossfade,
-        "levels": None if levels is None else [int(digit) for digit in levels if digit.isdigit()],
-    }  # fmt: skip
-    coarsest_flags = {"steps": steps, "guidance": guidance, "update_context": update_context}
-    finisher_flags = {
-        "on": finisher, "style": finisher_style, "step": finisher_step, "seed": finisher_seed,
-    }  # fmt: skip
+    job = SampleJob(
+        out, stack, config, context, init,
+        flags={
+            "resample": resample, "seconds": seconds, "seeds": seed, "style": style, "step": step,
+            "token_multiplier": token_multiplier, "bits": bits, "stems": stems,
+            "pictures": pictures, "hop": hop, "sampler": sampler, "crossfade": crossfade,
+            "levels": None if levels is None else [int(digit) for digit in levels],
+        },
+        coarsest={"steps": steps, "guidance": guidance, "update_context": update_context},
+        finisher={"on": finisher, "style": finisher_style, "step": finisher_step, "seed": finisher_seed},
+        assignments=tuple(assign or ()),
+        v1=compat is not None, fresh=fresh, overwrite=overwrite, device=device,
+    )  # fmt: skip
     try:
-        values = with_assignments({} if config is None else read_toml(config), assign or [])
-        values = with_flags(values, flags)
-        keep_freed_memory()
-        loaded = load_stack(stack)
-        coarsest = loaded.config.levels[0]
-        values = with_flags(values, coarsest_flags, f"level{coarsest.level}")
-        values = with_flags(values, finisher_flags, "finisher")
-        if compat is not None:
-            if fresh:
-                _fail("--compat v1 keeps nothing of an unfinished render; leave out --fresh")
-            values = v1_defaults(values, coarsest.level)
-        options = options_from(values)
-        geometry = Geometry(loaded.config)
-        finished = loaded.finisher is not None if finisher is None else finisher
-        finished = finished and options.finisher.on
-        stream = None
-        if compat is None:
-            if options.crossfade is not None:
-                _fail("crossfade belongs to --compat v1; blocks of a stream meet without one")
-            stream = BlockStream(
-                loaded,
-                device=device,
-                levels=options.levels,
-                finisher=finished,
-                token_multiplier=options.token_multiplier,
-                hop_tokens=options.hop,
-                sampler=sampler_named(options.sampler) if options.sampler else None,
-            )
-        played = options.levels or loaded.levels
-        plans = {
-            number: RenderPlan(
-                out if len(options.seeds) == 1 else out.with_stem(f"{out.stem}-seed{number}"),
-                geometry.frames(options.seconds),
-                options.settings(number, coarsest.guidance),
-                bits=options.bits,
-                stems=options.stems,
-                pictures=options.pictures,
-                sampler=options.sampler,
-            )
-            for number in options.seeds
-        }
-        inputs = {"--context": context, "--init": init, "--config": config}
-        for plan in plans.values():
-            check_targets(plan, played, overwrite, inputs)
-        context_audio = mono(context, "context", CONTEXT_SECONDS, end=True)
-        init_audio = mono(init, "init", min(options.seconds + SPARE_SECONDS, MOST_INIT_SECONDS), end=False)
-        columns = (
-            TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
-        )  # fmt: skip
-        with Progress(*columns, console=console) as progress:
-            for number, unread in plans.items():
-                plan = replace(unread, context=context_audio, init=init_audio)
-                task = progress.add_task(plan.out.name)
-
-                def show(done: int, of: int, task: TaskID = task) -> None:
-                    progress.update(task, completed=done, total=of)
-
-                if stream is None:
-                    piece = v1_piece(loaded, options, number, finished, init_audio is not None)
-                    made = render_v1(piece, plan, show, device=device, overwrite=overwrite)
-                else:
-                    made = render(stream, plan, show, fresh=fresh, overwrite=overwrite)
-                went_on = f", went on after block {made.resumed_at}" if made.resumed_at else ""
-                files = ", ".join(str(file) for file in (*made.files, *made.pictures))
-                progress.console.print(
-                    f"wrote {files}: {options.seconds:g} s, peak {made.peak:.2f}{went_on}", soft_wrap=True
-                )
-    except (CheckpointError, RenderError, StreamError, SoundFileError, OSError, ValueError) as error:
-        _fail(f"{error}{_disk_remedy(error)}")
-    except KeyboardInterrupt:
-        if compat is not None:
-            _fail("stopped; a --compat v1 render cannot be gone on with, the same command begins it again")
-        _fail("stopped; the same command again goes on from here")
+        run_sample(job, console)
+    except SampleError as error:
+        _fail(error)
 
 
 @app.command(
@@ -403,8 +292,8 @@ def bench(
     """Measures the parts of a stack and whole blocks, beside what the machine can do at most."""
     import torch
 
-    from jbdiff import bench as benchmark
-    from jbdiff.bench_command import run_bench
+    from jbdiff.bench import measure as benchmark
+    from jbdiff.bench.command import run_bench
 
     if json_file is not None and json_file.exists() and not overwrite:
         _fail(f"{json_file} is there already; give another name, or --overwrite to replace it")
@@ -470,16 +359,16 @@ def evaluate(
     """Judges what a stack plays: codec, notes, likeness, rhythm, memory, seams, drift, knobs and speed."""
     from dataclasses import replace
 
-    from jbdiff.checkpoints import CheckpointError, load_stack
     from jbdiff.evaluate.amounts import FULL, QUICK, chosen
     from jbdiff.evaluate.figures import table
+    from jbdiff.stacks.stack import CheckpointError, load_stack
 
     try:
         if heldout is None and music is None:
             raise ValueError("nothing to judge by; give --heldout with held-out tracks, or --music, or both")
         wanted = chosen(sections, heldout is not None, music is not None)
         from jbdiff.evaluate.command import Job, evaluate_stack
-        from jbdiff.evaluate.transcribe import SETUP, judge_installed
+        from jbdiff.evaluate.metrics.transcribe import SETUP, judge_installed
 
         for option, folder in (("--heldout", heldout), ("--training", training)):
             if folder is not None and out.exists() and folder.exists() and out.samefile(folder):

@@ -11,7 +11,11 @@ import enum
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, TypeVar
+
+from jbdiff.untyped import JsonDict, JsonTable
+
+T = TypeVar("T")
 
 
 class NoiseStyle(enum.Enum):
@@ -21,6 +25,7 @@ class NoiseStyle(enum.Enum):
     CONSTANT = "constant"  # home, always
     REGION = "region"  # around home: home * sqrt(1 - s^2) + s * fresh
     WALK = "walk"  # away from the previous one: previous * sqrt(1 - s^2) + s * fresh
+    REGISTER = "register"  # a loop of noises, whose slots may mutate
 
 
 @dataclass(frozen=True)
@@ -41,15 +46,16 @@ class VQVAEConfig:
 
     def hop(self, level: int) -> int:
         """Samples per token of a level: 8, 32, 128 with the default downs."""
-        return self.stride ** sum(self.downs[: level + 1])
+        return int(self.stride ** sum(self.downs[: level + 1]))
 
 
 @dataclass(frozen=True)
 class BandCodecConfig:
-    """Levels of semitone bands as latents (`bands.py`), a bank of carriers and noise as synthesis (`carrierbank.py`).
+    """Levels of semitone bands as latents (`codecs/bands.py`); carriers and noise (`codecs/carrier_bank.py`).
 
     With `detail_bands` a token also says how loud each of so many wider bands is in each of its quarters, 12 ms long:
-    attacks and grain. The decoded sound is then brought to those levels in `match_rounds` rounds (`matching.py`).
+    attacks and grain. The decoded sound is then brought to those levels in `match_rounds` rounds
+    (`codecs/level_matching.py`).
     `latent_noise` is the greatest deviation of the noise that the synthesis is trained with.
     """
 
@@ -95,7 +101,7 @@ class UNetConfig:
 
 @dataclass(frozen=True)
 class DetailConfig:
-    """Network that denoises the detail of a token beside its bands (`detail.py`)."""
+    """Network that denoises the detail of a token beside its bands (`networks/detail.py`)."""
 
     channels: int = 300
     width: int = 192
@@ -104,11 +110,12 @@ class DetailConfig:
 
 @dataclass(frozen=True)
 class JointDenoiserConfig:
-    """Transformer that sees context and window as one sequence of patches (`jointdenoiser.py`).
+    """Transformer that sees context and window as one sequence of patches (`networks/joint_denoiser.py`).
 
-    It works on the first `latent_channels`; where a codec has detail after them, `detail` does. With `anchor` it can be
-    told the style of the piece and the place in the bar (`anchor.py`). With `echo_channels` it sees what was played
-    some bars ago (`echoes.py`) and takes a plan; with `plan` it has learnt something for that (`plan.py`).
+    It works on the first `latent_channels`; if the codec has detail after them, `detail` makes that. With `anchor` the
+    style of the piece and the place in the bar are inputs (`networks/anchor.py`). With `echo_channels` the music of
+    some bars ago is an input too (`networks/echoes.py`), and so is a plan; with `plan` the network has weights for
+    that (`networks/plan.py`).
     """
 
     latent_channels: int = 100
@@ -147,7 +154,7 @@ class PlannerConfig:
 
 @dataclass(frozen=True)
 class FinisherConfig:
-    """Waveform finisher of the v1 stack (`finisher.py`): one entry of `channels` per halving of the rate."""
+    """Waveform finisher (`networks/dance_finisher.py`): `channels` has one entry per halving of the rate."""
 
     sample_rate: int = 44_100
     io_channels: int = 2
@@ -162,7 +169,7 @@ class FinisherConfig:
 
 @dataclass(frozen=True)
 class SpectralFinisherConfig:
-    """Finisher of the pocket stack (`spectralfinisher.py`): a small network over short spectra, one pass a block."""
+    """Finisher of the pocket stack: a small network over short spectra, one pass a block."""
 
     sample_rate: int = 44_100
     frame_samples: int = 2_048
@@ -179,7 +186,7 @@ DenoiserConfig = UNetConfig | JointDenoiserConfig
 
 @dataclass(frozen=True)
 class FewStepsConfig:
-    """A joint denoiser's student (`fewsteps.py`): plays where no more than `most_steps` are asked for.
+    """A joint denoiser's student (`networks/few_steps.py`): plays where no more than `most_steps` are asked for.
 
     `rank` is that of what is added to each matrix, `guidance` the range of scales that it was taught.
     """
@@ -233,7 +240,7 @@ class StackConfig:
 
     @property
     def anchored(self) -> bool:
-        """Whether a level can be told of an anchor."""
+        """Whether a level takes an anchor."""
         return any(getattr(level.denoiser, "anchor", False) for level in self.levels)
 
     @property
@@ -281,7 +288,7 @@ POCKET = StackConfig(
 STACKS: dict[str, StackConfig] = {stack.name: stack for stack in (V1, POCKET)}
 
 
-def stack_to_dict(stack: StackConfig) -> dict[str, Any]:
+def stack_to_dict(stack: StackConfig) -> JsonDict:
     """A stack as plain nested values, ready for JSON; `stack_from_dict` reads it back."""
     values = dataclasses.asdict(stack)
     # Left out where there is none: identities of stacks, which saved streams ask for, stay what they were.
@@ -306,7 +313,7 @@ def stack_to_dict(stack: StackConfig) -> dict[str, Any]:
     return values
 
 
-def stack_from_dict(values: Mapping[str, Any]) -> StackConfig:
+def stack_from_dict(values: JsonTable) -> StackConfig:
     """The stack that `stack_to_dict` wrote. Raises ValueError on a field or a kind it does not know."""
     fields = dict(values)
     codecs = {"vqvae": VQVAEConfig, "band": BandCodecConfig}
@@ -326,25 +333,28 @@ def stack_from_dict(values: Mapping[str, Any]) -> StackConfig:
     return _build(StackConfig, fields)
 
 
-def denoiser_from_dict(values: Any) -> DenoiserConfig:
+def denoiser_from_dict(values: object) -> DenoiserConfig:
     """A denoiser's sizes as `dataclasses.asdict` gave them. Raises ValueError as `stack_from_dict` does."""
-    config: DenoiserConfig = _by_kind({"unet": UNetConfig, "joint": JointDenoiserConfig}, values, "denoiser")
-    detail = getattr(config, "detail", None)
+    kinds: Mapping[str, type[DenoiserConfig]] = {"unet": UNetConfig, "joint": JointDenoiserConfig}
+    config = _by_kind(kinds, values, "denoiser")
+    detail: object = getattr(config, "detail", None)  # JSON's own mapping, until it is built
     if detail is not None:
+        if not isinstance(config, JointDenoiserConfig) or not isinstance(detail, Mapping):
+            raise ValueError(f"detail {detail!r} of a denoiser is no table of sizes")
         config = dataclasses.replace(config, detail=_build(DetailConfig, detail))
     return config
 
 
-def _by_kind(kinds: Mapping[str, type], values: Any, what: str) -> Any:
+def _by_kind(kinds: Mapping[str, type[T]], values: object, what: str) -> T:
     kind = values.get("kind") if isinstance(values, Mapping) else None
-    if not isinstance(kind, str) or kind not in kinds:
+    if not isinstance(values, Mapping) or not isinstance(kind, str) or kind not in kinds:
         raise ValueError(f"unknown {what} kind {kind!r}; known: {', '.join(kinds)}")
     return _build(kinds[kind], values)
 
 
-def _build(cls: type, values: Mapping[str, Any]) -> Any:
+def _build(cls: type[T], values: JsonTable) -> T:
     """A dataclass from a mapping; JSON's lists become tuples. Missing fields take their defaults."""
-    known = {field.name for field in dataclasses.fields(cls)}
+    known = set(typing.get_type_hints(cls))
     unknown = sorted(set(values) - known)
     if unknown:
         raise ValueError(

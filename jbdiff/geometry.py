@@ -18,6 +18,7 @@ class Geometry:
         return self.stack.codec.hop(level)
 
     def samples(self, tokens: int, level: int) -> int:
+        """Samples in so many tokens of a level."""
         return tokens * self.hop(level)
 
     def tokens(self, samples: int, level: int) -> int:
@@ -32,6 +33,7 @@ class Geometry:
         return samples // self.hop(level)
 
     def seconds(self, samples: int) -> float:
+        """Seconds that so many samples last."""
         return samples / self.stack.sample_rate
 
     def frames(self, seconds: float) -> int:

@@ -1,28 +1,28 @@
 """The command line: options into a session, then the window, or a run without one.
 
-Main thread. Nothing is imported from the instrument before the options are understood, so that `--help`
-answers at once.
+Main thread. Nothing of the instrument is imported before the options are understood, so that `--help` answers at once.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from jbdiff_live.parameters import Parameter
-
 if TYPE_CHECKING:
+    from jbdiff_live.beat.line import ClockSource
     from jbdiff_live.binding import TakeoverMode
-    from jbdiff_live.control_view import BindingRow
-    from jbdiff_live.session import Session
+    from jbdiff_live.links import LinkOptions
+    from jbdiff_live.session import Session, SessionOptions
+    from jbdiff_live.start.screen import ScreenTrial
 
+T = TypeVar("T")
 LONGEST_SHORT_RING = 1 << 17  # frames: three seconds
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
@@ -89,6 +89,48 @@ def play(
             min=0, max=16, help="MIDI channel whose program changes load patches; 0: none, default: all."
         ),
     ] = None,
+    osc: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Receive OSC on this UDP port; see docs/modular.md.")
+    ] = None,
+    osc_host: Annotated[
+        str, typer.Option(help="Address that OSC is received on; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
+    osc_out: Annotated[
+        str | None, typer.Option(help="Send what changes by OSC, as HOST:PORT, such as 127.0.0.1:9001.")
+    ] = None,
+    cv_in: Annotated[
+        str | None,
+        typer.Option(help="Sound device whose inputs carry control voltages, by (part of its) name."),
+    ] = None,
+    cv: Annotated[
+        list[str] | None,
+        typer.Option(help="Calibrate a CV channel: 3=-0.5:0.5 names the samples at both ends. Repeatable."),
+    ] = None,
+    send: Annotated[
+        list[str] | None,
+        typer.Option(help="Send envelope, brightness, novelty or gate: 'envelope=CV 3', 'gate=note C3'."),
+    ] = None,
+    midi_out: Annotated[
+        str | None, typer.Option(help="MIDI output of --send, by (part of its) name.")
+    ] = None,
+    clock: Annotated[
+        str,
+        typer.Option(help="Where tempo and bars come from: internal, midi, or link (Ableton Link)."),
+    ] = "internal",
+    clock_out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PORT",
+            help="Send MIDI clock and gates to this MIDI output (part of its name); `virtual` opens one.",
+        ),
+    ] = None,
+    clock_offset: Annotated[
+        float,
+        typer.Option(
+            min=-200, max=200, help="Milliseconds by which MIDI clock in is later than its messages."
+        ),
+    ] = 0.0,
+    beats_per_bar: Annotated[int, typer.Option(min=1, max=16, help="Beats in a bar.")] = 4,
     short_ring: Annotated[
         int, typer.Option(help="Frames between us and the device: less is quicker, more is safer.")
     ] = 4096,
@@ -118,30 +160,15 @@ def play(
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr
     )
-    from jbdiff_live.audio.priority import process_goes_first
-    from jbdiff_live.ending import Interrupts, on_ending
-    from jbdiff_live.headless import play_headless
-    from jbdiff_live.screen import ScreenTrial
-    from jbdiff_live.session import Session, SessionOptions
+    from jbdiff_live.session import SessionOptions
     from jbdiff_live.stack_choice import parse_levels
+    from jbdiff_live.system.thread_priority import process_goes_first
 
-    if not 256 <= short_ring <= LONGEST_SHORT_RING or short_ring & (short_ring - 1):
-        raise typer.BadParameter(
-            f"{short_ring} is not a power of two from 256 to {LONGEST_SHORT_RING}", param_hint="--short-ring"
-        )
-    if seconds is not None and not math.isfinite(seconds):
-        raise typer.BadParameter(
-            f"{seconds} is no number of seconds; leave it out to play until you stop it",
-            param_hint="--seconds",
-        )
+    _check(short_ring, seconds)
     record, context, init = (_at_home(path) for path in (record, context, init))
-    try:
-        numbers = None if levels is None else parse_levels(levels)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--levels") from error
     options = SessionOptions(
         stack=stack,
-        levels=numbers,
+        levels=None if levels is None else _parsed(parse_levels, levels, "--levels"),
         finisher=finisher,
         hop=hop,
         steps=steps,
@@ -156,32 +183,70 @@ def play(
         short_ring_frames=short_ring,
         threads=threads,
         ladder=ladder,
+        links=_links(osc, osc_host, osc_out, cv_in, cv or [], send or [], midi_out),
+        clock=_clock_source(clock),
+        clock_out=clock_out,
+        clock_offset=clock_offset / 1000,
+        beats_per_bar=beats_per_bar,
     )
     logging.getLogger("jbdiff_live").info("priority: %s", process_goes_first().text)
+    _run(
+        options,
+        _Wanted(
+            headless, seconds, record, context, init, patch, tuple(values or ()), list_devices, list_bindings
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What the options say of this run, beside the session's own options. record: the folder of the take."""
+
+    headless: bool
+    seconds: float | None
+    record: Path | None
+    context: Path | None
+    init: Path | None
+    patch: str
+    values: tuple[str, ...]
+    list_devices: bool
+    list_bindings: bool
+
+
+def _check(short_ring: int, seconds: float | None) -> None:
+    """Refuse numbers that typer cannot refuse by itself."""
+    if not 256 <= short_ring <= LONGEST_SHORT_RING or short_ring & (short_ring - 1):
+        raise typer.BadParameter(
+            f"{short_ring} is not a power of two from 256 to {LONGEST_SHORT_RING}", param_hint="--short-ring"
+        )
+    if seconds is not None and not math.isfinite(seconds):
+        raise typer.BadParameter(
+            f"{seconds} is no number of seconds; leave it out to play until you stop it",
+            param_hint="--seconds",
+        )
+
+
+def _run(options: SessionOptions, wanted: _Wanted) -> None:
+    """Make a session, list or play, and close it, whatever happened. typer.Exit carries the exit status."""
+    from jbdiff_live.session import Session
+    from jbdiff_live.start.listing import binding_lines, print_all
+    from jbdiff_live.start.screen import ScreenTrial
+    from jbdiff_live.system.ending import Interrupts, on_ending
+
     interrupts = Interrupts()
     with on_ending(interrupts):
-        session, trial = Session(options), None
+        session, trial = _opened(Session, options), None
         try:
-            if list_devices:
-                _list(session)
+            if wanted.list_devices:
+                print_all(session)
                 return
-            trial = None if headless or list_bindings else ScreenTrial()
-            _prepare(session, patch, values or [], context, init)
-            if list_bindings:
+            trial = None if wanted.headless or wanted.list_bindings else ScreenTrial()
+            _prepare(session, wanted)
+            if wanted.list_bindings:
                 print(*binding_lines(session.binding_rows_of(session.midi_inputs())), sep="\n")
                 return
             session.open()
-            if trial is not None and (problem := trial.problem()):
-                print(f"{problem[0].upper()}{problem[1:]}: playing without a window.", flush=True)
-                headless = True
-            if headless:
-                raise typer.Exit(play_headless(session, seconds, record_take=record is not None))
-            from jbdiff_live.ui.app import run
-
-            if record is not None:
-                session.record_from_first_block()
-                session.start()
-            raise typer.Exit(run(session))
+            raise typer.Exit(_play(session, trial, wanted))
         except (ValueError, OSError, KeyError, RuntimeError) as error:
             if isinstance(error, typer.Exit):  # a RuntimeError by ancestry, and no error
                 raise
@@ -196,6 +261,23 @@ def play(
             session.close()
 
 
+def _play(session: Session, trial: ScreenTrial | None, wanted: _Wanted) -> int:
+    """Play an open session until its end, and return the exit status. trial: None plays without a window."""
+    if trial is not None and (problem := trial.problem()):
+        print(f"{problem[0].upper()}{problem[1:]}: playing without a window.", flush=True)
+        trial = None
+    if trial is None:
+        from jbdiff_live.start.headless import play_headless
+
+        return play_headless(session, wanted.seconds, record_take=wanted.record is not None)
+    from jbdiff_live.ui.app import run
+
+    if wanted.record is not None:
+        session.record_from_first_block()
+        session.start()
+    return run(session)
+
+
 def _at_home(path: Path | None) -> Path | None:
     """A path that begins with `~` as one in the home folder: the shell does not do that behind an equals sign."""
     try:
@@ -204,43 +286,42 @@ def _at_home(path: Path | None) -> Path | None:
         raise typer.BadParameter(f"{path}: no home folder is known here; give the whole path") from error
 
 
-def _list(session: Session) -> None:
-    """Prints devices, patches and parameters."""
-    from jbdiff_live.parameters import PARAMETERS
+def _links(
+    port: int | None,
+    host: str,
+    out: str | None,
+    cv_in: str | None,
+    spans: Sequence[str],
+    sends: Sequence[str],
+    midi_out: str | None,
+) -> LinkOptions:
+    """What the options say of OSC, control voltages and the rack."""
+    from jbdiff_live.control.cv import parse_span
+    from jbdiff_live.control.osc.link import OscSettings, parse_address
+    from jbdiff_live.links import LinkOptions
+    from jbdiff_live.modular.sends import MidiSend, parse_send
 
-    for title, names in (
-        ("sound outputs", session.audio_devices()),
-        ("sound inputs", session.input_devices()),
-        ("MIDI inputs", session.midi_inputs()),
-    ):
-        print(f"{title}:", *(names or ["none"]), sep="\n  ")
-    programs = session.patch_programs()
-    patches = [f"{name:<15} {_program_text(programs.get(name))}".rstrip() for name in session.patches()]
-    print("patches:", *(patches or ["none"]), sep="\n  ")
-    print("parameters, for --set:", *map(describe, PARAMETERS), sep="\n  ")
-
-
-def describe(parameter: Parameter) -> str:
-    """One line of help: name, what it may be, when a change is heard, what it does."""
-    if parameter.choices:
-        values = " | ".join(parameter.choices)
-    elif parameter.toggle:
-        values = "on | off"
-    else:
-        values = f"{parameter.low:g} to {parameter.high:g}{parameter.unit and ' ' + parameter.unit}"
-    default = parameter.text(parameter.default)
-    return (
-        f"{parameter.name:<15} {values:<34} {default:<8} {parameter.takes_effect.value:<11} {parameter.help}"
+    if spans and cv_in is None:
+        raise typer.BadParameter("name the sound device with --cv-in", param_hint="--cv")
+    address = None if out is None else _parsed(parse_address, out, "--osc-out")
+    parsed = tuple(_parsed(parse_send, text, "--send") for text in sends)
+    if midi_out is None and any(isinstance(one, MidiSend) for one in parsed):
+        raise typer.BadParameter("name the MIDI output with --midi-out", param_hint="--send")
+    return LinkOptions(
+        OscSettings(port, host, address),
+        cv_in,
+        tuple(_parsed(parse_span, text, "--cv") for text in spans),
+        parsed,
+        midi_out,
     )
 
 
-def binding_lines(rows: Sequence[BindingRow]) -> list[str]:
-    """The table of bindings as text: for each input its controls, what they move, and whose binding it is."""
-    lines = []
-    for device, group in itertools.groupby(rows, lambda row: row.device):
-        lines.append(f"{device}:")
-        lines += [f"  {row.control:<32} {row.label:<16} {row.target:<18} {row.source}" for row in group]
-    return lines
+def _parsed(parse: Callable[[str], T], text: str, option: str) -> T:
+    """What `parse` makes of an option; its ValueError names the option."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def _takeover(text: str) -> TakeoverMode:
@@ -253,33 +334,49 @@ def _takeover(text: str) -> TakeoverMode:
         raise typer.BadParameter(f"{text!r}; choose one of {known}", param_hint="--takeover") from None
 
 
-def _program_text(program: int | None) -> str:
-    return "" if program is None else f"program {program}"
+def _clock_source(text: str) -> ClockSource:
+    from jbdiff_live.beat.line import ClockSource
+
+    try:
+        return ClockSource(text)
+    except ValueError:
+        known = ", ".join(source.value for source in ClockSource)
+        raise typer.BadParameter(f"{text!r}; choose one of {known}", param_hint="--clock") from None
 
 
-def _prepare(
-    session: Session, patch: str, values: list[str], context: Path | None, init: Path | None
-) -> None:
+def _opened(make: Callable[[SessionOptions], Session], options: SessionOptions) -> Session:
+    """The session, or the end of the program with the reason why there is none."""
+    from jbdiff_live.beat.link import LinkError
+
+    try:
+        return make(options)
+    except LinkError as error:
+        print(f"jbdiff-live: {error}", file=sys.stderr)
+        raise typer.Exit(2) from error
+
+
+def _prepare(session: Session, wanted: _Wanted) -> None:
     """Patch, values and files from the command line into the session, in that order."""
     from jbdiff_live.parameters import BY_NAME, Origin, unknown_name
 
     known = session.patches()
+    patch = wanted.patch
     path = known[patch] if patch in known else _at_home(Path(patch))
     assert path is not None
     if not path.exists():
         raise ValueError(f"no patch {patch!r}; there are: {', '.join(known)}; or give a file")
     session.load_patch(path)
-    for text in values:
+    for text in wanted.values:
         name, equals, value = text.partition("=")
         if not equals:
             raise ValueError(f"--set {text}: needs name=value, such as --set noise_step=0.5")
         if name not in BY_NAME:
             raise unknown_name(name)
         session.store.set(name, _parse(name, value), Origin.SESSION)
-    if context is not None:
-        session.load_context_file(context)
-    if init is not None:
-        session.load_init_file(init)
+    if wanted.context is not None:
+        session.load_context_file(wanted.context)
+    if wanted.init is not None:
+        session.load_init_file(wanted.init)
     session.wait_for_files()
 
 

@@ -1,4 +1,4 @@
-"""One control bound to one target, and its text form: "CC 74", "ch 2 NRPN 300", "note C3 velocity".
+"""One control bound to one target, and its text form: "CC 74", "note C3 velocity", "CV 3", "OSC /1/fader3".
 
 Shared: patches, maps of controllers, the control thread and the window's table all read these. Everything
 here is immutable; nothing blocks.
@@ -7,6 +7,7 @@ here is immutable; nothing blocks.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -28,6 +29,10 @@ HIGHEST_CC = 127
 HIGHEST_14 = 16383
 FINE_OFFSET = 32  # the fine half of CC n is CC n + 32
 HIGHEST_COARSE = 87  # CC 120 and above are channel mode messages
+HIGHEST_PROGRAM = 128
+HIGHEST_CHANNEL = 64  # of a sound input, counted from 1
+HIGHEST_CHECKSUM = 2**32 - 1
+CLOCK_WORDS = ("start", "continue", "stop")  # numbers 0, 1 and 2 of BindingKind.CLOCK
 
 
 class BindingKind(Enum):
@@ -43,6 +48,10 @@ class BindingKind(Enum):
     NOTE = "note"
     PROGRAM = "program"
     CLOCK = "MIDI"  # start, continue and stop
+    CV = "CV"  # the voltage of one channel of a sound input
+    GATE = "gate"  # the same channel as a button
+    OSC = "OSC"  # an OSC address
+    KEY = "key"  # of the computer's keyboard
 
 
 class Encoding(Enum):
@@ -67,22 +76,40 @@ HIGHEST_NUMBER: Mapping[BindingKind, int] = {
     BindingKind.RPN: HIGHEST_14,
     BindingKind.BEND: 0,
     BindingKind.PRESSURE: 0,
+    BindingKind.PROGRAM: HIGHEST_PROGRAM,
+    BindingKind.CLOCK: len(CLOCK_WORDS) - 1,
+    BindingKind.CV: HIGHEST_CHANNEL,
+    BindingKind.GATE: HIGHEST_CHANNEL,
+    BindingKind.OSC: HIGHEST_CHECKSUM,
+    BindingKind.KEY: HIGHEST_CHECKSUM,
 }
-LOWEST_NUMBER: Mapping[BindingKind, int] = {BindingKind.PROGRAM: 1}
-HIGHEST_PROGRAM = 128
-CLOCK_WORDS = ("start", "continue", "stop")  # numbers 0, 1 and 2 of BindingKind.CLOCK
-TRIGGERS = frozenset({BindingKind.NOTE, BindingKind.PROGRAM, BindingKind.CLOCK})  # have no position
+LOWEST_NUMBER: Mapping[BindingKind, int] = {
+    BindingKind.PROGRAM: 1,
+    BindingKind.CV: 1,
+    BindingKind.GATE: 1,
+}
+NAMED = frozenset({BindingKind.OSC, BindingKind.KEY})  # controls that have a name in the place of a number
+WITHOUT_CHANNEL = NAMED | {BindingKind.CLOCK, BindingKind.CV, BindingKind.GATE}
+TRIGGERS = frozenset(
+    {BindingKind.NOTE, BindingKind.PROGRAM, BindingKind.CLOCK, BindingKind.GATE, BindingKind.KEY}
+)  # buttons: they have no position
+
+
+def checksum(name: str) -> int:
+    """Return the number that stands for an OSC address or a key where controls are looked up by number."""
+    return zlib.crc32(name.encode())
 
 
 @dataclass(frozen=True)
 class Binding:
     """One control bound to one parameter, action or function of the session.
 
-    target: name of a parameter, an action or a function. number: of the CC, note, program (from 1) or
-    (N)RPN. channel: 1 to 16; None listens to all of them. encoding: of a relative encoder; None for an
+    target: name of a parameter, an action or a function. number: of the CC, note, program (from 1), (N)RPN or
+    sound channel (from 1); of an OSC address or a key the checksum of its `name`. channel: of MIDI, 1 to 16; None
+    listens to all of them. encoding: of a relative encoder; None for an
     absolute control. velocity: a note sets the value to how hard it is struck, and does not step. button: a
     CC steps a switch or list at each press, as a note does; else a switch is on as long as a CC is above
-    the middle. takeover: None is the map's own.
+    the middle. takeover: None is the map's own. gate: a switch is on as long as the note is held.
 
     Raises ValueError, with words, if the control cannot do the job; KeyError for an unknown target.
     """
@@ -95,15 +122,16 @@ class Binding:
     velocity: bool = False
     button: bool = False
     takeover: TakeoverMode | None = None
+    name: str = ""
+    gate: bool = False
 
     def __post_init__(self) -> None:
         label(self.target)
-        low = LOWEST_NUMBER.get(self.kind, 0)
-        high = (
-            HIGHEST_PROGRAM if self.kind is BindingKind.PROGRAM else HIGHEST_NUMBER.get(self.kind, HIGHEST_CC)
-        )
-        if self.kind is BindingKind.CLOCK:
-            high = len(CLOCK_WORDS) - 1
+        low, high = LOWEST_NUMBER.get(self.kind, 0), HIGHEST_NUMBER.get(self.kind, HIGHEST_CC)
+        if self.kind in NAMED and self.number != checksum(self.name):
+            raise ValueError(f"{self.kind.value} for {self.target}: needs a name and its checksum")
+        if self.channel is not None and self.kind in WITHOUT_CHANNEL:
+            raise ValueError(f"{self.control} for {self.target}: has no MIDI channel; leave 'ch' out")
         if not low <= self.number <= high:
             raise ValueError(f"{self.kind.value} {self.number} for {self.target}: goes from {low} to {high}")
         if self.channel is not None and not 1 <= self.channel <= 16:
@@ -118,6 +146,12 @@ class Binding:
         ):
             raise ValueError(
                 f"{self.control} for {self.target}: 'button' is for a CC that steps a switch or a list"
+            )
+        if self.gate and (
+            self.kind is not BindingKind.NOTE or self.velocity or parameter is None or not parameter.toggle
+        ):
+            raise ValueError(
+                f"{self.control} for {self.target}: 'gate' is for a note that holds a switch on, such as hold"
             )
         if parameter is None:
             if self.encoding is not None or self.velocity:
@@ -139,9 +173,11 @@ class Binding:
         if self.kind is BindingKind.KEY_PRESSURE:
             return f"pressure {note_name(self.number)}"
         if self.kind in (BindingKind.BEND, BindingKind.PRESSURE):
-            return self.kind.value
+            return str(self.kind.value)
         if self.kind is BindingKind.CLOCK:
             return f"MIDI {CLOCK_WORDS[self.number]}"
+        if self.kind in NAMED:
+            return f"{self.kind.value} {self.name}"
         return f"{_WORDS[self.kind]} {self.number}"
 
     @property
@@ -155,6 +191,7 @@ class Binding:
                 "" if self.encoding is None else f"relative {self.encoding.value}",
                 "velocity" if self.velocity else "",
                 "button" if self.button else "",
+                "gate" if self.gate else "",
                 "" if self.takeover is None else self.takeover.value,
             )
             if word
@@ -166,6 +203,7 @@ class Binding:
         match = _TEXT.fullmatch(text.strip())
         if match is None:
             raise ValueError(f"{text!r} for {target}: {HOW_TO_WRITE}")
+        name = match["address"] or match["computer_key"] or ""
         kind, number = _control(target, text, match)
         relative = match["relative"]
         return Binding(
@@ -177,6 +215,8 @@ class Binding:
             match["velocity"] is not None,
             match["button"] is not None,
             None if match["takeover"] is None else TakeoverMode(match["takeover"].lower()),
+            name,
+            match["held"] is not None,
         )
 
     @property
@@ -194,13 +234,16 @@ class Binding:
 
 HOW_TO_WRITE = (
     "write 'CC 74', 'CC 1/33 14-bit', 'CC 21 relative 1/127', 'NRPN 300', 'pitch bend', 'pressure', 'note C3', "
-    "'program 5' or 'MIDI start', with 'ch 2 ' before it to listen to one channel only"
+    "'program 5' or 'MIDI start', with 'ch 2 ' before it to listen to one channel only; or 'CV 3', 'gate 4', "
+    "'OSC /1/fader3', 'key F5'"
 )
 _WORDS = {
     BindingKind.CC: "CC",
     BindingKind.NRPN: "NRPN",
     BindingKind.RPN: "RPN",
     BindingKind.PROGRAM: "program",
+    BindingKind.CV: "CV",
+    BindingKind.GATE: "gate",
 }
 _NOTE = r"\d{1,3}|[A-G][#b]?-?\d"
 _TEXT = re.compile(
@@ -211,9 +254,13 @@ _TEXT = re.compile(
     rf"|(?P<pressure>pressure)(?:\s+(?P<key>{_NOTE}))?"
     rf"|note\s*(?P<note>{_NOTE})"
     r"|program\s*(?P<program>\d{1,3})"
-    rf"|MIDI\s+(?P<clock>{'|'.join(CLOCK_WORDS)}))"
+    rf"|MIDI\s+(?P<clock>{'|'.join(CLOCK_WORDS)})"
+    r"|CV\s*(?P<cv>\d{1,3})"
+    r"|gate\s*(?P<gate>\d{1,3})"
+    r"|OSC\s+(?P<address>/\S+)"
+    r"|key\s+(?P<computer_key>\S+))"
     rf"(?:\s+relative\s+(?P<relative>{'|'.join(e.value for e in Encoding)}))?"
-    r"(?P<velocity>\s+velocity)?(?P<button>\s+button)?"
+    r"(?P<velocity>\s+velocity)?(?P<button>\s+button)?(?P<held>\s+gate)?"
     rf"(?:\s+(?P<takeover>{'|'.join(m.value for m in TakeoverMode)}))?",
     re.IGNORECASE,
 )
@@ -241,6 +288,14 @@ def _control(target: str, text: str, match: re.Match[str]) -> tuple[BindingKind,
         return BindingKind.PROGRAM, int(match["program"])
     if match["clock"] is not None:
         return BindingKind.CLOCK, CLOCK_WORDS.index(match["clock"].lower())
+    if match["cv"] is not None:
+        return BindingKind.CV, int(match["cv"])
+    if match["gate"] is not None:
+        return BindingKind.GATE, int(match["gate"])
+    if match["address"] is not None:
+        return BindingKind.OSC, checksum(match["address"])
+    if match["computer_key"] is not None:
+        return BindingKind.KEY, checksum(match["computer_key"])
     return BindingKind.NOTE, _note_number(match["note"], text)
 
 

@@ -14,6 +14,8 @@ from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackPlaying
 
 Audio = NDArray[np.float32]  # [frames, channels]
+CHANNELS = 2
+SAMPLE_RATE = 44_100  # of every stack that the instrument plays
 
 
 class Rung(IntEnum):
@@ -54,6 +56,8 @@ class Block:
     stack: StackPlaying | None = None  # what made it; None without a model
     turned: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     looped: ParameterSnapshot | None = None
+    novelty: float = 0.0  # distance of its latents from the last block's, 0 to 1; 0 without a model
+    beat: tuple[float, float] | None = None  # as `Generated.beat`
 
     def __post_init__(self) -> None:
         self.samples.setflags(write=False)
@@ -86,7 +90,11 @@ class Generated:
     stack: StackPlaying | None = None
     mixed: bool = False  # two stacks made it: the time it took says nothing about the next one
     turned: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # as `Block.turned`
+    novelty: float = 0.0  # as `Block.novelty`
     read_at: float | None = None  # when a step read guidance last, by `time.monotonic`; None where none did
+    beat: tuple[float, float] | None = (
+        None  # place in the bar of its first new sound, beats a frame; None: no beat
+    )
 
 
 class KeepGoing(Protocol):
@@ -96,10 +104,10 @@ class KeepGoing(Protocol):
 
 
 class BlockGenerator(Protocol):
-    """Makes audio block by block. Every method but `close` runs on the engine thread.
+    """Makes audio block by block. Every method runs on the engine thread, but `close`, which is the session's.
 
     One that can change its stack loads the new one elsewhere and offers it: `switch_seconds` is None while there
-    is nothing to switch to. `block_frames` and `block_seconds` may change with `switch`.
+    is nothing to switch to. `block_frames` may change with `switch`.
     """
 
     @property
@@ -110,11 +118,6 @@ class BlockGenerator(Protocol):
 
     @property
     def block_frames(self) -> int: ...
-
-    @property
-    def block_seconds(self) -> float:
-        """Seconds that a block takes to make, as far as was measured; 0 where it was not."""
-        ...
 
     @property
     def switch_seconds(self) -> float | None:

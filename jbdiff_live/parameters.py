@@ -11,9 +11,11 @@ import difflib
 import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
+
+from jbdiff_live.travel import even_position, even_value
 
 
 class TakesEffect(Enum):
@@ -30,6 +32,7 @@ class Curve(Enum):
 
     LINEAR = "linear"
     SQUARED = "squared"  # finer at the low end
+    EVEN = "even"  # of Noise: equal turns are heard equally far
 
 
 class Origin(Enum):
@@ -37,6 +40,9 @@ class Origin(Enum):
 
     UI = "ui"
     MIDI = "midi"
+    OSC = "osc"
+    CV = "cv"
+    KEY = "key"
     PATCH = "patch"
     SESSION = "session"
     REPLAY = "replay"
@@ -79,11 +85,15 @@ class Parameter:
         position = min(1.0, max(0.0, float(normal)))
         if self.curve is Curve.SQUARED:
             position *= position
+        elif self.curve is Curve.EVEN:
+            position = even_value(position)
         return self.clamp(self.low + position * (self.high - self.low))
 
     def to_normal(self, value: float) -> float:
         """Knob position 0..1 of a value: the inverse of `from_normal` but for rounding."""
         position = (self.clamp(value) - self.low) / (self.high - self.low)
+        if self.curve is Curve.EVEN:
+            return even_position(position)
         return math.sqrt(position) if self.curve is Curve.SQUARED else position
 
     def parse(self, value: object) -> float:
@@ -139,17 +149,31 @@ class Action:
     help: str = ""
 
 
-NOISE_STYLES = ("random", "constant", "region", "walk")
+NOISE_STYLES = ("random", "constant", "region", "walk", "register")
+FINISHER_STYLES = NOISE_STYLES[:4]
 SOURCES = ("own", "file", "live")
 CLOCKS = ("off", "context", "tempo")
+HOLDS = ("off", "beat", "bar")
 
 PARAMETERS: tuple[Parameter, ...] = (
-    Parameter("noise_step", "Noise", 0, 1, 0.30, help="how far the noise moves from block to block"),
     Parameter(
-        "noise_style", "Style", 0, 3, 3, choices=NOISE_STYLES,
-        help="random: new each block; constant: the same; region: around home; walk: from the last one",
+        "noise_step", "Noise", 0, 1, 0.30, curve=Curve.EVEN, help="how far the noise moves from block to block"
+    ),
+    Parameter(
+        "noise_style", "Style", 0, 4, 3, choices=NOISE_STYLES,
+        help="random: new each block; constant: the same; region: around home; walk: from the last one; "
+        "register: a loop of noises",
     ),
     Parameter("seed", "Seed", 0, 16383, 1, integer=True, help="which noise everything grows from"),
+    Parameter("seed_b", "Seed B", 0, 16383, 2, integer=True, help="the other seed, for the morph"),
+    Parameter("seed_morph", "Morph", 0, 1, 0, help="from the noise of Seed, at 0, to that of Seed B, at 1"),
+    Parameter(
+        "noise_length", "Length", 1, 32, 8, integer=True, help="how many noises the register plays in turn"
+    ),
+    Parameter(
+        "noise_mutation", "Mutation", 0, 1, 0,
+        help="the chance that the register's next noise is a new one: 0 is a locked loop, 1 never repeats",
+    ),
     Parameter("hold", "Hold", 0, 1, 0, toggle=True, help="locks the noise: the next blocks use it again"),
     Parameter(
         "anchor", "Anchor", 0, 1, 1,
@@ -179,7 +203,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter("finisher_seed", "Fin. seed", 0, 16383, 1, integer=True, help="which noise the finisher starts from"),
     Parameter(
-        "finisher_style", "Fin. style", 0, 3, 1, choices=NOISE_STYLES,
+        "finisher_style", "Fin. style", 0, 3, 1, choices=FINISHER_STYLES,
         help="the finisher's noise; constant: one for all, so that neighbouring blocks agree",
     ),
     Parameter("finisher_step", "Fin. noise", 0, 1, 0.40, help="how far the finisher's noise moves"),
@@ -187,12 +211,21 @@ PARAMETERS: tuple[Parameter, ...] = (
         "gain", "Gain", -60, 6, 0, TakesEffect.NOW, "dB", help="output level; the lowest position is silence"
     ),
     Parameter("mute", "Mute", 0, 1, 0, TakesEffect.NOW, toggle=True, help="fades the output out and in"),
+    Parameter(
+        "hold_changes", "Hold changes", 0, 2, 0, TakesEffect.NOW, choices=HOLDS,
+        help="changes wait for the next beat or bar, while a clock runs; panic never waits",
+    ),
 )  # fmt: skip
 
 ACTIONS: tuple[Action, ...] = (
     Action("reroll", "Re-roll", "jump to new noise of the same seed"),
     Action("home", "Home", "return to the seed's first noise"),
+    Action("advance", "Step", "move the noise once; for use while Hold is on"),
+    Action("write", "Write", "put the noise that sounds now into the register's next slot"),
+    Action("erase", "Erase", "put new noise into the register's next slot"),
+    Action("reset_context", "Forget", "forget what was played and begin anew, without a silence"),
     Action("panic", "Panic", "silence now, forget the context, begin again"),
+    Action("tap", "Tap", "tap the tempo: two or more in time"),
 )
 
 # What only the session can do. A controller may be bound to them; they are no part of a take's log of knobs.
@@ -203,9 +236,11 @@ FUNCTIONS: tuple[Action, ...] = (
     Action("record", "Record", "start recording, or stop it"),
     Action("next_patch", "Next patch", "load the patch after this one"),
     Action("previous_patch", "Previous patch", "load the patch before this one"),
+    Action("send_all", "Send all", "send every value to the controllers that show it, and by OSC"),
 )
 
 OF_THE_FINISHER = frozenset(p.name for p in PARAMETERS if p.name.startswith("finisher_"))
+OF_THE_REGISTER = frozenset({"noise_length", "noise_mutation"})
 OF_THE_MEMORY = frozenset({"memory"})
 OF_THE_ANCHOR = frozenset({"anchor", "brightness", "motion", "clock", "tempo"})
 BY_NAME: Mapping[str, Parameter] = MappingProxyType({p.name: p for p in PARAMETERS})
@@ -237,6 +272,11 @@ class ParameterSnapshot:
 
     def on(self, name: str) -> bool:
         return self.values[name] >= 0.5
+
+    def with_instant(self, now: ParameterSnapshot) -> ParameterSnapshot:
+        """Return these values, with those that act at once as they are `now`."""
+        instant = {p.name: now[p.name] for p in BY_NAME.values() if p.takes_effect is TakesEffect.NOW}
+        return replace(self, values={**self.values, **instant})
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A patch: values, control bindings and the choice of a stack, in a TOML file that a person can edit.
 
-Threads: none of its own; the session reads and writes patches on the window's or the command line's thread.
+Threads: none of its own. The window's thread, the command line's and that of program changes read and write patches.
 May block on the disk. A `Patch` is immutable.
 """
 
@@ -18,13 +18,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import msgspec
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Table
 
+from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.binding import Binding, binding_table
 from jbdiff_live.parameters import (
     ACTIONS_BY_NAME,
@@ -34,6 +34,7 @@ from jbdiff_live.parameters import (
     ParameterSnapshot,
     ParameterStore,
 )
+from jbdiff_live.patch_lfo import read_lfo, update_lfos
 from jbdiff_live.patch_text import PatchError, read_plain, read_text
 from jbdiff_live.stack_choice import StackChoice
 
@@ -63,7 +64,7 @@ class Patch:
 
     `choice` says which stack plays, with which of its parts; None leaves what plays. `context` is a sound that the
     music begins from; None leaves what is there. In the file it may be written relative to the patch. `program`, 1 to
-    128, is the MIDI program change that loads it.
+    128, is the MIDI program change that loads it. `lfos` are all that there are while the patch plays, by parameter.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Patch:
     format: int = FORMAT
     context: Path | None = None
     program: int | None = None
+    lfos: Mapping[str, Lfo] = field(default_factory=lambda: MappingProxyType({}))
 
     def apply(self, store: ParameterStore) -> ParameterSnapshot:
         """Sets all values in one swap. The bindings are a suggestion: `ControlMap.suggest(patch.bindings)`."""
@@ -95,9 +97,10 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     program: int | None = None
     values: dict[str, bool | int | float | str] = {}
     bindings: dict[str, str | list[str]] = {}
+    lfo: dict[str, dict[str, object]] = {}
 
 
-_HEAD = frozenset(field.name for field in msgspec.structs.fields(_File)) - {"values", "bindings"}
+_HEAD = frozenset(field.name for field in msgspec.structs.fields(_File)) - {"values", "bindings", "lfo"}
 
 # ---------------------------------------------------------------------- reading
 
@@ -134,7 +137,15 @@ def load_patch(path: Path) -> Patch:
         file.format,
         _sound(path, file.context) if file.context else None,
         file.program,
+        MappingProxyType(_lfos(path, file)),
     )
+
+
+def _lfos(path: Path, file: _File) -> dict[str, Lfo]:
+    try:
+        return {name: read_lfo(name, table) for name, table in file.lfo.items()}
+    except ValueError as error:
+        raise PatchError(f"{path}: {error}") from error
 
 
 def _sound(path: Path, written: str) -> Path:
@@ -185,7 +196,7 @@ def _document(path: Path) -> tomlkit.TOMLDocument:
         raise PatchError(f"{path}: not TOML ({error}); mend it, or save under another name") from error
 
 
-def _type_error(message: str, plain: Mapping[str, Any]) -> str:
+def _type_error(message: str, plain: Mapping[str, object]) -> str:
     """msgspec's message in a player's words: "Expected `str`, got `int` - at `$.name`"."""
     what, _, where = message.partition(" - at ")
     place = where.strip("`").removeprefix("$.").removeprefix("$").replace("[...]", " (a value in it)")
@@ -242,7 +253,7 @@ def save_patch(path: Path, patch: Patch) -> None:
     """
     path = path.resolve()  # through a link: the file it points to is replaced, not the link
     document = _document(path) if path.exists() else tomlkit.document()
-    head: dict[str, Any] = {"format": FORMAT, "name": patch.name, "description": patch.description}
+    head: dict[str, object] = {"format": FORMAT, "name": patch.name, "description": patch.description}
     if patch.context is not None:
         head["context"] = _written(patch.context, path.parent)
     if patch.program is not None:
@@ -254,6 +265,7 @@ def save_patch(path: Path, patch: Patch) -> None:
             document[key] = value
     _update(document, "values", patch.values)
     _update(document, "bindings", binding_table(patch.bindings))
+    update_lfos(document, patch.lfos)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, tomlkit.dumps(document))
@@ -286,7 +298,7 @@ def _written(sound: Path, folder: Path) -> str:
     return sound.relative_to(folder).as_posix() if sound.is_relative_to(folder) else str(sound)
 
 
-def _update(document: tomlkit.TOMLDocument, name: str, entries: Mapping[str, Any]) -> None:
+def _update(document: tomlkit.TOMLDocument, name: str, entries: Mapping[str, object]) -> None:
     table = document.get(name)
     if not isinstance(table, Table):
         table = tomlkit.table()

@@ -9,7 +9,6 @@ import codecs
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
 
 MOST_BYTES = 1 << 18  # a patch of every parameter and binding has 3 kB
 MOST_DEPTH = 4
@@ -53,7 +52,7 @@ def read_text(path: Path) -> str:
         ) from error
 
 
-def read_plain(path: Path) -> dict[str, Any]:
+def read_plain(path: Path) -> dict[str, object]:
     """Return what a patch file says, as plain values. PatchError names the line that is no TOML."""
     text = read_text(path)
     if _longest_key(text) > MOST_PARTS:
@@ -90,9 +89,9 @@ def _longest_key(text: str) -> int:
     return most
 
 
-def _check(path: Path, content: dict[str, Any]) -> None:
+def _check(path: Path, content: dict[str, object]) -> None:
     """Refuses what later code would stumble over: deep nesting, and numbers that no parameter has."""
-    waiting: list[tuple[Any, int, str]] = [(content, 0, "")]
+    waiting: list[tuple[object, int, str]] = [(content, 0, "")]
     while waiting:
         value, depth, name = waiting.pop()
         if depth > MOST_DEPTH:

@@ -89,12 +89,56 @@ class StackPlaying:
 
 @dataclass(frozen=True)
 class StackStatus:
-    """What the player may know of it. `wanted` is what was asked for last and not refused."""
+    """What the player may know about the stack. `wanted` is the newest choice that was not refused.
 
-    wanted: StackChoice
+    The properties say what plays. Before a stack plays, they say what is wanted.
+    """
+
+    wanted: StackChoice = StackChoice()
     playing: StackPlaying | None = None
-    loading: str = ""  # what is loaded beside the music, and how far it is
+    loading: str = ""  # the stack that is being loaded beside the music, and how far it is
     problem: str = ""  # why the last choice does not play
+
+    @property
+    def name(self) -> str:
+        return self.wanted.stack if self.playing is None else self.playing.stack
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        return (self.wanted.levels or ()) if self.playing is None else self.playing.levels
+
+    @property
+    def finisher(self) -> bool:
+        """Whether the stack's finisher plays."""
+        return self.playing is not None and self.playing.finisher
+
+    @property
+    def hop(self) -> int | None:
+        """Tokens in a block; None is a whole window."""
+        return None if self.playing is None else self.playing.hop
+
+    @property
+    def steps(self) -> int | None:
+        """Steps of the coarsest level; None is the stack's own number."""
+        return None if self.playing is None else self.playing.steps
+
+    @property
+    def parts(self) -> StackParts | None:
+        """What the stack has; None before it is loaded."""
+        return None if self.playing is None else self.playing.parts
+
+
+def take_details(playing: StackPlaying | None) -> dict[str, object]:
+    """Return what a take keeps of the stack that made its first block; None is no stack."""
+    return {
+        "stack": playing.stack if playing is not None else "",
+        "stack_identity": playing.identity if playing is not None else "",
+        "levels": list(playing.levels) if playing is not None else [],
+        "finisher": playing is not None and playing.finisher,
+        "hop": playing.hop if playing is not None else None,
+        "steps": playing.steps if playing is not None else None,
+        "latency_frames": playing.latency_frames if playing is not None else 0,
+    }
 
 
 def ordered_levels(levels: Iterable[int]) -> tuple[int, ...]:

@@ -8,10 +8,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from jbdiff_live.block import Block, Rung
+from jbdiff_live.beat.line import ClockStatus
+from jbdiff_live.beat.modulation import Lfo
+from jbdiff_live.block import SAMPLE_RATE, Block, Rung
 from jbdiff_live.control_view import BindingRow, Ghost, LearnQuestion, Waiting
 from jbdiff_live.parameters import ParameterSnapshot
-from jbdiff_live.stack_choice import StackChoice, StackParts
+from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
 
 
 class EngineState(Enum):
@@ -93,6 +95,19 @@ class RecorderStatus:
 
 
 @dataclass(frozen=True)
+class OscStatus:
+    """listening, sending: "host:port", empty when it does not. last_unusable: why a message was refused just now."""
+
+    listening: str = ""
+    sending: str = ""
+    received: int = 0
+    unusable: int = 0  # messages that changed nothing
+    last_unusable: str = ""
+    sent: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class ControlStatus:
     connected: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()  # chosen, and not there now
@@ -106,6 +121,9 @@ class ControlStatus:
     last_message: str = ""
     messages: int = 0
     problem: str = ""
+    osc: OscStatus | None = None  # None while OSC is off
+    voltages: tuple[float, ...] = ()  # samples of the CV input's channels, from channel 1 on
+    moved: tuple[str, ...] = ()  # what controls moved last, newest first: "CC 74: Noise"
 
 
 @dataclass(frozen=True)
@@ -113,24 +131,19 @@ class Status:
     """Everything at one moment. `frame` is the frame being heard, since the session began."""
 
     frame: int = 0
-    sample_rate: int = 44_100
+    sample_rate: int = SAMPLE_RATE
     seconds_queued: float = 0.0
     engine: EngineStatus = field(default_factory=EngineStatus)
     audio: AudioStatus = field(default_factory=AudioStatus)
     recorder: RecorderStatus = field(default_factory=RecorderStatus)
     control: ControlStatus = field(default_factory=ControlStatus)
+    clock: ClockStatus = field(default_factory=ClockStatus)
     heard: ParameterSnapshot | None = None  # what the knobs were for the sound being heard
     rung: Rung | None = None  # of the block being heard
     patch: str = ""
     program: int | None = None  # the MIDI program that loads it
     reload_seconds: float = 0.0  # from asking for the last change of stack to its sound leaving the queue
-    stack: str = ""
-    levels: tuple[int, ...] = ()  # of the stack, those that play
-    finisher: bool = False  # whether the stack's finisher plays
-    hop: int | None = None  # tokens a block; None is a whole window
-    steps: int | None = None  # of the coarsest level; None is the stack's own number
-    parts: StackParts | None = None  # what the stack has; None before it was loaded
-    loading: str = ""  # the stack that is being loaded while this one plays, and how far it is
+    stack: StackStatus = field(default_factory=StackStatus)
     context_file: str = ""
     init_file: str = ""
     priority: str = ""  # of the process against other programs
@@ -154,6 +167,17 @@ class Transport(Protocol):
 
     def set_parameter(self, name: str, value: float) -> None: ...
     def trigger(self, action: str) -> None: ...
+    def press_key(self, key: str) -> bool:
+        """Press a key that the window itself does not use, such as "F5". Return whether it is bound to something."""
+        ...
+
+    def lfos(self) -> Mapping[str, Lfo]:
+        """The LFOs by the parameter that they move, also those that are off."""
+        ...
+
+    def set_lfo(self, name: str, lfo: Lfo | None) -> None:
+        """Gives a knob an LFO, or takes it away."""
+        ...
 
     def learn(self, name: str | None) -> None:
         """Waits for the next knob or pad and binds it to `name`; None stops waiting, also of what follows here."""

@@ -58,7 +58,7 @@ def main() -> None:
     from PySide6.QtWidgets import QApplication
 
     from jbdiff_live.parameters import Origin
-    from jbdiff_live.ui import theme
+    from jbdiff_live.ui.drawing import theme
     from jbdiff_live.ui.window import MainWindow
 
     app = QApplication(sys.argv[:1])

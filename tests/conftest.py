@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two busy torch processes wait more than they compute
+os.environ["COLUMNS"] = "200"  # tables hold whole paths, however long the temporary folder's is
 sys.path.insert(0, str(Path(__file__).parent))
 
 from busy import MOST_SECONDS, Watch
@@ -76,13 +77,25 @@ def pytest_runtest_makereport(
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves the long runs with damaged files out unless they are asked for by their marker, also of a file by name."""
+    """Share the tests out between processes, and leave the long runs with damaged files out unless asked for."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
     if config.option.markexpr:
         return
     left_out = [item for item in items if item.get_closest_marker("fuzz")]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def _group(item: pytest.Item) -> str:
+    """Tests of one group run in one process, one after the other: those with sound servers, and those of one file.
+
+    JACK servers share one table of the machine, and tests in real time disturb each other.
+    """
+    module = getattr(item, "module", None)
+    real = any(hasattr(module, name) for name in ("jack_server", "JackServer", "Player", "needs_jack"))
+    return "servers" if real or {"jack", "pulse"} & set(getattr(item, "fixturenames", ())) else item.path.name
 
 
 @pytest.fixture(autouse=True)

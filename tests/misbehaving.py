@@ -8,10 +8,10 @@ from dataclasses import replace
 from enum import Enum
 
 import numpy as np
+from tone_generator import ToneGenerator
 
 from jbdiff_live.block import Generated, KeepGoing, Rung
 from jbdiff_live.clock import NEVER, Clock
-from jbdiff_live.engine.tone import ToneGenerator
 from jbdiff_live.parameters import ParameterSnapshot
 
 LOUDNESS = 0.2  # peak of the tone while all is well

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
-from jbdiff.checkpoints import build_codec, build_denoiser, save_stack
 from jbdiff.config import FinisherConfig, LevelConfig, StackConfig, UNetConfig, VQVAEConfig
-from jbdiff.finisher import Finisher
+from jbdiff.networks.dance_finisher import Finisher
+from jbdiff.stacks.kinds import build_codec, build_denoiser
+from jbdiff.stacks.stack import save_stack
 
 WINDOW_TOKENS = 128  # of level 2: a block of 16 384 frames, 0.37 s
 

@@ -22,7 +22,7 @@ from jbdiff_live.audio.sink import DeviceError
 T = TypeVar("T")
 RATE = 44_100
 DROP_SECONDS = 0.5  # between two holes of a device that drops
-USERS = ("device", "stream", "names", "input")  # modules of `jbdiff_live.audio` that use PortAudio
+USERS = ("device", "stream", "closing", "names", "input")  # modules of `jbdiff_live.audio` that use PortAudio
 
 
 class StagedDevice:
@@ -38,6 +38,9 @@ class StagedDevice:
         self.loudest = 0.0  # peak since the test set it to 0
         self.largest_step = 0.0  # between neighbouring frames, over all that was played without a break
         self.frames = 0
+        self.channels = 2
+        self.captured: list[np.ndarray] | None = None  # what was played, if the test puts a list here
+        self.incoming: list[np.ndarray] = []  # frames `[n, channels]` that come in next
 
     @property
     def there(self) -> bool:
@@ -75,7 +78,11 @@ class StagedRing:
         return self.waiting
 
     def write(self, frames: np.ndarray) -> int:
-        count = min(len(frames), len(self._data) - self.read_available)
+        self.play()
+        return self.put(frames)
+
+    def put(self, frames: np.ndarray) -> int:
+        count = min(len(frames), len(self._data) - self.waiting)
         self._data[np.arange(self._written, self._written + count) % len(self._data)] = frames[:count]
         self._written += count
         return count
@@ -168,6 +175,8 @@ class StagedMixer:
                 self._dropped_at, self._last = now, None
                 self._underflows += 1
                 return
+            if device.captured is not None:
+                device.captured.append(frames.copy())
             if len(frames):
                 if self._last is not None:
                     frames = np.concatenate([self._last, frames])
@@ -179,15 +188,21 @@ class StagedMixer:
 
 
 class StagedRecorder:
-    """`rtmixer.Recorder` that never hears anything."""
+    """`rtmixer.Recorder` that hears what the test says, its first channels."""
 
     active = True
 
-    def __init__(self, device: StagedDevice) -> None:
+    def __init__(self, device: StagedDevice, channels: int) -> None:
         self._device = device
+        self._channels = channels
         self._action: object | None = None
 
     def record_ringbuffer(self, ring: StagedRing) -> object:
+        def come_in() -> None:
+            while self._device.incoming:
+                ring.put(self._device.incoming.pop(0)[:, : self._channels])
+
+        ring.play = come_in
         self._action = object()
         return self._action
 
@@ -220,7 +235,7 @@ class StagedSound:
 
     def devices(self, kind: str) -> list[portaudio.Device]:
         return [
-            portaudio.Device(index, name, "Staged", 2, RATE)
+            portaudio.Device(index, name, "Staged", device.channels, RATE)
             for index, (name, device) in enumerate(self.devices_by_name.items())
             if device.there
         ]
@@ -244,10 +259,10 @@ class StagedSound:
         with chosen.answers():
             return StagedMixer(self.clock, chosen, samplerate)
 
-    def _recorder(self, device: int, **_: object) -> StagedRecorder:
+    def _recorder(self, device: int, channels: int, **_: object) -> StagedRecorder:
         chosen = list(self.devices_by_name.values())[device]
         with chosen.answers():
-            return StagedRecorder(chosen)
+            return StagedRecorder(chosen, channels)
 
     @contextlib.contextmanager
     def calling(self, what: str) -> Iterator[None]:

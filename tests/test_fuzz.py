@@ -22,14 +22,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from jbdiff.audiofiles import audio_blocks
-from jbdiff.checkpoint_files import CheckpointError, read_checkpoint
-from jbdiff.checkpoints import known_stacks, read_manifest
-from jbdiff.render_options import OptionError, options_from, read_toml
-from jbdiff.soundfacts import SoundFacts
-from jbdiff.stems import find_tracks
+from jbdiff.audio.files import audio_blocks
+from jbdiff.audio.sound_facts import SoundFacts
+from jbdiff.data.stems import find_tracks
+from jbdiff.render.options import OptionError, options_from, read_toml
+from jbdiff.stacks.stack import known_stacks, read_manifest
+from jbdiff.stacks.weight_files import CheckpointError, read_checkpoint
 from jbdiff_live.binding import Binding
-from jbdiff_live.control.midi import MidiInput, _OpenPort
+from jbdiff_live.control.midi.inputs import MidiInput, _OpenPort
 from jbdiff_live.control.source import ControlEvent
 from jbdiff_live.parameters import ParameterStore
 from jbdiff_live.patch import PatchError, factory_patches, load_patch, patch_programs

@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from jbdiff.evaluate.knobs import Cell, Curve
-from jbdiff.evaluate.measures import attack
+from jbdiff.evaluate.metrics.measures import attack
+from jbdiff.evaluate.metrics.statistics import colour, pulse
 from jbdiff.evaluate.playing import Player
-from jbdiff.evaluate.statistics import colour, pulse
-from jbdiff.stream import BlockSettings
+from jbdiff.stream.stream import BlockSettings
 
 BOTH_WAYS = (-1.0, 0.0, 1.0)
 TEMPI = (88.0, 108.0, 128.0, 148.0)
-MOST_CELLS = 4  # a knob is given time to be heard, which is played as well
-SETTLING, HEARD = 2, 3  # blocks that it is given, and that it is then heard for
+MOST_CELLS = 4  # a knob needs time to act, which is played as well
+SETTLING, MEASURED = 2, 3  # blocks that pass before a knob is measured, and that are measured
 LEAST_OCTAVES, LEAST_MOTION, LEAST_BPM = 0.25, 1.0, 40.0  # spans
 
 
-def heard(player: Player, cell: Cell, settings: BlockSettings) -> Tensor:
+def settled_sound(player: Player, cell: Cell, settings: BlockSettings) -> Tensor:
     """Mono sound `[n]` of the blocks after those that the knob is given."""
-    sound = player.play(cell.piece.context, (SETTLING + HEARD) * player.block, settings).mean(0)
+    sound = player.play(cell.piece.context, (SETTLING + MEASURED) * player.block, settings).mean(0)
     return sound[SETTLING * player.block :]
 
 
@@ -39,7 +39,7 @@ def both_ways(
     rows = []
     for cell in cells:
         own = [turned(player.settings(cell.seed), place) for place in BOTH_WAYS]
-        rows.append([measure(heard(player, cell, settings)) for settings in own])
+        rows.append([measure(settled_sound(player, cell, settings)) for settings in own])
     return np.array(rows)
 
 
@@ -61,15 +61,13 @@ def motion(player: Player, cells: Sequence[Cell]) -> Curve:
 
 
 def tempo(player: Player, cells: Sequence[Cell]) -> Curve:
-    """Beats a minute that are heard, of the octave next to what was asked for; after no context, whose tempo would be
-    another.
-    """
+    """Measured beats a minute, in the octave next to the knob's. There is no context: it would have its own tempo."""
     rows = []
     for cell in cells:
         row = []
         for asked in TEMPI:
             settings = replace(player.settings(cell.seed), tempo=asked)
-            sound = player.play(None, (SETTLING + 2 * HEARD) * player.block, settings).mean(0)
+            sound = player.play(None, (SETTLING + 2 * MEASURED) * player.block, settings).mean(0)
             lag = pulse(sound[SETTLING * player.block :], player.sample_rate)[1]
             bpm = 60 / lag if lag else asked
             row.append(bpm * 2 ** round(math.log2(asked / bpm)))

@@ -13,8 +13,8 @@ import soundfile
 import torch
 from torch import Tensor
 
-from jbdiff.bench_machine import commit, this_machine
-from jbdiff.checkpoints import Stack
+from jbdiff.audio.figures import write_spectrogram
+from jbdiff.data.digest import data_digest
 from jbdiff.evaluate.amounts import SECTIONS, Amounts
 from jbdiff.evaluate.anchor_knobs import anchor_curves
 from jbdiff.evaluate.drift import ENDS, drift_figures, play_long
@@ -24,6 +24,8 @@ from jbdiff.evaluate.figures import Figure, write_json, write_page
 from jbdiff.evaluate.judged import judge_excerpts
 from jbdiff.evaluate.knobs import BLOCKS, knob_curves, knob_figures, make_cells, seeds
 from jbdiff.evaluate.material import Piece, read_pieces
+from jbdiff.evaluate.metrics.statistics import Table
+from jbdiff.evaluate.metrics.tones import SETUP, judge_installed
 from jbdiff.evaluate.plan_section import plan_section
 from jbdiff.evaluate.playing import Player, make_player
 from jbdiff.evaluate.sections import (
@@ -38,13 +40,12 @@ from jbdiff.evaluate.sections import (
     statistic_figures,
 )
 from jbdiff.evaluate.show import write_constant_q, write_curves, write_drift
-from jbdiff.evaluate.statistics import Table
 from jbdiff.evaluate.tone_section import OTHER_MUSIC, RENDERED, Standard, tone_section
-from jbdiff.evaluate.tones import SETUP, judge_installed
 from jbdiff.evaluate.yardsticks import codec_figures
-from jbdiff.planning import load_planner
-from jbdiff.train.pictures import write_spectrogram
-from jbdiff.train.provenance import data_digest
+from jbdiff.machine import commit, this_machine
+from jbdiff.stacks.stack import Stack
+from jbdiff.stream.planning import load_planner
+from jbdiff.untyped import JsonDict
 
 SHOWN_PIECES, SHOWN_SECONDS = 3, 10.0
 SEEDS_OF_FEW = 2  # of each context
@@ -76,10 +77,10 @@ class Job:
 class Report:
     """Figures and curves so far. Each addition is written at once: a run that is broken off keeps what it had."""
 
-    def __init__(self, path: Path, about: dict[str, Any]) -> None:
+    def __init__(self, path: Path, about: JsonDict) -> None:
         self.path, self.about = path, about
         self.figures: list[Figure] = []
-        self.curves: dict[str, Any] = {}
+        self.curves: JsonDict = {}
 
     def add(self, figures: Sequence[Figure], **curves: Any) -> None:
         self.figures += figures
@@ -87,7 +88,7 @@ class Report:
         write_json(self.path, self.about, self.figures, self.curves)
 
 
-def about(job: Job) -> dict[str, Any]:
+def about(job: Job) -> JsonDict:
     """Which stack, which code, which sounds, which machine."""
     config = job.stack.config
     folders = {"heldout": job.heldout, "training": job.training, "music": job.music}
@@ -270,7 +271,7 @@ def show_pieces(out: Path, made: Sequence[Continued], sample_rate: int) -> None:
 
 def run_long(
     job: Job, player: Player, context: Tensor, held: Table, say: Callable[[str], None]
-) -> tuple[list[Figure], dict[str, Any]]:
+) -> tuple[list[Figure], JsonDict]:
     """The figures of a long run, and its statistics over time; pictures of those, and of its two ends."""
     rate, minutes = player.sample_rate, job.amounts.minutes
     # Short runs have shorter stretches, so that an end has three of them.

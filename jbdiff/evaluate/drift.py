@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from jbdiff.evaluate.figures import Figure
+from jbdiff.evaluate.metrics.statistics import STATISTICS, Table, over_time, relative_drift, tempo_wander
 from jbdiff.evaluate.playing import Player
-from jbdiff.evaluate.statistics import STATISTICS, Table, over_time, relative_drift, tempo_wander
 
 SECTION = "drift"
 MOST_DRIFT = 0.2
@@ -32,13 +32,13 @@ def play_long(
 ) -> LongRun:
     """`samples` of what is played after a context `[n]`; `stretch` seconds make one value of each statistic."""
     audio = np.zeros((player.stream.channels, samples), np.float32)
-    place, told = 0, 0
+    place, reported = 0, 0
     for block in player.endless(context, player.settings(seed)):
         part = block[:, : samples - place].numpy()
         audio[:, place : place + part.shape[1]] = part
         place += part.shape[1]
-        if 10 * place // samples > told:
-            told = 10 * place // samples
+        if 10 * place // samples > reported:
+            reported = 10 * place // samples
             report(f"  {place / player.sample_rate / 60:.1f} minutes played")
         if place >= samples:
             break

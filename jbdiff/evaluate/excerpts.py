@@ -12,10 +12,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from jbdiff.audiofiles import find_sounds
-from jbdiff.data import Report
-from jbdiff.evaluate.changes import BEATS, bar_seconds
+from jbdiff.audio.files import find_sounds
+from jbdiff.data.clips import Report
 from jbdiff.evaluate.material import Sound, as_stereo, picked, read_sounds, read_stretch
+from jbdiff.evaluate.metrics.changes import BEATS, bar_seconds
 
 NOT_READ = frozenset(
     (".m4a", ".mp4", ".aac", ".wma", ".mka", ".webm")

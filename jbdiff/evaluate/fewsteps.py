@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from jbdiff.anchor import Anchor
-from jbdiff.bandcodec import BandCodec
-from jbdiff.checkpoints import Stack
+from jbdiff.codecs.band_codec import BandCodec
+from jbdiff.diffusion.samplers import sample_vddim
+from jbdiff.diffusion.schedules import linear_sigmas
 from jbdiff.evaluate.figures import Figure
-from jbdiff.evaluate.measures import mel_distance
-from jbdiff.guidance import GuidedModel, JumpingModel, pulled_at
-from jbdiff.jointdenoiser import JointDenoiser
-from jbdiff.sampling import sample_vddim
-from jbdiff.schedules import linear_sigmas
-from jbdiff.stream import BlockSettings
-from jbdiff.stream_anchor import stream_anchor
-from jbdiff.stream_windows import GUIDANCE_RESCALE
+from jbdiff.evaluate.metrics.measures import mel_distance
+from jbdiff.guidance import GUIDANCE_RESCALE, GuidedModel, JumpingModel, pulled_at
+from jbdiff.networks.anchor import Anchor
+from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.stacks.stack import Stack
+from jbdiff.stream.anchor import stream_anchor
+from jbdiff.stream.stream import BlockSettings
 
 TEACHER_STEPS = 50
 TRIED = (4, 2, 1)
@@ -46,8 +46,8 @@ def _cases(stack: Stack, contexts: Sequence[Tensor], seeds: int) -> list[_Case]:
         latents = codec.encode(context[None, None, -whole:], 2).transpose(1, 2)
         anchor = None
         if anchors is not None:
-            state = anchors.settled(anchors.heard(latents), BlockSettings(), latents)
-            anchor = anchors.told(state, BlockSettings(), 0)
+            state = anchors.settled(anchors.begun(latents), BlockSettings(), latents)
+            anchor = anchors.for_window(state, BlockSettings(), 0)
         for seed in range(seeds):
             chance = torch.Generator().manual_seed(1000 * number + seed)
             noise = torch.randn(1, network.config.latent_channels, config.window_tokens, generator=chance)
@@ -90,58 +90,67 @@ def few_figures(
     codec = stack.codec
     if not isinstance(codec, BandCodec):
         raise ValueError("students of few steps belong to stacks with a band codec")
-    config, student = level.few, stack.few[2]
     network = cast(JointDenoiser, stack.denoisers[2])
 
-    def teacher(case: _Case, steps: int) -> Tensor:
-        model = GuidedModel(
-            stack.denoisers[2],
-            case.context,
-            level.guidance,
-            both_branches=True,
-            rescale=GUIDANCE_RESCALE,
-            interval=level.guidance_interval,
-            anchor=case.anchor,
-        )
-        return sample_vddim(model, case.noise, linear_sigmas(steps))
-
-    def few(case: _Case, steps: int) -> Tensor:
-        sigmas = linear_sigmas(steps)
-        model = JumpingModel(
-            student, case.context, level.guidance, sigmas, config.guidance, anchor=case.anchor
-        )
-        return sample_vddim(model, case.noise, sigmas)
-
-    def heard(latents: Tensor) -> Tensor:
-        sound: Tensor = codec.decode(network.with_detail(latents))[0, 0]
-        return sound
-
     same_work = teacher_steps(TRIED[0], level.guidance_interval)
+    teacher = partial(_teachers_window, stack)
     ways: list[tuple[str, Callable[[_Case, int], Tensor], int]] = [
         (_teacher(steps), teacher, steps) for steps in sorted({level.steps, same_work, *TRIED}, reverse=True)
     ]
-    ways += [(_student(steps), few, steps) for steps in TRIED]
+    ways += [(_student(steps), partial(_students_window, stack), steps) for steps in TRIED]
     apart: dict[str, list[float]] = {name: [] for name, _, _ in ways}
     cases = _cases(stack, contexts, seeds)
     others: list[float] = []
     before: Tensor | None = None
+
+    def sound(latents: Tensor) -> Tensor:
+        return codec.decode(network.with_detail(latents))[0, 0]
+
     for number, case in enumerate(cases):
-        wanted = heard(teacher(case, TEACHER_STEPS))
+        wanted = sound(teacher(case, TEACHER_STEPS))
         for name, way, steps in ways:
-            apart[name].append(mel_distance(wanted, heard(way(case, steps)), codec.sample_rate))
+            apart[name].append(mel_distance(wanted, sound(way(case, steps)), codec.sample_rate))
         if before is not None and number % seeds:
             others.append(mel_distance(wanted, before, codec.sample_rate))
         before = wanted
     report(f"  {len(cases)} windows, with {TEACHER_STEPS} steps and with few")
+    return _few_figures(apart, others, same_work)
+
+
+def _teachers_window(stack: Stack, case: _Case, steps: int) -> Tensor:
+    """A window `[1, c, t]` of the guided denoiser."""
+    level = stack.config.level(2)
+    model = GuidedModel(
+        stack.denoisers[2],
+        case.context,
+        level.guidance,
+        both_branches=True,
+        rescale=GUIDANCE_RESCALE,
+        interval=level.guidance_interval,
+        anchor=case.anchor,
+    )
+    return sample_vddim(model, case.noise, linear_sigmas(steps))
+
+
+def _students_window(stack: Stack, case: _Case, steps: int) -> Tensor:
+    """A window `[1, c, t]` of the student of few steps."""
+    level, sigmas = stack.config.level(2), linear_sigmas(steps)
+    assert level.few is not None
+    model = JumpingModel(
+        stack.few[2], case.context, level.guidance, sigmas, level.few.guidance, anchor=case.anchor
+    )
+    return sample_vddim(model, case.noise, sigmas)
+
+
+def _few_figures(apart: Mapping[str, list[float]], others: list[float], same_work: int) -> list[Figure]:
+    """The figures of distances in dB by way, and of windows from other noise."""
     section = f"few steps: to {TEACHER_STEPS} of the teacher"
     figures = []
     for name, values in apart.items():
         high, note = None, ""
         if name == _student(TRIED[0]):
-            high, note = (
-                float(np.mean(apart[_teacher(same_work)])),
-                f"its teacher's {same_work} are as much work",
-            )
+            high = float(np.mean(apart[_teacher(same_work)]))
+            note = f"its teacher's {same_work} are as much work"
         figures.append(Figure(section, name, float(np.mean(values)), "dB", high=high, note=note))
     if others:
         figures.append(Figure(section, "from other noise", float(np.mean(others)), "dB", note="for scale"))

@@ -6,10 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
+
+from jbdiff.untyped import JsonDict
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Figure:
             return f"at least {_short(self.low)}"
         return "" if self.high is None else f"at most {_short(self.high)}"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonDict:
         return {
             "section": self.section,
             "name": self.name,
@@ -70,7 +71,7 @@ def table(figures: Sequence[Figure], title: str) -> Table:
     return shown
 
 
-def write_json(path: Path, about: dict[str, Any], figures: Sequence[Figure], curves: dict[str, Any]) -> None:
+def write_json(path: Path, about: JsonDict, figures: Sequence[Figure], curves: JsonDict) -> None:
     """Everything in one file: `about` at the top level, then figures, totals and curves."""
     passes = [figure.passed for figure in figures]
     content = about | {
@@ -82,7 +83,7 @@ def write_json(path: Path, about: dict[str, Any], figures: Sequence[Figure], cur
     path.write_text(json.dumps(content, indent=2, allow_nan=False), encoding="utf-8")
 
 
-def write_page(path: Path, about: dict[str, Any], figures: Sequence[Figure]) -> None:
+def write_page(path: Path, about: JsonDict, figures: Sequence[Figure]) -> None:
     """The same as a Markdown page, with the pictures that lie beside it."""
     marks = {True: "pass", False: "**fail**", None: ""}
     passes = [figure.passed for figure in figures]

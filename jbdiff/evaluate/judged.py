@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from jbdiff.evaluate.beat import beat_pulse
-from jbdiff.evaluate.changes import HOP, band_levels, cells, change, contrast
-from jbdiff.evaluate.constantq import constant_q
 from jbdiff.evaluate.excerpts import Excerpt
-from jbdiff.evaluate.loudness import loudness
+from jbdiff.evaluate.metrics.beat import beat_pulse
+from jbdiff.evaluate.metrics.changes import HOP, band_levels, cells, change, contrast
+from jbdiff.evaluate.metrics.constant_q import constant_q
+from jbdiff.evaluate.metrics.loudness import loudness
+from jbdiff.evaluate.metrics.tones import (
+    ToneFigures,
+    judge_installed,
+    tone_figures,
+    tones_over_time,
+    transcribe,
+)
 from jbdiff.evaluate.playing import Player
-from jbdiff.evaluate.tones import ToneFigures, judge_installed, tone_figures, tones_over_time, transcribe
 from jbdiff.evaluate.yardsticks import round_trip
+from jbdiff.untyped import JsonDict
 
 GROUP = 4  # bars; music is compared with itself one bar earlier and one group earlier
 STRETCH = 2  # bars that one value over time is measured on
@@ -39,7 +45,7 @@ class SoundFigures:
     change: tuple[float | None, float | None]
     loudness: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonDict:
         return {
             "tones": None if self.tones is None else self.tones.as_dict(),
             "by_bars": [figures.as_dict() for figures in self.by_bars],
@@ -66,7 +72,7 @@ class Judged:
     played: SoundFigures
     pictures: tuple[Tensor, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonDict:
         sounds = {name: getattr(self, name).as_dict() for name in ("context", "truth", "coded", "played")}
         return {"name": self.name, "bar_seconds": self.bar, "bars": self.bars} | sounds
 

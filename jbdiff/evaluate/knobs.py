@@ -18,17 +18,17 @@ from torch import Tensor
 
 from jbdiff.evaluate.figures import Figure
 from jbdiff.evaluate.material import Piece
-from jbdiff.evaluate.measures import mel_distance
-from jbdiff.evaluate.memory import note_levels
+from jbdiff.evaluate.metrics.measures import mel_distance
+from jbdiff.evaluate.metrics.memorisation import note_levels
 from jbdiff.evaluate.playing import Player
-from jbdiff.stream import FinisherSettings
+from jbdiff.stream.stream import FinisherSettings
 
 SECTION = "knobs"
 QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 GUIDANCES = (1.0, 1.5, 2.0, 3.0, 4.0)
 LEAST_SPAN = 0.5  # dB
 ADHERENCE = "adherence to the context"
-BLOCKS = 2  # that a knob is heard for
+BLOCKS = 2  # that are measured for each place of a knob
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def heard_samples(player: Player) -> int:
 
 
 def noise_step(player: Player, cells: Sequence[Cell]) -> Curve:
-    """The first block is always the same: the knob is heard from the second one on."""
+    """The first block is always the same: the knob acts from the second one on."""
     rows = []
     for cell in cells:
         settings = player.settings(cell.seed)

@@ -1,6 +1,6 @@
 """The sounds a stack is judged by: some tracks of a folder, each with the stretch that is continued and what follows.
 
-A folder holds sound files, or folders of stems (`jbdiff.stems`), of which the first mix is taken. Only what is needed
+A folder holds sound files, or folders of stems (`jbdiff.data.stems`); of those the first mix is taken. Only a part
 is read: of many tracks some, and of a long file its middle.
 """
 
@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jbdiff.audiofiles import audio_blocks, find_sounds
-from jbdiff.data import Report
-from jbdiff.evaluate.frechet import LEAST_TRACKS
-from jbdiff.stems import StemTrack, find_tracks, is_stems, mix
+from jbdiff.audio.files import audio_blocks, find_sounds
+from jbdiff.data.clips import Report
+from jbdiff.data.stems import StemTrack, find_tracks, is_stems, mix
+from jbdiff.evaluate.metrics.frechet import LEAST_TRACKS
 
 LONGEST_SECONDS = 90.0  # read of one track
 

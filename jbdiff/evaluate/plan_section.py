@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jbdiff.bands import CHANNELS
+from jbdiff.codecs.bands import CHANNELS
 from jbdiff.evaluate.excerpts import Excerpt
 from jbdiff.evaluate.figures import Figure
 from jbdiff.evaluate.judged import SoundFigures, measure
+from jbdiff.evaluate.metrics.tones import SETUP, ToneFigures, harmony, judge_installed
 from jbdiff.evaluate.playing import Player
-from jbdiff.evaluate.tones import SETUP, ToneFigures, harmony, judge_installed
-from jbdiff.plan import CELLS, Plan, PlanSource, cell_means, cell_pool
-from jbdiff.planner import Planner
-from jbdiff.planning import PlanSettings, planned_cells
+from jbdiff.networks.plan import CELLS, Plan, PlanSource, cell_means, cell_pool
+from jbdiff.networks.planner import Planner
+from jbdiff.stream.planning import PlanSettings, planned_cells
 
 SECTION = "plan"
 NONE, EARLIER, GENERATED, TRUE = "no plan", "earlier bars as the plan", "plan of level 3", "true plan"

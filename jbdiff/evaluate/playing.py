@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from jbdiff.checkpoints import Stack
-from jbdiff.noise import NoiseStyle
-from jbdiff.stream import BlockSettings, BlockStream
+from jbdiff.diffusion.noise import NoiseStyle
+from jbdiff.stacks.stack import Stack
+from jbdiff.stream.stream import BlockSettings, BlockStream
 
 NOISE_STEP = 0.3  # what the instrument's knob stands at
 

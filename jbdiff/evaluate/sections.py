@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 
 from jbdiff.evaluate.amounts import Amounts
-from jbdiff.evaluate.features import KINDS, describe_windows, windows
 from jbdiff.evaluate.figures import Figure
-from jbdiff.evaluate.frechet import Distances, distances
 from jbdiff.evaluate.material import Piece, read_sounds
-from jbdiff.evaluate.memory import Nearness, nearness, note_levels
+from jbdiff.evaluate.metrics.features import KINDS, describe_windows, windows
+from jbdiff.evaluate.metrics.frechet import Distances, distances
+from jbdiff.evaluate.metrics.memorisation import Nearness, nearness, note_levels
+from jbdiff.evaluate.metrics.seams import places, ranks, spread_of_difference
+from jbdiff.evaluate.metrics.statistics import STATISTICS, Table, over_time, tempo_wander
 from jbdiff.evaluate.playing import Player
-from jbdiff.evaluate.seams import places, ranks, spread_of_difference
-from jbdiff.evaluate.statistics import STATISTICS, Table, over_time, tempo_wander
 from jbdiff.evaluate.yardsticks import round_trip
 
 MOST_TIMES_FLOOR = 1.4

@@ -11,10 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from jbdiff.evaluate.constantq import HOP, OCTAVES
 from jbdiff.evaluate.judged import Judged
 from jbdiff.evaluate.knobs import Curve
-from jbdiff.evaluate.statistics import STATISTICS, Table
+from jbdiff.evaluate.metrics.constant_q import HOP, OCTAVES
+from jbdiff.evaluate.metrics.statistics import STATISTICS, Table
 
 
 def _figure(rows: int, columns: int) -> tuple[Any, Any]:

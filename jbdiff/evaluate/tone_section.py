@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from jbdiff.evaluate.figures import Figure
 from jbdiff.evaluate.judged import STRETCH, Judged, SoundFigures
-from jbdiff.evaluate.tones import SETUP, ToneFigures, harmony
+from jbdiff.evaluate.metrics.tones import SETUP, ToneFigures, harmony
 
 TONES, MUSIC = "tones", "music"
 Bounds = tuple[float | None, float | None]

@@ -16,10 +16,10 @@ import soundfile
 import torch
 from torch import Tensor
 
-from jbdiff.checkpoints import Stack
 from jbdiff.evaluate.figures import Figure
 from jbdiff.evaluate.material import Piece
-from jbdiff.evaluate.measures import compare, mean_of
+from jbdiff.evaluate.metrics.measures import compare, mean_of
+from jbdiff.stacks.stack import Stack
 
 SECTION = "codec"
 OPUS_KILOBITS = (24, 48)

@@ -1,0 +1,1 @@
+"""Train every part of a stack."""

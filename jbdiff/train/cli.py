@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from jbdiff.terminal import with_home
-from jbdiff.train.settings import RunSettings, in_one_line, with_run_options
+from jbdiff.train.run.settings import RunSettings, in_one_line, with_run_options
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
@@ -51,7 +51,7 @@ def codec(
 
     The analysis is fixed, so that the denoiser need not wait for it.
     """
-    from jbdiff.train.commands import CodecJob, train_codec
+    from jbdiff.train.jobs.codec import CodecJob, train_codec
 
     start = codec_weights or (stack if from_shipped else None)
     train_codec(settings, CodecJob(data, heldout, batch, seconds, rate, discriminator, start, seed, bf16))
@@ -90,8 +90,8 @@ def denoiser(
 
     What kind it is follows from --stack: a transformer for pocket's codec, a U-Net for a VQ-VAE's levels.
     """
-    from jbdiff.train.commands import DenoiserJob, train_denoiser
-    from jbdiff.train.unet_command import UNetJob, is_unet, train_unet
+    from jbdiff.train.jobs.denoiser import DenoiserJob, train_denoiser
+    from jbdiff.train.jobs.unet import UNetJob, is_unet, train_unet
 
     if is_unet(stack):
         if codec_weights is not None or lines or plan_inputs:
@@ -143,7 +143,7 @@ def distill(
 ) -> None:
     """Train a student of a denoiser that plays in four steps or fewer."""
     from jbdiff.config import FewStepsConfig
-    from jbdiff.train.distil_command import DistilJob, train_distil
+    from jbdiff.train.jobs.distil import DistilJob, train_distil
 
     job = DistilJob(
         data, heldout, codec_weights or stack, denoiser_weights or stack, start, batch, rate, seed, bf16
@@ -172,7 +172,7 @@ def plan(
 
     No stack plays with it yet; docs/model.md has the figures.
     """
-    from jbdiff.train.plan_command import PlanJob, train_plan
+    from jbdiff.train.jobs.plan import PlanJob, train_plan
 
     job = PlanJob(data, heldout, codec_weights or stack, batch, levels, rate, plan_weights, seed, bf16)
     train_plan(settings, job)
@@ -203,7 +203,7 @@ def finisher(
     bf16: Bf16Option = True,
 ) -> None:
     """Train the finisher: from what the codec gives back to the stereo sound that went in."""
-    from jbdiff.train.finisher_command import FinisherJob, train_finisher
+    from jbdiff.train.jobs.finisher import FinisherJob, train_finisher
 
     start = finisher_weights or (stack if from_shipped else None)
     codec, denoiser = codec_weights or stack, denoiser_weights or stack
@@ -236,8 +236,8 @@ def export(
     licence: Annotated[str, typer.Option(help="Licence of the weights; CC0-1.0 for the pocket stack.")] = "",
 ) -> None:
     """Write a stack that plays: half-precision weights, sizes, checksums, where it came from."""
-    from jbdiff.train.export import POCKET_SOURCE, StackParts, export_stack
-    from jbdiff.train.unet_command import put_into_stack
+    from jbdiff.train.jobs.export import POCKET_SOURCE, StackParts, export_stack
+    from jbdiff.train.jobs.unet import put_into_stack
 
     weights = denoiser_weights or []
     source = POCKET_SOURCE if name == "pocket" and not licence else {"licence": licence or "not stated"}
@@ -290,7 +290,7 @@ def own(
     Fine-tunes the denoiser of --stack, then its student of few steps, then the finisher if tracks are stereo. The same
     command goes on with a training that was broken off.
     """
-    from jbdiff.train.own import OwnJob, train_own
+    from jbdiff.train.own.command import OwnJob, train_own
 
     with in_one_line():
         if (hours is None) == (minutes is None):

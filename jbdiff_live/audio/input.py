@@ -1,4 +1,4 @@
-"""The live input: the last seconds of what comes in, mono, at the engine's rate.
+"""The live input: the last seconds of what comes in, mono, at the engine's rate; or its channels as they come in.
 
 Threads: a callback in C records into a short ring; a drain thread of our own empties it into a rolling buffer,
 watches the device and opens it again when it comes back. `latest` is for the engine thread; it copies under a
@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,25 +20,28 @@ from numpy.typing import NDArray
 from jbdiff_live.audio import portaudio
 from jbdiff_live.audio.sink import DeviceError
 from jbdiff_live.audio.stream import STALLED_SECONDS
+from jbdiff_live.block import SAMPLE_RATE
 
 log = logging.getLogger(__name__)
 
 Mono = NDArray[np.float32]  # [frames]
+OnFrames = Callable[[NDArray[np.float32], int], None]  # [frames, channels] and their rate
 
 RING_FRAMES = 16_384  # a third of a second: what a drain thread may be late
 NAP_SECONDS = 0.01
+SOUND_CHANNELS = 2
 RETRY_SECONDS = 1.5
 
 
 class _InputStream:
     """One open input device. Made and closed by `LiveInput`, read by its drain thread."""
 
-    def __init__(self, name: str | None, sample_rate: int) -> None:
+    def __init__(self, name: str | None, sample_rate: int, channels: int = SOUND_CHANNELS) -> None:
         device = portaudio.find_device(name, "input")
         self.name, self.host = device.name, device.host
-        self.channels = min(2, device.channels)
+        self.channels = min(channels, device.channels)
         self.rate = portaudio.best_rate(device, "input", self.channels, sample_rate)
-        self._resampler: Any = None
+        self._resampler: Any = None  # Any: soxr has no types
         if self.rate != sample_rate:
             import soxr
 
@@ -60,17 +64,24 @@ class _InputStream:
         self.overruns = 0
         self._moved_at = time.monotonic()
 
-    def read(self) -> Mono:
-        """What has come in since the last call, mixed to mono at our rate."""
+    def read(self) -> NDArray[np.float32]:
+        """What has come in since the last call, `[frames, channels]` at the device's rate; good until the next call."""
         count = self._ring.readinto(self._frames)
         if count:
             self._moved_at = time.monotonic()
         if self._action not in self._recorder.actions:  # the ring was full: rtmixer has stopped recording
             self.overruns += 1
             self._action = self._recorder.record_ringbuffer(self._ring)
-        mono = self._frames[:count].mean(axis=1)
+        return self._frames[:count]
+
+    def mono(self, frames: NDArray[np.float32]) -> Mono:
+        """Frames that were read, mixed to mono at our rate. Of many channels the first two are the sound."""
+        mono: Mono = frames[:, :SOUND_CHANNELS].mean(axis=1)
         np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        return mono if self._resampler is None else self._resampler.resample_chunk(mono)
+        if self._resampler is None:
+            return mono
+        resampled: Mono = self._resampler.resample_chunk(mono)
+        return resampled
 
     def trouble(self) -> str:
         if not self._recorder.active:
@@ -93,9 +104,21 @@ class _InputStream:
 
 
 class LiveInput:
-    """Keeps the last `seconds` of a sound input. `open`, then `latest` as often as wanted, then `close`."""
+    """Keeps the last `seconds` of a sound input. `open`, then `latest` as often as wanted, then `close`.
 
-    def __init__(self, sample_rate: int = 44_100, seconds: float = 12.0) -> None:
+    on_frames: gets the first `channels` channels as they come in, some hundred times a second, on the drain thread. It
+    must not block.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = SAMPLE_RATE,
+        seconds: float = 12.0,
+        channels: int = SOUND_CHANNELS,
+        on_frames: OnFrames | None = None,
+    ) -> None:
+        self._channels = channels
+        self._on_frames = on_frames
         self.sample_rate = sample_rate
         self.level = 0.0  # peak of the last moments, linear
         self.problem = ""
@@ -126,7 +149,7 @@ class LiveInput:
     def _open_stream(self, device: str | None) -> _InputStream:
         return portaudio.patiently(
             f"cannot open input {device or 'by default'}",
-            lambda: _InputStream(device, self.sample_rate),
+            lambda: _InputStream(device, self.sample_rate, self._channels),
             late=lambda stream: stream.close(dead=False),
         )
 
@@ -160,7 +183,10 @@ class LiveInput:
                 if stream is None:
                     self._bring_back()
                     continue
-                self._keep(stream.read())
+                frames = stream.read()
+                if self._on_frames is not None and len(frames):
+                    self._on_frames(frames, stream.rate)
+                self._keep(stream.mono(frames))
                 trouble = stream.trouble()
                 if trouble:
                     self.problem = f"gone: {trouble}; waiting for it"

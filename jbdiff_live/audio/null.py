@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jbdiff_live.audio.output import OutputStage
+from jbdiff_live.audio.output import OutputStage, TimedSnapshots
+from jbdiff_live.beat.frame_time import FrameTime
 from jbdiff_live.block import Audio
 from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.parameters import ParameterSnapshot
@@ -60,8 +61,11 @@ class NullSink:
         sample_rate: int = 44_100,
         clock: Clock = MACHINE,
         on_frames: Callable[[Audio], None] | None = None,
+        timed: TimedSnapshots | None = None,
     ) -> None:
-        self._stage = OutputStage(ring, snapshot, sample_rate)
+        self._stage = OutputStage(ring, snapshot, sample_rate, timed)
+        self._time = FrameTime(sample_rate)
+        self._given = 0
         self._clock = clock
         self._on_frames = on_frames
         self._problem = ""
@@ -75,6 +79,12 @@ class NullSink:
     @property
     def frames_heard(self) -> int:
         return self._stage.frames_passed
+
+    def frame_at(self, when: float) -> float:
+        given = self._time.frame_at(when)
+        return (
+            self.frames_heard if given is None else self._stage.frame_before(max(0, int(self._given - given)))
+        )
 
     def open(self, device: str | None) -> None:
         """Nothing to open: any name will do."""
@@ -118,6 +128,7 @@ class NullSink:
 
     def _run(self) -> None:
         try:
+            self._time.restart()
             pacer = Pacer(self._clock, self._stage.sample_rate)
             chunk = np.zeros((pacer.chunk_frames, self._stage.channels), np.float32)
             while not self._stop.is_set():
@@ -130,7 +141,9 @@ class NullSink:
             raise
 
     def _give(self, chunk: Audio) -> None:
-        self._stage.render(chunk)
+        self._stage.render(chunk, self._time.time_of(self._given))
+        self._given += len(chunk)
+        self._time.see(self._given, self._clock.now())
         if self._on_frames is not None:
             self._on_frames(chunk.copy())
 

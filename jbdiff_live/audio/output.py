@@ -11,7 +11,9 @@ known that others follow.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
@@ -34,6 +36,18 @@ SILENT_DB = BY_NAME["gain"].low
 QUIET = 10 ** (-70 / 20)  # linear peak below which a listener in a room hears nothing
 
 
+class TimedSnapshots(Protocol):
+    """Knobs that change at a second of their own: `jbdiff_live.beat.held.HeldChanges`. Neither method may wait."""
+
+    def at(self, when: float, end: float) -> ParameterSnapshot:
+        """Return the knobs for what is heard from second `when` to second `end`."""
+        ...
+
+    def next_instant(self, after: float) -> float | None:
+        """Return the first second after `after` at which they change."""
+        ...
+
+
 class OutputStage:
     """Renders the ring. At 0 dB, unmuted and below the ceiling the samples are the ring's, bit for bit.
 
@@ -41,8 +55,13 @@ class OutputStage:
     """
 
     def __init__(
-        self, ring: RingBuffer, snapshot: Callable[[], ParameterSnapshot], sample_rate: int = 44_100
+        self,
+        ring: RingBuffer,
+        snapshot: Callable[[], ParameterSnapshot],
+        sample_rate: int = 44_100,
+        timed: TimedSnapshots | None = None,
     ) -> None:
+        """timed: in the place of `snapshot` while it is known when a frame is heard."""
         self.sample_rate = sample_rate
         self.channels = ring.channels
         self.look_ahead = max(16, round(LOOK_AHEAD_SECONDS * sample_rate))
@@ -51,6 +70,7 @@ class OutputStage:
         self.peak = (0.0, 0.0)  # left, right, after the limiter, falling slowly
         self._ring = ring
         self._snapshot = snapshot
+        self._timed = timed
         self._panicked = False
         self._drained_to = ring.drained_to
         self._paused = False
@@ -105,7 +125,11 @@ class OutputStage:
     @property
     def frames_passed(self) -> int:
         """Frames of the ring that have left the stage: the ring's clock less what is kept back."""
-        return self._marks.find(self._entered - self.look_ahead)
+        return self.frame_before(0)
+
+    def frame_before(self, frames: int) -> int:
+        """Return the ring's frame that left the stage so many frames before the newest one."""
+        return self._marks.find(self._entered - self.look_ahead - frames)
 
     def waits_for_engine(self, frames: int) -> bool:
         """Rendering `frames` now would come out short only because a block is late.
@@ -128,19 +152,39 @@ class OutputStage:
         self._quiet_frames = 0
         self._paused = False
 
-    def render(self, out: Audio) -> None:
-        """Fills `out`, float32 `[frames, channels]`, always and at once."""
-        for start in range(0, len(out), CHUNK_FRAMES):
-            self._render(out[start : start + CHUNK_FRAMES])
+    def render(self, out: Audio, when: float | None = None) -> None:
+        """Fills `out`, float32 `[frames, channels]`, always and at once.
 
-    def _render(self, out: Audio) -> None:
+        when: second at which its first frame is heard; None if that is not known. A change of `timed` is then made at
+        its own frame.
+        """
+        start, rate = 0, self.sample_rate
+        while start < len(out):
+            frames, timed = min(CHUNK_FRAMES, len(out) - start), self._timed
+            # The answer is read before the count of panics: the engine answers after the count has grown, so an answer
+            # that is read here is never newer than the count.
+            answered = self._ring.panics_answered
+            if when is None or timed is None:
+                snapshot = self._snapshot()
+            else:
+                enters = when + (start + self.look_ahead) / rate  # when what is read now is heard
+                frames = self._until_change(timed, enters, frames)
+                snapshot = timed.at(enters, enters + frames / rate)
+            self._render(out[start : start + frames], snapshot, answered)
+            start += frames
+
+    def _until_change(self, timed: TimedSnapshots, when: float, frames: int) -> int:
+        """How many of so many frames, the first of which is heard at second `when`, come before the next change."""
+        change = timed.next_instant(when)
+        if change is None:
+            return frames
+        return max(1, min(frames, math.ceil((change - when) * self.sample_rate)))
+
+    def _render(self, out: Audio, snapshot: ParameterSnapshot, answered: int) -> None:
+        """snapshot: the knobs of this chunk. answered: panics that the engine had answered before it was read."""
         frames, ahead = len(out), self.look_ahead
         work = self._work[: ahead + frames]
         new = work[ahead:]
-        # The answer is read before the count of panics: the engine answers after the count has grown, so an answer
-        # that is read here is never newer than the count.
-        answered = self._ring.panics_answered
-        snapshot = self._snapshot()
         self._panicked = snapshot.counts["panic"] != answered
         if self._paused or self._panicked:
             new[:] = 0.0

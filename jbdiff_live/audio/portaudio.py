@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jbdiff_live.audio.sink import DeviceError
-from jbdiff_live.jack_console import hush_jack
+from jbdiff_live.system.jack_console import hush_jack
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Device:
     default_rate: int
 
 
-def library() -> Any:
+def library() -> Any:  # Any: sounddevice has no types
     """The sounddevice module. DeviceError when PortAudio is not installed or does not start."""
     hush_jack()
     try:
@@ -74,7 +74,7 @@ def library() -> Any:
     return sounddevice
 
 
-def mixer_library() -> Any:
+def mixer_library() -> Any:  # Any: rtmixer has no types
     """The rtmixer module, whose callback is in C. DeviceError as for `library`."""
     library()
     import rtmixer
@@ -83,7 +83,7 @@ def mixer_library() -> Any:
 
 
 @contextlib.contextmanager
-def calling(what: str) -> Iterator[Any]:
+def calling(what: str) -> Iterator[Any]:  # Any: sounddevice has no types
     """Hold the lock, hand out sounddevice, and turn whatever goes wrong into DeviceError naming `what`.
 
     DeviceError as well when another call hangs and keeps the lock.
@@ -233,14 +233,14 @@ def refresh() -> bool:
     return True
 
 
-def _knows_jack(sounddevice: Any) -> bool:
+def _knows_jack(sounddevice: Any) -> bool:  # Any: sounddevice has no types
     try:
         return any(host["name"] == JACK for host in sounddevice.query_hostapis())
     except sounddevice.PortAudioError:
         return False
 
 
-def _replace(sounddevice: Any) -> None:
+def _replace(sounddevice: Any) -> None:  # Any: sounddevice has no types
     """Loads a second copy of the PortAudio library and points sounddevice at it (Linux, where JACK is)."""
     maps = Path("/proc/self/maps").read_text().splitlines()
     paths = [Path(line.split()[-1]) for line in maps if "libportaudio" in line and "(deleted)" not in line]

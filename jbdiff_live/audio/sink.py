@@ -27,6 +27,10 @@ class AudioSink(Protocol):
         """Frames of the engine's ring that have reached the device: the ring's clock less what waits here."""
         ...
 
+    def frame_at(self, when: float) -> float:
+        """The frame of the engine's ring that is heard at second `when`, about now: the device's own delay is in it."""
+        ...
+
     def open(self, device: str | None) -> None:
         """Takes a device by (part of its) name, None for the default. DeviceError leaves the old one playing."""
         ...

@@ -13,10 +13,14 @@ from typing import Any
 import numpy as np
 
 from jbdiff_live.audio import portaudio
+from jbdiff_live.audio.adapter import FrameAdapter
+from jbdiff_live.audio.closing import let_go
+from jbdiff_live.audio.cv_out import CvOut, CvSlopes
 from jbdiff_live.audio.marks import FrameMarks
 from jbdiff_live.audio.rate import RateMeter
 from jbdiff_live.audio.short_ring import ShortRingLength
 from jbdiff_live.audio.sink import DeviceError
+from jbdiff_live.beat.frame_time import FrameTime
 from jbdiff_live.block import Audio
 from jbdiff_live.clock import Clock
 
@@ -29,26 +33,35 @@ class OutputStream:
     """A device taken by name, at `sample_rate` when it can, else at its own with our frames resampled."""
 
     def __init__(
-        self, name: str | None, sample_rate: int, channels: int, short_ring_frames: int, clock: Clock
+        self,
+        name: str | None,
+        sample_rate: int,
+        channels: int,
+        short_ring_frames: int,
+        clock: Clock,
+        cv: CvOut | None = None,
     ) -> None:
+        """cv: what is played on the channels behind the sound, as far as the device has them."""
         device = portaudio.find_device(name, "output")
         self.name = device.name
         self.host = device.host
-        self.channels = min(2, device.channels)
+        sound_channels = min(2, device.channels)
+        wanted = 0 if cv is None else cv.channels
+        self.channels = max(sound_channels, min(wanted, device.channels))
+        self._cv = None if cv is None else CvSlopes(cv, self.channels)
+        self.no_cv = (
+            "" if cv is None else cv.missing(self.channels)
+        )  # words for what the device has no channel for
         self.rate = portaudio.best_rate(device, "output", self.channels, sample_rate)
         self.ran_dry = 0  # times the callback found the short ring empty
         self.device_underruns = 0  # as the device tells; on JACK another client's lateness counts too
-        self._ratio = self.rate / sample_rate
-        self._resampler: Any = None
-        if self.rate != sample_rate:
-            import soxr
-
-            self._resampler = soxr.ResampleStream(sample_rate, self.rate, channels, dtype="float32")
+        self._adapter = FrameAdapter(
+            sample_rate, channels, self.rate, self.channels, sound_channels, short_ring_frames
+        )
         # A faster device empties its ring sooner: the ring keeps its length in time.
-        usual = short_ring_frames << max(0, math.ceil(math.log2(self._ratio) - 0.3))
+        usual = short_ring_frames << max(0, math.ceil(math.log2(self._adapter.ratio) - 0.3))
         self.length = ShortRingLength(usual, clock)
         self._left = np.zeros((0, self.channels), np.float32)  # resampled and not yet in the short ring
-        self._adapted = np.zeros((short_ring_frames, self.channels), np.float32)
         rtmixer = portaudio.mixer_library()
         with portaudio.calling(f"cannot open {device.name}"):
             self._mixer = rtmixer.Mixer(
@@ -61,11 +74,12 @@ class OutputStream:
             self._ring = rtmixer.RingBuffer(4 * self.channels, self.length.most)
             portaudio.stream_opened()
         self.latency_seconds = float(self._mixer.latency)
-        self._action: Any = None
-        self._stats: Any = None
+        self._action: Any = None  # Any: rtmixer has no types
+        self._stats: Any = None  # Any: rtmixer has no types
         self._stats_at = 0.0
         self._clock = clock
         self._meter = RateMeter(self.rate, clock)
+        self._time = FrameTime(self.rate)
         self._moved_at: float | None = None  # when the device took frames last; None before it was started
         self._last_played = -1
         self._written = 0
@@ -110,25 +124,47 @@ class OutputStream:
         """The frame of the engine's ring that the callback has taken last. Any thread."""
         return self._marks.find(self._written - self.queued)
 
+    def heard_at(self, when: float) -> int:
+        """The frame of the engine's ring that leaves the device at second `when`, its own delay taken into account.
+
+        The callback takes frames by the period; what is returned moves on evenly. Any thread.
+        """
+        taken = self._time.frame_at(when - self.latency_seconds)
+        return (
+            self.heard() if taken is None else self._marks.find(int(min(taken, self._written - self.queued)))
+        )
+
+    def next_heard(self) -> float | None:
+        """The second at which the next frame that is written leaves the device; None before that is known."""
+        self.see()
+        taken = self._time.time_of(self._written + len(self._left))
+        return None if taken is None else taken + self.latency_seconds
+
+    def see(self) -> int:
+        """Look how far the device is, often, as it moves on in jumps. Return the frames in the short ring."""
+        queued = self.queued
+        if self._moved_at is not None:
+            self._time.see(self._written - queued, self._clock.now())
+        return queued
+
     def begin_at(self, ring_frames: int) -> None:
         """What is written next follows this frame of the engine's ring."""
         self._marks.restart(self._written, ring_frames)
 
     def room_for(self, frames: int) -> bool:
         """Whether `frames` of ours fit now."""
-        if self._resampler is None:
+        if not self._adapter.resamples:
             return self.capacity - self.queued >= frames
-        return not self._flush_left() and self.capacity - self.queued >= frames * self._ratio
+        return not self._flush_left() and self.capacity - self.queued >= frames * self._adapter.ratio
 
     def write(self, frames: Audio, ring_frames: int) -> None:
         """Gives float32 `[frames, channels of the engine]` to the device; `room_for` was asked before.
 
         `ring_frames` is the frame of the engine's ring behind the last of them.
         """
-        if self._resampler is not None:
-            # Resampling may overshoot the limiter's ceiling; what would clip in the device is clipped here.
-            frames = np.clip(self._resampler.resample_chunk(frames), -1.0, 1.0)
-        frames = self._adapt(frames)
+        frames = self._adapter.adapt(frames)
+        if self._cv is not None:
+            self._cv.fill(frames, ring_frames)
         count = self._ring.write(frames) if len(frames) else 0
         self._written += count
         self._left = frames[count:].copy() if count < len(frames) else self._left[:0]
@@ -142,25 +178,13 @@ class OutputStream:
             self._left = self._left[count:]
         return len(self._left)
 
-    def _adapt(self, frames: Audio) -> Audio:
-        """Engine channels to device channels, C-contiguous: mono goes to both, stereo to one as the mean."""
-        if frames.shape[1] == self.channels:
-            return np.ascontiguousarray(frames)
-        if len(frames) > len(self._adapted):
-            self._adapted = np.zeros((len(frames), self.channels), np.float32)
-        adapted = self._adapted[: len(frames)]
-        if self.channels == 1:
-            np.mean(frames, axis=1, keepdims=True, out=adapted)
-        else:
-            adapted[:] = frames[:, :1]
-        return adapted
-
     def start(self) -> None:
         """Starts the device on what the short ring holds. DeviceError when it does not start."""
         self._arm()
         portaudio.patiently(f"cannot start {self.name}", self._mixer.start)
         self._moved_at = self._stats_at = self._clock.now()
         self._meter.restart()
+        self._time.restart()
 
     def keep_playing(self, count: bool = True) -> None:
         """Arms the callback again when the short ring ran dry, counts that, and lets the ring grow.
@@ -171,27 +195,18 @@ class OutputStream:
             return
         if self._action is not None:
             self._meter.restart()
+            self._time.restart()
             if count:
                 self.ran_dry += 1
                 # This machine stalls for longer than the ring lasts: a later knob is better than another hole.
                 self.length.ran_dry()
-            self._fade_in_what_waits()
+            # Its reader is gone until it is armed again.
+            fade_in_place(self._ring, self.channels, round(REARM_FADE_SECONDS * self.rate))
         self._arm()
 
     def _arm(self) -> None:
         if self._action is None or self._action not in self._mixer.actions:
             self._action = self._mixer.play_ringbuffer(self._ring)
-
-    def _fade_in_what_waits(self) -> None:
-        """Fades the head of the short ring in, in place: its reader is gone until it is armed again."""
-        count = min(self.queued, round(REARM_FADE_SECONDS * self.rate))
-        _, *parts = self._ring.get_read_buffers(count)
-        done = 0
-        for part in parts:
-            frames = np.frombuffer(part, np.float32).reshape(-1, self.channels)
-            phase = np.arange(done + 1, done + len(frames) + 1, dtype=np.float32)[:, None] / (count + 1)
-            frames *= 0.5 - 0.5 * np.cos(np.pi * phase)
-            done += len(frames)
 
     def check(self) -> str:
         """Empty while the device plays; else what happened, in words. Also fetches the device's counters."""
@@ -233,41 +248,22 @@ class OutputStream:
         """Empties the short ring of a stopped device, ready for `start`."""
         self._ring.flush()
         self._left = self._left[:0]
-        if self._resampler is not None:
-            self._resampler.clear()
+        self._adapter.clear()
         self._written = 0
         self._last_played = -1
 
-    def _answers(self) -> bool:
-        """Whether the device still lives. A stopped JACK stream tells only by starting (silence: nothing is armed).
-
-        Closing one whose server has died, or died and returned, ends the process with a failed assertion.
-        """
-        if self.host != portaudio.JACK or self._mixer.active:
-            return True
-
-        def knock() -> None:
-            self._mixer.start()
-            self._mixer.stop()
-
-        try:
-            portaudio.patiently(self.name, knock)
-        except DeviceError:
-            return False
-        return True
-
     def close(self, dead: bool = False) -> None:
         """Let the device go; one that hangs, or died under JACK, is abandoned, as closing it would hang."""
-        dead = dead or self._dead or self._hangs or not self._answers()
-        if self._hangs or (dead and self.host == portaudio.JACK):
-            portaudio.abandon((self._mixer, self._ring))
-            return
-        if dead:
-            portaudio.lost_one()
-        try:
-            portaudio.patiently(f"cannot close {self.name}", self._mixer.close)
-        except DeviceError:
-            if not dead:
-                raise
-        finally:
-            portaudio.stream_closed()
+        let_go(self.name, self.host, self._mixer, self._ring, dead or self._dead, self._hangs)
+
+
+def fade_in_place(ring: Any, channels: int, most: int) -> None:
+    """Fade in the first `most` frames that wait in a ring of rtmixer, in place. Nobody may read it meanwhile."""
+    count = min(int(ring.read_available), most)
+    _, *parts = ring.get_read_buffers(count)
+    done = 0
+    for part in parts:
+        frames = np.frombuffer(part, np.float32).reshape(-1, channels)
+        phase = np.arange(done + 1, done + len(frames) + 1, dtype=np.float32)[:, None] / (count + 1)
+        frames *= 0.5 - 0.5 * np.cos(np.pi * phase)
+        done += len(frames)

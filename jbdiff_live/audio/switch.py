@@ -11,9 +11,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+from jbdiff_live.audio.cv_out import CvOut
 from jbdiff_live.audio.device import DeviceSink
-from jbdiff_live.audio.input import LiveInput, Mono
+from jbdiff_live.audio.input import LiveInput, Mono, OnFrames
 from jbdiff_live.audio.null import NullSink
+from jbdiff_live.audio.output import TimedSnapshots
 from jbdiff_live.audio.sink import AudioSink
 from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.parameters import ParameterSnapshot
@@ -35,12 +37,17 @@ class AudioSwitch:
         sample_rate: int,
         short_ring_frames: int,
         clock: Clock = MACHINE,
+        timed: TimedSnapshots | None = None,
+        cv: CvOut | None = None,
     ) -> None:
+        """cv: what is played on the output's channels behind the sound."""
+        self._cv = cv
         self._ring = ring
         self._snapshot = snapshot
         self._sample_rate = sample_rate
         self._short_ring_frames = short_ring_frames
         self._clock = clock
+        self._timed = timed
         # Whoever changes or stops the sink, against the engine that starts it. The engine takes it only while nothing
         # plays, so that it may wait.
         self._swapping = threading.Lock()
@@ -49,6 +56,7 @@ class AudioSwitch:
         self._started = False
         self._no_device = ""  # why the sound goes nowhere although a device was asked for
         self._live: LiveInput | None = None
+        self._voltages: LiveInput | None = None
 
     # ------------------------------------------------------------------ session's thread
 
@@ -65,7 +73,13 @@ class AudioSwitch:
                 self._sink.open(name)
         else:
             new = DeviceSink(
-                self._ring, self._snapshot, self._sample_rate, self._short_ring_frames, self._clock
+                self._ring,
+                self._snapshot,
+                self._sample_rate,
+                self._short_ring_frames,
+                self._clock,
+                self._timed,
+                self._cv,
             )
             try:
                 new.open(name)
@@ -119,6 +133,19 @@ class AudioSwitch:
         live.open(name)
         self._live = live
 
+    def listen_to_cv(self, name: str, channels: int, on_frames: OnFrames) -> None:
+        """Open an input for its control voltages; an empty name closes it. DeviceError if it cannot be opened.
+
+        on_frames: gets the frames of its first `channels` channels, on the input's own thread.
+        """
+        voltages, self._voltages = self._voltages, None
+        if voltages is not None:
+            voltages.close()
+        if name:
+            voltages = LiveInput(self._sample_rate, 0.1, channels, on_frames)
+            voltages.open(name)
+            self._voltages = voltages
+
     # ------------------------------------------------------------------ engine thread
 
     def block_made(self, enough: int) -> None:
@@ -142,10 +169,19 @@ class AudioSwitch:
         return isinstance(self._sink, NullSink)
 
     @property
+    def sounds(self) -> bool:
+        """Whether a device plays, be it silence."""
+        return self._started
+
+    @property
     def frames_heard(self) -> int:
         """The frame being heard, since the session began."""
         # Once stopped, everything that was read has been played or faded out.
         return self._sink.frames_heard if self._started else self._ring.frames_read
+
+    def frame_at(self, when: float) -> float:
+        """The frame that is heard at second `when`, about now, the device's own delay taken into account."""
+        return self._sink.frame_at(when) if self._started else self._ring.frames_read
 
     @property
     def frames_queued(self) -> int:
@@ -158,12 +194,13 @@ class AudioSwitch:
         return None if live is None else live.latest(frames)
 
     def status(self) -> AudioStatus:
-        status, live = self._sink.status(), self._live
+        status, live, voltages = self._sink.status(), self._live, self._voltages
+        no_cv = f"CV in {voltages.device}" if voltages is not None and voltages.problem else ""
         return replace(
             status,
-            problem=status.problem or self._no_device,
+            problem=status.problem or self._no_device or no_cv,
             input_device="" if live is None else live.device,
         )
 
     def _null_sink(self) -> NullSink:
-        return NullSink(self._ring, self._snapshot, self._sample_rate, self._clock)
+        return NullSink(self._ring, self._snapshot, self._sample_rate, self._clock, timed=self._timed)

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import msgspec
 import tomlkit
@@ -21,12 +20,15 @@ from tomlkit.items import Table
 
 from jbdiff_live.binding import (
     HIGHEST_CC,
+    HIGHEST_CHANNEL,
     HIGHEST_PROGRAM,
     Binding,
     BindingKind,
     TakeoverMode,
     binding_table,
 )
+from jbdiff_live.control.cv import CvChannel, is_channel
+from jbdiff_live.control.outgoing.lights import NO_LIGHTS, Lights, Shows, read_lights
 from jbdiff_live.patch import replace_file
 
 FORMAT = 1
@@ -43,7 +45,8 @@ class ControllerMap:
     inputs: parts of the names of its MIDI inputs. bindings: what its controls do. silent: targets that no
     control of it moves, also not one that a patch suggests. takeover: None for the program's. plain: CCs
     that it sends from plain knobs, although MIDI gives them another meaning. programs: names of patches by
-    program, 1 to 128. path: the file.
+    program, 1 to 128. path: the file. lights: what it is sent, so that it
+    shows the values. cv: how the voltages of a sound input are read, by channel from 1.
     """
 
     name: str
@@ -54,6 +57,8 @@ class ControllerMap:
     plain: frozenset[int] = frozenset()
     programs: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
     path: Path | None = None
+    lights: Lights = NO_LIGHTS
+    cv: Mapping[int, CvChannel] = field(default_factory=lambda: MappingProxyType({}))
 
     def without(self, target: str) -> ControllerMap:
         return replace(self, bindings=tuple(b for b in self.bindings if b.target != target))
@@ -71,6 +76,10 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     plain: list[int] = []
     bindings: dict[str, str | list[str]] = {}
     programs: dict[str, str] = {}
+    outputs: list[str] = []
+    shows: str = Shows.SET.value
+    feedback: dict[str, str] = {}
+    cv: dict[str, CvChannel] = {}
 
 
 def read_map(path: Path) -> tuple[ControllerMap, list[str]]:
@@ -103,12 +112,21 @@ def read_map(path: Path) -> tuple[ControllerMap, list[str]]:
         for text, name in file.programs.items()
         if text.isdigit() and 1 <= int(text) <= HIGHEST_PROGRAM
     }
+    lights = read_lights(
+        file.outputs, file.shows, file.feedback, lambda words: wrong.append(f"{path}: {words}")
+    )
+    cv = {int(text): channel for text, channel in file.cv.items() if is_channel(text)}
+    wrong += [
+        f"{path}: [cv] {text}: write the number of a channel, 1 to {HIGHEST_CHANNEL}"
+        for text in file.cv
+        if not is_channel(text)
+    ]
     lost = [text for text in file.programs if not text.isdigit() or int(text) not in programs]
     wrong += [f"{path}: [programs] {text}: MIDI has programs 1 to {HIGHEST_PROGRAM}" for text in lost]
     return (
         ControllerMap(
             file.name, tuple(file.inputs), tuple(bindings), frozenset(silent), takeover, plain,
-            MappingProxyType(programs), path,
+            MappingProxyType(programs), path, lights, MappingProxyType(cv),
         ),
         wrong,
     )  # fmt: skip
@@ -169,7 +187,7 @@ def write_map(path: Path, new: ControllerMap) -> None:
         document = _parse(path)
     elif new.path is not None and new.path.exists():
         document = _parse(new.path)
-    head: dict[str, Any] = {"format": FORMAT, "name": new.name, "inputs": list(new.inputs)}
+    head: dict[str, object] = {"format": FORMAT, "name": new.name, "inputs": list(new.inputs)}
     for key, value in head.items():
         if key not in document or document[key] != value:
             document[key] = value
@@ -177,6 +195,10 @@ def write_map(path: Path, new: ControllerMap) -> None:
     if not isinstance(table, Table):
         table = tomlkit.table()
         document["bindings"] = table
+    for number, channel in new.cv.items():
+        spans = document.setdefault("cv", tomlkit.table())
+        if spans.get(str(number)) != channel.plain():
+            spans[str(number)] = tomlkit.item(channel.plain())
     note_channel = document.get("note_channel")
     entries: dict[str, str | list[str]] = {
         **{target: [] for target in new.silent},

@@ -34,12 +34,20 @@ _KINDS = {
     EventKind.PRESSURE: BindingKind.PRESSURE,
     EventKind.KEY_PRESSURE: BindingKind.KEY_PRESSURE,
     EventKind.CLOCK: BindingKind.CLOCK,
+    EventKind.CV: BindingKind.CV,
+    EventKind.GATE: BindingKind.GATE,
+    EventKind.OSC: BindingKind.OSC,
+    EventKind.KEY: BindingKind.KEY,
 }
+_FINE = frozenset({EventKind.BEND, EventKind.CV, EventKind.OSC})  # have 14 bits
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Where a control stands now. value: 0 to `full` (127 or 16383). on: false when a note ends."""
+    """Where a control stands now. value: 0 to `full` (127 or 16383). on: false when a note, gate or key ends.
+
+    name: the OSC address or the key.
+    """
 
     kind: BindingKind
     number: int
@@ -47,6 +55,7 @@ class Reading:
     value: int
     full: int = FULL_7
     on: bool = True
+    name: str = ""
 
     @property
     def position(self) -> float:
@@ -121,9 +130,9 @@ class Decoder:
         although MIDI gives them another meaning.
         """
         if event.kind is not EventKind.CC:
-            full = FULL_14 if event.kind is EventKind.BEND else FULL_7
+            full = FULL_14 if event.kind in _FINE else FULL_7
             kind = _KINDS[event.kind]
-            return [Reading(kind, event.number, event.channel, event.value, full, event.on)]
+            return [Reading(kind, event.number, event.channel, event.value, full, event.on, event.name)]
         number = event.number
         if number >= FIRST_MODE_CC:
             return []

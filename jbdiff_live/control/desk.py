@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from jbdiff_live.binding import Binding, BindingKind, TakeoverMode, label
+from jbdiff_live.control.cv import CvChannel
 from jbdiff_live.control.decode import ALL_NOTES_OFF, ALL_SOUND_OFF, FIRST_MODE_CC
+from jbdiff_live.control.outgoing.lights import Shown, Shows
 from jbdiff_live.control.shelf import MapShelf
 from jbdiff_live.control_view import BindingRow
 
@@ -31,6 +33,8 @@ class DeviceTable:
     plain: frozenset[int]
     takeover: TakeoverMode | None
     programs: Mapping[int, str]
+    lights: tuple[Shown, ...]  # what the controller is sent
+    shows: Shows
 
 
 class MapDesk:
@@ -126,6 +130,10 @@ class MapDesk:
         bindings = tuple(new if b == old else b for b in self.shelf.find(device).bindings)
         self._put(device, bindings=bindings)
 
+    def calibrate(self, device: str, number: int, channel: CvChannel) -> None:
+        """Read a channel of a sound input in this way."""
+        self._put(device, cv={**self.shelf.find(device).cv, number: channel})
+
     def unbind(self, target: str) -> None:
         """Let go of every control of a target, on all controllers that are connected."""
         for device in self.devices:
@@ -180,7 +188,10 @@ class MapDesk:
             key = (binding.kind, binding.number)
             by_control[key] = (*by_control.get(key, ()), binding)
         pairs = frozenset(b.number for b in bindings if b.kind is BindingKind.CC14)
-        return DeviceTable(bindings, by_control, pairs, own.plain, own.takeover, own.programs)
+        return DeviceTable(
+            bindings, by_control, pairs, own.plain, own.takeover, own.programs,
+            own.lights.of(bindings), own.lights.shows,
+        )  # fmt: skip
 
 
 def _usable(binding: Binding) -> bool:

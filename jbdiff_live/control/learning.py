@@ -36,6 +36,7 @@ RESERVED = {
     DATA_FINE: "is data entry",
 }
 PARAMETERS = frozenset({BindingKind.NRPN, BindingKind.RPN})
+BUTTONS = frozenset({EventKind.PROGRAM, EventKind.CLOCK, EventKind.GATE, EventKind.KEY})
 REST = {
     BindingKind.BEND: 64,
     BindingKind.PRESSURE: 0,
@@ -53,6 +54,7 @@ class Gesture:
     number: int
     velocity: bool = False
     values: tuple[int, ...] = ()
+    name: str = ""  # of an OSC address or a key
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,12 @@ class Learner:
             return NOTHING
         if event.kind is EventKind.NOTE:
             return self._note(event)
-        if event.kind in (EventKind.PROGRAM, EventKind.CLOCK):
-            return NOTHING if self._buttons is False else self._moved(event.device, readings)
+        if event.kind in BUTTONS:
+            return NOTHING if self._buttons is False or not event.on else self._moved(event.device, readings)
+        if (
+            event.kind is EventKind.OSC
+        ):  # a button's address cannot be told from a fader's: its first message counts
+            return self._moved(event.device, readings)
         return NOTHING if self._buttons else self._moved(event.device, readings)
 
     def hear_late(self, device: str, reading: Reading) -> Gesture | None:
@@ -161,9 +167,13 @@ class Learner:
     def _moved(self, device: str, readings: Sequence[Reading]) -> Answer:
         """A control that is no CC: counts when it has moved, a button at once."""
         for reading in readings:
-            start = self._start.get(place_of(device, reading), REST.get(reading.kind))
+            place = place_of(device, reading)
+            if reading.kind is BindingKind.CV:  # a voltage is always there: the first one is where it begins
+                self._start.setdefault(place, reading.seven_bits)
+            start = self._start.get(place, REST.get(reading.kind))
             if start is None or abs(reading.seven_bits - start) >= MOVED:
-                return Answer(Gesture(device, reading.channel, reading.kind, reading.number), True)
+                gesture = Gesture(device, reading.channel, reading.kind, reading.number, name=reading.name)
+                return Answer(gesture, True)
         return NOTHING
 
     def _cc(self, event: ControlEvent, readings: Sequence[Reading], plain: frozenset[int]) -> Answer:

@@ -12,7 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from jbdiff_live.binding import FINE_OFFSET, Binding, BindingKind, Encoding, label, takes_notes
+from jbdiff_live.binding import (
+    FINE_OFFSET,
+    WITHOUT_CHANNEL,
+    Binding,
+    BindingKind,
+    Encoding,
+    label,
+    takes_notes,
+)
 from jbdiff_live.control.decode import Place, Reading
 from jbdiff_live.control.desk import PANIC, MapDesk
 from jbdiff_live.control.learning import Gesture, Learner, place_of
@@ -187,9 +195,16 @@ class Lessons:
 
     def _learn(self, gesture: Gesture, time: float) -> None:
         assert self.target is not None
-        channel = None if gesture.kind is BindingKind.CLOCK else gesture.channel
+        channel = None if gesture.kind in WITHOUT_CHANNEL else gesture.channel
         try:
-            new = Binding(self.target, gesture.kind, gesture.number, channel, velocity=gesture.velocity)
+            new = Binding(
+                self.target,
+                gesture.kind,
+                gesture.number,
+                channel,
+                velocity=gesture.velocity,
+                name=gesture.name,
+            )
         except ValueError as error:
             self.complaint = str(error)  # still learning: the next control may do
             self._listen()

@@ -1,4 +1,4 @@
-"""From a controller's message to a change of a value: joins decoding, learning, the bindings in use and takeover.
+"""All controllers, for every thread: what they move, what they learn, what they show, and their maps.
 
 Threads: `handle` runs on the sources' threads, `port` on the MIDI watcher's, everything else on the session's and the
 window's. One short lock guards all of it, and is held while the store is written, so that two controllers cannot cross.
@@ -9,26 +9,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from jbdiff_live.binding import Binding, TakeoverMode
-from jbdiff_live.control.decode import Decoder, Place, Reading, is_panic
+from jbdiff_live.binding import Binding, BindingKind, TakeoverMode
+from jbdiff_live.control.cv import ALL_USED, UNCALIBRATED, CvChannel, Used
 from jbdiff_live.control.desk import PANIC, MapDesk
-from jbdiff_live.control.learning import place_of
-from jbdiff_live.control.lessons import Lessons
-from jbdiff_live.control.play import BUTTONS, Player
+from jbdiff_live.control.outgoing.feedback import Views
+from jbdiff_live.control.receiver import Receiver
 from jbdiff_live.control.shelf import MapShelf
 from jbdiff_live.control.source import ControlEvent, EventKind
 from jbdiff_live.control_view import BindingRow, Waiting
-from jbdiff_live.parameters import Origin, ParameterStore
+from jbdiff_live.parameters import ParameterStore
 from jbdiff_live.status import ControlStatus
-
-QUIET_SECONDS = 0.3  # after a controller was plugged in: what comes then are its positions
-DUMP_SECONDS = 0.05  # so many controls of one controller in so short a time are no hand's work
-DUMP_CONTROLS = 4
-PANIC_SECONDS = 0.1  # "all sound off" comes once for each of 16 channels
 
 
 class ControlMap:
@@ -49,100 +42,24 @@ class ControlMap:
         perform: does a function of the session, such as "play". changed: called when `save_maps` has something to
         do. Neither may block.
         """
-        self._store = store
         self._clock = clock
-        self._mode = takeover
         self._lock = threading.Lock()
         self._shelf = shelf if shelf is not None else MapShelf(None)
         self._desk = MapDesk(self._shelf, bindings, changed)
-        self._positions: dict[Place, int] = {}  # of every control, 0 to 127
-        self._lessons = Lessons(self._desk, self._positions, self._bound)
-        self._decoder = Decoder()
-        self._player = Player(store, perform)
-        self._came: dict[str, float] = {}  # when a controller was plugged in
-        self._firsts: dict[str, deque[float]] = {}  # when controls of it were received for the first time
-        self._panicked = float("-inf")
+        self._receiver = Receiver(store, self._desk, takeover, perform)
+        self._lessons, self._feedback = self._receiver.lessons, self._receiver.feedback
 
     # ------------------------------------------------------------------ sources' threads
 
     def handle(self, event: ControlEvent) -> bool:
         """Apply one message. Return whether it was used, so that a program change loads no patch as well."""
         with self._lock:
-            if event.device not in self._desk.devices:
-                self._desk.connect(event.device)
-            self._settle(event.time)
-            if is_panic(event):
-                self._panic(event.time)
-                return True
-            table = self._desk.table(event.device)
-            readings = self._decoder.feed(event, table.pairs, table.plain)
-            taken = self._lessons.hear(event, readings)
-            used = [self._read(event.device, r, event.time, taken) for r in readings]
-            return taken or any(used)
+            return self._receiver.handle(event)
 
     def port(self, device: str, there: bool) -> None:
         """A controller was plugged in, or pulled out. It has to come for every value again."""
         with self._lock:
-            self._decoder.forget(device)
-            self._firsts.pop(device, None)
-            for place in [place for place in self._positions if place[0] == device]:
-                del self._positions[place]
-            self._bound(device)
-            if there:
-                self._came[device] = self._clock()
-                self._desk.connect(device)
-            else:
-                self._desk.disconnect(device)
-
-    # ------------------------------------------------------------------ inside, lock held
-
-    def _settle(self, now: float) -> None:
-        late = self._decoder.settle(now)
-        for device, reading in late:
-            self._read(device, reading, now, False)
-        self._lessons.settle(now, late)
-
-    def _panic(self, now: float) -> None:
-        if now - self._panicked >= PANIC_SECONDS:
-            self._panicked = now
-            self._store.trigger(PANIC, Origin.MIDI)
-
-    def _read(self, device: str, reading: Reading, now: float, taken: bool) -> bool:
-        """Move what a reading moves. taken: learning took it. Return whether something is bound to it."""
-        place, pressed, quiet = place_of(device, reading), reading.on, False
-        if reading.kind not in BUTTONS:
-            before = self._positions.get(place)
-            self._positions[place] = reading.seven_bits
-            pressed = reading.high and not (before is not None and before > 63)
-            quiet = self._only_tells(device, now, first=before is None)
-        taken = taken or self._lessons.recognise(device, reading, now)
-        table = self._desk.table(device)
-        found = table.by_control.get((reading.kind, reading.number), ())
-        moved = [b for b in found if b.channel in (None, reading.channel)]
-        if taken:
-            self._player.let_go(device, reading.channel, moved)
-            return True
-        for binding in moved:
-            mode = binding.takeover or table.takeover or self._mode
-            self._player.play(device, reading, binding, mode, pressed and not quiet, quiet)
-        return bool(moved)
-
-    def _only_tells(self, device: str, now: float, first: bool) -> bool:
-        """Whether a controller tells where its controls stand, and no hand moved one.
-
-        So it is right after it was plugged in, and when more controls were received for the first time just now than
-        hands can touch.
-        """
-        if first:
-            times = self._firsts.setdefault(device, deque(maxlen=DUMP_CONTROLS))
-            times.append(now)
-            if len(times) == DUMP_CONTROLS and now - times[0] <= DUMP_SECONDS:
-                return True
-        return now - self._came.get(device, float("-inf")) < QUIET_SECONDS
-
-    def _bound(self, device: str) -> None:
-        """Bindings of a controller changed, or it came or went."""
-        self._player.forget(device)
+            self._receiver.port(device, there, self._clock())
 
     # ------------------------------------------------------------------ learning
 
@@ -180,7 +97,7 @@ class ControlMap:
     def learning(self) -> str | None:
         """The target that waits for a control. Looking also settles what waited for its other half."""
         with self._lock:
-            self._settle(self._clock())
+            self._receiver.settle(self._clock())
             return self._lessons.target
 
     @property
@@ -188,12 +105,54 @@ class ControlMap:
         """Why the last control that was touched while learning was not taken; empty if there is nothing to say."""
         return self._lessons.complaint
 
+    # ------------------------------------------------------------------ feedback
+
+    def feedback(self, device: str, views: Views, now: float) -> list[bytes]:
+        """The messages that make a controller show the values, as many as it may be sent now. Sender's thread."""
+        with self._lock:
+            return self._feedback.due(device, self._desk.table(device), views, now)
+
+    def outputs_of(self, device: str) -> tuple[str, ...]:
+        """Parts of the names of the outputs that a controller's feedback goes to; none if it shows nothing."""
+        with self._lock:
+            found = self._shelf.find(device)
+            return (found.lights.outputs or found.inputs) if found.lights.any else ()
+
+    def send_all(self) -> None:
+        """Send every controller everything that it shows."""
+        with self._lock:
+            for device in self._desk.devices:
+                self._feedback.forget(device)
+
+    # ------------------------------------------------------------------ control voltages
+
+    def cv_channel(self, device: str, number: int) -> CvChannel:
+        """How a channel of a sound input is read. number: from 1."""
+        with self._lock:
+            return self._shelf.find(device).cv.get(number, UNCALIBRATED)
+
+    def cv_used(self, device: str) -> Used:
+        """The channels of a sound input that move something; while learning, all of them."""
+        with self._lock:
+            if self._lessons.waiting is not Waiting.NOTHING:
+                return ALL_USED
+            bound = self._desk.table(device).by_control
+        return Used(
+            *(frozenset(n for k, n in bound if k is kind) for kind in (BindingKind.CV, BindingKind.GATE))
+        )
+
+    def calibrate(self, device: str, number: int, channel: CvChannel) -> None:
+        """Read a channel in this way from now on, and keep it in the map of the sound input."""
+        with self._lock:
+            self._desk.calibrate(device, number, channel)
+
     # ------------------------------------------------------------------ maps
 
     def suggest(self, bindings: Iterable[Binding]) -> None:
         """Take the bindings of another patch, all at once."""
         with self._lock:
             self._desk.suggest(bindings)
+        self.send_all()
 
     @property
     def suggested(self) -> tuple[Binding, ...]:
@@ -205,7 +164,7 @@ class ControlMap:
         with self._lock:
             self._desk.unbind(name)
             for device in self._desk.devices:
-                self._bound(device)
+                self._receiver.bound(device)
             if name == PANIC:
                 self._lessons.tell_lost_panic()
 
@@ -214,7 +173,7 @@ class ControlMap:
         new = Binding.parse(name, text)
         with self._lock:
             self._desk.bind(device, new, share=True)
-            self._bound(device)
+            self._receiver.bound(device)
 
     def load_maps(self) -> None:
         """Read the maps from the disk. Before the sources start."""
@@ -252,7 +211,7 @@ class ControlMap:
     def status(self, status: ControlStatus) -> ControlStatus:
         """A source's status with what the map knows. Looking also settles what waited for its other half."""
         with self._lock:
-            self._settle(self._clock())
+            self._receiver.settle(self._clock())
             lessons = self._lessons
             files = "; ".join(self._shelf.problems)
             return replace(
@@ -263,6 +222,7 @@ class ControlMap:
                 question=lessons.question,
                 touched=lessons.touched,
                 note=lessons.note,
-                hardware=self._player.ghosts(),
+                hardware=self._receiver.player.ghosts(),
+                moved=self._receiver.moved,
                 problem="; ".join(text for text in (status.problem, lessons.complaint, files) if text),
             )

@@ -71,6 +71,11 @@ def model(name: str) -> str:
     return re.sub(r" #\d+$", "", name)
 
 
+def place(name: str) -> int:
+    """Which of several equal controllers it is, from 0: 1 for "Box:knobs #2"."""
+    return int(name.rpartition(" #")[2]) - 1 if name != model(name) else 0
+
+
 def matches(port: str, names: Iterable[str]) -> bool:
     """Whether one of the names is a part of the port's, whatever the case of the letters."""
     return any(name.lower() in port.lower() for name in names)

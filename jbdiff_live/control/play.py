@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from jbdiff_live.binding import Binding, BindingKind, TakeoverMode
+from jbdiff_live.binding import TRIGGERS, Binding, BindingKind, TakeoverMode
 from jbdiff_live.control.decode import Reading
 from jbdiff_live.control.relative import steps
 from jbdiff_live.control.takeover import Takeover
@@ -16,7 +16,13 @@ from jbdiff_live.parameters import ACTIONS_BY_NAME, BY_NAME, Origin, Parameter, 
 
 STEP = 1 / 127  # of the travel, for one step of an encoder
 NEAR = 1 / 512  # of the travel: the ends of some hardware are never quite reached
-BUTTONS = frozenset({BindingKind.NOTE, BindingKind.PROGRAM, BindingKind.CLOCK})  # have no position
+BUTTONS = TRIGGERS
+ORIGINS = {
+    BindingKind.OSC: Origin.OSC,
+    BindingKind.CV: Origin.CV,
+    BindingKind.GATE: Origin.CV,
+    BindingKind.KEY: Origin.KEY,
+}  # every other kind comes by MIDI
 
 Hand = tuple[str, int, Binding]  # device, channel, binding
 
@@ -28,6 +34,7 @@ class Player:
         self._store = store
         self._perform = perform
         self._takeovers: dict[Hand, Takeover] = {}
+        self._held: set[Hand] = set()  # gates that are on
         self._last: dict[str, Hand] = {}  # parameter -> the control that was turned last
 
     def play(
@@ -41,9 +48,11 @@ class Player:
         parameter = BY_NAME.get(binding.target)
         if parameter is None:
             if pressed:
-                self._act(binding.target)
+                self._act(binding.target, origin_of(reading))
         elif binding.encoding is not None:
             self._turn(parameter, steps(binding.encoding, reading.value))
+        elif binding.gate:
+            self._gate((device, reading.channel, binding), reading.on, quiet)
         elif reading.kind in BUTTONS or binding.button:
             if pressed:
                 self._strike(parameter, binding, reading)
@@ -59,8 +68,17 @@ class Player:
             if takeover is not None:
                 takeover.arm()
 
+    def placed(self, device: str, channel: int, binding: Binding, position: float, travel: float) -> None:
+        """A control follows the values by itself (a motor, a ring of lights) and now stands at its value."""
+        self._takeovers.setdefault((device, channel, binding), Takeover()).placed(position, travel)
+
     def forget(self, device: str) -> None:
-        """Bindings of a controller changed, or it came or went: its controls have to come for their values again."""
+        """Bindings of a controller changed, or it came or went: its controls have to come for their values again.
+
+        A gate that it held ends: nobody would send its end.
+        """
+        for hand in [hand for hand in self._held if hand[0] == device]:
+            self._gate(hand, False, False)
         self._takeovers = {hand: t for hand, t in self._takeovers.items() if hand[0] != device}
         self._last = {name: hand for name, hand in self._last.items() if hand[0] != device}
 
@@ -76,9 +94,9 @@ class Player:
 
     # ------------------------------------------------------------------ kinds of control
 
-    def _act(self, target: str) -> None:
+    def _act(self, target: str, origin: Origin) -> None:
         if target in ACTIONS_BY_NAME:
-            self._store.trigger(target, Origin.MIDI)
+            self._store.trigger(target, origin)
         else:
             self._perform(target)
 
@@ -93,13 +111,20 @@ class Player:
             value = parameter.from_normal(parameter.to_normal(now) + count * STEP)
         self._store.set(parameter.name, value, Origin.MIDI)
 
+    def _gate(self, hand: Hand, on: bool, quiet: bool) -> None:
+        """A note that keeps a switch on as long as it is held. One that was held before it was known ends nothing."""
+        if on == (hand in self._held) or (on and quiet):
+            return
+        self._held ^= {hand}
+        self._store.set(hand[2].target, float(on), Origin.MIDI)
+
     def _strike(self, parameter: Parameter, binding: Binding, reading: Reading) -> None:
         """A button: steps a switch or list; or a note that sets the value by its velocity."""
         if binding.velocity:
             value = value_at(parameter, reading.value, reading.full)
         else:
             value = (self._store.snapshot[parameter.name] + 1) % (len(parameter.choices) or 2)
-        self._store.set(parameter.name, value, Origin.MIDI)
+        self._store.set(parameter.name, value, origin_of(reading))
 
     def _switch(
         self, device: str, parameter: Parameter, binding: Binding, reading: Reading, quiet: bool
@@ -108,7 +133,7 @@ class Player:
         takeover = self._takeover(device, reading, binding)
         before, takeover.position = takeover.position, reading.position
         if not quiet and reading.high != (before is not None and before > 0.5):
-            self._store.set(parameter.name, float(reading.high), Origin.MIDI)
+            self._store.set(parameter.name, float(reading.high), origin_of(reading))
 
     def _follow(
         self, device: str, parameter: Parameter, binding: Binding, reading: Reading, mode: TakeoverMode
@@ -122,11 +147,16 @@ class Player:
         travel = parameter.to_normal(self._store.snapshot[parameter.name])
         new = takeover.move(mode, position, travel, near)
         if new is not None:
-            after = self._store.set(parameter.name, parameter.from_normal(new), Origin.MIDI)
+            after = self._store.set(parameter.name, parameter.from_normal(new), origin_of(reading))
             takeover.wrote(parameter.to_normal(after[parameter.name]))
 
     def _takeover(self, device: str, reading: Reading, binding: Binding) -> Takeover:
         return self._takeovers.setdefault((device, reading.channel, binding), Takeover())
+
+
+def origin_of(reading: Reading) -> Origin:
+    """Who changes a value by this control."""
+    return ORIGINS.get(reading.kind, Origin.MIDI)
 
 
 def value_at(parameter: Parameter, value: int, full: int) -> float:

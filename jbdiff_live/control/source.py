@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from jbdiff_live.binding import CLOCK_WORDS, note_name
+from jbdiff_live.binding import CLOCK_WORDS, HIGHEST_14, note_name
 from jbdiff_live.status import ControlStatus
 
 
@@ -23,6 +23,10 @@ class EventKind(Enum):
     PRESSURE = "pressure"
     KEY_PRESSURE = "key pressure"
     CLOCK = "MIDI"  # start, continue and stop
+    CV = "CV"
+    GATE = "gate"
+    OSC = "OSC"
+    KEY = "key"
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,9 @@ class ControlEvent:
 
     device: the input's name. channel: 1 to 16. number: 0 to 127 of the CC, note or key; 0 for pitch bend and channel
     pressure; 1 to 128 for a program, as most devices show it; the place in `CLOCK_WORDS` for `EventKind.CLOCK`.
-    value: 0 to 127, and 0 to 16383 for pitch bend. on: false for a note-off, and for a note-on with velocity 0.
-    time: seconds of `time.monotonic`.
+    value: 0 to 127; 0 to 16383 for pitch bend, CV and OSC. on: false for a note-off, for a note-on with velocity 0,
+    and when a gate or key ends. time: seconds of `time.monotonic`. name: the OSC address or the key, whose
+    checksum is `number`. For CV and gates `number` is the channel of the sound input, from 1.
     """
 
     device: str
@@ -42,11 +47,18 @@ class ControlEvent:
     value: int
     on: bool = True
     time: float = 0.0
+    name: str = ""
 
     def text(self) -> str:
         """The message as the window shows it: "CC 74 = 91 (ch 1)"."""
         if self.kind is EventKind.CLOCK:
             return f"MIDI {CLOCK_WORDS[self.number]}"
+        if self.kind is EventKind.CV:
+            return f"CV {self.number} = {self.value / HIGHEST_14:.2f}"
+        if self.kind is EventKind.OSC:
+            return f"OSC {self.name} = {self.value / HIGHEST_14:.2f}"
+        if self.kind in (EventKind.GATE, EventKind.KEY):
+            return f"{self.kind.value} {self.name or self.number} {'on' if self.on else 'off'}"
         if self.kind is EventKind.PROGRAM:
             return f"program {self.number} (ch {self.channel})"
         if self.kind is EventKind.NOTE:

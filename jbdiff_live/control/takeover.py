@@ -64,6 +64,10 @@ class Takeover:
         if self._holds is not None:
             self._holds = value
 
+    def placed(self, position: float, value: float) -> None:
+        """The control was moved to the value from here, by its motor: it has taken over."""
+        self.position, self._holds = position, value
+
     def _take(self, position: float) -> float:
         self._holds = position
         return position

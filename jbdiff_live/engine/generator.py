@@ -7,41 +7,45 @@ A stack that is chosen while another one plays is loaded by `StackLoader`'s thre
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jbdiff_live.block import Audio, Generated, KeepGoing, Rung
-from jbdiff_live.engine.beginnings import Beginnings
-from jbdiff_live.engine.handover import Handover, handover_seconds
-from jbdiff_live.engine.knobs import NewestKnobs
-from jbdiff_live.engine.loader import StackLoader
-from jbdiff_live.engine.loading import find_stacks, load_voice
-from jbdiff_live.engine.model import CHANNELS, SAMPLE_RATE, Sources, StackVoice
-from jbdiff_live.engine.repeat import once_more
-from jbdiff_live.engine.sources import FileSource, Mono
+from jbdiff_live.block import CHANNELS, SAMPLE_RATE, Audio, Generated, KeepGoing, Rung
+from jbdiff_live.engine.block_settings import NewestKnobs
+from jbdiff_live.engine.voices.background import StackLoader
+from jbdiff_live.engine.voices.beginnings import LONGEST_WAIT_SECONDS, Beginnings
+from jbdiff_live.engine.voices.catalogue import Catalogue
+from jbdiff_live.engine.voices.handover import Handover, handover_seconds
+from jbdiff_live.engine.voices.load import load_voice
+from jbdiff_live.engine.voices.repeat import once_more
+from jbdiff_live.engine.voices.sources import FileSource, Mono, Sources
+from jbdiff_live.engine.voices.voice import StackVoice
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
 
+if TYPE_CHECKING:
+    from jbdiff.stream.state import LevelBeginning
+
 HEARD_SECONDS = 12.0  # kept for the next stack to go on from; two windows of v1 and of pocket are 4.5
-LISTING_SECONDS = 10.0
 COMING_SECONDS = 15.0  # that a file waits for the stack it may have come with
 REPEAT_SECONDS = 0.005  # to copy a block
 TURN_SECONDS = 0.5  # that a step of what is prepared waits for a block in work, where the engine has no rest
 
 
 class ModelGenerator:
-    """Plays stacks through `jbdiff.stream.BlockStream`. torch is imported in `prepare`, not before.
+    """Plays stacks through `jbdiff.stream.stream.BlockStream`. Making one imports no torch.
 
-    `live(frames)` gives the newest frames of the live input as mono, or None where there is no input.
-    `on_ready` hears, on the loader thread, that a stack waits to be switched to. `newest` gives the knobs as they
-    stand, for those that are read at every step; without it the block's snapshot counts for all of them, as it does
-    while one stack fades into another: the log keeps the steps of one stack. `files_read(keep_going)` waits for files
-    that are still being read: music that is to begin from one does not begin without it.
+    `live(frames)` gives the newest frames of the live input as mono, or None if no input is open. `on_ready` is called
+    on the loader thread when a stack waits to be switched to. `newest` gives the knobs as they are now, for the knobs
+    that are read at every step. Without it the block's snapshot counts for all knobs. It also counts for all of them
+    while one stack fades into another, since the log keeps the steps of one stack only. `files_read(keep_going)` waits
+    for files that are being read: music that begins from a file does not begin without it.
     """
 
     channels = CHANNELS
@@ -65,18 +69,18 @@ class ModelGenerator:
         self._choosing = threading.Lock()  # the first load against a choice made meanwhile
         self._first = choice or StackChoice()  # what `prepare` loads
         self._voice: StackVoice | None = None
-        self._handover: Handover | None = None
+        self._handover: Handover[StackVoice] | None = None
         self._old: StackVoice | None = None  # of the handover
         self._heard: Audio = np.zeros((0, CHANNELS), np.float32)
         self._loader: StackLoader[StackVoice] = StackLoader(self._load_beside, on_ready)
-        self._beginnings: Beginnings[tuple[StackVoice, FileSource], Any] = Beginnings(
-            lambda key: key[0].beginning_of(key[1], self._take_turns)
+        self._beginnings: Beginnings[tuple[StackVoice, FileSource], Mapping[int, LevelBeginning]] = (
+            Beginnings(lambda key: key[0].beginning_of(key[1], self._take_turns))
         )
         self._asked_at = 0.0  # when another stack was asked for; the session writes it, the engine reads it
+        self._resets = 0  # of the context, that were asked for up to the last block
         self._resting = threading.Event()  # no block is being made
         self._resting.set()
-        self._known: tuple[StackParts, ...] = ()
-        self._lister: threading.Thread | None = None
+        self._catalogue = Catalogue()
 
     # ------------------------------------------------------------------ session's thread
 
@@ -96,22 +100,16 @@ class ModelGenerator:
 
     def stacks(self) -> Sequence[StackParts]:
         """The stacks that can be found. The first call only begins to look, and answers with what is known."""
-        if self._known:
-            self._known = find_stacks() or self._known  # reads a few small files
-        elif self._lister is None:
-            self._lister = threading.Thread(target=self._list_stacks, name="stack lister", daemon=True)
-            self._lister.start()
-        playing = self.status.playing
-        if playing is None or any(parts.name == playing.stack for parts in self._known):
-            return self._known
-        return (*self._known, playing.parts)  # one in a folder of its own
+        known, playing = self._catalogue.stacks(), self.status.playing
+        if playing is None or any(parts.name == playing.stack for parts in known):
+            return known
+        return (*known, playing.parts)  # one in a folder of its own
 
     def close(self) -> None:
         """Ends the threads and lets the memory go. The engine thread has ended before."""
         self._loader.close()
         self._beginnings.close()
-        if self._lister is not None:
-            self._lister.join(LISTING_SECONDS)
+        self._catalogue.close()
         self._voice = self._old = self._handover = None
 
     # ------------------------------------------------------------------ any thread
@@ -152,18 +150,15 @@ class ModelGenerator:
         if (loaded := self._loader.take()) is not None:  # chosen while nothing played: nothing to fade from
             loaded.playing = replace(loaded.playing, fade_frames=0)
             self._voice = loaded
-        self._known = self._known or find_stacks()
+        self._catalogue.look()
         self._files_read(keep_going)
-        self.reset(keep_going)
+        # Nothing plays yet: the first block begins from its context, however long that takes to work out.
+        self._begin_again(keep_going, math.inf)
         return keep_going()
 
     @property
     def block_frames(self) -> int:
         return self._ready().block_frames
-
-    @property
-    def block_seconds(self) -> float:
-        return self._ready().block_seconds
 
     @property
     def rung_seconds(self) -> Mapping[Rung, float]:
@@ -190,7 +185,7 @@ class ModelGenerator:
         old, new = self._ready(), self._loader.take()
         if new is None:  # another choice came in between
             return
-        new.goes_on_from(old)
+        new.take_place_of(old)
         self._handover = Handover(old, new, self._heard, new.playing.fade_frames)
         self._old, self._voice = old, new
 
@@ -207,6 +202,7 @@ class ModelGenerator:
             self._resting.set()
 
     def _next_block(self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung) -> Generated | None:
+        self._forget_if_asked(snapshot)
         voice, old, sources = self._ready(), self._old, Sources(self.context_file, self.init_file, self._live)
         if self._handover is None or old is None:
             self._begin_from_file(voice)
@@ -229,25 +225,37 @@ class ModelGenerator:
             self._heard = np.concatenate([self._heard, made.samples])[-kept:]
         return made
 
+    def _forget_if_asked(self, snapshot: ParameterSnapshot) -> None:
+        """Let the music begin anew if the player asked for it since the last block."""
+        resets = snapshot.counts.get("reset_context", 0)
+        if resets != self._resets:
+            self._resets = resets
+            self._ready().forget()
+
     def _repeat(self) -> Generated:
         """About the last block's sound once more; the stacks do not notice, and go on behind it as if it were not."""
         samples = once_more(self._heard, self.block_frames)
         return Generated(samples, "repeated", self._ready().playing, mixed=True)
 
     def reset(self, keep_going: Callable[[], bool]) -> None:
-        """Forgets what was played; the context file, if there is one, is where it begins again.
+        """Forget what was played, and begin again from the context file, if there is one.
 
-        A beginning that takes too long to work out is left: a later block begins from it (`_begin_from_file`).
+        If working out that beginning takes too long, a later block begins from it (`_begin_from_file`).
         """
+        self._begin_again(keep_going, LONGEST_WAIT_SECONDS)
+
+    def _begin_again(self, keep_going: Callable[[], bool], longest: float) -> None:
         self._handover = self._old = None
         self._heard = self._heard[:0]
         voice, file = self._ready(), self.context_file
         voice.reset()
         if file is None:
-            voice.begin_from(None, None)
+            voice.set_beginning(None, None)
         else:
-            beginning = voice.known_of(file) or self._beginnings.wait((voice, file), keep_going)
-            voice.begin_from(None if beginning is None else file, beginning)
+            beginning = voice.known_beginning(file) or self._beginnings.wait(
+                (voice, file), keep_going, longest
+            )
+            voice.set_beginning(None if beginning is None else file, beginning)
 
     def _begin_from_file(self, voice: StackVoice) -> None:
         """Begins from a file that was loaded since, as soon as it is known how; so that a panic need not wait for it,
@@ -256,20 +264,20 @@ class ModelGenerator:
         file, handover = self.context_file, self._handover is not None
         coming = self._loader.wanted is not None and time.monotonic() - self._asked_at < COMING_SECONDS
         if file is None:
-            voice.begin_from(None, None)
+            voice.set_beginning(None, None)
         elif coming or (handover and file is voice.began_from):
             return  # what is loaded begins from it; and not beside a change that goes on
         else:
-            beginning = voice.known_of(file) or self._beginnings.ask((voice, file))
+            beginning = voice.known_beginning(file) or self._beginnings.ask((voice, file))
             if file is not voice.began_from and beginning is not None:
-                voice.begin_from(file, beginning)
+                voice.set_beginning(file, beginning)
 
     def _ready(self) -> StackVoice:
         if self._voice is None:
             raise RuntimeError("the model is not loaded; call prepare() first")
         return self._voice
 
-    # ------------------------------------------------------------------ loader's, lister's and beginnings' threads
+    # ------------------------------------------------------------------ loader's and beginnings' threads
 
     def _load_beside(
         self, choice: StackChoice, report: Callable[[str], None], keep_going: Callable[[], bool]
@@ -292,6 +300,3 @@ class ModelGenerator:
 
     def _take_turns(self) -> None:
         self._resting.wait(TURN_SECONDS)
-
-    def _list_stacks(self) -> None:
-        self._known = find_stacks()

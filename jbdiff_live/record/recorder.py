@@ -88,7 +88,7 @@ class Recorder:
         return self._status
 
     def start(
-        self, folder: Path, start_frame: int, info: Mapping[str, Any], blocks: Iterable[Block] = ()
+        self, folder: Path, start_frame: int, info: Mapping[str, object], blocks: Iterable[Block] = ()
     ) -> None:
         """Begins a take in a new folder inside `folder`. Returns at once; `status` tells of a refusal.
 
@@ -249,8 +249,10 @@ class Recorder:
         with self._ready:
             self._status = replace(self._status, problem=problem)
 
-    def _take_info(self, start_frame: int, info: Mapping[str, Any], blocks: tuple[Block, ...]) -> TakeInfo:
-        info = _shown(info)
+    def _take_info(
+        self, start_frame: int, facts: Mapping[str, object], blocks: tuple[Block, ...]
+    ) -> TakeInfo:
+        info = {key: _shown(fact) for key, fact in facts.items()}
         known = ("app_version", "patch", "stack", "stack_identity", "values", "seed")
         values = dict(info.get("values", {}))
         seed = info.get("seed", blocks[0].snapshot["seed"] if blocks else values.get("seed"))
@@ -270,7 +272,7 @@ class Recorder:
         )
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: object) -> Any:  # Any: facts of all kinds, which end as JSON
     """The same facts with text that every file can hold."""
     if isinstance(value, str | Path):
         return shown(value)

@@ -61,7 +61,7 @@ class BlockEvent(msgspec.Struct, frozen=True, tag_field="event", tag="block", om
 
     `turned` is there where a knob was turned while the block was being made: what was read, in order, of guidance one
     value for each step. In its place `values` holds what it was when the block began. To make the block again, with
-    `snapshot` for its settings, an event is the `turning` of `jbdiff.stream.BlockStream.step`.
+    `snapshot` for its settings, an event is the `turning` of `jbdiff.stream.stream.BlockStream.step`.
     """
 
     index: int
@@ -132,6 +132,7 @@ class TakeInfo(msgspec.Struct, frozen=True):
     stack: str = ""
     stack_identity: str = ""
     seed: int | None = None
+    # Any: whatever JSON holds; a take of a later version may hold more.
     values: dict[str, Any] = {}
     details: dict[str, Any] = {}
     frames: int = 0

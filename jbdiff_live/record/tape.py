@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from jbdiff_live.block import Block
 from jbdiff_live.parameters import Change
@@ -33,10 +32,11 @@ class Tape:
         folder: Path,
         sample_rate: int,
         keep_frames: int,
-        describe: Callable[[StackPlaying | None], Mapping[str, Any]],
+        describe: Callable[[StackPlaying | None], Mapping[str, object]],
     ) -> None:
         self._recorder = recorder
         self._folder = folder
+        self.sample_rate = sample_rate
         self._keep_frames = int(RECENT_SECONDS * sample_rate) + keep_frames
         self._describe = describe
         self._lock = threading.Lock()

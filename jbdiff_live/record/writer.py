@@ -1,7 +1,7 @@
 """The files of a take being recorded. The recorder's writer thread only; every method may block on the disk.
 
 WAV because it survives SIGKILL: libsndfile writes samples through at once, and soundfile and ffmpeg read a
-file whose header was never finished (measured, TESTBED.md). Events are written line by line, unbuffered.
+file whose header was never finished (measured). Events are written line by line, unbuffered.
 Errors leave as `TakeWriteError`; what was written stays.
 """
 

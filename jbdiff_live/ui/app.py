@@ -13,9 +13,9 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
-from jbdiff_live.ending import on_ending
 from jbdiff_live.status import Transport
-from jbdiff_live.ui import theme
+from jbdiff_live.system.ending import on_ending
+from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.window import MainWindow
 
 

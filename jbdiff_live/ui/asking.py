@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from jbdiff_live.ui.notices import NoticeLine
+from jbdiff_live.ui.rows.notices import NoticeLine
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
-from jbdiff_live.ui import theme
-from jbdiff_live.ui.painted import plate
+from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.drawing.painted import plate
 
 SHADE = QColor(4, 6, 8, 225)
 

@@ -18,32 +18,35 @@ from PySide6.QtGui import (
     QDragMoveEvent,
     QDropEvent,
     QKeyEvent,
+    QKeySequence,
     QMouseEvent,
     QResizeEvent,
     QShowEvent,
 )
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.block import Block
-from jbdiff_live.control_view import Waiting
-from jbdiff_live.parameters import BY_NAME, OF_THE_ANCHOR, OF_THE_FINISHER, OF_THE_MEMORY, ParameterSnapshot
+from jbdiff_live.parameters import OF_THE_ANCHOR, OF_THE_FINISHER, OF_THE_MEMORY, ParameterSnapshot
 from jbdiff_live.stage_word import stage_word
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui import keys
 from jbdiff_live.ui.asking import Asker
-from jbdiff_live.ui.devices import DeviceRow
+from jbdiff_live.ui.drawing.scope import Scope
 from jbdiff_live.ui.files import FileDesk
-from jbdiff_live.ui.health import HealthStrip
-from jbdiff_live.ui.notices import NoticeLine
+from jbdiff_live.ui.noise_reasons import noise_reasons
 from jbdiff_live.ui.overlay import DropZones, KeysOverlay
 from jbdiff_live.ui.pace import Pace
-from jbdiff_live.ui.panel import KnobsPanel
-from jbdiff_live.ui.pickers import Picker
 from jbdiff_live.ui.question import QuestionMenu
-from jbdiff_live.ui.scope import Scope
-from jbdiff_live.ui.stackpicker import StackPicker
-from jbdiff_live.ui.tile import Tile
-from jbdiff_live.ui.transportbar import PLAYING, TransportBar
+from jbdiff_live.ui.rows.devices import DeviceRow
+from jbdiff_live.ui.rows.health import HealthStrip
+from jbdiff_live.ui.rows.notices import NoticeLine
+from jbdiff_live.ui.rows.pickers import Picker
+from jbdiff_live.ui.rows.stack_picker import StackPicker
+from jbdiff_live.ui.rows.transport_bar import PLAYING, TransportBar
+from jbdiff_live.ui.tiles.panel import KnobsPanel
+from jbdiff_live.ui.tiles.tile import Tile
+from jbdiff_live.ui.wishes import PlayersWishes
 
 KNOB_SECONDS = 0.06  # between two pictures of a knob that is swept from elsewhere: every second frame
 FRAMES_PER_WORDS = 3  # what is read rather than watched: ten times a second, or five where time is short
@@ -52,19 +55,21 @@ FRAMES_PER_BINDINGS = 12  # bindings change seldom: asked for now and then, and 
 
 def without_finisher(status: Status) -> str:
     """Why the finisher's knobs do nothing; empty where they do, or where that is not known yet."""
-    if status.finisher or status.parts is None:
+    stack = status.stack
+    if stack.finisher or stack.parts is None:
         return ""
-    return "it is left out under Stack" if status.parts.finisher else "this stack has no finisher"
+    return "it is left out under Stack" if stack.parts.finisher else "this stack has no finisher"
 
 
 def form_reasons(status: Status, now: ParameterSnapshot | None) -> Mapping[str, str]:
     """Why each knob of form and style does nothing; empty if it does something, or if that is not known yet."""
-    if status.parts is not None and not status.parts.anchor:
+    parts = status.stack.parts
+    if parts is not None and not parts.anchor:
         reasons = dict.fromkeys(OF_THE_ANCHOR, "this stack cannot be held to an anchor")
     else:
         reasons = dict.fromkeys(OF_THE_ANCHOR, "")
         reasons |= _unused(now)
-    forgets = status.parts is not None and not status.parts.memory
+    forgets = parts is not None and not parts.memory
     return reasons | dict.fromkeys(OF_THE_MEMORY, "this stack has no memory" if forgets else "")
 
 
@@ -88,7 +93,10 @@ def _tells_more(before: Status, now: Status) -> bool:
     )
 
 
-class MainWindow(QWidget):
+MODIFIERS = (Qt.Key.Key_Shift, Qt.Key.Key_Control, Qt.Key.Key_Alt, Qt.Key.Key_AltGr, Qt.Key.Key_Meta)
+
+
+class MainWindow(PlayersWishes):
     """The whole instrument on screen. `transport` is all it knows of the rest."""
 
     def __init__(self, transport: Transport, clock: Callable[[], float] = time.monotonic) -> None:
@@ -140,6 +148,7 @@ class MainWindow(QWidget):
             tile.triggered.connect(self.trigger)
             tile.learn_asked.connect(self.learn)
             tile.unbind_asked.connect(self.unbind)
+            tile.lfo_asked.connect(self.set_lfo)
             tile.refused.connect(lambda why: self.notices.refuse("typed", why))
         self.bar.start.pressed.connect(self.start_stop)
         self.bar.record.pressed.connect(self.record)
@@ -153,7 +162,12 @@ class MainWindow(QWidget):
                 "hold": lambda _: self.flip("hold"),
                 "mute": lambda _: self.flip("mute"),
                 "reroll": lambda _: self.trigger("reroll"),
+                "tap": lambda _: self.trigger("tap"),
                 "home": lambda _: self.trigger("home"),
+                "advance": lambda _: self.trigger("advance"),
+                "write": lambda _: self.trigger("write"),
+                "erase": lambda _: self.trigger("erase"),
+                "reset_context": lambda _: self.trigger("reset_context"),
                 "learn": lambda _: self.learn_focused(),
                 "learn_row": lambda _: self.learn_row(),
                 "unlearn": lambda _: self.await_control("unlearn", self._transport.unlearn),
@@ -182,12 +196,12 @@ class MainWindow(QWidget):
         before = self.status
         now = self._watch()
         if now - self._values_at >= KNOB_SECONDS:
-            self._show_values(now)
+            self.show_values(now)
         words = self._frames % FRAMES_PER_WORDS == 0
         if words or _tells_more(before, self.status):
             self._read(now)
         if self._frames % FRAMES_PER_BINDINGS == 0:
-            self._show_bindings()
+            self.show_bindings()
         self._frames += 1
         milliseconds = 1000 // self.pace.follow(self.status.engine)
         if milliseconds != self._timer.interval():
@@ -196,9 +210,9 @@ class MainWindow(QWidget):
     def look(self) -> None:
         """Polls the session and lets every part repaint what changed in it."""
         now = self._watch()
-        self._show_values(now)
+        self.show_values(now)
         self._read(now)
-        self._show_bindings()
+        self.show_bindings()
 
     def _watch(self) -> float:
         """What has to move smoothly: picture and meters. Returns the time."""
@@ -211,7 +225,7 @@ class MainWindow(QWidget):
         self.health.show_peaks(status, now)
         self.scope.advance(status, blocks, now)
         if ended:
-            self._show_bindings()
+            self.show_bindings()
         if ended or status.control.learning is not None:
             for name, tile in self.tiles.items():
                 tile.show_learning(name == status.control.learning)
@@ -227,6 +241,7 @@ class MainWindow(QWidget):
         self.devices.show_status(status)
         self.panel.show_inapplicable(dict.fromkeys(OF_THE_FINISHER, without_finisher(status)))
         self.panel.show_inapplicable(form_reasons(status, self._now))
+        self.panel.show_inapplicable(noise_reasons(self._now))
         view = self.bar.view
         details = "" if view.fits(view.word.why) else view.word.why
         self.notices.show_status(status, details)
@@ -238,7 +253,7 @@ class MainWindow(QWidget):
         question = status.control.question
         self.question.show(question, None if question is None else self.tiles.get(question.target))
 
-    def _show_values(self, now: float) -> None:
+    def show_values(self, now: float) -> None:
         """Turns the knobs to what is set. One that begins to turn is seen in the next frame."""
         snapshot = self.asker.get("values", self._transport.snapshot, self._now)
         if snapshot is not None:
@@ -248,89 +263,16 @@ class MainWindow(QWidget):
             if self.panel.show_values(snapshot, heard):
                 self._values_at = now
 
-    def _show_bindings(self) -> None:
+    def show_bindings(self) -> None:
         none: Mapping[str, str] = {}
         bindings = self.asker.get("bindings", self._transport.bindings, none)
+        no_lfos: Mapping[str, Lfo] = {}
+        lfos = self.asker.get("LFOs", self._transport.lfos, no_lfos)
         for name, tile in self.tiles.items():
             tile.show_binding(bindings.get(name, ""))
+            tile.show_lfo(lfos.get(name))
 
-    # What the player asks for
-
-    def set_parameter(self, name: str, value: float) -> None:
-        label = BY_NAME[name].label if name in BY_NAME else name
-        if self.asker.ask(label, self._transport.set_parameter, name, value):
-            self.notices.succeed("typed")
-        self._show_values(self._clock())
-
-    def flip(self, name: str) -> None:
-        """Switches a toggle over."""
-        snapshot = self._transport.snapshot()
-        self.set_parameter(name, 0.0 if snapshot.on(name) else 1.0)
-
-    def trigger(self, action: str) -> None:
-        self.asker.ask(action, self._transport.trigger, action)
-        self._show_values(self._clock())
-
-    def start_stop(self) -> None:
-        if self.status.engine.state in PLAYING:
-            self.asker.ask("stop", self._transport.stop)
-        else:
-            self.asker.ask("start", self._transport.start)
-        self.look()
-
-    def record(self) -> None:
-        if self.status.recorder.recording:
-            self.asker.ask("record", self._transport.stop_recording)
-        else:
-            self.asker.ask("record", self._transport.start_recording)
-        self.look()
-
-    def escape(self) -> None:
-        """Closes what lies over the window, else cancels learning, else panics."""
-        if self.keys.isVisible():
-            self.keys.hide()
-        elif self.status.control.learning is not None or self.status.control.waiting is not Waiting.NOTHING:
-            self.learn("")
-        else:
-            self.trigger("panic")
-
-    def learn(self, name: str) -> None:
-        """Waits for a knob for `name`; an empty name stops waiting."""
-        self.asker.ask("learn", self._transport.learn, name or None)
-        self.look()
-
-    def learn_focused(self) -> None:
-        focused = self.focusWidget()
-        functions = {self.bar.start: "play", self.bar.record: "record"}
-        if isinstance(focused, Tile):
-            self.learn("" if focused.learning else focused.name)
-        elif focused in functions:
-            self.learn(functions[focused])
-        else:
-            self.notices.refuse("learn", "focus a knob first: click it, or press its number")
-
-    def learn_row(self) -> None:
-        """Learns the knobs one after the other, from the focused one on; in the middle of it, skips one."""
-        if self.status.control.learning is not None:
-            self.asker.ask("learn", self._transport.skip_learning)
-        else:
-            names = [tile.name for tile in self.panel.order]
-            focused = self.focusWidget()
-            first = names.index(focused.name) if isinstance(focused, Tile) and focused.name in names else 0
-            self.asker.ask("learn", self._transport.learn_row, names[first:])
-        self.look()
-
-    def await_control(self, what: str, wish: Callable[[], None]) -> None:
-        """Waits for a control to be touched; once more stops waiting."""
-        if self.status.control.waiting is Waiting.NOTHING:
-            self.asker.ask(what, wish)
-        else:
-            self.asker.ask(what, self._transport.learn, None)
-        self.look()
-
-    def unbind(self, name: str) -> None:
-        self.asker.ask("unbind", self._transport.unbind, name)
-        self._show_bindings()
+    # The window itself
 
     def focus_number(self, number: int) -> None:
         if number <= len(self.panel.numbered):
@@ -365,13 +307,18 @@ class MainWindow(QWidget):
             event.acceptProposedAction()
             self.files.load_sound(role, Path(files[0]))
 
-    # The window itself
-
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.text() == "?":
             self.toggle_keys()
-        else:
+        elif event.isAutoRepeat() or not self._press(event):
             super().keyPressEvent(event)
+
+    def _press(self, event: QKeyEvent) -> bool:
+        """Press a key that the window does not use itself. Return whether the player bound it to something."""
+        if event.key() in MODIFIERS:
+            return False
+        key = QKeySequence(event.keyCombination()).toString()
+        return bool(key) and self.asker.get("key", lambda: self._transport.press_key(key), False)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.setFocus(Qt.FocusReason.MouseFocusReason)

@@ -4,7 +4,7 @@
 
 Needs the `data` extra and the Debian packages fluidsynth, fluid-soundfont-gm (MIT) and sonic-pi-samples (CC0).
 Every track is a folder with its stems and `track.json`, which holds tempo, key, chords, form, kicks and how the stems
-are mixed. Training takes OUT as `--data` and mixes the stems anew (`jbdiff/stems.py`).
+are mixed. Training takes OUT as `--data` and mixes the stems anew (`jbdiff/data/stems.py`).
 The same seed with the same options gives the same sound. An interrupted run goes on when it is started again.
 docs/data.md lists sources, licences and styles.
 """

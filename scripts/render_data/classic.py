@@ -1,4 +1,4 @@
-"""The classic styles: score and sound of one seed, as stems and how they are mixed (`jbdiff/stems.py` does that).
+"""The classic styles: score and sound of one seed, as stems and how they are mixed (`jbdiff/data/stems.py` does that).
 
 Seeds of these styles are trained on and held out, so their order of random draws must never change.
 Everything that is played starts on a sixteenth of a bar that is a whole number of codec tokens (`tempi.py`).

@@ -1,8 +1,8 @@
 """The tempi of the training music, as lengths of bars in codec tokens of 512 samples.
 
 A beat is a whole number of tokens, so that training can repeat whole bars without moving the beat
-(`jbdiff/train/rollouts.py`). The tempi lie 3 to 8 beats a minute apart: a network that is told the place in the bar
-finds what lies between two tempi that it knows, and little beyond the last of them.
+(`jbdiff/train/modules/rollouts.py`). The tempi lie 3 to 8 beats a minute apart: a network that knows the place in the
+bar finds what lies between two tempi that it knows, and little beyond the last of them.
 """
 
 from __future__ import annotations

@@ -14,10 +14,9 @@ import pytest
 import torch
 from torch import nn
 
-from jbdiff.bench import measure, random_stack
-from jbdiff.bench_checks import check_graphs, check_paths
-from jbdiff.bench_machine import exact_float32, random_weights
-from jbdiff.checkpoints import Stack, load_stack
+from jbdiff.bench.checks import check_graphs, check_paths
+from jbdiff.bench.fast_paths import FASTPATHS
+from jbdiff.bench.measure import measure, random_stack
 from jbdiff.config import (
     FinisherConfig,
     JointDenoiserConfig,
@@ -26,11 +25,12 @@ from jbdiff.config import (
     UNetConfig,
     VQVAEConfig,
 )
-from jbdiff.fastpaths import FASTPATHS
-from jbdiff.finisher import Finisher
-from jbdiff.jointdenoiser import JointDenoiser
-from jbdiff.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
-from jbdiff.unet import UNet
+from jbdiff.machine import exact_float32, random_weights
+from jbdiff.networks.dance_finisher import Finisher
+from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.networks.unet import UNet
+from jbdiff.stacks.stack import Stack, load_stack
+from jbdiff.stream.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
 
 pytestmark = pytest.mark.gpu
 
@@ -147,7 +147,7 @@ def test_a_stack_is_recorded_while_another_one_plays(small_stack: Stack, device:
 
 
 def test_the_instrument_plays_a_compiled_stack(small_stack: Stack, device: torch.device) -> None:
-    from jbdiff_live.engine.loading import load_voice
+    from jbdiff_live.engine.voices.load import load_voice
     from jbdiff_live.stack_choice import StackChoice
 
     if device.type == "cpu":

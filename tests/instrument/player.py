@@ -80,9 +80,9 @@ def main() -> None:
     from jbdiff_live.audio.device import DeviceSink
     from jbdiff_live.audio.input import LiveInput
     from jbdiff_live.audio.names import names_or_reason
-    from jbdiff_live.audio.priority import process_goes_first
     from jbdiff_live.parameters import ParameterStore
     from jbdiff_live.ring import RingBuffer
+    from jbdiff_live.system.thread_priority import process_goes_first
 
     process_goes_first()
     store = ParameterStore()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from misbehaving import BadStack
 from staged_sound import StagedDevice, StagedSound, staged
@@ -24,15 +25,22 @@ class StageRig:
     """`generator` is a tone that can be spoilt. The session is open on `device`; `other` is there to be chosen."""
 
     def __init__(
-        self, folder: Path, sound: StagedSound, clock: TurnedClock, generator: BlockGenerator | None = None
+        self,
+        folder: Path,
+        sound: StagedSound,
+        clock: TurnedClock,
+        generator: BlockGenerator | None = None,
+        channels: int = 2,
+        **options: Any,
     ) -> None:
         self.clock, self.sound = clock, sound
         self.device: StagedDevice = sound.add(STAGE)
+        self.device.channels = channels
         self.other: StagedDevice = sound.add(OTHER)
         self.stack = BadStack(clock)
         self.takes = folder / "takes"
-        options = SessionOptions(device=STAGE, midi=(), takes=self.takes)
-        self.session = Session(options, generator or self.stack, clock, patience=30.0)
+        chosen = SessionOptions(device=STAGE, midi=(), takes=self.takes, **options)
+        self.session = Session(chosen, generator or self.stack, clock, patience=30.0)
         self.session.open()
 
     @property
@@ -83,12 +91,18 @@ class StageRig:
 
 @contextlib.contextmanager
 def stage(
-    folder: Path, generator: BlockGenerator | None = None, clock: TurnedClock | None = None
+    folder: Path,
+    generator: BlockGenerator | None = None,
+    clock: TurnedClock | None = None,
+    channels: int = 2,
+    **options: Any,
 ) -> Iterator[StageRig]:
-    """An instrument that is closed behind the test, whatever became of it."""
+    """An instrument that is closed behind the test, whatever became of it. channels: of the device. options: see
+    `SessionOptions`.
+    """
     clock = clock or TurnedClock()
     with staged(clock) as sound:
-        rig = StageRig(folder, sound, clock, generator)
+        rig = StageRig(folder, sound, clock, generator, channels, **options)
         try:
             yield rig
         finally:

@@ -9,12 +9,12 @@ import pytest
 from small_stacks import SMALL
 
 from jbdiff.config import POCKET
-from jbdiff.stream import BlockSettings
+from jbdiff.stream.stream import BlockSettings
 from jbdiff_live.binding import Binding
 from jbdiff_live.block import Rung
 from jbdiff_live.control.map import ControlMap
 from jbdiff_live.control.source import ControlEvent, EventKind
-from jbdiff_live.engine.model import block_settings
+from jbdiff_live.engine.block_settings import block_settings
 from jbdiff_live.parameters import BY_NAME, OF_THE_ANCHOR, Origin, ParameterStore, TakesEffect
 from jbdiff_live.patch import factory_patches, load_patch
 from jbdiff_live.record.take import EVENTS, BlockEvent, Take, TakeInfo

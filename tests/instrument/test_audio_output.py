@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from servers import ramp, ramp_breaks
 
 from jbdiff_live.audio.limiter import CEILING
 from jbdiff_live.audio.output import OutputStage
-from jbdiff_live.parameters import Origin, ParameterStore
+from jbdiff_live.parameters import Origin, ParameterSnapshot, ParameterStore
 from jbdiff_live.ring import RingBuffer
 
 RATE = 44_100
@@ -220,3 +222,32 @@ def test_a_mono_ring_works() -> None:
     rig.level(3000)
     rig.hear(2000)
     assert rig.heard[-1, 0] == LOUD and rig.stage.peak == (LOUD, LOUD)
+
+
+class Scheduled:
+    """One change of the gain, to silence, at a second of its own."""
+
+    def __init__(self, store: ParameterStore, due: float) -> None:
+        self.before = store.snapshot
+        self.after = replace(self.before, values={**self.before.values, "mute": 1.0})
+        self.due = due
+
+    def at(self, when: float, end: float) -> ParameterSnapshot:
+        return self.after if when >= self.due else self.before
+
+    def next_instant(self, after: float) -> float | None:
+        return self.due if self.due > after else None
+
+
+@pytest.mark.parametrize("frame", [1000, 1024, 1999])
+def test_a_change_with_a_time_of_its_own_begins_at_its_frame(frame: int) -> None:
+    store, ring = ParameterStore(), RingBuffer(8192, 2)
+    ring.write(np.full((8192, 2), 0.25, np.float32))
+    stage = OutputStage(ring, lambda: store.snapshot, RATE, Scheduled(store, 50 + frame / RATE - 1e-9))
+    out = np.zeros((4096, 2), np.float32)
+    for start in range(0, 4096, 256):
+        stage.render(out[start : start + 256], 50 + start / RATE)
+    steady = out[stage.look_ahead * 2 :, 0]  # behind the fade in
+    changed = np.flatnonzero(steady != 0.25)[0] + stage.look_ahead * 2
+    assert changed == frame
+    assert out[changed + round(0.010 * RATE) :].max() == 0

@@ -14,10 +14,10 @@ from turned_clock import TurnedClock
 
 from jbdiff_live.audio import portaudio
 from jbdiff_live.audio.marks import LATELY_SECONDS, Lately
-from jbdiff_live.audio.priority import NICE, Priority, process_priority
 from jbdiff_live.audio.rate import WINDOW_SECONDS, RateMeter
 from jbdiff_live.audio.short_ring import CALM_SECONDS, MOST_CALM_SECONDS, MOST_GROWTH, ShortRingLength
 from jbdiff_live.audio.sink import DeviceError
+from jbdiff_live.system.thread_priority import NICE, Priority, process_priority
 
 USUAL = 4096
 
@@ -120,7 +120,7 @@ def test_the_session_group_goes_first_where_the_kernel_groups_by_session(tmp_pat
     group.write_text("/autogroup-8 nice 3")
     grouping.write_text("1\n")
     code = (
-        "from pathlib import Path; from jbdiff_live.audio.priority import process_goes_first\n"
+        "from pathlib import Path; from jbdiff_live.system.thread_priority import process_goes_first\n"
         f"group, grouping = Path({str(group)!r}), Path({str(grouping)!r})\n"
         "process_goes_first(group, grouping); print(group.read_text())"
     )

@@ -9,16 +9,20 @@ from hypothesis import strategies as st
 from jbdiff_live.binding import (
     HIGHEST_14,
     HIGHEST_COARSE,
+    WITHOUT_CHANNEL,
     Binding,
     BindingKind,
     Encoding,
     TakeoverMode,
     binding_table,
+    checksum,
     takes_notes,
 )
 from jbdiff_live.parameters import ACTIONS, FUNCTIONS, PARAMETERS
 
-TRIGGERS = (BindingKind.NOTE, BindingKind.PROGRAM, BindingKind.CLOCK)
+TRIGGERS = (
+    BindingKind.NOTE, BindingKind.PROGRAM, BindingKind.CLOCK, BindingKind.GATE, BindingKind.KEY,
+)  # fmt: skip
 NUMBERS = {
     BindingKind.CC14: st.integers(0, HIGHEST_COARSE),
     BindingKind.NRPN: st.integers(0, HIGHEST_14),
@@ -27,7 +31,13 @@ NUMBERS = {
     BindingKind.PRESSURE: st.just(0),
     BindingKind.PROGRAM: st.integers(1, 128),
     BindingKind.CLOCK: st.integers(0, 2),
+    BindingKind.CV: st.integers(1, 64),
+    BindingKind.GATE: st.integers(1, 64),
 }
+NAMES = {
+    BindingKind.OSC: st.from_regex(r"/[A-Z0-9][A-Z0-9/_]{0,20}", fullmatch=True),
+    BindingKind.KEY: st.sampled_from(["F5", "X", "CTRL+5", "."]),
+}  # in capitals: the text is read back in capitals too, and a name keeps its letters
 
 
 @st.composite
@@ -39,14 +49,15 @@ def bindings(draw: st.DrawFn) -> Binding:
     all_ = [p.name for p in PARAMETERS]
     targets = all_ if velocity else [*steps, *happens] if kind in TRIGGERS else [*all_, *happens]
     target = draw(st.sampled_from(targets))
-    number = draw(NUMBERS.get(kind, st.integers(0, 127)))
+    name = draw(NAMES[kind]) if kind in NAMES else ""
+    number = checksum(name) if name else draw(NUMBERS.get(kind, st.integers(0, 127)))
     encoding = None
     if kind is BindingKind.CC and target in all_:
         encoding = draw(st.sampled_from([None, *Encoding]))
     button = kind is BindingKind.CC and target in steps and encoding is None and draw(st.booleans())
-    channel = draw(st.one_of(st.none(), st.integers(1, 16)))
+    channel = None if kind in WITHOUT_CHANNEL else draw(st.one_of(st.none(), st.integers(1, 16)))
     mode = draw(st.sampled_from([None, *TakeoverMode]))
-    return Binding(target, kind, number, channel, encoding, velocity, button, mode)
+    return Binding(target, kind, number, channel, encoding, velocity, button, mode, name)
 
 
 @given(bindings())
@@ -72,6 +83,10 @@ def test_a_binding_reads_back_from_its_own_text(binding: Binding) -> None:
         (Binding("start", BindingKind.CLOCK, 0), "MIDI start"),
         (Binding("tempo", BindingKind.CC, 21, encoding=Encoding.OFFSET_64), "CC 21 relative 65/63"),
         (Binding("noise_style", BindingKind.CC, 46, button=True), "CC 46 button"),
+        (Binding("noise_step", BindingKind.CV, 3), "CV 3"),
+        (Binding("hold", BindingKind.GATE, 4), "gate 4"),
+        (Binding("gain", BindingKind.OSC, checksum("/1/fader3"), name="/1/fader3"), "OSC /1/fader3"),
+        (Binding("reroll", BindingKind.KEY, checksum("F5"), name="F5"), "key F5"),
         (Binding("gain", BindingKind.CC, 7, takeover=TakeoverMode.JUMP), "CC 7 jump"),
     ],
 )

@@ -15,9 +15,9 @@ from controllers import Sender
 
 from jbdiff_live.binding import Binding, TakeoverMode
 from jbdiff_live.control.map import ControlMap
-from jbdiff_live.control.midi import MidiInput, list_midi_inputs
+from jbdiff_live.control.midi.inputs import MidiInput, list_midi_inputs
 from jbdiff_live.control.names import free_name, index_of, lasting, model, numbered
-from jbdiff_live.parameters import ParameterStore
+from jbdiff_live.parameters import BY_NAME, ParameterStore
 
 needs_jack = pytest.mark.skipif(shutil.which("jackd") is None, reason="jackd is not installed")
 
@@ -312,7 +312,7 @@ def test_a_broken_off_system_exclusive_message_leaves_the_controller_heard(
             )
             sender.send("hex 00 12 F7", "hex F0 7E 7F 06 01 F7", f"control_change control=74 value={100 + n}")
             until(lambda n=n: midi.status().messages == 4 + 3 * n)
-            assert rig.store.snapshot["noise_step"] == pytest.approx((100 + n) / 127)
+            assert rig.store.snapshot["noise_step"] == BY_NAME["noise_step"].from_normal((100 + n) / 127)
             assert rig.store.snapshot.counts["reroll"] == n + 1
     finally:
         midi.stop()

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tone_generator import ToneGenerator
 
-from jbdiff_live.ending import Interrupts, on_ending
-from jbdiff_live.engine.tone import ToneGenerator
-from jbdiff_live.headless import play_headless
 from jbdiff_live.record.take import open_take
 from jbdiff_live.session import Session, SessionOptions
+from jbdiff_live.start.headless import play_headless
+from jbdiff_live.system.ending import Interrupts, on_ending
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="other signals there")
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -70,7 +70,7 @@ import os, signal, sys
 from pathlib import Path
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QDialog
-from jbdiff_live.engine.tone import ToneGenerator
+from tone_generator import ToneGenerator
 from jbdiff_live.session import Session, SessionOptions
 from jbdiff_live.ui.app import run
 session = Session(SessionOptions(device="null", midi=(), takes=Path(sys.argv[1])), ToneGenerator(block_frames=8192))
@@ -91,7 +91,7 @@ finally:
     session.close()
 print(session.status().recorder.recording)
 """
-    env = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    env = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "takes")],
         env=env,
@@ -112,8 +112,8 @@ def test_a_console_that_has_gone_ends_nothing(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from jbdiff_live.engine.tone import ToneGenerator
-from jbdiff_live.headless import play_headless
+from tone_generator import ToneGenerator
+from jbdiff_live.start.headless import play_headless
 from jbdiff_live.session import Session, SessionOptions
 session = Session(SessionOptions(device="null", midi=(), takes=Path(sys.argv[1])), ToneGenerator(block_frames=8192))
 session.open()
@@ -126,6 +126,7 @@ sys.exit(code)
 """
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "takes")],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=write,
         stderr=subprocess.PIPE,
         timeout=300,

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tone_generator import ToneGenerator
 
 from jbdiff_live.block import Block, Generated, KeepGoing, Rung
-from jbdiff_live.engine.deadline import Deadline
 from jbdiff_live.engine.engine import Engine
-from jbdiff_live.engine.tone import ToneGenerator
+from jbdiff_live.engine.timing.deadline import Deadline
 from jbdiff_live.parameters import Origin, ParameterSnapshot, ParameterStore
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.status import EngineState

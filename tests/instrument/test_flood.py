@@ -78,7 +78,8 @@ def test_a_flood_changes_values_and_nothing_else(tmp_path: Path) -> None:
     take = open_take(next(tmp_path.iterdir()))
     assert recorder.status().dropped_blocks == 0 and recorder.status().problem == ""
     assert len([e for e in take.events() if isinstance(e, BlockEvent)]) == SECONDS
-    assert len(controls._positions) <= 16 * 128 + 8 and len(controls._player._takeovers) <= 2 * len(BOUND)
+    receiver = controls._receiver
+    assert len(receiver._positions) <= 16 * 128 + 8 and len(receiver.player._takeovers) <= 2 * len(BOUND)
 
 
 def test_the_gain_slides_for_25_ms_and_a_button_is_heard_at_once() -> None:

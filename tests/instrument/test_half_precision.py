@@ -10,14 +10,16 @@ import pytest
 import torch
 from small_stacks import write_small_stack
 
-import jbdiff.graphs
-import jbdiff.stream
-from jbdiff.checkpoints import Stack, load_stack
-from jbdiff.stream import BlockSettings, BlockStream, StreamError
+import jbdiff.stream.cuda_graphs
+import jbdiff.stream.execution
+from jbdiff.stacks.stack import Stack, load_stack
+from jbdiff.stream.stream import BlockSettings, BlockStream, StreamError
 from jbdiff_live.block import Rung
-from jbdiff_live.engine import loading
-from jbdiff_live.engine.loading import load_voice
-from jbdiff_live.engine.model import IN_FLOAT32, Sources, StackVoice, block_settings
+from jbdiff_live.engine.block_settings import block_settings
+from jbdiff_live.engine.voices import load as loading
+from jbdiff_live.engine.voices.load import load_voice
+from jbdiff_live.engine.voices.sources import Sources
+from jbdiff_live.engine.voices.voice import IN_FLOAT32, StackVoice
 from jbdiff_live.parameters import ParameterStore
 from jbdiff_live.stack_choice import StackChoice
 
@@ -117,16 +119,16 @@ def test_what_a_late_block_leaves_out_was_recorded_before_it_played(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a GPU a rung of the ladder must not be recorded when there is no time for a whole block."""
-    made: list[jbdiff.graphs.Recorded] = []
+    made: list[jbdiff.stream.cuda_graphs.Recorded] = []
 
-    class Listed(jbdiff.graphs.Recorded):
+    class Listed(jbdiff.stream.cuda_graphs.Recorded):
         def __init__(self, *rest: Any) -> None:
             super().__init__(*rest)
             made.append(self)
 
-    for module in (jbdiff.graphs, jbdiff.stream):
+    for module in (jbdiff.stream.cuda_graphs, jbdiff.stream.execution):
         monkeypatch.setattr(module, "recorder_for", lambda device: lambda work: work)
-    monkeypatch.setattr(jbdiff.graphs, "Recorded", Listed)
+    monkeypatch.setattr(jbdiff.stream.cuda_graphs, "Recorded", Listed)
     monkeypatch.setattr(loading, "device_options", lambda stack, device: {"graphs": True})
     voice, _ = loaded(small)
     assert made

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jbdiff_live.block import Audio, Generated, KeepGoing
-from jbdiff_live.engine.handover import Handover, handover_seconds
+from jbdiff_live.engine.voices.handover import Handover, handover_seconds
 
 
 @dataclass

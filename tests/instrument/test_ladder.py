@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from servers import wait_for
+from tone_generator import ToneGenerator
 
 from jbdiff_live.audio.null import NullSink
 from jbdiff_live.block import Block, Generated, KeepGoing, Rung
 from jbdiff_live.engine.engine import Engine
-from jbdiff_live.engine.ladder import BlockWatch, Ladder
-from jbdiff_live.engine.progress import Progress
-from jbdiff_live.engine.repeat import once_more
-from jbdiff_live.engine.tone import ToneGenerator
+from jbdiff_live.engine.timing.ladder import BlockWatch, Ladder
+from jbdiff_live.engine.timing.progress import Progress
+from jbdiff_live.engine.voices.repeat import once_more
 from jbdiff_live.parameters import ParameterSnapshot, ParameterStore
 from jbdiff_live.ring import RingBuffer
 
@@ -242,8 +242,8 @@ def test_a_machine_that_could_only_repeat_is_tried_again() -> None:
 
 
 def test_pocket_has_a_half_and_a_loop_that_cost_less() -> None:
-    from jbdiff_live.engine.loading import load_voice
-    from jbdiff_live.engine.model import Sources
+    from jbdiff_live.engine.voices.load import load_voice
+    from jbdiff_live.engine.voices.sources import Sources
     from jbdiff_live.stack_choice import StackChoice
 
     voice = load_voice(StackChoice(), lambda _: None, lambda: True, threads=1)
@@ -267,8 +267,9 @@ def test_pocket_has_a_half_and_a_loop_that_cost_less() -> None:
 def test_three_levels_and_finisher_leave_out_one_part_after_the_other(tmp_path: Path) -> None:
     from small_stacks import write_small_stack
 
-    from jbdiff_live.engine.loading import load_voice
-    from jbdiff_live.engine.model import Sources, block_settings, eased
+    from jbdiff_live.engine.block_settings import block_settings, eased
+    from jbdiff_live.engine.voices.load import load_voice
+    from jbdiff_live.engine.voices.sources import Sources
     from jbdiff_live.stack_choice import StackChoice
 
     voice = load_voice(

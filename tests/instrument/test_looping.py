@@ -11,7 +11,7 @@ from misbehaving import SlowStack
 from turned_clock import TurnedClock
 
 from jbdiff_live.block import Rung
-from jbdiff_live.engine.ladder import TRY_AFTER, Ladder
+from jbdiff_live.engine.timing.ladder import TRY_AFTER, Ladder
 from jbdiff_live.stage_word import Word
 
 SOME_BLOCKS = 12  # within which full work is back on a free machine

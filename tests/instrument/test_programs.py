@@ -14,11 +14,11 @@ import torch
 from controllers import Sender
 from servers import jack_server
 from small_stacks import write_small_stack
+from tone_generator import ToneGenerator
 
 import jbdiff_live.session as session_module
 from jbdiff_live.control.programs import ProgramChanges
 from jbdiff_live.control.source import ControlEvent, EventKind
-from jbdiff_live.engine.tone import ToneGenerator
 from jbdiff_live.patch import PatchError, factory_patches, load_patch, patch_programs
 from jbdiff_live.session import Session, SessionOptions
 
@@ -197,11 +197,11 @@ def test_a_program_from_a_real_controller_brings_another_stack_and_its_time_is_t
             assert session.status().reload_seconds == 0
             sent = time.monotonic()
             sender.send("program_change channel=0 program=11")
-            eventually(lambda: session.status().stack == "small", "the stack")
+            eventually(lambda: session.status().stack.name == "small", "the stack")
             eventually(lambda: session.status().reload_seconds > 0, "the time")
             waited = time.monotonic() - sent
             assert session.status().control.last_message == "program 12 (ch 1)"
-            assert session.status().patch == "small" and session.status().levels == (2,)
+            assert session.status().patch == "small" and session.status().stack.levels == (2,)
             # Its first sound is queued behind what is still to be heard.
             assert session.status().reload_seconds < waited + session_module.RING_SECONDS
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jbdiff_live.engine.reach import Reach
+from jbdiff_live.engine.timing.knob_delay import KnobDelay as Reach
 
 
 def test_a_turn_waits_for_the_next_reading_and_then_for_its_sound() -> None:

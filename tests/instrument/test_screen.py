@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from jbdiff_live import screen
-from jbdiff_live.screen import ScreenTrial, has_display
+from jbdiff_live.start import screen
+from jbdiff_live.start.screen import ScreenTrial, has_display
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is always a screen")
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from tone_generator import ToneGenerator
 
+from jbdiff_live.audio.switch import NULL_DEVICE
 from jbdiff_live.block import Generated, KeepGoing, Rung
-from jbdiff_live.engine.tone import ToneGenerator
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.record.take import BlockEvent, ChangeEvent, open_take
-from jbdiff_live.session import NULL_DEVICE, Session, SessionOptions
+from jbdiff_live.session import Session, SessionOptions
 from jbdiff_live.status import EngineState
 
 PATIENCE = 120.0

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from tone_generator import ToneGenerator
 
-from jbdiff_live.engine import soundreader
-from jbdiff_live.engine.soundreader import SoundReader
-from jbdiff_live.engine.sources import FileSource
-from jbdiff_live.engine.tone import ToneGenerator
+from jbdiff_live.engine.voices import sound_reader as soundreader
+from jbdiff_live.engine.voices.sound_reader import SoundReader
+from jbdiff_live.engine.voices.sources import FileSource
 from jbdiff_live.record.take import open_take
 from jbdiff_live.session import Session, SessionOptions
 

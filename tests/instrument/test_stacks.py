@@ -18,11 +18,11 @@ import torch
 from small_stacks import SMALL, write_small_stack
 from stack_rig import PATIENCE, RATE, Rig
 
-import jbdiff.checkpoints
+import jbdiff.stacks.stack
 from jbdiff.config import VQVAEConfig
-from jbdiff.stream import BlockStream
+from jbdiff.stream.stream import BlockStream
+from jbdiff_live.engine.block_settings import block_settings
 from jbdiff_live.engine.generator import ModelGenerator
-from jbdiff_live.engine.model import block_settings
 from jbdiff_live.parameters import Origin
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying
 from jbdiff_live.status import EngineState
@@ -61,7 +61,7 @@ def test_two_threads_where_their_waits_can_be_made_short(torch_first: bool) -> N
     lines = [
         "import os",
         "os.cpu_count = lambda: 2",
-        "from jbdiff_live.engine.model import set_up_torch",
+        "from jbdiff_live.engine.voices.torch_setup import set_up_torch",
         "set_up_torch(None)",
         "import torch",
         "print(torch.get_num_threads(), os.environ.get('GOMP_SPINCOUNT'))",
@@ -134,10 +134,10 @@ def test_what_is_heard_of_a_change_can_be_made_again_from_what_the_blocks_say(ri
     told = block.stack
     assert told is not None
     settings = block_settings(block.snapshot)
-    old = BlockStream(jbdiff.checkpoints.load_stack("pocket"), finisher=True)
+    old = BlockStream(jbdiff.stacks.stack.load_stack("pocket"), finisher=True)
     frames = block.start_frame + told.latency_frames + told.fade_frames
     was = _made(old, settings, frames)
-    new = BlockStream(jbdiff.checkpoints.load_stack(told.stack), levels=told.levels, finisher=told.finisher)
+    new = BlockStream(jbdiff.stacks.stack.load_stack(told.stack), levels=told.levels, finisher=told.finisher)
     assert new.stack.identity == told.identity
     context = was[: block.start_frame + told.latency_frames].mean(axis=1, dtype=np.float32)
     new.set_context(torch.from_numpy(context)[None, None])
@@ -189,7 +189,7 @@ def test_other_parts_of_the_same_stack_share_what_is_loaded(
         def refuse(*_: object) -> None:
             raise AssertionError("loaded again")
 
-        monkeypatch.setattr(jbdiff.checkpoints, "load_stack", refuse)
+        monkeypatch.setattr(jbdiff.stacks.stack, "load_stack", refuse)
         rig.generator.choose(StackChoice(str(small), (2, 1), finisher=True))
         rig.wait(lambda: bool(rig.switches()), "the change")
         playing = rig.switches()[0].stack
@@ -272,7 +272,7 @@ class Gate:
         self.entered = threading.Semaphore(0)
         self.open = threading.Event()
         self.loaded: list[str] = []
-        plain = jbdiff.checkpoints.load_stack
+        plain = jbdiff.stacks.stack.load_stack
 
         def load(name: str, device: str = "cpu") -> object:
             self.loaded.append(Path(name).name)
@@ -280,7 +280,7 @@ class Gate:
             assert self.open.wait(PATIENCE)
             return plain(name, device)
 
-        monkeypatch.setattr(jbdiff.checkpoints, "load_stack", load)
+        monkeypatch.setattr(jbdiff.stacks.stack, "load_stack", load)
 
 
 @pytest.fixture
@@ -339,7 +339,7 @@ def test_panic_in_the_middle_of_a_change_ends_it_with_the_new_stack(playing: Rig
     playing.wait(lambda: playing.blocks[-1].snapshot.counts["panic"] == 1, "the block after the panic")
     fresh = next(block for block in playing.blocks if block.snapshot.counts["panic"] == 1)
     assert fresh.stack is not None and fresh.stack.stack == str(small)
-    stream = BlockStream(jbdiff.checkpoints.load_stack(small), finisher=True)
+    stream = BlockStream(jbdiff.stacks.stack.load_stack(small), finisher=True)
     expected = _made(stream, block_settings(fresh.snapshot), stream.block_frames)
     assert np.array_equal(fresh.samples, expected), "a fresh stream, and nothing of the old one"
 
@@ -404,8 +404,8 @@ def test_stacks_that_can_be_found_are_listed_with_their_parts(
     monkeypatch.setenv("JBDIFF_HOME", str(tmp_path))
     generator = ModelGenerator()
     generator.stacks()  # the first call only begins to look
-    assert generator._lister is not None
-    generator._lister.join(PATIENCE)
+    assert generator._catalogue._thread is not None
+    generator._catalogue._thread.join(PATIENCE)
     known = {parts.name: parts for parts in generator.stacks()}
     assert replace(known["pocket"], token_seconds=0) == StackParts(
         "pocket", (2,), True, 192, anchor=True, memory=True

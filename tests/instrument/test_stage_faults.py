@@ -17,7 +17,9 @@ from turned_clock import TurnedClock
 
 from jbdiff_live.audio import rate, short_ring
 from jbdiff_live.audio.sink import DeviceError
-from jbdiff_live.session import NOTE_SECONDS, NULL_DEVICE, Session, SessionOptions
+from jbdiff_live.audio.switch import NULL_DEVICE
+from jbdiff_live.desks.answers import NOTE_SECONDS
+from jbdiff_live.session import Session, SessionOptions
 from jbdiff_live.stage_word import Word, stage_word
 
 SMOOTH = 0.02  # largest step of a fade, or of the tone; a cut makes ten times as much

@@ -23,7 +23,7 @@ from instrument.stage_rig import GENEROUS, LOUD, OTHER, STAGE, StageRig, stage
 from misbehaving import Fault
 
 from jbdiff_live.audio.sink import DeviceError
-from jbdiff_live.session import NULL_DEVICE
+from jbdiff_live.audio.switch import NULL_DEVICE
 from jbdiff_live.stage_word import Word
 
 SMOOTH = 0.02  # largest step of a fade or of the tone at its loudest; a cut makes ten times as much

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,9 @@ from stack_rig import PATIENCE, RATE, Rig
 from turned_clock import TurnedClock
 
 from jbdiff_live.block import Block, Rung
-from jbdiff_live.engine.beginnings import LONGEST_WAIT_SECONDS, Beginnings
-from jbdiff_live.engine.model import StackVoice
-from jbdiff_live.engine.sources import FileSource
+from jbdiff_live.engine.voices.beginnings import LONGEST_WAIT_SECONDS, Beginnings
+from jbdiff_live.engine.voices.sources import FileSource
+from jbdiff_live.engine.voices.voice import StackVoice
 from jbdiff_live.parameters import Origin
 from jbdiff_live.stack_choice import StackChoice
 
@@ -144,6 +145,20 @@ def test_a_beginning_that_hangs_holds_up_neither_a_stop_nor_a_panic_for_long() -
     assert clock.now() - began < LONGEST_WAIT_SECONDS + 1
     gate.set()
     wait_for(lambda: beginnings.ask("this") is True, "when it is there it is used", PATIENCE)
+    beginnings.close()
+
+
+def test_the_first_start_waits_for_its_beginning_however_long_it_takes() -> None:
+    """A busy machine begins later, and not with other music."""
+    gate, clock = threading.Event(), TurnedClock()
+    beginnings = Beginnings(lambda key: gate.wait(PATIENCE), clock)
+
+    def going() -> bool:
+        if clock.now() > 3 * LONGEST_WAIT_SECONDS:
+            gate.set()
+        return True
+
+    assert beginnings.wait("this", going, math.inf) is True
     beginnings.close()
 
 

@@ -20,8 +20,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from toys import FIXTURES, LivelyDenoiser, write_toy_stack
 
-from jbdiff.checkpoints import Stack, load_stack
 from jbdiff.config import FinisherConfig, LevelConfig, StackConfig, UNetConfig, VQVAEConfig
+from jbdiff.stacks.stack import Stack, load_stack
 
 
 @pytest.fixture(autouse=True)

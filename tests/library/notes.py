@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jbdiff.evaluate.transcribe import FRAMES_PER_SECOND, KEYS, LOWEST_KEY, Note, Transcription
+from jbdiff.evaluate.metrics.transcribe import FRAMES_PER_SECOND, KEYS, LOWEST_KEY, Note, Transcription
 
 RATE = 44_100
 

@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from jbdiff.anchor import (
+from jbdiff.codecs.bands import CHANNELS
+from jbdiff.config import JointDenoiserConfig
+from jbdiff.guidance import GuidedModel
+from jbdiff.networks.anchor import (
     BANK,
     BEATS,
     CLOCK_FEATURES,
@@ -28,10 +31,7 @@ from jbdiff.anchor import (
     measured_style,
     no_anchor,
 )
-from jbdiff.bands import CHANNELS
-from jbdiff.config import JointDenoiserConfig
-from jbdiff.guidance import GuidedModel
-from jbdiff.jointdenoiser import JointDenoiser
+from jbdiff.networks.joint_denoiser import JointDenoiser
 
 SIZES = JointDenoiserConfig(
     window_tokens=16, context_tokens=32, patch=4, width=16, depth=1, heads=2, line_channels=2, anchor=True

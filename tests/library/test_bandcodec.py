@@ -9,8 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from jbdiff.bandcodec import BandCodec
-from jbdiff.bands import CHANNELS, LOWEST_DECIBELS, SEMITONES, BandAnalysis, band_places, hertz, transposed
+from jbdiff.codecs.band_codec import BandCodec
+from jbdiff.codecs.bands import (
+    CHANNELS,
+    LOWEST_DECIBELS,
+    SEMITONES,
+    BandAnalysis,
+    band_places,
+    hertz,
+    transposed,
+)
 from jbdiff.config import BandCodecConfig
 
 TOY = BandCodecConfig(decoder_channels=16, decoder_blocks=2, local_channels=4)

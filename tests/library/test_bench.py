@@ -18,9 +18,10 @@ import torch.nn.functional as F
 from toys import write_toy_stack
 from typer.testing import CliRunner
 
-from jbdiff import bench_v1
-from jbdiff.attention import attend
-from jbdiff.bench import (
+from jbdiff.bench import v1 as bench_v1
+from jbdiff.bench.checks import check_paths, relative_error
+from jbdiff.bench.fast_paths import FASTPATHS, FastPath
+from jbdiff.bench.measure import (
     BenchError,
     BenchResult,
     Blocks,
@@ -34,16 +35,15 @@ from jbdiff.bench import (
     result_from_dict,
     table,
 )
-from jbdiff.bench_checks import check_paths, relative_error
-from jbdiff.bench_machine import commit, count_operations
-from jbdiff.bench_predict import Accelerator, Plan, need, stack_without_weights
-from jbdiff.bench_workloads import workloads
-from jbdiff.checkpoints import Stack
+from jbdiff.bench.predict import Accelerator, Plan, need, stack_without_weights
+from jbdiff.bench.workloads import workloads
 from jbdiff.cli import app
 from jbdiff.config import StackConfig
-from jbdiff.fastpaths import FASTPATHS, FastPath
 from jbdiff.guidance import GuidedModel
-from jbdiff.stream import BlockStream
+from jbdiff.machine import commit, count_operations
+from jbdiff.networks.attention import attend
+from jbdiff.stacks.stack import Stack
+from jbdiff.stream.stream import BlockStream
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -173,7 +173,7 @@ def test_attention_in_half_precision_stays_near_the_fused_one() -> None:
 @pytest.mark.parametrize("switch", ["keep_freed_memory", "share_one_heap"])
 def test_memory_is_kept_where_the_c_library_can(switch: str) -> None:
     # In a process of its own: the switch cannot be taken back.
-    code = f"from jbdiff.memory import {switch}; print({switch}())"
+    code = f"from jbdiff.heap import {switch}; print({switch}())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     glibc = sys.platform == "linux" and bool(platform.libc_ver()[0] == "glibc")

@@ -7,10 +7,10 @@ import pytest
 import torch
 from notes import RATE, melody, sound
 
-from jbdiff.evaluate.beat import beat_pulse
-from jbdiff.evaluate.changes import HOP, band_levels, bar_seconds, cells, change, contrast
-from jbdiff.evaluate.constantq import HOP as COLUMN
-from jbdiff.evaluate.constantq import constant_q, row_hertz
+from jbdiff.evaluate.metrics.beat import beat_pulse
+from jbdiff.evaluate.metrics.changes import HOP, band_levels, bar_seconds, cells, change, contrast
+from jbdiff.evaluate.metrics.constant_q import HOP as COLUMN
+from jbdiff.evaluate.metrics.constant_q import constant_q, row_hertz
 
 BAR = 2.0
 

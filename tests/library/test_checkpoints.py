@@ -15,8 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from toys import FIXTURES, write_toy_stack
 
-from jbdiff.checkpoint_files import load_into, read_checkpoint
-from jbdiff.checkpoints import CheckpointError, Stack, known_stacks, load_stack, save_stack
+from jbdiff.codecs.vqvae import VQVAE
 from jbdiff.config import (
     STACKS,
     V1,
@@ -32,9 +31,10 @@ from jbdiff.config import (
     stack_from_dict,
     stack_to_dict,
 )
-from jbdiff.unet import UNet
-from jbdiff.v1_layout import unet_duplicate_keys, unet_key_map, unet_tensors, v1_role, vqvae_tensors
-from jbdiff.vqvae import VQVAE
+from jbdiff.networks.unet import UNet
+from jbdiff.stacks.stack import CheckpointError, Stack, known_stacks, load_stack, save_stack
+from jbdiff.stacks.v1_layout import unet_duplicate_keys, unet_key_map, unet_tensors, v1_role, vqvae_tensors
+from jbdiff.stacks.weight_files import load_into, read_checkpoint
 
 
 def full_keys(name: str, prefix: str) -> dict[str, list[int]]:
@@ -157,7 +157,7 @@ def test_stacks_are_found_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_a_folder_of_original_files_needs_no_description(tmp_path: Path, monkeypatch, toy_config) -> None:
-    monkeypatch.setattr("jbdiff.checkpoints.V1", toy_config)
+    monkeypatch.setattr("jbdiff.stacks.stack.V1", toy_config)
     for level in (2, 1):
         shutil.copy(FIXTURES / f"jb_level{level}.ckpt", tmp_path)
     stack = load_stack(tmp_path)

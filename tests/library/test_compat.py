@@ -95,8 +95,8 @@ def test_what_v1_does_not_have_is_refused(home: Path, flags: tuple, message: str
 
 
 def test_progress_counts_every_step_once(toy_stack) -> None:
-    from jbdiff.compat import v1_piece
-    from jbdiff.render_options import options_from
+    from jbdiff.render.options import options_from
+    from jbdiff.v1.piece import v1_piece
 
     values = {"seconds": 0.1, "level2": {"steps": 2}, "level1": {"steps": 3}, "finisher": {"steps": 2}}
     piece = v1_piece(toy_stack, options_from({**values, "levels": [2, 1]}), 0, True, False)

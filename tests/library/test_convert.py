@@ -18,10 +18,10 @@ from safetensors.torch import load_file
 from toys import FIXTURES
 from typer.testing import CliRunner
 
-from jbdiff.checkpoints import CheckpointError, Stack, load_stack
 from jbdiff.cli import app
 from jbdiff.config import StackConfig
-from jbdiff.convert import convert, plan, write_tensors
+from jbdiff.stacks.convert import convert, plan, write_tensors
+from jbdiff.stacks.stack import CheckpointError, Stack, known_stacks, load_stack
 
 ORIGINALS = ("jb_level2.ckpt", "jb_level1.ckpt", "jb_level0.ckpt", "dd.ckpt", "vqvae.pth.tar")
 
@@ -148,8 +148,8 @@ def test_mislabelled_kinds_are_refused(originals: Path, toy_config: StackConfig)
 
 
 def test_a_published_file_under_anothers_name_is_told_by_its_hash(originals: Path, toy_config, monkeypatch):
-    from jbdiff import convert as module
-    from jbdiff.checkpoint_files import file_sha256
+    from jbdiff.stacks import convert as module
+    from jbdiff.stacks.weight_files import file_sha256
 
     known = dataclasses.replace(
         module.PUBLISHED[0], role="level0", sha256=file_sha256(originals / "jb_level2.ckpt")
@@ -222,7 +222,7 @@ def test_the_command_converts(originals: Path, toy_config: StackConfig, monkeypa
 GENERATE = """
 import sys, torch
 from jbdiff.config import FinisherConfig
-from jbdiff.finisher import Finisher
+from jbdiff.networks.dance_finisher import Finisher
 with torch.device("meta"):
     shapes = {k: v.shape for k, v in Finisher(FinisherConfig()).state_dict().items()}
 torch.manual_seed(0)
@@ -233,7 +233,7 @@ CONVERT = """
 import sys, torch
 from pathlib import Path
 from jbdiff.config import V1
-from jbdiff.convert import Plan, convert
+from jbdiff.stacks.convert import Plan, convert
 import dataclasses
 torch.set_num_threads(1)
 config = dataclasses.replace(V1, codec=V1.codec, levels=())
@@ -244,8 +244,8 @@ convert(Plan(config, {"codec": source.parent / "vqvae.pt", "finisher": source}),
 
 @pytest.mark.full
 def test_a_full_size_finisher_converts_in_little_memory(tmp_path: Path) -> None:
+    from jbdiff.codecs.vqvae import VQVAE
     from jbdiff.config import VQVAEConfig
-    from jbdiff.vqvae import VQVAE
 
     source = tmp_path / "dd.ckpt"
     subprocess.run([sys.executable, "-c", GENERATE, str(source)], check=True)
@@ -267,3 +267,11 @@ def test_a_full_size_finisher_converts_in_little_memory(tmp_path: Path) -> None:
     )
     assert peak < 2.5e9
     assert json.loads((tmp_path / "new" / "config.json").read_text())["files"]["finisher"]["sha256"]
+
+
+def test_a_stack_of_bands_with_a_student_keeps_all_its_parts(tmp_path: Path) -> None:
+    shipped = known_stacks()["pocket"]
+    stack = load_stack(convert(plan([shipped], {}), tmp_path / "copy", name="pocket"))
+    assert set(stack.few) == {2} and stack.finisher is not None
+    wanted = load_stack("pocket").few[2].state_dict()
+    assert all(torch.equal(value, wanted[name]) for name, value in stack.few[2].state_dict().items())

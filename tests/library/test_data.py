@@ -9,8 +9,8 @@ import pytest
 import soundfile
 import torch
 
-from jbdiff.audiofiles import find_sounds, read_audio
-from jbdiff.data import AudioBatches, Clips, ClipWriter, LatentBatches, cache_sounds, open_clips
+from jbdiff.audio.files import find_sounds, read_audio
+from jbdiff.data.clips import AudioBatches, Clips, ClipWriter, LatentBatches, cache_sounds, open_clips
 
 RATE = 8000
 

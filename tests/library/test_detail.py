@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jbdiff.bands import CHANNELS
+from jbdiff.codecs.bands import CHANNELS
 from jbdiff.config import (
     POCKET,
     BandCodecConfig,
@@ -18,9 +18,9 @@ from jbdiff.config import (
     stack_from_dict,
     stack_to_dict,
 )
-from jbdiff.detail import DetailNet, mean_of_sampling, neighbours
-from jbdiff.jointdenoiser import JointDenoiser
-from jbdiff.schedules import SIGMA_FEATURES, sigma_features
+from jbdiff.diffusion.schedules import SIGMA_FEATURES, sigma_features
+from jbdiff.networks.detail import DetailNet, mean_of_sampling, neighbours
+from jbdiff.networks.joint_denoiser import JointDenoiser
 
 DETAIL = DetailConfig(channels=12, width=16, depth=1)
 JOINT = JointDenoiserConfig(

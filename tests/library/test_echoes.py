@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from jbdiff.config import JointDenoiserConfig
-from jbdiff.echoes import BARS, Echo, echo_of, no_echo
 from jbdiff.guidance import GuidedModel
-from jbdiff.jointdenoiser import JointDenoiser
+from jbdiff.networks.echoes import BARS, Echo, echo_of, no_echo
+from jbdiff.networks.joint_denoiser import JointDenoiser
 
 PLAIN = JointDenoiserConfig(
     latent_channels=100, window_tokens=16, context_tokens=32, patch=4, width=16, depth=1, heads=2

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from jbdiff.evaluate.drift import drift_figures, ends
-from jbdiff.evaluate.features import KINDS, describe_windows, windows
 from jbdiff.evaluate.figures import Figure
-from jbdiff.evaluate.frechet import distances, fit_space, frechet_distance
 from jbdiff.evaluate.knobs import Curve, knob_figures
 from jbdiff.evaluate.material import cut_piece, picked, read_pieces, read_sounds
-from jbdiff.evaluate.memory import nearness, note_levels
-from jbdiff.evaluate.statistics import (
+from jbdiff.evaluate.metrics.features import KINDS, describe_windows, windows
+from jbdiff.evaluate.metrics.frechet import distances, fit_space, frechet_distance
+from jbdiff.evaluate.metrics.memorisation import nearness, note_levels
+from jbdiff.evaluate.metrics.statistics import (
     STATISTICS,
     onset_times,
     over_time,

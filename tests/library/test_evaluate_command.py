@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 pytest.importorskip("matplotlib")
 
-from jbdiff.checkpoints import load_stack
 from jbdiff.cli import app
 from jbdiff.evaluate.amounts import ON_DEMAND, SECTIONS, Amounts, chosen
-from jbdiff.evaluate.transcribe import NoJudgeError, judge_installed
+from jbdiff.evaluate.metrics.transcribe import NoJudgeError, judge_installed
+from jbdiff.stacks.stack import load_stack
 
 RATE = 44_100
 TINY = Amounts(
@@ -61,7 +61,7 @@ def without_transcriber(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> Path:
         raise NoJudgeError("not here")
 
-    monkeypatch.setattr("jbdiff.evaluate.transcribe.model_path", missing)
+    monkeypatch.setattr("jbdiff.evaluate.metrics.transcribe.model_path", missing)
 
 
 def test_a_stack_with_a_finisher_is_evaluated_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from jbdiff import published
 from jbdiff.cli import app
-from jbdiff.fetch import FetchError, fetch
-from jbdiff.published import PUBLISHED, PublishedFile
-from jbdiff.v1_layout import v1_role
+from jbdiff.stacks import published
+from jbdiff.stacks.fetch import FetchError, fetch
+from jbdiff.stacks.published import PUBLISHED, PublishedFile
+from jbdiff.stacks.v1_layout import v1_role
 
 CONTENT = bytes(range(256)) * 5_000
 FILE = PublishedFile("level2", "epoch=1 step=2.ckpt", hashlib.sha256(CONTENT).hexdigest())

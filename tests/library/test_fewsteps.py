@@ -16,9 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.func import functional_call
 
-from jbdiff.anchor import Anchor
-from jbdiff.bandcodec import BandCodec
-from jbdiff.checkpoints import CheckpointError, Stack, build_codec, load_stack, save_stack
+from jbdiff.codecs.band_codec import BandCodec
 from jbdiff.config import (
     POCKET,
     BandCodecConfig,
@@ -29,13 +27,16 @@ from jbdiff.config import (
     stack_from_dict,
     stack_to_dict,
 )
-from jbdiff.data import Stretches
-from jbdiff.fewsteps import Additions, merge
+from jbdiff.data.clips import Stretches
+from jbdiff.diffusion.samplers import sample_unipc, sample_vddim
+from jbdiff.diffusion.schedules import linear_sigmas
 from jbdiff.guidance import GuidedModel, JumpingModel
-from jbdiff.jointdenoiser import JointDenoiser, Jump
-from jbdiff.sampling import sample_unipc, sample_vddim
-from jbdiff.schedules import linear_sigmas
-from jbdiff.stream import BlockSettings, BlockStream
+from jbdiff.networks.anchor import Anchor
+from jbdiff.networks.few_steps import Additions, merge
+from jbdiff.networks.joint_denoiser import JointDenoiser, Jump
+from jbdiff.stacks.kinds import build_codec
+from jbdiff.stacks.stack import CheckpointError, Stack, load_stack, save_stack
+from jbdiff.stream.stream import BlockSettings, BlockStream
 
 DENOISER = JointDenoiserConfig(
     latent_channels=100, window_tokens=32, context_tokens=64, patch=4, width=16, depth=2, heads=2
@@ -258,7 +259,7 @@ def test_preparing_the_context_is_not_counted_as_steps(mini: Stack, monkeypatch:
 
     clock = iter(range(100))
     ticking = types.SimpleNamespace(perf_counter=lambda: float(next(clock)))
-    for place in ("jbdiff.stream_levels", "jbdiff.stream_windows"):
+    for place in ("jbdiff.stream.level", "jbdiff.stream.window"):
         monkeypatch.setattr(f"{place}.time", ticking)
     block = BlockStream(mini).step(BlockSettings())
     # Started, encoded, began to prepare, prepared, denoised, decoded: one second from each to the next.
@@ -269,9 +270,9 @@ def test_preparing_the_context_is_not_counted_as_steps(mini: Stack, monkeypatch:
 
 pytest.importorskip("lightning")
 
-from jbdiff.train.denoiser_module import GUIDANCE_INTERVAL  # noqa: E402
-from jbdiff.train.distil_command import DistilJob, load_additions, train_distil  # noqa: E402
-from jbdiff.train.distil_module import (  # noqa: E402
+from jbdiff.train.jobs.distil import DistilJob, load_additions, train_distil  # noqa: E402
+from jbdiff.train.modules.denoiser import GUIDANCE_INTERVAL  # noqa: E402
+from jbdiff.train.modules.distil import (  # noqa: E402
     GRIDS,
     NODES,
     DistilTraining,
@@ -279,8 +280,8 @@ from jbdiff.train.distil_module import (  # noqa: E402
     grid_jumps,
     jump_target,
 )
-from jbdiff.train.run import RunSettings  # noqa: E402
-from jbdiff.train.schedule import Budget  # noqa: E402
+from jbdiff.train.run.run import RunSettings  # noqa: E402
+from jbdiff.train.run.schedule import Budget  # noqa: E402
 
 
 @pytest.mark.parametrize(("above", "below"), [(1.0, 0.75), (0.5, 0.0), (0.31, 0.3), (1.0, 0.0)])
@@ -434,7 +435,7 @@ def test_a_resumed_run_gives_the_same_additions(
     tmp_path: Path, denoiser: JointDenoiser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The learning rate follows the progress towards the end asked for, which differs in a run's first part.
-    monkeypatch.setattr("jbdiff.train.schedule.learning_rate_scale", lambda *_: 1.0)
+    monkeypatch.setattr("jbdiff.train.run.schedule.learning_rate_scale", lambda *_: 1.0)
     sounds, base = tmp_path / "sounds", tmp_path / "base"
     sounds.mkdir()
     base.mkdir()

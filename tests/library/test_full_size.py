@@ -13,14 +13,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from jbdiff.checkpoints import load_stack
+from jbdiff.codecs.vqvae import VQVAE
 from jbdiff.config import FinisherConfig, UNetConfig, VQVAEConfig
-from jbdiff.convert import convert, plan
-from jbdiff.finisher import Finisher
-from jbdiff.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
-from jbdiff.unet import UNet
-from jbdiff.v1_layout import UNET_PREFIXES, unet_duplicate_keys, unet_key_map
-from jbdiff.vqvae import VQVAE
+from jbdiff.networks.dance_finisher import Finisher
+from jbdiff.networks.unet import UNet
+from jbdiff.stacks.convert import convert, plan
+from jbdiff.stacks.stack import load_stack
+from jbdiff.stacks.v1_layout import UNET_PREFIXES, unet_duplicate_keys, unet_key_map
+from jbdiff.stream.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
 
 GENERATOR = torch.Generator().manual_seed(0)
 

@@ -20,17 +20,17 @@ from safetensors.torch import load_file
 
 pytest.importorskip("lightning")
 
-from jbdiff.checkpoints import load_stack
-from jbdiff.data import AudioBatches, Clips
-from jbdiff.stems import find_tracks
-from jbdiff.stream import BlockSettings, BlockStream
-from jbdiff.train import wheels
-from jbdiff.train.packing import known_tracks, pack_stems, spread
-from jbdiff.train.parcel import Room, join, load_state, read_parcel, slim, split, unfold, whole
-from jbdiff.train.run import Batches
-from jbdiff.train.slice_runs import as_process, in_this_process
-from jbdiff.train.slice_stages import Order
-from jbdiff.train.slices import DONE, FAILED, NO_TIME, STOPPED, table, take_slice
+from jbdiff.data.clips import AudioBatches, Clips
+from jbdiff.data.stems import find_tracks
+from jbdiff.remote import wheels
+from jbdiff.remote.packing import known_tracks, pack_stems, spread
+from jbdiff.remote.parcel import Room, join, load_state, read_parcel, slim, split, unfold, whole
+from jbdiff.remote.runs import as_process, in_this_process
+from jbdiff.remote.slices import DONE, FAILED, NO_TIME, STOPPED, table, take_slice
+from jbdiff.remote.stages import Order
+from jbdiff.stacks.stack import load_stack
+from jbdiff.stream.stream import BlockSettings, BlockStream
+from jbdiff.train.run.run import Batches
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RATE = 44_100

@@ -13,16 +13,23 @@ import pytest
 import torch
 from torch import Tensor
 
-import jbdiff.graphs
-import jbdiff.stream
-from jbdiff.bench import measure
-from jbdiff.checkpoints import Stack, build_codec
+import jbdiff.stream.cuda_graphs
+import jbdiff.stream.execution
+from jbdiff.bench.measure import measure
 from jbdiff.config import BandCodecConfig, FewStepsConfig, JointDenoiserConfig, LevelConfig, StackConfig
-from jbdiff.fewsteps import with_jumps
-from jbdiff.graphs import LONGEST_LOOP, Recorded, decode_obstacle, loop_obstacle
-from jbdiff.jointdenoiser import JointDenoiser
-from jbdiff.sampling import sample_dpmpp_2m, sample_vddim
-from jbdiff.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings, StreamInterrupted
+from jbdiff.diffusion.samplers import sample_dpmpp_2m, sample_vddim
+from jbdiff.networks.few_steps import with_jumps
+from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.stacks.kinds import build_codec
+from jbdiff.stacks.stack import Stack
+from jbdiff.stream.cuda_graphs import LONGEST_LOOP, Recorded, decode_obstacle, loop_obstacle
+from jbdiff.stream.stream import (
+    BlockSettings,
+    BlockStream,
+    FinisherSettings,
+    LevelSettings,
+    StreamInterrupted,
+)
 
 CPU = torch.device("cpu")
 
@@ -46,9 +53,9 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
             super().__init__(*rest)
             made.append(self)
 
-    for module in (jbdiff.graphs, jbdiff.stream):
+    for module in (jbdiff.stream.cuda_graphs, jbdiff.stream.execution):
         monkeypatch.setattr(module, "recorder_for", lambda device: plain_recorder)
-    monkeypatch.setattr(jbdiff.graphs, "Recorded", Listed)
+    monkeypatch.setattr(jbdiff.stream.cuda_graphs, "Recorded", Listed)
     return made
 
 

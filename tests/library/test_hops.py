@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from toys import LivelyDenoiser
 
-from jbdiff.checkpoints import Stack
-from jbdiff.noise import NoiseStyle
-from jbdiff.sampling import sample_dpmpp_2m, sample_vddim
-from jbdiff.stream import (
+from jbdiff.diffusion.noise import NoiseStyle
+from jbdiff.diffusion.samplers import sample_dpmpp_2m, sample_vddim
+from jbdiff.stacks.stack import Stack
+from jbdiff.stream.stream import (
     BlockSettings,
     BlockStream,
     FinisherSettings,
@@ -184,7 +184,7 @@ def test_hops_that_do_not_cut_the_window_are_refused(watched: tuple[Stack, Watch
 
 
 def test_where_windows_may_be_shorter_a_quarter_of_one_is_held_and_the_rest_is_context() -> None:
-    from jbdiff.checkpoints import load_stack
+    from jbdiff.stacks.stack import load_stack
 
     stack = load_stack("pocket")
     watching = WatchingDetail(stack.denoisers[2])
@@ -199,7 +199,7 @@ def test_where_windows_may_be_shorter_a_quarter_of_one_is_held_and_the_rest_is_c
 
 
 def test_the_decoders_delay_is_no_longer_than_a_quarter_of_a_short_hop() -> None:
-    from jbdiff.checkpoints import load_stack
+    from jbdiff.stacks.stack import load_stack
 
     stack = load_stack("pocket")
     delays = {hop: BlockStream(stack, hop_tokens=hop).latency_frames // 512 for hop in (16, 32, 48, 96, 192)}
@@ -207,7 +207,7 @@ def test_the_decoders_delay_is_no_longer_than_a_quarter_of_a_short_hop() -> None
 
 
 def test_pocket_plays_on_from_a_sound_in_short_hops_without_edges() -> None:
-    from jbdiff.checkpoints import load_stack
+    from jbdiff.stacks.stack import load_stack
 
     stream = BlockStream(load_stack("pocket"), hop_tokens=48)
     t = torch.arange(4 * stream.window_frames) / stream.sample_rate

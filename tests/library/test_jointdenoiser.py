@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from jbdiff.config import JointDenoiserConfig
-from jbdiff.jointdenoiser import JointDenoiser
+from jbdiff.networks.joint_denoiser import JointDenoiser
 
 TOY = JointDenoiserConfig(
     latent_channels=6, window_tokens=16, context_tokens=32, patch=4, width=32, depth=2, heads=2

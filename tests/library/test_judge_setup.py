@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from jbdiff.evaluate.transcribe import SETUP
+from jbdiff.evaluate.metrics.transcribe import SETUP
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

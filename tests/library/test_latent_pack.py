@@ -15,14 +15,14 @@ from typer.testing import CliRunner
 
 pytest.importorskip("lightning")
 
-from jbdiff.anchor import MEANS
-from jbdiff.bandcodec import BandCodec
-from jbdiff.bands import CHANNELS
+from jbdiff.codecs.band_codec import BandCodec
+from jbdiff.codecs.bands import CHANNELS
 from jbdiff.config import BandCodecConfig, JointDenoiserConfig
-from jbdiff.data import Clips, ClipWriter
-from jbdiff.jointdenoiser import JointDenoiser
+from jbdiff.data.clips import Clips, ClipWriter
+from jbdiff.networks.anchor import MEANS
+from jbdiff.networks.joint_denoiser import JointDenoiser
 from jbdiff.train.cli import app
-from jbdiff.train.latent_pack import STEP, is_packed, pack_latents, packed, unpack, unpacked
+from jbdiff.train.latents.latent_pack import STEP, is_packed, pack_latents, packed, unpack, unpacked
 
 PLAIN = BandCodecConfig(decoder_channels=8, decoder_blocks=1, local_channels=2)
 DETAILED = dataclasses.replace(PLAIN, latent_channels=CHANNELS + 16, detail_bands=4)
@@ -211,7 +211,7 @@ def test_a_denoiser_and_its_student_train_on_packed_latents(tmp_path: Path) -> N
 
 
 def test_a_denoiser_with_detail_goes_on_from_its_weights_on_packed_bands(tmp_path: Path) -> None:
-    from jbdiff.train.commands import fitted
+    from jbdiff.train.jobs.denoiser import fitted
 
     pack(tmp_path, DETAILED)
     (tmp_path / "toy.toml").write_text(TOY)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from jbdiff.evaluate.loudness import SILENCE, loudness
+from jbdiff.evaluate.metrics.loudness import SILENCE, loudness
 
 
 def tone(rate: int, *parts: tuple[float, float], hertz: float = 1000.0) -> Tensor:

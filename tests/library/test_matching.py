@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from jbdiff.bandcodec import BandCodec
-from jbdiff.bands import CHANNELS, BandAnalysis, detail_places, hertz, transposed
+from jbdiff.codecs.band_codec import BandCodec
+from jbdiff.codecs.bands import CHANNELS, BandAnalysis, detail_places, hertz, transposed
+from jbdiff.codecs.level_matching import BandMatching, Frames, LevelMatch, Spectra
 from jbdiff.config import BandCodecConfig
-from jbdiff.matching import BandMatching, Frames, LevelMatch, Spectra
 
 PLAIN = BandCodecConfig(decoder_channels=16, decoder_blocks=1, local_channels=4)
 DETAILED = replace(PLAIN, detail_bands=75, latent_channels=400, match_rounds=4)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jbdiff.noise import NoiseRegister, NoiseSettings, NoiseStyle, draw
+from jbdiff.diffusion.noise import NoiseRegister, NoiseSettings, NoiseStyle, draw
 
 FRESH = NoiseRegister("level2", channels=64, tokens=48)
 

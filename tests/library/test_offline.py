@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 from toys import FIXTURES
 
-from jbdiff.checkpoint_files import CheckpointError, load_into, read_checkpoint
-from jbdiff.checkpoints import Stack
+from jbdiff.audio.crossfade import Crossfade
 from jbdiff.config import FinisherConfig
-from jbdiff.crossfade import Crossfade
-from jbdiff.finisher import Finisher, finish_window
-from jbdiff.noise import NoiseStyle, v1_base_noise
-from jbdiff.offline import V1LevelSettings, V1Renderer, V1Settings
-from jbdiff.schedules import crash_sigmas
-from jbdiff.v1_layout import finisher_tensors
+from jbdiff.diffusion.noise import NoiseStyle, v1_base_noise
+from jbdiff.diffusion.schedules import crash_sigmas
+from jbdiff.networks.dance_finisher import Finisher, finish_window
+from jbdiff.stacks.stack import Stack
+from jbdiff.stacks.v1_layout import finisher_tensors
+from jbdiff.stacks.weight_files import CheckpointError, load_into, read_checkpoint
+from jbdiff.v1.renderer import V1LevelSettings, V1Renderer, V1Settings
 
 Recorded = Callable[[str], dict[str, Tensor]]
 

@@ -13,12 +13,12 @@ import typer
 from toys import write_toy_stack
 from typer.testing import CliRunner
 
-from jbdiff.checkpoints import CheckpointError, known_stacks, load_stack, user_directory
 from jbdiff.cli import app
-from jbdiff.plaintoml import read_toml_file
-from jbdiff.render_options import OptionError, options_from, read_toml, with_assignments
+from jbdiff.plain_toml import read_toml_file
+from jbdiff.render.options import OptionError, options_from, read_toml, with_assignments
+from jbdiff.stacks.stack import CheckpointError, known_stacks, load_stack, user_directory
 from jbdiff.terminal import at_home
-from jbdiff.train.settings import read_config
+from jbdiff.train.run.settings import read_config
 
 TEXT = 'seconds = 3\nsampler = "vddim"  # größer\n[level2]\nsteps = 4\n'
 
@@ -144,8 +144,8 @@ def as_nobody(code: str, **env: str) -> subprocess.CompletedProcess[str]:
 def test_a_user_without_a_home_has_the_stacks_that_are_shipped() -> None:
     """As in a container that runs under any number; `jbdiff info` and `sample` work there."""
     done = as_nobody(
-        "from jbdiff.checkpoints import *\n"
-        "from jbdiff.checkpoints import _find\n"
+        "from jbdiff.stacks.stack import *\n"
+        "from jbdiff.stacks.stack import _find\n"
         "print(sorted(known_stacks()), _find('pocket').name)\n"
         "try: load_stack('mine')\n"
         "except CheckpointError as error: print(error)\n"
@@ -160,7 +160,7 @@ def test_a_user_without_a_home_has_the_stacks_that_are_shipped() -> None:
 
 
 def test_a_stack_that_cannot_be_read_hides_no_other(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jbdiff import checkpoints
+    from jbdiff.stacks import stack as checkpoints
 
     plain = checkpoints._v1_candidates
 

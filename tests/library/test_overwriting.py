@@ -11,8 +11,8 @@ import soundfile
 from toys import write_toy_stack
 from typer.testing import CliRunner
 
-from jbdiff import render as render_module
 from jbdiff.cli import app
+from jbdiff.render import render as render_module
 
 SHORT = ("--stack", "toy", "--levels", "2", "--no-finisher", "--seconds", 0.1, "--steps", 1)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from jbdiff.pictures import LOWEST_HZ, mel, mel_levels, write_mel_picture
+from jbdiff.audio.pictures import LOWEST_HZ, mel, mel_levels, write_mel_picture
 
 RATE = 44_100
 

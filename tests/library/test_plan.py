@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from jbdiff.config import POCKET, JointDenoiserConfig, stack_from_dict, stack_to_dict
-from jbdiff.echoes import Echo, no_echo
 from jbdiff.guidance import GuidedModel
-from jbdiff.jointdenoiser import JointDenoiser
-from jbdiff.plan import CELLS, Plan, cell_means, cell_pool, cells_of, plan_of
-from jbdiff.stream_windows import echo_from_parts, echo_parts
+from jbdiff.networks.echoes import Echo, no_echo
+from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.networks.plan import CELLS, Plan, cell_means, cell_pool, cells_of, plan_of
+from jbdiff.stream.window import echo_from_parts, echo_parts
 
 PLAIN = JointDenoiserConfig(
     latent_channels=100,

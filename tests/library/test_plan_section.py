@@ -11,15 +11,15 @@ import torch
 from test_stream_memory import HOP, WINDOW, small_stack
 from torch import Tensor
 
-from jbdiff.bands import CHANNELS
+from jbdiff.codecs.bands import CHANNELS
 from jbdiff.config import PlannerConfig
 from jbdiff.evaluate import plan_section as section
 from jbdiff.evaluate.excerpts import Excerpt
 from jbdiff.evaluate.judged import SoundFigures
+from jbdiff.evaluate.metrics.tones import ToneFigures
 from jbdiff.evaluate.playing import Player, make_player
-from jbdiff.evaluate.tones import ToneFigures
-from jbdiff.plan import CELLS
-from jbdiff.planner import Planner
+from jbdiff.networks.plan import CELLS
+from jbdiff.networks.planner import Planner
 
 RATE, BAR = 44_100, 32.5  # the bar in tokens
 

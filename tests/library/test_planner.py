@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from jbdiff.config import PlannerConfig
-from jbdiff.plan import CELLS
-from jbdiff.planner import LAGS, Past, Planner
-from jbdiff.planning import PlanSettings, held, planned_cells
+from jbdiff.networks.plan import CELLS
+from jbdiff.networks.planner import LAGS, Past, Planner
+from jbdiff.stream.planning import PlanSettings, held, planned_cells
 
 SMALL = PlannerConfig(channels=8, depth=2, window=32, past=128, left=16, heads=2, head_width=4)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from jbdiff.checkpoints import Stack, build_codec, build_denoiser, load_stack, save_stack
 from jbdiff.config import BandCodecConfig, JointDenoiserConfig, LevelConfig, StackConfig
-from jbdiff.stream import BlockSettings, BlockStream, StreamState
+from jbdiff.stacks.kinds import build_codec, build_denoiser
+from jbdiff.stacks.stack import Stack, load_stack, save_stack
+from jbdiff.stream.stream import BlockSettings, BlockStream, FinisherSettings, StreamState
 
 CONFIG = StackConfig(
     name="mini",
@@ -86,3 +87,15 @@ def test_preparing_the_context_once_changes_nothing(mini: Stack) -> None:
     sigma, drop = torch.tensor([0.2, 0.8]), torch.tensor([False, True])
     with torch.inference_mode():
         assert torch.equal(net(x, sigma, net.prepare_context(context, drop, 2)), net(x, sigma, context, drop))
+
+
+def test_a_governed_stream_reports_the_strength_of_its_finisher() -> None:
+    """A take repeats a block with the strength that the block reports, whatever the anchor's is."""
+    stream = BlockStream(load_stack("pocket"), finisher=True, hop_tokens=16)
+    assert stream.save().loudness is not None
+    for finisher, strength in (
+        (FinisherSettings(strength=0.3), 0.3),
+        (FinisherSettings(on=False, strength=0.3), None),
+    ):
+        settings = BlockSettings(steps=1, anchor=0.8, finisher=finisher)
+        assert stream.step(settings).finisher_strength == strength

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from jbdiff.checkpoints import Stack
-from jbdiff.crossfade import Crossfade, crossfade
+from jbdiff.audio.crossfade import Crossfade, crossfade
+from jbdiff.diffusion.noise import NoiseStyle, v1_base_noise, v1_noises
+from jbdiff.diffusion.samplers import sample_vddim
+from jbdiff.diffusion.schedules import alpha_beta, linear_sigmas
 from jbdiff.guidance import GuidedModel
-from jbdiff.noise import NoiseStyle, v1_base_noise, v1_noises
-from jbdiff.objective import v_loss
-from jbdiff.offline import sample_window
-from jbdiff.sampling import sample_vddim
-from jbdiff.schedules import alpha_beta, linear_sigmas
-from jbdiff.v1_layout import unet_key_map
+from jbdiff.stacks.stack import Stack
+from jbdiff.stacks.v1_layout import unet_key_map
+from jbdiff.stream.window import sample_window
+from jbdiff.train.modules.objective import v_loss
 
 Recorded = Callable[[str], dict[str, Tensor]]
 

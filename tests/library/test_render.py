@@ -12,13 +12,13 @@ import torch
 from toys import write_toy_stack
 from typer.testing import CliRunner
 
-from jbdiff.checkpoints import Stack
 from jbdiff.cli import app
 from jbdiff.config import NoiseStyle
-from jbdiff.render import RenderError, RenderPlan, render
-from jbdiff.render_options import OptionError, options_from, read_toml, with_assignments
-from jbdiff.sampling import Sampler, sampler_named
-from jbdiff.stream import BlockSettings, BlockStream, FinisherSettings, Handover, LevelSettings
+from jbdiff.diffusion.samplers import Sampler, sampler_named
+from jbdiff.render.options import OptionError, options_from, read_toml, with_assignments
+from jbdiff.render.render import RenderError, RenderPlan, render
+from jbdiff.stacks.stack import Stack
+from jbdiff.stream.stream import BlockSettings, BlockStream, FinisherSettings, Handover, LevelSettings
 
 SETTINGS = BlockSettings(
     seed=4, steps=1, resample=0.2, levels={1: LevelSettings(steps=1)}, finisher=FinisherSettings(steps=1)
@@ -210,7 +210,10 @@ def test_samplers_are_chosen_by_flag_and_file(home: Path, monkeypatch: pytest.Mo
         asked.append(name)
         return sampler_named(name)
 
-    for place in ("jbdiff.sampling", "jbdiff.stream_windows"):  # what is asked for, and else the level's own
+    for place in (
+        "jbdiff.sample_command",
+        "jbdiff.stream.window",
+    ):  # what is asked for, and else the level's own
         monkeypatch.setattr(f"{place}.sampler_named", note)
     (home / "o.toml").write_text('sampler = "dpmpp_2m"\n')
     for extra in ((), ("--sampler", "unipc"), ("--config", home / "o.toml")):
@@ -239,7 +242,7 @@ def test_pictures_lie_beside_the_sounds(home: Path) -> None:
 
 @pytest.mark.parametrize("lead", [0, 500, 5_000])
 def test_a_piece_of_an_init_ends_with_its_block(lead: int) -> None:
-    from jbdiff.render import _piece
+    from jbdiff.render.render import _piece
 
     source = torch.arange(1_000.0)[None, None]
     piece = _piece(source, 4, 300, lead)

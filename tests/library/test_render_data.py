@@ -44,7 +44,7 @@ def test_what_is_no_tempo_is_refused(tempi: ModuleType, bpm: float) -> None:
 
 
 def test_the_bar_worked_back_from_a_written_tempo_is_whole(tempi: ModuleType) -> None:
-    """`whole_bars` in `jbdiff/train/rollouts.py` allows a thousandth of a token."""
+    """`whole_bars` in `jbdiff/train/modules/rollouts.py` allows a thousandth of a token."""
     for bar in tempi.TOKENS_PER_BAR:
         written = round(tempi.beats_per_minute(bar), 6)
         assert abs(60 * tempi.BEATS * tempi.SAMPLE_RATE / tempi.HOP / written - bar) < 1e-4

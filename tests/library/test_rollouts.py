@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from jbdiff.anchor import BEATS, STYLE_FEATURES, Anchor, no_anchor
-from jbdiff.train.rollouts import MOST_WINDOWS, Next, Rolled, Rollouts, whole_bars
+from jbdiff.networks.anchor import BEATS, STYLE_FEATURES, Anchor, no_anchor
+from jbdiff.train.modules.rollouts import MOST_WINDOWS, Next, Rolled, Rollouts, whole_bars
 
 PAST, WINDOW, CHANNELS, WINDOWS = 6, 3, 2, 5
 LENGTH = PAST + WINDOWS * WINDOW
@@ -104,7 +104,7 @@ def looped(rollouts: Rollouts, numbers: range, bars: Tensor) -> list[Rolled]:
 
 
 def test_whole_bars_come_round_for_much_longer_than_the_piece(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jbdiff.train.rollouts.TIRED_CHANCE", 0.0)
+    monkeypatch.setattr("jbdiff.train.modules.rollouts.TIRED_CHANCE", 0.0)
     found = looped(Rollouts(PAST, WINDOW), range(MOST_WINDOWS), torch.tensor([float(BAR), 0.0]))
     piece = pieces(0)[0, :LOOP].repeat(PAST + MOST_WINDOWS, 1)
     for depth, rolled in enumerate(found[:-1], 1):
@@ -121,7 +121,7 @@ def test_whole_bars_come_round_for_much_longer_than_the_piece(monkeypatch: pytes
 
 
 def test_a_row_without_bars_ends_where_its_stretch_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jbdiff.train.rollouts.TIRED_CHANCE", 0.0)
+    monkeypatch.setattr("jbdiff.train.modules.rollouts.TIRED_CHANCE", 0.0)
     found = looped(Rollouts(PAST, WINDOW), range(9), torch.tensor([float(BAR), 0.0]))
     begun = [int(rolled.target[1, 0, 0] - 1) // 2 for rolled in found]
     assert begun == [0] * 4 + [4] * 4 + [8]

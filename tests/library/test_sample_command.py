@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from jbdiff.cli import app
 from jbdiff.config import NoiseStyle
-from jbdiff.render import RenderPlan
+from jbdiff.render.render import RenderPlan
 
 SHORT = ("--stack", "toy", "--levels", "2", "--seconds", 0.1, "--steps", 1)
 
@@ -42,7 +42,7 @@ def test_finisher_noise_and_context_update_are_flags(home: Path, monkeypatch: py
         plans.append(plan)
         raise ValueError("far enough")
 
-    monkeypatch.setattr("jbdiff.render.render", note)
+    monkeypatch.setattr("jbdiff.sample_command.render", note)
     sample(
         *SHORT, "--finisher-style", "region", "--finisher-step", 0.2, "--finisher-seed", 9, "--keep-context",
         "--guidance", 2.5, "--style", "constant", "--step", 0.7, "--out", home / "out" / "a.wav",
@@ -120,7 +120,7 @@ def test_what_the_disk_says_comes_with_a_remedy(home: Path, monkeypatch, error, 
     def full(*anything: object) -> None:
         raise error
 
-    monkeypatch.setattr("jbdiff.render._replace", full)
+    monkeypatch.setattr("jbdiff.render.render._replace", full)
     result = sample(*SHORT, "--no-finisher", "--out", home / "out" / "a.wav")
     assert result.exit_code == 1 and message in result.output and "Traceback" not in result.output
 

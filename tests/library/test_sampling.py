@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from jbdiff.checkpoints import Stack
+from jbdiff.audio.crossfade import Crossfade, crossfade, weights
 from jbdiff.config import POCKET, V1
-from jbdiff.crossfade import Crossfade, crossfade, weights
+from jbdiff.diffusion.samplers import SAMPLERS, Sampler, Step, sampler_named
+from jbdiff.diffusion.schedules import alpha_beta, linear_sigmas, noised, truncated_sigmas
 from jbdiff.geometry import Geometry
 from jbdiff.guidance import GuidedModel
-from jbdiff.sampling import SAMPLERS, Sampler, Step, sampler_named
-from jbdiff.schedules import alpha_beta, linear_sigmas, noised, truncated_sigmas
+from jbdiff.stacks.stack import Stack
 
 # Power of the step with which the error falls. deis_3 lies between its own order and that of its first step.
 ORDERS = {"vddim": 1, "dpmpp_2m": 2, "deis_3": 2.3, "unipc": 3}

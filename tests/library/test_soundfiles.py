@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from jbdiff.audiofiles import ReadingStopped, audio_blocks, read_audio, read_mono
-from jbdiff.soundbytes import _mpeg_frame, mpeg_header
-from jbdiff.soundfacts import SilentSound, SoundFacts, UnusableSound
+from jbdiff.audio.files import ReadingStopped, audio_blocks, read_audio, read_mono
+from jbdiff.audio.sound_bytes import _mpeg_frame, mpeg_header
+from jbdiff.audio.sound_facts import SilentSound, SoundFacts, UnusableSound
 
 RATE = 44_100
 
@@ -184,7 +184,7 @@ def test_what_lies_behind_a_flac_is_mentioned(tmp_path: Path) -> None:
 CHILD = """
 import resource, sys
 from pathlib import Path
-from jbdiff.audiofiles import audio_blocks, read_mono
+from jbdiff.audio.files import audio_blocks, read_mono
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 sound = read_mono(sys.argv[1], 44_100, 60 * 44_100)
 longest = max(len(block) for block in audio_blocks(sys.argv[1], 44_100))
@@ -341,7 +341,7 @@ def test_a_folder_and_a_pipe_are_no_sound_files(tmp_path: Path) -> None:
 def test_a_disk_that_fails_in_the_middle_is_an_error_not_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from jbdiff import soundbytes
+    from jbdiff.audio import sound_bytes as soundbytes
 
     path = tmp_path / "sound.wav"
     soundfile.write(path, tone(20, 2), RATE)

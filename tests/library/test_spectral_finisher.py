@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from jbdiff.bandcodec import BandCodec
-from jbdiff.checkpoints import load_stack, save_stack
+from jbdiff.codecs.band_codec import BandCodec
 from jbdiff.config import (
     BandCodecConfig,
     JointDenoiserConfig,
@@ -21,11 +20,12 @@ from jbdiff.config import (
     stack_from_dict,
     stack_to_dict,
 )
-from jbdiff.jointdenoiser import JointDenoiser
-from jbdiff.sampling import Step
-from jbdiff.spectralfinisher import IMAGE_POINTS, KNEE, SpectralFinisher, rounded
-from jbdiff.stream import BlockSettings, BlockStream, FinisherSettings
-from jbdiff.stream_spectral import SpectralStage
+from jbdiff.diffusion.samplers import Step
+from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.networks.spectral_finisher import IMAGE_POINTS, KNEE, SpectralFinisher, rounded
+from jbdiff.stacks.stack import load_stack, save_stack
+from jbdiff.stream.spectral_finisher import SpectralStage
+from jbdiff.stream.stream import BlockSettings, BlockStream, FinisherSettings
 
 SMALL = SpectralFinisherConfig(fine_channels=4, width=8, depth=1)
 CPU = torch.device("cpu")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from jbdiff.data import cache_sounds
-from jbdiff.stems import find_tracks, is_stems, mix
+from jbdiff.data.clips import cache_sounds
+from jbdiff.data.stems import find_tracks, is_stems, mix
 
 RATE = 44_100
 PARTS = ("kick", "bass", "lead", "pad")

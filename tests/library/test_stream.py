@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from jbdiff.checkpoints import Stack
-from jbdiff.noise import NoiseStyle
-from jbdiff.stream import (
+from jbdiff.diffusion.noise import NoiseStyle
+from jbdiff.stacks.stack import Stack
+from jbdiff.stream.state import StreamState
+from jbdiff.stream.stream import (
     BlockSettings,
     BlockStream,
     FinisherSettings,
@@ -18,7 +19,6 @@ from jbdiff.stream import (
     StreamError,
     StreamInterrupted,
 )
-from jbdiff.stream_state import StreamState
 
 
 def run(stream: BlockStream, blocks: int, **settings) -> Tensor:

@@ -9,15 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from jbdiff.anchor import BANK, BEATS, MEANS, MOTIONS, STYLE_FEATURES, Anchor
-from jbdiff.bands import CHANNELS
-from jbdiff.checkpoints import Stack, build_codec
+from jbdiff.codecs.bands import CHANNELS
+from jbdiff.codecs.tempo import estimated_place
 from jbdiff.config import BandCodecConfig, FewStepsConfig, JointDenoiserConfig, LevelConfig, StackConfig
-from jbdiff.fewsteps import with_jumps
-from jbdiff.jointdenoiser import JointDenoiser
-from jbdiff.sampling import sample_deis_3, sample_unipc, sample_vddim
-from jbdiff.stream import BlockSettings, BlockStream, StreamState
-from jbdiff.stream_anchor import (
+from jbdiff.diffusion.samplers import sample_deis_3, sample_unipc, sample_vddim
+from jbdiff.networks.anchor import BANK, BEATS, MEANS, MOTIONS, STYLE_FEATURES, Anchor
+from jbdiff.networks.few_steps import with_jumps
+from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.stacks.kinds import build_codec
+from jbdiff.stacks.stack import Stack
+from jbdiff.stream.anchor import (
     BRIGHTNESS,
     MOST_PULL,
     MOTION,
@@ -25,8 +26,8 @@ from jbdiff.stream_anchor import (
     USUAL_TEMPO,
     StreamAnchor,
 )
-from jbdiff.stream_state import AnchorState
-from jbdiff.tempo import estimated_place
+from jbdiff.stream.state import AnchorState
+from jbdiff.stream.stream import BlockSettings, BlockStream, StreamState
 
 WINDOW, PAST, HOP = 32, 192, 512  # a context of 2.2 s: long enough for a tempo
 RATE = 60 * 44_100 / HOP  # tokens a minute
@@ -176,8 +177,8 @@ def test_a_stream_keeps_the_style_of_its_context(stack: Stack) -> None:
     heard = held(stream).style
     stage = stream.stages[0]
     context = stage.encode_context(kicks(140))
-    assert context is not None and stage._anchor is not None and heard is not None
-    assert torch.equal(heard, stage._anchor.style_of(context))
+    assert context is not None and stage.steering.anchor is not None and heard is not None
+    assert torch.equal(heard, stage.steering.anchor.style_of(context))
     steps(stream, 3)
     assert torch.equal(held(stream).style, heard)  # type: ignore[arg-type]
     stream.set_context(0.1 * kicks(140))
@@ -302,9 +303,9 @@ def test_of_the_possible_beats_the_network_chooses(
             return 100 * far[:, None, None].expand_as(x)
 
     monkeypatch.setattr(anchor, "_network", Knows())
-    monkeypatch.setattr("jbdiff.stream_anchor.estimated_place", lambda bands, per_token: 0.5)
-    monkeypatch.setattr("jbdiff.stream_anchor.estimated_tempo", lambda bands, rate: 140.0)
-    state = anchor.heard(context)
+    monkeypatch.setattr("jbdiff.stream.anchor.estimated_place", lambda bands, per_token: 0.5)
+    monkeypatch.setattr("jbdiff.stream.anchor.estimated_tempo", lambda bands, rate: 140.0)
+    state = anchor.begun(context)
     assert state.beat == truth and len(windows) == 4
 
 
@@ -348,7 +349,7 @@ def test_brightness_tilts_the_levels_and_motion_is_of_all_that_moves(anchor: Str
     state = AnchorState(of_style(0.0), None, 0.0, None)
 
     def parts(**knobs: float) -> tuple[Tensor, ...]:
-        told = anchor.told(state, BlockSettings(tempo=0, **knobs), 0)  # type: ignore[arg-type]
+        told = anchor.for_window(state, BlockSettings(tempo=0, **knobs), 0)  # type: ignore[arg-type]
         return told.style[0].split([MEANS, 2 * MOTIONS])
 
     means, moving = parts(brightness=1.0)
@@ -365,7 +366,7 @@ def test_brightness_tilts_the_levels_and_motion_is_of_all_that_moves(anchor: Str
 def test_what_is_missing_is_told_more_of_but_not_without_end(anchor: StreamAnchor) -> None:
     def pulled(played: float, firm: float = 1.0) -> Tensor:
         state = AnchorState(of_style(0.0), of_style(played), 0.0, None)
-        return anchor.told(state, BlockSettings(tempo=0, anchor=firm), 0).style
+        return anchor.for_window(state, BlockSettings(tempo=0, anchor=firm), 0).style
 
     assert not pulled(0.0).any()
     assert (pulled(0.2) < 0).all() and (pulled(-0.2) > 0).all()
@@ -379,9 +380,9 @@ def test_what_is_too_loud_is_told_of_lower_levels(anchor: StreamAnchor) -> None:
     loud = of_style(0.0)
     loud[:, STYLE_FEATURES] = 1.0  # 6 dB too much at the bottom
     state = AnchorState(of_style(0.0), loud, 0.0, None)
-    told = anchor.told(state, BlockSettings(tempo=0), 0).style[0]
+    told = anchor.for_window(state, BlockSettings(tempo=0), 0).style[0]
     assert float(told[0]) < 0 and not told[1:].any()
-    moving = anchor.told(state, BlockSettings(tempo=0, motion=1.0), 0).style[0]
+    moving = anchor.for_window(state, BlockSettings(tempo=0, motion=1.0), 0).style[0]
     assert float(moving[0]) == 0, "more motion is louder strokes"
 
 

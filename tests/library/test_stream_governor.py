@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from jbdiff.bands import CHANNELS, LOWEST_DECIBELS
-from jbdiff.stream_governor import HIGHEST, StreamGovernor
-from jbdiff.stream_settings import BlockSettings
-from jbdiff.stream_state import GovernorState
+from jbdiff.codecs.bands import CHANNELS, LOWEST_DECIBELS
+from jbdiff.stream.governor import HIGHEST, StreamGovernor
+from jbdiff.stream.settings import BlockSettings
+from jbdiff.stream.state import GovernorState
 
 WINDOW = 32
 MEAN, SPREAD = torch.full((CHANNELS,), -40.0), torch.full((CHANNELS,), 20.0)

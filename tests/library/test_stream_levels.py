@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from jbdiff.checkpoints import Stack
-from jbdiff.noise import NoiseStyle
-from jbdiff.schedules import crash_sigmas, crash_sigmas_from
-from jbdiff.stream import (
+from jbdiff.diffusion.noise import NoiseStyle
+from jbdiff.diffusion.schedules import crash_sigmas, crash_sigmas_from
+from jbdiff.stacks.stack import Stack
+from jbdiff.stream.stream import (
     BlockSettings,
     BlockStream,
     FinisherSettings,
@@ -124,7 +124,7 @@ def test_finisher_windows_are_filled_with_known_sound_and_held_noise(toy_stack: 
 
 def test_every_strength_of_the_finisher_costs_the_same(toy_stack: Stack) -> None:
     stream = BlockStream(toy_stack, levels=(2,), finisher=True)
-    stage = stream._finisher
+    stage = stream.finisher_stage
     assert stage is not None
     counted = len(crash_sigmas(150, below=0.77)) - 1
     assert stage.default_steps() == counted

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from jbdiff.evaluate.loudness import loudness
-from jbdiff.stream_loudness import MOST_DECIBELS, RAMP_DECIBELS, StreamLoudness, weighted_power
-from jbdiff.stream_state import LoudnessState
+from jbdiff.evaluate.metrics.loudness import loudness
+from jbdiff.stream.loudness import MOST_DECIBELS, RAMP_DECIBELS, StreamLoudness, weighted_power
+from jbdiff.stream.state import LoudnessState
 
 RATE, FRAMES = 44_100, 22_050  # blocks of half a second
 

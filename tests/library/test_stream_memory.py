@@ -9,14 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from jbdiff.anchor import MEANS, STYLE_FEATURES
-from jbdiff.bands import CHANNELS
-from jbdiff.checkpoints import Stack, build_codec
+from jbdiff.codecs.bands import CHANNELS
 from jbdiff.config import BandCodecConfig, JointDenoiserConfig, LevelConfig, StackConfig
-from jbdiff.jointdenoiser import JointDenoiser
-from jbdiff.stream import BlockSettings, BlockStream, StreamError, StreamState
-from jbdiff.stream_memory import SECONDS, StreamMemory, differences, likeliest_bar
-from jbdiff.stream_state import MemoryState
+from jbdiff.networks.anchor import MEANS, STYLE_FEATURES
+from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.stacks.kinds import build_codec
+from jbdiff.stacks.stack import Stack
+from jbdiff.stream.memory import SECONDS, StreamMemory, differences, likeliest_bar
+from jbdiff.stream.state import MemoryState
+from jbdiff.stream.stream import BlockSettings, BlockStream, StreamError, StreamState
 
 WINDOW, HOP = 32, 512
 PER_SECOND = 44_100 / HOP

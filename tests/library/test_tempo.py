@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from jbdiff.bands import CHANNELS, STROKES
-from jbdiff.tempo import SLOWEST, estimated_place, estimated_tempo
+from jbdiff.codecs.bands import CHANNELS, STROKES
+from jbdiff.codecs.tempo import SLOWEST, estimated_place, estimated_tempo
 
 RATE = 60 * 44_100 / 512  # tokens a minute
 TEMPI = (96.0, 110.0, 118.0, 127.3, 140.0, 150.0, 168.0)

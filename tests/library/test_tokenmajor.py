@@ -9,11 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from jbdiff import stream as stream_module
-from jbdiff.bench import random_stack
-from jbdiff.bench_checks import relative_error
-from jbdiff.bench_machine import random_weights
-from jbdiff.checkpoints import Stack
+from jbdiff.bench.checks import relative_error
+from jbdiff.bench.measure import random_stack
 from jbdiff.config import (
     BandCodecConfig,
     FinisherConfig,
@@ -23,11 +20,13 @@ from jbdiff.config import (
     UNetConfig,
     VQVAEConfig,
 )
-from jbdiff.finisher import Double, Finisher, Halve
-from jbdiff.jointdenoiser import JointDenoiser
-from jbdiff.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
-from jbdiff.tokenmajor import TokenDouble, TokenHalve, compiler_for, token_major
-from jbdiff.unet import UNet
+from jbdiff.machine import random_weights
+from jbdiff.networks.channels_last import TokenDouble, TokenHalve, compiler_for, token_major
+from jbdiff.networks.dance_finisher import Double, Finisher, Halve
+from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.networks.unet import UNet
+from jbdiff.stacks.stack import Stack
+from jbdiff.stream.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
 
 SMALL_UNET = UNetConfig(
     channels=(16, 32, 32, 64), factors=(1, 2, 1, 2), items=(1, 2, 3, 1), attentions=(0, 0, 1, 0),
@@ -98,7 +97,7 @@ def test_a_stream_compiles_each_network_once_and_plays_it_when_it_has_settled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[nn.Module] = []
-    monkeypatch.setattr(stream_module, "compiler_for", lambda device: asked.append)
+    monkeypatch.setattr("jbdiff.stream.execution.compiler_for", lambda device: asked.append)
     stack: Stack = random_stack(SMALL_STACK)
     plain = BlockStream(stack, finisher=True)
     quick = BlockStream(stack, finisher=True, compiled=True, dtype=torch.float32)
@@ -146,7 +145,7 @@ def test_without_cuda_nothing_is_compiled_and_the_stream_says_so() -> None:
 
 
 def test_the_instrument_compiles_where_it_pays() -> None:
-    from jbdiff_live.engine.model import device_options
+    from jbdiff_live.engine.voices.torch_setup import device_options
 
     stack = random_stack(SMALL_STACK)
     assert device_options(stack, "cpu") == {}

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from jbdiff.evaluate.figures import Figure
 from jbdiff.evaluate.judged import STRETCH, Judged, SoundFigures, measure
+from jbdiff.evaluate.metrics.tones import tone_figures, tones_over_time
+from jbdiff.evaluate.metrics.transcribe import Note
 from jbdiff.evaluate.tone_section import OTHER_MUSIC, RENDERED, tone_section
-from jbdiff.evaluate.tones import tone_figures, tones_over_time
-from jbdiff.evaluate.transcribe import Note
 
 BAR, BARS = 2.0, 8
 

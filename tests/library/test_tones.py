@@ -11,9 +11,9 @@ import pytest
 import torch
 from notes import RATE, melody, sound, transcription
 
-from jbdiff.evaluate import transcribe as module
-from jbdiff.evaluate.tones import entropy, harmony, tone_figures, tones_over_time
-from jbdiff.evaluate.transcribe import (
+from jbdiff.evaluate.metrics import transcribe as module
+from jbdiff.evaluate.metrics.tones import entropy, harmony, tone_figures, tones_over_time
+from jbdiff.evaluate.metrics.transcribe import (
     FRAMES_PER_SECOND,
     HOP,
     KEPT,

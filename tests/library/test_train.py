@@ -17,30 +17,29 @@ from torch import nn
 
 pytest.importorskip("lightning")
 
-from jbdiff.anchor import MEANS, STYLE_FEATURES, Anchor, measured_style
-from jbdiff.checkpoint_files import CheckpointError
 from jbdiff.config import POCKET, BandCodecConfig, JointDenoiserConfig
-from jbdiff.data import Stretches
-from jbdiff.train.average import WeightAverage
-from jbdiff.train.commands import (
-    CodecJob,
-    DenoiserJob,
-    load_codec,
-    load_denoiser,
-    train_codec,
-    train_denoiser,
-)
-from jbdiff.train.denoiser_module import (
+from jbdiff.data.clips import Stretches
+from jbdiff.networks.anchor import MEANS, STYLE_FEATURES, Anchor, measured_style
+from jbdiff.stacks.weight_files import CheckpointError
+from jbdiff.train.jobs.codec import CodecJob, load_codec, train_codec
+from jbdiff.train.jobs.denoiser import DenoiserJob, load_denoiser, train_denoiser
+from jbdiff.train.modules.conditions import (
     CLOCK_DROP_CHANCE,
     STYLE_DROP_CHANCE,
     STYLE_NOISE,
-    DenoiserTraining,
     anchor_of,
     blurred,
 )
-from jbdiff.train.losses import SpectrogramDiscriminator, discriminator_loss, feature_loss, spectral_loss
-from jbdiff.train.run import RunSettings
-from jbdiff.train.schedule import Budget, learning_rate_scale
+from jbdiff.train.modules.denoiser import DenoiserTraining
+from jbdiff.train.modules.losses import (
+    SpectrogramDiscriminator,
+    discriminator_loss,
+    feature_loss,
+    spectral_loss,
+)
+from jbdiff.train.run.average import WeightAverage
+from jbdiff.train.run.run import RunSettings
+from jbdiff.train.run.schedule import Budget, learning_rate_scale
 
 CODEC = BandCodecConfig(decoder_channels=8, decoder_blocks=1, local_channels=2)
 DENOISER = JointDenoiserConfig(
@@ -88,7 +87,7 @@ def test_a_resumed_codec_run_gives_the_same_weights(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The learning rate follows the progress towards the end asked for, which differs in a run's first part.
-    monkeypatch.setattr("jbdiff.train.schedule.learning_rate_scale", lambda *_: 1.0)
+    monkeypatch.setattr("jbdiff.train.run.schedule.learning_rate_scale", lambda *_: 1.0)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     train_codec(settings(whole, 6, demos=0), codec_job(sounds), CODEC)
     train_codec(settings(broken, 3), codec_job(sounds), CODEC)
@@ -104,7 +103,7 @@ def test_a_resumed_codec_run_gives_the_same_weights(
 def test_a_resumed_denoiser_run_gives_the_same_weights(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jbdiff.train.schedule.learning_rate_scale", lambda *_: 1.0)
+    monkeypatch.setattr("jbdiff.train.run.schedule.learning_rate_scale", lambda *_: 1.0)
     train_codec(settings(tmp_path / "codec", 3), codec_job(sounds), CODEC)
     codec = tmp_path / "codec" / "weights.safetensors"
     train_toy_denoiser(sounds, codec, tmp_path / "whole", 6)
@@ -136,7 +135,7 @@ def test_a_fresh_codec_takes_its_statistics_from_the_sounds(sounds: Path, tmp_pa
 def test_the_last_part_of_a_run_continues_its_own_inventions(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from jbdiff.train.rollouts import Rolled, Rollouts
+    from jbdiff.train.modules.rollouts import Rolled, Rollouts
 
     seen: list[Rolled] = []
     plain = Rollouts.advance
@@ -146,7 +145,7 @@ def test_the_last_part_of_a_run_continues_its_own_inventions(
         return seen[-1]
 
     monkeypatch.setattr(Rollouts, "advance", spy)
-    monkeypatch.setattr("jbdiff.train.denoiser_module.ROLL_CHANCE", 1.0)
+    monkeypatch.setattr("jbdiff.train.modules.denoiser.ROLL_CHANCE", 1.0)
     train_codec(settings(tmp_path / "codec", 3), codec_job(sounds), CODEC)
     train_toy_denoiser(sounds, tmp_path / "codec" / "weights.safetensors", tmp_path / "level2", 9)
     assert len(seen) == 6  # the rounds that begin after three and after six of nine steps
@@ -197,7 +196,7 @@ def test_the_average_really_averages() -> None:
 def test_a_run_that_broke_off_goes_on_with_the_same_losses(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from jbdiff.train.codec_module import CodecTraining
+    from jbdiff.train.modules.codec import CodecTraining
 
     def losses(out: Path) -> list[tuple[int, float]]:
         rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -245,7 +244,9 @@ def test_gradients_are_clipped_before_a_step(
         "_losses",
         lambda *given, **named: [1e4 * loss for loss in plain_losses(*given, **named)],
     )
-    monkeypatch.setattr("jbdiff.train.codec_module.spectral_loss", lambda *given: 1e4 * spectral_loss(*given))
+    monkeypatch.setattr(
+        "jbdiff.train.modules.codec.spectral_loss", lambda *given: 1e4 * spectral_loss(*given)
+    )
     train_codec(settings(tmp_path / "codec", 3), codec_job(sounds), CODEC)
     part = "denoiser"
     train_toy_denoiser(sounds, tmp_path / "codec" / "weights.safetensors", tmp_path / "level2", 3)
@@ -254,9 +255,9 @@ def test_gradients_are_clipped_before_a_step(
 
 
 def test_latents_are_encoded_once(sounds: Path, tmp_path: Path) -> None:
-    from jbdiff.bandcodec import BandCodec
-    from jbdiff.data import cache_sounds
-    from jbdiff.train.latents import cache_latents, measure_bands
+    from jbdiff.codecs.band_codec import BandCodec
+    from jbdiff.data.clips import cache_sounds
+    from jbdiff.train.latents.latents import cache_latents, measure_bands
 
     clips, codec, said = cache_sounds(sounds, tmp_path / "audio", 44_100), BandCodec(CODEC), []
     latents = cache_latents(clips, codec, tmp_path / "latents", said.append)
@@ -302,17 +303,17 @@ def test_the_discriminator_can_learn_and_teach() -> None:
 
 
 def test_export_gives_a_stack_that_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jbdiff.bandcodec import BandCodec
-    from jbdiff.checkpoints import load_stack
-    from jbdiff.train.callbacks import save_weights
-    from jbdiff.train.export import StackParts, export_stack
+    from jbdiff.codecs.band_codec import BandCodec
+    from jbdiff.stacks.stack import load_stack
+    from jbdiff.train.jobs.export import StackParts, export_stack
+    from jbdiff.train.run.callbacks import save_weights
 
     toy = dataclasses.replace(
         POCKET,
         codec=CODEC,
         levels=(dataclasses.replace(POCKET.levels[0], denoiser=DENOISER, window_tokens=16),),
     )
-    monkeypatch.setattr("jbdiff.train.export.POCKET", toy)
+    monkeypatch.setattr("jbdiff.train.jobs.export.POCKET", toy)
     save_weights(BandCodec(CODEC), tmp_path / "codec.safetensors")
     (tmp_path / "run.json").write_text(json.dumps({"codec": dataclasses.asdict(CODEC)}))
     out = export_stack(
@@ -413,9 +414,9 @@ def test_weights_without_anchor_and_echoes_learn_them_on_the_way(sounds: Path, t
 def test_a_resumed_anchored_run_gives_the_same_weights(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jbdiff.train.schedule.learning_rate_scale", lambda *_: 1.0)
-    monkeypatch.setattr("jbdiff.train.denoiser_module.ROLL_FROM", -1.0)
-    monkeypatch.setattr("jbdiff.train.denoiser_module.ROLL_CHANCE", 1.0)
+    monkeypatch.setattr("jbdiff.train.run.schedule.learning_rate_scale", lambda *_: 1.0)
+    monkeypatch.setattr("jbdiff.train.modules.denoiser.ROLL_FROM", -1.0)
+    monkeypatch.setattr("jbdiff.train.modules.denoiser.ROLL_CHANCE", 1.0)
     train_codec(settings(tmp_path / "codec", 3), codec_job(sounds), CODEC)
     job = DenoiserJob(sounds, None, tmp_path / "codec" / "weights.safetensors", 2, 2, 1e-3, None, 0, False)
     for name, steps, resume in (("whole", 6, False), ("broken", 3, False), ("broken", 6, True)):

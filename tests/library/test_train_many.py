@@ -21,10 +21,10 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from jbdiff.config import BandCodecConfig
-from jbdiff.train import callbacks
-from jbdiff.train.codec_module import CodecTraining
-from jbdiff.train.commands import CodecJob, train_codec
-from jbdiff.train.settings import RunSettings
+from jbdiff.train.run import callbacks
+from jbdiff.train.modules.codec import CodecTraining
+from jbdiff.train.jobs.codec import CodecJob, train_codec
+from jbdiff.train.run.settings import RunSettings
 
 folder, sounds = Path(sys.argv[1]), Path(sys.argv[2])
 seen = {"batches": [], "minutes": [], "steps": [], "writes": 0}

@@ -15,23 +15,23 @@ from typer.testing import CliRunner
 
 pytest.importorskip("lightning")
 
-from jbdiff.bandcodec import BandCodec
-from jbdiff.bands import CHANNELS
-from jbdiff.checkpoints import known_stacks, load_stack, save_stack
+from jbdiff.codecs.band_codec import BandCodec
+from jbdiff.codecs.bands import CHANNELS
 from jbdiff.config import POCKET, BandCodecConfig, FewStepsConfig, JointDenoiserConfig, SpectralFinisherConfig
-from jbdiff.data import Clips, LatentBatches
-from jbdiff.echoes import echo_of
-from jbdiff.fewsteps import Additions
-from jbdiff.jointdenoiser import JointDenoiser
-from jbdiff.spectralfinisher import SpectralFinisher
-from jbdiff.stream import BlockStream
-from jbdiff.stream_settings import BlockSettings
-from jbdiff.train import own
-from jbdiff.train.bars import described_tempo, estimated_bar, found_bars, with_bars
+from jbdiff.data.clips import Clips, LatentBatches
+from jbdiff.networks.echoes import echo_of
+from jbdiff.networks.few_steps import Additions
+from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.networks.spectral_finisher import SpectralFinisher
+from jbdiff.stacks.stack import known_stacks, load_stack, save_stack
+from jbdiff.stream.settings import BlockSettings
+from jbdiff.stream.stream import BlockStream
 from jbdiff.train.cli import app
-from jbdiff.train.own_progress import safe_name, spent_minutes
-from jbdiff.train.own_tracks import choose, lay_out
-from jbdiff.train.settings import RunSettings
+from jbdiff.train.latents.bars import described_tempo, estimated_bar, found_bars, with_bars
+from jbdiff.train.own import command as own
+from jbdiff.train.own.progress import safe_name, spent_minutes
+from jbdiff.train.own.tracks import choose, lay_out
+from jbdiff.train.run.settings import RunSettings
 
 RATE = 44_100 / 512
 CODEC = BandCodecConfig(decoder_channels=8, decoder_blocks=1, local_channels=2, match_rounds=1)
@@ -188,7 +188,7 @@ def test_bars_are_estimated_once_and_reach_the_batches(
     assert found.starts[0] > 0 and found.lengths[0] == 4000 - found.starts[0] and found.starts[1] == 4000
     whole = with_bars(clips, RATE, tmp_path, shortest=4000)
     assert whole.starts == clips.starts and whole.bars[0] < 0, "no token may be lost, so no clock"
-    monkeypatch.setattr("jbdiff.train.bars.estimated_bar", lambda *_: pytest.fail("estimated again"))
+    monkeypatch.setattr("jbdiff.train.latents.bars.estimated_bar", lambda *_: pytest.fail("estimated again"))
     assert with_bars(clips, RATE, tmp_path).bars == found.bars
     batch = LatentBatches(found.only([1]), 2, 400, 0, 0, 1)[0]
     echo = echo_of(batch.latents, batch.bars[:, 1], 16)

@@ -16,14 +16,21 @@ from toys import train
 pytest.importorskip("lightning")
 
 from jbdiff.config import JointDenoiserConfig, PlannerConfig
-from jbdiff.data import Clips, Stretches
-from jbdiff.plan import CELLS
-from jbdiff.planner import LAGS, Planner
-from jbdiff.planning import load_planner
-from jbdiff.train.denoiser_module import DenoiserTraining
-from jbdiff.train.plan_module import CellBatches, CellStretches, PlanTraining, blurred_past, cell_lines, music
-from jbdiff.train.plans import REPEATED, plan_in_training, repeated_plan, true_plan
-from jbdiff.train.schedule import Budget
+from jbdiff.data.clips import Clips, Stretches
+from jbdiff.networks.plan import CELLS
+from jbdiff.networks.planner import LAGS, Planner
+from jbdiff.stream.planning import load_planner
+from jbdiff.train.modules.denoiser import DenoiserTraining
+from jbdiff.train.modules.plan import (
+    CellBatches,
+    CellStretches,
+    PlanTraining,
+    blurred_past,
+    cell_lines,
+    music,
+)
+from jbdiff.train.modules.plans import REPEATED, plan_in_training, repeated_plan, true_plan
+from jbdiff.train.run.schedule import Budget
 
 SMALL = PlannerConfig(channels=8, depth=2, window=16, past=32, left=16, heads=2, head_width=4)
 TOY = """

@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 pytest.importorskip("lightning")
 
 from jbdiff.config import BandCodecConfig, UNetConfig
-from jbdiff.train.boards import TensorBoard, check_boards
+from jbdiff.data.digest import data_digest
 from jbdiff.train.cli import app
-from jbdiff.train.provenance import config_toml, data_digest
-from jbdiff.train.schedule import Budget, in_words
-from jbdiff.train.settings import RunSettings, read_config
+from jbdiff.train.run.boards import TensorBoard, check_boards
+from jbdiff.train.run.provenance import config_toml
+from jbdiff.train.run.schedule import Budget, in_words
+from jbdiff.train.run.settings import RunSettings, read_config
 
 COMMANDS = ("codec", "denoiser")
 
@@ -137,7 +138,7 @@ def test_the_time_left_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_other_processes_wait_for_the_firsts_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jbdiff import data
+    from jbdiff.data import clips as data
 
     (tmp_path / "sounds").mkdir()
     soundfile.write(tmp_path / "sounds" / "a.wav", 0.1 * np.sin(np.arange(1000)), 8000)

@@ -16,15 +16,15 @@ from typer.testing import CliRunner
 
 pytest.importorskip("lightning")
 
-from jbdiff.checkpoints import Stack, load_stack, save_stack
 from jbdiff.cli import app as jbdiff_app
 from jbdiff.config import stack_to_dict
-from jbdiff.data import cache_sounds
-from jbdiff.objective import v_loss
-from jbdiff.offline import sample_window
+from jbdiff.data.clips import cache_sounds
+from jbdiff.stacks.stack import Stack, load_stack, save_stack
+from jbdiff.stream.window import sample_window
 from jbdiff.train.cli import app
-from jbdiff.train.schedule import Budget
-from jbdiff.train.unet_module import UNetTraining
+from jbdiff.train.modules.objective import v_loss
+from jbdiff.train.modules.unet import UNetTraining
+from jbdiff.train.run.schedule import Budget
 
 TOY = """
 steps = 2
@@ -144,7 +144,7 @@ def test_folder_without_a_long_enough_sound_says_so(tmp_path: Path) -> None:
 
 
 def test_a_long_sound_is_never_in_memory_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import jbdiff.audiofiles
+    import jbdiff.audio.files
 
     longest = []
     plain = soundfile.SoundFile.read
@@ -158,8 +158,8 @@ def test_a_long_sound_is_never_in_memory_as_a_whole(tmp_path: Path, monkeypatch:
     audio = music(20, 48_000, 2, 220)
     soundfile.write(tmp_path / "sounds" / "long.wav", audio, 48_000)
     clips = cache_sounds(tmp_path / "sounds", tmp_path / "cache", 44_100, lambda _: None)
-    assert longest and max(longest) <= jbdiff.audiofiles.BLOCK_FRAMES < len(audio)
-    whole = jbdiff.audiofiles.read_audio(tmp_path / "sounds" / "long.wav", 44_100)[0].mean(1)
+    assert longest and max(longest) <= jbdiff.audio.files.BLOCK_FRAMES < len(audio)
+    whole = jbdiff.audio.files.read_audio(tmp_path / "sounds" / "long.wav", 44_100)[0].mean(1)
     assert clips.lengths == (len(whole),)
     np.testing.assert_allclose(clips.clip(0) / 32767, whole, atol=1e-4)
 

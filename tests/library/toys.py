@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from typer.testing import CliRunner
 
-from jbdiff.checkpoint_files import file_sha256
 from jbdiff.config import StackConfig, stack_to_dict
+from jbdiff.stacks.weight_files import file_sha256
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

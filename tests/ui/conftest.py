@@ -14,7 +14,7 @@ from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from jbdiff_live.ui import theme
+from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.window import MainWindow
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from jbdiff_live.beat.modulation import Lfo, Modulation
 from jbdiff_live.binding import label
 from jbdiff_live.block import Block
 from jbdiff_live.control_view import BindingRow, Waiting
@@ -23,7 +24,7 @@ from jbdiff_live.parameters import (
     ParameterSnapshot,
     ParameterStore,
 )
-from jbdiff_live.stack_choice import StackChoice, StackParts
+from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying, StackStatus
 from jbdiff_live.status import AudioStatus, EngineState, EngineStatus, RecorderStatus, Status
 
 RATE = 44_100
@@ -85,14 +86,21 @@ POCKET = StackParts("pocket", (2,), False, anchor=True, memory=True)
 V1 = StackParts("v1", (2, 1, 0), True)
 
 
+def stack_status(parts: StackParts, choice: StackChoice, hop: int | None = None) -> StackStatus:
+    """A stack that plays what the choice names of its parts."""
+    levels, finisher = choice.levels or parts.levels, choice.finisher and parts.finisher
+    return StackStatus(choice, StackPlaying(choice.stack, levels, finisher, "", 0, parts, hop))
+
+
 class DemoTransport:
     """Implements `jbdiff_live.status.Transport`. `asked` lists every call but the polled ones."""
 
     def __init__(self, block_frames: int = BLOCK) -> None:
         self.store = ParameterStore()
+        self.frame = 0
+        self.modulation = Modulation(lambda: self.frame / RATE)
         self.asked: list[tuple[object, ...]] = []
         self.refuse: dict[str, Exception] = {}  # name of a call -> what it raises
-        self.frame = 0
         self.block_frames = block_frames
         self.blocks: deque[Block] = deque()
         self.bound: dict[str, str] = {
@@ -105,9 +113,7 @@ class DemoTransport:
             sample_rate=RATE,
             patch="first light",
             program=12,
-            stack="pocket",
-            levels=(2,),
-            parts=POCKET,
+            stack=stack_status(POCKET, StackChoice("pocket")),
             audio=AudioStatus(
                 device="Scarlett 2i2 USB",
                 sample_rate=RATE,
@@ -145,7 +151,16 @@ class DemoTransport:
             start = self._made
             samples = np.array(self._sound(start, start + self.block_frames))
             index = start // self.block_frames
-            self.blocks.append(Block(samples, index, start, self.store.snapshot, f"walk 1 0 {index}", 0.1))
+            self.blocks.append(
+                Block(
+                    samples,
+                    index,
+                    start,
+                    self.modulation.applied(self.store.snapshot),
+                    f"walk 1 0 {index}",
+                    0.1,
+                )
+            )
             self._made += self.block_frames
             engine = replace(
                 self.state.engine,
@@ -163,6 +178,10 @@ class DemoTransport:
     def set_status(self, **parts: object) -> None:
         """Replaces parts of the status, as another thread's news would."""
         self.state = replace(self.state, **parts)  # type: ignore[arg-type]
+
+    def set_stack(self, **parts: object) -> None:
+        """Replaces parts of what is known about the stack."""
+        self.set_status(stack=replace(self.state.stack, **parts))  # type: ignore[arg-type]
 
     def _note(self, *call: object) -> None:
         self.asked.append(call)
@@ -220,6 +239,13 @@ class DemoTransport:
         self._note("trigger", action)
         self.store.trigger(action, Origin.UI)
 
+    def lfos(self) -> Mapping[str, Lfo]:
+        return self.modulation.lfos
+
+    def set_lfo(self, name: str, lfo: Lfo | None) -> None:
+        self._note("set_lfo", name, lfo)
+        self.modulation.put(name, lfo)
+
     def learn(self, name: str | None) -> None:
         self._note("learn", name)
         if name is not None:
@@ -241,6 +267,10 @@ class DemoTransport:
                 last_message=f"CC {number} = 64",
             )
         )
+
+    def press_key(self, key: str) -> bool:
+        self._note("press_key", key)
+        return key == "F5"
 
     def learn_row(self, names: Sequence[str]) -> None:
         self._note("learn_row", tuple(names))
@@ -311,15 +341,12 @@ class DemoTransport:
     def choose_stack(self, choice: StackChoice) -> None:
         """Loads until `stack_is_ready`."""
         self._note("choose_stack", choice)
-        self.set_status(loading=f"{choice.text}: warming up, block 1 of 2")
+        self.set_stack(loading=f"{choice.text}: warming up, block 1 of 2")
 
     def stack_is_ready(self, choice: StackChoice) -> None:
         """The stack has been loaded and plays."""
         parts = next(parts for parts in self.stacks() if parts.name == choice.stack)
-        self.set_status(
-            stack=choice.stack, levels=choice.levels or parts.levels, parts=parts, loading="",
-            finisher=choice.finisher and parts.finisher,
-        )  # fmt: skip
+        self.set_status(stack=stack_status(parts, choice))
 
     def patches(self) -> Mapping[str, Path]:
         return {

@@ -12,11 +12,11 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.parameters import ACTIONS, PARAMETERS, Origin, Parameter, TakesEffect
-from jbdiff_live.ui import theme
-from jbdiff_live.ui.buttons import Choice, Pad, Toggle
-from jbdiff_live.ui.knob import DRAG_PIXELS, Knob
-from jbdiff_live.ui.panel import KnobsPanel, Title
-from jbdiff_live.ui.strips import Strip, StripChoice
+from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.tiles.buttons import Choice, Pad, Toggle
+from jbdiff_live.ui.tiles.knob import DRAG_PIXELS, Knob
+from jbdiff_live.ui.tiles.panel import KnobsPanel, Title
+from jbdiff_live.ui.tiles.strips import Strip, StripChoice
 from jbdiff_live.ui.window import MainWindow
 
 LEFT = Qt.MouseButton.LeftButton
@@ -142,13 +142,15 @@ def test_a_choice_that_lies_flat_goes_round_and_shows_its_place(
 def test_dragging_up_raises_the_value_in_proportion(
     window: MainWindow, demo: DemoTransport, qtbot: QtBot
 ) -> None:
-    drag(qtbot, knob(window, "noise_step"), round(DRAG_PIXELS / 4))
-    assert demo.snapshot()["noise_step"] == pytest.approx(0.30 + 0.25, abs=0.01)
+    window.set_parameter("resample", 0.3)
+    drag(qtbot, knob(window, "resample"), round(DRAG_PIXELS / 4))
+    assert demo.snapshot()["resample"] == pytest.approx(0.30 + 0.25, abs=0.01)
 
 
 def test_shift_makes_a_drag_ten_times_finer(window: MainWindow, demo: DemoTransport, qtbot: QtBot) -> None:
-    drag(qtbot, knob(window, "noise_step"), round(DRAG_PIXELS / 2), SHIFT)
-    assert demo.snapshot()["noise_step"] == pytest.approx(0.30 + 0.05, abs=0.003)
+    window.set_parameter("resample", 0.3)
+    drag(qtbot, knob(window, "resample"), round(DRAG_PIXELS / 2), SHIFT)
+    assert demo.snapshot()["resample"] == pytest.approx(0.30 + 0.05, abs=0.003)
 
 
 def test_a_drag_that_is_too_long_stops_at_the_end(
@@ -172,7 +174,8 @@ def test_double_click_brings_the_default_back(window: MainWindow, demo: DemoTran
 
 
 def test_keys_turn_the_focused_knob(window: MainWindow, demo: DemoTransport, qtbot: QtBot) -> None:
-    turned = knob(window, "noise_step")
+    window.set_parameter("resample", 0.3)
+    turned = knob(window, "resample")
     turned.setFocus()
     for key, expected in (
         (Qt.Key.Key_Up, 0.31),
@@ -183,7 +186,7 @@ def test_keys_turn_the_focused_knob(window: MainWindow, demo: DemoTransport, qtb
         (Qt.Key.Key_Home, 0.0),
     ):
         qtbot.keyClick(turned, key)
-        assert demo.snapshot()["noise_step"] == pytest.approx(expected)
+        assert demo.snapshot()["resample"] == pytest.approx(expected)
 
 
 def test_arrows_count_a_counter_by_one(window: MainWindow, demo: DemoTransport, qtbot: QtBot) -> None:
@@ -262,7 +265,7 @@ def test_what_acts_at_once_is_never_queued(window: MainWindow, demo: DemoTranspo
             window.set_parameter(parameter.name, parameter.low)
             window.look()
             tile = window.tiles[parameter.name]
-            assert isinstance(tile, (Knob, Toggle)) and not tile.queued
+            assert isinstance(tile, (Knob, Toggle, StripChoice)) and not tile.queued
 
 
 def test_a_queued_knob_looks_different(window: MainWindow, demo: DemoTransport) -> None:
@@ -322,7 +325,7 @@ def test_the_menu_learns_unbinds_and_resets(window: MainWindow, demo: DemoTransp
     demo.asked.clear()
     menu = gain.make_menu()
     entries = {action.text(): action for action in menu.actions()}
-    assert list(entries) == ["Learn MIDI\tL", "Unbind CC 7", "Reset to 0.0 dB"]
+    assert list(entries) == ["Learn MIDI\tL", "Unbind CC 7", "LFO", "Reset to 0.0 dB"]
     for entry in entries.values():
         entry.trigger()
     assert demo.asked == [("learn", "gain"), ("unbind", "gain"), ("set_parameter", "gain", 0.0)]

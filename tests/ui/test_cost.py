@@ -14,9 +14,9 @@ from PySide6.QtWidgets import QApplication, QWidget
 from jbdiff_live.parameters import Origin
 from jbdiff_live.stage_word import Word
 from jbdiff_live.status import EngineState, EngineStatus
-from jbdiff_live.ui.knob import Knob
 from jbdiff_live.ui.pace import EASY_BLOCKS, FULL, TIGHT, Pace
-from jbdiff_live.ui.tile import ParameterTile
+from jbdiff_live.ui.tiles.knob import Knob
+from jbdiff_live.ui.tiles.tile import ParameterTile
 from jbdiff_live.ui.window import FRAMES_PER_WORDS, MainWindow
 
 

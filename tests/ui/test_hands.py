@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.control_view import Ghost, LearnQuestion, Waiting
-from jbdiff_live.ui.knob import Knob
+from jbdiff_live.ui.tiles.knob import Knob
 from jbdiff_live.ui.window import MainWindow
 
 QUESTION = LearnQuestion(

@@ -8,7 +8,7 @@ import pytest
 from demo_transport import DemoTransport
 
 from jbdiff_live.parameters import TakesEffect
-from jbdiff_live.ui.heardafter import LABELS, seconds_text
+from jbdiff_live.ui.rows.heard_after import LABELS, seconds_text
 from jbdiff_live.ui.window import MainWindow
 
 

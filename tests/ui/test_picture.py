@@ -10,9 +10,9 @@ from demo_transport import RATE, DemoTransport
 
 from jbdiff_live.block import Block
 from jbdiff_live.parameters import ParameterStore
-from jbdiff_live.ui import theme
-from jbdiff_live.ui.picture import HIGH_HZ, LOW_HZ, RANGE_DB, TOP_DB, LogSpectrum, Picture
-from jbdiff_live.ui.scope import Playhead
+from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.drawing.picture import HIGH_HZ, LOW_HZ, RANGE_DB, TOP_DB, LogSpectrum, Picture
+from jbdiff_live.ui.drawing.scope import Playhead
 
 SNAPSHOT = ParameterStore().snapshot
 BACKGROUND = theme.argb(theme.BACKGROUND)

@@ -12,12 +12,12 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QMenu
 from pytestqt.qtbot import QtBot
 from small_stacks import write_small_stack
+from tone_generator import ToneGenerator
 
-from jbdiff_live.engine.tone import ToneGenerator
 from jbdiff_live.record.take import open_take
 from jbdiff_live.session import Session, SessionOptions
 from jbdiff_live.status import EngineState
-from jbdiff_live.ui import theme
+from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.window import MainWindow
 
 PATIENCE_MS = 90_000
@@ -107,7 +107,7 @@ def test_a_stack_is_chosen_in_the_window_and_its_parts_come_alive(
         menu.close()
         window.look()
         assert window.stack.note == "loading small levels 2 1"
-        qtbot.waitUntil(lambda: session.status().stack == "small", timeout=4 * PATIENCE_MS)
+        qtbot.waitUntil(lambda: session.status().stack.name == "small", timeout=4 * PATIENCE_MS)
         window.look()
         assert (window.stack.value, window.stack.note) == ("small", "levels 2 1 + finisher")
         assert not window.tiles["finisher_on"].inapplicable

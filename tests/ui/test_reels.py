@@ -13,8 +13,8 @@ from PySide6.QtWidgets import QApplication
 
 from jbdiff_live.block import Block, Rung
 from jbdiff_live.parameters import ParameterStore
-from jbdiff_live.ui.picture import Picture
-from jbdiff_live.ui.reels import Reels
+from jbdiff_live.ui.drawing.picture import Picture
+from jbdiff_live.ui.drawing.reels import Reels
 
 SNAPSHOT = ParameterStore().snapshot
 PER_COLUMN = 441

@@ -11,8 +11,8 @@ from pytestqt.qtbot import QtBot
 
 from jbdiff_live.parameters import OF_THE_ANCHOR, OF_THE_FINISHER
 from jbdiff_live.stack_choice import StackChoice
-from jbdiff_live.ui.strips import Strip, StripChoice
-from jbdiff_live.ui.tile import ParameterTile
+from jbdiff_live.ui.tiles.strips import Strip, StripChoice
+from jbdiff_live.ui.tiles.tile import ParameterTile
 from jbdiff_live.ui.window import MainWindow
 
 LEFT = Qt.MouseButton.LeftButton
@@ -93,7 +93,8 @@ def test_the_chooser_says_what_plays_and_what_is_loading(window: MainWindow, dem
 
 
 def test_a_stack_in_a_folder_is_shown_by_its_last_name(window: MainWindow, demo: DemoTransport) -> None:
-    demo.set_status(stack="/somewhere/far away/mine", loading="/somewhere/else/other levels 2 1: loading")
+    wanted, loading = StackChoice("/somewhere/far away/mine"), "/somewhere/else/other levels 2 1: loading"
+    demo.set_stack(wanted=wanted, playing=None, loading=loading)
     window.look()
     assert (window.stack.value, window.stack.note) == ("mine", "loading other levels 2 1")
 
@@ -114,7 +115,7 @@ def test_nothing_found_yet_is_said(
     window: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "stacks", list)
-    demo.set_status(parts=None)
+    demo.set_stack(playing=None)
     window.look()
     menu = window.stack.make_menu()
     found = entries(menu)
@@ -136,7 +137,7 @@ def test_the_finishers_knobs_do_nothing_without_one_and_say_why(
     demo.stack_is_ready(StackChoice("v1", finisher=False))
     window.look()
     assert all("left out under Stack" in tile.accessibleDescription() for tile in tiles)
-    demo.set_status(parts=None)
+    demo.set_stack(playing=None)
     window.look()
     assert not any(tile.inapplicable for tile in tiles), "not known before the stack is loaded"
 
@@ -149,7 +150,7 @@ def test_the_anchors_knobs_do_nothing_where_a_stack_cannot_be_told_of_one(
     demo.stack_is_ready(StackChoice("v1"))
     window.look()
     assert all("this stack cannot be held to an anchor" in tile.toolTip() for tile in tiles.values())
-    demo.set_status(parts=None)
+    demo.set_stack(playing=None)
     window.look()
     assert not tiles["anchor"].inapplicable, "not known before the stack is loaded"
 

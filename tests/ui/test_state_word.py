@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QWidget
 from jbdiff_live.block import Rung
 from jbdiff_live.stage_word import Word, stage_word
 from jbdiff_live.status import ControlStatus, EngineState, EngineStatus, Held, Status
-from jbdiff_live.ui import theme
+from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.window import MainWindow
 
 # What an engine, a device and a knob can be in together, and the word for it; True when it is an alarm.

@@ -1,0 +1,1 @@
+"""Sound files, crossfades and pictures of sound. No torch modules, no model."""

@@ -1,0 +1,282 @@
+"""The bytes of a sound file as libsndfile gets to see them: with the length that the header does not tell.
+
+Recorders that were killed, programs that write into a pipe and plain concatenation leave files whose header names
+another length than the file has. libsndfile believes the header and gives less sound, or none, without a word.
+No torch.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+UNKNOWN = 1 << 40  # bytes: a length that no file of sound has
+MOST_CHUNKS = 4096
+HEADER_BYTES = 1 << 16
+WINDOW = 1 << 20
+# Of MPEG audio, by [version 1 or not][layer 1, 2, 3]: kbit/s by index, and samples a frame.
+BITRATES = (
+    (
+        (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+        (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+        (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    ),
+    (
+        (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+        (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+        (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    ),
+)
+FRAME_SAMPLES = ((384, 1152, 1152), (384, 1152, 576))
+MPEG_RATES = (44_100, 48_000, 32_000)
+
+
+class SoundBytes(io.RawIOBase):
+    """A part of a file, read only, with some bytes replaced and, if `endless`, without a known length.
+
+    `farthest` is how far it was read, in bytes from `start`. `problem` is what the disk said: libsndfile cannot pass
+    an exception on, and takes it for the end of the file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        replaced: Mapping[int, bytes] | None = None,
+        *,
+        endless: bool = False,
+        start: int = 0,
+        end: int | None = None,
+    ) -> None:
+        self._file = path.open("rb")
+        size = os.fstat(self._file.fileno()).st_size
+        self._start, self._end = start, size if end is None else min(end, size)
+        self._replaced, self._endless = dict(replaced or {}), endless
+        self._place = 0
+        self.farthest = 0
+        self.problem: OSError | None = None
+
+    @property
+    def size(self) -> int:
+        return self._end - self._start
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        end = UNKNOWN if self._endless else self.size
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: end}[whence]
+        self._place = max(0, base + offset)
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:  # what has a buffer gets a type in Python 3.12
+        view = memoryview(buffer).cast("B")
+        # Of an endless file, what is asked for from the end is read there.
+        place = (
+            self._place if self._place < self.size or not self._endless else self._place - UNKNOWN + self.size
+        )
+        wanted = max(0, min(len(view), self.size - place)) if place >= 0 else 0
+        try:
+            self._file.seek(self._start + max(0, place))
+            data = bytearray(self._file.read(wanted))
+        except OSError as error:
+            self.problem = error
+            return 0
+        for at, new in self._replaced.items():
+            first, last = max(at, place), min(at + len(new), place + len(data))
+            if first < last:
+                data[first - place : last - place] = new[first - at : last - at]
+        view[: len(data)] = data
+        self._place += len(data)
+        self.farthest = max(self.farthest, place + len(data))
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+@dataclass(frozen=True)
+class Header:
+    """What has to be said instead of the file's own words, and what a listener should know of it."""
+
+    replaced: Mapping[int, bytes] = field(default_factory=dict)  # by place in the file
+    endless: bool = False
+    notes: tuple[str, ...] = ()
+    frames: int | None = None  # counted; None if the file says how many there are
+
+
+def true_header(path: Path) -> Header:
+    """What the header of a file with its sound in one chunk should say: WAV, RF64, AU and CAF; others as they are."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        head = file.read(16)
+        if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
+            return _wave(file, size, head[:4] == b"RF64")
+        if head[:4] == b".snd" and head[8:12] == bytes(4) and size > struct.unpack(">I", head[4:8])[0]:
+            return Header({8: b"\xff\xff\xff\xff"})
+        if head[:4] == b"caff":
+            return _caf(file, size)
+    return Header()
+
+
+def _chunks(file: BinaryIO, place: int, size: int, form: str) -> Iterator[tuple[bytes, int, int]]:
+    """(name, place of its content, length) of every chunk from `place` on. `form` unpacks a length of 4 or 8 bytes."""
+    width = struct.calcsize(form)
+    for _ in range(MOST_CHUNKS):
+        file.seek(place)
+        head = file.read(4 + width)
+        if len(head) < 4 + width:
+            return
+        length = struct.unpack(form, head[4:])[0]
+        yield head[:4], place + 4 + width, length
+        place += 4 + width + length + (length & 1 if width == 4 else 0)
+        if place > size:
+            return
+
+
+def _wave(file: BinaryIO, size: int, long: bool) -> Header:
+    """WAV: a data chunk of length 0 with sound behind it; one that is cut short; sound behind its end."""
+    sizes = None  # where RF64 keeps its lengths
+    bytes_a_second = 0
+    for name, place, length in _chunks(file, 12, size, "<I"):
+        if name == b"ds64":
+            sizes = place
+        elif name == b"fmt " and length >= 12:
+            file.seek(place + 8)
+            bytes_a_second = struct.unpack("<I", file.read(4).ljust(4, b"\0"))[0]
+        if name != b"data":
+            continue
+        rest = size - place
+        if long and sizes is not None:
+            file.seek(sizes + 8)
+            said = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))[0]
+            if 0 < said <= rest or rest <= 0:
+                return Header()
+            if said in (0, (1 << 64) - 1):
+                return Header({sizes: struct.pack("<QQQ", size - 8, rest, 0)})
+            return Header(notes=_cut_short(rest, said, bytes_a_second))
+        if length == 0 and rest > 0 and not _only_chunks(file, place, size):
+            return Header({place - 4: b"\xff\xff\xff\xff"})
+        if rest < length < 0xFFFFFF00:
+            return Header(notes=_cut_short(rest, length, bytes_a_second))
+        behind = rest - length - (length & 1)
+        if length < 0xFFFFFF00 and behind > HEADER_BYTES and not _only_chunks(file, size - behind, size):
+            read = "all of it" if rest < 1 << 32 else "the first 4 GB"
+            note = f"its header names too short a length: {read} is read"
+            return Header({place - 4: b"\xff\xff\xff\xff"}, notes=(note,))
+        break
+    return Header()
+
+
+def _only_chunks(file: BinaryIO, place: int, size: int) -> bool:
+    """Whether there is nothing but whole chunks from `place` to the end."""
+    for name, start, length in _chunks(file, place, size, "<I"):
+        if not all(32 <= byte < 127 for byte in name) or start + length > size:
+            return False
+        place = start + length + (length & 1)
+    return place >= size
+
+
+def _cut_short(there: int, said: int, bytes_a_second: int) -> tuple[str, ...]:
+    if not bytes_a_second:
+        return ("the file is cut short",)
+    whole = said / bytes_a_second
+    return (
+        f"the file is cut short: {there / bytes_a_second:.1f} s of the {whole:.1f} s that its header names",
+    )
+
+
+def _caf(file: BinaryIO, size: int) -> Header:
+    for name, place, length in _chunks(file, 8, size, ">Q"):
+        if name == b"data" and (length in (0, (1 << 64) - 1) or place + length > size):
+            return Header({place - 8: struct.pack(">Q", size - place)})
+    return Header()
+
+
+def ogg_parts(path: Path) -> list[tuple[int, int]]:
+    """Where each recording in an Ogg file begins and ends, in bytes: a stream saved from a radio has many."""
+    starts, place, beginning = [0], 0, True
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        while True:
+            file.seek(place)
+            head = file.read(27)
+            if len(head) < 27 or head[:4] != b"OggS":
+                break
+            table = file.read(head[26])
+            first = bool(head[5] & 2)  # the page begins a logical stream
+            if first and not beginning:
+                starts.append(place)
+            beginning = first
+            place += 27 + len(table) + sum(table)
+    return list(zip(starts, [*starts[1:], size], strict=True))
+
+
+def mpeg_header(path: Path, frames: int) -> Header:
+    """What an MPEG file (MP3) should say where libsndfile expects fewer `frames` than it holds.
+
+    Without a Xing header the length is guessed from the first bit rate; with one, of the first of several files that
+    were put together, all that follow are left out.
+    """
+    counted, tag = _mpeg_frames(path)
+    if counted <= frames + 8 * FRAME_SAMPLES[0][2]:
+        return Header(frames=counted)
+    return Header({} if tag is None else {tag: bytes(4)}, endless=True, frames=counted)
+
+
+def _mpeg_frames(path: Path) -> tuple[int, int | None]:
+    """Samples of a channel in all frames of the file, and the place of its Xing or Info tag."""
+    samples, tag, place = 0, None, 0
+    with path.open("rb") as file:
+        while True:
+            file.seek(place)
+            data = file.read(WINDOW)
+            if len(data) < 4:
+                return samples, tag
+            at = 0
+            while at + 4 <= len(data):
+                if data[at : at + 3] == b"ID3":
+                    if at and at + 10 > len(data):
+                        break  # the next window has all of it
+                    at += 10 + sum(
+                        (byte & 127) << 7 * (3 - n) for n, byte in enumerate(data[at + 6 : at + 10])
+                    )
+                    continue
+                length, held = _mpeg_frame(data[at : at + 4])
+                if not length:
+                    found = data.find(b"\xff", at + 1)
+                    at = len(data) if found < 0 else found
+                    continue
+                if not samples:
+                    for word in (b"Xing", b"Info"):
+                        found = data.find(word, at, at + 48)
+                        tag = place + found if found >= 0 else tag
+                samples += held
+                at += length
+            place += at  # a header that the window cuts in two is read again
+
+
+def _mpeg_frame(head: bytes) -> tuple[int, int]:
+    """(bytes, samples) of the frame that begins with these four bytes; (0, 0) if none does."""
+    version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
+    rate, speed = head[2] >> 4, head[2] >> 2 & 3
+    if head[0] != 0xFF or head[1] < 0xE0 or version == 1 or layer == 4 or not 0 < rate < 15 or speed == 3:
+        return 0, 0
+    low = int(version != 3)
+    hertz = MPEG_RATES[speed] >> (0 if version == 3 else 1 if version == 2 else 2)
+    samples, padding = FRAME_SAMPLES[low][layer - 1], head[2] >> 1 & 1
+    bits = BITRATES[low][layer - 1][rate] * 1000
+    if layer == 1:
+        return (12 * bits // hertz + padding) * 4, samples
+    return samples // 8 * bits // hertz + padding, samples

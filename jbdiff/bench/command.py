@@ -1,0 +1,71 @@
+"""What `jbdiff bench` and the benchmark scripts do around a measurement: find the stack, keep the result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from jbdiff.bench.measure import BenchResult, append, measure, random_stack
+from jbdiff.config import STACKS
+from jbdiff.heap import keep_freed_memory
+from jbdiff.stacks.stack import Stack, load_stack
+
+
+def find_stack(name: str, random: bool) -> Stack:
+    """A stack by name or folder; or random weights of a named stack's sizes.
+
+    Raises CheckpointError, or ValueError where no sizes are known under the name.
+    """
+    if not random:
+        return load_stack(name)
+    if name not in STACKS:
+        raise ValueError(f"no sizes known for {name!r}; random weights can be had for: {', '.join(STACKS)}")
+    return random_stack(STACKS[name])
+
+
+def run_bench(
+    name: str,
+    random: bool,
+    log: Path | None,
+    json_file: Path | None,
+    *,
+    report: Callable[[str], None],
+    device: str,
+    dtype: torch.dtype,
+    blocks: int,
+    steps: int | None,
+    repeats: int,
+    levels: Sequence[int] | None,
+    finisher: bool | None,
+    hop: int | None,
+    graphs: bool,
+    compiled: bool,
+) -> BenchResult:
+    """One measurement, written where it is to be kept. finisher None uses the stack's, where it has one.
+
+    Raises what `find_stack`, `measure` and writing files raise.
+    """
+    keep_freed_memory()
+    stack = find_stack(name, random)
+    result = measure(
+        stack,
+        device=device,
+        dtype=dtype,
+        levels=levels,
+        finisher=stack.finisher is not None if finisher is None else finisher,
+        blocks=blocks,
+        steps=steps,
+        repeats=repeats,
+        hop_tokens=hop,
+        graphs=graphs,
+        compiled=compiled,
+        report=report,
+    )
+    if json_file is not None:
+        json_file.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
+    if log is not None:
+        append(log, result)
+    return result

@@ -1,0 +1,1 @@
+"""Sound to latents and back: the VQ-VAE of Jukebox, and the band codec of pocket."""

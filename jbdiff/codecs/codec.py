@@ -1,0 +1,53 @@
+"""What every codec offers: the Jukebox VQ-VAE, the band codec, and any that is added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+
+class Codec(Protocol):
+    """Audio to normalised latents and back, at one or more levels.
+
+    Latents that cross this line are *normalised*: about zero mean and a variance of 1 or below, ready for diffusion.
+    `encode` and `decode` work on whole tokens: time in samples is a multiple of `hop(level)`.
+    """
+
+    sample_rate: int  # Hz
+    latent_channels: int
+    levels: tuple[int, ...]
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The weights."""
+        ...
+
+    def hop(self, level: int) -> int:
+        """Samples per token of `level`."""
+        ...
+
+    def encode(self, audio: Tensor, level: int) -> Tensor:
+        """Mono audio `[batch, 1, samples]` to normalised latents `[batch, channels, samples / hop]`."""
+        ...
+
+    def decode(self, latents: Tensor, level: int, first: int | Tensor = 0) -> Tensor:
+        """Normalised latents `[batch, channels, tokens]` to mono audio `[batch, 1, tokens * hop]`.
+
+        `first` is the number of the first token, counted from where the sound began: a codec with oscillators
+        decodes a piece as part of the whole only if it knows where the piece lies. Others ignore it.
+        """
+        ...
+
+    def decoder_margin(self, level: int) -> int:
+        """Tokens on each side that still change a decoded sample: a chunked decode must overlap so many."""
+        ...
+
+
+@runtime_checkable
+class Quantises(Protocol):
+    """A codec whose decoder reads latents through a codebook."""
+
+    def quantise(self, latents: Tensor, level: int) -> Tensor:
+        """Normalised latents `[b, c, t]` moved onto the nearest codes."""
+        ...

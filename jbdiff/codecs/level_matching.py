@@ -1,0 +1,223 @@
+"""Makes a decoded sound have the levels that its latents say, by turning its own spectra up and down.
+
+Carriers and noise beat with each other, so what a synthesis gives back, measured as the analysis measures, is some dB
+off in every band and frame. In each round the sound is measured in short frames, every bin is scaled by what its bands
+lack, and the frames are joined again; a few rounds at several frame lengths come close to what all of them ask for
+(alternating projections, as Griffin & Lim 1984 do for full magnitudes). Nothing is learned here. A sample depends only
+on what lies within `reach` of it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jbdiff.codecs.bands import (
+    CHANNELS,
+    DETAIL_WINDOW,
+    FLOOR,
+    POINTS,
+    POOLS,
+    QUARTERS,
+    BandAnalysis,
+    band_places,
+    detail_places,
+    hertz,
+)
+from jbdiff.config import BandCodecConfig
+
+OVERSHOOT = 1.2  # of what a band lacks: neighbouring frames undo a part of every change
+MOMENTUM = 0.6  # of the last round's change, gone on with (Perraudin et al. 2013, fast Griffin-Lim)
+# Of what the detail lacks, one round changes this share: all of it from the upper frequency on, a smaller share up to
+# the lower one. Tones lie below, and frames of 12 ms cut them to pieces; above 5.8 kHz there is only noise. The detail
+# comes first in a round, so that the longer frames have the last word. A mean detail says less: its share is smaller.
+# Measured on 12 excerpts of 7 s of held-out music (notes and polyphony of the original's, mel distance). True detail:
+# .895, .821, 1.53 dB with a share of .3, and .929, .880, 1.73 dB with .1. Mean detail: .885, .829 and .944, .909.
+TRUE_SHARE, MEAN_SHARE, DETAIL_HERTZ = 0.3, 0.1, (2000.0, 6000.0)
+MOST = 2.0  # nepers by which one round may change a bin
+NEPER = 20 / math.log(10)  # in dB
+# Tokens on one side that the longest frames of one round reach, and for which later rounds hardly reach further:
+# beyond these a change of one token moves a sample by less than a thousandth (tests/library/test_matching.py).
+MARGIN = 12
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames of `size` samples, `hop` apart, the first centred on sample `centre`."""
+
+    size: int
+    hop: int
+    centre: int
+
+
+class Spectra(nn.Module):
+    """Windowed spectra of a sound, and the sound from spectra. `skip` samples lie before the first frame's place."""
+
+    window: Tensor
+
+    def __init__(self, frames: Frames) -> None:
+        super().__init__()
+        self.frames = frames
+        self.register_buffer("window", torch.hann_window(frames.size), persistent=False)
+
+    def cut(self, audio: Tensor, skip: int = 0) -> Tensor:
+        """`[b, n]` to frames `[b, frames, size]`, not yet windowed; the outside is silence."""
+        size, hop = self.frames.size, self.frames.hop
+        left = size // 2 - self.frames.centre - skip
+        count = -(-(audio.shape[1] - skip) // hop)
+        right = max(0, (count - 1) * hop + size - left - audio.shape[1])
+        return F.pad(audio, (left, right)).unfold(1, size, hop)[:, :count]
+
+    def forward(self, audio: Tensor, skip: int = 0) -> Tensor:
+        """`[b, n]` to spectra `[b, frames, bins]`."""
+        out: Tensor = torch.fft.rfft(self.cut(audio, skip) * self.window)
+        return out
+
+    def join(self, spectra: Tensor, samples: int, skip: int = 0) -> Tensor:
+        """The sound whose frames are nearest to these, `[b, samples]` (Griffin & Lim 1984, equation 6)."""
+        size = self.frames.size
+        left = size // 2 - self.frames.centre - skip
+        pieces = torch.fft.irfft(spectra, size) * self.window
+        weight = (self.window**2).expand(1, spectra.shape[1], -1)
+        sound, total = (self._added(p)[:, left:] for p in (pieces, weight))
+        short = max(0, samples - sound.shape[1])
+        sound, total = F.pad(sound, (0, short)), F.pad(total, (0, short))
+        return sound[:, :samples] / total[:, :samples].clamp_min(1e-3)
+
+    def _added(self, pieces: Tensor) -> Tensor:
+        """Frames `[b, n, size]` laid `hop` apart and added up."""
+        batch, count, size = pieces.shape
+        hop = self.frames.hop
+        parts = size // hop
+        cut = pieces.reshape(batch, count, parts, hop)
+        total = pieces.new_zeros(batch, count + parts - 1, hop)
+        for part in range(parts):
+            total[:, part : part + count] += cut[:, :, part]
+        return total.flatten(1)
+
+
+class LevelMatch(nn.Module):
+    """One kind of frames, and the bands in which levels are asked for, measured as the analysis measures them.
+
+    `points` `[size, 2 * n]` are the analysis' single points of the spectrum (n of them, at `places` `[n]` in bins),
+    `pools` `[bins, m]` its bands of bins.
+    """
+
+    pools: Tensor
+    to_bins: Tensor
+    points: Tensor | None
+
+    def __init__(
+        self,
+        frames: Frames,
+        pools: Tensor,
+        points: Tensor | None = None,
+        places: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.spectra = Spectra(frames)
+        self.register_buffer("pools", pools.float(), persistent=False)
+        self.register_buffer("points", points, persistent=False)
+        share = pools / pools.amax(0)
+        if places is not None:
+            bins = torch.arange(len(pools), dtype=torch.float64)[:, None]
+            share = torch.cat([(1 - (bins - places).abs()).clamp_min(0), share], 1)
+        # Each bin follows the bands that hear it, by how well they do; what none hears stays as it is.
+        total = share.sum(1, keepdim=True).clamp_min(1.0)
+        self.register_buffer("to_bins", (share / total).float().T.contiguous(), persistent=False)
+
+    def levels(self, audio: Tensor, skip: int = 0) -> Tensor:
+        """`[b, n]` to levels in dB `[b, frames, bands]`."""
+        frames = self.spectra.cut(audio, skip)
+        return self._decibels(frames, torch.fft.rfft(frames * self.spectra.window))
+
+    def forward(self, audio: Tensor, wanted: Tensor, skip: int = 0, shares: Tensor | float = 1.0) -> Tensor:
+        """Audio `[b, n]` nearer to levels in dB `[b, frames, bands]`, by these shares `[bands]` of what is lacking."""
+        frames = self.spectra.cut(audio, skip)
+        spectra = torch.fft.rfft(frames * self.spectra.window)
+        lacking = (wanted - self._decibels(frames, spectra)) * (shares * (OVERSHOOT / NEPER))
+        gain = (lacking.clamp(-MOST, MOST) @ self.to_bins).exp()
+        return self.spectra.join(spectra * gain, audio.shape[1], skip)
+
+    def _decibels(self, frames: Tensor, spectra: Tensor) -> Tensor:
+        power = (spectra.real**2 + spectra.imag**2) @ self.pools
+        if self.points is not None:
+            cosine, sine = (frames @ self.points).chunk(2, -1)
+            power = torch.cat([cosine**2 + sine**2, power], -1)
+        return 10 * power.clamp_min(FLOOR**2).log10()
+
+
+def detail_shares(bands: int, lowest: float) -> Tensor:
+    """Of what each of so many bands of the detail lacks, the share that one round changes: `[bands]`, from `lowest`
+    where tones are to 1 where only noise is.
+    """
+    low, high = DETAIL_HERTZ
+    places = (hertz(detail_places(bands)) / low).log() / math.log(high / low)
+    return (lowest + (1 - lowest) * places.clamp(0, 1)).float()
+
+
+class BandMatching(nn.Module):
+    """Brings a decode to the levels of its detail, and of those bands of the analysis that are not too long in time."""
+
+    true_shares: Tensor
+    mean_shares: Tensor
+
+    def __init__(self, config: BandCodecConfig, analysis: BandAnalysis) -> None:
+        super().__init__()
+        self.hop, self.rounds = config.hop_length, config.match_rounds
+        quarter, middle = self.hop // QUARTERS, self.hop // 2
+        self.detail = LevelMatch(
+            Frames(DETAIL_WINDOW, quarter, quarter // 2),
+            analysis.detail_weights(config),
+        )
+        for name, share in (("true_shares", TRUE_SHARE), ("mean_shares", MEAN_SHARE)):
+            self.register_buffer(name, detail_shares(config.detail_bands, share), persistent=False)
+        (_, _), (point, size) = POINTS
+        (pool, _), (short, short_size), (end, _) = POOLS
+        self.long_bands, self.short_bands = slice(point, short), slice(short, end)
+        places = hertz(band_places()[point:pool]) * size / config.sample_rate
+        self.step = size // 4 // self.hop  # tokens from one long frame to the next
+        self.long = LevelMatch(
+            Frames(size, self.step * self.hop, middle),
+            getattr(analysis, f"pool{size}").double(),
+            getattr(analysis, f"point{size}"),
+            places,
+        )
+        self.short = LevelMatch(
+            Frames(short_size, self.hop, middle), getattr(analysis, f"pool{short_size}").double()
+        )
+
+    @property
+    def margin(self) -> int:
+        """Tokens on each side that change a sample audibly."""
+        return MARGIN
+
+    def forward(self, audio: Tensor, levels: Tensor, first: Tensor, mean_detail: bool = False) -> Tensor:
+        """Audio `[b, t * hop]`, levels in dB `[b, t, channels]`, number of the first token `[b or 1, 1]` -> audio
+        nearer to these levels. Long frames stand on tokens with the same numbers wherever a piece begins. mean_detail:
+        the detail was expected from the bands, not measured.
+        """
+        offsets = set(((-first) % self.step).flatten().tolist())
+        if len(offsets) > 1:
+            parts = zip(audio, levels, first, strict=True)
+            rows = [
+                self(sound[None], wanted[None], number[None], mean_detail) for sound, wanted, number in parts
+            ]
+            return torch.cat(rows)
+        offset = int(offsets.pop())
+        skip = offset * self.hop
+        detail = levels[..., CHANNELS:].unflatten(2, (QUARTERS, -1)).flatten(1, 2)
+        long, short = levels[:, offset :: self.step, self.long_bands], levels[..., self.short_bands]
+        shares = self.mean_shares if mean_detail else self.true_shares
+        before: Tensor | None = None
+        for _ in range(self.rounds):
+            matched = self.detail(audio, detail, shares=shares)
+            matched = self.long(matched, long, skip) if long.shape[1] else matched
+            matched = self.short(matched, short)
+            audio = matched if before is None else matched + MOMENTUM * (matched - before)
+            before = matched
+        return audio if before is None else before

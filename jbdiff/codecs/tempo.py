@@ -1,0 +1,73 @@
+"""Tempo and beat of a few seconds of latents: what the clock of an anchor starts from.
+
+Onsets are rises of the bands' levels. A tempo is as good as the onsets' Fourier components at its beat, half beat and
+quarter beat are strong, weighed by how usual it is (log-normal, as in Ellis 2007). Where the beat lies follows from the
+components' phases; which beat of the bar it is, onsets hardly say.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from jbdiff.codecs.bands import CHANNELS, STROKES
+
+SLOWEST, FASTEST, USUAL = 88.0, 180.0, 118.0  # beats a minute; slower music counts at twice its tempo
+TEMPI = 400  # that are tried
+SPREAD = 0.35  # of what is usual, in octaves
+PARTS = ((1.0, 1.0), (2.0, 0.6), (4.0, 0.4))  # of a beat, and what they count
+LOW_STROKES = 2  # those below 250 Hz: kick drums
+SMOOTHED = 43  # tokens around which a rise has to stand out, half a second
+PLACES = 48  # in a beat that are tried
+
+
+def onsets(bands: Tensor, low: bool = False) -> Tensor:
+    """How much begins at each token of latents `[n, CHANNELS or more]`, `[n]`, around 0; of all, or of low strokes."""
+    first = CHANNELS - len(STROKES)
+    part = bands[:, first : first + LOW_STROKES] if low else bands[:, :CHANNELS]
+    rises = part.float().diff(dim=0, prepend=part[:1].float()).clamp_min(0).mean(1)
+    around = F.avg_pool1d(rises[None], SMOOTHED, 1, SMOOTHED // 2, count_include_pad=False)[0]
+    rises = (rises - around).clamp_min(0)
+    return rises - rises.mean()
+
+
+def component(rises: Tensor, per_token: Tensor) -> Tensor:
+    """Fourier components `[k]`, complex, of `[n]` at so many turns a token `[k]`; time 0 comes right after the last."""
+    places = torch.arange(-len(rises), 0, device=rises.device)
+    angle = 2 * math.pi * per_token.to(rises.device)[:, None] * places
+    return (torch.polar(torch.ones_like(angle), -angle) * rises).sum(1)
+
+
+def estimated_tempo(bands: Tensor, tokens_per_minute: float) -> float:
+    """Beats a minute of latents `[n, CHANNELS or more]`; 0 if they have no onsets or are shorter than two beats."""
+    if len(bands) < 2 * tokens_per_minute / SLOWEST:
+        return 0.0
+    rises = onsets(bands)
+    if float(rises.abs().max()) < 1e-3:
+        return 0.0
+    tempi = SLOWEST * (FASTEST / SLOWEST) ** torch.linspace(0, 1, TEMPI, device=rises.device)
+    strength = torch.zeros_like(tempi)
+    for part, weight in PARTS:
+        strength += weight * component(rises, part * tempi / tokens_per_minute).abs()
+    usual = torch.exp(-0.5 * ((tempi / USUAL).log2() / SPREAD).square())
+    return float(tempi[int((strength * usual).argmax())])
+
+
+def estimated_place(bands: Tensor, per_token: float) -> float:
+    """Place in a beat, 0..1, of the token right after latents `[n, CHANNELS or more]`, at so many beats a token.
+
+    Returns 0 for a single token or none.
+    """
+    if len(bands) < 2:
+        return 0.0
+    rises, low = onsets(bands), onsets(bands, low=True)
+    both = low / low.std().clamp_min(1e-6) + 0.5 * rises / rises.std().clamp_min(1e-6)
+    turns, weights = torch.tensor(PARTS, device=both.device).unbind(1)
+    found = component(both, per_token * turns)
+    places = torch.arange(PLACES, device=both.device) / PLACES
+    angle = 2 * math.pi * turns[:, None] * places
+    score = ((found * weights)[:, None] * torch.polar(torch.ones_like(angle), -angle)).real.sum(0)
+    return float(places[int(score.argmax())])

@@ -1,0 +1,1 @@
+"""Training data: clips cut from sound files, stems and their mixes."""

@@ -1,0 +1,1 @@
+"""Noise, noise schedules and samplers. They know no network."""

@@ -1,0 +1,1 @@
+"""What is measured on sound: one module for each quantity."""

@@ -1,0 +1,202 @@
+"""The machine under a benchmark: what it is, how fast it multiplies and copies, and a watch that waits for it.
+
+Times on different machines are compared through one number, the rate of a large square matrix product in the
+same arithmetic and with the same threads (`matmul_gflops`); copies through `copy_gbytes`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+Shape = Sequence[int]
+COPY_BYTES = 256 * 2**20  # far more than any cache holds
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Who did the work. `threads` is torch's, for one operation."""
+
+    cpu: str
+    cores: int
+    threads: int
+    system: str
+    python: str
+    torch: str
+    gpu: str | None = None
+
+    def __str__(self) -> str:
+        where = self.gpu or f"{self.cpu}, {self.threads} of {self.cores} cores"
+        return f"{where}, torch {self.torch}"
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """Rates that no part can pass: a matrix product of side `matmul_size`, and a copy in memory."""
+
+    matmul_size: int
+    matmul_gflops: float  # 10^9 operations a second; a product of side n has 2 n^3
+    copy_gbytes: float  # 10^9 bytes a second, read and written both counted
+
+
+def cpu_name() -> str:
+    """The processor's name as its maker writes it, where the system tells."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError):
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    if sys.platform == "darwin":
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return platform.processor() or platform.machine()
+
+
+def this_machine(device: torch.device | str = "cpu") -> Machine:
+    device = torch.device(device)
+    return Machine(
+        cpu=cpu_name(),
+        cores=os.cpu_count() or 1,
+        threads=torch.get_num_threads(),
+        system=platform.platform(terse=True),
+        python=platform.python_version(),
+        torch=torch.__version__,
+        gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+    )
+
+
+def commit(folder: Path | None = None) -> str | None:
+    """The commit that this code is at, "-changed" behind it where files differ; None outside a checkout."""
+    command = ["git", "-C", str(folder or Path(__file__).parent), "describe", "--always", "--abbrev=12"]
+    command += ["--exclude=*", "--dirty=-changed"]
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def settled(device: torch.device) -> None:
+    """Returns when the device has done all it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def time_calls(run: Callable[[], object], times: int, device: torch.device | str = "cpu") -> list[float]:
+    """Seconds of each of `times` calls, after one that is not counted."""
+    device = torch.device(device)
+    run()
+    seconds = []
+    for _ in range(times):
+        settled(device)
+        began = time.perf_counter()
+        run()
+        settled(device)
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+@torch.inference_mode()
+def ceiling(
+    device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, times: int = 12
+) -> Ceiling:
+    """The best of `times` products and copies. On a machine that others use, that is nearest to the truth."""
+    device = torch.device(device)
+    size = 2048 if device.type == "cpu" else 8192
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    product = min(time_calls(lambda: a @ b, times, device))
+    source = torch.zeros(COPY_BYTES, dtype=torch.uint8, device=device)
+    target = torch.ones_like(source)
+    copy = min(time_calls(lambda: target.copy_(source), max(2, times // 2), device))
+    return Ceiling(size, 2 * size**3 / product / 1e9, 2 * COPY_BYTES / copy / 1e9)
+
+
+def _cpu_attention(
+    query: Shape, key: Shape, value: Shape, *_: object, out_shape: object = None, **__: object
+) -> int:
+    return int(sdpa_flop_count(query, key, value))
+
+
+@functools.cache
+def _formulas() -> dict[object, Callable[..., int]]:
+    """What torch's counter leaves out: its own fused attention for CPUs."""
+    name = "_scaled_dot_product_flash_attention_for_cpu"
+    operator = getattr(torch.ops.aten, name, None)
+    return {} if operator is None else {operator: _cpu_attention}
+
+
+def count_operations(run: Callable[[], object]) -> int:
+    """Floating-point operations of matrix products, convolutions and attention in one call of `run`.
+
+    By torch.utils.flop_counter; a multiplication and the addition behind it are two. Element-wise work, norms
+    and Fourier transforms are not counted.
+    """
+    with FlopCounterMode(display=False, custom_mapping=_formulas()) as counter:
+        run()
+    return int(counter.get_total_flops())
+
+
+def resident_bytes() -> int | None:
+    """The largest resident memory of this process so far; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+def device_bytes(device: torch.device) -> int | None:
+    """The most memory torch has held on a CUDA device so far; None elsewhere."""
+    return int(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else None
+
+
+@contextlib.contextmanager
+def exact_float32() -> Iterator[None]:
+    """float32 as float32: no TF32 in products and convolutions on CUDA while it lasts."""
+    matmul, convolution = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, convolution
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """How streams run networks below float32; nothing at float32."""
+    reduced = dtype != torch.float32
+    kind = "cpu" if device.type == "meta" else device.type  # "meta" has none of its own, and computes nothing
+    return torch.autocast(kind, dtype if reduced else None, enabled=reduced)
+
+
+def random_weights(module: torch.nn.Module, generator: torch.Generator) -> None:
+    """Fills a module in place with values like those of a fresh network: gains near 1, weights scaled by what
+    each output sums, buffers that are no constants of the design (codebooks) standard normal."""
+
+    def normal(tensor: Tensor) -> Tensor:
+        return torch.randn(tensor.shape, generator=generator)
+
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if parameter.ndim < 2:
+                gain = 1.0 if name.endswith("weight") else 0.0
+                parameter.copy_(gain + 0.02 * normal(parameter))
+            else:
+                parameter.copy_(normal(parameter) / parameter[0].numel() ** 0.5)
+        for name, buffer in module.named_buffers():
+            if name.endswith(".k"):
+                buffer.copy_(normal(buffer))

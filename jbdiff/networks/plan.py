@@ -1,0 +1,152 @@
+"""A plan: the mean level of every band in each sixteenth of a bar, as an extra input of the joint denoiser.
+
+A sixteenth is called a cell. The plan says which tones sound when, and leaves to the denoiser how they begin, end and
+move. At every step the means of the clean estimate over each cell are moved towards the plan (`moved`). That needs no
+training: a denoiser of bands makes sense of what is moved. `PlanInputs` is what it may learn for plans in addition.
+
+Each token of a plan has a confidence: 1 if the plan is the music itself, less if it is a guess, 0 if there is no plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from jbdiff.diffusion.schedules import SIGMA_FEATURES
+
+CELLS = 16  # in a bar
+FORM = 8  # bars: a plan of earlier music is a whole number of times so far away
+SHORT_FORM = 4  # bars: how far away if less was played
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Plans of windows: `values` `[b, c, t]`, the same in all tokens of a cell, with their confidence `known` `[b, t]`.
+
+    `pool`: `[b, t, t]`, takes means over cells if it is multiplied from the right.
+    """
+
+    values: Tensor
+    pool: Tensor
+    known: Tensor
+
+    def first(self, rows: int) -> Plan:
+        """The first rows of the batch alone."""
+        return Plan(self.values[:rows], self.pool[:rows], self.known[:rows])
+
+    def repeat(self, times: int) -> Plan:
+        """Every row `times` times over."""
+        return Plan(*(part.repeat_interleave(times, 0) for part in (self.values, self.pool, self.known)))
+
+    def doubled(self) -> Plan:
+        """Every row twice, one batch after the other, as guidance has them."""
+        return Plan(*(torch.cat([part, part]) for part in (self.values, self.pool, self.known)))
+
+
+PlanSource = Callable[[int, int], Plan]
+"""(number of the first token in the stream, how many tokens) -> the plan of a window there."""
+
+
+def cell_pool(cells: Tensor) -> Tensor:
+    """The matrix `[b, t, t]` that takes means over cells, from the number of the cell of each token, `[b, t]`."""
+    same = (cells[:, :, None] == cells[:, None, :]).float()
+    return same / same.sum(1, keepdim=True)
+
+
+def plan_of(sound: Tensor, there: Tensor, cells: Tensor) -> Plan:
+    """The plan that has the means of a sound `[b, c, t]` over the cells `[b, t]`.
+
+    there: `[b, t]`, 0..1, the confidence in each token of the sound. A cell gets the mean confidence of its tokens, and
+    the mean of those with a confidence above 0.
+    """
+    pool = cell_pool(cells).to(sound)
+    heard = (there > 0).to(sound)
+    share = torch.bmm(heard[:, None], pool)
+    values = torch.bmm(sound * heard[:, None], pool) / share.clamp_min(1e-6)
+    return Plan(values * (share > 0), pool, torch.bmm(there[:, None].to(sound), pool)[:, 0])
+
+
+def bars_back(bar: float, known: int) -> int:
+    """How many bars back the plan of a window lies if `known` tokens before it may be used; bar in tokens, 0: unknown.
+
+    The farther, the better: music that was heard is a better plan than what was made after it.
+    """
+    forms = int(known / (FORM * bar)) if bar > 0 else 0
+    return FORM * forms or SHORT_FORM
+
+
+def cells_of(place: Tensor, bar: Tensor, tokens: int) -> Tensor:
+    """Number of the cell `[b, tokens]` in which the middle of each token lies, counted from the beginning of a bar.
+
+    place: `[b]`, tokens from that beginning to the first token; bar: `[b]` tokens a bar, above 0.
+    """
+    middle = place[:, None].double() + torch.arange(tokens, device=place.device) + 0.5
+    return (middle / (bar[:, None].double() / CELLS)).floor().long()
+
+
+def cell_means(bands: Tensor, bar: float, place: float) -> Tensor:
+    """Means of bands `[n, c]` over the whole cells in them, `[cells, c]`; the first cell begins at or after token 0.
+
+    bar: tokens a bar; place: tokens from the beginning of a bar to token 0. Cells need not begin where a token does.
+    """
+    size = bar / CELLS
+    start = -place % size
+    if start > size - 1e-6:
+        start = 0.0
+    count = max(0, int((len(bands) - start) // size + 1e-9))
+    total = torch.cat([bands.new_zeros(1, bands.shape[1]), bands.cumsum(0)])
+    edges = start + size * torch.arange(count + 1, dtype=torch.float64, device=bands.device)
+    below = edges.floor().long().clamp(0, len(bands))
+    share = (edges - below).to(bands.dtype)[:, None]
+    at = total[below] * (1 - share) + total[(below + 1).clamp(max=len(bands))] * share
+    return at.diff(dim=0) / size
+
+
+def moved(v: Tensor, clean: Tensor, plan: Plan, beta: Tensor, gain: Tensor | float = 1.0) -> Tensor:
+    """v `[b, c, t]` after the cell means of the clean estimate moved towards the plan, as far as it is known.
+
+    beta: `[b, 1, 1]`; gain: `[b, c, 1]`. Pure noise takes the plan's means, and a clean window stays as it is.
+    """
+    wrong = plan.values.float() - torch.bmm(clean.float(), plan.pool.float())
+    return v - beta * gain * plan.known.float()[:, None] * wrong
+
+
+class PlanInputs(nn.Module):
+    """What a joint denoiser may learn for a plan, beside `moved`. It begins as no change.
+
+    Only these weights are trained for the plan: what the network plays without one stays as it is.
+    """
+
+    def __init__(self, width: int, patch: int, bands: int, images: int) -> None:
+        """width: of the transformer; images: channels of `EchoLines`."""
+        super().__init__()
+        self.patch = patch
+        self.into = nn.Linear(patch * (bands + 1), width, bias=False)
+        self.gain = nn.Linear(SIGMA_FEATURES, bands)
+        self.lines = nn.Conv2d(2, images, (3, 9), padding=(1, 4), bias=False)
+        nn.init.zeros_(self.into.weight)
+        nn.init.zeros_(self.lines.weight)
+        nn.init.zeros_(self.gain.weight)
+        nn.init.ones_(cast(Tensor, self.gain.bias))
+
+    def patches(self, plan: Plan) -> Tensor:
+        """What is added to the patches of the window, `[b, window patches, width]`."""
+        known = plan.known[:, None]
+        both = torch.cat([2 * plan.values * known, known], 1).transpose(1, 2)
+        b, t, c = both.shape
+        rows = both.reshape(b, t // self.patch, self.patch * c)
+        return cast(Tensor, self.into(rows.to(self.into.weight.dtype)))
+
+    def gains(self, features: Tensor) -> Tensor:
+        """How far the means are moved, `[b, c, 1]`, by the features of sigma."""
+        return cast(Tensor, self.gain(features).float()[:, :, None])
+
+    def image(self, clean: Tensor, plan: Plan) -> Tensor:
+        """What is added to the images of `EchoLines`, `[b, images, c, t]`."""
+        known = plan.known[:, None].to(clean)
+        differs = (plan.values.to(clean) - clean) * known
+        return cast(Tensor, self.lines(2 * torch.stack([differs, known.expand_as(clean)], 1)))

@@ -1,0 +1,286 @@
+"""Whole pieces offline: blocks to a sound file, with stems, and on from where an interruption left off.
+
+While it runs, everything lies in a folder beside the file to be (`NAME.partial`): raw samples, and the
+stream's state after the last whole block. The finished file replaces that folder; nothing else is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from jbdiff.audio.pictures import write_mel_picture
+from jbdiff.stream.stream import BlockSettings, BlockStream, StreamError, StreamState
+
+SUBTYPES = {
+    (".wav", 16): "PCM_16",
+    (".wav", 24): "PCM_24",
+    (".wav", 32): "FLOAT",
+    (".flac", 16): "PCM_16",
+    (".flac", 24): "PCM_24",
+}
+DESCRIBED, PLACED = "render.json", "placed"  # in the folder: which render it is of; which files have left it
+WRITE_FRAMES = 1 << 16  # samples turned at a time when the raw sound becomes a file
+LEAD_SECONDS = 2.0  # of the init before a block's own piece, so that the encoder does not meet an edge there
+
+
+def level_file(out: Path, level: int) -> Path:
+    """The file of a level's own sound, beside the whole."""
+    return out.with_name(f"{out.stem}-level{level}{out.suffix}")
+
+
+class RenderError(RuntimeError):
+    """A render that cannot begin or go on; says why and what to do."""
+
+
+@dataclass(frozen=True)
+class RenderPlan:
+    """One sound file to make. Audio is at the stream's rate."""
+
+    out: Path
+    frames: int
+    settings: BlockSettings
+    context: Tensor | None = None  # [1, 1, n] to go on from
+    init: Tensor | None = None  # [1, 1, n] to resample from, repeated where it is shorter
+    bits: int = 24  # 32 is floating point and not clipped
+    stems: bool = False
+    pictures: bool = False  # a mel picture beside every sound file
+    sampler: str = ""  # the stream's, by name: another one does not continue this render
+
+    def subtype(self) -> str:
+        """libsndfile's word for the sample format. Raises RenderError where the file cannot hold it."""
+        key = (self.out.suffix.lower(), self.bits)
+        if key not in SUBTYPES:
+            known = ", ".join(f"{suffix} at {bits}" for suffix, bits in SUBTYPES)
+            raise RenderError(f"{self.out.name} at {self.bits} bit cannot be written; known: {known} bit")
+        return SUBTYPES[key]
+
+    def targets(self, levels: Sequence[int]) -> list[Path]:
+        """Every file that is written: the sound, then a stem for each level, then their pictures."""
+        stems = [level_file(self.out, level) for level in levels] if self.stems else []
+        sounds = [self.out, *stems]
+        return sounds + ([path.with_suffix(".png") for path in sounds] if self.pictures else [])
+
+    def fingerprint(self, stream: BlockStream) -> str:
+        """Names everything that decides the samples, so that only the same render is continued."""
+        digest = hashlib.sha256(stream.stack.identity.encode())
+        digest.update(repr((stream.levels, stream.channels, stream.block_frames, self.settings)).encode())
+        digest.update(repr((stream.latency_frames, self.frames, self.stems)).encode())
+        digest.update(repr((stream.window_frames, self.sampler)).encode())
+        for audio in (self.context, self.init):
+            digest.update(b"none" if audio is None else audio.numpy().tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What came out."""
+
+    files: tuple[Path, ...]  # the sound, then the stems
+    peak: float  # of the sound before clipping
+    resumed_at: int  # blocks that an earlier run had made
+    pictures: tuple[Path, ...] = ()  # one a file, where asked for
+
+
+def check_targets(
+    plan: RenderPlan,
+    levels: Sequence[int],
+    overwrite: bool,
+    inputs: Mapping[str, Path | None] | None = None,
+) -> None:
+    """Raises RenderError if the plan would replace a file: one of `inputs` (by the option that names it) in any case,
+    another one unless `overwrite`. Files of the same render, written before it was broken off, are its own.
+    """
+    for target in plan.targets(levels):
+        for option, path in (inputs or {}).items():
+            if path is not None and path.exists() and target.exists() and target.samefile(path):
+                raise RenderError(
+                    f"{target} is read as {option}; give another name for the sound that is made"
+                )
+        if target.is_dir():
+            raise RenderError(f"{target} is a folder; give another name")
+        if target.exists() and not overwrite and target.name not in _written_before(plan):
+            raise RenderError(f"{target} is there already; give another name, or --overwrite to replace it")
+    partial = _partial(plan)
+    if partial.exists() and not (partial / DESCRIBED).is_file():
+        names = {path.name for path in partial.iterdir()} if partial.is_dir() else {partial.name}
+        if names - {DESCRIBED + ".new"}:
+            raise RenderError(f"{partial} is in the way: the render works in a folder of that name; move it")
+
+
+def _partial(plan: RenderPlan) -> Path:
+    return plan.out.with_name(plan.out.name + ".partial")
+
+
+def _written_before(plan: RenderPlan) -> list[str]:
+    """Files that a run of the same name had begun to put into their places."""
+    listed = _partial(plan) / PLACED
+    return (
+        listed.read_text(encoding="utf-8", errors="surrogateescape").split("\n") if listed.is_file() else []
+    )
+
+
+def render(
+    stream: BlockStream,
+    plan: RenderPlan,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+    *,
+    fresh: bool = False,
+    overwrite: bool = False,
+) -> Rendered:
+    """Makes the file, or goes on making it.
+
+    on_progress(done, of) counts denoising steps over the whole piece. An interrupted render (even a killed
+    one) goes on after its last whole block, with the same samples as an uninterrupted one; `fresh` forgets it.
+    Raises RenderError when another render was left unfinished under this name, for unwritable formats, and when a file
+    is there already and not to be overwritten.
+    """
+    subtype = plan.subtype()
+    if not plan.out.parent.is_dir():
+        raise RenderError(f"no folder {plan.out.parent}; make it first")
+    check_targets(plan, stream.levels, overwrite)
+    partial = _partial(plan)
+    if fresh and partial.is_dir():
+        shutil.rmtree(partial)
+    # Stems leave earlier than the whole; every one must be long enough after its own delay is cut off.
+    blocks = -(-(plan.frames + stream.latency_frames) // stream.block_frames)
+    tracks = {"sound": stream.channels} | ({f"level{n}": 1 for n in stream.levels} if plan.stems else {})
+    done = _begin(stream, plan, partial)
+    handles = {name: (partial / f"{name}.f32").open("r+b") for name in _touch(partial, tracks)}
+    try:
+        for name, handle in handles.items():
+            handle.truncate(done * stream.block_frames * tracks[name] * 4)
+            handle.seek(0, os.SEEK_END)
+        for index in range(done, blocks):
+
+            def progress(step: int, of: int, index: int = index) -> None:
+                on_progress(index * of + step, blocks * of)
+
+            init = None
+            if plan.init is not None:
+                # Until a whole window has been played, the stream begins the window with all that it is given.
+                whole = (index + 1) * stream.block_frames >= stream.window_frames
+                lead = round(LEAD_SECONDS * stream.sample_rate) if whole else 0
+                init = _piece(plan.init, index, stream.block_frames, lead)
+            block = stream.step(plan.settings, init=init, on_step=progress)
+            audio = {"sound": block.audio} | {f"level{n}": stem for n, stem in block.stems.items()}
+            for name, handle in handles.items():
+                handle.write(audio[name][0].float().cpu().numpy().T.astype("<f4").tobytes())
+                handle.flush()
+            _replace(partial / "state", stream.save().to_bytes())
+    finally:
+        for handle in handles.values():
+            handle.close()
+    return _write_out(stream, plan, partial, tracks, subtype, done)
+
+
+def _begin(stream: BlockStream, plan: RenderPlan, partial: Path) -> int:
+    """Puts the stream where the render stands; returns how many blocks are there."""
+    described = partial / DESCRIBED
+    fingerprint = plan.fingerprint(stream)
+    stream.reset()
+    if plan.context is not None:
+        stream.set_context(plan.context)
+    if not described.is_file():
+        partial.mkdir(exist_ok=True)
+        _replace(described, json.dumps({"format": 1, "fingerprint": fingerprint}).encode())
+        return 0
+    try:
+        known = json.loads(described.read_text(encoding="utf-8"))["fingerprint"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise RenderError(f"{partial} is no unfinished render of ours ({error!r}); remove it") from error
+    if known != fingerprint:
+        raise RenderError(
+            f"{partial} is an unfinished render with other settings; repeat it with those, or begin afresh"
+        )
+    saved = partial / "state"
+    if not saved.is_file():
+        return 0
+    try:
+        state = StreamState.from_bytes(saved.read_bytes())
+        stream.restore(state)
+    except StreamError as error:
+        raise RenderError(f"{partial} cannot be continued: {error}; begin afresh") from error
+    return state.block_index
+
+
+def _touch(partial: Path, tracks: dict[str, int]) -> dict[str, int]:
+    for name in tracks:
+        (partial / f"{name}.f32").touch()
+    return tracks
+
+
+def _write_out(
+    stream: BlockStream,
+    plan: RenderPlan,
+    partial: Path,
+    tracks: dict[str, int],
+    subtype: str,
+    resumed_at: int,
+) -> Rendered:
+    """Raw samples to sound files, each without its own delay; all move into their places, and the folder goes."""
+    files: list[Path] = []
+    pictures: list[Path] = []
+    peak = 0.0
+    for name, channels in tracks.items():
+        out = plan.out if name == "sound" else level_file(plan.out, int(name.removeprefix("level")))
+        delay = stream.latency_frames
+        if name != "sound":
+            delay = stream.stem_latency_frames[int(name.removeprefix("level"))]
+        finished = partial / out.name
+        with soundfile.SoundFile(finished, "w", stream.sample_rate, channels, subtype) as sound:
+            for samples in _chunks(partial / f"{name}.f32", channels, delay, plan.frames):
+                if name == "sound":
+                    peak = max(peak, float(np.abs(samples).max()))
+                sound.write(samples if plan.bits == 32 else samples.clip(-1, 1))
+        if plan.pictures:
+            picture = finished.with_suffix(".png")
+            chunks = _chunks(partial / f"{name}.f32", channels, delay, plan.frames)
+            write_mel_picture(picture, chunks, plan.frames, stream.sample_rate)
+            pictures.append(out.with_suffix(".png"))
+        files.append(out)
+    names = "\n".join(path.name for path in (*files, *pictures))
+    _replace(partial / PLACED, names.encode("utf-8", "surrogateescape"))
+    for path in (*files, *pictures):
+        (partial / path.name).replace(path)
+    shutil.rmtree(partial)
+    return Rendered(tuple(files), peak, resumed_at, tuple(pictures))
+
+
+def _chunks(path: Path, channels: int, skip: int, frames: int) -> Iterator[NDArray[np.float32]]:
+    """Raw samples as `[n, channels]`, from `skip` on, `frames` in all."""
+    with path.open("rb") as handle:
+        handle.seek(skip * channels * 4)
+        while frames > 0:
+            count = min(frames, WRITE_FRAMES)
+            samples = np.frombuffer(handle.read(count * channels * 4), "<f4").reshape(-1, channels)
+            yield samples
+            frames -= count
+
+
+def _piece(source: Tensor, index: int, frames: int, lead: int) -> Tensor:
+    """Block `index` of a sound `[1, 1, n]`, from the beginning again where it ends: `[1, 1, lead + frames]`.
+
+    Near the beginning, where less than `lead` is before the block, as much of it as there is.
+    """
+    end = (index + 1) * frames
+    places = torch.arange(end - frames - min(lead, index * frames), end) % source.shape[2]
+    return source[..., places]
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all."""
+    new = path.with_name(path.name + ".new")
+    new.write_bytes(content)
+    new.replace(path)

@@ -1,0 +1,183 @@
+"""Run `jbdiff sample`: read options and sounds, render one file a seed, and show how far it is."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from soundfile import SoundFileError
+
+from jbdiff.audio.files import read_mono
+from jbdiff.audio.sound_facts import SilentSound
+from jbdiff.diffusion.samplers import sampler_named
+from jbdiff.geometry import Geometry
+from jbdiff.heap import keep_freed_memory
+from jbdiff.render.options import RenderOptions, options_from, read_toml, with_assignments, with_flags
+from jbdiff.render.render import Rendered, RenderError, RenderPlan, check_targets, render
+from jbdiff.stacks.stack import CheckpointError, Stack, load_stack
+from jbdiff.stream.stream import BlockStream, StreamError
+from jbdiff.untyped import JsonTable
+from jbdiff.v1.piece import render_v1, v1_defaults, v1_piece
+
+CONTEXT_SECONDS = 180.0  # of a context's end; no stack uses more
+# Of an init: what a piece needs beyond its own length, and the most that is held in memory.
+SPARE_SECONDS, MOST_INIT_SECONDS = 60.0, 3600.0
+
+
+class SampleError(RuntimeError):
+    """The render cannot begin or go on; the message gives the cause and the remedy."""
+
+
+@dataclass(frozen=True)
+class SampleJob:
+    """What one call of `jbdiff sample` asks for. Flags that are None leave the value of the options file.
+
+    `flags` belong to the piece, `coarsest` to its first level, `finisher` to the finisher; `assignments` are the
+    texts of `--set`. `v1`: work as the first implementation does.
+    """
+
+    out: Path
+    stack: str
+    config: Path | None
+    context: Path | None
+    init: Path | None
+    flags: JsonTable
+    coarsest: JsonTable
+    finisher: JsonTable
+    assignments: tuple[str, ...]
+    v1: bool
+    fresh: bool
+    overwrite: bool
+    device: str
+
+
+def run_sample(job: SampleJob, console: Console) -> None:
+    """Render every seed of a job to its file. Raises SampleError with the remedy."""
+    if not job.out.parent.is_dir():
+        raise SampleError(f"no folder {job.out.parent}; make it first")
+    try:
+        _render_all(job, console)
+    except (CheckpointError, RenderError, StreamError, SoundFileError, OSError, ValueError) as error:
+        raise SampleError(f"{error}{_disk_remedy(error)}") from error
+    except KeyboardInterrupt as stop:
+        if job.v1:
+            raise SampleError(
+                "stopped; a --compat v1 render cannot be gone on with, the same command begins it again"
+            ) from stop
+        raise SampleError("stopped; the same command again goes on from here") from stop
+
+
+def _render_all(job: SampleJob, console: Console) -> None:
+    options, loaded = _options(job)
+    asked = job.finisher.get("on")
+    finished = (loaded.finisher is not None if asked is None else asked) and options.finisher.on
+    stream = None if job.v1 else _stream(job, options, loaded, finished)
+    plans = _plans(job, options, loaded)
+    inputs = {"--context": job.context, "--init": job.init, "--config": job.config}
+    for plan in plans.values():
+        check_targets(plan, options.levels or loaded.levels, job.overwrite, inputs)
+    most_init = min(options.seconds + SPARE_SECONDS, MOST_INIT_SECONDS)
+    context = _mono(job.context, "context", CONTEXT_SECONDS, True, loaded, console)
+    init = _mono(job.init, "init", most_init, False, loaded, console)
+    columns = (
+        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console) as progress:
+        for seed, unread in plans.items():
+            plan = replace(unread, context=context, init=init)
+            task = progress.add_task(plan.out.name)
+
+            def show(done: int, of: int, task: TaskID = task) -> None:
+                progress.update(task, completed=done, total=of)
+
+            if stream is None:
+                piece = v1_piece(loaded, options, seed, finished, init is not None)
+                made = render_v1(piece, plan, show, device=job.device, overwrite=job.overwrite)
+            else:
+                made = render(stream, plan, show, fresh=job.fresh, overwrite=job.overwrite)
+            progress.console.print(_report(made, options.seconds), soft_wrap=True)
+
+
+def _options(job: SampleJob) -> tuple[RenderOptions, Stack]:
+    """The options of file and flags together, and the stack that they are for."""
+    values = with_assignments({} if job.config is None else read_toml(job.config), list(job.assignments))
+    values = with_flags(values, dict(job.flags))
+    keep_freed_memory()
+    loaded = load_stack(job.stack)
+    coarsest = loaded.config.levels[0]
+    values = with_flags(values, dict(job.coarsest), f"level{coarsest.level}")
+    values = with_flags(values, dict(job.finisher), "finisher")
+    if job.v1:
+        if job.fresh:
+            raise SampleError("--compat v1 keeps nothing of an unfinished render; leave out --fresh")
+        values = v1_defaults(values, coarsest.level)
+    options = options_from(values)
+    if not job.v1 and options.crossfade is not None:
+        raise SampleError("crossfade belongs to --compat v1; blocks of a stream meet without one")
+    return options, loaded
+
+
+def _stream(job: SampleJob, options: RenderOptions, loaded: Stack, finished: bool) -> BlockStream:
+    return BlockStream(
+        loaded,
+        device=job.device,
+        levels=options.levels,
+        finisher=finished,
+        token_multiplier=options.token_multiplier,
+        hop_tokens=options.hop,
+        sampler=sampler_named(options.sampler) if options.sampler else None,
+    )
+
+
+def _plans(job: SampleJob, options: RenderOptions, loaded: Stack) -> dict[int, RenderPlan]:
+    """Seed -> what is to be written for it; without context and init, which are read later."""
+    frames = Geometry(loaded.config).frames(options.seconds)
+    return {
+        seed: RenderPlan(
+            job.out if len(options.seeds) == 1 else job.out.with_stem(f"{job.out.stem}-seed{seed}"),
+            frames,
+            options.settings(seed, loaded.config.levels[0].guidance),
+            bits=options.bits,
+            stems=options.stems,
+            pictures=options.pictures,
+            sampler=options.sampler,
+        )
+        for seed in options.seeds
+    }
+
+
+def _mono(
+    path: Path | None, role: str, seconds: float, end: bool, stack: Stack, console: Console
+) -> torch.Tensor | None:
+    """The beginning or the end of a sound file as `[1, 1, frames]` at the stack's rate. None without a path."""
+    if path is None:
+        return None
+    try:
+        sound = read_mono(path, stack.config.sample_rate, Geometry(stack.config).frames(seconds), end=end)
+    except SilentSound as error:
+        article = "an" if role == "init" else "a"
+        raise SampleError(
+            f"{path} is silent; give {article} {role} that sounds, or leave --{role} out"
+        ) from error
+    for note in sound.notes:
+        console.print(f"{role} {path.name}: {note}", soft_wrap=True)
+    return torch.from_numpy(sound.samples)[None, None]
+
+
+def _report(made: Rendered, seconds: float) -> str:
+    went_on = f", went on after block {made.resumed_at}" if made.resumed_at else ""
+    files = ", ".join(str(file) for file in (*made.files, *made.pictures))
+    return f"wrote {files}: {seconds:g} s, peak {made.peak:.2f}{went_on}"
+
+
+def _disk_remedy(error: Exception) -> str:
+    """What to do if the disk refused."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "; free some space, the same command goes on from there"
+    if isinstance(error, PermissionError):
+        return "; choose a folder that you may write to"
+    return ""

@@ -1,0 +1,1 @@
+"""Find, check, convert, download and load stacks: the weights of all levels together."""

@@ -1,0 +1,176 @@
+"""The memory of a stream: the latents of the last 64 s, and the echoes that the next window gets from them.
+
+Echoes lie whole bars back. The length of the bar is that of the clock, refined by likeness: of the lengths near it, and
+of half and three quarters of it, the one at which the music is most like itself. Music without a clock takes the lag at
+which it is most like itself, or has no echoes if it is like itself at none.
+
+The knob `memory` is the share of windows that get each echo. With all of them the music becomes a loop that lives; with
+none it invents freely. The draws are functions of seed, window and echo, so that a session can be rendered again.
+
+What was played 8, 16, 24 or 32 bars ago, as long ago as is remembered, is also the plan of every window (`plan.py`).
+The plan says which tones sound in which sixteenth, and nothing finer: so harmony and polyphony stay, and a window that
+lacks its echoes still has room to vary. The confidence in it grows with the knob. As soon as eight bars were played,
+the echo of four bars ago is not given: it would make every group of four bars like the one before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from jbdiff.diffusion.noise import draw
+from jbdiff.networks.echoes import BARS, Echo, echo_of
+from jbdiff.networks.plan import FORM, SHORT_FORM, Plan, bars_back, cells_of, plan_of
+from jbdiff.stream.state import MemoryState
+
+SECONDS = 64.0
+# Likeness is measured at lags of 0.7 to 3 s, of bars from 86 to 340 beats a minute.
+SHORTEST, LONGEST = 0.7, 3.2
+# Without a clock: a lag counts if the mean square difference at it is below this share of what unrelated music has.
+LIKE = 0.6
+TEMPO_TOLERANCE = 0.01
+
+
+class StreamMemory:
+    """What a level remembers, block by block. It holds no state: `MemoryState` goes in and comes out."""
+
+    def __init__(
+        self, channels: int, tokens_per_second: float, window: int, level: int, device: torch.device
+    ) -> None:
+        """channels: bands that are remembered; window: tokens of the level's window."""
+        self.tokens = round(SECONDS * tokens_per_second)
+        self._channels, self._rate, self._window, self._level = channels, tokens_per_second, window, level
+        self._device = device
+
+    def begun(self, latents: Tensor | None, per_token: float) -> MemoryState:
+        """The memory of a stream that begins after latents `[1, n, c]`, or after nothing.
+
+        per_token: beats a token of the clock; 0 without one.
+        """
+        if latents is None:
+            latents = torch.zeros(1, 0, self._channels, device=self._device)
+        bands = latents[:, -self.tokens :, : self._channels].contiguous()
+        bar = 4 / per_token if per_token else 0.0
+        return MemoryState(bands, likeliest_bar(bands[0], bar, self._rate), per_token, bands.shape[1])
+
+    def grown(self, state: MemoryState, latents: Tensor) -> MemoryState:
+        """With latents `[1, c, t]` that were played."""
+        new = latents[:, : self._channels].transpose(1, 2)
+        bands = torch.cat([state.bands, new], 1)[:, -self.tokens :]
+        return replace(state, bands=bands, steady=min(state.steady + new.shape[1], self.tokens))
+
+    def at_tempo(self, state: MemoryState, per_token: float) -> MemoryState:
+        """Of a stream whose clock goes at so many beats a token; what was played at another tempo gives no echoes."""
+        old = state.per_token
+        if not per_token or abs(per_token - old) <= TEMPO_TOLERANCE * old:
+            return state
+        if (
+            not old
+        ):  # the clock starts: what was played had no other one, and keeps the lag that was found in it
+            return replace(state, bar=state.bar or 4 / per_token, per_token=per_token)
+        return replace(state, bar=state.bar * old / per_token, per_token=per_token, steady=0)
+
+    def of_context(self, state: MemoryState, latents: Tensor) -> MemoryState:
+        """For a block after another context `[1, n, c]`: that alone is remembered, at the stream's own tempo."""
+        bands = latents[..., : self._channels]
+        return replace(state, bands=bands, steady=bands.shape[1])
+
+    def earlier(self, state: MemoryState, tokens: int) -> MemoryState:
+        """As it was so many tokens before the next one."""
+        bands = state.bands[:, : max(0, state.bands.shape[1] - tokens)]
+        return replace(state, bands=bands, steady=max(0, state.steady - tokens))
+
+    def echo(self, state: MemoryState, tokens: int, held: int, memory: float, seed: int, place: int) -> Echo:
+        """Echoes of a window of `tokens` whose first `held` were played already.
+
+        memory: 0..1, the share of windows that get each echo; that of four bars ago is given only if eight were not
+        played. place: number of the first new token of the stream. Raises ValueError if `memory` is outside 0..1.
+        """
+        if not 0.0 <= memory <= 1.0:
+            raise ValueError(f"memory {memory} is outside 0..1")
+        bars, known = self._steady(state)
+        echo = echo_of(state.bands, bars, tokens, held, known)
+        normal = draw((1, len(BARS)), seed, f"memory{self._level}", 0, place // self._window)
+        uniform = 0.5 * (1 + torch.erf(normal / 2**0.5))  # a share of normal draws: this large or smaller
+        four, eight = BARS.index(SHORT_FORM), BARS.index(FORM)
+        shorter = torch.ones_like(echo.known)
+        shorter[:, four] = (echo.known[:, eight] == 0).to(shorter)
+        echo = replace(echo, sound=echo.sound * shorter[:, :, None], known=echo.known * shorter)
+        return echo.kept((uniform < memory).to(self._device))
+
+    def plan(self, state: MemoryState, tokens: int, held: int, memory: float, place: float) -> Plan:
+        """Earlier music as the plan of a window of `tokens`, whose first `held` were played already.
+
+        memory: 0..1; the confidence is the chance that at least one of three echoes is given. place: tokens from the
+        beginning of a bar to the first new token.
+        """
+        bars, known = self._steady(state)
+        back = bars_back(state.bar, state.steady - held)
+        echo = echo_of(state.bands, bars, tokens, held, known, (back,))
+        # On the CPU: places need float64, which not every device has.
+        cells = cells_of(torch.tensor([place - held]), torch.tensor([state.bar or self._window]), tokens)
+        confidence = 1.0 - (1.0 - memory) ** len(BARS)
+        return plan_of(echo.sound[:, 0], confidence * echo.known[:, 0], cells.to(self._device))
+
+    def _steady(self, state: MemoryState) -> tuple[Tensor, Tensor]:
+        """Tokens a bar, and how many tokens at the end of the memory may be used, `[1]` each."""
+        bars = torch.tensor([state.bar], device=self._device)
+        return bars, torch.tensor([state.steady], device=self._device)
+
+
+def likeliest_bar(bands: Tensor, bar: float, tokens_per_second: float) -> float:
+    """Tokens a bar of latents `[n, c]`, a fractional number; 0 if the music is too short or nowhere like itself.
+
+    bar: what the clock says, 0 without a clock.
+    """
+    shortest, longest = round(SHORTEST * tokens_per_second), round(LONGEST * tokens_per_second)
+    length = len(bands)
+    if length < 2 * shortest:
+        return bar
+    unlike = differences(bands, min(length - shortest, max(8 * longest, 1)))
+
+    def at(lag: float, spread: int) -> tuple[float, float]:
+        """The lag near this one at which the music is most like itself, and its difference there."""
+        first, last = max(1, round(lag) - spread), min(len(unlike) - 1, round(lag) + spread)
+        if last < first:
+            return lag, float("inf")
+        place = first + int(unlike[first : last + 1].argmin())
+        return float(place), float(unlike[place])
+
+    if bar:
+        # A bar of four beats unless another count of beats is clearly more like itself.
+        counts = [(at(bar * beats / 4, 2), 1.0 if beats == 4 else 0.85) for beats in (4, 3, 2, 6, 8)]
+        found = [(far / favour, lag) for (lag, far), favour in counts if shortest <= lag <= longest]
+        if not found:
+            return bar
+        best = min(found)[1]
+    else:
+        inside = unlike[shortest : longest + 1]
+        if not len(inside) or float(inside.min()) > LIKE * 2 * float(bands.var(0).mean()):
+            return 0.0
+        best = float(shortest + int(inside.argmin()))
+    # Four and eight bars away the same place is known to a fraction of a token.
+    for multiple in (2, 4, 8):
+        lag, far = at(best * multiple, 2)
+        if far < float("inf") and multiple * best + 2 < len(unlike):
+            best = lag / multiple
+    return best
+
+
+def differences(bands: Tensor, lags: int) -> Tensor:
+    """Mean square difference of latents `[n, c]` to themselves, so many tokens earlier: `[lags]`, infinite at lag 0."""
+    x = bands.float() - bands.float().mean(0)
+    length = len(x)
+    size = 1 << (2 * length - 1).bit_length()
+    spectrum = torch.fft.rfft(x, size, dim=0)
+    correlation = torch.fft.irfft(spectrum.abs().square(), size, dim=0)[:lags].sum(1)
+    power = x.square().sum(1).cumsum(0)
+    whole = power[-1]
+    at = torch.arange(lags, device=x.device)
+    first = power[length - 1 - at]  # energy of all but the last `lag` tokens
+    last = whole - torch.where(at > 0, power[(at - 1).clamp_min(0)], torch.zeros_like(whole))
+    mean: Tensor = (first + last - 2 * correlation) / (length - at) / x.shape[1]
+    mean[0] = float("inf")
+    return mean

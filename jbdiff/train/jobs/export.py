@@ -1,0 +1,89 @@
+"""Turns the results of runs into a stack folder that plays: fp16 safetensors and their description."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from jbdiff.config import POCKET, JointDenoiserConfig
+from jbdiff.networks.few_steps import Additions
+from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.stacks.stack import save_stack
+from jbdiff.train.jobs.codec import load_codec
+from jbdiff.train.jobs.denoiser import fitted, load_denoiser
+from jbdiff.train.jobs.distil import load_additions
+from jbdiff.train.jobs.finisher import load_finisher
+from jbdiff.untyped import JsonDict, JsonTable
+
+POCKET_SOURCE: JsonDict = {
+    "licence": "CC0-1.0",
+    "data": "seven hours of stems rendered by scripts/render_data, seeds 1000 to 1224 (codec and finisher: these), "
+    "3000 to 3149 and 7000 to 7167; held out: 9000 to 9023",
+    "sources": {
+        "sonic-pi-samples": "CC0 one-shots and loops, without loop_amen, loop_amen_full and loop_breakbeat",
+        "fluid-soundfont-gm": "FluidR3 GM by Frank Wen, MIT",
+        "Faust patches and synthetic drums": "scripts/render_data, written for this project",
+    },
+}
+
+
+@dataclass(frozen=True)
+class StackParts:
+    """The weights.safetensors of the runs that a stack is made of. Without a denoiser it is untrained, for trying a
+    codec out; the student of few steps and the finisher may be missing. Codec and finisher may also be those of a
+    stack, by its name.
+    """
+
+    codec: Path | str
+    denoiser: Path | None = None
+    few: Path | None = None
+    finisher: Path | str | None = None
+
+
+def export_stack(parts: StackParts, out: Path, name: str, source: JsonTable) -> Path:
+    """A playable stack in `out`.
+
+    Files are replaced one by one, description last, each whole: `load_stack` refuses the moment between. Raises
+    ValueError or CheckpointError where parts do not belong together.
+    """
+    codec = load_codec(parts.codec)
+    level = POCKET.level(2)
+    if parts.denoiser is None:
+        denoiser = JointDenoiser(fitted(cast(JointDenoiserConfig, level.denoiser), codec.config))
+    else:
+        denoiser = load_denoiser(parts.denoiser)
+    if denoiser.config.all_channels != codec.latent_channels:
+        raise ValueError(
+            f"the denoiser works on {denoiser.config.all_channels} channels, the codec gives "
+            f"{codec.latent_channels}; export runs that belong together"
+        )
+    level = replace(level, denoiser=denoiser.config, window_tokens=denoiser.config.window_tokens, few=None)
+    few: dict[int, Additions] = {}
+    if parts.few is not None:
+        additions = load_additions(parts.few, denoiser)
+        few[2], level = additions, replace(level, few=additions.config)
+    finisher = None if parts.finisher is None else load_finisher(parts.finisher)
+    stack = replace(
+        POCKET,
+        name=name,
+        codec=codec.config,
+        levels=(level,),
+        finisher=None if finisher is None else finisher.config,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        made = save_stack(
+            Path(folder), stack, codec, {2: denoiser}, source, finisher=finisher, few=few or None
+        )
+        files = sorted(made.iterdir(), key=lambda path: path.suffix == ".json")
+        for file in files:
+            file.chmod(0o644)
+            os.replace(file, out / file.name)
+        kept = {file.name for file in files}
+        for old in out.glob("*.safetensors"):
+            if old.name not in kept:
+                old.unlink()
+    return out

@@ -1,0 +1,1 @@
+"""Encode sounds once and keep their latents; find tempo and bars."""

@@ -1,0 +1,376 @@
+"""Training of a student of few steps: it learns to land where the guided denoiser's many short steps lead.
+
+A trajectory is what the denoiser makes of a start in `NODES` steps, with guidance, exactly as the instrument would.
+Between any two of its places x at angles a > b (sigma * pi / 2) there is one v whose single step of v-DDIM leads from
+the first to the second, v = (cos(a - b) x_a - x_b) / sin(a - b): progressive distillation's target (Salimans & Ho
+2022, appendix G) for a step of any length. One trajectory teaches every step of the grids of 1, 2, 3 and 4 steps.
+
+Starts are what the instrument starts from: mostly noise, walked on from the window before, else a window that is
+partly kept; sometimes the window's beginning is known. What a trajectory leads to is the context of the next one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from jbdiff.codecs.band_codec import BandCodec
+from jbdiff.config import FewStepsConfig, JointDenoiserConfig
+from jbdiff.data.clips import Stretches
+from jbdiff.diffusion.samplers import sample_deis_3, sample_vddim
+from jbdiff.diffusion.schedules import alpha_beta, linear_sigmas, noised
+from jbdiff.guidance import GUIDANCE_RESCALE, GuidedModel, JumpingModel
+from jbdiff.networks.anchor import Anchor
+from jbdiff.networks.echoes import Echo, echo_of
+from jbdiff.networks.few_steps import Additions, merge, with_jumps
+from jbdiff.networks.joint_denoiser import JointDenoiser, Jump
+from jbdiff.train.modules.conditions import anchor_of, blurred, corrupt, echoes_in_training, walked
+from jbdiff.train.modules.denoiser import GUIDANCE_INTERVAL
+from jbdiff.train.modules.rollouts import MOST_WINDOWS, TIRED_CHANCE
+from jbdiff.train.modules.stage import Demo, StageTraining, as_array
+from jbdiff.train.run.schedule import Budget
+from jbdiff.untyped import JsonDict
+
+NODES = (
+    12  # of third order, with the error of some 50 steps of v-DDIM; grids of 1, 2, 3, 4 steps fall onto them
+)
+GRIDS = (1, 2, 3, 4)
+# A single step can only be roughly right; its errors are not to push those aside that the instrument plays with.
+GRID_WEIGHTS = {1: 0.25, 2: 0.5, 3: 0.75, 4: 1.0}
+KEPT_CHANCE, KNOWN_CHANCE, ALONE_CHANCE = 0.3, 0.2, 0.06
+USUAL_GUIDANCE, USUAL_CHANCE = (1.0, 3.0), 0.6
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a trajectory begins: x and the noise in it `[b, c, window]`, sigmas `[NODES + 1]`, and what conditions it.
+
+    Of the window, `known` (clean, noise) `[b, c, n]` is held. `context` `[b, n, c]`, `anchor` and `echo` are what the
+    network gets; None for networks that take no anchor or no echoes.
+    """
+
+    x: Tensor
+    noise: Tensor
+    sigmas: Tensor
+    context: Tensor | None
+    known: tuple[Tensor, Tensor] | None
+    anchor: Anchor | None = None
+    echo: Echo | None = None
+
+
+class Jumps(nn.Module):
+    """A network with jumps as one call, context and all, so that other parameters can be put in its place."""
+
+    def __init__(self, network: JointDenoiser) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self,
+        x: Tensor,
+        sigma: Tensor,
+        context: Tensor | None,
+        jump: Jump,
+        times: int,
+        anchor: Anchor | None = None,
+        echo: Echo | None = None,
+    ) -> Tensor:
+        """`times` rows of x `[b * times, c, t]` share each row of context `[b, n, c]`, anchor and echo."""
+        prepared = self.network.prepare_context(context, None, len(x) // times, anchor, echo).repeat(times)
+        return cast(Tensor, self.network(x, sigma, prepared, jump=jump))
+
+
+def jump_target(x: Tensor, after: Tensor, sigma: Tensor, sigma_after: Tensor) -> Tensor:
+    """The v that takes x at sigma to `after` at sigma_after in one step of v-DDIM; sigmas broadcast against x."""
+    angle = (sigma - sigma_after) * math.pi / 2
+    return (angle.cos() * x - after) / angle.sin()
+
+
+def grid_jumps(grids: tuple[int, ...] = GRIDS) -> tuple[list[int], list[int], list[float]]:
+    """First and last node of every step of the grids, and its weight in the loss."""
+    jumps = [
+        (step * NODES // steps, (step + 1) * NODES // steps, GRID_WEIGHTS[steps])
+        for steps in grids
+        for step in range(steps)
+    ]
+    first, last, weights = zip(*jumps, strict=True)
+    return list(first), list(last), list(weights)
+
+
+class DistilTraining(StageTraining):
+    """The denoiser stays as it is; additions to it are trained, and their average is what plays."""
+
+    def __init__(
+        self,
+        config: JointDenoiserConfig,
+        few: FewStepsConfig,
+        budget: Budget,
+        rate: float,
+        seed: int,
+        bf16: bool,
+        history: int | None = None,
+    ) -> None:
+        """history: tokens before a window that echoes may come from, at least the context; None: the context alone."""
+        super().__init__(budget, rate, seed, bf16)
+        self.config, self.few = config, few
+        self.history = max(config.context_tokens, history or 0)
+        # With jumps, so that it also serves as the shape that the student's parameters are put into.
+        self.jumps = Jumps(JointDenoiser(config, jumps=True)).requires_grad_(False)
+        self.student = Additions(self.teacher, few)
+        self.begin_average()
+        self.guidance = 1.5
+        self.pieces: dict[str, Tensor] = {}
+        self._demo: tuple[BandCodec, Tensor, JointDenoiser] | None = None
+
+    @property
+    def teacher(self) -> JointDenoiser:
+        return self.jumps.network
+
+    def adopt(self, denoiser: JointDenoiser) -> None:
+        """Whose student this is; before the first step."""
+        self.jumps = Jumps(with_jumps(denoiser)).requires_grad_(False)
+
+    def go_on_from(self, additions: Additions) -> None:
+        """Starts from what another run has learnt, of this denoiser or of an earlier state of it."""
+        self.student.load_state_dict(additions.state_dict())
+        self.begin_average()
+
+    def show_with(self, codec: BandCodec, latents: Tensor, denoiser: JointDenoiser) -> None:
+        """What demos are made of: a codec, latents `[tokens, channels]` of held-out audio, and the denoiser with its
+        detail; in no checkpoint.
+        """
+        object.__setattr__(self, "_demo", (codec, latents, denoiser))
+
+    @property
+    def learns(self) -> Additions:
+        return self.student
+
+    def on_save_checkpoint(self, checkpoint: JsonDict) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["pieces"] = self.pieces
+
+    def on_load_checkpoint(self, checkpoint: JsonDict) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self.pieces = dict(checkpoint["pieces"])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.student.parameters(), lr=self.rate, betas=(0.9, 0.98), weight_decay=0.0)
+
+    # One step
+
+    def training_step(self, batch: Stretches, batch_number: int) -> Tensor:
+        """Stretches of context + window or more: the real music that rows begin with. Its bands alone are looked at."""
+        batch = batch._replace(latents=batch.latents[..., : self.config.latent_channels])
+        generator = self.chance(self.device)
+        guidance = self._any_guidance(generator)
+        begun = self._begun(batch, generator)
+        start = self._start(begun, generator)
+        places = self.trajectory(start, guidance)
+        self._move_on(begun, start, places[-1])
+        loss, usual = self._loss(start, places, guidance)
+        self.log("loss", loss.detach(), prog_bar=True)
+        self.log("loss_four", usual)
+        return loss
+
+    def _any_guidance(self, generator: torch.Generator) -> float:
+        usual, place = torch.rand(2, generator=generator, device=generator.device).tolist()
+        low, high = USUAL_GUIDANCE if usual < USUAL_CHANCE else self.few.guidance
+        return float(low + (high - low) * place)
+
+    def _begun(self, batch: Stretches, generator: torch.Generator) -> dict[str, Tensor]:
+        """Rows to go on with: history `[b, past, c]`, the noise of its last window and of the next one
+        `[b, c, window]`, the real or else the own window of before `[b, window, c]`, the parts of the anchor, tokens a
+        bar, and how many windows were made.
+        """
+        past, window = self.history, self.config.window_tokens
+        stretch, device = batch.latents, generator.device
+        shape = (2, len(stretch), stretch.shape[2], window)
+        before, fresh = torch.randn(shape, generator=generator, device=device).to(stretch)
+        tired = torch.rand(len(stretch), generator=generator, device=device).to(stretch) < TIRED_CHANCE
+        rows = {
+            "context": stretch[:, :past],
+            "before": before,
+            "noise": fresh,
+            "kept": stretch[:, past : past + window],
+            "made": torch.zeros(len(stretch), dtype=torch.long, device=stretch.device),
+            "bars": batch.bars[:, 1].to(stretch),
+            **anchor_of(self.teacher, batch, past, past - self.config.context_tokens).rows(),
+        }
+        kept = rows.keys() - {"noise", "kept"}
+        if self.pieces.keys() != kept or self.pieces["context"].shape != rows["context"].shape:
+            return rows
+        old = {name: value.to(stretch.device) for name, value in self.pieces.items()}
+        old["noise"] = walked(old["before"], fresh, generator)
+        old["kept"] = old["context"][:, -window:]
+        new = tired | (old["made"] >= MOST_WINDOWS)
+        return {
+            name: torch.where(new.reshape(-1, *[1] * (value.ndim - 1)), value, old[name].to(value.dtype))
+            for name, value in rows.items()
+        }
+
+    def _start(self, rows: dict[str, Tensor], generator: torch.Generator) -> Start:
+        """A trajectory's beginning as the instrument has it: steps, resample, hop and context as they may come."""
+        window, patch = self.config.window_tokens, self.config.patch
+        history, noise, device = rows["context"], rows["noise"], generator.device
+        context = history[:, -self.config.context_tokens :]
+        chances = torch.rand(5, generator=generator, device=device).tolist()
+        known, held = None, 0
+        if chances[0] < KNOWN_CHANCE:
+            held = int(1 + 3 * chances[3]) * window // 4 // patch * patch
+        if held:
+            known = (context[:, -held:].transpose(1, 2), rows["before"][..., -held:])
+            context = history[:, -self.config.context_tokens - held : -held]
+        top = 1.0
+        if chances[1] < KEPT_CHANCE:
+            top = 0.1 + 0.9 * chances[4]
+        sigmas = linear_sigmas(NODES, top)
+        # At level 1 nothing of what is kept remains.
+        x = noised(rows["kept"].transpose(1, 2), noise, sigmas[0]) if top < 1 else noise
+        if known is not None:
+            x = torch.cat([noised(*known, sigmas[0]), x[..., : window - held]], 2)
+            noise = torch.cat([known[1], noise[..., : window - held]], 2)
+        seen, _ = corrupt(context, generator, patch)
+        anchor = None
+        if self.teacher.anchor is not None:
+            anchor = blurred(Anchor.from_rows(rows).at(-held), generator)
+        echo = echoes_in_training(self.config, history, rows["bars"], generator, held)
+        return Start(x, noise, sigmas, None if chances[2] < ALONE_CHANCE else seen, known, anchor, echo)
+
+    @torch.no_grad()
+    def trajectory(self, start: Start, guidance: float) -> list[Tensor]:
+        """Where the guided denoiser is at each of the start's sigmas, `[b, c, t]` each; the last one is clean."""
+        places: list[Tensor] = []
+        with torch.autocast(start.x.device.type, torch.bfloat16, enabled=self.bf16):
+            model = GuidedModel(
+                self.teacher,
+                start.context,
+                guidance,
+                len(start.x),
+                both_branches=True,
+                rescale=GUIDANCE_RESCALE,
+                interval=GUIDANCE_INTERVAL,
+                anchor=start.anchor,
+                echo=start.echo,
+                device=start.x.device,
+            )
+
+            def predict(x: Tensor, sigma: Tensor) -> Tensor:
+                places.append(x)
+                v = model(x, sigma).float()
+                if start.known is None:
+                    return v
+                alpha, beta = alpha_beta(sigma[0])
+                clean, noise = start.known
+                return torch.cat([alpha * noise - beta * clean, v[..., clean.shape[2] :]], 2)
+
+            last = sample_deis_3(predict, start.x, start.sigmas)
+        return [*places, last]
+
+    def _loss(self, start: Start, places: list[Tensor], guidance: float) -> tuple[Tensor, Tensor]:
+        """Mean squared error of v over all steps of all grids, weighted, and that of the finest grid alone."""
+        first, last, weights = grid_jumps()
+        batch, times = len(start.x), len(first)
+        device = start.x.device
+
+        def rows(nodes: list[int]) -> Tensor:
+            return torch.stack([places[node] for node in nodes], 1).flatten(0, 1)
+
+        x, after = rows(first), rows(last)
+        sigma, sigma_after = (start.sigmas[nodes].repeat(batch).to(device) for nodes in (first, last))
+        target = jump_target(x, after, sigma[:, None, None], sigma_after[:, None, None])
+        jump = Jump(torch.full_like(sigma, guidance), sigma - sigma_after)
+        parameters = {f"network.{name}": value for name, value in self.student.merged(self.teacher).items()}
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
+            given = (x, sigma, start.context, jump, times, start.anchor, start.echo)
+            v = functional_call(self.jumps, parameters, given)
+        held = 0 if start.known is None else start.known[0].shape[2]
+        error = F.mse_loss(v.float()[..., held:], target[..., held:], reduction="none").mean((1, 2))
+        error = error.reshape(batch, times)
+        weight = torch.tensor(weights, device=device)
+        return (error * weight).mean() / weight.mean(), error.detach()[:, -GRIDS[-1] :].mean()
+
+    def _move_on(self, rows: dict[str, Tensor], start: Start, clean: Tensor) -> None:
+        """What was made becomes context, what it was made from the noise before."""
+        held = 0 if start.known is None else start.known[0].shape[2]
+        new = clean[..., held:].transpose(1, 2).to(rows["context"].dtype)
+        self.pieces = {
+            **Anchor.from_rows(rows).at(new.shape[1]).rows(),
+            "context": torch.cat([rows["context"], new], 1)[:, -self.history :],
+            "bars": rows["bars"],
+            "before": start.noise,
+            "made": rows["made"] + 1,
+        }
+
+    # Held-out music
+
+    def validation_step(self, batch: Stretches, batch_number: int) -> None:
+        """Mean squared distance of clean windows to the teacher's, from the same noise after the same context."""
+        past, window = self.history, self.config.window_tokens
+        batch = batch._replace(latents=batch.latents[..., : self.config.latent_channels])
+        stretch = batch.latents
+        generator = torch.Generator().manual_seed(batch_number)
+        shape = (len(stretch), self.config.latent_channels, window)
+        noise = torch.randn(shape, generator=generator).to(stretch)
+        begin = past - self.config.context_tokens
+        anchor = None if self.teacher.anchor is None else anchor_of(self.teacher, batch, past, begin)
+        echo = None
+        if self.config.echo_channels:
+            echo = echo_of(stretch[:, :past], batch.bars[:, 1].to(stretch), window)
+        start = Start(noise, noise, linear_sigmas(NODES), stretch[:, begin:past], None, anchor, echo)
+        wanted = self.trajectory(start, self.guidance)[-1]
+        student = merge(self.teacher, cast(Additions, self.average.network))
+        for steps in (4, 2, 1):
+            made = played(
+                student, start.context, noise, steps, self.guidance, self.few.guidance, anchor, echo
+            )
+            self.log(f"heldout_{steps}", F.mse_loss(made, wanted), prog_bar=steps == 4)
+
+    def demo(self) -> Demo:
+        """Held-out context followed by what the student makes of it in its most steps, against the true one."""
+        if self._demo is None:
+            return {}
+        codec, latents, whole = self._demo
+        codec, past = codec.to(self.device), self.config.context_tokens
+        student = merge(whole.to(self.device), cast(Additions, self.average.network))
+        made = latents[None, :past].to(self.device)
+        generator = torch.Generator().manual_seed(self.seed)
+        shape = (1, self.config.latent_channels, self.config.window_tokens)
+        while made.shape[1] < len(latents):
+            noise = torch.randn(shape, generator=generator).to(self.device)
+            before = Stretches(made[:, -past:], torch.zeros(1, 2, device=self.device))
+            anchor = None if student.anchor is None else anchor_of(student, before, past)
+            steps, reach = self.few.most_steps, self.few.guidance
+            new = played(student, made[:, -past:], noise, steps, self.guidance, reach, anchor)
+            made = torch.cat([made, student.with_detail(new).transpose(1, 2)], 1)
+
+        def sound(tokens: Tensor) -> NDArray[np.float32]:
+            return as_array(codec.decode(tokens.T[None].to(self.device))[0, 0])
+
+        return {"original": sound(latents), "continued": sound(made[0, : len(latents)])}
+
+
+@torch.no_grad()
+def played(
+    student: JointDenoiser,
+    context: Tensor | None,
+    noise: Tensor,
+    steps: int,
+    guidance: float,
+    reach: tuple[float, float],
+    anchor: Anchor | None = None,
+    echo: Echo | None = None,
+) -> Tensor:
+    """A window `[b, c, t]` that a student makes from noise of that shape; parameters as in `JumpingModel`."""
+    sigmas = linear_sigmas(steps)
+    model = JumpingModel(
+        student, context, guidance, sigmas, reach, len(noise), anchor=anchor, echo=echo, device=noise.device
+    )
+    return sample_vddim(model, noise, sigmas)

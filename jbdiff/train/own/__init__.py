@@ -1,0 +1,1 @@
+"""`jbdiff train own`: fine-tune pocket on a folder of somebody's music."""

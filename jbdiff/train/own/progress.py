@@ -1,0 +1,162 @@
+"""How far a training of `jbdiff train own` is, and whom its name belongs to.
+
+Each training has a folder of its own beside the player's stacks. `own.json` in it holds the progress.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import unicodedata
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from jbdiff.stacks.stack import known_stacks, user_directory
+from jbdiff.untyped import JsonDict
+
+FILE = "own.json"
+TRAININGS = "own-training"  # in the player's folder; no stack may have this name
+
+
+@dataclass
+class Progress:
+    """Progress of one training. folder, stack: what it was asked for. minutes: in all; `used` so far.
+
+    plans: minutes of each stage that has begun. tracks, left_out: rows for the page.
+    """
+
+    folder: str
+    stack: str
+    minutes: float
+    used: float = 0.0
+    stages: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    plans: dict[str, float] = field(default_factory=dict)
+    tracks: list[JsonDict] = field(default_factory=list)
+    left_out: list[list[str]] = field(default_factory=list)
+    stems: bool = False
+    finished: bool = False
+
+    def write(self, work: Path) -> None:
+        """Replaced whole: a reader never sees half of it."""
+        partial = work / f"{FILE}.part"
+        partial.write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
+        os.replace(partial, work / FILE)
+
+
+def read_progress(work: Path) -> Progress | None:
+    """The progress kept in a folder; None if there is none. Raises ValueError if it cannot be read."""
+    path = work / FILE
+    if not path.is_file():
+        return None
+    try:
+        return Progress(**json.loads(path.read_text(encoding="utf-8")))
+    except (UnicodeDecodeError, json.JSONDecodeError, TypeError) as error:
+        raise ValueError(
+            f"{path} is damaged: {error}; remove the folder {work}, or give another --name"
+        ) from error
+
+
+def work_folder(name: str) -> Path:
+    """Where the training of this name keeps its runs."""
+    return user_directory() / TRAININGS / name
+
+
+def safe_name(folder: Path, name: str | None) -> str:
+    """The name of the stack: as given, or made from the folder's name. Raises ValueError if it cannot name one."""
+    if name is None:
+        return _safe(folder.resolve().name) or "own"
+    if name != _safe(name) or name == TRAININGS:
+        proposed = _safe(name) if name != TRAININGS else "own"
+        raise ValueError(
+            f"--name {name!r} cannot name a stack: use letters, digits, '-', '_' and '.', "
+            f"such as {proposed or 'own'!r}"
+        )
+    return name
+
+
+def _safe(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", plain).strip("-.")[:64]
+
+
+def claimed(folder: Path, stack: str, name: str, minutes: float, overwrite: bool, resume: bool) -> Progress:
+    """The training to go on with, or a new one under a name that is free; its folder exists afterwards.
+
+    With `overwrite` a name may be taken from another stack or training, except from those that ship. With `resume`
+    there has to be a training to go on with. Raises OSError or ValueError, with the remedy.
+    """
+    work, stacks = work_folder(name), known_stacks()
+    own, progress = user_directory() / name, read_progress(work)
+    asked = str(folder.resolve()), stack
+    mine = progress is not None and (progress.folder, progress.stack) == asked
+    if progress is not None and mine and not (progress.finished and overwrite):
+        # A stack that was removed is written again.
+        progress.finished = progress.finished and own.is_dir()
+        if not progress.finished and minutes != progress.minutes:
+            scale, plans = minutes / progress.minutes, progress.plans.items()
+            # A stage that has not taken a step gets its share of what is left.
+            progress.plans = {
+                stage: scale * planned for stage, planned in plans if spent_minutes(work / stage)
+            }
+            progress.minutes = minutes
+        return progress
+    if resume:
+        raise FileNotFoundError(
+            f"no training of {asked[0]!r} from {stack!r} under the name {name!r} to go on with; leave --resume out"
+        )
+    if name in stacks and stacks[name].resolve() != own.resolve():
+        raise FileExistsError(f"{name!r} is a stack that ships; give another --name")
+    if name == stack:
+        raise ValueError(f"the stack {name!r} is what the training starts from; give another --name")
+    # A training that failed before its first stage, of a mistyped folder perhaps, takes no name.
+    begun = progress if progress is not None and progress.plans else None
+    if (own.exists() or begun is not None) and not overwrite:
+        of = f", of {begun.folder!r}" if begun is not None else ""
+        raise FileExistsError(
+            f"the name {name!r} is taken by another stack or training{of}; "
+            "give another --name, or --overwrite to replace that one"
+        )
+    if progress is not None:
+        shutil.rmtree(work)
+    elif work.is_dir() and any(work.iterdir()):
+        raise FileExistsError(
+            f"{str(work)!r} holds files of something else; remove them, or give another --name"
+        )
+    new = Progress(*asked, minutes)
+    for place in (work, user_directory()):
+        check_writable(place)
+    new.write(work)
+    return new
+
+
+def check_writable(folder: Path) -> None:
+    """Makes the folder. Raises OSError, with the remedy, if no file can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"cannot write into {str(folder)!r} ({error.strerror}): allow it, or set JBDIFF_HOME to another folder"
+        ) from error
+
+
+def spent_minutes(run: Path) -> float:
+    """Minutes that a run has trained for, over all its parts: the clock of its `metrics.jsonl` begins anew in each."""
+    path = run / "metrics.jsonl"
+    if not path.is_file():
+        return 0.0
+    total = last = 0.0
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            minutes = float(json.loads(line)["minutes"])
+        except (json.JSONDecodeError, KeyError):  # the last line of a process that was killed
+            continue
+        if minutes < last:
+            total += last
+        last = minutes
+    return total + last

@@ -1,0 +1,171 @@
+"""Choose which tracks of a person's folder can train, and lay them out for the training jobs.
+
+A track that cannot be used is left out with the reason. The others are linked into a folder of the training itself,
+each beside a `track.json` if its tempo is known. Nothing in the person's folder is changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from jbdiff.audio.files import audio_blocks, find_sounds
+from jbdiff.data.clips import Report
+from jbdiff.data.stems import FILE
+from jbdiff.train.latents.bars import read_tempo
+
+# Folders between the data folder and each track: `stems.is_stems` looks one folder deep, and these are no stems.
+BETWEEN = "each"
+SILENT = 1e-3  # peak, -60 dB below full scale
+FULL_SCALE, MOST_CLIPPED = 0.999, 0.1  # the share of samples at full scale that loud masters do not reach
+STEREO = 0.01  # level of the side, of the level of the middle
+
+
+@dataclass(frozen=True)
+class Track:
+    """A track that can train. bpm: beats a minute as described, 0 if they have to be estimated."""
+
+    path: Path
+    seconds: float
+    stereo: bool
+    bpm: float = 0.0
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The tracks to train on; `left_out` names the others, with the reason. `stems`: the folder holds stems."""
+
+    tracks: tuple[Track, ...]
+    left_out: tuple[tuple[str, str], ...] = ()
+    stems: bool = False
+
+    @property
+    def seconds(self) -> float:
+        return sum(track.seconds for track in self.tracks)
+
+    @property
+    def stereo(self) -> bool:
+        """Whether any track is stereo. Mixes of stems are."""
+        return self.stems or any(track.stereo for track in self.tracks)
+
+
+def choose(folder: Path, least_seconds: float, bpm: float | None, report: Report) -> Chosen:
+    """Look at every sound of the folder. bpm: of tracks without a description; None: to be estimated.
+
+    Raises OSError if there is no such folder, ValueError if no track in it can be used.
+    """
+    described = {path.parent: is_of_stems(path) for path in folder.glob(f"*/{FILE}")}
+    files = find_sounds(folder)
+    if any(described.values()):
+        return of_stems(folder, files, {parent for parent, stems in described.items() if stems}, report)
+    if not files:
+        raise ValueError(f"no sound file in {str(folder)!r}: put WAV, FLAC, MP3, OGG or AIFF files into it")
+    tracks, left_out = [], []
+    for file in files:
+        try:
+            tracks.append(looked_at(file, least_seconds, bpm))
+        except (OSError, ValueError) as error:
+            left_out.append((str(file.relative_to(folder)), str(error)))
+            report(f"left out: {file.relative_to(folder)}: {error}")
+    if not tracks:
+        raise ValueError(
+            f"none of the {len(files)} sounds in {str(folder)!r} can be used, for the reasons above: "
+            f"add tracks of at least {least_seconds:.1f} s that can be read"
+        )
+    return Chosen(tuple(tracks), tuple(left_out))
+
+
+def is_of_stems(path: Path) -> bool:
+    """Whether this `track.json` describes stems; one that holds a tempo alone describes whole tracks beside it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f'{path} is no description of a track: {error}; write {{"bpm": 120}}') from error
+    return isinstance(content, dict) and "stems" in content
+
+
+def of_stems(folder: Path, files: list[Path], parents: set[Path], report: Report) -> Chosen:
+    """A folder of stems: every track is a folder. Sounds outside of those are left out."""
+    tracks = []
+    for parent in sorted(parents):
+        inside = [file for file in files if file.parent == parent]
+        seconds = max((float(opened(file).duration) for file in inside), default=0.0)
+        tracks.append(Track(parent, seconds, True, read_tempo(parent / FILE)))
+    reason = "the folder holds stems, and this is no part of them; train whole tracks from another folder"
+    others = [str(file.relative_to(folder)) for file in files if file.parent not in parents]
+    for name in others:
+        report(f"left out: {name}: {reason}")
+    return Chosen(tuple(tracks), tuple((name, reason) for name in others), stems=True)
+
+
+def opened(file: Path) -> soundfile._SoundFileInfo:
+    """Rate and length of a sound file. Raises OSError if it cannot be read."""
+    try:
+        return soundfile.info(file)
+    except soundfile.LibsndfileError as error:
+        raise OSError(
+            f"cannot read {str(file)!r} as sound ({error.error_string}); convert it to WAV or FLAC"
+        ) from error
+
+
+def looked_at(file: Path, least_seconds: float, bpm: float | None) -> Track:
+    """The track of this file. Raises OSError or ValueError, with the reason, if it cannot train."""
+    rate = int(opened(file).samplerate)
+    frames, full, peak = 0, 0, 0.0
+    middle = side = 0.0
+    for block in audio_blocks(file, rate):
+        size = np.abs(block)
+        frames += len(block)
+        peak = max(peak, float(size.max()))
+        full += int((size >= FULL_SCALE).any(1).sum())
+        if block.shape[1] == 2:
+            middle += float(np.square(block.sum(1)).sum())
+            side += float(np.square(block[:, 0] - block[:, 1]).sum())
+    seconds = frames / rate
+    if seconds < least_seconds:
+        raise ValueError(f"too short: {seconds:.2f} s, and {least_seconds:.2f} s are needed")
+    if peak < SILENT:
+        raise ValueError("silent: no sample is above -60 dB; record or export it again")
+    if full > MOST_CLIPPED * frames:
+        raise ValueError(
+            f"clipped: {100 * full / frames:.0f} % of it is at full scale; export it again at a lower level"
+        )
+    beside = file.parent / FILE
+    known = (read_tempo(beside) if beside.is_file() else 0.0) or bpm or 0.0
+    return Track(file, seconds, side > STEREO**2 * middle, known)
+
+
+def lay_out(chosen: Chosen, folder: Path) -> dict[str, Track]:
+    """Link the tracks into `folder`, one folder each, with their tempi. Returns the tracks by name of the link.
+
+    Links keep their numbers from one call to the next if the tracks are the same, so that caches stay valid.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    places = {}
+    for number, track in enumerate(chosen.tracks):
+        own = folder / BETWEEN / f"{number:05}"
+        own.mkdir(parents=True)
+        # A plain name: training takes what follows " mix " in a name for the number of a mix.
+        link = own / f"track{track.path.suffix.lower()}"
+        linked(track.path.resolve(), link)
+        if track.bpm:
+            (own / FILE).write_text(json.dumps({"bpm": track.bpm}), encoding="utf-8")
+        places[str(link)] = track
+    return places
+
+
+def linked(source: Path, link: Path) -> None:
+    """A link to a file, or a copy where the file system allows no links."""
+    for make in (os.symlink, os.link):
+        try:
+            make(source, link)
+            return
+        except OSError:  # Windows asks for a right, and hard links stay on one disk
+            continue
+    shutil.copyfile(source, link)

@@ -1,0 +1,38 @@
+"""Where a run's weights come from: what is written beside them, so that the run can be identified and repeated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tomlkit
+
+from jbdiff.data.digest import data_digest
+from jbdiff.machine import commit
+from jbdiff.untyped import JsonDict, JsonTable
+
+
+def provenance(job: JsonTable) -> JsonDict:
+    """The commit of this code ("-changed" behind it where files differ; None outside a checkout) and the data."""
+    folders = {name: job.get(name) for name in ("data", "heldout")}
+    digests = {name: data_digest(Path(folder)) for name, folder in folders.items() if folder}
+    return {"commit": commit(), "data_sha256": digests}
+
+
+def config_toml(given: JsonTable, sizes: JsonTable | None) -> str:
+    """The options of a command as the TOML file that repeats it with --config. Folders become absolute."""
+    document = tomlkit.document()
+    for name, value in given.items():
+        if value is not None and value != []:
+            plain = [_plain(item) for item in value] if isinstance(value, list | tuple) else _plain(value)
+            document.add(name.replace("_", "-"), tomlkit.item(plain))
+    if sizes:
+        table = tomlkit.table()
+        for name, value in sizes.items():
+            if name != "kind" and value is not None:
+                table.add(name, list(value) if isinstance(value, tuple) else value)
+        document.add("sizes", table)
+    return tomlkit.dumps(document)
+
+
+def _plain(value: object) -> object:
+    return str(value.resolve()) if isinstance(value, Path) else value

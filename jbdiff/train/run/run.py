@@ -1,0 +1,193 @@
+"""One training run on Lightning: a folder with the state, the averaged weights, the metrics and the demos."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.utils.data import DataLoader, Dataset
+
+from jbdiff.data.clips import first_process
+from jbdiff.train.run.boards import Board, check_boards, open_boards
+from jbdiff.train.run.callbacks import Demos, Progress, RunLog, SaveAverage, SharedClock, trained
+from jbdiff.train.run.provenance import config_toml, provenance
+from jbdiff.train.run.schedule import PROCESS_STRIDE
+from jbdiff.train.run.settings import RunSettings
+from jbdiff.untyped import JsonDict
+
+__all__ = ["Batches", "MakeBatches", "RunSettings", "fit", "prepare_folder"]
+
+MakeBatches = Callable[[int, int], Dataset[Any]]
+"""(number of the first batch, how many) -> those batches."""
+
+
+WORKER_SECONDS = 60.0  # for a batch; a worker that takes longer hangs
+
+
+class Batches(pl.LightningDataModule):
+    """Rounds of numbered batches: each round starts where the step count stands.
+
+    With `workers`, so many forked processes draw them ahead; they are the same batches in the same order. Batches that
+    are `resident` on the device are drawn where they are needed.
+    """
+
+    def __init__(
+        self, training: MakeBatches, heldout: MakeBatches, round_steps: int, validations: int
+    ) -> None:
+        super().__init__()
+        self.training, self.heldout = training, heldout
+        self.round_steps, self.validations = round_steps, validations
+        self.workers = 0
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        assert self.trainer is not None
+        module = trained(self.trainer.lightning_module)
+        done, limit = module.step_count, module.budget.steps
+        count = self.round_steps if limit is None else max(1, min(self.round_steps, limit - done))
+        # Each process of a distributed run draws its own batches, from its own stretch of numbers.
+        first = done + self.trainer.global_rank * PROCESS_STRIDE
+        batches = self.training(first, count)
+        if not self.workers or getattr(batches, "resident", None) is not None:
+            return DataLoader(batches, batch_size=None)
+        return DataLoader(
+            batches,
+            batch_size=None,
+            num_workers=self.workers,
+            multiprocessing_context="fork",  # a copy of a mapped cache for each would not do
+            timeout=WORKER_SECONDS,
+        )
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(self.heldout(0, self.validations), batch_size=None)
+
+
+def prepare_folder(settings: RunSettings, about: JsonDict) -> None:
+    """Makes the run's folder and writes `run.json` and `config.toml`: what is trained, from what, by which code.
+
+    `about` holds the kind, the job, and under the kind's name the sizes. Raises FileExistsError rather than mix two
+    runs, ValueError when a board is asked for that is not installed.
+    """
+    check_boards(settings.wandb)
+    if not first_process():
+        return
+    if settings.state.exists() and not settings.resume:
+        raise FileExistsError(
+            f"{settings.out} already holds a run; give --resume to go on, or another folder"
+        )
+    if settings.resume and not settings.state.exists():
+        raise FileNotFoundError(
+            f"no training state {settings.state}; start anew, or from the shipped weights with --from-shipped"
+        )
+    about = about | provenance(about.get("job", {}))
+    settings.out.mkdir(parents=True, exist_ok=True)
+    plain = {name: str(v) if isinstance(v, Path) else v for name, v in asdict(settings).items()}
+    del plain["given"], plain["sizes"]
+    (settings.out / "run.json").write_text(json.dumps({"settings": plain} | about, indent=2, default=str))
+    if settings.given:
+        (settings.out / "config.toml").write_text(
+            config_toml(settings.given, about.get(about.get("kind", ""))), encoding="utf-8"
+        )
+
+
+def fit(
+    module: pl.LightningModule,
+    batches: Batches,
+    settings: RunSettings,
+    sample_rate: int,
+    clip: float | None = None,
+    loose: bool = False,
+) -> None:
+    """Trains until the budget is spent; a broken-off run goes on from its last round.
+
+    `clip`: greatest gradient norm, for modules that leave optimisation to Lightning. `loose`: not every weight takes
+    part in every backward pass, which several processes have to be told. Raises RuntimeError, with its cause, when
+    training breaks off.
+    """
+    torch.set_num_threads(settings.threads)
+    batches.workers = settings.workers
+    quieten()
+    step = 0
+    if settings.resume:
+        step = int(torch.load(settings.state, map_location="cpu", weights_only=True, mmap=True)["step_count"])
+    boards = open_boards(settings.out, step, settings.wandb) if first_process() else []
+    try:
+        trainer = make_trainer(settings, boards, sample_rate, clip)
+        if loose and trainer.world_size > 1 and settings.strategy in ("auto", "ddp"):
+            with_unused = replace(settings, strategy="ddp_find_unused_parameters_true")
+            trainer = make_trainer(with_unused, boards, sample_rate, clip)
+        state = str(settings.state) if settings.resume else None
+        if settings.judge_ends and not settings.resume:
+            began = time.monotonic()
+            trainer.validate(module, datamodule=batches, verbose=False)
+            # The look after the last step takes as long, and is to end in time.
+            trained(module).budget.spare((time.monotonic() - began) / 60)
+        trainer.fit(module, datamodule=batches, ckpt_path=state, weights_only=True)
+        if settings.judge_ends:
+            trainer.validate(module, datamodule=batches, verbose=False)
+    except (OSError, ValueError) as error:
+        raise RuntimeError(f"training in {settings.out} broke off: {error}") from error
+    finally:
+        for board in boards:
+            board.close()
+
+
+def quieten() -> None:
+    """Silences what Lightning says of things that are meant to be so."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # Batches are drawn from memory in a millisecond: workers and long epochs would gain nothing.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*number of training batches.*")
+    # The average is meant to stay in evaluation mode, and a run's folder holds its cache and its description.
+    warnings.filterwarnings("ignore", message=".*in eval mode at the start.*")
+    warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*treespec.*")
+
+
+def make_trainer(
+    settings: RunSettings, boards: list[Board], sample_rate: int, clip: float | None
+) -> pl.Trainer:
+    """Lightning's engine with this run's machine, rounds and callbacks."""
+    keep = ModelCheckpoint(
+        settings.out,
+        filename="last",
+        save_top_k=1,
+        every_n_epochs=1,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    bar = sys.stderr.isatty()
+    return pl.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.nodes,
+        strategy=settings.strategy,
+        # Each process draws its own batches by number; a sampler on top would leave half of them out.
+        use_distributed_sampler=False,
+        max_epochs=-1,
+        logger=False,
+        num_sanity_val_steps=0,
+        check_val_every_n_epoch=settings.validate_every_rounds,
+        limit_val_batches=settings.validations,
+        reload_dataloaders_every_n_epochs=1,
+        enable_model_summary=False,
+        enable_progress_bar=bar,
+        gradient_clip_val=clip,
+        callbacks=[
+            SharedClock(),
+            RunLog(settings.out, boards),
+            SaveAverage(settings.out),
+            Demos(settings.out, settings.demo_minutes, sample_rate, boards),
+            keep,
+            *([Progress()] if bar else []),
+        ],
+    )

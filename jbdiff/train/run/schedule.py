@@ -1,0 +1,82 @@
+"""How far a run is, how long it will take, and the learning rate that follows from it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+# Batches and noise are numbered; each process of a distributed run has its own stretch of numbers.
+PROCESS_STRIDE = 1_000_000_000
+
+
+@dataclass
+class Budget:
+    """A run ends at a number of steps, after some minutes, or at whichever comes first.
+
+    Steps count from the very beginning, over broken-off runs; minutes count this run alone. Where several processes
+    train together, `agreed` holds the minutes that the first one has seen: they must not part over the time.
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+    started: float = field(default_factory=time.monotonic)
+    agreed: float | None = None
+    _begun: tuple[int, float] | None = None  # first step of this run, and when it was taken
+
+    def __post_init__(self) -> None:
+        if self.steps is None and self.minutes is None:
+            raise ValueError("a run needs an end: give --steps or --minutes")
+
+    def own_minutes(self) -> float:
+        """Minutes by this process's clock."""
+        return (time.monotonic() - self.started) / 60
+
+    def progress(self, step: int) -> float:
+        """0 at the start, 1 when the run is over."""
+        by_steps = step / self.steps if self.steps else 0.0
+        gone = self.own_minutes() if self.agreed is None else self.agreed
+        return max(by_steps, gone / self.minutes if self.minutes else 0.0)
+
+    def spare(self, minutes: float) -> None:
+        """Leave so many minutes of the end to something else."""
+        if self.minutes is not None:
+            self.minutes = max(1e-3, self.minutes - minutes)
+
+    def begin(self, step: int) -> None:
+        """The first step of this run is about to be taken."""
+        self._begun = (step, time.monotonic())
+
+    def seconds_left(self, step: int) -> float | None:
+        """Until the end, as things go; None before the first step of a run that is counted in steps."""
+        ends = [] if self.minutes is None else [(self.minutes - self.own_minutes()) * 60]
+        if self.steps is not None and self._begun is not None and step > self._begun[0]:
+            first, began = self._begun
+            ends.append((time.monotonic() - began) / (step - first) * (self.steps - step))
+        return max(0.0, min(ends)) if ends else None
+
+
+def in_words(seconds: float) -> str:
+    """Time as 48s, 12:05 or 3:07:30."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def learning_rate_scale(progress: float, step: int, warmup: int = 100, decay_from: float = 0.6) -> float:
+    """Linear warm-up, then level, then linearly down to a twentieth over the last part of the run."""
+    rise = min(1.0, (step + 1) / warmup)
+    fall = 1.0 if progress <= decay_from else max(0.0, 1 - (progress - decay_from) / (1 - decay_from))
+    return rise * (0.05 + 0.95 * fall)
+
+
+def schedule_rate(optimizer: Optimizer, budget: Budget, step: int, rate: float) -> None:
+    """Sets the learning rate of a torch optimizer to what a run, `rate` at its highest, has at this step."""
+    scale = learning_rate_scale(budget.progress(step), step)
+    for group in optimizer.param_groups:
+        group["lr"] = rate * scale

@@ -1,0 +1,249 @@
+"""The options of every training command, from flags and from a TOML file. No torch here, so that --help is quick.
+
+minutes = 30                # the names of the options, without their dashes; flags win over the file
+data = "my-sounds"
+[codec]                     # for one command alone
+out = "runs/codec"
+[codec.sizes]               # of the network that it trains
+decoder_channels = 128
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import inspect
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from jbdiff.plain_toml import read_toml_file
+from jbdiff.terminal import at_home
+from jbdiff.train.run.schedule import Budget
+from jbdiff.untyped import JsonDict, JsonTable
+
+T = TypeVar("T")
+SIZES = "sizes"  # the table of a file that holds no options
+RUNNING, MACHINE = "The run", "The machine"  # panels of --help
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a run goes on and ends. A round is `round_steps` batches; state is saved after each.
+
+    `minutes_before` of the minutes went by in earlier parts of the same run. With `judge_ends` there are held-out
+    figures before the first step and after the last one too. `validations` is the most held-out batches of one look;
+    None: as many as the stage has. `sizes` are fields of the trained network's configuration
+    that differ from the usual. `given` are the options of the command line, by name: they are written down as the run's
+    `config.toml`.
+    """
+
+    out: Path
+    minutes: float | None = None
+    steps: int | None = None
+    threads: int = 1
+    workers: int = 0
+    resume: bool = False
+    round_steps: int = 100
+    validate_every_rounds: int = 3
+    demo_minutes: float = 10.0
+    mixes: int = 3
+    accelerator: str = "auto"
+    devices: str = "auto"
+    nodes: int = 1
+    strategy: str = "auto"
+    wandb: bool = False
+    minutes_before: float = 0.0
+    judge_ends: bool = False
+    validations: int | None = None
+    sizes: JsonTable = field(default_factory=dict)
+    given: JsonTable = field(default_factory=dict)
+
+    def budget(self) -> Budget:
+        return Budget(self.steps, self.minutes, time.monotonic() - 60 * self.minutes_before)
+
+    @property
+    def state(self) -> Path:
+        return self.out / "last.ckpt"
+
+    def sized(self, config: T) -> T:
+        """The configuration with this run's sizes. Raises ValueError on one that it does not have."""
+        if not self.sizes:
+            return config
+        fields = {name.replace("-", "_"): value for name, value in self.sizes.items()}
+        known = [item.name for item in dataclasses.fields(config) if item.name != "kind"]  # type: ignore[arg-type]
+        for name in fields:
+            if name not in known:
+                raise ValueError(f"{type(config).__name__} has no size {name!r}; {nearest(name, known)}")
+        tuples = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+        return dataclasses.replace(config, **fields | tuples)  # type: ignore[type-var]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What could have been meant, in words."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, 1, 0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+
+
+def read_config(
+    path: Path, command: str, known: Iterable[str], commands: Iterable[str]
+) -> tuple[JsonDict, JsonDict]:
+    """Options and sizes for one command out of a TOML file, by the names of its parameters.
+
+    Raises ValueError on a file that is no TOML and on a key that the command does not know.
+    """
+    try:
+        content = read_toml_file(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot read {str(path)!r} as TOML: {error}") from error
+    known, commands = set(known), set(commands)
+    tables = {name: content.pop(name) for name in list(content) if isinstance(content[name], dict)}
+    for name in tables:
+        if name != SIZES and name not in commands:
+            raise ValueError(f"{path}: no table [{name}]; {nearest(name, {SIZES, *commands})}")
+    own = tables.get(command, {})
+    sizes = tables.get(SIZES, {}) | own.pop(SIZES, {})
+    options = {}
+    for name, value in (content | own).items():
+        key = name.replace("-", "_")
+        if key not in known:
+            shown = {word.replace("_", "-") for word in known}
+            raise ValueError(f"{path}: 'train {command}' has no option {name!r}; {nearest(name, shown)}")
+        options[key] = value
+    return options, sizes
+
+
+def take_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Puts a file's options where the command's defaults were."""
+    if path is None or context.resilient_parsing:
+        return path
+    assert context.info_name is not None and context.parent is not None
+    known = {p.name for p in context.command.params if p.name} - {"config", "help"}
+    commands = getattr(context.parent.command, "commands", {})
+    try:
+        options, context.meta[SIZES] = read_config(path, context.info_name, known, commands)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    context.default_map = options
+    return path
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="TOML file of options, by their names; flags win over it.", is_eager=True, callback=take_config
+    ),
+]
+
+
+def run_options(
+    out: Annotated[Path, typer.Option(help="Folder of the run: state, weights, metrics, demos.")],
+    config: ConfigOption = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after this many minutes.", rich_help_panel=RUNNING)
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Stop after this many steps, counted over all runs.", rich_help_panel=RUNNING),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out.", rich_help_panel=RUNNING)
+    ] = False,
+    round_steps: Annotated[
+        int, typer.Option(min=1, help="Steps between saved states.", rich_help_panel=RUNNING)
+    ] = 100,
+    demo_minutes: Annotated[
+        float, typer.Option(help="Minutes between demos; inf: none.", rich_help_panel=RUNNING)
+    ] = 10.0,
+    mixes: Annotated[
+        int,
+        typer.Option(min=1, help="Mixes of each track, where --data holds stems.", rich_help_panel=RUNNING),
+    ] = 3,
+    wandb: Annotated[
+        bool, typer.Option("--wandb", help="Also report to Weights & Biases.", rich_help_panel=RUNNING)
+    ] = False,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Processor threads of each process.", rich_help_panel=MACHINE)
+    ] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Processes that draw batches ahead, of each process.", rich_help_panel=MACHINE
+        ),
+    ] = 0,
+    accelerator: Annotated[
+        str, typer.Option(help="auto, cpu, gpu or another that Lightning knows.", rich_help_panel=MACHINE)
+    ] = "auto",
+    devices: Annotated[
+        str, typer.Option(help="How many on each node, or which (0,2); auto: all.", rich_help_panel=MACHINE)
+    ] = "auto",
+    nodes: Annotated[int, typer.Option(min=1, help="Machines.", rich_help_panel=MACHINE)] = 1,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            help="auto, ddp or another of Lightning's that keeps whole weights.", rich_help_panel=MACHINE
+        ),
+    ] = "auto",
+) -> RunSettings:
+    """The options that all training commands share."""
+    return RunSettings(
+        out=out,
+        minutes=minutes,
+        steps=steps,
+        resume=resume,
+        round_steps=round_steps,
+        demo_minutes=demo_minutes,
+        mixes=mixes,
+        wandb=wandb,
+        threads=threads,
+        workers=workers,
+        accelerator=accelerator,
+        devices=devices,
+        nodes=nodes,
+        strategy=strategy,
+    )
+
+
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """Print an error in one line, without a traceback, and end the command."""
+    from jbdiff.stacks.weight_files import CheckpointError
+
+    try:
+        yield
+    except (OSError, ValueError, CheckpointError) as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        raise typer.Exit(1) from error
+
+
+def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose first parameter is a RunSettings, as one that takes the shared options in its place.
+
+    What cannot be done is one line of error; a run that breaks off on its way keeps its traceback.
+    """
+    common = inspect.signature(run_options, eval_str=True).parameters
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    context_parameter = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+
+    @functools.wraps(command)
+    def run(context: typer.Context, **values: Any) -> None:
+        values = {name: at_home(value) for name, value in values.items()}
+        given = {name: value for name, value in values.items() if name not in ("config", "resume")}
+        settings = run_options(**{name: values.pop(name) for name in common})
+        settings = dataclasses.replace(settings, sizes=context.meta.get(SIZES, {}), given=given)
+        with in_one_line():
+            command(settings, **values)
+
+    shared = list(common.values())
+    # --data, --out and --config first: what a person has to give.
+    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (own[0], *shared[:2], *own[1:], *shared[2:])]
+    run.__signature__ = inspect.Signature([context_parameter, *parameters])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in (context_parameter, *parameters)}
+    return run

@@ -1,0 +1,1 @@
+"""The ways of the first implementation, for its results: levels nested, one finisher pass each."""

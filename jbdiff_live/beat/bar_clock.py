@@ -1,0 +1,197 @@
+"""The one clock of the instrument: tempo, bar and beat now, and the second of the next beat or bar.
+
+Threads: the MIDI inputs' threads call `midi`, whoever taps calls `tap`, the engine's calls `music`. Each writes its own
+part, which is immutable and swapped whole; anyone reads. A short lock keeps two MIDI inputs apart.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from jbdiff_live.beat.follower import MidiFollower
+from jbdiff_live.beat.line import BeatLine, ClockSource, ClockState, ClockStatus, Unit
+from jbdiff_live.beat.tap import TapTempo
+
+OTHER_SECONDS = 1.0  # that a MIDI clock has to be silent before another input's is followed
+
+
+class ClockMessage(Enum):
+    """What a MIDI clock sends."""
+
+    TICK = "clock"
+    START = "start"
+    CONTINUE = "continue"
+    STOP = "stop"
+    POSITION = "songpos"
+
+
+class LineSource(Protocol):
+    """A clock that is asked, such as `LinkClock`."""
+
+    @property
+    def peers(self) -> int: ...
+
+    def line(self, now: float) -> BeatLine: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Input:
+    """The MIDI input whose clock is followed."""
+
+    device: str
+    seen: float
+
+
+class BarClock:
+    """Tempo and bars of the chosen source. Times are seconds of `time.monotonic`.
+
+    source: INTERNAL takes what was tapped last, or else the music's own beat.
+    """
+
+    def __init__(
+        self,
+        source: ClockSource = ClockSource.INTERNAL,
+        beats_per_bar: int = 4,
+        link: LineSource | None = None,
+        offset: float = 0.0,
+    ) -> None:
+        """link: needed for `ClockSource.LINK`. offset: seconds by which a MIDI clock is taken to be later than its
+        messages; below 0 earlier.
+
+        Raises ValueError for less than one beat a bar, and for a Link clock without `link`.
+        """
+        if beats_per_bar < 1:
+            raise ValueError(f"{beats_per_bar} beats a bar: needs 1 or more")
+        if source is ClockSource.LINK and link is None:
+            raise ValueError("a Link clock needs a session: pass link=LinkClock(...)")
+        self.source = source
+        self.beats_per_bar = beats_per_bar
+        self.offset = offset
+        self._link = link
+        self._taps = TapTempo()
+        self._lock = threading.Lock()
+        self._followers: dict[str, MidiFollower] = {}
+        self._input: Input | None = None
+        self._music: BeatLine | None = None
+
+    # ------------------------------------------------------------------ sources' threads
+
+    def midi(self, device: str, message: ClockMessage, now: float, position: int = 0) -> None:
+        """A clock message of an input, received at second `now`. position: sixteenths, of a song position.
+
+        Every input has its follower. The first one that sends is followed, until it is silent for a second.
+        """
+        with self._lock:
+            follower = self._followers.setdefault(device, MidiFollower())
+            match message:
+                case ClockMessage.TICK:
+                    follower.tick(now)
+                    old = self._input
+                    if old is None or old.device == device or now - old.seen > OTHER_SECONDS:
+                        self._input = Input(device, now)
+                case ClockMessage.START:
+                    follower.start()
+                case ClockMessage.CONTINUE:
+                    follower.resume()
+                case ClockMessage.STOP:
+                    follower.stop()
+                case ClockMessage.POSITION:
+                    follower.song_position(position)
+
+    def tap(self, now: float) -> float | None:
+        """Take a tap. Return beats a minute, or None for the first tap of a row."""
+        with self._lock:
+            return self._taps.tap(now)
+
+    @property
+    def tapped(self) -> float | None:
+        """The tapped tempo in beats a minute; None if nobody tapped it."""
+        line = self._taps.line
+        return None if line is None else line.tempo
+
+    def forget_taps(self) -> None:
+        """The music's own tempo counts again."""
+        with self._lock:
+            self._taps.forget()
+
+    def music(self, line: BeatLine | None) -> None:
+        """The beat of the music that is being heard; None if it has none."""
+        self._music = line
+
+    def close(self) -> None:
+        """Leave a Link session. May be called twice."""
+        if self._link is not None:
+            self._link.close()
+
+    # ------------------------------------------------------------------ any thread
+
+    @property
+    def outer(self) -> bool:
+        """Whether the music has to follow this clock, and not the other way round."""
+        return self.source is not ClockSource.INTERNAL or self._taps.line is not None
+
+    def line(self, now: float) -> BeatLine | None:
+        """Return the beat as a line over time; None without a clock."""
+        if self.source is ClockSource.LINK and self._link is not None:
+            return self._link.line(now)
+        if self.source is ClockSource.MIDI:
+            follower = self._follower()
+            line = None if follower is None else follower.line()
+            return line if line is None or not self.offset else line.later(self.offset)
+        return self._taps.line or self._music
+
+    def _follower(self) -> MidiFollower | None:
+        followed = self._input
+        return None if followed is None else self._followers.get(followed.device)
+
+    def state(self, now: float) -> ClockState:
+        """Return how the clock stands at second `now`."""
+        if self.source is ClockSource.MIDI:
+            follower = self._follower()
+            return ClockState.NONE if follower is None else follower.state(now)
+        line = self.line(now)
+        if line is None:
+            return ClockState.NONE
+        return ClockState.RUNNING if line.moves else ClockState.STOPPED
+
+    def beats(self, unit: Unit) -> float:
+        """Return how many beats a beat or a bar has."""
+        return float(self.beats_per_bar) if unit is Unit.BAR else 1.0
+
+    def next(self, unit: Unit, after: float, now: float | None = None) -> float | None:
+        """Return the second of the first beat or bar after second `after`; None if no clock runs, or for OFF."""
+        line = self.line(after if now is None else now)
+        return None if line is None or unit is Unit.OFF else line.next(self.beats(unit), after)
+
+    def status(self, now: float) -> ClockStatus:
+        """Return the clock for the window. Whoever holds changes adds the countdown."""
+        line = self.line(now)
+        state = self.state(now)
+        if line is None:
+            waits = {
+                ClockSource.MIDI: "waiting for MIDI clock",
+                ClockSource.INTERNAL: "",
+                ClockSource.LINK: "",
+            }
+            return ClockStatus(self.source, state, detail=waits[self.source])
+        beat = line.beat_at(now)
+        bar, place = divmod(beat + 1e-6, self.beats_per_bar)
+        return ClockStatus(
+            self.source, state, line.tempo, int(bar) + 1, int(place) + 1, detail=self._detail(state)
+        )
+
+    def _detail(self, state: ClockState) -> str:
+        followed = self._input
+        if self.source is ClockSource.LINK and self._link is not None:
+            count = self._link.peers
+            return f"{count} other {'program' if count == 1 else 'programs'}"
+        if self.source is not ClockSource.MIDI or followed is None:
+            return "tapped" if self._taps.line is not None else ""
+        if state is ClockState.LOST:
+            return f"{followed.device} sends no clock any more; its tempo goes on"
+        return followed.device

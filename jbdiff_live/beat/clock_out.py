@@ -1,0 +1,144 @@
+"""MIDI clock out, and a gate note at every block and bar, so that a rack can follow. Pure.
+
+It is driven by the frames that were really played: a device that stalls stalls the clock too, and wall time plays no
+part. Threads: the engine's calls `block`, the clock's calls `played` and `stop`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+from jbdiff_live.beat.follower import TICKS
+
+CLOCK, START, STOP = b"\xf8", b"\xfa", b"\xfc"
+GATE_SECONDS = 0.02
+LEAP_SECONDS = 0.5  # between two visits: the music has begun anew
+NEAR = 1e-4  # ticks: rounding where one block's beat goes on in the next one
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The beat of one block. start and end: frames of the session. beat: place in the bar at `start`.
+
+    per_frame: beats a frame; 0 if the block has no beat.
+    """
+
+    start: int
+    end: int
+    beat: float
+    per_frame: float
+
+
+@dataclass(frozen=True)
+class Gates:
+    """Notes that mark blocks and bars. channel: 1 to 16. block and bar: MIDI notes."""
+
+    channel: int = 16
+    block: int = 36
+    bar: int = 48
+
+    def on(self, note: int) -> bytes:
+        return bytes((0x90 + self.channel - 1, note, 100))
+
+    def off(self, note: int) -> bytes:
+        return bytes((0x80 + self.channel - 1, note, 0))
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One message, at a frame of the session."""
+
+    frame: float
+    message: bytes
+
+
+class ClockOut:
+    """Makes the messages of what is played, in order.
+
+    Ticks go out from the first beat on, start with the first bar, so that the rack counts the same bars.
+    """
+
+    def __init__(self, sample_rate: int, beats_per_bar: int = 4, gates: Gates | None = None) -> None:
+        self._rate = sample_rate
+        self._beats = beats_per_bar
+        self._gates = gates or Gates()
+        self._segments: deque[Segment] = (
+            deque()
+        )  # not yet played; the engine appends, the clock's thread takes away
+        self._after = -math.inf  # everything up to this frame was sent
+        self._ticked = -math.inf  # frame of the newest tick
+        self._started = False
+        self._open: dict[int, float] = {}  # notes that sound, and the frame at which they end
+
+    # ------------------------------------------------------------------ engine's thread
+
+    def block(self, segment: Segment) -> None:
+        """A block was made, which is played after those before it."""
+        self._segments.append(segment)  # appending and taking from the other end are safe without a lock
+
+    # ------------------------------------------------------------------ clock's thread
+
+    def played(self, frame: float) -> list[Sent]:
+        """Return what is due now that the device plays `frame`, oldest first."""
+        if frame <= self._after:
+            return []
+        if self.runs and frame - self._after > LEAP_SECONDS * self._rate:
+            self._after = frame - 1  # what a panic skipped was never played
+        found: list[Sent] = []
+        while self._segments and (segment := self._segments[0]).start <= frame:
+            found += self._of(segment, self._after, frame)
+            if segment.end > frame:
+                break
+            self._segments.popleft()
+        for note, end in list(self._open.items()):
+            if end <= frame:
+                del self._open[note]
+                found.append(Sent(end, self._gates.off(note)))
+        self._after = frame
+        return sorted(found, key=lambda sent: sent.frame)
+
+    @property
+    def runs(self) -> bool:
+        """Whether something was played since the last stop."""
+        return self._after > -math.inf
+
+    def stop(self) -> list[Sent]:
+        """Return what ends the playing: stop, if start was sent, and the ends of open notes."""
+        found = [Sent(self._after, self._gates.off(note)) for note in self._open]
+        if self._started:
+            found.append(Sent(self._after, STOP))
+        self._open.clear()
+        self._segments.clear()
+        self._started, self._ticked, self._after = False, -math.inf, -math.inf
+        return found
+
+    def _of(self, segment: Segment, after: float, until: float) -> list[Sent]:
+        """Messages of one block later than `after`, up to `until`."""
+        found = []
+        if after < segment.start <= until:
+            found += self._gate(segment.start, self._gates.block)
+        if segment.per_frame <= 0:
+            return found
+        per_tick = 1 / (segment.per_frame * TICKS)  # frames
+        first = math.ceil(segment.beat * TICKS - NEAR)
+        count = 0
+        while (frame := segment.start + (first + count - segment.beat * TICKS) * per_tick) < segment.end:
+            number, count = first + count, count + 1
+            if not after < frame <= until or frame - self._ticked < per_tick / 2:
+                continue
+            if number % (self._beats * TICKS) == 0:
+                if not self._started:
+                    self._started = True
+                    found.append(Sent(frame, START))
+                found += self._gate(frame, self._gates.bar)
+            found.append(Sent(frame, CLOCK))
+            self._ticked = frame
+        return found
+
+    def _gate(self, frame: float, note: int) -> list[Sent]:
+        """A note that begins; one that still sounds ends before it."""
+        again = [Sent(frame, self._gates.off(note))] if note in self._open else []
+        self._open[note] = frame + GATE_SECONDS * self._rate
+        return [*again, Sent(frame, self._gates.on(note))]

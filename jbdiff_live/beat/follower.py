@@ -1,0 +1,185 @@
+"""Follows MIDI clock: 24 ticks a quarter, start, stop, continue, song position. Pure; one writer, any reader.
+
+The ticks of the last beats are numbered, and a straight line is fitted through their times (least squares). Jitter of
+3 ms moves the end of a line through eight beats by less than half a millisecond. As soon as the newest ticks lie to one
+side of the line the tempo has changed, and older ticks are forgotten.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from jbdiff_live.beat.line import BeatLine, ClockState
+
+TICKS = 24  # a quarter
+MOST_TICKS = 8 * TICKS
+FEWEST_TICKS = 4  # through which a line is fitted after a jump
+NEWEST = 8  # ticks that are held against the line
+SURE = 4.0  # standard errors by which their mean has to miss it
+NORMAL = 1.4826  # standard deviations in a median deviation, which a jump hardly moves
+LEAST_ERROR = 0.0015  # seconds that are never a change of tempo
+NUMBERED = 6  # ticks after which a gap may be lost ticks
+GAP = 1.5  # periods from one tick to the next: ticks were lost, or the tempo dropped
+JUDGED = 3  # ticks after a gap tell which
+VANISHED_SECONDS = 0.5  # without a tick: four at 30 beats a minute
+FORGOTTEN_SECONDS = 5.0  # after which the place in the bar is only a guess, and the tempo is measured anew
+SIXTEENTH = 6  # ticks; the unit of the song position
+SLOWEST, FASTEST = 20.0, 400.0  # beats a minute of a clock that is believed
+
+
+class MidiFollower:
+    """Tempo and beat of a MIDI clock. Times are seconds of `time.monotonic` at which a message was received.
+
+    A clock that never sent start runs from its first tick on. One that vanishes keeps its tempo.
+    """
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+        self._numbers: list[int] = []
+        self._behind: list[float] = []  # ticks behind a gap that is not understood yet
+        self._number = -1  # of the newest tick
+        self._period = 0.0  # seconds a tick; 0 if it is not known yet
+        self._end = 0.0  # second of the newest tick, on the line
+        self._origin = 0  # number of the tick at beat 0
+        self._next: int | None = (
+            0  # position in ticks of the tick that comes; None: it is the one after the newest
+        )
+        self._held = 0  # position in ticks while the transport stands still
+        self._moves = True
+        self._line: BeatLine | None = None  # swapped whole
+        self._seen = float("-inf")
+
+    # ------------------------------------------------------------------ any thread
+
+    def line(self) -> BeatLine | None:
+        """Return the newest line; None before the second tick."""
+        return self._line
+
+    def state(self, now: float) -> ClockState:
+        """Return how the clock stands at second `now`."""
+        line = self._line
+        if line is None:
+            return ClockState.NONE
+        if not line.moves:
+            return ClockState.STOPPED
+        return ClockState.LOST if now - self._seen > VANISHED_SECONDS else ClockState.RUNNING
+
+    # ------------------------------------------------------------------ the writer's thread
+
+    def tick(self, now: float) -> None:
+        """A clock message (F8)."""
+        self._seen = now
+        if self._times and now - max(self._times[-1], *self._behind[-1:], 0.0) > FORGOTTEN_SECONDS:
+            self._forget(now)
+        numbered = self._period and len(self._times) >= NUMBERED
+        if self._behind or (numbered and now - self._times[-1] > GAP * self._period):
+            self._behind.append(now)
+            if len(self._behind) < JUDGED:
+                return  # the line goes on meanwhile
+            for time, steps in self._judged():
+                self._take(time, steps)
+            self._behind = []
+        else:
+            self._take(now, 1)
+        self._fit()
+        self._publish()
+
+    def start(self) -> None:
+        """Start (FA): the next tick is the first beat."""
+        self._next, self._moves = 0, True
+        self._publish()
+
+    def resume(self) -> None:
+        """Continue (FB): the next tick is at the song position."""
+        if not self._moves:
+            self._next, self._moves = self._held, True
+            self._publish()
+
+    def stop(self) -> None:
+        """Stop (FC): ticks still tell the tempo, and the position stands."""
+        if self._moves:
+            self._held = self._number + 1 - self._origin if self._next is None else self._next
+            self._moves = False
+            self._publish()
+
+    def song_position(self, sixteenths: int) -> None:
+        """Song position (F2): where continue goes on; a clock that runs jumps there with its next tick."""
+        self._held = sixteenths * SIXTEENTH
+        if self._moves:
+            self._next = self._held
+        self._publish()
+
+    # ------------------------------------------------------------------ inside
+
+    def _take(self, now: float, steps: int) -> None:
+        """Number a tick that comes so many steps after the newest one."""
+        self._number += steps
+        if self._next is not None:
+            self._origin, self._next = self._number - self._next, None
+        self._times.append(now)
+        self._numbers.append(self._number)
+
+    def _judged(self) -> list[tuple[float, int]]:
+        """Return the ticks behind a gap with their steps: the first has more than one if ticks were lost.
+
+        They were if the ticks behind the gap come as fast as those before it. Otherwise the tempo has dropped.
+        """
+        ticks = self._behind
+        period = (ticks[-1] - ticks[0]) / (len(ticks) - 1)
+        steps = 1
+        if period < (1 + GAP) / 2 * self._period:
+            places = [(t - self._end) / self._period - place for place, t in enumerate(ticks)]
+            steps = max(1, round(sum(places) / len(places)))
+        else:
+            self._times, self._numbers = [], []
+        return [(ticks[0], steps), *((t, 1) for t in ticks[1:])]
+
+    def _forget(self, now: float) -> None:
+        """After a long pause: keep the count as far as the old tempo tells, and measure anew."""
+        if self._period:
+            self._number += max(0, round((now - self._end) / self._period) - 1)
+        self._times, self._numbers, self._behind = [], [], []
+
+    def _fit(self) -> None:
+        """Fit the line, and forget old ticks until the newest lie on it."""
+        self._times, self._numbers = self._times[-MOST_TICKS:], self._numbers[-MOST_TICKS:]
+        while len(self._times) > 1:
+            times = np.asarray(self._times) - self._times[-1]
+            numbers = np.asarray(self._numbers, np.float64) - self._numbers[-1]
+            middle = numbers.mean()
+            spread = numbers - middle
+            period = float(spread @ times / (spread @ spread))
+            end = float(times.mean() - period * middle)
+            error = times - (end + period * numbers)
+            if len(times) <= FEWEST_TICKS or _agrees(error, times, numbers, period):
+                break
+            half = max(FEWEST_TICKS, len(times) // 2)
+            self._times, self._numbers = self._times[-half:], self._numbers[-half:]
+        else:
+            return
+        if 60 / FASTEST <= period * TICKS <= 60 / SLOWEST:
+            self._period = period
+            self._end = self._times[-1] + end
+
+    def _publish(self) -> None:
+        """Swap the line for what is known now."""
+        if not self._period:
+            return
+        tempo = 60 / (self._period * TICKS)
+        if not self._moves:
+            self._line = BeatLine(self._seen, self._held / TICKS, tempo, moves=False)
+        elif self._next is not None:  # the tick that comes next is at that position
+            self._line = BeatLine(self._end + self._period, self._next / TICKS, tempo)
+        else:
+            self._line = BeatLine(self._end, (self._number - self._origin) / TICKS, tempo)
+
+
+def _agrees(error: np.ndarray, times: np.ndarray, numbers: np.ndarray, period: float) -> bool:
+    """Whether the newest ticks lie on the line but for their jitter, which neighbouring ticks tell."""
+    newest = min(NEWEST, len(error) // 2)
+    steps = np.diff(times) - period * np.diff(numbers)
+    jitter = NORMAL * float(np.median(np.abs(steps - np.median(steps)))) / math.sqrt(2)
+    allowed = max(LEAST_ERROR, SURE * jitter / math.sqrt(newest))
+    return abs(float(error[-newest:].mean())) <= allowed

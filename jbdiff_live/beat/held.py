@@ -1,0 +1,201 @@
+"""Changes that wait for the next beat or bar: what the sound follows, while the store already has what was turned.
+
+`ParameterStore` holds what the player set: knobs, takeover and patches see it at once. `HeldChanges.snapshot` is what
+the engine and the output follow. A change passes at once, or waits until the clock is there.
+
+Threads: `hear` runs on the thread that changed a value, `for_block` on the engine's, `settle` on the clock's, `at` and
+`next_instant` on the audio feeder. A short lock guards the writers; the feeder only reads what is swapped whole.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from jbdiff_live.beat.bar_clock import BarClock
+from jbdiff_live.beat.line import Unit
+from jbdiff_live.parameters import BY_NAME, Change, ParameterSnapshot, TakesEffect
+
+NEVER_HELD = frozenset({"panic", "tap", "hold_changes"})
+UNITS = (Unit.OFF, Unit.BEAT, Unit.BAR)  # in the order of the parameter's choices
+
+
+@dataclass(frozen=True)
+class Held:
+    """One change that waits. value: the parameter's value, or the action's count. due: second at which it sounds."""
+
+    name: str
+    value: float
+    due: float
+    unit: Unit
+    is_action: bool
+    instant: bool  # the output stage makes it, at the frame of the bar
+
+    def on(self, snapshot: ParameterSnapshot, version: int) -> ParameterSnapshot:
+        """Return the snapshot with this change made."""
+        if self.is_action:
+            counts = MappingProxyType({**snapshot.counts, self.name: int(self.value)})
+            return ParameterSnapshot(version, snapshot.values, counts)
+        values = MappingProxyType({**snapshot.values, self.name: self.value})
+        return ParameterSnapshot(version, values, snapshot.counts)
+
+
+class HeldChanges:
+    """Holds changes back from `snapshot` until their beat or bar.
+
+    A bar that comes before the end of what is made already is missed. The change then waits for the one after it. `at`
+    and `for_block` note how far that is. playing: nothing waits while nothing plays.
+    """
+
+    def __init__(
+        self,
+        first: ParameterSnapshot,
+        clock: BarClock,
+        now: Callable[[], float],
+        playing: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._clock = clock
+        self._now = now
+        self._playing = playing
+        self._lock = threading.Lock()
+        self._snapshot = first
+        self._waiting: tuple[Held, ...] = ()  # in the order in which they were asked for; swapped whole
+        self._undone: Mapping[str, float] = MappingProxyType(
+            {}
+        )  # values to put back into the store after a panic
+        self._unit = UNITS[int(first.values.get("hold_changes", 0))]
+        self._rendered = float(
+            "-inf"
+        )  # second up to which the output stage has made what is heard; the feeder's
+        self._begun = float("-inf")  # second up to which blocks are made or in work; the engine's
+
+    # ------------------------------------------------------------------ any thread
+
+    @property
+    def snapshot(self) -> ParameterSnapshot:
+        """What the sound follows."""
+        return self._snapshot
+
+    @property
+    def waiting(self) -> tuple[Held, ...]:
+        """The changes that wait, oldest first."""
+        return self._waiting
+
+    def countdown(self, now: float) -> float | None:
+        """Return the seconds until the first held change is made; None if none waits."""
+        waiting = self._waiting
+        return min(held.due for held in waiting) - now if waiting else None
+
+    # ------------------------------------------------------------------ whoever changes a value
+
+    def hear(self, change: Change) -> None:
+        """A change of the store: let it pass, or hold it. A listener of `ParameterStore`."""
+        with self._lock:
+            if change.name == "hold_changes":
+                self._unit = UNITS[int(change.value)]
+            if change.name == "panic":
+                self._cancel()
+            instant = _is_instant(change)
+            earliest = max(self._now(), self._rendered if instant else self._begun)
+            due = self._due(change, earliest)
+            new = Held(change.name, change.value, due or earliest, self._unit, change.is_action, instant)
+            old = next((held for held in self._waiting if held.name == change.name), None)
+            if due is None:
+                self._waiting = tuple(held for held in self._waiting if held is not old)
+                self._make((new,))
+            elif not change.is_action and change.value == self._snapshot.values[change.name]:
+                self._waiting = tuple(
+                    held for held in self._waiting if held is not old
+                )  # turned back before its bar
+            elif (
+                old is not None and old.due > earliest
+            ):  # the latest value counts, at the bar that was promised
+                kept = replace(new, due=old.due, unit=old.unit)
+                self._waiting = tuple(kept if held is old else held for held in self._waiting)
+            else:
+                self._waiting = (*(held for held in self._waiting if held is not old), new)
+            if self._unit is Unit.OFF and change.name == "hold_changes":
+                self._release(lambda held: True)
+
+    def _due(self, change: Change, earliest: float) -> float | None:
+        """Second at which a change is to sound, after `earliest`; None for at once."""
+        if self._unit is Unit.OFF or change.name in NEVER_HELD or not self._playing():
+            return None
+        return self._clock.next(self._unit, earliest, self._now())
+
+    def _cancel(self) -> None:
+        """A panic: nothing that waits is made. The store gets the values back that sound."""
+        values = {held.name: self._snapshot.values[held.name] for held in self._waiting if not held.is_action}
+        self._undone = MappingProxyType({**self._undone, **values})
+        self._waiting = ()
+        self._begun = self._rendered = float("-inf")
+
+    def take_undone(self) -> Mapping[str, float]:
+        """Return the values that a panic took back, once. The clock's thread puts them into the store."""
+        if not self._undone:
+            return self._undone
+        with self._lock:
+            undone, self._undone = self._undone, MappingProxyType({})
+            return undone
+
+    # ------------------------------------------------------------------ clock's and engine's threads
+
+    def settle(self, now: float) -> None:
+        """Move what waits with the clock, and make what is heard by now. Every few milliseconds."""
+        if not self._waiting:
+            return
+        with self._lock:
+            line = self._clock.line(now)
+            if line is None or not line.moves or not self._playing():
+                self._release(lambda held: True)  # there is no bar to wait for any more
+                return
+            moved = []
+            for held in self._waiting:
+                due = line.nearest(self._clock.beats(held.unit), held.due)
+                moved.append(held if due is None else replace(held, due=due))
+            self._waiting = tuple(moved)
+            # What the next block should have had is made late rather than never: blocks may have stopped coming.
+            self._release(lambda held: held.due <= now)
+
+    def for_block(self, end: float) -> ParameterSnapshot:
+        """Make what is due before second `end`, at which the next block ends. Return what that block follows."""
+        with self._lock:  # a change that comes now is in this block, or waits for a bar behind it
+            self._begun = end
+            self._release(lambda held: not held.instant and held.due < end)
+            return self._snapshot
+
+    def _release(self, ripe: Callable[[Held], bool]) -> None:
+        made = tuple(held for held in self._waiting if ripe(held))
+        if made:
+            self._make(made)  # before they leave the list: the feeder must find each in one of the two
+            self._waiting = tuple(held for held in self._waiting if held not in made)
+
+    def _make(self, changes: tuple[Held, ...]) -> None:
+        """Swap the snapshot for one with these changes."""
+        snapshot = self._snapshot
+        for held in changes:
+            snapshot = held.on(snapshot, snapshot.version + 1)
+        self._snapshot = snapshot
+
+    # ------------------------------------------------------------------ audio feeder
+
+    def at(self, when: float, end: float) -> ParameterSnapshot:
+        """Return what the sound follows that is heard from second `when` on; what is heard until `end` is made now."""
+        self._rendered = end
+        waiting, snapshot = self._waiting, self._snapshot
+        for held in waiting:
+            if held.instant and held.due <= when:
+                snapshot = held.on(snapshot, snapshot.version)
+        return snapshot
+
+    def next_instant(self, after: float) -> float | None:
+        """Return the first second after `after` at which the output stage has a change to make; None without one."""
+        return min((held.due for held in self._waiting if held.instant and held.due > after), default=None)
+
+
+def _is_instant(change: Change) -> bool:
+    """Whether the output stage makes a change."""
+    parameter = None if change.is_action else BY_NAME.get(change.name)
+    return parameter is not None and parameter.takes_effect is TakesEffect.NOW

@@ -1,0 +1,102 @@
+"""A straight line of beats over time: what every source of a clock gives. Immutable, shared by all threads."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from enum import Enum
+
+NEAR = 1e-6  # beats: a boundary so near counts as reached, as sums of floats miss it by less
+
+
+class ClockSource(Enum):
+    """Where tempo and beat come from."""
+
+    INTERNAL = "internal"  # the model's own beat, or tapped
+    MIDI = "midi"
+    LINK = "link"
+
+
+class ClockState(Enum):
+    """How a clock stands."""
+
+    NONE = "none"  # there is no beat
+    RUNNING = "running"
+    STOPPED = "stopped"  # the tempo is known, and the transport stands still
+    LOST = "lost"  # the clock vanished while it ran: its tempo goes on
+
+
+class Unit(Enum):
+    """What a change waits for."""
+
+    OFF = "off"
+    BEAT = "beat"
+    BAR = "bar"
+
+
+@dataclass(frozen=True)
+class BeatLine:
+    """At second `at` the music is at `beat`, counted from the start, and moves on at `tempo`.
+
+    at: seconds of `time.monotonic`, when it is heard. tempo: beats a minute, above 0. moves: False while the transport
+    stands still.
+    """
+
+    at: float
+    beat: float
+    tempo: float
+    moves: bool = True
+
+    def beat_at(self, when: float) -> float:
+        """Return the beat at second `when`, counted from the start."""
+        return self.beat + (when - self.at) * self.tempo / 60 if self.moves else self.beat
+
+    def time_of(self, beat: float) -> float:
+        """Return the second at which `beat` is reached."""
+        return self.at + (beat - self.beat) * 60 / self.tempo
+
+    def later(self, seconds: float) -> BeatLine:
+        """Return the same line, so many seconds later."""
+        return replace(self, at=self.at + seconds)
+
+    def next(self, beats: float, after: float) -> float | None:
+        """Return the first second after `after` at which a multiple of `beats` is reached; None while it stands."""
+        if not self.moves:
+            return None
+        return self.time_of((math.floor(self.beat_at(after) / beats + NEAR) + 1) * beats)
+
+    def nearest(self, beats: float, when: float) -> float | None:
+        """Return the second at which a multiple of `beats` is reached, nearest to `when`; None while it stands."""
+        if not self.moves:
+            return None
+        return self.time_of(round(self.beat_at(when) / beats) * beats)
+
+
+@dataclass(frozen=True)
+class ClockStatus:
+    """The clock at one moment, for the window.
+
+    bar and beat count from 1. tempo: beats a minute; 0 if there is none. countdown: seconds until the first held change
+    is made; None if none waits. waiting: how many wait.
+    """
+
+    source: ClockSource = ClockSource.INTERNAL
+    state: ClockState = ClockState.NONE
+    tempo: float = 0.0
+    bar: int = 0
+    beat: int = 0
+    countdown: float | None = None
+    waiting: int = 0
+    detail: str = ""  # what is wrong, or whose clock it is
+
+    def text(self) -> str:
+        """The clock as the window shows it: "97.0 BPM, bar 12.3, MIDI clock"."""
+        if self.state is ClockState.NONE:
+            return "no clock" + (f" ({self.detail})" if self.detail else "")
+        names = {ClockSource.INTERNAL: "own clock", ClockSource.MIDI: "MIDI clock", ClockSource.LINK: "Link"}
+        words = [f"{self.tempo:.1f} BPM", f"bar {self.bar}.{self.beat}", names[self.source]]
+        if self.state is not ClockState.RUNNING:
+            words[-1] += f" {self.state.value}"
+        if self.countdown is not None:
+            words.append(f"changes in {max(0.0, self.countdown):.1f} s")
+        return ", ".join(words)

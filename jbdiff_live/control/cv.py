@@ -1,0 +1,200 @@
+"""Control voltages: what one channel of a sound input says, as positions and gates. Pure: no device, no thread.
+
+A DC-coupled input gives a voltage as a sample: 1.0 is the input's full scale, whatever volts that is. Two points
+calibrate it: the sample that is the low end of a knob's travel, and the one that is the high end. If low is above high,
+the polarity is turned round. A gate opens above `gate_on` of that span and closes below `gate_off`; between them it
+stays as it is, so that noise makes no second gate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from jbdiff_live.binding import HIGHEST_14, HIGHEST_CHANNEL
+from jbdiff_live.control.source import ControlEvent, EventHandler, EventKind
+
+SMALLEST_SPAN = 0.01  # of full scale: less is noise
+CHANGE = 1 / 1024  # of the travel: a change that is worth a message; a settled voltage sends none
+
+
+class CvChannel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How one channel is read. low, high: samples at the ends of the travel. smoothing_ms: time to follow a step.
+
+    Raises ValueError, with words, for what cannot be used.
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+    smoothing_ms: float = 10.0
+    gate_on: float = 0.6
+    gate_off: float = 0.4
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.low, self.high, self.smoothing_ms, self.gate_on, self.gate_off))):
+            raise ValueError("every number of a CV channel must be finite")
+        if abs(self.high - self.low) < SMALLEST_SPAN:
+            raise ValueError(
+                f"low {self.low:g} and high {self.high:g} lie too close; calibrate both ends again"
+            )
+        if not 0 <= self.smoothing_ms <= 10_000:
+            raise ValueError(f"smoothing_ms = {self.smoothing_ms:g}: goes from 0 to 10000")
+        if not 0 < self.gate_off < self.gate_on < 1:
+            raise ValueError("gate_off must be above 0, below gate_on, and that below 1")
+
+    def plain(self) -> dict[str, float]:
+        """The values that differ from the usual ones, and always both ends: as a person writes them in a map."""
+        usual = CvChannel()
+        return {
+            name: getattr(self, name)
+            for name in self.__struct_fields__
+            if name in ("low", "high") or getattr(self, name) != getattr(usual, name)
+        }
+
+    def with_end(self, end: str, sample: float) -> CvChannel:
+        """The same with another sample at its "low" or "high" end."""
+        if end not in ("low", "high"):
+            raise ValueError(f"{end!r} is no end of a span; choose low or high")
+        low, high = (sample, self.high) if end == "low" else (self.low, sample)
+        return CvChannel(low, high, self.smoothing_ms, self.gate_on, self.gate_off)
+
+    def position(self, sample: float) -> float:
+        """The place in the travel, 0 to 1, of a sample."""
+        return min(1.0, max(0.0, (sample - self.low) / (self.high - self.low)))
+
+
+UNCALIBRATED = CvChannel()
+
+
+def is_channel(text: str) -> bool:
+    """Whether a text is the number of a channel."""
+    return text.isdecimal() and 1 <= int(text) <= HIGHEST_CHANNEL
+
+
+def parse_span(text: str) -> tuple[int, CvChannel]:
+    """Return the channel and how it is read, from "3=-0.5:0.5" or "3=-0.5:0.5:50" (smoothing in milliseconds)."""
+    number, equals, span = text.partition("=")
+    parts = span.split(":")
+    if not equals or not is_channel(number.strip()) or len(parts) not in (2, 3):
+        raise ValueError(
+            f"{text!r}: write CHANNEL=LOW:HIGH, such as 3=-0.5:0.5; :50 behind it smooths over 50 ms"
+        )
+    try:
+        low, high, *smoothing = map(float, parts)
+    except ValueError:
+        raise ValueError(f"{text!r}: LOW and HIGH are numbers, such as 3=-0.5:0.5") from None
+    return int(number), CvChannel(low, high, *smoothing)
+
+
+class _Reader:
+    """One channel: smooths, and remembers what was said last."""
+
+    def __init__(self) -> None:
+        self.level: float | None = None  # the smoothed sample
+        self._said: float | None = None  # the position that was told last
+        self._open = False
+
+    def rest(self, mean: float) -> None:
+        """Nothing uses the channel: keep where it stands. Whoever uses it next is told that first."""
+        self.level, self._said = mean, None
+
+    def positions(self, mean: float, frames: int, channel: CvChannel, rate: int) -> list[float]:
+        """The positions, 0 to 1, that are news. mean: of so many frames at this rate."""
+        found = []
+        if self._said is None and self.level is not None:  # somebody begins to listen
+            self._said = channel.position(self.level)
+            found.append(self._said)
+        if self.level is None or channel.smoothing_ms == 0:
+            self.level = mean
+        else:
+            share = 1.0 - math.exp(-1000.0 * frames / (rate * channel.smoothing_ms))
+            self.level += share * (mean - self.level)
+        position = channel.position(self.level)
+        ends = position in (0.0, 1.0) and position != self._said
+        if self._said is None or abs(position - self._said) >= CHANGE or ends:
+            self._said = position
+            found.append(position)
+        return found
+
+    def edges(self, samples: NDArray[np.float32], channel: CvChannel) -> list[bool]:
+        """The openings (True) and closings of the gate in these samples, in order. A trigger of one sample counts."""
+        travel = (samples - channel.low) / (channel.high - channel.low)
+        above, below = travel >= channel.gate_on, travel <= channel.gate_off
+        found: list[bool] = []
+        at = 0
+        while True:
+            crossings = np.flatnonzero(below[at:] if self._open else above[at:])
+            if not len(crossings):
+                return found
+            at += int(crossings[0])
+            self._open = not self._open
+            found.append(self._open)
+
+
+@dataclass(frozen=True)
+class Used:
+    """Channels whose positions count now, and those whose gates do."""
+
+    positions: frozenset[int] = frozenset()
+    gates: frozenset[int] = frozenset()
+
+
+ALL_CHANNELS = frozenset(range(1, HIGHEST_CHANNEL + 1))
+ALL_USED = Used(ALL_CHANNELS, ALL_CHANNELS)
+
+
+class CvReader:
+    """Turns the frames of one sound input into events. One thread calls `frames`.
+
+    device: the name under which the input has its map. settings: asked for each channel, so that a calibration counts
+    at once. used: asked once for each call; only these channels make events.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        on_event: EventHandler,
+        settings: Callable[[int], CvChannel],
+        used: Callable[[], Used],
+    ) -> None:
+        self.device = device
+        self._on_event = on_event
+        self._settings = settings
+        self._used = used
+        self._readers: dict[int, _Reader] = {}
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The samples of all channels, from channel 1 on. Any thread."""
+        return tuple(reader.level or 0.0 for _, reader in sorted(self._readers.copy().items()))
+
+    def level(self, channel: int) -> float | None:
+        """The smoothed sample of a channel, for calibration; None before anything came in. Any thread."""
+        reader = self._readers.get(channel)
+        return None if reader is None else reader.level
+
+    def frames(self, frames: NDArray[np.float32], rate: int, now: float) -> None:
+        """Take what came in since the last call, float32 `[frames, channels]`, but for frames that are no numbers."""
+        frames = frames[np.isfinite(frames).all(axis=1)]
+        if not len(frames):
+            return
+        means, used = frames.mean(axis=0, dtype=np.float64), self._used()
+        for number, mean in enumerate(means.tolist(), 1):
+            reader = self._readers.setdefault(number, _Reader())
+            if number not in used.positions and number not in used.gates:
+                reader.rest(mean)
+                continue
+            settings = self._settings(number)
+            if number in used.gates:
+                for on in reader.edges(frames[:, number - 1], settings):
+                    value = 127 if on else 0
+                    self._on_event(ControlEvent(self.device, EventKind.GATE, 1, number, value, on, now))
+            told = reader.positions(mean, len(frames), settings, rate)
+            for position in told if number in used.positions else ():
+                value = round(position * HIGHEST_14)
+                self._on_event(ControlEvent(self.device, EventKind.CV, 1, number, value, True, now))

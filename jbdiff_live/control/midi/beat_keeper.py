@@ -1,0 +1,87 @@
+"""The thread that keeps the beat: it makes held changes, and sends MIDI clock out.
+
+Threads: its own one, "beat", and the session's for `start` and `stop`. Anyone may call `status`. A MIDI system that
+does not answer holds up clock out alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from jbdiff_live.beat.conductor import Conductor
+from jbdiff_live.clock import Clock
+from jbdiff_live.control.midi.clock_port import ClockPort
+from jbdiff_live.status import ControlStatus
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS, CLOCK_OUT_SECONDS = 0.01, 0.002  # between two looks, without and with clock out
+PATIENCE_SECONDS = 2.0
+
+
+class BeatKeeper:
+    """Looks at the conductor every few milliseconds. `start` and `stop` as a `ControlSource`."""
+
+    def __init__(
+        self,
+        conductor: Conductor,
+        clock: Clock,
+        sounds: Callable[[], bool],
+        port: str | None,
+        api: str | None,
+    ) -> None:
+        """sounds: whether a device plays. port: as `ClockPort`; None sends nothing. api: MIDI system, None: any."""
+        self._conductor = conductor
+        self._clock = clock
+        self._sounds = sounds
+        self._port = None if port is None else ClockPort(port, api)
+        self._seconds = LOOK_SECONDS if port is None else CLOCK_OUT_SECONDS
+        self._problem = ""
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin; does nothing while it runs."""
+        if self._thread is None:
+            self._stop.clear()
+            self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End, and wait for it: two seconds at most."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._stop.set()
+            thread.join(PATIENCE_SECONDS)
+            if thread.is_alive():
+                log.warning("the MIDI system does not answer; the thread of clock out is left behind")
+
+    def status(self) -> ControlStatus:
+        """What is wrong with clock out, or nothing."""
+        return ControlStatus(problem=self._problem or ("" if self._port is None else self._port.problem))
+
+    def _run(self) -> None:
+        clock, port = self._clock, self._port
+        try:
+            while not self._stop.is_set():
+                try:
+                    self._look(clock.now())
+                except Exception as error:  # the thread's top: the player sees it, and the beat goes on
+                    if str(error) != self._problem:
+                        log.exception("keeping the beat")
+                    self._problem = str(error)
+                clock.wait_until(clock.now() + self._seconds, self._stop)
+        finally:
+            if port is not None:
+                port.send([sent.message for sent in self._conductor.silent()], clock.now())
+                port.close()
+
+    def _look(self, now: float) -> None:
+        """Make what is due, and send what goes with it; stop once nothing plays any more."""
+        messages = self._conductor.settle(now)
+        if self._port is not None:
+            if not self._sounds():
+                messages += self._conductor.silent()
+            self._port.send([sent.message for sent in messages], now)

@@ -1,0 +1,81 @@
+"""Clients of the MIDI system: how they are opened, let go, and what it means if there is no system.
+
+Threads: the MIDI watcher's, and whoever lists the inputs. Opening a client may wait for the system.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import platform
+from pathlib import Path
+
+import rtmidi
+
+from jbdiff_live.control.midi.jack_reader import QUEUE_MESSAGES
+from jbdiff_live.system.jack_console import hush_jack
+
+log = logging.getLogger(__name__)
+
+CLIENT_NAME = "jbdiff-live"
+# ALSA's loop-back, and the sending ends of programs like this one: nobody turns those.
+IGNORED = ("midi through", CLIENT_NAME)
+ALSA_SEQUENCER = Path("/dev/snd/seq")
+DEVICE_ERRORS = (rtmidi.RtMidiError, OSError, RuntimeError, ValueError)
+
+
+def api_names() -> dict[str, int]:
+    """The MIDI systems that this build of rtmidi knows, by name."""
+    compiled = rtmidi.get_compiled_api()
+    names = [name for name in dir(rtmidi) if name.startswith("API_")]
+    return {n.removeprefix("API_"): getattr(rtmidi, n) for n in names if getattr(rtmidi, n) in compiled}
+
+
+def open_client(api: str | None, name: str) -> rtmidi.MidiIn:
+    """A client of the MIDI system. ValueError for an API that is not built in, RtMidiError if it is not there."""
+    return rtmidi.MidiIn(api_of(api), name, queue_size_limit=QUEUE_MESSAGES)
+
+
+def api_of(api: str | None) -> int:
+    """Return rtmidi's number of a MIDI system. Raises ValueError for one that is not built in."""
+    known = api_names()
+    if api is not None and api not in known:
+        raise ValueError(f"no MIDI API {api!r} in this build of rtmidi; there are: {', '.join(known)}")
+    if api is None and platform.system() == "Linux" and not ALSA_SEQUENCER.exists():
+        api = "UNIX_JACK"
+    hush_jack()
+    return rtmidi.API_UNSPECIFIED if api is None else known[api]
+
+
+def no_midi(api: str | None, error: Exception) -> str:
+    """Why there is no MIDI, and what to do about it."""
+    if isinstance(error, ValueError):
+        return str(error)
+    if platform.system() != "Linux":
+        return f"no MIDI ({error}): connect a controller and start again"
+    if api == "LINUX_ALSA":
+        return "no MIDI: the ALSA sequencer is missing; try `modprobe snd-seq`, or --midi-api UNIX_JACK"
+    if api == "UNIX_JACK":
+        return "no MIDI: no JACK server is running; start one, or leave --midi-api out"
+    return "no MIDI: no ALSA sequencer (`modprobe snd-seq`) and no JACK server; start one of them"
+
+
+def ignored(port: str) -> bool:
+    """Whether nobody turns what this port sends."""
+    return port.lower().startswith(IGNORED)
+
+
+def keep_for_ever(client: rtmidi.MidiIn | rtmidi.MidiOut) -> None:
+    """One reference more than anybody will give back: not even the interpreter's end destroys the client."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
+
+
+def shut(client: rtmidi.MidiIn | rtmidi.MidiOut, name: str) -> None:
+    """Lets a client go; one whose server or device has gone may complain, and is gone either way."""
+    try:
+        if isinstance(client, rtmidi.MidiIn):
+            client.cancel_callback()
+        client.close_port()
+        client.delete()
+    except DEVICE_ERRORS as error:
+        log.info("closing MIDI %s: %s", name, error)

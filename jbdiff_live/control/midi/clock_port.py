@@ -1,0 +1,107 @@
+"""The MIDI output that clock and gates go out of.
+
+Thread: the beat's (`beat_keeper.py`). Anyone may read `problem`. Opening a port may wait for the MIDI system.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+import rtmidi
+
+from jbdiff_live.control.midi.clients import (
+    CLIENT_NAME,
+    DEVICE_ERRORS,
+    api_of,
+    ignored,
+    keep_for_ever,
+    no_midi,
+    shut,
+)
+from jbdiff_live.control.midi.jack_watch import JackWatch
+
+log = logging.getLogger(__name__)
+
+VIRTUAL = "virtual"
+LOOK_SECONDS = 1.0
+
+
+class ClockPort:
+    """One MIDI output, by (part of) its name, or "virtual" for one that others connect to. It comes back by itself."""
+
+    def __init__(self, name: str, api: str | None = None) -> None:
+        self.problem = ""
+        self._name = name
+        self._api = api
+        self._client: rtmidi.MidiOut | None = None
+        self._watch: JackWatch | None = None
+        self._port = ""  # the output's whole name
+        self._looked = float("-inf")
+
+    def send(self, messages: Iterable[bytes], now: float) -> None:
+        """Send messages in their order, at once. Without a port they are lost."""
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            self._look()
+        client = self._client
+        if client is None:
+            return
+        try:
+            for message in messages:
+                client.send_message(message)
+        except DEVICE_ERRORS as error:
+            self._lose(f"clock out: {self._port} takes nothing any more ({error})")
+
+    def close(self) -> None:
+        """Let the port go. May be called twice."""
+        self._lose("")
+
+    def _look(self) -> None:
+        """Open the port when it is there, let it go when it went."""
+        client = self._client
+        try:
+            if client is None:
+                self._open()
+            elif self._watch is not None and not self._watch.server_lives():
+                self._lose("clock out: the JACK server has ended")
+            elif self._port and self._port not in client.get_ports():
+                self._lose(f"clock out: {self._port} is gone; it plays on when the port is back")
+        except DEVICE_ERRORS as error:
+            self.problem = no_midi(self._api, error)
+
+    def _open(self) -> None:
+        client = rtmidi.MidiOut(api_of(self._api), CLIENT_NAME)
+        watch = (
+            JackWatch(f"{CLIENT_NAME} clock watch")
+            if client.get_current_api() == rtmidi.API_UNIX_JACK
+            else None
+        )
+        self._client, self._watch = client, watch
+        if self._name == VIRTUAL:
+            client.open_virtual_port("clock")
+            self._port, self.problem = "", ""
+            return
+        ports = [port for port in client.get_ports() if not ignored(port)]
+        found = [port for port in ports if self._name.lower() in port.lower()]
+        if not found:
+            there = ", ".join(ports) or "none"
+            self._lose(f"clock out: no MIDI output {self._name!r}; there are: {there}; or choose {VIRTUAL!r}")
+            return
+        self._port, self.problem = found[0], ""
+        client.open_port(client.get_ports().index(found[0]), "clock")
+
+    def _lose(self, problem: str) -> None:
+        """Let the client go. Closing one whose JACK server has ended would end the process."""
+        client, self._client = self._client, None
+        watch, self._watch = self._watch, None
+        if problem and problem != self.problem:
+            log.info("%s", problem)
+        self.problem = problem
+        if client is not None:
+            if watch is None or watch.server_lives():
+                shut(client, self._port or CLIENT_NAME)
+            else:
+                keep_for_ever(client)
+        if watch is not None:
+            watch.close()

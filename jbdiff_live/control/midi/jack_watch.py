@@ -1,0 +1,111 @@
+"""Tells when a JACK server has ended, without asking it. Linux only, as JACK MIDI is there.
+
+A client of a server that ended is never told through rtmidi: it keeps the last list of ports for ever. Opening
+a new client tells, but it makes the server rebuild its graph and holds the interpreter's lock: knocking every five
+seconds cost 40 to 120 ms of sound each time. So one client without ports stays open here; JACK's own thread calls
+its shutdown function when the server goes. That function is C's sem_post: no Python runs in JACK's thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+
+from jbdiff_live.system.jack_console import hush_jack, jack_library
+
+NO_START_SERVER = 1  # JackOptions
+PORT_IS_INPUT = 1  # JackPortFlags
+MIDI_TYPE = b"8 bit raw midi"
+SEMAPHORE_BYTES = 64  # sem_t has 32 on 64-bit Linux
+
+
+class JackWatch:
+    """One look-out; watcher thread only. Raises OSError when there is no server or no libjack."""
+
+    def __init__(self, name: str) -> None:
+        hush_jack()
+        self._jack = ctypes.CDLL(jack_library())
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._ended = ctypes.create_string_buffer(SEMAPHORE_BYTES)
+        self._libc.sem_init(self._ended, 0, 0)
+        self._jack.jack_client_open.restype = ctypes.c_void_p
+        self._jack.jack_client_open.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p]
+        self._jack.jack_on_shutdown.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+        self._jack.jack_client_close.argtypes = [ctypes.c_void_p]
+        self._jack.jack_get_ports.restype = ctypes.POINTER(ctypes.c_char_p)
+        self._jack.jack_get_ports.argtypes = [
+            ctypes.c_void_p,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.c_ulong,
+        ]
+        self._jack.jack_port_by_name.restype = ctypes.c_void_p
+        self._jack.jack_port_by_name.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        self._jack.jack_port_get_all_connections.restype = ctypes.POINTER(ctypes.c_char_p)
+        self._jack.jack_port_get_all_connections.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+        self._jack.jack_connect.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p]
+        self._jack.jack_free.argtypes = [ctypes.c_void_p]
+        for function in (self._jack.jack_get_sample_rate, self._jack.jack_get_buffer_size):
+            function.restype = ctypes.c_uint32
+            function.argtypes = [ctypes.c_void_p]
+        self._client = self._jack.jack_client_open(name.encode(), NO_START_SERVER, None)
+        if not self._client:
+            raise OSError("no JACK server is running")
+        post = ctypes.cast(self._libc.sem_post, ctypes.c_void_p)
+        self._jack.jack_on_shutdown(self._client, post, ctypes.cast(self._ended, ctypes.c_void_p))
+        self._alive = True
+
+    def server_lives(self) -> bool:
+        """False from the moment on at which the server has ended; a new server needs a new watch."""
+        if self._alive and self._libc.sem_trywait(self._ended) == 0:
+            self._alive = False
+        return self._alive
+
+    def period_seconds(self) -> float:
+        """Return the length of the server's period; 0 when it has ended."""
+        if not self.server_lives():
+            return 0.0
+        rate = self._jack.jack_get_sample_rate(self._client)
+        return float(self._jack.jack_get_buffer_size(self._client) / rate) if rate else 0.0
+
+    def connect(self, source: str, inputs: str) -> None:
+        """Connect an output to every MIDI input whose full name fits the regular expression `inputs`.
+
+        Those that are connected stay so; one that goes at this moment is left out.
+        """
+        if not self.server_lives():
+            return
+        for name in self._names(
+            self._jack.jack_get_ports(self._client, inputs.encode(), MIDI_TYPE, PORT_IS_INPUT)
+        ):
+            self._jack.jack_connect(self._client, source.encode(), name)
+
+    def is_connected(self, source: str, inputs: str) -> bool:
+        """Whether an output is connected to an input whose full name fits the regular expression `inputs`.
+
+        A controller that is pulled and comes back under its old name leaves our input without a connection.
+        """
+        port = self._jack.jack_port_by_name(self._client, source.encode()) if self.server_lives() else None
+        if not port:
+            return False
+        names = self._names(self._jack.jack_port_get_all_connections(self._client, port))
+        return any(re.match(inputs, name.decode(errors="replace")) for name in names)
+
+    def _names(self, found: ctypes._Pointer[ctypes.c_char_p]) -> list[bytes]:
+        """A list of names that JACK made, as ours."""
+        names: list[bytes] = []
+        while found and (name := found[len(names)]) is not None:
+            names.append(name)
+        self._jack.jack_free(found)
+        return names
+
+    def close(self) -> None:
+        """Lets the client go. Closing one whose server has ended would hang: that one is left to itself."""
+        if self.server_lives():
+            self._jack.jack_client_close(self._client)
+            self._alive = False
+        else:
+            _forgotten.append(self)  # JACK's thread may still touch the semaphore
+
+
+_forgotten: list[JackWatch] = []

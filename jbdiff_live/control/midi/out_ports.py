@@ -1,0 +1,127 @@
+"""The MIDI outputs of this machine: which there are, and one that is open.
+
+Threads: the one that sends. Every call may wait for the MIDI system. `OutPorts` is what the sender needs of it; tests
+have one in memory.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import Protocol
+
+import rtmidi
+
+from jbdiff_live.control.midi.clients import (
+    ALSA_SEQUENCER,
+    CLIENT_NAME,
+    api_names,
+    ignored,
+    keep_for_ever,
+    no_midi,
+    shut,
+)
+from jbdiff_live.control.midi.jack_watch import JackWatch
+from jbdiff_live.control.names import Port, index_of, numbered
+from jbdiff_live.system.jack_console import hush_jack
+
+
+class OutPort(Protocol):
+    """One open output."""
+
+    def send(self, data: bytes) -> None:
+        """Send one message. Raises one of `DEVICE_ERRORS` if the device has gone."""
+        ...
+
+
+class OutPorts(Protocol):
+    """The outputs there are. Every method raises one of `DEVICE_ERRORS` if there is no MIDI system."""
+
+    def list(self) -> list[Port]:
+        """The outputs, without those that only programs like this one have."""
+        ...
+
+    def open(self, port: Port) -> OutPort: ...
+
+    def close(self, port: OutPort) -> None: ...
+
+    def lives(self) -> bool:
+        """Whether the MIDI system is still the one whose ports are open. If not, they are to be forgotten."""
+        ...
+
+    def forget(self) -> None:
+        """Let go of everything. Of a system that has ended nothing is closed: closing would end the process."""
+        ...
+
+
+class _RtPort:
+    def __init__(self, client: rtmidi.MidiOut) -> None:
+        self.client = client
+
+    def send(self, data: bytes) -> None:
+        self.client.send_message(data)
+
+
+class RtOutPorts:
+    """rtmidi's outputs. Implements `OutPorts`. api: as for the inputs."""
+
+    def __init__(self, api: str | None = None) -> None:
+        self._api = api
+        self._lister: rtmidi.MidiOut | None = None
+        self._watch: JackWatch | None = None  # while the outputs are JACK's
+        self._ports: list[_RtPort] = []
+
+    def list(self) -> list[Port]:
+        if self._lister is None:
+            self._lister = _open_client(self._api, f"{CLIENT_NAME} list outputs")
+            if self._lister.get_current_api() == rtmidi.API_UNIX_JACK:
+                self._watch = JackWatch(f"{CLIENT_NAME} watch outputs")
+        return [port for port in numbered(self._lister.get_ports()) if not ignored(port[0])]
+
+    def open(self, port: Port) -> OutPort:
+        client = _open_client(self._api, CLIENT_NAME)
+        try:
+            client.open_port(index_of(port, client.get_ports()), "out")
+        except BaseException:
+            client.delete()
+            raise
+        made = _RtPort(client)
+        self._ports.append(made)
+        return made
+
+    def close(self, port: OutPort) -> None:
+        if not isinstance(port, _RtPort) or port not in self._ports:  # it was forgotten
+            return
+        self._ports.remove(port)
+        if self.lives():
+            shut(port.client, CLIENT_NAME)
+        else:
+            keep_for_ever(port.client)
+
+    def lives(self) -> bool:
+        return self._watch is None or self._watch.server_lives()
+
+    def forget(self) -> None:
+        living = self.lives()
+        clients = [port.client for port in self._ports]
+        if self._lister is not None:
+            clients.append(self._lister)
+        for client in clients:
+            if living:
+                shut(client, CLIENT_NAME)
+            else:
+                keep_for_ever(client)
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.close()
+        self._ports, self._lister = [], None
+
+
+def _open_client(api: str | None, name: str) -> rtmidi.MidiOut:
+    """A client that sends. ValueError for an API that is not built in, RtMidiError if it is not there."""
+    known = api_names()
+    if api is not None and api not in known:
+        raise ValueError(no_midi(api, ValueError(f"no MIDI API {api!r} in this build of rtmidi")))
+    if api is None and platform.system() == "Linux" and not ALSA_SEQUENCER.exists():
+        api = "UNIX_JACK"
+    hush_jack()
+    return rtmidi.MidiOut(rtmidi.API_UNSPECIFIED if api is None else known[api], name)

@@ -1,0 +1,169 @@
+"""What an OSC message does, and which messages tell what changed. Pure: no socket, no thread, no clock.
+
+| address | argument | does |
+|---|---|---|
+| `/jbdiff/<parameter>` | the value, or the word of a list | sets it |
+| `/jbdiff/<parameter>/normal` | 0 to 1 | sets it by a knob's travel |
+| `/jbdiff/cv/<channel>` | `low` or `high` | takes the voltage that the channel has now as that end of its span |
+| `/jbdiff/<action or function>` | none, or above 0 | does it; 0 is a button that is let go, and does nothing |
+
+Every other address may be learned, like a control of a MIDI controller: it sends 0 to 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from jbdiff_live.binding import HIGHEST_14, checksum
+from jbdiff_live.control.osc.packets import Argument, BadPacketError, Call
+from jbdiff_live.control.source import ControlEvent, EventKind
+from jbdiff_live.parameters import (
+    ACTIONS_BY_NAME,
+    BY_NAME,
+    FUNCTIONS_BY_NAME,
+    Origin,
+    Parameter,
+    ParameterSnapshot,
+    ParameterStore,
+    unknown_name,
+)
+
+ROOT = "/jbdiff/"
+NORMAL = "normal"
+CV = "cv"
+DEVICE = "OSC"  # the name of all OSC senders together, among the controllers
+
+
+def no_voltages(channel: int, end: str) -> None:
+    """Calibrates nothing, since no input carries voltages."""
+    raise ValueError(f"CV {channel}: nothing comes in; open an input with --cv-in")
+
+
+class OscNames:
+    """Acts on messages, and keeps what the other side knows, so that it is sent only what is news to it."""
+
+    def __init__(
+        self,
+        store: ParameterStore,
+        perform: Callable[[str], None],
+        handle: Callable[[ControlEvent], object],
+        calibrate: Callable[[int, str], object] = no_voltages,
+    ) -> None:
+        """perform: does a function of the session. handle: takes what a free address sends; returns if it was used.
+
+        calibrate: takes the voltage that a channel has now as its "low" or "high" end; raises ValueError.
+        """
+        self._store = store
+        self._perform = perform
+        self._handle = handle
+        self._calibrate = calibrate
+        self._known: dict[str, float] = {}  # values and counts as the other side has them
+        self._sent: dict[str, Argument] = {}  # the same of what is measured
+
+    def act(self, call: Call, now: float, from_receiver: bool) -> None:
+        """Do what a message says. Raises ValueError or KeyError, in words, if it cannot be used.
+
+        from_receiver: the sender is who is sent to, and knows the value that it sent.
+        """
+        if not call.address.startswith(ROOT):
+            self._play(call, now)
+            return
+        name, _, form = call.address.removeprefix(ROOT).partition("/")
+        parameter = BY_NAME.get(name)
+        if parameter is not None and form in ("", NORMAL):
+            value, exact = _value(parameter, call, normal=form == NORMAL)
+            self._store.set(name, value, Origin.OSC)
+            if from_receiver and exact:
+                self._known[name] = value
+            elif from_receiver:
+                self._known.pop(name, None)  # it has to learn what became of its value
+        elif name == CV:
+            _calibrate(self._calibrate, form, call)
+        elif name in ACTIONS_BY_NAME and not form:
+            if _pressed(call):
+                snapshot = self._store.trigger(name, Origin.OSC)
+                if from_receiver:
+                    self._known[name] = snapshot.counts[name]
+        elif name in FUNCTIONS_BY_NAME and not form:
+            if _pressed(call):
+                self._perform(name)
+        else:
+            raise unknown_name(f"{name}/{form}" if form else name)
+
+    def _play(self, call: Call, now: float) -> None:
+        position = round(min(1.0, max(0.0, _number(call))) * HIGHEST_14)
+        event = ControlEvent(
+            DEVICE, EventKind.OSC, 1, checksum(call.address), position, position > 0, now, call.address
+        )
+        if not self._handle(event):
+            raise KeyError(f"nothing is bound to {call.address}; learn it, or send to {ROOT}<parameter>")
+
+    def forget(self) -> None:
+        """Everything is news again: `news` returns all of it."""
+        self._known, self._sent = {}, {}
+
+    def news(self, snapshot: ParameterSnapshot, measured: Mapping[str, Argument]) -> list[Call]:
+        """Return the messages for what the other side does not know. Actions count: their number has grown.
+
+        measured: what is sent beside the parameters, by the rest of its address.
+        """
+        calls = []
+        for name, value in snapshot.values.items():
+            if self._known.get(name) != value:
+                self._known[name] = value
+                calls += _told(BY_NAME[name], value)
+        for name, count in snapshot.counts.items():
+            if self._known.get(name, 0) != count:
+                self._known[name] = count
+                calls.append(Call(ROOT + name, (count,)))
+        for name, argument in measured.items():
+            if self._sent.get(name) != argument:
+                self._sent[name] = argument
+                calls.append(Call(ROOT + name, (argument,)))
+        return calls
+
+
+def _told(parameter: Parameter, value: float) -> list[Call]:
+    """A value in both forms. Entries of a list go by their word, switches and counters as whole numbers."""
+    plain = parameter.plain(value)
+    return [
+        Call(ROOT + parameter.name, (int(plain) if isinstance(plain, bool) else plain,)),
+        Call(f"{ROOT}{parameter.name}/{NORMAL}", (parameter.to_normal(value),)),
+    ]
+
+
+def _value(parameter: Parameter, call: Call, normal: bool) -> tuple[float, bool]:
+    """The value that a message sets, and whether it is the one that was sent: it may have been rounded or limited."""
+    if len(call.arguments) == 1 and isinstance(call.arguments[0], str) and not normal:
+        return parameter.parse(call.arguments[0]), True
+    number = _number(call)
+    value = parameter.from_normal(number) if normal else parameter.clamp(number)
+    return value, abs((parameter.to_normal(value) if normal else value) - number) < 1e-6
+
+
+def _number(call: Call) -> float:
+    if len(call.arguments) != 1:
+        raise BadPacketError(f"{call.address}: {len(call.arguments)} arguments; send one number")
+    argument = call.arguments[0]
+    if not isinstance(argument, (bool, int, float)):
+        raise BadPacketError(f"{call.address}: {argument!r} is no number")
+    try:
+        number = float(argument)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise BadPacketError(f"{call.address}: {argument!r} is not a finite number")
+    return number
+
+
+def _calibrate(calibrate: Callable[[int, str], object], channel: str, call: Call) -> None:
+    """Take the voltage that a channel has now as an end of its span."""
+    if not channel.isdecimal() or call.arguments not in (("low",), ("high",)):
+        raise BadPacketError(f"{call.address}: send low or high to {ROOT}{CV}/3, for channel 3")
+    calibrate(int(channel), str(call.arguments[0]))
+
+
+def _pressed(call: Call) -> bool:
+    """Whether a message presses a button: it has no argument, or one above 0."""
+    return not call.arguments or _number(call) > 0

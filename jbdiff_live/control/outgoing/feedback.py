@@ -1,0 +1,144 @@
+"""Feedback: which messages a controller is sent now, so that its lights and motors show the values.
+
+No thread and no clock of its own; the control map's lock protects it. Nothing that comes in is ever sent on: what goes
+out is made from values alone.
+
+- A control that a hand moves is left alone until `HOLD_SECONDS` after its last message: a motor must not pull at the
+  hand. Then it is sent the value if it stands somewhere else.
+- A button may light up by itself while it is pressed, so it is sent its light anew after each message.
+- A control that shows the value itself has taken over: the next touch moves the value from where it is.
+- A controller is sent at most `MOST_MESSAGES` at a time; the rest comes with the next times, in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from jbdiff_live.binding import FINE_OFFSET, HIGHEST_14, HIGHEST_CC, TRIGGERS, Binding, BindingKind
+from jbdiff_live.control.decode import Place, Reading
+from jbdiff_live.control.desk import DeviceTable
+from jbdiff_live.control.outgoing.lights import Shown, Shows
+from jbdiff_live.parameters import BY_NAME, ParameterSnapshot
+
+HOLD_SECONDS = 0.3
+MOST_MESSAGES = 8  # at a time: with one time each 20 ms that is less than half of what a MIDI cable carries
+FINE = frozenset({BindingKind.CC14, BindingKind.NRPN, BindingKind.BEND})
+
+Placed = Callable[[str, int, Binding, float, float], None]  # device, channel, binding, position, travel
+
+
+@dataclass(frozen=True)
+class Views:
+    """What there is to show. set and heard: values. states: whether something goes on, such as "record"."""
+
+    set: ParameterSnapshot
+    heard: ParameterSnapshot
+    states: Mapping[str, bool] = field(default_factory=dict)
+
+
+class Feedback:
+    """placed: told of each control that was moved to its value from here."""
+
+    def __init__(self, placed: Placed) -> None:
+        self._placed = placed
+        self._moved: dict[Place, float] = {}  # when a hand moved a control last
+        self._shown: dict[Place, int] = {}  # what a control shows, as far as is known
+        self._channels: dict[tuple[str, BindingKind, int], int] = {}  # that a control was received on last
+        self._next: dict[str, int] = {}  # which of a controller's lights is the first to be sent
+
+    def forget(self, device: str) -> None:
+        """The controller came back, or has to show other values: it is sent everything, when no hand is on it."""
+        self._shown = {place: v for place, v in self._shown.items() if place[0] != device}
+
+    def moved(self, device: str, reading: Reading, now: float) -> None:
+        """A control was moved, or a button pressed, at its end."""
+        place = (device, reading.channel, reading.kind, reading.number)
+        self._channels[device, reading.kind, reading.number] = reading.channel
+        self._moved[place] = now
+        self._shown[place] = round(reading.position * _full(reading.kind))
+
+    def due(self, device: str, table: DeviceTable, views: Views, now: float) -> list[bytes]:
+        """The messages to send to a controller now."""
+        lights = table.lights
+        values = views.heard if table.shows is Shows.HEARD else views.set
+        sent: list[bytes] = []
+        first = self._next.get(device, 0)
+        for step in range(len(lights)):
+            index = (first + step) % len(lights)
+            sent += self._one(device, lights[index], values, views.states, now)
+            if len(sent) >= MOST_MESSAGES:
+                self._next[device] = index + 1
+                break
+        return sent
+
+    def _one(
+        self,
+        device: str,
+        shown: Shown,
+        values: ParameterSnapshot,
+        states: Mapping[str, bool],
+        now: float,
+    ) -> list[bytes]:
+        """The messages of one light; none while it shows what it should, or a hand is on it."""
+        value = _value(shown, values, states)
+        if value is None:
+            return []
+        control, own = shown.control, shown.light.own
+        channel = control.channel or self._channels.get((device, control.kind, control.number), 1)
+        place = (device, channel, control.kind, control.number)
+        if own and (control.encoding is not None or _is_button(control)):
+            if self._moved.pop(place, None) is not None:
+                self._shown.pop(place, None)  # a step, or a press: what it shows now is not known
+        elif now - self._moved.get(place, float("-inf")) < HOLD_SECONDS:
+            return []
+        if self._shown.get(place) == value:
+            return []
+        self._shown[place] = value
+        parameter = BY_NAME.get(shown.target)
+        if own and parameter is not None and control.encoding is None and not _is_button(control):
+            travel = parameter.to_normal(values[parameter.name])
+            self._placed(device, channel, control, value / _full(control.kind), travel)
+        return message_of(control, channel, value)
+
+
+def _is_button(control: Binding) -> bool:
+    """Whether a hand presses the control, and its own light follows the hand for as long."""
+    parameter = BY_NAME.get(control.target)
+    return control.button or control.kind in TRIGGERS or parameter is None or parameter.toggle
+
+
+def _full(kind: BindingKind) -> int:
+    """The highest value of a control: 127, or 16383 if it is fine."""
+    return HIGHEST_14 if kind in FINE else HIGHEST_CC
+
+
+def _value(shown: Shown, values: ParameterSnapshot, states: Mapping[str, bool]) -> int | None:
+    """What a light is sent: 0 to 127, or 0 to 16383 if it is fine. None if there is nothing to show."""
+    parameter, light = BY_NAME.get(shown.target), shown.light
+    if parameter is None:
+        state = states.get(shown.target)
+        return None if state is None else light.on if state else light.off
+    if parameter.toggle:
+        return light.on if values.on(parameter.name) else light.off
+    travel = parameter.to_normal(values[parameter.name])
+    if shown.control.kind in FINE:
+        return round(travel * HIGHEST_14)
+    return round(light.off + travel * (light.on - light.off))
+
+
+def message_of(control: Binding, channel: int, value: int) -> list[bytes]:
+    """The MIDI messages that a control would send. value: 0 to 127, or 0 to 16383 if it is fine."""
+    here, coarse, fine = channel - 1, value >> 7, value & 127
+    match control.kind:
+        case BindingKind.NOTE:
+            return [bytes((0x90 | here, control.number, value))]
+        case BindingKind.BEND:
+            return [bytes((0xE0 | here, fine, coarse))]
+        case BindingKind.CC14:
+            pairs = [(control.number, coarse), (control.number + FINE_OFFSET, fine)]
+        case BindingKind.NRPN:
+            pairs = [(99, control.number >> 7), (98, control.number & 127), (6, coarse), (38, fine)]
+        case _:
+            pairs = [(control.number, value)]
+    return [bytes((0xB0 | here, number, half)) for number, half in pairs]

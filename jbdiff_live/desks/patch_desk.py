@@ -1,0 +1,157 @@
+"""The patch that plays: loading, saving, the next one in the list, and what a program change asks for.
+
+Threads: any of these may load and save: the window's, the command line's and that of the program changes. A lock lets
+one of them work at a time. `name`, `program` and `problem` anyone may read. May block on the disk.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from jbdiff_live.beat.modulation import Modulation
+from jbdiff_live.binding import Binding
+from jbdiff_live.desks.stack_desk import StackDesk
+from jbdiff_live.parameters import BY_NAME, ParameterStore
+from jbdiff_live.patch import (
+    Patch,
+    PatchError,
+    factory_patches,
+    load_patch,
+    own_patches,
+    patch_programs,
+    save_patch,
+)
+
+
+class Bindings(Protocol):
+    """The control map, as far as a patch has to do with it."""
+
+    @property
+    def suggested(self) -> tuple[Binding, ...]: ...
+
+    def suggest(self, bindings: Iterable[Binding]) -> None: ...
+
+
+class Files(Protocol):
+    """The desk of sound files, as far as a patch has to do with it."""
+
+    def takes(self, role: str) -> bool: ...
+    def wanted(self, role: str) -> str: ...
+    def load(self, role: str, path: Path, asked_by: str = "") -> None: ...
+    def forget_problem(self, role: str) -> None: ...
+
+
+class PatchDesk:
+    """`own_folder` holds the player's own patches; None for a user without folders."""
+
+    def __init__(
+        self,
+        store: ParameterStore,
+        bindings: Bindings,
+        modulation: Modulation,
+        stacks: StackDesk,
+        sounds: Files,
+        say: Callable[[str], None],
+        own_folder: Callable[[], Path | None],
+    ) -> None:
+        self._store = store
+        self._bindings = bindings
+        self._modulation = modulation
+        self._stacks = stacks
+        self._sounds = sounds
+        self._say = say
+        self._own_folder = own_folder
+        self._lock = threading.Lock()  # one patch at a time
+        self._patch = Patch(name="untitled")  # swapped whole
+        self._path: Path | None = None
+        self.problem = ""
+
+    @property
+    def name(self) -> str:
+        return self._patch.name
+
+    @property
+    def program(self) -> int | None:
+        """The MIDI program that loads this patch, 1 to 128; None if it has none."""
+        return self._patch.program
+
+    def patches(self) -> Mapping[str, Path]:
+        """All patches by name; the player's own come after the factory's."""
+        return {**factory_patches(), **own_patches(self._own_folder())}
+
+    def programs(self) -> Mapping[str, int]:
+        return patch_programs(self.patches())
+
+    def load(self, path: Path, asked_at: float | None = None) -> None:
+        """Take over values, LFOs, suggested bindings, the stack and the sound to begin from.
+
+        asked_at: when the player asked, on `time.monotonic`; None is now. PatchError names the line and the remedy.
+        """
+        began = time.monotonic() if asked_at is None else asked_at
+        with self._lock:
+            patch = load_patch(path)
+            again = path.resolve() == self._path
+            patch.apply(self._store)
+            self._modulation.put_all(patch.lfos)
+            self._bindings.suggest(patch.bindings)
+            self._patch, self._path, self.problem = patch, path.resolve(), ""
+            self._sounds.forget_problem("context")
+            self._say(f"patch {patch.name} loaded")
+            self._stacks.from_patch(patch.choice, began)
+            # Music that began from the same sound goes on, unless the same patch is loaded again.
+            begins = again or str(patch.context) != self._sounds.wanted("context")
+            if begins and patch.context is not None and self._sounds.takes("context"):
+                self._sounds.load("context", patch.context, f"patch {patch.name!r}")
+
+    def load_neighbour(self, step: int) -> None:
+        """Load the patch that is `step` places after this one in the list, around its end."""
+        paths = list(self.patches().values())
+        here = [path.resolve() for path in paths]
+        if not paths:
+            return
+        before = here.index(self._path) if self._path in here else -1 if step > 0 else 0
+        self.load(paths[(before + step) % len(paths)])
+
+    def load_program(self, number: int, text: str, listed: str | None, asked_at: float) -> None:
+        """Load the patch of a program change. A player's own patch goes before one of the factory's.
+
+        text: the message as the player knows it. listed: the patch that the controller's own map names, if it does.
+        """
+        found = {program: name for name, program in self.programs().items()}
+        if listed is None and number not in found:
+            self._say(f"{text}: no patch has it; write program = {number} into one")
+            return
+        name, patches = listed or found[number], self.patches()
+        if name not in patches:
+            self.problem = f"{text}: its controller's map names patch {name!r}, which is not there"
+            return
+        try:
+            self.load(patches[name], asked_at)
+        except (PatchError, OSError) as error:
+            self.problem = f"{text}: {error}"
+
+    def save(self, path: Path, name: str) -> None:
+        """Write what plays now into a file. PatchError or OSError says why that fails."""
+        with self._lock:
+            same = path.resolve() == self._path
+            values = {n: BY_NAME[n].plain(value) for n, value in self._store.snapshot.values.items()}
+            context = self._sounds.wanted("context")
+            self._patch = replace(
+                self._patch,
+                name=name,
+                values=values,
+                bindings=self._bindings.suggested,  # what was learned belongs to the controller's map
+                choice=self._stacks.choice or self._patch.choice,
+                context=Path(context) if context else None,
+                # A copy under another name does not take the program from its original.
+                program=self._patch.program if same else None,
+                lfos=self._modulation.lfos,
+            )
+            save_patch(path, self._patch)
+            self._path = path.resolve()
+            self._say(f"patch {name} saved: {path}")

@@ -1,0 +1,153 @@
+"""From the knobs to what a block is made with: its settings, the same with less work, and knobs that turn meanwhile.
+
+Engine thread, and the loader's while it warms a stack up. No torch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from jbdiff_live.block import Rung
+from jbdiff_live.parameters import ParameterSnapshot
+
+if TYPE_CHECKING:
+    from jbdiff.stream.stream import BlockSettings, BlockStream, StreamBlock
+
+LOOP_RESAMPLE = 0.85  # kept of the last window when it is looped: enough to stay in time, and it moves on
+
+
+def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> BlockSettings:
+    """What one block reads from the knobs; an offline render of the same snapshot takes the same.
+
+    steps: of the coarsest level, None for the stack's own.
+    """
+    from jbdiff.config import NoiseStyle
+    from jbdiff.stream.stream import BlockSettings, FinisherSettings
+
+    return BlockSettings(
+        seed=int(snapshot["seed"]),
+        noise_style=NoiseStyle(snapshot.choice("noise_style")),
+        noise_step=snapshot["noise_step"],
+        hold=snapshot.on("hold"),
+        reroll=snapshot.counts["reroll"],
+        home=snapshot.counts["home"],
+        **_noise_settings(snapshot),
+        resample=snapshot["resample"],
+        guidance=snapshot["guidance"],
+        steps=steps,
+        anchor=snapshot["anchor"],
+        tempo=_tempo(snapshot),
+        beat=snapshot.values.get("clock_beat"),
+        brightness=snapshot["brightness"],
+        motion=snapshot["motion"],
+        memory=snapshot["memory"],
+        finisher=FinisherSettings(
+            on=snapshot.on("finisher_on"),
+            strength=snapshot["finisher_strength"],
+            seed=int(snapshot["finisher_seed"]),
+            noise_style=NoiseStyle(snapshot.choice("finisher_style")),
+            noise_step=snapshot["finisher_step"],
+        ),
+    )
+
+
+def _noise_settings(snapshot: ParameterSnapshot) -> dict[str, Any]:
+    """The register, the second seed, and the presses that older logs of takes do not have."""
+    return {
+        "advance": snapshot.counts.get("advance", 0),
+        "noise_length": int(snapshot["noise_length"]),
+        "noise_mutation": snapshot["noise_mutation"],
+        "write": snapshot.counts.get("write", 0),
+        "erase": snapshot.counts.get("erase", 0),
+        "seed_b": int(snapshot["seed_b"]),
+        "seed_morph": snapshot["seed_morph"],
+    }
+
+
+def _tempo(snapshot: ParameterSnapshot) -> float | None:
+    """As `BlockSettings` has it: 0 is no clock, None the context's."""
+    clock = snapshot.choice("clock")
+    if clock == "tempo":
+        return snapshot["tempo"]
+    return None if clock == "context" else 0.0
+
+
+def eased(settings: BlockSettings, rung: Rung, stream: BlockStream) -> BlockSettings:
+    """The same settings with less work: a rung's, and all that the rungs above it leave out."""
+    from jbdiff.stream.stream import LevelSettings
+
+    if rung is Rung.FULL:
+        return settings
+    coarsest, *finer = stream.levels
+    full = stream.step_counts(settings)
+    loop = rung is Rung.LOOP
+
+    def fewer(part: str) -> int:
+        return max(1, math.ceil(full[part] / stream.windows[part] / 2))
+
+    steps = {level: fewer(f"level{level}") for level in finer}
+    if loop or rung >= Rung.NO_LEVEL_0:
+        steps |= {0: 0} if 0 in finer else {}
+    if loop or rung >= Rung.NO_LEVEL_1:
+        steps |= {1: 0} if 1 in finer else {}
+    levels = {
+        level: replace(settings.levels.get(level, LevelSettings()), steps=n) for level, n in steps.items()
+    }
+    finisher = settings.finisher
+    if "finisher" in full:
+        finisher = replace(finisher, steps=1 if rung >= Rung.QUICK_FINISHER else fewer("finisher"))
+    return replace(
+        settings,
+        steps=1 if loop else fewer(f"level{coarsest}"),
+        resample=max(settings.resample, LOOP_RESAMPLE) if loop else settings.resample,
+        levels={**settings.levels, **levels},
+        finisher=finisher,
+    )
+
+
+def rung_shares(block: StreamBlock, stream: BlockStream, settings: BlockSettings) -> Mapping[Rung, float]:
+    """What each rung costs of the full block that was just made, best first; only rungs that leave something out."""
+    full = stream.step_counts(settings)
+    seconds = dict(block.part_seconds)
+    rest = max(0.0, sum(block.seconds.values()) - sum(seconds.values()))
+    whole = rest + sum(seconds.values())
+    shares = {Rung.FULL: 1.0}
+    for rung in list(Rung)[1 : Rung.REPEAT]:
+        counts = stream.step_counts(eased(settings, rung, stream))
+        cost = rest + sum(seconds[part] * counts[part] / full[part] for part in seconds if full[part])
+        if cost < 0.98 * min(shares.values()) * whole:
+            shares[rung] = cost / whole
+    return shares
+
+
+class NewestKnobs:
+    """The knobs as they stand at each step: `jbdiff.stream.stream.StepKnobs` over the store's newest snapshot."""
+
+    def __init__(self, newest: Callable[[], ParameterSnapshot]) -> None:
+        self._newest = newest
+        self.read_at: float | None = None  # when guidance was read last, on `time.monotonic`
+
+    def guidance(self, step: int) -> float:
+        self.read_at = time.monotonic()
+        return self._newest()["guidance"]
+
+    def finisher_strength(self) -> float:
+        return self._newest()["finisher_strength"]
+
+
+def turned(
+    snapshot: ParameterSnapshot, guidance: tuple[float, ...], finisher_strength: float | None
+) -> Mapping[str, tuple[float, ...]]:
+    """What was read for a block by parameter, in the order of reading; only where it is not what `snapshot` says.
+
+    guidance: of every step. finisher_strength: None where no finisher played.
+    """
+    read = {
+        "guidance": guidance,
+        "finisher_strength": () if finisher_strength is None else (finisher_strength,),
+    }
+    return {name: values for name, values in read.items() if any(v != snapshot[name] for v in values)}

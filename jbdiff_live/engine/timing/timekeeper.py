@@ -1,0 +1,195 @@
+"""When the next block is started, on which rung, and what the blocks so far say about that. Engine thread only.
+
+Joins `Deadline` (how late a block may start), `Ladder` (how much work it gets) and `KnobDelay` (how long it takes until
+a knob is heard). Its clock and queue are the engine's; it never touches the ring or the sound.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from jbdiff_live.block import BlockGenerator, Generated, Rung
+from jbdiff_live.clock import Clock
+from jbdiff_live.engine.timing.deadline import Deadline
+from jbdiff_live.engine.timing.knob_delay import KnobDelay
+from jbdiff_live.engine.timing.ladder import BlockWatch, Ladder
+
+# What is queued before stacks are switched, over the time that the first block is expected to take.
+SWITCH_ROOM = 1.5
+SWITCH_LEAST_SECONDS = 0.25
+WAKING_SECONDS = 0.01  # from the moment that was waited for to the choice of a rung
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a block. `watch` is asked after each step, and breaks off a block that would be late."""
+
+    rung: Rung
+    watch: BlockWatch
+    began: float  # on the engine's clock, in seconds
+    queued: float  # seconds of sound that were queued then
+    rung_seconds: Mapping[Rung, float]  # what each rung was expected to take
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Measured times, in seconds, by the names that `EngineStatus` has for them."""
+
+    block_seconds_p99: float
+    block_duration: float
+    deadline_seconds: float
+    reach_median: float
+    reach_p99: float
+    step_reach_median: float
+    step_reach_p99: float
+    late_blocks: int
+
+
+@dataclass
+class Timekeeper:
+    """Call `wait_until_due`, `begin_block`, then `broken_off`, or `block_made` and `delivered`.
+
+    `queued` gives the frames that are made and not heard yet. `capacity` frames fit into the ring. `cheaper` False
+    gives every block all of its work.
+    """
+
+    generator: BlockGenerator
+    queued: Callable[[], int]
+    capacity: int
+    clock: Clock
+    cheaper: bool
+    _ladder: Ladder = field(default_factory=Ladder)
+    _block_delay: KnobDelay = field(default_factory=KnobDelay)  # of knobs that are read once for a block
+    _step_delay: KnobDelay = field(default_factory=KnobDelay)  # of knobs that are read at each step
+    _ahead: float = 0.0  # seconds made beyond the deadline since a stack waits to be switched to
+    _late: int = 0
+
+    def __post_init__(self) -> None:
+        self._rate = self.generator.sample_rate
+        self._deadline = self._new_deadline()
+
+    def _new_deadline(self) -> Deadline:
+        return Deadline(self.generator.block_frames / self._rate)
+
+    # ------------------------------------------------------------------ before a block
+
+    def wait_until_due(self, stop: threading.Event, wake: threading.Event) -> bool:
+        """Wait until the queue is short enough, a stack waits, or `wake` is set. False when the engine is to stop."""
+        least = self._least_queued()
+        waited = False
+        while not stop.is_set():
+            if self.generator.switch_seconds is not None:
+                return True
+            spare = self._queued_seconds() - max(self._deadline.seconds, least)
+            if spare <= 0:
+                if waited:
+                    self._deadline.woke_late(-spare)
+                return True
+            waited = True
+            self.clock.wait_until(self.clock.now() + spare, wake)
+            if wake.is_set():
+                wake.clear()
+                return not stop.is_set()
+        return False
+
+    def _least_queued(self) -> float:
+        """Return the seconds of queue at which the next block is started, whatever the deadline says.
+
+        A whole block has to fit in them. An engine that waited longer would have to make every block cheaper. While
+        two stacks are mixed it is as much as before a switch.
+        """
+        mixing = self.generator.mixing_seconds
+        if mixing is not None:
+            return self._room(mixing)
+        needed = self._ladder.needed(Rung.FULL, self.generator.rung_seconds) + WAKING_SECONDS
+        return min(self._deadline.most, needed)
+
+    def can_switch(self) -> bool:
+        """Whether a stack waits, and enough is queued to make its first block, which takes longer.
+
+        Until then blocks are made ahead. A stack that is too slow to get ahead is left all the same.
+        """
+        seconds = self.generator.switch_seconds
+        if seconds is None:
+            return False
+        needed = self._room(seconds)
+        return self._queued_seconds() >= needed or self._ahead > needed + self._deadline.block_duration
+
+    def _room(self, seconds: float) -> float:
+        """Seconds to be queued before a block that takes longer than those after it, as far as the ring has room."""
+        most = (self.capacity - self.generator.block_frames) / self._rate
+        return min(SWITCH_ROOM * self._ladder.slowness * seconds + SWITCH_LEAST_SECONDS, most)
+
+    def _queued_seconds(self) -> float:
+        return self.queued() / self._rate
+
+    def begin_block(self, wanted: Callable[[], bool], delivered: int) -> Attempt:
+        """Choose a rung. delivered: frames since the music began; while no more are queued, nothing can be late."""
+        began, queued = self.clock.now(), self._queued_seconds()
+        seconds = self.generator.rung_seconds
+        if self.cheaper and self.queued() < delivered:
+            rung = self._ladder.choose(queued, seconds)
+            budget = self._ladder.budget(queued, seconds)
+        else:  # nothing plays that could be interrupted
+            rung, budget = self._ladder.take_time(), math.inf
+        return Attempt(rung, BlockWatch(wanted, budget, self.clock.now), began, queued, seconds)
+
+    # ------------------------------------------------------------------ after a block
+
+    def broken_off(self, attempt: Attempt) -> None:
+        """The block was not made. When it would have been late, a rung further down is next."""
+        expected = attempt.watch.expected
+        if expected:
+            self._ladder.broken_off(attempt.rung, expected, attempt.rung_seconds)
+            self._deadline.block_took(expected)
+
+    def block_made(self, attempt: Attempt, generated: Generated, taken: float, delivered: int) -> None:
+        """Learn from a block. taken: its seconds. delivered: frames before it, since the music began."""
+        rung, seconds = attempt.rung, attempt.rung_seconds
+        if delivered:
+            self._ladder.made(rung, None if generated.mixed else taken, seconds)
+        if not generated.mixed:
+            full, own = seconds[Rung.FULL], seconds[rung]
+            self._deadline.block_took(taken * full / own if own > 0 else taken)
+        self._late += delivered > 0 and self.queued() == 0
+        if rung >= Rung.LOOP:  # a loop is older sound: no knob is heard in it
+            return
+        opens = 0 if generated.stack is None else generated.stack.latency_frames
+        # A block that came late was heard as soon as it was made.
+        heard_after = max(taken, attempt.queued) + opens / self._rate
+        self._block_delay.block(attempt.began, heard_after)
+        if generated.read_at is not None:
+            self._step_delay.block(generated.read_at, attempt.began + heard_after - generated.read_at)
+
+    def delivered(self, frames: int) -> None:
+        """A block went into the ring."""
+        self._ahead = 0.0 if self.generator.switch_seconds is None else self._ahead + frames / self._rate
+
+    # ------------------------------------------------------------------ changes
+
+    def begin_anew(self) -> None:
+        """The music begins again: the time since the last block was no delay of a knob."""
+        self._block_delay.begin()
+        self._step_delay.begin()
+
+    def switched(self) -> None:
+        """Another stack makes the next block: what its predecessor took says nothing about it."""
+        self._ladder.new_stack()
+        self._deadline = self._new_deadline()
+        self._ahead = 0.0
+
+    @property
+    def figures(self) -> Figures:
+        return Figures(
+            block_seconds_p99=self._deadline.p99,
+            block_duration=self._deadline.block_duration,
+            deadline_seconds=self._deadline.seconds,
+            reach_median=self._block_delay.median,
+            reach_p99=self._block_delay.p99,
+            step_reach_median=self._step_delay.median,
+            step_reach_p99=self._step_delay.p99,
+            late_blocks=self._late,
+        )

@@ -1,0 +1,93 @@
+"""Sounds that the engine may continue or resample: files that move along with the blocks.
+
+Built on the thread that reads files (`sound_reader.py`), read on the engine thread; a source never changes after it was
+made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jbdiff.audio.files import read_mono
+
+Mono = NDArray[np.float32]  # [frames]
+LONGEST_SECONDS = 1200.0  # that are kept of a file: 212 MB
+
+
+@dataclass(frozen=True, eq=False)  # the same file read twice is two sources
+class FileSource:
+    """A sound file as mono float32 at the model's rate, read in a circle."""
+
+    path: Path
+    samples: Mono
+    note: str  # what was done to it: resampled, mixed to mono, cut, turned down
+
+    def window(self, end_frame: int, frames: int) -> Mono:
+        """`frames` samples that end at `end_frame`, wrapping around the file's ends."""
+        return self.samples[np.arange(end_frame - frames, end_frame) % len(self.samples)]
+
+    def tail(self, frames: int) -> Mono:
+        """The last `frames` samples, or all of a shorter file."""
+        return self.samples[-frames:]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the knobs may continue or resample besides the instrument's own sound."""
+
+    context_file: FileSource | None = None
+    init_file: FileSource | None = None
+    live: Callable[[int], Mono | None] = lambda frames: None
+
+
+def load_file_source(
+    path: Path,
+    sample_rate: int,
+    longest_seconds: float = LONGEST_SECONDS,
+    keep_going: Callable[[], bool] = lambda: True,
+) -> FileSource:
+    """Read any file that soundfile reads, `longest_seconds` of it at most. Blocks for a second for every 15 minutes.
+
+    keep_going: asked between pieces. Raises ValueError or OSError with the remedy when the file cannot be used.
+    """
+    sound = read_mono(path, sample_rate, int(longest_seconds * sample_rate), keep_going=keep_going)
+    return FileSource(Path(path), sound.samples, ", ".join(sound.notes))
+
+
+@runtime_checkable
+class ContinuesFiles(Protocol):
+    """A generator that begins from a file. Optional: a generator may do without."""
+
+    context_file: FileSource | None
+
+
+@runtime_checkable
+class ResamplesFiles(Protocol):
+    """A generator that resamples a file. Optional: a generator may do without."""
+
+    init_file: FileSource | None
+
+
+def file_takers(generator: object) -> Mapping[str, Callable[[FileSource], None]]:
+    """Return, for each role that the generator plays, the function that gives it a file."""
+
+    def continue_file(source: FileSource) -> None:
+        assert isinstance(generator, ContinuesFiles)
+        generator.context_file = source
+
+    def resample_file(source: FileSource) -> None:
+        assert isinstance(generator, ResamplesFiles)
+        generator.init_file = source
+
+    takers: dict[str, Callable[[FileSource], None]] = {}
+    if isinstance(generator, ContinuesFiles):
+        takers["context"] = continue_file
+    if isinstance(generator, ResamplesFiles):
+        takers["init"] = resample_file
+    return takers

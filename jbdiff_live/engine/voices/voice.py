@@ -1,0 +1,275 @@
+"""A stack as a voice: knobs in, numpy blocks out. With `torch_setup.py` the only file here that touches torch.
+
+Threads: a voice belongs to one thread at a time: to the loader until it is handed over, then to the engine.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jbdiff_live.block import CHANNELS, Audio, Generated, KeepGoing, Rung
+from jbdiff_live.engine.block_settings import NewestKnobs, block_settings, eased, rung_shares, turned
+from jbdiff_live.engine.timing.progress import Progress
+from jbdiff_live.engine.voices.sources import FileSource, Mono, Sources
+from jbdiff_live.parameters import ParameterSnapshot
+from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying
+
+if TYPE_CHECKING:
+    import torch
+
+    from jbdiff.stacks.stack import Stack
+    from jbdiff.stream.state import LevelBeginning
+    from jbdiff.stream.stream import BlockSettings, BlockStream, StreamBlock
+
+log = logging.getLogger(__name__)
+
+IN_FLOAT32 = "half precision cannot hold what this stack computes: it plays in float32, which takes longer"
+TIMES_KEPT = 16  # blocks over which the slowest counts
+
+
+class StackVoice:
+    """A stream played by the knobs. `asked` is the choice it was made for.
+
+    Sources named by the knobs but missing fall back to the stream's own sound, and `complaint` says so. A block in
+    half precision that is not finite is made again in float32, as are all that follow, and `complaint` says that too.
+    """
+
+    def __init__(
+        self,
+        stream: BlockStream,
+        asked: StackChoice,
+        block_seconds: float,
+        fade_frames: int,
+        note: str = "",
+    ) -> None:
+        """note: what stands in `complaint` while there is nothing else to complain of."""
+        self.asked = asked
+        self.complaint = self._note = note
+        self.playing = StackPlaying(
+            stack=asked.stack,
+            levels=stream.levels,
+            finisher=stream.channels > 1,
+            identity=stream.stack.identity,
+            latency_frames=stream.latency_frames,
+            parts=StackParts(
+                asked.stack,
+                stream.stack.levels,
+                stream.stack.finisher is not None,
+                stream.stack.config.level(stream.levels[0]).window_tokens,
+                stream.geometry.hop(stream.levels[0]) / stream.sample_rate,
+                anchor=stream.stack.config.anchored,
+                memory=stream.stack.config.remembering,
+            ),
+            hop=None if stream.block_frames == stream.window_frames else asked.hop,
+            steps=asked.steps,
+            fade_frames=fade_frames,
+        )
+        self.position = 0  # frames made since the music began: where files that move along stand
+        self._stream = stream
+        self._context_frames = stream.geometry.context_samples(stream.levels[0])
+        self._seconds = deque([block_seconds], maxlen=TIMES_KEPT)
+        self._only_warmed_up = True  # no block was played yet: the warm-up's time is all that is known
+        self._progress = Progress()
+        self._shares: Mapping[Rung, float] = {Rung.FULL: 1.0}  # of a full block's time, best rung first
+        self.context_seconds = 0.0  # that `continue_from` takes, where it was measured
+        self.began_from: FileSource | None = None
+        # What the loader found of a file that the voice is to begin from when it takes over.
+        self.knows: tuple[FileSource, Mapping[int, LevelBeginning]] | None = None
+        self._settings: BlockSettings | None = None  # of the last block
+
+    @property
+    def stack(self) -> Stack:
+        """The loaded modules; another voice of the same stack may share them."""
+        return self._stream.stack
+
+    @property
+    def block_frames(self) -> int:
+        return self._stream.block_frames
+
+    @property
+    def latency_frames(self) -> int:
+        return self._stream.latency_frames
+
+    @property
+    def block_seconds(self) -> float:
+        """The slowest of the last blocks; at first, what the warm-up took."""
+        return max(self._seconds)
+
+    @property
+    def rung_seconds(self) -> Mapping[Rung, float]:
+        """Seconds that a block usually takes on each rung that this stack has, by the parts of the last full one."""
+        full = float(np.median(self._seconds))
+        return {rung: share * full for rung, share in self._shares.items()}
+
+    def plays(self, choice: StackChoice) -> bool:
+        """Whether the choice would sound like this voice."""
+        own = self.playing
+        return (
+            choice.stack == own.stack
+            and (own.parts.levels if choice.levels is None else choice.levels) == own.levels
+            and (choice.finisher and own.parts.finisher) == own.finisher
+            and (None if choice.hop == own.parts.window else choice.hop) == own.hop
+            and choice.steps == own.steps
+        )
+
+    def reset(self) -> None:
+        """Forgets what was played."""
+        self._stream.reset()
+        self.position = 0
+
+    def forget(self) -> None:
+        """Begin anew with the next block, without a gap: from the context file, if there is one, else from nothing."""
+        self._stream.forget()
+        self.began_from = None
+
+    def beginning_of(
+        self, context_file: FileSource, take_turns: Callable[[], object]
+    ) -> Mapping[int, LevelBeginning]:
+        """What the end of a file is to this stack, for `set_beginning`; any thread, while blocks are made. `take_turns`
+        waits until the processor is free.
+        """
+        tail = _tensor(context_file.tail(self._stream.beginning_frames))
+        pause = take_turns if self._stream.device.type == "cpu" else lambda: None
+        return self._stream.prepare_context(tail, pause=pause)
+
+    def known_beginning(self, context_file: FileSource) -> Mapping[int, LevelBeginning] | None:
+        """Return the beginning that the loader found for that file; None if it looked at no file, or at another."""
+        return None if self.knows is None or self.knows[0] is not context_file else self.knows[1]
+
+    def set_beginning(
+        self, context_file: FileSource | None, beginning: Mapping[int, LevelBeginning] | None
+    ) -> None:
+        """Let the next block continue that file. A beginning of None lets the music go on as it is."""
+        self.began_from = context_file
+        if beginning is not None:
+            self._stream.set_context(beginning)
+
+    def take_place_of(self, before: StackVoice) -> None:
+        """Go on at another voice's place: files stand where they stood, and the music begins from none anew."""
+        self.position = before.position
+        self.began_from = before.began_from
+
+    def continue_from(self, heard: Audio, before: StackVoice | None = None, frames: int = 0) -> None:
+        """Conditions the next block on what was heard, `[frames, channels]`: as much of its end as it takes. A voice
+        `before` of the same stack, which made it and `frames` more, hands its style, beat and memory on.
+        """
+        mono = heard[-self._stream.beginning_frames :].mean(axis=1, dtype=np.float32)
+        if not len(mono):
+            return
+        carried = None
+        if before is not None and before._settings is not None and self._goes_with(before):
+            carried = before._stream.carried(before._settings, frames)
+        self._stream.set_context(self._stream.prepare_context(_tensor(mono), carried))
+
+    def _goes_with(self, other: StackVoice) -> bool:
+        """Whether the other one plays the same stack."""
+        return self.playing.identity == other.playing.identity
+
+    def next_block(
+        self,
+        snapshot: ParameterSnapshot,
+        sources: Sources,
+        keep_going: KeepGoing,
+        rung: Rung = Rung.FULL,
+        turning: NewestKnobs | None = None,
+    ) -> Generated | None:
+        """One block from the knobs as they stand; None when `keep_going` turned false between steps.
+
+        turning: those that are read anew for every step; None: the snapshot's.
+        """
+        from jbdiff.stream.stream import StreamInterrupted
+
+        settings = eased(block_settings(snapshot, self.playing.steps), rung, self._stream)
+        began = time.perf_counter()
+        self.complaint = self._note
+        frames = self.block_frames
+        context = self._from(snapshot.choice("context_source"), sources.context_file, "context",
+                             self.position, self._context_frames, sources)  # fmt: skip
+        init = None
+        if settings.resample > 0 and rung is not Rung.LOOP:  # a loop is of the own sound
+            # A whole window: what is before the block only helps the encoder at its beginning.
+            init = self._from(snapshot.choice("init_source"), sources.init_file, "init",
+                              self.position + frames, self._stream.window_frames, sources)  # fmt: skip
+        try:
+            block = self._step(
+                lambda stream: stream.step(
+                    settings,
+                    init=init,
+                    context=context,
+                    on_step=lambda done, of: keep_going(self._progress.step(done, of)),
+                    turning=turning,
+                )
+            )
+        except StreamInterrupted:
+            return None
+        self.position += frames
+        self._settings = settings
+        samples = block.audio[0].float().cpu().numpy().T
+        if samples.shape[1] == 1:
+            samples = np.repeat(samples, CHANNELS, axis=1)
+        if rung is Rung.FULL:
+            if self._only_warmed_up:
+                self._only_warmed_up = False
+                self._seconds.clear()
+            self._seconds.append(time.perf_counter() - began)
+            self._shares = rung_shares(block, self._stream, settings)
+            self._progress.end()
+        return Generated(
+            np.ascontiguousarray(samples, dtype=np.float32),
+            str(block.noise),
+            self.playing,
+            turned=turned(snapshot, block.guidance, block.finisher_strength),
+            novelty=block.novelty,
+            read_at=None if turning is None else turning.read_at,
+            beat=block.beat if rung is not Rung.LOOP else None,
+        )
+
+    def _step(self, step: Callable[[BlockStream], StreamBlock]) -> StreamBlock:
+        """The stream's next block; in float32 from then on where half precision overflowed. Raises StreamInterrupted,
+        and StreamError where float32 does not help.
+        """
+        import torch
+
+        from jbdiff.stream.stream import StreamError
+
+        self._progress.begin()
+        try:
+            return step(self._stream)
+        except StreamError as error:
+            if self._stream.dtype == torch.float32:
+                raise
+            log.warning("%s; going on in float32", error)
+        self._stream = self._stream.in_float32()
+        self.complaint = self._note = IN_FLOAT32
+        self._progress.begin()
+        return step(self._stream)
+
+    def _from(
+        self, source: str, file: FileSource | None, role: str, end: int, frames: int, sources: Sources
+    ) -> torch.Tensor | None:
+        """Audio of a source as [1, 1, frames], or None for the stream's own."""
+        if source == "own":
+            return None
+        samples: Mono | None = None
+        if source == "live":
+            samples = sources.live(frames)
+        elif file is not None:
+            samples = file.window(end, frames)
+        if samples is None:
+            missing = "no live input is open" if source == "live" else f"no {role} file is loaded"
+            self.complaint = f"{role} source is {source!r}, but {missing}: using the instrument's own sound"
+            return None
+        return _tensor(samples)
+
+
+def _tensor(mono: Mono) -> torch.Tensor:
+    """The one place where [frames] turns into [batch, channels, time]."""
+    import torch
+
+    return torch.from_numpy(np.array(mono, np.float32))[None, None]

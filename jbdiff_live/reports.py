@@ -1,0 +1,91 @@
+"""What a session tells of its parts: to the window, to a take, to OSC and to the lights of buttons. It changes nothing.
+
+Threads: `status` runs on the window's thread or the command line's, `_take_info` on the thread that opens a take, the
+rest on those of OSC and MIDI out. All of them only read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from jbdiff_live import __version__
+from jbdiff_live.beat.conductor import Conductor
+from jbdiff_live.block import BlockGenerator
+from jbdiff_live.control.midi.beat_keeper import BeatKeeper
+from jbdiff_live.control.programs import ProgramChanges
+from jbdiff_live.parameters import BY_NAME, ParameterSnapshot
+from jbdiff_live.shown import shown
+from jbdiff_live.stack_choice import StackPlaying, take_details
+from jbdiff_live.status import ControlStatus, Status
+from jbdiff_live.wishes import Wishes
+
+
+class Reports(Wishes):
+    """The status of `jbdiff_live.status.Transport`, and smaller reports. `Session` makes the parts below."""
+
+    generator: BlockGenerator
+    conductor: Conductor
+    beat_keeper: BeatKeeper
+    programs: ProgramChanges
+    _priority: str  # of the process, in words
+
+    def status(self) -> Status:
+        frame = self.audio.frames_heard
+        block = self.tape.at(frame)
+        stack = self.stack_desk.status
+        problems = (
+            stack.problem, self.stack_desk.complaint, self.patch_desk.problem, self.beat_keeper.status().problem,
+            *self.sound_desk.problems,
+        )  # fmt: skip
+        return Status(
+            frame=frame,
+            sample_rate=self.generator.sample_rate,
+            seconds_queued=self.audio.frames_queued / self.generator.sample_rate,
+            engine=self.engine.status,
+            audio=self.audio.status(),
+            recorder=self.tape.status(),
+            control=self._control_status(),
+            clock=self.conductor.status(),
+            heard=None if block is None else block.heard.with_instant(self.conductor.sounding),
+            rung=None if block is None else block.rung,
+            patch=self.patch_desk.name,
+            program=self.patch_desk.program,
+            reload_seconds=self.stack_desk.reload_seconds,
+            stack=stack,
+            context_file=shown(self.sound_desk.playing("context")),
+            init_file=shown(self.sound_desk.playing("init")),
+            priority=self._priority,
+            message="; ".join(problem for problem in problems if problem),
+            note=self.answers.newest,
+        )
+
+    def _control_status(self) -> ControlStatus:
+        status = self.links.status(self.controls.status(self.midi.status()))
+        return replace(status, problem=status.problem or self.programs.problem)
+
+    def _take_info(self, playing: StackPlaying | None) -> Mapping[str, object]:
+        """What a take keeps beside its sound, for a first block that `playing` made."""
+        values = self.store.snapshot.values
+        return {
+            "app_version": __version__,
+            **take_details(playing or self.stack_desk.status.playing),
+            "patch": self.patch_desk.name,
+            "context_file": self.sound_desk.playing("context"),
+            "init_file": self.sound_desk.playing("init"),
+            "values": {name: BY_NAME[name].plain(value) for name, value in values.items()},
+        }
+
+    @property
+    def silent_device(self) -> bool:
+        """Whether the sound goes nowhere but into recordings."""
+        return self.audio.silent
+
+    def _heard(self) -> ParameterSnapshot | None:
+        """The values of the sound that is heard now; None while nothing plays."""
+        block = self.tape.at(self.audio.frames_heard)
+        return None if block is None else block.heard.with_instant(self.conductor.sounding)
+
+    def _states(self) -> Mapping[str, bool]:
+        """What goes on, for the lights of buttons."""
+        return {"play": self.plays, "start": self.plays, "record": self.tape.status().recording}

@@ -1,0 +1,53 @@
+"""What a command line decides before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from jbdiff_live.beat.line import ClockSource
+from jbdiff_live.binding import TakeoverMode
+from jbdiff_live.links import LinkOptions
+from jbdiff_live.stack_choice import StackChoice
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """What a command line decides before anything starts. `device=None` is the system's default output.
+
+    What it names of the stack wins over the patches that are loaded before the first start.
+    """
+
+    stack: str | None = None
+    levels: tuple[int, ...] | None = None
+    finisher: bool | None = None
+    ladder: bool = True  # cheaper blocks where time runs short
+    hop: int | None = None
+    steps: int | None = None
+    device: str | None = None
+    input_device: str | None = None
+    midi: tuple[str, ...] | None = None  # None: every input there is
+    midi_api: str | None = None
+    virtual_midi: str | None = None
+    takeover: TakeoverMode = TakeoverMode.PICKUP  # of controllers whose map does not say
+    program_channel: int | None = None  # MIDI channel whose program changes load patches; None: all, 0: none
+    takes: Path = field(default_factory=lambda: Path("takes"))
+    short_ring_frames: int = 4096
+    threads: int | None = None
+    links: LinkOptions = field(default_factory=LinkOptions)
+    clock: ClockSource = ClockSource.INTERNAL
+    clock_out: str | None = None  # MIDI output for clock and gates; "virtual" opens one
+    clock_offset: float = 0.0  # seconds by which MIDI clock is taken to be later than its messages
+    beats_per_bar: int = 4
+
+    def over(self, choice: StackChoice) -> StackChoice:
+        """Return the choice with what the command line named put over it."""
+        if self.stack is not None and self.stack != choice.stack:
+            choice = StackChoice(self.stack)  # another stack's levels say nothing about this one's
+        if self.levels is not None:
+            choice = replace(choice, levels=self.levels)
+        if self.hop is not None:
+            choice = replace(choice, hop=self.hop)
+        if self.steps is not None:
+            choice = replace(choice, steps=self.steps)
+        return choice if self.finisher is None else replace(choice, finisher=self.finisher)

@@ -1,0 +1,54 @@
+"""What `--list` and `--bindings` print: devices, patches, parameters, and what each control does."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from jbdiff_live.control_view import BindingRow
+from jbdiff_live.parameters import PARAMETERS, Parameter
+
+if TYPE_CHECKING:
+    from jbdiff_live.session import Session
+
+
+def print_all(session: Session) -> None:
+    """Print devices, patches and parameters."""
+    for title, names in (
+        ("sound outputs", session.audio_devices()),
+        ("sound inputs", session.input_devices()),
+        ("MIDI inputs", session.midi_inputs()),
+    ):
+        print(f"{title}:", *(names or ["none"]), sep="\n  ")
+    programs = session.patch_programs()
+    patches = [f"{name:<15} {_program_text(programs.get(name))}".rstrip() for name in session.patches()]
+    print("patches:", *(patches or ["none"]), sep="\n  ")
+    print("parameters, for --set:", *map(describe, PARAMETERS), sep="\n  ")
+
+
+def describe(parameter: Parameter) -> str:
+    """One line of help: name, what it may be, when a change is heard, what it does."""
+    if parameter.choices:
+        values = " | ".join(parameter.choices)
+    elif parameter.toggle:
+        values = "on | off"
+    else:
+        values = f"{parameter.low:g} to {parameter.high:g}{parameter.unit and ' ' + parameter.unit}"
+    default = parameter.text(parameter.default)
+    return (
+        f"{parameter.name:<15} {values:<34} {default:<8} {parameter.takes_effect.value:<11} {parameter.help}"
+    )
+
+
+def binding_lines(rows: Sequence[BindingRow]) -> list[str]:
+    """The table of bindings as text: for each input its controls, what they move, and whose binding it is."""
+    lines = []
+    for device, group in itertools.groupby(rows, lambda row: row.device):
+        lines.append(f"{device}:")
+        lines += [f"  {row.control:<32} {row.label:<16} {row.target:<18} {row.source}" for row in group]
+    return lines
+
+
+def _program_text(program: int | None) -> str:
+    return "" if program is None else f"program {program}"

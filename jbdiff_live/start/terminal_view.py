@@ -1,0 +1,148 @@
+"""The instrument on a terminal: state, queue, levels, values, and what was moved last. Pure: made from a `Status`.
+
+Whoever plays without a window looks at it from the other end of the stage, so the state comes first and in words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from jbdiff_live.block import Rung
+from jbdiff_live.parameters import PARAMETERS, Parameter, ParameterSnapshot
+from jbdiff_live.stage_word import StageWord, Word, stage_word
+from jbdiff_live.status import ControlStatus, Status
+
+KEYS = "Space start/stop   P panic   R record   ← → patch   H hold   M mute   N re-roll   B home   Q quit"
+BAR_CELLS = 30
+FULL_QUEUE_SECONDS = 6.0
+QUIETEST_DB = -60.0
+COLOURS = {Word.PLAYING: "green", Word.GETTING_READY: "cyan", Word.STOPPED: "white", Word.LOOPING: "yellow"}
+
+
+def terminal_view(status: Status, values: ParameterSnapshot, bindings: Mapping[str, str]) -> RenderableType:
+    """Return what a terminal shows of the instrument. values: as they are set. bindings: controls by target."""
+    return Group(
+        _state(stage_word(status), status),
+        _meters(status),
+        Text(),
+        _all_values(status, values, bindings),
+        Text(),
+        *_controls(status.control),
+        *_problems(status),
+        Text(KEYS, style="dim"),
+    )
+
+
+def _state(word: StageWord, status: Status) -> Text:
+    style = "bold white on red" if word.alarm else f"bold {COLOURS.get(word.word, 'yellow')}"
+    text = Text(f" {word.text} ", style=style)
+    text.append(f"  {word.why}" if word.why else "", style="default")
+    facts = [
+        f"patch {status.patch}",
+        f"stack {status.stack.name}" if status.stack.name else "",
+        _recording(status),
+    ]
+    text.append("\n" + "   ".join(fact for fact in facts if fact), style="default")
+    return text
+
+
+def _recording(status: Status) -> str:
+    recorder = status.recorder
+    return f"● recording {recorder.frames / status.sample_rate:.0f} s" if recorder.recording else ""
+
+
+def _meters(status: Status) -> Table:
+    table = Table.grid(padding=(0, 2))
+    engine, audio = status.engine, status.audio
+    rung = "" if status.rung in (None, Rung.FULL) else f", {status.rung.label}"
+    table.add_row(
+        "queue",
+        _bar(status.seconds_queued / FULL_QUEUE_SECONDS),
+        f"{status.seconds_queued:4.1f} s, block {engine.block_seconds:.2f} of {engine.block_duration:.2f} s{rung}",
+    )
+    for side, peak in zip(("left", "right"), audio.peak, strict=True):
+        level = 20 * math.log10(peak) if peak > 0 else -math.inf
+        shown = f"{level:5.1f} dB" if peak > 0 else " -inf dB"
+        table.add_row(side, _bar(1 - level / QUIETEST_DB), shown + (", limited" if audio.limited else ""))
+    device = f"{audio.device or 'no device'}, underruns {audio.underruns}, late blocks {engine.late_blocks}"
+    table.add_row("output", "", device)
+    return table
+
+
+def _bar(share: float) -> Text:
+    cells = round(min(1.0, max(0.0, share)) * BAR_CELLS)
+    return Text("█" * cells + "·" * (BAR_CELLS - cells), style="green")
+
+
+def _all_values(status: Status, values: ParameterSnapshot, bindings: Mapping[str, str]) -> Table:
+    """Every value, in two columns."""
+    middle = -(-len(PARAMETERS) // 2)
+    table = Table.grid(padding=(0, 4))
+    halves = (PARAMETERS[:middle], PARAMETERS[middle:])
+    table.add_row(*(_values(half, status, values, bindings) for half in halves))
+    return table
+
+
+def _values(
+    parameters: tuple[Parameter, ...],
+    status: Status,
+    values: ParameterSnapshot,
+    bindings: Mapping[str, str],
+) -> Table:
+    """A row for each value: what is set, what is heard if that differs, where the control stands, and the control."""
+    table = Table.grid(padding=(0, 2))
+    for _ in range(4):
+        table.add_column(no_wrap=True)
+    for parameter in parameters:
+        name = parameter.name
+        now = parameter.text(values[name])
+        heard = "" if status.heard is None else parameter.text(status.heard[name])
+        ghost = status.control.hardware.get(name)
+        waits = "" if ghost is None or ghost.taken else f"({100 * ghost.position:.0f} %)"
+        style = "bold" if status.control.learning == name else ""
+        table.add_row(
+            Text(parameter.label, style=style),
+            Text(now, style="bold"),
+            Text(f"heard {heard}" if heard and heard != now else waits, style="yellow"),
+            Text(bindings.get(name, ""), style="dim"),
+        )
+    return table
+
+
+def _controls(control: ControlStatus) -> list[Text]:
+    lines = []
+    if control.moved:
+        lines.append(Text("moved    " + "   ".join(control.moved)))
+    midi = ", ".join(control.connected) or "no controller"
+    missing = f"; missing: {', '.join(control.missing)}" if control.missing else ""
+    last = f"   last: {control.last_message}" if control.last_message else ""
+    lines.append(Text(f"MIDI     {midi}{missing}{last}"))
+    if control.voltages:
+        volts = enumerate(control.voltages, 1)
+        lines.append(Text("CV in    " + "  ".join(f"{number}: {volt:5.2f}" for number, volt in volts)))
+    osc = control.osc
+    if osc is not None:
+        parts = [f"in {osc.listening}" if osc.listening else "", f"out {osc.sending}" if osc.sending else ""]
+        bad = f", {osc.unusable} unusable" if osc.unusable else ""
+        bad += f"; the last one: {osc.last_unusable}" if osc.last_unusable else ""
+        lines.append(Text(f"OSC      {', '.join(p for p in parts if p)}   {osc.received} received{bad}"))
+    return lines
+
+
+def _problems(status: Status) -> list[Text]:
+    osc = status.control.osc
+    problems = (
+        status.audio.problem,
+        status.recorder.problem,
+        status.control.problem,
+        "" if osc is None else osc.problem,
+        status.message,
+        f"loading {status.stack.loading}" if status.stack.loading else "",
+        status.note,
+    )
+    return [Text(f"▸ {problem}", style="yellow") for problem in dict.fromkeys(problems) if problem]

@@ -1,0 +1,1 @@
+"""Colours, widgets that draw themselves, and the picture of the sound."""

@@ -1,0 +1,185 @@
+"""The scrolling picture: about ten seconds heard left of the playhead, what is queued dimmer to its right.
+
+The picture itself is a ring of pixels (`picture.py`), shown from two reels (`reels.py`); a frame here is some
+unscaled copies of them and two lines. Plain Qt rather than a plotting library: a plot's image and curve cost more
+and know neither device pixels, playhead nor the queued part.
+
+Thread: Qt's. Nothing here blocks.
+"""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from jbdiff_live.block import SAMPLE_RATE, Block
+from jbdiff_live.status import Status
+from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.drawing.picture import HIGH_HZ, LOW_HZ, Picture
+from jbdiff_live.ui.drawing.reels import Reels
+
+HEARD_SECONDS = 10.0
+LEAST_QUEUE_SECONDS, MOST_QUEUE_SECONDS = 2.0, 6.0
+WAVE_PART = 0.3  # of the height
+GUTTER, RULER = 46, 20  # logical pixels for the frequencies and for the seconds
+COLUMNS_PER_FRAME = 24  # of spectrogram, 1 ms: even at 15 frames a second three times what arrives
+
+
+class Playhead:
+    """Where the sound is now, smoothly: the status tells in jumps of a device block, the eye sees jumps.
+
+    Runs along with the clock, leans towards what the status says, and stops when the status stops.
+    """
+
+    LEAN = 4.9  # of the distance, a second: 0.15 of it at thirty looks a second
+    JUMP_SECONDS = 0.3  # further off than this is a jump, not jitter
+    PATIENCE_SECONDS = 0.15  # without news before it stops running ahead
+
+    def __init__(self) -> None:
+        self.frame = 0.0
+        self._told = -1
+        self._told_at = 0.0
+        self._looked_at = 0.0
+
+    def look(self, told: int, sample_rate: int, now: float) -> int:
+        """The frame to draw at `now` (seconds), given the frame that the status tells."""
+        if told != self._told:
+            self._told, self._told_at = told, now
+        running = now - self._told_at < self.PATIENCE_SECONDS
+        passed, self._looked_at = max(0.0, now - self._looked_at), now
+        self.frame += passed * sample_rate if running else 0.0
+        away = told - self.frame
+        if abs(away) > self.JUMP_SECONDS * sample_rate:
+            self.frame = float(told)
+        else:
+            self.frame += away * (1 - math.exp(-self.LEAN * passed))  # the same at any number of looks
+        return int(self.frame)
+
+
+class Scope(QWidget):
+    """Waveform and spectrogram. Call `advance` once a frame with what is new."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setMinimumSize(320, 150)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setAccessibleName("Waveform and spectrogram")
+        self.setAccessibleDescription("The last ten seconds heard, and what is queued")
+        self._playhead = Playhead()
+        self._reels: Reels | None = None
+        self._made_for: tuple[object, ...] = ()
+        self._blocks: tuple[Block, ...] = ()
+        self._frame = 0
+        self._sample_rate = SAMPLE_RATE
+        self._queue_seconds = LEAST_QUEUE_SECONDS
+        self._drawn: tuple[object, ...] = ()
+
+    def sizeHint(self) -> QSize:
+        return QSize(900, 360)
+
+    # Geometry, in logical pixels
+
+    def _area(self) -> QRect:
+        return QRect(GUTTER, 0, max(16, self.width() - GUTTER), max(16, self.height() - RULER))
+
+    def _playhead_x(self) -> int:
+        area = self._area()
+        return area.x() + round(area.width() * HEARD_SECONDS / (HEARD_SECONDS + self._queue_seconds))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._drawn = ()
+        super().resizeEvent(event)
+
+    # Once a frame
+
+    def advance(self, status: Status, blocks: tuple[Block, ...], now: float) -> None:
+        """Takes in new blocks, draws some columns, moves on; repaints only if anything moved."""
+        self._sample_rate = status.sample_rate
+        wanted = 2.2 * status.engine.block_duration
+        self._queue_seconds = math.ceil(min(MOST_QUEUE_SECONDS, max(LEAST_QUEUE_SECONDS, wanted)))
+        reels = self._fitting_reels()
+        picture = reels.picture
+        picture.feed(blocks)
+        worked = reels.work(COLUMNS_PER_FRAME, blocks)
+        self._blocks = blocks
+        self._frame = self._playhead.look(status.frame, status.sample_rate, now)
+        drawn = (self._frame // picture.frames_per_column, picture.end_frame, self._made_for)
+        if worked or drawn != self._drawn:
+            self._drawn = drawn
+            self.update(self._area())
+
+    def _fitting_reels(self) -> Reels:
+        """The picture at the present size; a new size draws everything again, once."""
+        area, ratio = self._area(), self.devicePixelRatioF()
+        wide, high = math.ceil(area.width() * ratio), math.ceil(area.height() * ratio)
+        made_for = (wide, high, ratio, self._sample_rate, self._queue_seconds)
+        if self._reels is None or made_for != self._made_for:
+            self._made_for = made_for
+            per_column = max(1, round((HEARD_SECONDS + self._queue_seconds) * self._sample_rate / wide))
+            wave = max(8, round(high * WAVE_PART))
+            # Some columns more than fit, so that sound queued beyond the edge is drawn before it comes in.
+            picture = Picture(self._sample_rate, per_column, wide + wide // 4, wave, max(8, high - wave))
+            picture.feed(self._blocks)
+            self._reels = Reels(picture, ratio)
+            self._reels.work(picture.capacity, self._blocks)
+            self.update()
+        return self._reels
+
+    # Drawing
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        area, playhead = self._area(), self._playhead_x()
+        if not area.contains(event.rect()):
+            painter.fillRect(self.rect(), theme.BACKGROUND)
+            self._draw_scales(painter, area, playhead)
+        painter.setClipRect(area)
+        if (reels := self._reels) is not None:
+            now = self._frame // reels.picture.frames_per_column
+            left = now - round((playhead - area.x()) * reels.ratio)
+            reels.show(painter, QRectF(area), left, now, self._blocks)
+        wave_bottom = area.y() + round(area.height() * WAVE_PART)
+        painter.fillRect(area.x(), wave_bottom, area.width(), 1, theme.LINE)
+        painter.fillRect(playhead - 1, area.y(), 2, area.height(), theme.TEXT)
+        painter.end()
+
+    def _draw_scales(self, painter: QPainter, area: QRect, playhead: int) -> None:
+        wave = round(area.height() * WAVE_PART)
+        small = 11
+        theme.write(painter, QRectF(0, 2, GUTTER - 8, 16), "L+R", small, theme.FAINT, theme.RIGHT)
+        top, height = area.y() + wave, area.height() - wave
+        for hz, text in ((50, "50"), (100, "100"), (200, "200"), (500, "500"), (1000, "1k"), (2000, "2k"),
+                         (5000, "5k"), (10_000, "10k")):  # fmt: skip
+            place = math.log(hz / LOW_HZ) / math.log(HIGH_HZ / LOW_HZ)
+            y = top + (1 - place) * height
+            theme.write(painter, QRectF(0, y - 8, GUTTER - 8, 16), text, small, theme.FAINT, theme.RIGHT)
+            painter.fillRect(QRectF(GUTTER - 5, y, 4, 1), theme.LINE)
+        for second in range(-int(HEARD_SECONDS), int(self._queue_seconds) + 1):
+            x = playhead + (playhead - area.x()) * second / HEARD_SECONDS
+            painter.fillRect(QRectF(x, area.bottom() + 1, 1, 4), theme.LINE)
+            if second == 0 or (second % 2 == 0 and -HEARD_SECONDS < second < self._queue_seconds):
+                text, colour = (
+                    ("now", theme.TEXT) if second == 0 else (f"{second:+d} s".replace("-", "−"), theme.FAINT)
+                )
+                theme.write(
+                    painter,
+                    QRectF(x - 30, area.bottom() + 4, 60, RULER - 4),
+                    text,
+                    small,
+                    colour,
+                    theme.CENTRE,
+                )
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(Qt.PenStyle.NoPen))
+        painter.setBrush(theme.TEXT)
+        base = area.bottom() + 1
+        painter.drawPolygon(
+            QPolygonF(
+                [QPoint(playhead - 5, base + 5), QPoint(playhead + 5, base + 5), QPoint(playhead, base)]
+            )
+        )
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)

@@ -1,0 +1,1 @@
+"""The rows of the window above and below its picture and its knobs."""

@@ -1,0 +1,95 @@
+"""The row of pickers at the bottom: sound out and in, MIDI inputs, the files for context and init.
+
+Thread: Qt's. Lists are asked for when a menu opens; nothing else blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QWidget
+
+from jbdiff_live.status import Status, Transport
+from jbdiff_live.ui.asking import Asker
+from jbdiff_live.ui.rows.notices import longer_delay
+from jbdiff_live.ui.rows.pickers import Picker, add_choices
+
+
+class DeviceRow(QWidget):
+    """`browse(role)` asks the player for a file for "context" or "init"."""
+
+    def __init__(self, transport: Transport, asker: Asker, browse: Callable[[str], None]) -> None:
+        super().__init__()
+        self._transport = transport
+        self._asker = asker
+        self._browse = browse
+        self._status = Status()
+        self.output = Picker("OUTPUT", self._fill_outputs)
+        self.input = Picker("INPUT", self._fill_inputs)
+        self.midi = Picker("MIDI IN", self._fill_midi)
+        self.context = Picker("CONTEXT FILE", lambda menu: self._fill_file(menu, "context"))
+        self.init = Picker("INIT FILE", lambda menu: self._fill_file(menu, "init"))
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        for picker in (self.output, self.input, self.midi, self.context, self.init):
+            row.addWidget(picker, 1)
+
+    def show_status(self, status: Status) -> None:
+        self._status = status
+        audio, control = status.audio, status.control
+        latency = f"{audio.latency_seconds * 1000:.0f} ms" if audio.latency_seconds > 0 else ""
+        if longer_delay(audio):
+            latency += f", usually {audio.usual_latency_seconds * 1000:.0f}"
+        self.output.show_value(audio.device, latency, warning=bool(audio.problem))
+        self.input.show_value(audio.input_device)
+        gone, there = ", ".join(control.missing), ", ".join(control.connected)
+        # What went away is named first: there is room for about one name.
+        self.midi.show_value(f"{gone} gone" if gone else there, there if gone else "", warning=bool(gone))
+        self.context.show_value(Path(status.context_file).name)
+        self.init.show_value(Path(status.init_file).name)
+
+    def _list(self, what: str, call: Callable[[], Sequence[str]]) -> list[str]:
+        none: Sequence[str] = ()
+        return list(self._asker.get(f"list {what}", call, none))
+
+    def _fill_outputs(self, menu: QMenu) -> None:
+        names = self._list("sound outputs", self._transport.audio_devices)
+        add_choices(menu, names, self._status.audio.device,
+                    lambda name: self._ask("sound output", self._transport.choose_audio_device, name),
+                    "no sound output found")  # fmt: skip
+
+    def _fill_inputs(self, menu: QMenu) -> None:
+        names = self._list("sound inputs", self._transport.input_devices)
+        add_choices(menu, names, self._status.audio.input_device,
+                    lambda name: self._ask("sound input", self._transport.choose_input_device, name),
+                    "no sound input found")  # fmt: skip
+
+    def _fill_midi(self, menu: QMenu) -> None:
+        there = self._list("MIDI inputs", self._transport.midi_inputs)
+        chosen = [*self._status.control.connected, *self._status.control.missing]
+        names = [*there, *(name for name in chosen if name not in there)]
+        if not names:
+            menu.addAction("no MIDI input found").setEnabled(False)
+        for name in names:
+            entry = menu.addAction((name if name in there else f"{name} (gone)").replace("&", "&&"))
+            entry.setCheckable(True)
+            entry.setChecked(name in chosen)
+            entry.triggered.connect(lambda on, name=name: self._switch_midi(name, on))
+
+    def _switch_midi(self, name: str, on: bool) -> None:
+        control = self._status.control
+        names = [other for other in (*control.connected, *control.missing) if other != name]
+        self._ask("MIDI inputs", self._transport.choose_midi_inputs, [*names, name] if on else names)
+
+    def _fill_file(self, menu: QMenu, role: str) -> None:
+        present = self._status.context_file if role == "context" else self._status.init_file
+        if present:
+            menu.addAction(present.replace("&", "&&")).setEnabled(False)
+            menu.addSeparator()
+        menu.addAction("Choose a file…").triggered.connect(lambda: self._browse(role))
+        menu.addAction("or drop one on the window").setEnabled(False)
+
+    def _ask(self, what: str, call: Callable[..., None], value: object) -> None:
+        self._asker.ask(what, call, value)

@@ -1,0 +1,227 @@
+"""The health strip: how much is queued, how long blocks take, what went short, levels, recorder, MIDI.
+
+Every readout rounds what it is told to what can be seen, and repaints only when that changes.
+
+Thread: Qt's. Nothing here blocks.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QColor, QPainter
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
+
+from jbdiff_live.block import Rung
+from jbdiff_live.status import EngineState, EngineStatus, RecorderStatus, Status
+from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.drawing.meters import PeakMeter
+from jbdiff_live.ui.drawing.painted import Painted, plate, readout_plate
+from jbdiff_live.ui.rows.heard_after import HeardAfter
+
+ALARM_SECONDS = 10.0  # a count that grew stays amber for so long
+LAMP_SECONDS = 0.15
+
+
+class Readout(Painted):
+    """A caption, a large value and a small note; optionally a bar with marks at the bottom."""
+
+    def __init__(self, caption: str, stretch: int, help_text: str) -> None:
+        super().__init__()
+        self.help = help_text
+        self.caption = caption
+        self.stretch = stretch
+        self.value, self.note, self.alarm = "", "", False
+        self.bar: float | None = None
+        self.marks: tuple[tuple[float, bool], ...] = ()
+        self.lamp: bool | None = None
+        self.setAccessibleName(caption.capitalize())
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setMinimumWidth(60)
+
+    def show_reading(
+        self,
+        value: str,
+        note: str = "",
+        *,
+        alarm: bool = False,
+        bar: float | None = None,
+        marks: tuple[tuple[float, bool], ...] = (),
+        lamp: bool | None = None,
+        help_text: str = "",
+    ) -> None:
+        """`bar` and `marks` are 0..1 of the width; a mark is (place, strong). `lamp` is lit, unlit or absent."""
+        bar = None if bar is None else round(min(1.0, max(0.0, bar)) * 300) / 300
+        marks = tuple((round(min(1.0, place) * 300) / 300, strong) for place, strong in marks)
+        if self.present(value, note, alarm, bar, marks, lamp):
+            self.value, self.note, self.alarm, self.bar, self.marks, self.lamp = (
+                value,
+                note,
+                alarm,
+                bar,
+                marks,
+                lamp,
+            )
+            self.setAccessibleDescription(f"{value} {note}".strip())
+            self.setToolTip(
+                f"{self.help} ({value} {note}). {help_text}".replace(" )", ")").removesuffix(". ")
+            )
+
+    def draw(self, painter: QPainter, area: QRectF) -> None:
+        head, caption, used = readout_plate(painter, area, self.caption)
+        height = area.height()
+        colour = theme.CAUTION if self.alarm else theme.ACCENT
+        if self.lamp is not None:
+            size = caption * 0.8
+            painter.setPen(theme.LINE)
+            painter.setBrush(theme.ACCENT if self.lamp else theme.RAISED)
+            painter.drawEllipse(QRectF(head.x() + used - 6, head.center().y() - size / 2, size, size))
+            used += size + 4
+        if self.note:
+            theme.write(painter, head.adjusted(used, 0, 0, 0), self.note, caption, theme.DIM, theme.RIGHT)
+        bottom = height * (0.30 if self.bar is not None else 0.12)
+        body = QRectF(head.x(), head.bottom(), head.width(), area.bottom() - bottom - head.bottom())
+        theme.write(painter, body, self.value, int(min(height * 0.34, 26)), theme.CAUTION if self.alarm else theme.TEXT,
+                    bold=True)  # fmt: skip
+        if self.bar is not None:
+            strip = QRectF(head.x(), area.bottom() - height * 0.24, head.width(), height * 0.11)
+            plate(painter, strip, theme.RAISED, round_=2)
+            full = QRectF(strip.x(), strip.y(), strip.width() * self.bar, strip.height())
+            plate(painter, full, colour, round_=2)
+            for place, strong in self.marks:
+                x = strip.x() + strip.width() * place
+                reach = 3.0 if strong else 0.0
+                mark = QRectF(min(x, strip.right() - 2), strip.y() - reach, 2, strip.height() + 2 * reach)
+                painter.fillRect(mark, theme.TEXT if strong else QColor(theme.DIM))
+
+
+class Grown:
+    """Remembers when a count last grew."""
+
+    def __init__(self) -> None:
+        self._count: int | None = None
+        self._at = float("-inf")
+
+    def recently(self, count: int, now: float, within: float) -> bool:
+        """Whether `count` grew less than `within` seconds ago. The first look is not growth."""
+        if self._count is not None and count > self._count:
+            self._at = now
+        self._count = count
+        return now - self._at < within
+
+
+class HealthStrip(QWidget):
+    """All readouts in one row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue = Readout(
+            "QUEUED", 19, "sound made and not heard yet; the strong mark is where the next block is started"
+        )
+        self.block = Readout(
+            "BLOCK",
+            26,
+            "how fast blocks are made; the bar is the last one against the time it lasts, the mark is p99",
+        )
+        self.heard_after = HeardAfter()
+        self.underruns = Readout(
+            "UNDERRUNS",
+            12,
+            "how often sound ran dry, and seconds of silence in place of late blocks; at the top the "
+            "priority of the thread that feeds the device",
+        )
+        self.late = Readout("LATE", 9, "blocks that came too late")
+        self.peaks = PeakMeter()
+        self.recorder = Readout("TAKE", 17, "the recording")
+        self.midi = Readout("MIDI", 17, "the last message from a controller")
+        self._grown = {name: Grown() for name in ("underruns", "late", "midi")}
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        for readout in (
+            self.queue,
+            self.block,
+            self.heard_after,
+            self.underruns,
+            self.late,
+            self.peaks,
+            self.recorder,
+            self.midi,
+        ):
+            row.addWidget(readout, readout.stretch)
+
+    def show_peaks(self, status: Status, now: float) -> None:
+        """Moves the meters, which fall smoothly; `now` is a running clock in seconds."""
+        self.peaks.show_peaks(status.audio.peak, status.audio.limited, now)
+
+    def show_status(self, status: Status, now: float) -> None:
+        """Everything but the meters; lamps and alarms fade by `now`."""
+        self._show_queue(status)
+        self._show_block(status.engine)
+        self.heard_after.show_status(status)
+        self._show_counts(status, now)
+        self._show_recorder(status.recorder, status.sample_rate)
+        control = status.control
+        lit = self._grown["midi"].recently(control.messages, now, LAMP_SECONDS)
+        count = len(control.connected)
+        note = f"{len(control.missing)} missing" if control.missing else f"{count} input{'s' * (count != 1)}"
+        note += ", OSC on" if control.osc is not None and not control.osc.problem else ""
+        self.midi.show_reading(
+            control.last_message or "no message yet", note, lamp=lit, alarm=bool(control.missing)
+        )
+
+    def _show_queue(self, status: Status) -> None:
+        """The bar is two blocks long: a mark for one block, a strong one where the next block is started."""
+        engine, queued = status.engine, status.seconds_queued
+        if engine.block_duration <= 0:
+            self.queue.show_reading(f"{queued:.1f} s", bar=0.0)
+            return
+        scale = 2 * engine.block_duration
+        low = engine.state is EngineState.COASTING or (
+            engine.state is EngineState.RUNNING and queued < engine.block_seconds
+        )
+        self.queue.show_reading(
+            f"{queued:.1f} s",
+            f"starts at {engine.deadline_seconds:.1f}",
+            alarm=low,
+            bar=queued / scale,
+            marks=((0.5, False), (engine.deadline_seconds / scale, True)),
+        )
+
+    def _show_block(self, engine: EngineStatus) -> None:
+        """The bar is the budget: the time that a block lasts. x1 is real time, above it there is time to spare."""
+        if engine.block_duration <= 0 or engine.block_seconds <= 0:
+            self.block.show_reading("–", bar=0.0)
+            return
+        budget = engine.block_duration
+        factor = budget / engine.block_seconds
+        speed = f"×{factor:.0f}" if factor >= 20 else f"×{factor:.1f}"
+        note = f"{engine.block_seconds:.2f} · p99 {engine.block_seconds_p99:.2f} of {budget:.2f} s"
+        rung = "" if engine.rung is Rung.FULL else f"  {engine.rung.label}"
+        self.block.show_reading(
+            f"{speed} real time{rung}",
+            note,
+            alarm=engine.block_seconds > budget or engine.rung is not Rung.FULL,
+            bar=engine.block_seconds / budget,
+            marks=((engine.block_seconds_p99 / budget, True),),
+        )
+
+    def _show_counts(self, status: Status, now: float) -> None:
+        underruns, late = status.audio.underruns, status.engine.late_blocks
+        missing = status.audio.short_frames / status.sample_rate
+        self.underruns.show_reading(
+            f"{underruns} · {missing:.1f} s" if missing >= 0.05 else str(underruns),
+            status.audio.priority,
+            help_text=f"The process goes {status.priority}" if status.priority else "",
+            alarm=self._grown["underruns"].recently(underruns, now, ALARM_SECONDS),
+        )
+        self.late.show_reading(str(late), alarm=self._grown["late"].recently(late, now, ALARM_SECONDS))
+
+    def _show_recorder(self, recorder: RecorderStatus, sample_rate: int) -> None:
+        name = recorder.folder.name if recorder.folder is not None else ""
+        dropped = f"{recorder.dropped_blocks} dropped" if recorder.dropped_blocks else ""
+        if recorder.recording:
+            # Tens of thousands of frames: the last digits only flicker.
+            note = dropped or f"{recorder.frames / 1e6:.2f} M frames"
+            self.recorder.show_reading(name or "recording", note, alarm=bool(dropped))
+        else:
+            self.recorder.show_reading(name or "not recording", dropped, alarm=bool(dropped))

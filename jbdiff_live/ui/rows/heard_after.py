@@ -1,0 +1,92 @@
+"""How long after it was turned a knob is heard, for each of the four times at which knobs are read.
+
+Thread: Qt's. Nothing here blocks.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QPainter
+from PySide6.QtWidgets import QSizePolicy
+
+from jbdiff_live.parameters import TakesEffect
+from jbdiff_live.status import Status
+from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.drawing.painted import Painted, readout_plate
+
+LABELS = {
+    TakesEffect.NOW: "now",
+    TakesEffect.NEXT_STEP: "step",
+    TakesEffect.NEXT_BLOCK: "block",
+    TakesEffect.RELOAD: "stack",
+}
+UNKNOWN = "–"
+
+
+class HeardAfter(Painted):
+    """Two rows of two: gain and mute, guidance, most knobs, and the last change of stack; medians in seconds."""
+
+    stretch = 21
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.caption = "HEARD AFTER"
+        self.texts = dict.fromkeys(TakesEffect, UNKNOWN)
+        self.note = ""
+        self.setAccessibleName("Heard after")
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setMinimumWidth(120)
+
+    def show_status(self, status: Status) -> None:
+        """What the engine measured, with the device's own delay; nothing where nothing was measured yet."""
+        engine, behind = status.engine, status.audio.device_seconds
+        medians = {
+            TakesEffect.NOW: status.audio.latency_seconds,
+            TakesEffect.NEXT_STEP: engine.step_reach_median and engine.step_reach_median + behind,
+            TakesEffect.NEXT_BLOCK: engine.reach_median and engine.reach_median + behind,
+            TakesEffect.RELOAD: status.reload_seconds and status.reload_seconds + behind,
+        }
+        texts = {when: seconds_text(seconds) for when, seconds in medians.items()}
+        note = f"p99 {engine.reach_p99 + behind:.2f}" if engine.reach_p99 else ""
+        if not self.present(tuple(texts.values()), note):
+            return
+        self.texts, self.note = texts, note
+        told = ", ".join(f"{when.value} {texts[when]}" for when in TakesEffect)
+        longest = f"; {note} s at the next block" if note else ""
+        step = f", {engine.step_reach_p99 + behind:.2f} s at the next step" if engine.step_reach_p99 else ""
+        self.setAccessibleDescription(f"{told}{longest}{step}")
+        self.setToolTip(
+            "how long after it is turned a knob is heard, half of the time, by when it is read; the last change of "
+            f"stack: {told}{longest}{step}"
+        )
+
+    def draw(self, painter: QPainter, area: QRectF) -> None:
+        head, caption, used = readout_plate(painter, area, self.caption)
+        if self.note:
+            theme.write(painter, head.adjusted(used, 0, 0, 0), self.note, caption, theme.DIM, theme.RIGHT)
+        row_height = area.height() * 0.29
+        column = (head.width() - 12) / 2
+        size = int(min(row_height * 0.82, 18))
+        for place, (when, label) in enumerate(LABELS.items()):
+            x = head.x() + (place % 2) * (column + 12)
+            row = QRectF(x, head.bottom() + (place // 2) * row_height, column, row_height)
+            theme.write(painter, row, label, min(size, caption), theme.DIM)
+            used = theme.metrics(min(size, caption)).horizontalAdvance(label) + 6
+            theme.write(
+                painter,
+                row.adjusted(used, 0, 0, 0),
+                self.texts[when],
+                size,
+                theme.TEXT,
+                theme.RIGHT,
+                bold=True,
+            )
+
+
+def seconds_text(seconds: float) -> str:
+    """Two digits that count: "0.08 s", "2.8 s", "12 s"; a dash for 0, which is not known."""
+    if seconds <= 0:
+        return UNKNOWN
+    if seconds < 0.995:
+        return f"{seconds:.2f} s"
+    return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"

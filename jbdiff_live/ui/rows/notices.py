@@ -1,0 +1,157 @@
+"""The problem line: everything that is wrong, in full, until it is right, and the newest message.
+
+Red when the audience hears nothing, amber when something else is wrong.
+
+Thread: Qt's. Nothing here blocks.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QResizeEvent, QTextOption
+from PySide6.QtWidgets import QFrame, QTextEdit, QWidget
+
+from jbdiff_live.binding import label
+from jbdiff_live.control_view import Waiting
+from jbdiff_live.stage_word import stage_word
+from jbdiff_live.status import AudioStatus, ControlStatus, EngineState, Status
+from jbdiff_live.ui.drawing import theme
+
+HINT = "F1 shows all keys. Press L on a knob to bind it to a controller."
+MOST_HEIGHT = 200  # pixels; beyond this the text scrolls
+LONGER = 1.2  # times its usual length from which a longer delay of gain and mute is worth a line
+
+
+def problems(status: Status) -> list[str]:
+    """What a status says is wrong, worst first."""
+    found = []
+    if status.engine.state is EngineState.FAILED:
+        found.append(f"Engine: {status.engine.detail or 'failed without saying why'}")
+    for part, text in (
+        ("Sound", status.audio.problem),
+        ("Recorder", status.recorder.problem),
+        ("MIDI", status.control.problem),
+    ):
+        if text:
+            found.append(f"{part}: {text.removeprefix(f'no {part}: ')}")
+    if status.control.osc is not None:
+        osc = status.control.osc
+        found += [osc.problem] if osc.problem else []
+        found += [f"OSC: a message changed nothing: {osc.last_unusable}"] if osc.last_unusable else []
+    if status.control.missing and not status.control.problem:
+        found.append(f"MIDI: not there now: {', '.join(status.control.missing)}")
+    return found
+
+
+def hands(control: ControlStatus) -> tuple[str, ...]:
+    """What the window waits for from a controller, and what came of it."""
+    last = f" The last message was {control.last_message}." if control.last_message else ""
+    if control.question is not None:
+        return (control.question.text,)
+    if control.waiting is Waiting.LEARN and control.row:
+        more = f", and {len(control.row) - 1} more after it; Shift+L leaves it out" if control.row[1:] else ""
+        return (control.note, f"Learn {label(control.row[0])}: move a control{more}. Esc cancels.{last}")
+    if control.waiting is Waiting.UNLEARN:
+        return (control.note, f"Unlearn: touch the control that is to be let go. Esc cancels.{last}")
+    if control.waiting is Waiting.LOCATE:
+        return (
+            control.note,
+            f"Locate: touch a control to see what it moves. It moves nothing meanwhile.{last}",
+        )
+    return (control.note,)
+
+
+def longer_delay(audio: AudioStatus) -> str:
+    """Why gain and mute act later than usual; empty while they do not."""
+    if not 0 < LONGER * audio.usual_latency_seconds < audio.latency_seconds or not audio.running:
+        return ""
+    return (
+        f"Gain and mute act after {audio.latency_seconds * 1000:.0f} ms instead of "
+        f"{audio.usual_latency_seconds * 1000:.0f}: the sound ran dry, so more of it is kept ready. "
+        "It gets shorter again when the machine is calm."
+    )
+
+
+class NoticeLine(QTextEdit):
+    """Wraps and grows with its text, and can be selected and copied. A click on it dismisses refused requests."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setReadOnly(True)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setAccessibleName("Messages and problems")
+        self.setFont(theme.font(15))
+        self.document().setDocumentMargin(5)
+        self._refused: dict[str, str] = {}
+        self._shown: tuple[object, ...] | None = None
+        self._dress("", "", False)
+
+    def refuse(self, what: str, reason: str) -> None:
+        """Something that was asked for did not happen. Stays until the same thing succeeds or is dismissed."""
+        self._refused[what] = reason
+
+    def succeed(self, what: str) -> None:
+        self._refused.pop(what, None)
+
+    def dismiss(self) -> None:
+        """Forgets what was refused; what the status says is wrong stays."""
+        self._refused.clear()
+
+    @property
+    def refused(self) -> dict[str, str]:
+        return dict(self._refused)
+
+    def show_status(self, status: Status, details: str = "") -> None:
+        """`details` is a text that found no room elsewhere."""
+        wrong = [*problems(status), *(f"{what}: {why}" for what, why in self._refused.items())]
+        meanwhile = "; what plays goes on until then" if status.engine.state is EngineState.RUNNING else ""
+        loading = f"Loading {status.stack.loading}{meanwhile}." if status.stack.loading else ""
+        details = "" if any(details in text for text in wrong) else details
+        delay = longer_delay(status.audio)
+        calm = [
+            text
+            for text in (status.message, *hands(status.control), loading, details, delay, status.note)
+            if text
+        ]
+        if not wrong and not calm:
+            calm = [HINT]
+        self._dress("\n".join(wrong), "\n".join(calm), stage_word(status).alarm)
+
+    def _dress(self, wrong: str, calm: str, alarm: bool) -> None:
+        """alarm: the audience hears nothing."""
+        if (wrong, calm, alarm) == self._shown:
+            return
+        self._shown = (wrong, calm, alarm)
+        fill, ink, edge = theme.BACKGROUND, theme.DIM, theme.BACKGROUND
+        if alarm:
+            fill, ink, edge = theme.WARN_DEEP, theme.TEXT, theme.WARN
+        elif wrong:
+            fill, ink, edge = theme.CAUTION_DEEP, theme.TEXT, theme.CAUTION
+        self.setStyleSheet(
+            f"QTextEdit {{ background: {fill.name()}; color: {ink.name()}; "
+            f"border-left: 5px solid {edge.name()}; border-radius: 3px; }}"
+        )
+        self.setPlainText("\n".join(text for text in (wrong, calm) if text))
+        self._fit()
+
+    def _fit(self) -> None:
+        self.document().setTextWidth(self.viewport().width())
+        needed = int(self.document().size().height()) + 2
+        height = min(MOST_HEIGHT, max(theme.metrics(15).height() + 12, needed))
+        if self.height() != int(height) or self.minimumHeight() != int(height):
+            self.setFixedHeight(int(height))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self._fit()
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(100, 28)
+
+    def mouseDoubleClickEvent(self, event: object) -> None:
+        self.dismiss()

@@ -1,0 +1,1 @@
+"""Knobs, switches and pads, and the panel that holds them."""

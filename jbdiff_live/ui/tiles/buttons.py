@@ -1,0 +1,230 @@
+"""Lit switches, segmented choices and pads: the tiles that are pressed rather than turned.
+
+Thread: Qt's. Nothing here blocks.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QWheelEvent
+from PySide6.QtWidgets import QWidget
+
+from jbdiff_live.parameters import Action, Parameter
+from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.drawing.painted import plate
+from jbdiff_live.ui.tiles.tile import ParameterTile, Tile
+
+_ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+_MORE = (Qt.Key.Key_Up, Qt.Key.Key_Right)
+_LESS = (Qt.Key.Key_Down, Qt.Key.Key_Left)
+
+
+class Toggle(ParameterTile):
+    """A lit button for an on/off parameter. It fires on press, not on release: a player hits it in time."""
+
+    def __init__(self, parameter: Parameter, parent: QWidget | None = None, *, key: str = "") -> None:
+        super().__init__(parameter, parent)
+        self.key = key
+        self.warning = False  # lit in the warning colour: for a switch that silences
+        self.setMinimumSize(72, 40)
+
+    def sizeHint(self) -> QSize:
+        return QSize(130, 60)
+
+    def flip(self) -> None:
+        self.ask(0.0 if self.value >= 0.5 else 1.0)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() is Qt.MouseButton.LeftButton:
+            self.flip()
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        self.mousePressEvent(event)  # two fast hits are two hits
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in _ENTER and not event.isAutoRepeat():
+            self.flip()
+        elif event.key() in (*_MORE, Qt.Key.Key_End):
+            self.ask(1.0)
+        elif event.key() in (*_LESS, Qt.Key.Key_Home):
+            self.ask(0.0)
+        else:
+            super().keyPressEvent(event)
+
+    def plate_colour(self) -> QColor:
+        if self.value < 0.5 or self.inapplicable:
+            return theme.RAISED
+        if self.warning:
+            return theme.WARN
+        return theme.ACCENT_DIM if self.queued else theme.ACCENT
+
+    def draw_body(self, painter: QPainter, area: QRectF) -> None:
+        on = self.value >= 0.5 and not self.inapplicable
+        dark = on and not self.queued
+        ink = theme.BACKGROUND if dark else theme.TEXT
+        note = ink if dark else theme.DIM
+        if self.queued:
+            plate(painter, area, QColor(0, 0, 0, 0), theme.ACCENT, 2)
+        status = "not here" if self.inapplicable else self.parameter.text(self.value)
+        if self.queued and self.heard is not None:
+            status = f"{status}, heard {self.parameter.text(self.heard)}"
+        two_lines(painter, area, self.label, "turn a knob" if self.learning else join(status, self.binding), ink,
+                  note, self.key)  # fmt: skip
+
+
+class Pad(Tile):
+    """Something that happens once per hit. Lit from the hit until the block that obeys it is heard."""
+
+    def __init__(
+        self, action: Action, parent: QWidget | None = None, *, key: str = "", warning: bool = False
+    ) -> None:
+        self.warning = warning
+        self.key = key
+        self._down = False
+        self._waiting = False
+        super().__init__(action.name, action.label, action.help, parent)
+        self.setMinimumSize(72, 40)
+
+    def sizeHint(self) -> QSize:
+        return QSize(130, 60)
+
+    def show_waiting(self, waiting: bool) -> None:
+        """`waiting` while a hit has not been heard yet."""
+        if waiting != self._waiting:
+            self._waiting = waiting
+            self.update()
+
+    def takes_effect(self) -> str:
+        return "now" if self.warning else "next block"
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() is Qt.MouseButton.LeftButton:
+            self._down = True
+            self.triggered.emit(self.name)
+            self.update()
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        self._down = False
+        self.update()
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        self.mousePressEvent(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in _ENTER and not event.isAutoRepeat():
+            self.triggered.emit(self.name)
+        else:
+            super().keyPressEvent(event)
+
+    def plate_colour(self) -> QColor:
+        if self.warning:
+            return theme.WARN.darker(140) if self._down else theme.WARN
+        if self._down:
+            return theme.ACCENT
+        return theme.ACCENT_DIM if self._waiting else theme.RAISED
+
+    def draw_body(self, painter: QPainter, area: QRectF) -> None:
+        ink = theme.BACKGROUND if self.warning or self._down else theme.TEXT
+        note = ink if self.warning or self._down else theme.DIM
+        if self.learning:
+            small = "hit a pad"
+        elif self._waiting and not self.warning:
+            small = "queued"
+        else:
+            small = join(self.takes_effect(), self.binding)
+            if self.binding and theme.metrics(10).horizontalAdvance(small) > area.width() - 12:
+                small = self.binding  # whole, rather than a half of both
+        label = self.label.upper() if self.warning else self.label
+        two_lines(painter, area, label, small, ink, note, self.key)
+
+
+class Choice(ParameterTile):
+    """A segmented selector: one row per choice; filled is set, the mark at the left is heard."""
+
+    def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
+        super().__init__(parameter, parent)
+        self._wheel = 0.0
+        self.setMinimumSize(72, 120)
+
+    def sizeHint(self) -> QSize:
+        return QSize(130, 190)
+
+    def _rows(self) -> list[QRectF]:
+        """The segments, in widget coordinates."""
+        height = self.height()
+        top, bottom = height * 0.17, height * 0.795
+        count = len(self.parameter.choices)
+        step = (bottom - top) / count
+        return [QRectF(7, top + i * step + 1.5, self.width() - 14, step - 3) for i in range(count)]
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() is Qt.MouseButton.LeftButton:
+            for index, row in enumerate(self._rows()):
+                if row.contains(event.position()):
+                    self.ask(float(index))
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        self._wheel += event.angleDelta().y() / 120  # a touchpad sends parts of a notch
+        steps = int(self._wheel)
+        self._wheel -= steps
+        self.ask(self.value - steps)
+        event.accept()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        # Down goes to the row below, which is the next choice.
+        if event.key() in (Qt.Key.Key_Down, Qt.Key.Key_Right, Qt.Key.Key_PageDown):
+            self.ask(self.value + 1)
+        elif event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Left, Qt.Key.Key_PageUp):
+            self.ask(self.value - 1)
+        elif event.key() == Qt.Key.Key_Home:
+            self.ask(self.parameter.low)
+        elif event.key() == Qt.Key.Key_End:
+            self.ask(self.parameter.high)
+        elif event.key() in _ENTER:
+            self.clearFocus()
+        else:
+            super().keyPressEvent(event)
+
+    def draw_body(self, painter: QPainter, area: QRectF) -> None:
+        self.draw_frame(painter, area)
+        size = int(min(area.height() * 0.088, self._rows()[0].height() * 0.6))
+        for index, (row, text) in enumerate(zip(self._rows(), self.parameter.choices, strict=True)):
+            is_set, is_heard = index == int(self.value), self.heard is not None and index == int(self.heard)
+            fill, ink = theme.RAISED, theme.DIM
+            if is_set:
+                fill, ink = (
+                    (theme.ACCENT_DIM, theme.TEXT) if self.queued else (theme.ACCENT, theme.BACKGROUND)
+                )
+                if self.heard is None:
+                    fill, ink = theme.DIM, theme.BACKGROUND
+            plate(painter, row, fill, round_=5)
+            if is_heard and not is_set:
+                plate(painter, QRectF(row.x(), row.y(), 5, row.height()), theme.ACCENT, round_=2)
+            theme.write(painter, row.adjusted(8, 0, -6, 0), text, size, ink, theme.CENTRE, bold=is_set)
+
+
+def join(*parts: str) -> str:
+    """The non-empty parts with a dot between them."""
+    return " · ".join(part for part in parts if part)
+
+
+def two_lines(
+    painter: QPainter, area: QRectF, label: str, note: str, ink: QColor, note_ink: QColor, key: str = ""
+) -> None:
+    """A large label over a small note, in the middle; the key that does the same stands in the corner."""
+    height = area.height()
+    big = int(min(height * 0.36, 30))
+    small = int(max(10, min(height * 0.19, 14)))
+    block = big * 1.25 + small * 1.4
+    top = area.y() + (height - block) / 2
+    shows_key = key and height >= 44
+    inset = 8.0
+    if shows_key and top - area.y() < small:  # side by side: the label stays clear of the key
+        inset += theme.metrics(small - 1).horizontalAdvance(key)
+    theme.write(painter, QRectF(area.x() + inset, top, area.width() - 2 * inset, big * 1.25), label, big, ink,
+                theme.CENTRE, bold=True)  # fmt: skip
+    theme.write(painter, QRectF(area.x() + 6, top + big * 1.25, area.width() - 12, small * 1.4), note, small,
+                note_ink, theme.CENTRE)  # fmt: skip
+    if shows_key:
+        corner = QRectF(area.x() + 8, area.y() + 4, area.width() - 15, small * 1.2)
+        theme.write(painter, corner, key, small - 1, note_ink, theme.RIGHT)

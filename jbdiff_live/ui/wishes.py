@@ -1,0 +1,129 @@
+"""What the player asks for in the window, turned into calls of the session. Thread: Qt's.
+
+A call that the session refuses becomes a message (`Asker`).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+from PySide6.QtWidgets import QWidget
+
+from jbdiff_live.beat.modulation import Lfo
+from jbdiff_live.control_view import Waiting
+from jbdiff_live.parameters import BY_NAME
+from jbdiff_live.status import Status, Transport
+from jbdiff_live.ui.asking import Asker
+from jbdiff_live.ui.overlay import KeysOverlay
+from jbdiff_live.ui.rows.notices import NoticeLine
+from jbdiff_live.ui.rows.transport_bar import PLAYING, TransportBar
+from jbdiff_live.ui.tiles.panel import KnobsPanel
+from jbdiff_live.ui.tiles.tile import Tile
+
+
+class PlayersWishes(QWidget):
+    """The wishes of a window. The window that inherits makes the parts below, and shows what came of a wish."""
+
+    _transport: Transport
+    _clock: Callable[[], float]  # seconds
+    status: Status
+    asker: Asker
+    notices: NoticeLine
+    panel: KnobsPanel
+    bar: TransportBar
+    keys: KeysOverlay
+
+    @abstractmethod
+    def look(self) -> None:
+        """Poll the session and let every part repaint what changed in it."""
+        ...
+
+    @abstractmethod
+    def show_values(self, now: float) -> None:
+        """Turn the knobs to what is set. now: seconds."""
+        ...
+
+    @abstractmethod
+    def show_bindings(self) -> None: ...
+
+    def set_parameter(self, name: str, value: float) -> None:
+        label = BY_NAME[name].label if name in BY_NAME else name
+        if self.asker.ask(label, self._transport.set_parameter, name, value):
+            self.notices.succeed("typed")
+        self.show_values(self._clock())
+
+    def set_lfo(self, name: str, lfo: Lfo | None) -> None:
+        """Gives a knob an LFO, or takes it away."""
+        self.asker.ask("LFO", self._transport.set_lfo, name, lfo)
+        self.show_bindings()
+
+    def flip(self, name: str) -> None:
+        """Switches a toggle over."""
+        snapshot = self._transport.snapshot()
+        self.set_parameter(name, 0.0 if snapshot.on(name) else 1.0)
+
+    def trigger(self, action: str) -> None:
+        self.asker.ask(action, self._transport.trigger, action)
+        self.show_values(self._clock())
+
+    def start_stop(self) -> None:
+        if self.status.engine.state in PLAYING:
+            self.asker.ask("stop", self._transport.stop)
+        else:
+            self.asker.ask("start", self._transport.start)
+        self.look()
+
+    def record(self) -> None:
+        if self.status.recorder.recording:
+            self.asker.ask("record", self._transport.stop_recording)
+        else:
+            self.asker.ask("record", self._transport.start_recording)
+        self.look()
+
+    def escape(self) -> None:
+        """Closes what lies over the window, else cancels learning, else panics."""
+        if self.keys.isVisible():
+            self.keys.hide()
+        elif self.status.control.learning is not None or self.status.control.waiting is not Waiting.NOTHING:
+            self.learn("")
+        else:
+            self.trigger("panic")
+
+    def learn(self, name: str) -> None:
+        """Waits for a knob for `name`; an empty name stops waiting."""
+        self.asker.ask("learn", self._transport.learn, name or None)
+        self.look()
+
+    def learn_focused(self) -> None:
+        focused = self.focusWidget()
+        functions = {self.bar.start: "play", self.bar.record: "record"}
+        if isinstance(focused, Tile):
+            self.learn("" if focused.learning else focused.name)
+        elif focused in functions:
+            self.learn(functions[focused])
+        else:
+            self.notices.refuse("learn", "focus a knob first: click it, or press its number")
+
+    def learn_row(self) -> None:
+        """Learns the knobs one after the other, from the focused one on; in the middle of it, skips one."""
+        if self.status.control.learning is not None:
+            self.asker.ask("learn", self._transport.skip_learning)
+        else:
+            names = [tile.name for tile in self.panel.order]
+            focused = self.focusWidget()
+            first = names.index(focused.name) if isinstance(focused, Tile) and focused.name in names else 0
+            self.asker.ask("learn", self._transport.learn_row, names[first:])
+        self.look()
+
+    def await_control(self, what: str, wish: Callable[[], None]) -> None:
+        """Waits for a control to be touched; once more stops waiting."""
+        if self.status.control.waiting is Waiting.NOTHING:
+            self.asker.ask(what, wish)
+        else:
+            self.asker.ask(what, self._transport.learn, None)
+        self.look()
+
+    def unbind(self, name: str) -> None:
+        self.asker.ask("unbind", self._transport.unbind, name)
+        self.show_bindings()

@@ -1,0 +1,216 @@
+"""What the window asks of a session, passed on to the desk or the part that does it. No state of its own.
+
+Thread: the window's, or the command line's. `Session` adds the life of the instrument and `status`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jbdiff_live.audio.names import names_or_reason
+from jbdiff_live.audio.switch import NULL_DEVICE, AudioSwitch
+from jbdiff_live.beat.modulation import Lfo, Modulation
+from jbdiff_live.binding import checksum
+from jbdiff_live.block import Block
+from jbdiff_live.control.map import ControlMap
+from jbdiff_live.control.midi.inputs import MidiInput, list_midi_inputs
+from jbdiff_live.control.source import ControlEvent, EventKind
+from jbdiff_live.control_view import BindingRow
+from jbdiff_live.desks.answers import Answers
+from jbdiff_live.desks.patch_desk import PatchDesk
+from jbdiff_live.desks.sound_desk import SoundDesk
+from jbdiff_live.desks.stack_desk import StackDesk
+from jbdiff_live.engine.engine import Engine
+from jbdiff_live.engine.voices.sources import FileSource
+from jbdiff_live.links import Links
+from jbdiff_live.parameters import Origin, ParameterSnapshot, ParameterStore
+from jbdiff_live.record.tape import Tape
+from jbdiff_live.stack_choice import StackChoice, StackParts
+from jbdiff_live.status import EngineState
+
+KEYBOARD = "computer keyboard"  # its name among the controllers
+
+
+class Wishes:
+    """The wishes of `jbdiff_live.status.Transport`. Whoever inherits makes the parts below."""
+
+    store: ParameterStore
+    modulation: Modulation
+    engine: Engine
+    tape: Tape
+    audio: AudioSwitch
+    controls: ControlMap
+    midi: MidiInput
+    links: Links
+    answers: Answers
+    stack_desk: StackDesk
+    sound_desk: SoundDesk[FileSource]
+    patch_desk: PatchDesk
+    midi_api: str | None  # None is the system's own
+
+    # ------------------------------------------------------------------ values
+
+    def snapshot(self) -> ParameterSnapshot:
+        return self.store.snapshot
+
+    def recent_blocks(self) -> tuple[Block, ...]:
+        return self.tape.recent
+
+    def set_parameter(self, name: str, value: float) -> None:
+        self.store.set(name, value, Origin.UI)
+
+    def trigger(self, action: str) -> None:
+        self.store.trigger(action, Origin.UI)
+
+    def lfos(self) -> Mapping[str, Lfo]:
+        return self.modulation.lfos
+
+    def set_lfo(self, name: str, lfo: Lfo | None) -> None:
+        """Gives a knob an LFO, or takes it away. KeyError: no such parameter."""
+        self.modulation.put(name, lfo)
+
+    def press_key(self, key: str) -> bool:
+        """Press a key of the computer's keyboard, such as "F5". Return whether it is bound to something."""
+        now = time.monotonic()
+        return self.controls.handle(
+            ControlEvent(KEYBOARD, EventKind.KEY, 1, checksum(key), 127, True, now, key)
+        )
+
+    def send_all(self) -> None:
+        """Send every value to every controller that shows it, and by OSC."""
+        self.controls.send_all()
+        self.links.osc.send_all()
+
+    # ------------------------------------------------------------------ recording
+
+    def start_recording(self) -> None:
+        """Records from what is being heard now; while nothing plays, from the first sound on."""
+        self.tape.start(self.audio.frames_heard)
+        first = "recording begins with the first sound; press start"
+        self.answers.say("recording" if self.plays else first)
+
+    def record_from_first_block(self) -> None:
+        """Records from the first frame of the next block that is made: asked for before `start`."""
+        self.tape.start_with_next_block()
+
+    def stop_recording(self, end_frame: int | None = None) -> None:
+        """Closes the take at what was heard last, or at `end_frame`."""
+        recording = self.tape.status().recording
+        self.tape.stop(self.audio.frames_heard if end_frame is None else end_frame)
+        if recording:
+            status = self.tape.status()
+            seconds = status.frames / self.tape.sample_rate
+            self.answers.say(f"take of {seconds:.0f} s closed: {status.folder}")
+
+    @property
+    def plays(self) -> bool:
+        """Whether the engine was started and has not stopped or failed."""
+        return self.engine.status.state not in (EngineState.OFFLINE, EngineState.FAILED)
+
+    # ------------------------------------------------------------------ controllers
+
+    def learn(self, name: str | None) -> None:
+        self.controls.learn(name)
+
+    def learn_row(self, names: Sequence[str]) -> None:
+        self.controls.learn_row(names)
+
+    def skip_learning(self) -> None:
+        self.controls.skip()
+
+    def answer_learning(self, how: str) -> None:
+        self.controls.answer(how)
+
+    def unlearn(self) -> None:
+        self.controls.unlearn()
+
+    def locate(self) -> None:
+        self.controls.locate()
+
+    def unbind(self, name: str) -> None:
+        self.controls.unbind(name)
+
+    def correct_binding(self, device: str, name: str, text: str) -> None:
+        self.controls.correct(device, name, text)
+
+    def bindings(self) -> Mapping[str, str]:
+        return self.controls.texts()
+
+    def binding_rows(self) -> Sequence[BindingRow]:
+        return self.controls.rows()
+
+    def binding_rows_of(self, inputs: Sequence[str]) -> Sequence[BindingRow]:
+        """Return the bindings as they are when these inputs are connected. For use before `open`."""
+        self.controls.load_maps()
+        for name in inputs:
+            self.controls.port(name, True)
+        return self.controls.rows()
+
+    def midi_inputs(self) -> Sequence[str]:
+        return list_midi_inputs(self.midi_api)
+
+    def choose_midi_inputs(self, names: Sequence[str]) -> None:
+        self.midi.choose(names)
+
+    # ------------------------------------------------------------------ devices
+
+    def audio_devices(self) -> Sequence[str]:
+        return [*self._names("output"), NULL_DEVICE]
+
+    def choose_audio_device(self, name: str) -> None:
+        """Move the sound to another device. If that fails, the old one plays on and the reason is raised."""
+        self.audio.open(name)
+        self.answers.say(f"sound output: {self.audio.status().device}")
+
+    def input_devices(self) -> Sequence[str]:
+        return self._names("input")
+
+    def choose_input_device(self, name: str) -> None:
+        """Open a live input; an empty name closes it. If that fails, the old one stays open."""
+        self.audio.listen(name)
+        self.answers.say(f"sound input: {self.audio.status().input_device or 'none'}")
+
+    def _names(self, kind: str) -> list[str]:
+        names, reason = names_or_reason(kind)
+        if reason:
+            self.answers.say(f"no sound {kind}s: {reason}")
+        return names
+
+    # ------------------------------------------------------------------ stacks, patches, files
+
+    def stacks(self) -> Sequence[StackParts]:
+        return self.stack_desk.stacks()
+
+    def choose_stack(self, choice: StackChoice) -> None:
+        """Load another stack, or other parts, beside the music; `status` says when it plays or why it cannot."""
+        self.stack_desk.choose(choice)
+
+    def patches(self) -> Mapping[str, Path]:
+        return self.patch_desk.patches()
+
+    def patch_programs(self) -> Mapping[str, int]:
+        return self.patch_desk.programs()
+
+    def load_patch(self, path: Path) -> None:
+        """Take over a patch: values, bindings, the sound to begin from, and the stack, which may take a while.
+
+        PatchError names the line and the remedy.
+        """
+        self.patch_desk.load(path)
+
+    def save_patch(self, path: Path, name: str) -> None:
+        self.patch_desk.save(path, name)
+
+    def load_context_file(self, path: Path) -> None:
+        """Begin to read a file; `status` says when it plays, or why it cannot."""
+        self.sound_desk.load("context", path)
+
+    def load_init_file(self, path: Path) -> None:
+        """Begin to read a file; `status` says when it plays, or why it cannot."""
+        self.sound_desk.load("init", path)
+
+    def wait_for_files(self) -> None:
+        """Wait for the files that are being read. Raises the reason when a file cannot be used."""
+        self.sound_desk.wait()

@@ -1,0 +1,150 @@
+"""Following MIDI clock: jitter, lost ticks, jumps of the tempo, a clock that vanishes, and where the bars lie."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from jbdiff_live.beat.follower import MidiFollower
+from jbdiff_live.beat.line import BeatLine, ClockState
+
+BEGIN = 100.0
+
+
+def seconds(tempo: float) -> float:
+    """A tick's length."""
+    return 60 / tempo / 24
+
+
+def following(tempo: float, ticks: int) -> tuple[MidiFollower, float]:
+    """A follower of an exact clock, and the second of the tick that would come next."""
+    follower = MidiFollower()
+    follower.start()
+    for number in range(ticks):
+        follower.tick(BEGIN + number * seconds(tempo))
+    return follower, BEGIN + ticks * seconds(tempo)
+
+
+def the_line(follower: MidiFollower) -> BeatLine:
+    line = follower.line()
+    assert line is not None
+    return line
+
+
+@pytest.mark.parametrize("tempo", [30.0, 97.0, 240.0])
+def test_an_exact_clock_is_known_after_one_beat(tempo: float) -> None:
+    follower, now = following(tempo, 24)
+    line = the_line(follower)
+    assert line.tempo == pytest.approx(tempo, rel=1e-6)
+    assert line.beat_at(now) == pytest.approx(1.0, abs=1e-6)
+    assert follower.state(now) is ClockState.RUNNING
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_3_ms_of_jitter_and_lost_ticks_move_the_beat_by_less_than_2_ms(seed: int) -> None:
+    chance, follower, late, tempi = random.Random(seed), MidiFollower(), [], []
+    follower.start()
+    for number in range(60 * 97 * 24 // 60):
+        if number > 100 and chance.random() < 0.004:
+            continue
+        follower.tick(BEGIN + number * seconds(97) + chance.gauss(0, 0.003))
+        if number > 192:
+            line, beat = the_line(follower), round(number / 24)
+            late.append(abs(line.time_of(beat) - BEGIN - beat * 60 / 97))
+            tempi.append(abs(line.tempo - 97))
+    assert len(late) > 1000
+    assert max(late) < 0.002
+    assert max(tempi) < 0.1
+
+
+@pytest.mark.parametrize("lost", [1, 2, 5])
+def test_lost_ticks_shift_no_bar(lost: int) -> None:
+    follower, now = following(120, 48)
+    for number in range(lost, lost + 12):
+        follower.tick(now + number * seconds(120))
+    assert the_line(follower).beat_at(now) == pytest.approx(2.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("tempo", [30.0, 55.0, 80.0, 97.0, 140.0, 240.0])
+def test_a_jump_of_the_tempo_is_followed_within_one_beat(tempo: float) -> None:
+    chance, (follower, now) = random.Random(5), following(120, 300)
+    for number in range(25):
+        follower.tick(now + number * seconds(tempo) + chance.gauss(0, 0.0003))
+    line = the_line(follower)
+    assert line.tempo == pytest.approx(tempo, rel=0.03)
+    assert line.beat_at(now) == pytest.approx(300 / 24, abs=0.02)
+
+
+def test_a_slow_change_of_tempo_is_followed() -> None:
+    follower, now = following(100, 200)
+    chance, tempo = random.Random(2), 100.0
+    for _ in range(24 * 16):
+        follower.tick(now + chance.gauss(0, 0.001))
+        now += seconds(tempo)
+        tempo += 20 / (24 * 16)
+    line = the_line(follower)
+    assert line.tempo == pytest.approx(tempo, abs=1.0)
+    assert abs(line.beat_at(now) - (200 + 24 * 16) / 24) * 60 / tempo < 0.006
+
+
+def test_a_clock_that_vanishes_keeps_its_tempo_and_comes_back_in_its_place() -> None:
+    follower, now = following(97, 96)
+    assert follower.state(now + 0.3) is ClockState.RUNNING
+    assert follower.state(now + 0.6) is ClockState.LOST
+    line = the_line(follower)
+    assert line.beat_at(now + 60 / 97) == pytest.approx(5.0, abs=1e-6)
+    back = now + 2 * 60 / 97
+    for number in range(12):
+        follower.tick(back + number * seconds(97))
+    assert follower.state(back + 0.2) is ClockState.RUNNING
+    assert the_line(follower).beat_at(back) == pytest.approx(6.0, abs=1e-3)
+
+
+def test_a_clock_that_comes_back_after_a_minute_is_measured_anew() -> None:
+    follower, now = following(97, 96)
+    for number in range(48):
+        follower.tick(now + 60 + number * seconds(140))
+    assert the_line(follower).tempo == pytest.approx(140, rel=1e-3)
+
+
+def test_stop_holds_the_place_and_continue_goes_on_there() -> None:
+    follower, now = following(120, 54)  # two beats and a quarter
+    follower.stop()
+    assert follower.state(now) is ClockState.STOPPED
+    assert the_line(follower).beat_at(now + 9) == pytest.approx(54 / 24)
+    for _ in range(7):  # the clock may go on while the transport stands
+        follower.tick(now)
+        now += seconds(120)
+    assert the_line(follower).beat_at(now) == pytest.approx(54 / 24)
+    follower.resume()
+    follower.tick(now)
+    line = the_line(follower)
+    assert follower.state(now) is ClockState.RUNNING
+    assert line.beat_at(now) == pytest.approx(54 / 24, abs=1e-3)
+
+
+def test_start_begins_the_bars_anew_and_song_position_moves_them() -> None:
+    follower, now = following(120, 50)
+    follower.start()
+    follower.tick(now)
+    assert the_line(follower).beat_at(now) == pytest.approx(0.0, abs=1e-6)
+    follower.stop()
+    follower.song_position(9)  # sixteenths
+    follower.resume()
+    follower.tick(now + seconds(120))
+    assert the_line(follower).beat_at(now + seconds(120)) == pytest.approx(9 / 4, abs=1e-6)
+
+
+def test_a_clock_that_never_sent_start_runs_from_its_first_tick() -> None:
+    follower = MidiFollower()
+    assert follower.state(BEGIN) is ClockState.NONE
+    for number in range(25):
+        follower.tick(BEGIN + number * seconds(120))
+    assert the_line(follower).beat_at(BEGIN) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_after_start_the_next_tick_is_the_first_beat_even_before_it_has_come() -> None:
+    follower, now = following(120, 50)
+    follower.start()
+    assert the_line(follower).beat_at(now) == pytest.approx(0.0, abs=1e-6)
