@@ -33,7 +33,7 @@ KEYS: tuple[Key, ...] = (
     Key(("Space",), "start_stop", "Space", "start, stop"),
     Key(("R",), "record", "R", "record, stop recording"),
     Key(("P",), "panic", "P", "panic: silence now, begin again"),
-    Key(("Esc",), "escape", "Esc", "close this, cancel learn; else panic"),
+    Key(("Esc",), "escape", "Esc", "close this, cancel learn"),
     Key(("H",), "hold", "H", "hold the noise"),
     Key(("M",), "mute", "M", "mute"),
     Key(("N",), "reroll", "N", "re-roll the noise"),

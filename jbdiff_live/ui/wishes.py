@@ -82,13 +82,11 @@ class PlayersWishes(QWidget):
         self.look()
 
     def escape(self) -> None:
-        """Closes what lies over the window, else cancels learning, else panics."""
+        """Close what lies over the window, else cancel learning. Pressed once too often it does nothing."""
         if self.keys.isVisible():
             self.keys.hide()
         elif self.status.control.learning is not None or self.status.control.waiting is not Waiting.NOTHING:
             self.learn("")
-        else:
-            self.trigger("panic")
 
     def learn(self, name: str) -> None:
         """Waits for a knob for `name`; an empty name stops waiting."""

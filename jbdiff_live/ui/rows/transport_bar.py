@@ -146,7 +146,7 @@ class TransportBar(QWidget):
         self.view = StateView()
         self.patch = patch
         self.stack = stack
-        self.panic = Pad(ACTIONS_BY_NAME["panic"], key="P · Esc", warning=True)
+        self.panic = Pad(ACTIONS_BY_NAME["panic"], key="P", warning=True)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(10)
