@@ -41,7 +41,7 @@ TRUE_SHARE, MEAN_SHARE, DETAIL_HERTZ = 0.3, 0.1, (2000.0, 6000.0)
 MOST = 2.0  # nepers by which one round may change a bin
 NEPER = 20 / math.log(10)  # in dB
 # Tokens on one side that the longest frames of one round reach, and for which later rounds hardly reach further:
-# beyond these a change of one token moves a sample by less than a thousandth (tests/library/test_matching.py).
+# beyond these a change of one token moves a sample by less than a thousandth (tests/library/test_contract.py).
 MARGIN = 12
 
 

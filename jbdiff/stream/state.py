@@ -371,4 +371,5 @@ def _parts_text(state: StreamState) -> str:
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    return tensor.detach().cpu().contiguous()
+    """A copy on the CPU. Parts of a state may be views of one tensor, and safetensors refuses those."""
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)

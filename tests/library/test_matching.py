@@ -1,4 +1,4 @@
-"""Decodes brought to the levels that they should have: frames fit together, levels get closer, chunks stay alike."""
+"""Decodes brought to the levels that they should have: frames fit together, levels get closer."""
 
 from __future__ import annotations
 
@@ -114,19 +114,6 @@ def test_a_codec_with_detail_is_nearer_to_the_sound_than_one_without() -> None:
         return float((analysis.decibels(sound)[:, 8:-8, CHANNELS:] - wanted[..., CHANNELS:]).abs().mean())
 
     assert error(matched) < 0.6 * error(plain)
-
-
-def test_beyond_the_margin_a_token_is_not_heard() -> None:
-    torch.manual_seed(0)
-    codec = BandCodec(replace(DETAILED, match_rounds=10)).eval().requires_grad_(False)
-    margin = codec.decoder_margin(2)
-    latents = codec.encode(music(6 * margin)[None])
-    whole = codec.decode(latents, 2, 7)[0, 0].reshape(-1, 512)
-    chunk = codec.decode(latents[..., margin : 5 * margin], 2, 7 + margin)[0, 0].reshape(-1, 512)
-    wrong = (chunk - whole[margin : 5 * margin]).square().mean(1).sqrt() / whole.square().mean().sqrt()
-    assert float(wrong[margin:-margin].max()) < 1e-3
-    # Near its ends a piece does sound different: the margin is needed.
-    assert float(wrong[0]) > 1e-3 and float(wrong[-1]) > 1e-3
 
 
 def test_rows_at_odd_and_even_places_are_matched_each_in_its_own() -> None:

@@ -112,25 +112,6 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Anchor]:
 # State
 
 
-@pytest.mark.parametrize("primed", [True, False])
-@pytest.mark.parametrize("played", [0, 1, 3])
-def test_restored_stream_continues_bit_exact(stack: Stack, primed: bool, played: int) -> None:
-    knobs = {"seed": 5, "tempo": 133.3, "brightness": 0.4, "motion": -0.2}
-    stream, other = BlockStream(stack, hop_tokens=16), BlockStream(stack, hop_tokens=16)
-    if primed:
-        stream.set_context(kicks(140))
-    for _ in range(played):
-        steps(stream, **knobs)
-    other.restore(StreamState.from_bytes(stream.save().to_bytes()))
-    for _ in range(3):
-        one, two = held(stream), held(other)
-        assert (one.tempo, one.beat) == (two.tempo, two.beat)
-        for a, b in ((one.style, two.style), (one.played, two.played)):
-            assert (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b))
-        assert torch.equal(steps(stream, **knobs), steps(other, **knobs))
-    assert held(stream).played is not None and held(stream).beat is not None
-
-
 @pytest.mark.parametrize("hops", [(16, None), (None, 16)], ids=["longer", "shorter"])
 @pytest.mark.parametrize("later", [0, 4096])
 def test_a_stream_with_other_blocks_takes_style_and_beat_over(
