@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class NoiseStyle(enum.Enum):
-    """How the noise of the next block relates to what was there before."""
+    """How the noise of the next block depends on the noise before it."""
 
     RANDOM = "random"  # a fresh one every block
     CONSTANT = "constant"  # home, always
@@ -53,10 +53,10 @@ class VQVAEConfig:
 class BandCodecConfig:
     """Levels of semitone bands as latents (`codecs/bands.py`); carriers and noise (`codecs/carrier_bank.py`).
 
-    With `detail_bands` a token also says how loud each of so many wider bands is in each of its quarters, 12 ms long:
-    attacks and grain. The decoded sound is then brought to those levels in `match_rounds` rounds
+    detail_bands: number of wider bands whose level a token also holds for each of its quarters (attacks and grain).
+    They are measured in windows of 12 ms. The decoded sound is then matched to those levels in `match_rounds` rounds
     (`codecs/level_matching.py`).
-    `latent_noise` is the greatest deviation of the noise that the synthesis is trained with.
+    latent_noise: greatest deviation of the noise that the synthesis is trained with.
     """
 
     sample_rate: int = 44_100
@@ -110,12 +110,12 @@ class DetailConfig:
 
 @dataclass(frozen=True)
 class JointDenoiserConfig:
-    """Transformer that sees context and window as one sequence of patches (`networks/joint_denoiser.py`).
+    """Transformer over context and window as one sequence of patches (`networks/joint_denoiser.py`).
 
-    It works on the first `latent_channels`; if the codec has detail after them, `detail` makes that. With `anchor` the
-    style of the piece and the place in the bar are inputs (`networks/anchor.py`). With `echo_channels` the music of
-    some bars ago is an input too (`networks/echoes.py`), and so is a plan; with `plan` the network has weights for
-    that (`networks/plan.py`).
+    It denoises the first `latent_channels`. If the codec has detail after them, the network `detail` makes it. With
+    `anchor` the style of the piece and the place in the bar are inputs (`networks/anchor.py`). With `echo_channels` the
+    music of some bars ago is an input (`networks/echoes.py`), and a plan is one too. With `plan` the network has
+    trained weights for plans (`networks/plan.py`).
     """
 
     latent_channels: int = 100
@@ -134,7 +134,7 @@ class JointDenoiserConfig:
 
     @property
     def all_channels(self) -> int:
-        """Those of the codec."""
+        """Number of channels of the codec, with its detail."""
         return self.latent_channels + (self.detail.channels if self.detail is not None else 0)
 
 
@@ -186,9 +186,9 @@ DenoiserConfig = UNetConfig | JointDenoiserConfig
 
 @dataclass(frozen=True)
 class FewStepsConfig:
-    """A joint denoiser's student (`networks/few_steps.py`): plays where no more than `most_steps` are asked for.
+    """Student of a joint denoiser (`networks/few_steps.py`). It plays if `steps` is at most `most_steps`.
 
-    `rank` is that of what is added to each matrix, `guidance` the range of scales that it was taught.
+    rank: rank of the matrix that is added to each matrix. guidance: range of guidance scales that it was trained with.
     """
 
     most_steps: int = 4
@@ -209,7 +209,7 @@ class LevelConfig:
     init_strength: float = 0.0
     few: FewStepsConfig | None = None
     sampler: str = "vddim"  # a name of `sampling.SAMPLERS`
-    # Noise levels (lowest, highest) between which guidance above 1 pulls; elsewhere it costs nothing. None: everywhere.
+    # Sigmas (lowest, highest) between which guidance above 1 acts. At others it costs nothing. None: at every sigma.
     guidance_interval: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
@@ -227,7 +227,7 @@ class LevelConfig:
 
 @dataclass(frozen=True)
 class StackConfig:
-    """A codec and its levels, coarsest first, and a finisher where the stack has one."""
+    """A codec and its levels, coarsest first, and a finisher if the stack has one."""
 
     name: str
     codec: CodecConfig
@@ -245,7 +245,7 @@ class StackConfig:
 
     @property
     def remembering(self) -> bool:
-        """Whether a level has echoes of what was played bars ago."""
+        """Whether the denoiser of a level takes echoes."""
         return any(getattr(level.denoiser, "echo_channels", 0) for level in self.levels)
 
     def level(self, number: int) -> LevelConfig:
@@ -291,7 +291,8 @@ STACKS: dict[str, StackConfig] = {stack.name: stack for stack in (V1, POCKET)}
 def stack_to_dict(stack: StackConfig) -> JsonDict:
     """A stack as plain nested values, ready for JSON; `stack_from_dict` reads it back."""
     values = dataclasses.asdict(stack)
-    # Left out where there is none: identities of stacks, which saved streams ask for, stay what they were.
+    # Parts that a stack lacks are left out, so that the identities of older stacks do not change. Saved streams need
+    # the identity of their stack.
     for level in values["levels"]:
         if level["few"] is None:
             del level["few"]

@@ -13,9 +13,9 @@ from jbdiff.networks.denoiser import Conditioned, Denoiser, Prepared, PreparesCo
 from jbdiff.networks.echoes import Echo
 from jbdiff.networks.joint_denoiser import JointDenoiser, Jump
 
-# How far the spread of guided windows is pulled back, so that blocks grown from their own sound stay at one level
-# (`GuidedModel`). Measured with pocket over 29 s from two held-out pieces at guidance 1.5: the level rose by 3.3 dB
-# and fell by 0.4; with 0.7 it rose by 5.6 and 1.8, and by 5.3 and 1.8 where nothing is guided.
+# How far the spread of guided windows is rescaled, so that blocks that continue their own sound keep their loudness
+# (`GuidedModel`). Measured with pocket over 29 s from two held-out pieces at guidance 1.5: the loudness rose by 3.3 dB
+# and fell by 0.4 dB. With 0.7 it rose by 5.6 and 1.8 dB, and without guidance by 5.3 and 1.8 dB.
 GUIDANCE_RESCALE = 1.0
 
 
@@ -31,27 +31,25 @@ def pulled_at(interval: tuple[float, float] | None, sigma: Tensor) -> Tensor:
 class GuidedModel:
     """Classifier-free guidance (Ho & Salimans 2022): unconditional + scale * (conditional - unconditional).
 
-    Both branches run in one batch. Scale 1 runs the conditional branch alone and scale 0 the
-    unconditional one, unless `both_branches` asks for the same work at every scale. Without a context
-    the branches are one and the same, and scale has no effect. `anchor`, of `batch` rows, is for
-    denoisers that take one, and so is `echo`. Both branches get the anchor. Only the conditional one gets the echoes,
-    so guidance is about what was played, in the context and bars ago.
+    Both branches run in one batch. Scale 1 runs the conditional branch alone, and scale 0 the unconditional one.
+    `both_branches` runs both at every scale, so that every scale takes the same time. Without a context both branches
+    are equal, and scale has no effect. `anchor` and `echo`, of `batch` rows, are for denoisers that take them. Both
+    branches get the anchor. Only the conditional one gets the echoes, so guidance strengthens context and echoes.
 
-    `interval` (lowest, highest sigma): outside of it nothing is pulled away from what there is no context for, which
-    is scales above 1, and the conditional branch runs alone (Kynkäänniemi et al. 2024). Scales below 1 make the context
-    count less, and do so everywhere. On another device than the CPU both branches run at every step, as sigma is not
-    known here.
+    interval: lowest and highest sigma at which scales above 1 act (Kynkäänniemi et al. 2024). At other sigmas the
+    conditional branch runs alone. Scales below 1 weaken the context, and act at every sigma. On a device other than
+    the CPU both branches run at every step, because the value of sigma is not known here.
 
-    `rescale` pulls the spread of the guided estimate of the clean window back to that of the conditional
-    one (Lin et al. 2024, section 3.4, applied to the estimate instead of v): without it every block grown
-    from its own sound gets a little louder, and at scale 2.5 a minute of pocket ends in a drone.
+    rescale: moves the spread of the guided estimate of the clean window towards that of the conditional estimate
+    (Lin et al. 2024, section 3.4, applied to the estimate instead of v). Without it, a block that continues its own
+    sound gets a little louder each time. At scale 2.5 a minute of pocket then ends in a drone.
 
-    `null_every` n above 1 runs the unconditional branch at the first of every n calls only; in between, what it
-    pulled (conditional - unconditional) is held, and only the conditional branch is made anew. Of the work of a
-    long run 1/2 - 1/(2 n) is saved. The calls of one such model belong to one run of a sampler, in order.
+    null_every: n above 1 runs the unconditional branch only at the first of every n calls. The other calls reuse the
+    last difference (conditional - unconditional) and run the conditional branch alone. This saves 1/2 - 1/(2 n) of the
+    work of a long run. The calls of one such model belong to one run of a sampler, in order.
 
-    `scale` may be changed between calls where `both_branches` holds: the work stays the same. There it may also be a
-    tensor of no dimensions, on the device: what is recorded (`stream/cuda_graphs.py`) reads it anew at every replay.
+    scale: may change between calls if `both_branches` is set, because the work stays the same. It may then also be a
+    tensor of no dimensions on the device. A recording (`stream/cuda_graphs.py`) reads the tensor at every replay.
     """
 
     def __init__(
@@ -86,7 +84,7 @@ class GuidedModel:
         drop: Tensor | None = None
         self._conditional: Tensor | Prepared | None = context
         if self.doubled:
-            # Made on the device: a recording (`stream/cuda_graphs.py`) may copy nothing there.
+            # Made on the device, because a recording (`stream/cuda_graphs.py`) allows no copy to it.
             drop = torch.arange(2 * batch, device=device) >= batch
             context = torch.cat([context, context]) if context is not None else None
         elif given and scale == 0.0:
@@ -128,7 +126,7 @@ class GuidedModel:
         return guided
 
     def _rescaled(self, x: Tensor, sigma: Tensor, guided: Tensor, conditional: Tensor) -> Tensor:
-        """The v whose clean estimate, alpha * x - beta * v, has its spread pulled to the conditional one's."""
+        """The v whose clean estimate, alpha * x - beta * v, has a spread near that of the conditional estimate."""
         angle = sigma[:, None, None] * math.pi / 2
         alpha, beta = angle.cos(), angle.sin()
         clean = alpha * x - beta * guided
@@ -147,7 +145,7 @@ def prepared(
     anchor: Anchor | None,
     echo: Echo | None,
 ) -> Prepared:
-    """What `prepare_context` gives. Anchor and echo are left out if both are None: most denoisers take neither."""
+    """The context, prepared by `net`. Anchor and echo are left out if both are None: most denoisers take neither."""
     if anchor is None and echo is None:
         return denoiser.prepare_context(context, drop, rows)
     return cast(Conditioned, denoiser).prepare_context(context, drop, rows, anchor, echo)
@@ -156,8 +154,8 @@ def prepared(
 class JumpingModel:
     """A student of few steps (`networks/few_steps.py`) as `model(x, sigma) -> v`: one branch, guidance is its input.
 
-    `sigmas` `[steps + 1]` falls evenly: the student has to know how far each step goes. Sampled with v-DDIM, whose
-    steps are those that it was taught. `reach` is the range of scales that it was taught; others play as its ends.
+    sigmas: `[steps + 1]`, falls evenly. The student gets the length of each step as an input. It was trained with the
+    steps of v-DDIM, so sample it with v-DDIM. reach: range of guidance scales of its training; others are clamped.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ HEAPS = 1
 
 
 def keep_freed_memory() -> bool:
-    """From now on this process keeps what it frees, for tensors to come; False where the C library has no such switch.
+    """From now on this process keeps what it frees, for tensors to come; False if the C library has no such switch.
 
     For the whole process and until it ends: what it has needed at most, it goes on holding. Programs call it before
     they begin to work, libraries do not. Any thread.
@@ -31,7 +31,7 @@ def keep_freed_memory() -> bool:
 
 
 def share_one_heap() -> bool:
-    """From now on all threads share one heap; False where the C library has no such switch. To be called before a
+    """From now on all threads share one heap; False if the C library has no such switch. To be called before a
     program starts its threads: heaps that are there stay.
     """
     return _set((M_ARENA_MAX, HEAPS))

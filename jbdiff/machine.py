@@ -52,7 +52,7 @@ class Ceiling:
 
 
 def cpu_name() -> str:
-    """The processor's name as its maker writes it, where the system tells."""
+    """The processor's name as its maker writes it, if the system reports it."""
     if sys.platform.startswith("linux"):
         with contextlib.suppress(OSError):
             for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -151,7 +151,7 @@ def count_operations(run: Callable[[], object]) -> int:
 
 
 def resident_bytes() -> int | None:
-    """The largest resident memory of this process so far; None where the system does not tell."""
+    """The largest resident memory of this process so far; None if the system does not report it."""
     try:
         import resource
     except ImportError:  # Windows

@@ -259,7 +259,7 @@ def install_project(environment: Path, pip: Pip) -> None:
 
 
 def check_packages(environment: Path) -> None:
-    """Raises Failed if what was installed does not lie in the environment: pip can be told to put it elsewhere."""
+    """Raise Failed if the packages do not lie in the environment. Settings of pip can install them elsewhere."""
     code = "import torch, numpy, soundfile, jbdiff_live; print(torch.__file__); print(numpy.__file__)"
     asked = subprocess.run(
         [str(python_of(environment)), "-c", code],

@@ -1,7 +1,7 @@
-"""Which build of torch is installed: the one for CUDA where there is an NVIDIA GPU, else the small one for the CPU.
+"""Choose the build of torch: the one for CUDA if the machine has an NVIDIA GPU, else the small one for the CPU.
 
-On Linux the ordinary package brings the libraries of CUDA along, 5 GB for a model of 23 MB. uv knows where the CPU
-build lies; where that cannot be reached, pip installs what its own index has, and its size is said before.
+On Linux the ordinary package brings the libraries of CUDA along, 5 GB for a model of 23 MB. uv knows the address of
+the CPU build. If that cannot be reached, pip installs the build of its own index, and its size is printed before.
 
 Standard library only: it runs before anything is installed.
 """

@@ -39,9 +39,10 @@ GUIDANCE = 2.0
 
 @dataclass(frozen=True)
 class PathCheck:
-    """One path on one network. error, bound: see `FastPath`. seconds: fastest step; first: with all making ready.
+    """Result of one path on one network.
 
-    `reason` says why there is no figure, where there is none.
+    error, bound: see `FastPath`. seconds: fastest step; first: the first step, with its preparation. reason: why the
+    check has no figure, if it has none.
     """
 
     network: str

@@ -114,7 +114,7 @@ class BenchResult:
 
 
 def result_from_dict(values: JsonTable) -> BenchResult:
-    """What `BenchResult.to_dict` wrote, also after JSON. Raises BenchError where it is something else."""
+    """What `BenchResult.to_dict` wrote, also after JSON. Raises BenchError if it is something else."""
     try:
         if values["format"] != FORMAT:
             raise BenchError(f"benchmark format {values['format']!r}; this version reads {FORMAT}")

@@ -16,9 +16,10 @@ from jbdiff.config import BandCodecConfig
 
 
 class BandCodec(nn.Module):
-    """Analysis and synthesis. Latents have a deviation of a half, so that the noise levels of a linear schedule
-    are spread over what there is to decide: neighbouring bands say nearly the same, and at a deviation of 1 the
-    melody would be settled in the first of twelve steps.
+    """The band codec: analysis and synthesis.
+
+    Latents have a standard deviation of 0.5. Neighbouring bands have nearly the same level, so a deviation of 1 would
+    fix the melody in the first of twelve steps. At 0.5 a linear schedule spreads the decisions over its steps.
     """
 
     def __init__(self, config: BandCodecConfig) -> None:
@@ -56,9 +57,9 @@ class BandCodec(nn.Module):
     ) -> Tensor:
         """Latents `[b, channels, t]` to mono audio `[b, 1, t * hop]`.
 
-        `first` is the number of the first token, counted from where the sound began: carriers and noise follow
-        from the place in time. One for all, or one a row `[b]`. mean_detail: the detail was expected from the bands
-        (`JointDenoiser.with_detail`), not measured; the sound then follows it less.
+        first: number of the first token, counted from the beginning of the sound; one for all rows, or `[b]`. Carriers
+        and noise depend on this place in time. mean_detail: True if the detail was predicted from the bands
+        (`JointDenoiser.with_detail`) and not measured. The sound then follows it less.
         """
         self._check_level(level)
         if latents.ndim != 3 or latents.shape[1] != self.latent_channels:
@@ -73,7 +74,7 @@ class BandCodec(nn.Module):
         return cast(Tensor, audio[:, None])
 
     def decoder_margin(self, level: int) -> int:
-        """Tokens on one side that a chunked decode must overlap, derived from the layers."""
+        """Number of tokens on one side by which chunks of a decode must overlap, computed from the layers."""
         self._check_level(level)
         return self.synthesis.margin + (0 if self.matching is None else self.matching.margin)
 

@@ -1,7 +1,7 @@
-"""Sound to latents: levels of bands that lie on the keys of a piano, coarser above, so that pitch is a place.
+"""Sound to latents: levels of bands that lie on the keys of a piano, and wider bands above them.
 
-Blind to phase, which is noise to a denoiser: it cannot be predicted from what came before (docs/model.md).
-Nothing is learned but the mean and the spread of each band. Mono; torch only.
+So each pitch has a place among the bands. The latents do not contain phase. A denoiser cannot predict phase from the
+sound before (docs/model.md). Only the mean and the spread of each band are learned. Mono; torch only.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from jbdiff.config import BandCodecConfig
 
-FLOOR = 1e-4  # what is quieter carries no music and only makes the logarithm noisy
+FLOOR = 1e-4  # smallest amplitude: quieter bands carry no music and only make the logarithm noisy
 LOWEST_DECIBELS = -80.0  # the same
 ROOT_HERTZ = 440 * 2 ** (-45 / 12)  # C1; bands lie on the keys of a piano tuned to 440 Hz
 SEMITONES = 84  # C1 to B7, one band a key
 TREBLE_BANDS, TREBLE_STEP = 12, 2  # up to 16 kHz in whole tones
-# Bands short in time: what a window of 186 ms cannot say of a kick drum's beginning. Edges in hertz.
+# Bands with short windows: a window of 186 ms cannot show when a kick drum begins. Edges in hertz.
 STROKES = ((30, 100), (100, 250), (250, 600), (600, 1500))
 CHANNELS = SEMITONES + TREBLE_BANDS + len(STROKES)
 # A band's window: long where keys lie close, short where attacks matter. Semitone from which each holds.
@@ -31,7 +31,7 @@ STROKE_WINDOW = 1024
 QUARTERS = 4
 DETAIL_WINDOW = 512
 DETAIL_HERTZ = (30.0, 16_000.0)
-DEVIATIONS = 2  # of a band are one unit of a latent; see `BandCodec`
+DEVIATIONS = 2  # standard deviations of a band in one unit of a latent; see `BandCodec`
 
 
 def band_places() -> Tensor:
@@ -46,17 +46,17 @@ def hertz(place: Tensor) -> Tensor:
 
 
 def detail_places(count: int) -> Tensor:
-    """Centres of the detail bands in semitones above C1 `[count]`; the two ends of the range are not among them."""
+    """Centres of the detail bands in semitones above C1 `[count]`, without the two ends of the range."""
     low, high = (2595 * math.log10(1 + hertz / 700) for hertz in DETAIL_HERTZ)  # mel, O'Shaughnessy 1987
     mel = torch.linspace(low, high, count + 2, dtype=torch.float64)[1:-1]
     return 12 * (700 * (10 ** (mel / 2595) - 1) / ROOT_HERTZ).log2()
 
 
 def transposed(levels: Tensor, semitones: int) -> Tensor:
-    """Levels in dB `[n, CHANNELS or with detail more]` as if played higher by a whole number of semitones.
+    """Levels in dB `[n, CHANNELS]`, transposed up by a whole number of semitones; detail channels may follow.
 
-    Each band takes the level of the place it came from; beyond the ends the outermost band stands for it. The
-    strokes stay.
+    Each band takes the level of the place that many semitones lower. Places beyond the ends take the outermost band.
+    The stroke bands do not change.
     """
     bands = band_places()
     parts = [_moved(levels[:, : len(bands)], bands, semitones), levels[:, len(bands) : CHANNELS]]
@@ -67,7 +67,7 @@ def transposed(levels: Tensor, semitones: int) -> Tensor:
 
 
 def _moved(levels: Tensor, places: Tensor, semitones: int) -> Tensor:
-    """Levels `[..., bands]` of bands at these places, moved up."""
+    """Levels `[..., bands]` of the bands at `places`, moved up by `semitones`."""
     places = places.to(levels.device)
     source = (places - semitones).clamp(float(places[0]), float(places[-1]))
     below = torch.searchsorted(places, source, right=True).sub(1).clamp(0, len(places) - 2)
@@ -76,10 +76,10 @@ def _moved(levels: Tensor, places: Tensor, semitones: int) -> Tensor:
 
 
 class BandAnalysis(nn.Module):
-    """Audio to latents: one window a band and token, centred on the token, the outside being silence.
+    """Audio to latents: one window for each band and token, centred on the token. Outside of the audio is silence.
 
-    Low bands are one point of a windowed Fourier transform each, as a band is no wider than the window's lobe
-    there; the others pool a spectrum's power in a triangle that reaches to both neighbours.
+    Each low band is one point of a windowed Fourier transform, because such a band is no wider than the window's lobe.
+    The other bands sum the power of a spectrum, weighted by a triangle that ends at both neighbours.
     """
 
     mean: Tensor
@@ -127,7 +127,7 @@ class BandAnalysis(nn.Module):
         rise = (mel - heights[:-2]) / (heights[1:-1] - heights[:-2])
         fall = (heights[2:] - mel) / (heights[2:] - heights[1:-1])
         weight = torch.minimum(rise, fall).clamp_min(0)
-        for band in (weight.sum(0) == 0).nonzero()[:, 0].tolist():  # narrower than a bin: the nearest one
+        for band in (weight.sum(0) == 0).nonzero()[:, 0].tolist():  # narrower than a bin: take the nearest
             weight[(mel[:, 0] - heights[band + 1]).abs().argmin(), band] = 1
         return weight / weight.sum(0) * cls._scale(DETAIL_WINDOW)
 
@@ -151,7 +151,7 @@ class BandAnalysis(nn.Module):
         ) * self._scale(size)
 
     def decibels(self, audio: Tensor) -> Tensor:
-        """`[b, samples]` to amplitudes in dB of full scale `[b, samples / hop, channels]`, not below the floor."""
+        """Amplitudes of audio `[b, samples]` in dB of full scale, `[b, samples / hop, channels]`, floored."""
         audio = audio.float()
         found = []
         for size, name in self.points:
@@ -177,7 +177,7 @@ class BandAnalysis(nn.Module):
         return 10 * torch.cat(found, -1).clamp_min(FLOOR**2).log10()
 
     def forward(self, audio: Tensor) -> Tensor:
-        """`[b, samples]` to latents `[b, channels, samples / hop]`, about standard per channel."""
+        """Audio `[b, samples]` to latents `[b, channels, samples / hop]`, each channel scaled as in `BandCodec`."""
         return ((self.decibels(audio) - self.mean) / self.spread).transpose(1, 2)
 
     def levels(self, latents: Tensor) -> Tensor:
@@ -186,6 +186,6 @@ class BandAnalysis(nn.Module):
 
     @torch.no_grad()
     def standardise(self, mean: Tensor, deviation: Tensor) -> None:
-        """Before training: mean and deviation of each band in dB `[channels]`. Rounded as half precision keeps them."""
+        """Set mean and deviation of each band in dB `[channels]`, before training. Both round to half precision."""
         self.mean.copy_(mean.half())
         self.spread.copy_((DEVIATIONS * deviation).clamp_min(1.0).half())

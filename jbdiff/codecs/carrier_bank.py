@@ -1,11 +1,13 @@
 """Latents to sound: a bank of sine carriers and a coloured noise, both set by a small network at token rate.
 
-A held tone has the same latents in every token, but its phase moves on. A network that writes waveforms or
-phases has to guess how far; here each carrier's phase follows from its frequency and the place in time alone,
-so that a tone is a tone for as long as its amplitude lasts, and any stretch decodes as it would inside the whole.
-Carriers stand on the keys of the analysis, three to a key where the ear is fine. The network (ConvNeXt blocks over
-time, and a small convolution over keys that finds peaks the same way at every pitch) corrects amplitudes that are
-read straight off the latents. What is no tone is noise: a fixed white one, coloured in frames of 12 ms.
+A held tone has the same latents in every token, but its phase moves on. A network that generates waveforms or
+phases has to guess how far the phase moves. Here the phase of a carrier depends on its frequency and the time alone.
+So a tone stays a tone as long as its amplitude lasts, and a piece decodes as it would inside the whole sound.
+
+Carriers lie on the keys of the analysis, three to a key above `SPLIT`, where hearing is finer. Their amplitudes are
+read directly from the latents, and a network corrects them. The network has ConvNeXt blocks over time, and a small
+convolution over keys that finds peaks the same way at every pitch. The rest of the sound is one fixed white noise,
+coloured in frames of 12 ms.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ LOW_FRAMES, FRAMES = (
     4,
 )  # amplitudes a token, of the low carriers and of the rest; a frame is 4 of them long
 NOISE_TOKENS = 256  # the noise repeats after 3 s
-LOUDEST = 1.5  # in nepers above full scale: keeps a bad latent from becoming a burst
+LOUDEST = 1.5  # limit in nepers above full scale, so that a bad latent makes no burst
 WIDEST_TURN = 3.0  # radians by which the network may turn a carrier, for sweeps
 
 
@@ -49,7 +51,7 @@ class ConvNeXtBlock(nn.Module):
 
 
 def reading(places: Tensor) -> Tensor:
-    """Matrix `[CHANNELS, places]` that reads a level between bands, straight from one to the next."""
+    """Matrix `[CHANNELS, places]` that interpolates levels linearly between neighbouring bands."""
     bands = band_places()
     places = places.clamp(0, float(bands[-1]))
     below = torch.searchsorted(bands, places, right=True).sub(1).clamp(0, len(bands) - 2)
@@ -61,7 +63,7 @@ def reading(places: Tensor) -> Tensor:
 
 
 def overlap_add(frames: Tensor, hop: int, length: int) -> Tensor:
-    """Windowed frames `[b, n, size]`, the k-th centred on sample k * hop, to `[b, length]`."""
+    """Add up windowed frames `[b, n, size]`, the k-th centred on sample k * hop, to audio `[b, length]`."""
     batch, count, size = frames.shape
     parts = size // hop
     pieces = frames.reshape(batch, count, parts, hop)
@@ -92,8 +94,8 @@ class Carriers(nn.Module):
         count, carriers = amplitude.shape[1:]
         place = torch.arange(carriers, device=amplitude.device)
         samples = (first + torch.arange(count, device=first.device)) * self.hop
-        # Double precision: after a night of playing a sample's number has nine digits. The golden ratio keeps the
-        # carriers from all beginning at their peak.
+        # Double precision, because after a night of playing the number of a sample has nine digits. The golden ratio
+        # gives each carrier another first phase, so that they do not all begin at their peak.
         turns = samples.double()[..., None] * (self.hertz.double() / self.sample_rate) + place * 0.6180339887
         angle = (2 * math.pi * (turns - turns.floor())).float() + turn
         return overlap_add(
@@ -153,7 +155,7 @@ class BankSynthesis(nn.Module):
         self.out = nn.Linear(width, sum(self.sizes))
         nn.init.normal_(self.out.weight, std=0.01)
         nn.init.zeros_(self.out.bias)
-        with torch.no_grad():  # neighbours share a tone's level at first, and noise is far below it
+        with torch.no_grad():  # untrained: neighbours share a tone's level, and noise is far below it
             low_level, _, high_level, _, noise_level = self.out.bias.split(self.sizes)
             for level, nepers in ((low_level, -1.0), (high_level, -1.5), (noise_level, -6.0)):
                 level.fill_(nepers)
@@ -168,13 +170,14 @@ class BankSynthesis(nn.Module):
 
     @property
     def margin(self) -> int:
-        """Tokens on one side that still change a decoded sample: convolutions, then the longest frame's overlap."""
+        """Number of tokens on one side that change a decoded sample, through convolutions and the longest frame."""
         reach = 2 * self.hop // LOW_FRAMES
         return (len(self.blocks) + 1) * (KERNEL // 2) + math.ceil(reach / self.hop)
 
     def forward(self, latents: Tensor, decibels: Tensor, first: Tensor) -> Tensor:
-        """Latents `[b, CHANNELS, t]`, the same as levels `[b, t, CHANNELS]`, number of the first token
-        `[b or 1, 1]` -> `[b, t * hop]`.
+        """Synthesise audio `[b, t * hop]` from latents `[b, CHANNELS, t]`.
+
+        decibels: the same latents as levels in dB `[b, t, CHANNELS]`. first: number of the first token, `[b or 1, 1]`.
         """
         batch, _, tokens = latents.shape
         length = tokens * self.hop

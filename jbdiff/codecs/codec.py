@@ -11,7 +11,7 @@ from torch import Tensor, nn
 class Codec(Protocol):
     """Audio to normalised latents and back, at one or more levels.
 
-    Latents that cross this line are *normalised*: about zero mean and a variance of 1 or below, ready for diffusion.
+    Latents of a codec are *normalised* for diffusion: their mean is about 0, and their variance is 1 or below.
     `encode` and `decode` work on whole tokens: time in samples is a multiple of `hop(level)`.
     """
 
@@ -34,13 +34,13 @@ class Codec(Protocol):
     def decode(self, latents: Tensor, level: int, first: int | Tensor = 0) -> Tensor:
         """Normalised latents `[batch, channels, tokens]` to mono audio `[batch, 1, tokens * hop]`.
 
-        `first` is the number of the first token, counted from where the sound began: a codec with oscillators
-        decodes a piece as part of the whole only if it knows where the piece lies. Others ignore it.
+        first: number of the first token, counted from the beginning of the sound. A codec with oscillators needs it to
+        decode a piece exactly as it would decode it inside the whole sound. Other codecs ignore it.
         """
         ...
 
     def decoder_margin(self, level: int) -> int:
-        """Tokens on each side that still change a decoded sample: a chunked decode must overlap so many."""
+        """Number of tokens on each side that change a decoded sample. Chunks of a decode must overlap by so many."""
         ...
 
 

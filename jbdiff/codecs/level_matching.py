@@ -1,10 +1,10 @@
-"""Makes a decoded sound have the levels that its latents say, by turning its own spectra up and down.
+"""Level matching: scale the spectra of a decoded sound until its levels are those of its latents.
 
-Carriers and noise beat with each other, so what a synthesis gives back, measured as the analysis measures, is some dB
-off in every band and frame. In each round the sound is measured in short frames, every bin is scaled by what its bands
-lack, and the frames are joined again; a few rounds at several frame lengths come close to what all of them ask for
+Carriers and noise beat with each other. So the analysis of a synthesised sound gives levels that are some dB off in
+every band and frame. Each round measures the sound in short frames, scales every bin by the missing level of its
+bands, and joins the frames again. A few rounds at several frame lengths come close to the levels of all of them
 (alternating projections, as Griffin & Lim 1984 do for full magnitudes). Nothing is learned here. A sample depends only
-on what lies within `reach` of it.
+on the samples within `reach` of it.
 """
 
 from __future__ import annotations
@@ -30,18 +30,19 @@ from jbdiff.codecs.bands import (
 )
 from jbdiff.config import BandCodecConfig
 
-OVERSHOOT = 1.2  # of what a band lacks: neighbouring frames undo a part of every change
-MOMENTUM = 0.6  # of the last round's change, gone on with (Perraudin et al. 2013, fast Griffin-Lim)
-# Of what the detail lacks, one round changes this share: all of it from the upper frequency on, a smaller share up to
-# the lower one. Tones lie below, and frames of 12 ms cut them to pieces; above 5.8 kHz there is only noise. The detail
-# comes first in a round, so that the longer frames have the last word. A mean detail says less: its share is smaller.
-# Measured on 12 excerpts of 7 s of held-out music (notes and polyphony of the original's, mel distance). True detail:
+OVERSHOOT = 1.2  # times the missing level of a band, because neighbouring frames undo a part of every change
+MOMENTUM = 0.6  # share of the last round's change that is repeated (Perraudin et al. 2013, fast Griffin-Lim)
+# The share of the missing detail level that one round corrects: all of it from the upper frequency on, a smaller share
+# up to the lower one. Tones lie below, and frames of 12 ms cut them to pieces. Above 5.8 kHz the sound is only noise.
+# A round corrects the detail first, so that the longer frames have the last effect. A mean detail is less exact than a
+# measured one, so its share is smaller. Measured on 12 excerpts of 7 s of held-out music (share of the original's
+# notes, share of its polyphony, mel distance). True detail:
 # .895, .821, 1.53 dB with a share of .3, and .929, .880, 1.73 dB with .1. Mean detail: .885, .829 and .944, .909.
 TRUE_SHARE, MEAN_SHARE, DETAIL_HERTZ = 0.3, 0.1, (2000.0, 6000.0)
 MOST = 2.0  # nepers by which one round may change a bin
 NEPER = 20 / math.log(10)  # in dB
-# Tokens on one side that the longest frames of one round reach, and for which later rounds hardly reach further:
-# beyond these a change of one token moves a sample by less than a thousandth (tests/library/test_contract.py).
+# Number of tokens on one side that the longest frames of one round reach. Later rounds hardly reach further: a change
+# of a token beyond them moves a sample by less than a thousandth (tests/library/test_contract.py).
 MARGIN = 12
 
 
@@ -78,7 +79,7 @@ class Spectra(nn.Module):
         return out
 
     def join(self, spectra: Tensor, samples: int, skip: int = 0) -> Tensor:
-        """The sound whose frames are nearest to these, `[b, samples]` (Griffin & Lim 1984, equation 6)."""
+        """The sound `[b, samples]` whose spectra are nearest to `spectra` (Griffin & Lim 1984, equation 6)."""
         size = self.frames.size
         left = size // 2 - self.frames.centre - skip
         pieces = torch.fft.irfft(spectra, size) * self.window
@@ -101,10 +102,10 @@ class Spectra(nn.Module):
 
 
 class LevelMatch(nn.Module):
-    """One kind of frames, and the bands in which levels are asked for, measured as the analysis measures them.
+    """Level matching for one length of frames: measures bands as the analysis does, and scales bins.
 
-    `points` `[size, 2 * n]` are the analysis' single points of the spectrum (n of them, at `places` `[n]` in bins),
-    `pools` `[bins, m]` its bands of bins.
+    points: `[size, 2 * n]`, the n single points of the spectrum that the analysis uses, at `places` `[n]` in bins.
+    pools: `[bins, m]`, the weights of bins in each of the other m bands.
     """
 
     pools: Tensor
@@ -126,7 +127,7 @@ class LevelMatch(nn.Module):
         if places is not None:
             bins = torch.arange(len(pools), dtype=torch.float64)[:, None]
             share = torch.cat([(1 - (bins - places).abs()).clamp_min(0), share], 1)
-        # Each bin follows the bands that hear it, by how well they do; what none hears stays as it is.
+        # The gain of a bin is a mean of the gains of the bands that contain it, by their weights. Bins in no band stay.
         total = share.sum(1, keepdim=True).clamp_min(1.0)
         self.register_buffer("to_bins", (share / total).float().T.contiguous(), persistent=False)
 
@@ -136,7 +137,7 @@ class LevelMatch(nn.Module):
         return self._decibels(frames, torch.fft.rfft(frames * self.spectra.window))
 
     def forward(self, audio: Tensor, wanted: Tensor, skip: int = 0, shares: Tensor | float = 1.0) -> Tensor:
-        """Audio `[b, n]` nearer to levels in dB `[b, frames, bands]`, by these shares `[bands]` of what is lacking."""
+        """Audio `[b, n]` moved towards levels in dB `[b, frames, bands]`, by `shares` `[bands]` of the difference."""
         frames = self.spectra.cut(audio, skip)
         spectra = torch.fft.rfft(frames * self.spectra.window)
         lacking = (wanted - self._decibels(frames, spectra)) * (shares * (OVERSHOOT / NEPER))
@@ -152,8 +153,9 @@ class LevelMatch(nn.Module):
 
 
 def detail_shares(bands: int, lowest: float) -> Tensor:
-    """Of what each of so many bands of the detail lacks, the share that one round changes: `[bands]`, from `lowest`
-    where tones are to 1 where only noise is.
+    """The share of the missing level that one round corrects in each detail band, `[bands]`.
+
+    The share rises from `lowest`, at the frequencies of tones, to 1 at the frequencies that hold only noise.
     """
     low, high = DETAIL_HERTZ
     places = (hertz(detail_places(bands)) / low).log() / math.log(high / low)
@@ -161,7 +163,7 @@ def detail_shares(bands: int, lowest: float) -> Tensor:
 
 
 class BandMatching(nn.Module):
-    """Brings a decode to the levels of its detail, and of those bands of the analysis that are not too long in time."""
+    """Match a decoded sound to the levels of its detail and of the analysis bands with short enough windows."""
 
     true_shares: Tensor
     mean_shares: Tensor
@@ -193,13 +195,14 @@ class BandMatching(nn.Module):
 
     @property
     def margin(self) -> int:
-        """Tokens on each side that change a sample audibly."""
+        """Number of tokens on each side that change a sample audibly."""
         return MARGIN
 
     def forward(self, audio: Tensor, levels: Tensor, first: Tensor, mean_detail: bool = False) -> Tensor:
-        """Audio `[b, t * hop]`, levels in dB `[b, t, channels]`, number of the first token `[b or 1, 1]` -> audio
-        nearer to these levels. Long frames stand on tokens with the same numbers wherever a piece begins. mean_detail:
-        the detail was expected from the bands, not measured.
+        """Audio `[b, t * hop]`, moved towards levels in dB `[b, t, channels]`.
+
+        first: number of the first token, `[b or 1, 1]`. It puts long frames on the same tokens wherever a piece begins.
+        mean_detail: True if the detail was predicted from the bands and not measured.
         """
         offsets = set(((-first) % self.step).flatten().tolist())
         if len(offsets) > 1:

@@ -1,8 +1,8 @@
-"""Tempo and beat of a few seconds of latents: what the clock of an anchor starts from.
+"""Tempo and beat of a few seconds of latents. The clock of an anchor starts from them.
 
-Onsets are rises of the bands' levels. A tempo is as good as the onsets' Fourier components at its beat, half beat and
-quarter beat are strong, weighed by how usual it is (log-normal, as in Ellis 2007). Where the beat lies follows from the
-components' phases; which beat of the bar it is, onsets hardly say.
+Onsets are rises of the bands' levels. The score of a tempo is the strength of the onsets' Fourier components at its
+beat, half beat and quarter beat. The score is weighted by how usual the tempo is (log-normal, as in Ellis 2007). The
+phases of the components give the place of the beat. Onsets hardly show which beat of the bar it is.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from torch import Tensor
 from jbdiff.codecs.bands import CHANNELS, STROKES
 
 SLOWEST, FASTEST, USUAL = 88.0, 180.0, 118.0  # beats a minute; slower music counts at twice its tempo
-TEMPI = 400  # that are tried
-SPREAD = 0.35  # of what is usual, in octaves
-PARTS = ((1.0, 1.0), (2.0, 0.6), (4.0, 0.4))  # of a beat, and what they count
-LOW_STROKES = 2  # those below 250 Hz: kick drums
-SMOOTHED = 43  # tokens around which a rise has to stand out, half a second
-PLACES = 48  # in a beat that are tried
+TEMPI = 400  # number of tempi that are tried
+SPREAD = 0.35  # of usual tempi, in octaves
+PARTS = ((1.0, 1.0), (2.0, 0.6), (4.0, 0.4))  # components per beat, and their weights
+LOW_STROKES = 2  # stroke bands below 250 Hz: kick drums
+SMOOTHED = 43  # tokens, half a second: a rise counts as far as it exceeds their mean
+PLACES = 48  # number of places in a beat that are tried
 
 
 def onsets(bands: Tensor, low: bool = False) -> Tensor:
-    """How much begins at each token of latents `[n, CHANNELS or more]`, `[n]`, around 0; of all, or of low strokes."""
+    """Onset strength `[n]`, around 0, of latents `[n, CHANNELS or more]`; `low`: of the low strokes only."""
     first = CHANNELS - len(STROKES)
     part = bands[:, first : first + LOW_STROKES] if low else bands[:, :CHANNELS]
     rises = part.float().diff(dim=0, prepend=part[:1].float()).clamp_min(0).mean(1)
@@ -35,14 +35,14 @@ def onsets(bands: Tensor, low: bool = False) -> Tensor:
 
 
 def component(rises: Tensor, per_token: Tensor) -> Tensor:
-    """Fourier components `[k]`, complex, of `[n]` at so many turns a token `[k]`; time 0 comes right after the last."""
+    """Complex Fourier components `[k]` of rises `[n]` at `per_token` `[k]` turns a token; time 0 is after the last."""
     places = torch.arange(-len(rises), 0, device=rises.device)
     angle = 2 * math.pi * per_token.to(rises.device)[:, None] * places
     return (torch.polar(torch.ones_like(angle), -angle) * rises).sum(1)
 
 
 def estimated_tempo(bands: Tensor, tokens_per_minute: float) -> float:
-    """Beats a minute of latents `[n, CHANNELS or more]`; 0 if they have no onsets or are shorter than two beats."""
+    """Tempo of latents `[n, CHANNELS or more]` in beats a minute; 0 without onsets, or if shorter than two beats."""
     if len(bands) < 2 * tokens_per_minute / SLOWEST:
         return 0.0
     rises = onsets(bands)
@@ -57,7 +57,7 @@ def estimated_tempo(bands: Tensor, tokens_per_minute: float) -> float:
 
 
 def estimated_place(bands: Tensor, per_token: float) -> float:
-    """Place in a beat, 0..1, of the token right after latents `[n, CHANNELS or more]`, at so many beats a token.
+    """Place in the beat, 0..1, of the token right after latents `[n, CHANNELS or more]`, at `per_token` beats a token.
 
     Returns 0 for a single token or none.
     """

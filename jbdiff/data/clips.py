@@ -98,7 +98,7 @@ class Clips:
 
 
 class ClipWriter:
-    """Appends sequences to a raw file and writes the index last: a broken cache is never taken for whole."""
+    """Appends sequences to a raw file. It writes the index last, so an unfinished cache has no index and is refused."""
 
     def __init__(self, folder: Path, dtype: str, width: tuple[int, ...] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -82,7 +82,7 @@ def is_stems(folder: Path) -> bool:
 
 
 def find_tracks(folder: Path) -> list[StemTrack]:
-    """The tracks of a folder, by name. Raises ValueError where a `track.json` does not say what it should."""
+    """The tracks of a folder, by name. Raises ValueError if a `track.json` does not say what it should."""
     found = []
     for path in sorted(folder.glob(f"*/{FILE}")):
         if path.parent.suffix == ".part":  # a rendering that was broken off

@@ -1,4 +1,4 @@
-"""The noise styles: as one running generator drew the first four (v1), and all five live, by key.
+"""The noise styles: four of them as v1 draws them from one running generator, and all five by key for live blocks.
 
 Live noise is a pure function of (seed, stream, epoch, block index), always drawn on the CPU in float32,
 so that a block's noise depends neither on what was drawn before nor on the device. Mixing keeps the
@@ -30,7 +30,10 @@ __all__ = [
 
 
 def step_from(origin: Tensor, fresh: Tensor, step: float | Tensor) -> Tensor:
-    """`origin` moved by `step` (0 stays, 1 is all fresh; one, or some that broadcast), variance kept; same shape."""
+    """`origin` moved towards `fresh` by `step`: 0 is `origin`, 1 is `fresh`. It keeps shape and variance.
+
+    step: a number, or a tensor that broadcasts.
+    """
     kept = (1 - step**2).sqrt() if isinstance(step, Tensor) else math.sqrt(1 - step**2)
     return origin * kept + step * fresh
 
@@ -65,7 +68,7 @@ def v1_base_noise(
 ) -> Tensor:
     """Level-2 noise of a whole v1 run, `[1, channels, windows * tokens]`.
 
-    RANDOM is one long draw, so its beginning changes with `windows`; the other styles' does not.
+    RANDOM is one long draw, so its beginning depends on `windows`. The beginning of the other styles does not.
     """
     if style is NoiseStyle.RANDOM:
         generator = torch.Generator().manual_seed(seed)
@@ -86,7 +89,7 @@ def draw(shape: tuple[int, ...], seed: int, stream: str, epoch: int, index: int)
 
 @dataclass(frozen=True)
 class NoiseSettings:
-    """What the player's noise knobs say for one block."""
+    """Values of the player's noise knobs for one block."""
 
     seed: int = 0
     style: NoiseStyle = NoiseStyle.WALK
@@ -124,7 +127,7 @@ class NoiseSettings:
 
 @dataclass(frozen=True)
 class NoiseIdentity:
-    """Which noise a block grew from: enough to name it in a log."""
+    """Identity of the noise that a block was made from, for the log."""
 
     stream: str
     seed: int

@@ -1,9 +1,9 @@
 """Samplers: each a function `sample(model, x, sigmas, callback)` that takes noised x to a clean sample.
 
 `model(x, sigma)` predicts v for x `[b, c, t]` and sigma `[b]` (`guidance.py` makes any denoiser into
-one); `sigmas` `[steps + 1]` falls, its first entry is the noise level of x; `callback` watches, and may
-raise to stop. Every sampler makes one call of the model per step,
-so that a block takes the same time whichever plays. None looks at whether values are finite: the caller does.
+one). `sigmas` `[steps + 1]` falls, and its first entry is the noise level of x. `callback` runs after each model
+call, and may raise to stop. Every sampler calls the model once per step, so a block takes the same time with each of
+them. No sampler checks whether values are finite: the caller does.
 
 In the angle phi = sigma * pi / 2 a noised x turns from noise to sound: x = alpha D + beta E with the estimates
 D of the clean sample and E of the noise, and the sampler's equation is dx/dphi = v, or
@@ -28,12 +28,12 @@ from jbdiff.diffusion.schedules import alpha_beta
 
 @dataclass(frozen=True)
 class Step:
-    """What a callback sees after each model call."""
+    """State of a run after a model call, for the callback."""
 
     index: int
     count: int
     sigma: float
-    denoised: Tensor  # [b, c, t], the present guess at the clean sample
+    denoised: Tensor  # [b, c, t], the present estimate of the clean sample
 
 
 Model = Callable[[Tensor, Tensor], Tensor]
@@ -145,8 +145,8 @@ class _Run:
 def sample_deis_3(model: Model, x: Tensor, sigmas: Tensor, callback: Callback | None = None) -> Tensor:
     """Third-order multistep (tAB-DEIS, Zhang & Chen 2023, equation 14): D quadratic in alpha, three calls.
 
-    Its error falls with the third power of the step until that of its first step, which knows one call and is
-    of second power, remains.
+    Its error falls with the third power of the step size. The first step uses one call and has an error of the second
+    power; with small steps that error remains.
     """
     run = _Run(model, sigmas, callback)
     nodes: list[Estimate] = []  # newest first
@@ -160,9 +160,9 @@ def sample_deis_3(model: Model, x: Tensor, sigmas: Tensor, callback: Callback | 
 def sample_unipc(model: Model, x: Tensor, sigmas: Tensor, callback: Callback | None = None) -> Tensor:
     """Predictor and corrector (UniPC, Zhao et al. 2023, algorithms 1 and 2), third order, in alpha.
 
-    The predictor takes D as linear through two calls. The call at its end also corrects that step: it is
-    taken again with D quadratic through that call and the two before, and the call is not made anew. The
-    last step, at whose end nothing is called, stays as predicted.
+    The predictor takes D as linear through two calls. The call at its end also corrects the step: the step is
+    computed again with D quadratic through that call and the two before, without a further call. The last step
+    has no call at its end, so it stays as predicted.
     """
     run = _Run(model, sigmas, callback)
     nodes: list[Estimate] = []  # newest first

@@ -31,8 +31,8 @@ def sigma_features(sigma: Tensor) -> Tensor:
 def linear_sigmas(steps: int, start: float = 1.0) -> Tensor:
     """`steps + 1` levels from `start` down to 0, evenly spaced.
 
-    This is the live schedule: a smaller start, that is, a sound that is kept to some amount, gets the
-    same number of steps over the remaining range, so that a block takes the same time.
+    This is the live schedule. If a share of an init is kept, `start` is smaller. The remaining range then gets the
+    same number of steps, so that a block takes the same time.
     """
     if steps < 1:
         raise ValueError(f"{steps} steps: a schedule needs at least 1")
@@ -44,8 +44,8 @@ def linear_sigmas(steps: int, start: float = 1.0) -> Tensor:
 def truncated_sigmas(steps: int, strength: float) -> Tensor:
     """The full linear schedule without its first int(strength * steps) levels.
 
-    How the first implementation kept part of an init sound: fewer steps, same spacing. For offline
-    compatibility only; strength 1 leaves no step at all.
+    The first implementation keeps part of an init this way: fewer steps with the same spacing. For offline
+    compatibility only. At strength 1 no step remains.
     """
     if not 0.0 <= strength <= 1.0:
         raise ValueError(f"init strength {strength} is outside 0..1")
@@ -73,7 +73,7 @@ def crash_sigmas(steps: int, below: float = math.inf) -> Tensor:
 
 
 def crash_place(sigma: float) -> float:
-    """Where on the even scale u of the crash schedule the level sigma lies, 0..1."""
+    """Place 0..1 of the noise level sigma on the even scale u of the crash schedule."""
     beta = math.sin(sigma * math.pi / 2)
     return 2 / math.pi * math.asin(math.sqrt(beta))
 

@@ -82,7 +82,7 @@ def few_figures(
     scale the teacher's own with as few, and with its usual number. Nothing where the stack has no student. The student
     has to be nearer with four than the teacher comes for the same work.
 
-    contexts: mono `[n]` each. Raises ValueError where the codec is not pocket's.
+    contexts: mono `[n]` each. Raises ValueError if the codec is not pocket's.
     """
     level = stack.config.level(2)
     if level.few is None or 2 not in stack.few:

@@ -27,7 +27,7 @@ class Figure:
 
     @property
     def passed(self) -> bool | None:
-        """None where there is nothing to pass, or nothing was measured."""
+        """Whether the value is within its limits. None without limits or without a value."""
         if self.value is None or (self.low is None and self.high is None):
             return None
         return (self.low is None or self.value >= self.low) and (self.high is None or self.value <= self.high)

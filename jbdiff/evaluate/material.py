@@ -49,9 +49,10 @@ class Piece:
 
 
 def picked(count: int, wanted: int) -> list[int]:
-    """`wanted` of the numbers below `count`, the same each time; all of them where there are no more.
+    """Draw `wanted` of the numbers below `count`, the same each time. Return all of them if `wanted` is not less.
 
-    Drawn, because every fourth of a folder may be of one style: they are numbered in the order they were made in.
+    A draw avoids patterns: files are numbered in the order in which they were made, and every fourth may be of one
+    style.
     """
     if wanted >= count:
         return list(range(count))
@@ -59,9 +60,9 @@ def picked(count: int, wanted: int) -> list[int]:
 
 
 def read_sounds(folder: Path, sample_rate: int, wanted: int, report: Report) -> Iterator[Sound]:
-    """Some tracks of a folder. What cannot be read is named through `report` and left out.
+    """Read some tracks of a folder. Files that cannot be read are reported through `report` and left out.
 
-    Raises OSError where there is no folder, ValueError where it holds no sounds.
+    Raises OSError if the folder does not exist, ValueError if it holds no sounds.
     """
     tracks = find_tracks(folder) if is_stems(folder) else []
     entries: list[Path] | list[StemTrack] = tracks or find_sounds(folder)
@@ -116,10 +117,10 @@ def read_stretch(path: Path, sample_rate: int, start: Callable[[int], int]) -> N
 
 
 def cut_piece(sound: Sound, context: int, continuation: int, middle: int, number: int) -> Piece:
-    """Context and what follows from a random place of a track, always the same for the same `number`.
+    """Cut context and continuation at a random place of a track, always the same for the same `number`.
 
-    A place on the beat would put the borders of blocks on beats, and be taken for seams. Raises ValueError where the
-    track is too short.
+    At a place on the beat, the borders of blocks would fall on beats, and beats would count as seams. Raises ValueError
+    if the track is too short.
     """
     length = sound.audio.shape[1]
     room = length - context - continuation
@@ -140,7 +141,7 @@ def read_pieces(
 ) -> list[Piece]:
     """Up to `wanted` pieces. Tracks that are too short are named and left out.
 
-    Raises ValueError where fewer than `LEAST_TRACKS` are left.
+    Raises ValueError if fewer than `LEAST_TRACKS` are left.
     """
     pieces = []
     for number, sound in enumerate(read_sounds(folder, sample_rate, wanted, report)):

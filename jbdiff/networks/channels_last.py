@@ -3,10 +3,10 @@
     quick = token_major(stack.denoisers[2], torch.float16)     # called as the network itself
     compiler = compiler_for(device)                            # None where it would not pay
 
-A 1-D convolution over `[b, c, t]` reaches a GPU's matrix units by way of copies, and each of its norms is read by as
-many multiprocessors as it has groups: one, in the finisher. With channels innermost every convolution is a product of
-matrices, and what lies between two products is for `torch.compile` to fuse. Uncompiled this is slower than the
-networks it is made of, which stay what is trained, loaded and saved (`unet.py`, `dance_finisher.py`).
+A 1-D convolution over `[b, c, t]` needs copies to reach a GPU's matrix units. A norm there runs on as many
+multiprocessors as it has groups, which is one in the finisher. With channels innermost every convolution is a matrix
+product, and `torch.compile` fuses the work between two products. Uncompiled, these networks are slower than the
+originals (`unet.py`, `dance_finisher.py`). The originals are still the ones that are trained, loaded and saved.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ Compiler = Callable[[nn.Module], None]
 
 
 def compiler_for(device: torch.device) -> Compiler | None:
-    """What compiles a network in place, for shapes that stay; None on all but CUDA, and where Triton is missing."""
+    """Return the function that compiles a network in place for constant shapes. None without CUDA or without Triton."""
     if device.type != "cuda" or importlib.util.find_spec("triton") is None:
         return None
     return lambda net: net.compile(dynamic=False)
 
 
 def has_token_form(net: object) -> TypeGuard[UNet | Finisher]:
-    """Whether `token_major` knows this network."""
+    """Whether `token_major` accepts this network."""
     return isinstance(net, UNet | Finisher)
 
 
 def token_major(net: nn.Module, dtype: torch.dtype) -> nn.Module:
     """The network with channels innermost and its weights in `dtype`; embeddings of the noise level stay in float32.
 
-    Takes and gives what the network does, float32 outside. Raises ValueError for others than U-Nets and waveform
-    finishers.
+    Inputs and outputs are those of the network, in float32. Raises ValueError unless the network is a U-Net or a
+    waveform finisher.
     """
     if isinstance(net, UNet):
         return TokenUNet(net, dtype)
@@ -118,7 +118,7 @@ class Norm(nn.Module):
         _constant(self, "bias", norm.bias, torch.float32)
 
     def forward(self, x: Tensor) -> Tensor:
-        """In float32, to be made smaller by what follows."""
+        """`[b, t, c]` to the same shape in float32; the next layer rounds it to its own type."""
         parts = x.float().unflatten(-1, (self.groups, -1))
         variance, mean = torch.var_mean(parts, dim=(1, 3), correction=0, keepdim=True)
         out: Tensor = ((parts - mean) * torch.rsqrt(variance + self.eps)).flatten(2) * self.weight + self.bias
@@ -151,8 +151,10 @@ class TokenResidual(nn.Module):
 
 
 class TokenAttention(nn.Module):
-    """`Attention` over `[b, t, c]`. The gains of its norms are part of its products, so that queries, keys and values
-    of self-attention are one product of one norm.
+    """`Attention` over `[b, t, c]`.
+
+    The gains of its norms are part of the weights. So one norm and one matrix product give the queries, keys and values
+    of self-attention.
     """
 
     def __init__(self, attention: Attention, to_itself: bool, dtype: torch.dtype) -> None:
@@ -212,7 +214,7 @@ class TokenItem(nn.Module):
 
 
 class TokenDepth(nn.Module):
-    """`Depth` over `[b, t, c]`; what the noise level says to each item and to the way up comes in."""
+    """`Depth` over `[b, t, c]`; the modulations by the noise level, of each item and of the way up, are inputs."""
 
     def __init__(self, depth: Depth, dtype: torch.dtype) -> None:
         super().__init__()
@@ -223,7 +225,7 @@ class TokenDepth(nn.Module):
         self.up = Convolution(depth.up, dtype)
 
     def descend(self, x: Tensor, modulations: list[Tensor], key_values: list[KeyValue]) -> Tensor:
-        """Down into this depth: x `[b, t, c]`. modulations and key_values are used up in order."""
+        """Down into this depth: x `[b, t, c]`. It removes its own from both lists, in order."""
         x = self.down(x.unflatten(1, (-1, self.factor)).flatten(2))
         for item in self.items_down:
             x = item(x, modulations.pop(0), key_values)
@@ -232,7 +234,7 @@ class TokenDepth(nn.Module):
     def ascend(
         self, x: Tensor, skip: Tensor, modulations: list[Tensor], key_values: list[KeyValue]
     ) -> Tensor:
-        """Up out of this depth: x `[b, t, c]` is added to `skip`. modulations and key_values are used up in order."""
+        """Up out of this depth: x `[b, t, c]` is added to `skip`. It removes its own from both lists, in order."""
         for item in self.items_up:
             x = item(x, modulations.pop(0), key_values)
         if self.factor > 1:
@@ -247,7 +249,7 @@ def items_of(modules: nn.ModuleList) -> list[Item]:
 
 
 class TokenUNet(UNetContexts):
-    """`UNet` with channels innermost. It reads no context that another network prepared."""
+    """`UNet` with channels innermost. It takes no context that another network prepared."""
 
     modulation_weight: Tensor
     modulation_bias: Tensor

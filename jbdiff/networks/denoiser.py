@@ -1,4 +1,4 @@
-"""What the library asks of a denoiser. Every network of that shape can play."""
+"""The interface of a denoiser. Every network that has it can play."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jbdiff.networks.echoes import Echo
 
 
 class Prepared(Protocol):
-    """The context's share of a denoiser's work, ready for every step of a window. Each network has its own form."""
+    """A context that a denoiser prepared once for every step of a window. Each network has its own form."""
 
     def first(self, rows: int) -> Prepared:
         """The same for the first rows of the batch alone."""
@@ -23,7 +23,7 @@ class Denoiser(Protocol):
     """A network that predicts v: x `[b, c, t]`, sigma `[b]`, context `[b, n, c]` -> v `[b, c, t]`.
 
     sigma is 0..1; context None is the null context for every row. `drop` `[b]` (bool): True uses the learned null
-    embedding instead of that row's context. A denoiser that prepares its context also takes what it prepared.
+    embedding instead of that row's context. A denoiser that prepares contexts also takes a prepared one.
     """
 
     def __call__(
@@ -43,7 +43,7 @@ class Denoiser(Protocol):
 
 @runtime_checkable
 class PreparesContext(Protocol):
-    """A denoiser that can do the context's share of the work once a window.
+    """A denoiser that can prepare its context once a window.
 
     The result of `prepare_context` is passed as `context` to every step, without `drop`.
     """

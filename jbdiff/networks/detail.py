@@ -1,6 +1,6 @@
-"""The mean detail of tokens: how loud wide bands are in each quarter of a token, expected from the semitone bands.
+"""The mean detail of tokens: levels of wide bands in each quarter of a token, predicted from the semitone bands.
 
-Attacks and grain follow from what is being played, so the detail needs no context and no noise of its own. It is
+The bands determine most of the attacks and the grain. So the detail needs no context and no noise of its own. It is
 computed once, after the bands are finished. A linear regression on the bands of three tokens gives a first estimate;
 a small convolutional network adds what the regression misses.
 
@@ -77,7 +77,7 @@ class DetailNet(nn.Module):
 
     @torch.no_grad()
     def set_statistics(self, bands: Tensor, detail: Tensor) -> None:
-        """Before training: clean bands `[n, CHANNELS, t]` and the detail `[n, channels, t]` that goes with them."""
+        """Fit the regression to clean bands `[n, CHANNELS, t]` and their detail `[n, channels, t]`, before training."""
         given = neighbours(bands.float()).flatten(0, 1).double()
         wanted = detail.transpose(1, 2).flatten(0, 1).double()
         given = torch.cat([given, given.new_ones(len(given), 1)], 1)

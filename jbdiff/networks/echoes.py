@@ -83,9 +83,9 @@ def echo_of(
 ) -> Echo:
     """Echoes of a window of `tokens` whose first `held` are the end of `history` `[b, n, c]`.
 
-    bars: `[b]` tokens a bar, which need not be whole numbers; 0 where the bar is not known. The sign does not count:
-    training uses negative numbers if the place of the beats is unknown. A token that lies more bars ahead than an echo
-    reaches takes the nearest multiple that was played. known: `[b]`, how many tokens at the end of the history may be
+    bars: `[b]` tokens a bar, fractional; 0 if the bar is not known. The sign does not count: training uses negative
+    numbers if the place of the beats is unknown. A token that lies more bars ahead than an echo reaches takes the
+    nearest multiple that was played. known: `[b]`, how many tokens at the end of the history may be
     used; None: all of them. multiples: how many bars each echo lies back.
     """
     batch, length, channels = history.shape
@@ -98,7 +98,7 @@ def echo_of(
     for multiple in multiples:
         back = (bars * multiple).clamp_min(1.0)[:, None]
         times = torch.div(place, back, rounding_mode="floor").clamp_min(0) + 1
-        # Rounding may ask for the token right after the history: then a bar more.
+        # Rounding may give the token right after the history, which does not exist: then one multiple more.
         times = times + (place >= (times * back).round())
         source = place - (times * back).round().long()
         there = (source >= -usable[:, None]) & (source < 0) & (bars > 0)[:, None]
@@ -113,7 +113,7 @@ def echo_of(
 
 
 class EchoPatches(nn.Module):
-    """Echoes as what is added to the patches of a window. Begins as no change."""
+    """A layer that adds echoes to the patches of a window. Untrained, it adds zero."""
 
     def __init__(self, width: int, patch: int, channels: int) -> None:
         super().__init__()
@@ -133,8 +133,8 @@ class EchoPatches(nn.Module):
 class EchoLines(nn.Module):
     """Correction of v from images over bands and tokens: window, clean estimate, echoes, hints, mean of the context.
 
-    Beside a correction it gives a gain for the estimate of the noise, for each band and token: what is removed that way
-    need not pass through the transformer, which is narrower than a patch. Begins as no correction.
+    It also gives a gain for the estimate of the noise, for each band and token. Noise that this gain removes need not
+    pass through the transformer, which is narrower than a patch. Untrained, it corrects nothing.
     """
 
     def __init__(self, bands: int, channels: int) -> None:

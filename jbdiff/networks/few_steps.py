@@ -1,9 +1,9 @@
-"""A student that goes in a few long steps where its denoiser takes dozens of short ones with two branches.
+"""A student that takes a few long steps. Its denoiser, the teacher, takes dozens of short ones with two branches.
 
-The student is the denoiser itself plus additions of low rank to its matrices (LoRA, Hu et al. 2021), differences of
-its small tensors, and a condition that tells it the guidance scale (Meng et al. 2023) and the length of the step.
-Additions are a file of their own, an eighth of the denoiser's at rank 32, and are merged into plain matrices when a
-stack is loaded: playing costs nothing more. `guidance.JumpingModel` plays it, `train/distil_module.py` trains it.
+The student is the denoiser plus additions of low rank to its matrices (LoRA, Hu et al. 2021) and differences of its
+small tensors. Two further inputs are the guidance scale (Meng et al. 2023) and the length of the step. The additions
+have a file of their own; at rank 32 it is an eighth of the denoiser's. They are merged into plain matrices when a
+stack is loaded, so playing costs nothing more. `guidance.JumpingModel` plays it, `train/distil_module.py` trains it.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ AS_THEY_ARE = (CONDITION, "detail.", "plan_inputs.")
 
 
 def _key(name: str) -> str:
-    """A parameter's name as the name of another: those have no dots."""
+    """A parameter's name without dots, because the name of a parameter may hold none."""
     return name.replace(".", "/")
 
 
 class Additions(nn.Module):
-    """All that a student has and its denoiser has not; begins as no difference at all.
+    """The differences between a student and its denoiser. Untrained, they are zero.
 
-    down `[rank, in]` and up `[out, rank]` of every matrix where the two are smaller than the matrix, and the whole
-    difference of every other parameter.
+    For a matrix: down `[rank, in]` and up `[out, rank]`, if both together are smaller than the matrix. For every other
+    parameter: the whole difference.
     """
 
     def __init__(self, denoiser: JointDenoiser, config: FewStepsConfig) -> None:
@@ -61,7 +61,7 @@ class Additions(nn.Module):
 
 
 def with_jumps(denoiser: JointDenoiser) -> JointDenoiser:
-    """A copy that takes jumps, and does not yet do anything with them."""
+    """A copy of the denoiser that takes jumps and does not use them yet."""
     return _filled(denoiser, dict(denoiser.named_parameters()))
 
 

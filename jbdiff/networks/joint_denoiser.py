@@ -1,22 +1,22 @@
-"""The denoiser of the pocket stack: a transformer whose window looks at itself and at the context before it.
+"""The denoiser of the pocket stack: a transformer in which the window attends to itself and to the context before it.
 
-Latents become patches of a few tokens. Context patches see only each other and do not depend on the noise
-level, so that their share of the work is done once per block (`prepare_context`); window patches see the
-context and themselves. Attention knows distance in time twice over: rotary angles (Su et al. 2021), and a
-learned bias for every distance and head (as in T5, Raffel et al. 2020), which finds "one bar ago" early in
-training. The noise level enters through adaptive layer norms (Peebles & Xie 2023).
+Latents become patches of a few tokens. Context patches attend only to each other and do not depend on the noise
+level. So they are computed once per block (`prepare_context`). Window patches attend to the context and to each
+other. Attention gets the distance in time in two ways: rotary angles (Su et al. 2021), and a learned bias for every
+distance and head (as in T5, Raffel et al. 2020). The bias finds "one bar ago" early in training. The noise level
+enters through adaptive layer norms (Peebles & Xie 2023).
 
-Neighbouring bands and tokens say nearly the same, so the latents of a patch lie close to far fewer dimensions than
-they have numbers. What a Gaussian of the same covariance would predict is computed, not learned: along each
-principal axis of variance p, the noisy z has the best linear estimate of v in
+Neighbouring bands and tokens have nearly equal levels, so the latents of a patch lie close to far fewer dimensions
+than they have numbers. The prediction of a Gaussian of the same covariance is computed, not learned. Along each
+principal axis of variance p, the best linear estimate of v from the noisy z is
 alpha * beta * (1 - p) / (alpha^2 * p + beta^2) * z,
-and what is left of v has the variance p / (alpha^2 * p + beta^2). The network predicts only that rest, in its own
-units (the preconditioning of Karras et al. 2022, an axis at a time), and need not carry 400 numbers of noise through
-256 of width.
+and the rest of v has the variance p / (alpha^2 * p + beta^2). The network predicts only that rest, in units of its
+deviation (the preconditioning of Karras et al. 2022, one axis at a time). So it need not carry 400 numbers of noise
+through 256 of width.
 
-Last, a small convolution over bands and tokens sees the noisy window beside what the transformer takes for the clean
-one, and corrects v. It works the same way at every pitch and in every token, so it soon learns what patches hardly
-tell each other: that a tone is a line, and goes on (docs/model.md has what it gains).
+At the end, a small convolution over bands and tokens corrects v. Its inputs are the noisy window and the
+transformer's estimate of the clean one. It works the same way at every pitch and in every token. So it soon learns
+that a tone is a line that continues, which patches learn slowly (docs/model.md has the gain).
 
 The network denoises the bands of a codec alone. If the codec has detail channels after them, `with_detail` adds
 the mean detail to finished bands (`detail.py`).
@@ -27,8 +27,8 @@ plan of the window (`plan.py`).
 A network with an anchor takes the style of the piece and the place in the bar, which do not drift as its own
 context does (`anchor.py`).
 
-A network with `jumps` also takes how strictly to follow the context and how far the next noise level lies below:
-that is what a student of few steps needs to know (`few_steps.py`).
+A network with `jumps` also takes the guidance scale and the distance to the next noise level. A student of few steps
+needs both (`few_steps.py`).
 """
 
 from __future__ import annotations
@@ -56,9 +56,8 @@ JUMP_FEATURES = 4
 class PreparedContext:
     """Keys and values of the context for every layer, `[b, heads, patches, width / heads]` each.
 
-    If the network gets an anchor: what it adds to the noise level, `[b, width]`, and to the patches of a
-    window, `[b, window patches, width]`. A network with echoes also has them here, and the mean of the context
-    `[b, c, 1]`.
+    If the network gets an anchor: its additions to the noise level, `[b, width]`, and to the patches of a window,
+    `[b, window patches, width]`. If the network has echoes: the echoes, and the mean of the context `[b, c, 1]`.
     """
 
     keys: tuple[Tensor, ...]
@@ -91,14 +90,14 @@ class PreparedContext:
 
 @dataclass(frozen=True)
 class Jump:
-    """What one step of a student is asked for: guidance scale `[b]`, and how far sigma falls `[b]`, 0..1."""
+    """Guidance scale `[b]` of one step of a student, and the fall of sigma over that step, `[b]`, 0..1."""
 
     guidance: Tensor
     length: Tensor
 
 
 class JumpCondition(nn.Module):
-    """A jump as features beside those of the noise level; begins as no change at all.
+    """Layers that add a jump to the features of the noise level. Untrained, they add zero.
 
     Guidance as a condition is from Meng et al. 2023 (section 3.1), the length of the step from Frans et al. 2024.
     """
@@ -113,7 +112,7 @@ class JumpCondition(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, jump: Jump) -> tuple[Tensor, Tensor]:
-        """What is added to the embedded noise level `[b, width]`, and to its features `[b, SIGMA_FEATURES]`."""
+        """The additions to the embedded noise level `[b, width]` and to its features `[b, SIGMA_FEATURES]`."""
         guidance, length = jump.guidance, jump.length
         # Each about -1..1 over a knob of 0..6 and steps from a tenth of the way to all of it.
         features = torch.stack(
@@ -176,9 +175,9 @@ class Block(nn.Module):
 
 
 class Lines(nn.Module):
-    """Correction of v from the noisy window and the transformer's guess at the clean one, both `[b, c, t]`.
+    """Correction of v from the noisy window and the transformer's estimate of the clean one, both `[b, c, t]`.
 
-    Reaches 18 tokens to either side, and two bands. Begins as no correction at all.
+    It reaches 18 tokens and two bands to either side. Untrained, it corrects nothing.
     """
 
     def __init__(self, bands: int, channels: int) -> None:
@@ -200,7 +199,7 @@ class Lines(nn.Module):
 
 
 class JointDenoiser(nn.Module):
-    """Predicts v of a noisy window, given what came before; see `forward`."""
+    """The network: predicts v of a noisy window from the music before it; see `forward`."""
 
     frequencies: Tensor
     axes: Tensor
@@ -368,11 +367,11 @@ class JointDenoiser(nn.Module):
 
     @torch.no_grad()
     def set_statistics(self, covariance: Tensor) -> None:
-        """Before training: the covariance of clean patches `[patch * channels] * 2`, whose axes the layers then use."""
+        """Set the principal axes from the covariance of clean patches `[patch * channels] * 2`, before training."""
         powers, axes = torch.linalg.eigh(covariance.double())
         self.powers.copy_(powers.clamp_min(1e-4))
         self.axes.copy_(axes)
-        # Axes that carry little are noise at most levels: they begin small.
+        # Axes of small variance are mostly noise at most noise levels: their weights begin small.
         self.into_window.weight.mul_(self.powers.clamp(max=1).sqrt())
 
     def prepare_context(
@@ -383,10 +382,10 @@ class JointDenoiser(nn.Module):
         anchor: Anchor | None = None,
         echo: Echo | None = None,
     ) -> PreparedContext:
-        """The context's share of the work, for all noise levels: context `[b, n, c]`, drop `[b]`, and the echoes of the
-        window that follows.
+        """Compute everything that does not depend on the noise level, once for all steps of a window.
 
-        Rows whose context is dropped keep their anchor and echoes. Raises ValueError on shapes that do not fit,
+        context: `[b, n, c]`; drop: `[b]`; echo: of the window that follows. Rows whose context is dropped keep their
+        anchor and echoes. Raises ValueError on shapes that do not fit,
         and on an anchor or an echo for a network that takes none.
         """
         if self.anchor is None and anchor is not None:

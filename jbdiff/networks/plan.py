@@ -2,7 +2,7 @@
 
 A sixteenth is called a cell. The plan says which tones sound when, and leaves to the denoiser how they begin, end and
 move. At every step the means of the clean estimate over each cell are moved towards the plan (`moved`). That needs no
-training: a denoiser of bands makes sense of what is moved. `PlanInputs` is what it may learn for plans in addition.
+training, because a denoiser of bands copes with moved means. `PlanInputs` adds weights that may be trained for plans.
 
 Each token of a plan has a confidence: 1 if the plan is the music itself, less if it is a guess, 0 if there is no plan.
 """
@@ -71,9 +71,10 @@ def plan_of(sound: Tensor, there: Tensor, cells: Tensor) -> Plan:
 
 
 def bars_back(bar: float, known: int) -> int:
-    """How many bars back the plan of a window lies if `known` tokens before it may be used; bar in tokens, 0: unknown.
+    """Number of bars between a window and the earlier music that is its plan.
 
-    The farther, the better: music that was heard is a better plan than what was made after it.
+    known: tokens before the window that may be used. bar: tokens a bar; 0 if it is not known. The oldest music is
+    taken, because it has the least of the errors that build up as the model continues itself.
     """
     forms = int(known / (FORM * bar)) if bar > 0 else 0
     return FORM * forms or SHORT_FORM
@@ -107,7 +108,7 @@ def cell_means(bands: Tensor, bar: float, place: float) -> Tensor:
 
 
 def moved(v: Tensor, clean: Tensor, plan: Plan, beta: Tensor, gain: Tensor | float = 1.0) -> Tensor:
-    """v `[b, c, t]` after the cell means of the clean estimate moved towards the plan, as far as it is known.
+    """v `[b, c, t]` with the cell means of the clean estimate moved towards the plan, scaled by its confidence.
 
     beta: `[b, 1, 1]`; gain: `[b, c, 1]`. Pure noise takes the plan's means, and a clean window stays as it is.
     """
@@ -116,9 +117,9 @@ def moved(v: Tensor, clean: Tensor, plan: Plan, beta: Tensor, gain: Tensor | flo
 
 
 class PlanInputs(nn.Module):
-    """What a joint denoiser may learn for a plan, beside `moved`. It begins as no change.
+    """Layers of a joint denoiser that take a plan, in addition to `moved`. Untrained, they change nothing.
 
-    Only these weights are trained for the plan: what the network plays without one stays as it is.
+    Only these weights are trained for plans. So the network without a plan plays as before.
     """
 
     def __init__(self, width: int, patch: int, bands: int, images: int) -> None:
@@ -134,7 +135,7 @@ class PlanInputs(nn.Module):
         nn.init.ones_(cast(Tensor, self.gain.bias))
 
     def patches(self, plan: Plan) -> Tensor:
-        """What is added to the patches of the window, `[b, window patches, width]`."""
+        """The addition to the patches of the window, `[b, window patches, width]`."""
         known = plan.known[:, None]
         both = torch.cat([2 * plan.values * known, known], 1).transpose(1, 2)
         b, t, c = both.shape
@@ -142,11 +143,11 @@ class PlanInputs(nn.Module):
         return cast(Tensor, self.into(rows.to(self.into.weight.dtype)))
 
     def gains(self, features: Tensor) -> Tensor:
-        """How far the means are moved, `[b, c, 1]`, by the features of sigma."""
+        """The gain of `moved`, `[b, c, 1]`, from the features of sigma."""
         return cast(Tensor, self.gain(features).float()[:, :, None])
 
     def image(self, clean: Tensor, plan: Plan) -> Tensor:
-        """What is added to the images of `EchoLines`, `[b, images, c, t]`."""
+        """The addition to the images of `EchoLines`, `[b, images, c, t]`."""
         known = plan.known[:, None].to(clean)
         differs = (plan.values.to(clean) - clean) * known
         return cast(Tensor, self.lines(2 * torch.stack([differs, known.expand_as(clean)], 1)))

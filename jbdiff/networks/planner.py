@@ -32,7 +32,7 @@ BLURRED = 13  # bands over which the mean level is smooth
 
 @dataclass(frozen=True)
 class Past:
-    """What a planner knows before it begins: cells that were played `[b, c, past]` and their confidence `[b, past]`.
+    """The input of a planner: cells that were played `[b, c, past]` and their confidence `[b, past]`.
 
     place: `[b]`, number of the window's first cell in its bar; kept: `[b, lags]`, which echoes it gets; None: all.
     """
@@ -45,8 +45,9 @@ class Past:
 
 @dataclass(frozen=True)
 class PreparedPast:
-    """The past and what follows from it at every noise level: its `columns` `[b, channels, c, past]`, and images that
-    do not change over time `[b, 3, c, left + window]`.
+    """The past, prepared once for every noise level.
+
+    It holds `columns` `[b, channels, c, past]`, and images that are constant over time `[b, 3, c, left + window]`.
     """
 
     past: Past
@@ -122,7 +123,7 @@ class ColumnAttention(nn.Module):
 
 
 class Planner(nn.Module):
-    """Predicts v of a noisy plan `[b, c, window]`, given the cells before; see `forward`."""
+    """The network: predicts v of a noisy plan `[b, c, window]` from the cells before it; see `forward`."""
 
     axes: Tensor
     powers: Tensor
@@ -151,13 +152,13 @@ class Planner(nn.Module):
 
     @torch.no_grad()
     def set_statistics(self, cells: Tensor) -> None:
-        """Before training: clean cells `[n, c]`, whose principal axes the network then uses."""
+        """Set the principal axes from clean cells `[n, c]`, before training."""
         powers, axes = torch.linalg.eigh((cells.T @ cells / len(cells)).double())
         self.powers.copy_(powers.clamp_min(1e-4))
         self.axes.copy_(axes)
 
     def prepare(self, past: Past) -> PreparedPast:
-        """The share of the work that does not depend on the noise. Raises ValueError on shapes that do not fit."""
+        """Compute everything that does not depend on the noise. Raises ValueError on shapes that do not fit."""
         bands, length = self.config.bands, self.config.past
         if past.cells.shape[1:] != (bands, length):
             raise ValueError(f"a past of {list(past.cells.shape)}: this planner takes [b, {bands}, {length}]")
@@ -205,7 +206,7 @@ class Planner(nn.Module):
         return torch.einsum("ca,bat->bct", self.axes, gaussian + rest)
 
     def _images(self, white: Tensor, clean: Tensor, past: PreparedPast) -> Tensor:
-        """What the first layer sees, `[b, images, c, left + window]`: noisy and clean cells, and their echoes."""
+        """Input of the first layer, `[b, images, c, left + window]`: noisy and clean cells, and their echoes."""
         length, left, width = self.config.past, self.config.left, self.config.left + self.config.window
         cells, known = past.past.cells, past.past.known.to(clean)[:, None].expand(-1, self.config.bands, -1)
         line = torch.cat([cells, clean], 2)

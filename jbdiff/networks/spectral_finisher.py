@@ -1,15 +1,16 @@
-"""The finisher of the pocket stack: mono decodes become stereo, and get back some of what the codec lost.
+"""The finisher of the pocket stack: it makes mono decodes stereo, and restores some of the codec's losses.
 
-It works on short spectra. A small network looks at the levels of every bin around a place and says, for each: how much
-louder or softer the middle should be (tones get their edges back, the haze between them goes), how much of it leans to
-one side, and how wide a diffuse sound lies around it. Lean and width are what parametric stereo sends for each band
-(Breebaart et al. 2005, "Parametric coding of stereo audio"); here they are guessed from the mono sound.
+It works on short spectra. A small network gets the levels of the bins and predicts three values for each bin. The
+first is the gain of the middle: tones get their edges back, and the haze between them goes. The second is the lean,
+the share of the sound on one side. The third is the width of a diffuse sound around it. Parametric stereo sends lean
+and width for each band (Breebaart et al. 2005, "Parametric coding of stereo audio"). Here they are predicted from the
+mono sound.
 
-To which side a pitch leans cannot be guessed. The noise decides: its `image` is a smooth curve over pitch. So a seed is
-a stage on which everything has a place, held noise a stage that stays, and walking noise one that turns slowly.
+The mono sound does not show to which side a pitch leans. The noise decides: its `image` is a smooth curve over pitch.
+So a seed gives every pitch a place on the stage. Held noise keeps these places, and walking noise moves them slowly.
 
-Frames see the past and themselves, never what is to come: when more sound follows, only the last frame's length of a
-piece changes.
+A frame depends on earlier frames and itself, never on later ones. When more sound follows, only the last frame's
+length of a piece changes.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from torch import Tensor, nn
 
 from jbdiff.config import SpectralFinisherConfig
 
-IMAGE_POINTS = 12  # places between which the image is a smooth curve
-IMAGE_OCTAVES = 9.0  # above 32 Hz that they cover
+IMAGE_POINTS = 12  # points of the image, joined by a smooth curve
+IMAGE_OCTAVES = 9.0  # range of the points above 32 Hz
 FLOOR = 1e-4
-MOST_NEPERS = 1.4  # by which the middle is turned up or down, 12 dB
+MOST_NEPERS = 1.4  # limit of the gain of the middle, up or down: 12 dB
 HIGHEST_HERTZ = 16_500.0
 SHRINK = 4  # bins that share a place in the middle of the network
 DIFFUSER_SECONDS = 0.035
-KNEE = 0.45  # above it peaks are rounded; what is played is mastered, as the music was that was learnt from
+KNEE = 0.45  # peaks above it are rounded, because the output has the level of mastered music, as in training
 FIRST_LEAN, FIRST_WIDTH = -2.0, -2.5  # before training: a little of both
 
 
@@ -65,13 +66,13 @@ class FrameBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`[b, width, bins, frames]`."""
         y = self.depthwise(F.pad(x, (2, 0)))
-        # Over channels alone: a norm over time would hear the future.
+        # Over channels alone, because a norm over time would depend on later frames.
         y = F.layer_norm(y.movedim(1, -1), (y.shape[1],)).movedim(-1, 1)
         return cast(Tensor, x + self.narrow(F.gelu(self.widen(y), approximate="tanh")))
 
 
 class SpectralFinisher(nn.Module):
-    """net(mono `[b, 1, n]`, image `[b, 1, IMAGE_POINTS]`) -> stereo `[b, 2, n]`; see the module."""
+    """The network: mono `[b, 1, n]` and image `[b, 1, IMAGE_POINTS]` -> stereo `[b, 2, n]`; see the module."""
 
     window: Tensor
     diffuser: Tensor
@@ -108,7 +109,7 @@ class SpectralFinisher(nn.Module):
         return self.size + frames * self.hop + len(self.diffuser)
 
     def forward(self, mono: Tensor, image: Tensor, amount: float | Tensor = 1.0) -> Tensor:
-        """n is a multiple of the frames' hop. `amount` 0..1: how much is done, 0 gives the mono sound on both sides."""
+        """Mono to stereo; n is a multiple of the frames' hop. amount: 0..1; 0 gives the mono sound on both sides."""
         batch, _, count = mono.shape
         if mono.ndim != 3 or mono.shape[1] != 1 or count % self.hop or count < self.size:
             raise ValueError(

@@ -126,7 +126,7 @@ class Attention(nn.Module):
 
 
 class Item(nn.Module):
-    """One residual block with its modulation and, where the depth has them, its attentions."""
+    """One residual block with its modulation, and with attentions if the depth has them."""
 
     def __init__(self, config: UNetConfig, depth: int, dilation: int) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ class Depth(nn.Module):
 
 
 class ProjectsContext(Protocol):
-    """A cross-attention, in whatever form."""
+    """A cross-attention that projects a context to keys and values."""
 
     def key_value(self, context: Tensor) -> KeyValue:
         """Keys and values of a context `[b, n, c]`."""
@@ -201,7 +201,7 @@ class _HasCrossAttention(Protocol):
 
 
 class UNetContexts(nn.Module):
-    """A U-Net's way to its cross-attentions, whatever form its depths' items have."""
+    """Prepares contexts for the cross-attentions of a U-Net, in both forms of its items."""
 
     depths: nn.ModuleList
     null_context: nn.Embedding
@@ -215,15 +215,15 @@ class UNetContexts(nn.Module):
         return [attention for attention in found if attention is not None]
 
     def prepare_context(self, context: Tensor | None, drop: Tensor | None, batch: int) -> PreparedContext:
-        """Context and drops resolved and projected once, to be passed as `context` of many steps.
+        """Project context and dropped rows once, to be passed as `context` to many steps.
 
-        Raises ValueError where the context is longer than the learned null embedding.
+        Raises ValueError if the context is longer than the learned null embedding.
         """
         resolved = self._resolved(context, drop, batch)
         return PreparedContext(tuple(attention.key_value(resolved) for attention in self.cross_attentions()))
 
     def _resolved(self, context: Tensor | None, drop: Tensor | None, batch: int) -> Tensor:
-        """The context `[batch, n, c]` with the null embedding where it is dropped, or where there is none."""
+        """The context `[batch, n, c]`, with the null embedding in dropped rows. Without a context, in all rows."""
         null = self.null_context.weight[None]
         if context is None:
             return null.expand(batch, -1, -1)

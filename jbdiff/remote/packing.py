@@ -58,7 +58,7 @@ def spread(count: int, skip: int = 0) -> Iterator[int]:
 
 
 def known_tracks(folder: Path) -> list[StemTrack]:
-    """The tracks of a folder. Raises ValueError where it holds none."""
+    """The tracks of a folder. Raises ValueError if it holds none."""
     if not is_stems(folder):
         raise ValueError(
             f"no {FILE} in the folders of {str(folder)!r}; docs/data.md says how stems are described"

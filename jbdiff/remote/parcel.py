@@ -80,7 +80,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Parcel:
-    """`slice.json`. `slice` counts from 1, `heard` how many tracks of the collection all slices have had."""
+    """Contents of `slice.json`.
+
+    slice: number of the slice, from 1. heard: tracks of the collection that all slices together were trained on.
+    """
 
     slice: int = 0
     heard: int = 0
@@ -92,7 +95,7 @@ class Parcel:
 
 
 def read_parcel(folder: Path) -> Parcel:
-    """The description of a parcel; an empty one where there is none. Raises ValueError on a broken one."""
+    """Read the description of a parcel; an empty one if the folder has none. Raises ValueError if it is broken."""
     path = folder / MANIFEST
     if not path.is_file():
         return Parcel()
@@ -126,7 +129,7 @@ def split(path: Path, folder: Path, name: str, part_bytes: int) -> tuple[FileFac
 
 
 def checked(folder: Path, wanted: FileFacts) -> Path:
-    """A parcel's file. Raises ValueError where it is missing or another than was sent."""
+    """A parcel's file. Raises ValueError if it is missing or another than was sent."""
     path = folder / wanted.file
     if not path.is_file():
         raise ValueError(f"no {wanted.file} in {str(folder)!r}; fetch the whole parcel again")
@@ -136,7 +139,7 @@ def checked(folder: Path, wanted: FileFacts) -> Path:
 
 
 def join(folder: Path, parts: Sequence[FileFacts], target: Path) -> None:
-    """The file that `split` cut. Raises ValueError where a part is missing or damaged; then nothing is written."""
+    """The file that `split` cut. Raises ValueError if a part is missing or damaged; then nothing is written."""
     sources = [checked(folder, part) for part in parts]
     partial = target.with_suffix(".part")
     with open(partial, "wb") as file:
@@ -199,7 +202,7 @@ def newest(work: Path, stage: str) -> Path | None:
 def fold(work: Path, out: Path, parcel: Parcel, room: Room, states: bool = True) -> Parcel:
     """Writes the parcel of a working folder's runs into `out`, in place of the one there; returns it as written.
 
-    Weights always; states, if they are wanted, as far as there is room. Raises ValueError where not even the weights
+    Weights always; states, if they are wanted, as far as there is room. Raises ValueError if not even the weights
     fit.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -250,7 +253,7 @@ def fold(work: Path, out: Path, parcel: Parcel, room: Room, states: bool = True)
 def unfold(folder: Path, work: Path, states: bool = True) -> Parcel:
     """Run folders `work/codec`, ... of a parcel, with weights, run.json and, where it came along, the state.
 
-    Raises ValueError where a file is missing or damaged.
+    Raises ValueError if a file is missing or damaged.
     """
     parcel = read_parcel(folder)
     for stage, known in parcel.stages.items():

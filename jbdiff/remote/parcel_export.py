@@ -26,11 +26,11 @@ MOST_BYTES = 30_000_000
 def export_parcel(
     source: Path, out: Path, name: str, licence: str = "", stack: str = "pocket", report: Report = print
 ) -> Path:
-    """A stack in `out`; a codec or denoiser that the parcel lacks comes from `stack`, its finisher likewise. A student
-    of another denoiser than the parcel's is left out.
+    """Write a stack from a parcel into `out`.
 
-    Raises ValueError where there is nothing to export, or where the stack is larger than `MOST_BYTES`; then `out` is
-    as before.
+    A codec, denoiser or finisher that the parcel lacks comes from `stack`. A student is left out if it belongs to
+    another denoiser than the parcel's. Raises ValueError if the parcel has nothing to export, or if the stack is larger
+    than `MOST_BYTES`. `out` then stays as it was.
     """
     parcel = read_parcel(source)
     if not parcel.stages:

@@ -42,7 +42,7 @@ def take_slice(
 ) -> Parcel:
     """Trains for `order.minutes` and leaves a parcel in `order.out`; returns it.
 
-    Raises ValueError where the order cannot be carried out; a stage that breaks off is a row of the history.
+    Raises ValueError if the order cannot be carried out; a stage that breaks off is a row of the history.
     """
     ends = clock() + 60 * order.minutes - min(LAST_SECONDS, 6 * order.minutes)
     data = order.packed / "data"

@@ -149,8 +149,10 @@ def affordable_mixes(order: Order, data: Path, seconds: float) -> int:
 def stage_words(
     order: Order, stage: str, mixes: int, finisher: bool, parcel: Parcel
 ) -> tuple[int, list[str]]:
-    """From which step on, and the words of the command: it goes on with the run in the working folder where there is
-    a state, else it starts from the weights there, else from those of the stack; at toy size from nothing.
+    """The first step of a stage's training, and the words of its command.
+
+    If the working folder has a saved state, the run continues from it. Else it starts from the weights in that folder,
+    else from those of the stack. At toy size it starts from fresh weights.
     """
     work, run = order.work, order.work / stage
     resume = stage in STATES and (run / STATE).is_file()

@@ -25,7 +25,7 @@ from jbdiff.untyped import JsonDict, JsonTable
 
 E = TypeVar("E", bound=enum.Enum)
 NUMBER = (int, float)
-# Of what says how a piece sounds on the whole; a tempo beyond this is no beat to any denoiser.
+# Ranges of the options for the style of a piece. No denoiser can follow a tempo outside of its range.
 RANGES = {
     "anchor": (0.0, 1.0),
     "memory": (0.0, 1.0),
@@ -69,7 +69,7 @@ class RenderOptions:
     finisher_seed: int | None = None  # None: the seed of the piece
 
     def settings(self, seed: int, guidance: float) -> BlockSettings:
-        """Settings of one piece; `guidance` is the coarsest level's where nothing names one."""
+        """Settings of one piece. `guidance` is for the coarsest level, unless its own options set one."""
         finisher_seed = seed if self.finisher_seed is None else self.finisher_seed
         return BlockSettings(
             seed=seed,

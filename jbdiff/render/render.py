@@ -1,7 +1,7 @@
-"""Whole pieces offline: blocks to a sound file, with stems, and on from where an interruption left off.
+"""Render whole pieces offline: blocks to a sound file, with stems. An interrupted render can continue.
 
-While it runs, everything lies in a folder beside the file to be (`NAME.partial`): raw samples, and the
-stream's state after the last whole block. The finished file replaces that folder; nothing else is written.
+While it runs, the raw samples and the stream's state after the last whole block lie in a folder beside the file
+(`NAME.partial`). The finished file replaces that folder. Nothing else is written.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def level_file(out: Path, level: int) -> Path:
 
 
 class RenderError(RuntimeError):
-    """A render that cannot begin or go on; says why and what to do."""
+    """A render that cannot begin or continue; the message names the cause and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class RenderPlan:
     sampler: str = ""  # the stream's, by name: another one does not continue this render
 
     def subtype(self) -> str:
-        """libsndfile's word for the sample format. Raises RenderError where the file cannot hold it."""
+        """libsndfile's word for the sample format. Raises RenderError if the file type cannot hold it."""
         key = (self.out.suffix.lower(), self.bits)
         if key not in SUBTYPES:
             known = ", ".join(f"{suffix} at {bits}" for suffix, bits in SUBTYPES)
@@ -73,7 +73,7 @@ class RenderPlan:
         return sounds + ([path.with_suffix(".png") for path in sounds] if self.pictures else [])
 
     def fingerprint(self, stream: BlockStream) -> str:
-        """Names everything that decides the samples, so that only the same render is continued."""
+        """Digest of everything that determines the samples, so that only the same render is continued."""
         digest = hashlib.sha256(stream.stack.identity.encode())
         digest.update(repr((stream.levels, stream.channels, stream.block_frames, self.settings)).encode())
         digest.update(repr((stream.latency_frames, self.frames, self.stems)).encode())
@@ -139,12 +139,12 @@ def render(
     fresh: bool = False,
     overwrite: bool = False,
 ) -> Rendered:
-    """Makes the file, or goes on making it.
+    """Render the file, or continue an interrupted render.
 
-    on_progress(done, of) counts denoising steps over the whole piece. An interrupted render (even a killed
-    one) goes on after its last whole block, with the same samples as an uninterrupted one; `fresh` forgets it.
-    Raises RenderError when another render was left unfinished under this name, for unwritable formats, and when a file
-    is there already and not to be overwritten.
+    on_progress(done, of) counts denoising steps over the whole piece. An interrupted render (even a killed one)
+    continues after its last whole block, with the same samples as an uninterrupted one. `fresh` begins anew. Raises
+    RenderError if another render was left unfinished under this name, for formats that cannot be written, and if a
+    file exists already and must not be overwritten.
     """
     subtype = plan.subtype()
     if not plan.out.parent.is_dir():
@@ -169,7 +169,7 @@ def render(
 
             init = None
             if plan.init is not None:
-                # Until a whole window has been played, the stream begins the window with all that it is given.
+                # Until a whole window has been played, the stream begins its window with the whole init.
                 whole = (index + 1) * stream.block_frames >= stream.window_frames
                 lead = round(LEAD_SECONDS * stream.sample_rate) if whole else 0
                 init = _piece(plan.init, index, stream.block_frames, lead)
@@ -186,7 +186,7 @@ def render(
 
 
 def _begin(stream: BlockStream, plan: RenderPlan, partial: Path) -> int:
-    """Puts the stream where the render stands; returns how many blocks are there."""
+    """Set the stream to the place where the render stopped. Return the number of finished blocks."""
     described = partial / DESCRIBED
     fingerprint = plan.fingerprint(stream)
     stream.reset()
@@ -229,7 +229,7 @@ def _write_out(
     subtype: str,
     resumed_at: int,
 ) -> Rendered:
-    """Raw samples to sound files, each without its own delay; all move into their places, and the folder goes."""
+    """Write raw samples to sound files, each without its own delay. Move all into place and remove the folder."""
     files: list[Path] = []
     pictures: list[Path] = []
     peak = 0.0
@@ -270,9 +270,9 @@ def _chunks(path: Path, channels: int, skip: int, frames: int) -> Iterator[NDArr
 
 
 def _piece(source: Tensor, index: int, frames: int, lead: int) -> Tensor:
-    """Block `index` of a sound `[1, 1, n]`, from the beginning again where it ends: `[1, 1, lead + frames]`.
+    """Block `index` of a sound `[1, 1, n]`, which repeats at its end, with `lead` before it: `[1, 1, lead + frames]`.
 
-    Near the beginning, where less than `lead` is before the block, as much of it as there is.
+    Near the beginning of the sound the lead is shorter.
     """
     end = (index + 1) * frames
     places = torch.arange(end - frames - min(lead, index * frames), end) % source.shape[2]

@@ -48,19 +48,18 @@ DTYPE_NAMES = {
 
 @dataclass(frozen=True)
 class Plan:
-    """Which file fills which role, and the sizes they must have."""
+    """The file of every role, and the sizes that the files must have."""
 
     config: StackConfig
     files: Mapping[str, Path]
-    sha256: Mapping[str, str] = field(default_factory=dict)  # what a stack description says of its files
+    sha256: Mapping[str, str] = field(default_factory=dict)  # hashes of the files, from a stack description
 
 
 def plan(sources: Sequence[Path], roles: Mapping[str, Path], config: StackConfig = V1) -> Plan:
-    """Tells every source's role; `roles` names some outright.
+    """Find the role of every source; `roles` sets some of them.
 
-    A source is a file, or a folder of them. A folder with a stack description brings its own sizes.
-    `config` gives the sizes of the others. Raises CheckpointError where a role is unclear, taken twice, or
-    nothing is left to play.
+    A source is a file or a folder of files. A folder with a stack description has its own sizes. `config` gives the
+    sizes of the others. Raises CheckpointError if a role is unclear or taken twice, or if no level remains to play.
     """
     found: dict[str, Path] = {}
     recorded: dict[str, str] = {}
@@ -110,11 +109,11 @@ def convert(
     dtype: torch.dtype = torch.float32,
     report: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Writes the stack that `load_stack` reads, floating-point weights in `dtype`; returns the folder.
+    """Write a stack that `load_stack` reads, with floating-point weights in `dtype`. Return its folder.
 
     `config.json` gets every file's SHA-256, and under "source" the name and SHA-256 of the file it came from.
-    Raises CheckpointError when a file is damaged, unsafe, of another kind, level or size, or holds values
-    that are not finite, and when the folder is in use already; nothing is written then.
+    Raises CheckpointError if a file is damaged, unsafe, of another kind, level or size, or holds values that are not
+    finite. It also does so if the folder is in use already. Nothing is written then.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CheckpointError(f"{folder} is there already; give a new folder, or empty that one")
@@ -229,7 +228,7 @@ def _fitting(config: StackConfig, role: str, file: CheckpointFile) -> dict[str, 
 
 
 def _role_by_content(path: Path) -> str:
-    """The role of a file whose name does not tell."""
+    """Find the role of a file from its content, because its name does not show it."""
     file = read_checkpoint(path)
     if "bottleneck.level_blocks.0.k" in file.tensors:
         return "codec"
@@ -248,7 +247,7 @@ def _role_by_content(path: Path) -> str:
 
 
 def _check_published(path: Path, sha256: str, role: str, given: set[Path]) -> None:
-    """A published file under another role's name: level files are of one size, so only the hash tells."""
+    """Refuse a published file under the name of another role. Level files have one size, so only the hash differs."""
     for known in PUBLISHED:
         codec_inside = role == "codec" and known.role.startswith("level")
         if known.sha256 == sha256 and known.role != role and not codec_inside:
@@ -265,7 +264,7 @@ def _compare_codebooks(
     tensors: Mapping[str, Tensor],
     report: Callable[[str], None],
 ) -> None:
-    """Says when a level was trained with another codec than the stack's: it would play, and badly."""
+    """Report a level that was trained with another codec than the stack's. It would play, but sound bad."""
     key = "bottleneck.level_blocks.0.k"
     if role == "codec" and key in tensors:
         seen["codec"] = tensors[key]

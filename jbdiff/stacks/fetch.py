@@ -22,11 +22,11 @@ class FetchError(RuntimeError):
 def fetch(
     file: PublishedFile, folder: Path, on_progress: Callable[[int, int], None] = lambda done, of: None
 ) -> Path:
-    """The file in `folder`, under its published name; nothing is fetched when it is there and right.
+    """Download a file into `folder` under its published name, unless it is there with the right hash.
 
-    What has arrived lies in `NAME.part` and is kept for the next try. on_progress(done, of) counts bytes; `of`
-    is 0 where the server does not say. Raises FetchError without a network, for a refusal of the server, and
-    when the hash differs; the damaged part is removed then.
+    The bytes that have arrived lie in `NAME.part` and are kept for the next try. on_progress(done, of) counts bytes;
+    `of` is 0 if the server does not give the size. Raises FetchError without a network, if the server refuses, and if
+    the hash differs. A part with a wrong hash is removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target, part = folder / file.name, folder / (file.name + ".part")

@@ -53,7 +53,7 @@ CONFIG_NAME = "config.json"
 
 @dataclass(frozen=True)
 class Stack:
-    """A loaded stack. `identity` is a hash of these weights and sizes, which a saved stream is checked against."""
+    """A loaded stack. `identity` is a hash of weights and sizes; a saved stream fits only a stack of its identity."""
 
     config: StackConfig
     codec: Codec
@@ -110,7 +110,7 @@ class Stack:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One file of a stack, and its recorded SHA-256 where there is one."""
+    """One file of a stack, and its recorded SHA-256, or None."""
 
     path: Path
     sha256: str | None
@@ -176,7 +176,7 @@ def _folders(root: Path) -> list[Path]:
 
 
 def load_stack(name_or_path: str | Path, device: torch.device | str = "cpu") -> Stack:
-    """Reads, verifies and builds a stack, by name or by folder, in evaluation mode and float32.
+    """Read, verify and build a stack, by name or by folder, in evaluation mode and float32.
 
     Raises CheckpointError when it is unknown, incomplete, changed since its hashes were written, or
     does not fit its own sizes.
@@ -223,11 +223,11 @@ def save_stack(
     finisher: FinisherNetwork | None = None,
     few: Mapping[int, Additions] | None = None,
 ) -> Path:
-    """Writes a stack that `load_stack` reads; floating-point weights in `dtype`. Returns the folder.
+    """Write a stack that `load_stack` reads, with floating-point weights in `dtype`. Return its folder.
 
-    `few` are what makes students of few steps, level by level: `fewsteps.Additions`, not merged networks.
+    few: the additions of the student of each level (`few_steps.Additions`), not merged networks.
 
-    Raises ValueError when the modules are not those that `config` names.
+    Raises ValueError if the modules are not those that `config` names.
     """
     files: dict[str, dict[str, str]] = {}
     parts: dict[str, object] = {"codec": codec} | {f"level{level}": net for level, net in denoisers.items()}
@@ -312,7 +312,7 @@ def _find(name_or_path: str | Path) -> Path:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """What a stack's folder says it holds. Raises CheckpointError when it says nothing that can be read."""
+    """Read the description of a stack's folder. Raises CheckpointError if the folder has none that can be read."""
     path = folder / CONFIG_NAME
     if not path.is_file():
         return _v1_manifest(folder)
@@ -347,14 +347,14 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """A file of the folder itself: a description may not point elsewhere on the disk."""
+    """Path of a file in the folder itself. A description may not name files elsewhere on the disk."""
     if Path(name).name != name:
         raise CheckpointError(f"file name {name!r} in {folder} leads out of the folder; refused")
     return folder / name
 
 
 def few_role(level: int) -> str:
-    """The part that makes a level's student of few steps out of its denoiser."""
+    """Name of the part with the additions that turn a level's denoiser into its student of few steps."""
     return f"level{level}_few"
 
 

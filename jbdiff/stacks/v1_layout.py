@@ -90,7 +90,7 @@ def _item(keys: dict[str, str], ours: str, theirs: str, position: int, attends: 
 
 
 def unet_tensors(file: CheckpointFile, config: UNetConfig) -> dict[str, Tensor]:
-    """A level file's U-Net under our names. Raises CheckpointError where the file is something else."""
+    """A level file's U-Net under our names. Raises CheckpointError if the file is of another kind."""
     prefix = next((p for p in UNET_PREFIXES if any(name.startswith(p) for name in file.tensors)), None)
     if prefix is None or any(name.startswith("diffusion_ema.") for name in file.tensors):
         raise CheckpointError(
@@ -134,7 +134,7 @@ def finisher_tensors(file: CheckpointFile) -> dict[str, Tensor]:
 
 
 def v1_role(path: Path) -> str | None:
-    """What a file of a v1 folder is for: "codec", "level2", ..., "finisher"; None if its name does not say.
+    """Role of a file of a v1 folder: "codec", "level2", ..., "finisher"; None if its name does not show it.
 
     The published names ("epoch=543-step=705000.ckpt") do not say, so those are known by name; others
     by a word such as "level1" or "vqvae" in theirs.

@@ -59,7 +59,7 @@ class CheckpointFile:
         return f"{len(names)} tensors ({first}, ...)"
 
     def level(self) -> int | None:
-        """The level the file says it was trained for, where it says so."""
+        """The level in the file's own record of its training; None if it has none."""
         parameters = self.facts.get("hyper_parameters")
         level = parameters.get("level") if isinstance(parameters, Mapping) else None
         return level if isinstance(level, int) else None
@@ -72,7 +72,7 @@ def file_sha256(path: Path) -> str:
 
 
 def refuse_stand_in(path: Path) -> None:
-    """Raises CheckpointError if something else is in the place of the weights: a pointer, a web page, an archive."""
+    """Raise CheckpointError if the file holds something other than weights: a pointer, a web page, an archive."""
     with path.open("rb") as handle:
         head = handle.read(SNIFFED)
     if not head:
@@ -184,7 +184,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def check_fit(needed: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: str, source: str) -> None:
-    """Raises CheckpointError where names or shapes differ from `needed`, naming the first of each kind."""
+    """Raises CheckpointError if names or shapes differ from `needed`, naming the first of each kind."""
     missing = sorted(set(needed) - set(tensors))
     extra = sorted(set(tensors) - set(needed))
     wrong = [name for name in needed if name in tensors and needed[name].shape != tensors[name].shape]

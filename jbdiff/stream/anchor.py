@@ -37,7 +37,7 @@ from jbdiff.stacks.stack import Stack
 from jbdiff.stream.settings import BlockSettings
 from jbdiff.stream.state import AnchorState
 
-USUAL_TEMPO = 117.45  # beats a minute where nothing says another
+USUAL_TEMPO = 117.45  # beats a minute, if neither a context nor the settings give a tempo
 # A knob at its end moves a style by so many of its spreads.
 BRIGHTNESS, MOTION = 1.0, 1.5
 # How strongly the anchor exaggerates what is missing, over so many windows, and its limit in spreads.
@@ -47,8 +47,8 @@ PULL, PULL_WINDOWS, MOST_PULL = 2.0, 4, 3.0
 # With a pull of 10 over 3 windows (and PULL 3) they are .69 octaves and .53, with PULL 4 .47 and .63.
 LOUDNESS_PULL = 6.0
 PITCHED = (SEMITONES + TREBLE_BANDS) // MEAN_BANDS  # groups of bands that lie on a scale; strokes follow them
-# An outer clock's place in the beat is come up with by playing faster or slower, by so much at most. The beat of pocket
-# then moves by a seventh of a beat in a window, and half a beat is made good in 8 s.
+# Limit of the tempo change by which the stream catches up with an outer clock. The beat of pocket then moves by a
+# seventh of a beat in a window, and the stream corrects half a beat in 8 s.
 MOST_BEND = 0.04
 # Sigmas at which the network predicts a context, to find where in the bar it ends.
 ASKED_LEVELS = (0.75, 0.9)

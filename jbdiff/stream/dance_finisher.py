@@ -29,9 +29,9 @@ STREAM = "finisher"
 class DanceStage:
     """The waveform finisher at work, as `finisher.FinisherStage`. It holds no state of its own.
 
-    Sound leaves `latency_frames` (one fade) after it came in: the end of a window waits for the next one, and
-    the two are crossfaded there. Both are finished from the same sound and the same noise, hence alike, and
-    fade linearly; where the finisher is switched on or off they are not, and fade at equal power.
+    Sound leaves `latency_frames` (one fade) after it came in. The end of a window waits for the next one, and the two
+    are crossfaded there. Both are finished from the same sound and the same noise, so they are alike and the crossfade
+    is linear. When the finisher is switched on or off they differ, and the crossfade has equal power.
     """
 
     channels = 2

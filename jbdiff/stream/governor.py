@@ -20,8 +20,8 @@ from jbdiff.codecs.bands import LOWEST_DECIBELS
 from jbdiff.stream.settings import BlockSettings
 from jbdiff.stream.state import GovernorState
 
-WINDOWS = 4  # over which what was played is measured
-FIRST_WINDOWS = 8  # a stream without a beginning is held to what it played first
+WINDOWS = 4  # length of the measurement of the played bands
+FIRST_WINDOWS = 8  # a stream that began from nothing is held to the bands of its first windows
 LEAST_SPREAD = 0.05  # of latents: bands that hardly move are not stretched to a beat
 GAINS = (0.8, 1.1)  # of the deviation, in one window
 MOST_SHIFT = 0.35  # of the mean, in one window, in units of latents
@@ -31,7 +31,7 @@ HIGHEST = 4.0  # of latents; music has no bands above it
 
 
 class StreamGovernor:
-    """What a level's bands are held to, block by block. It holds no state: `GovernorState` goes in and comes out."""
+    """The governor of a level, block by block. It holds no state: `GovernorState` goes in and comes out."""
 
     def __init__(self, mean: Tensor, spread: Tensor, window: int) -> None:
         """mean and spread `[c]` of the codec's bands in dB; window: tokens of the level's window."""

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from jbdiff.stream.state import LoudnessState
 
-SECONDS = 12.0  # over which what was played is measured
-GATE = 0.06  # blocks quieter than this share of it, -12 dB, are pauses and change nothing
+SECONDS = 12.0  # length of the measurement of the played loudness
+GATE = 0.06  # blocks quieter than this share of the measured power, -12 dB, are pauses and change nothing
 MOST_DECIBELS = 6.0
 RAMP_DECIBELS = 1.0  # in one second
 

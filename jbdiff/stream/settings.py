@@ -1,4 +1,4 @@
-"""What one block of a stream reads from the knobs. Frozen values; no tensors here but in the noise."""
+"""Settings of one block of a stream, read from the knobs. Frozen values without tensors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Handover(enum.Enum):
 class LevelSettings:
     """One level. None takes the stack's default; strength, handover and priming belong to finer levels.
 
-    A finer level of 0 steps passes the level above on as it hears it.
+    A finer level of 0 steps passes on the sound of the level above, encoded and decoded by its own codec level.
     """
 
     steps: int | None = None
@@ -38,7 +38,7 @@ class LevelSettings:
 
 @dataclass(frozen=True)
 class FinisherSettings:
-    """The finisher. Off, its sound passes by and its state moves on, so that lengths and places agree."""
+    """The finisher. If it is off, the mono sound passes it with the same latency, and its state moves on."""
 
     on: bool = True
     steps: int | None = None  # None: as many as v1 takes at the stack's default strength
@@ -52,7 +52,7 @@ class FinisherSettings:
         return NoiseSettings(self.seed, self.noise_style, self.noise_step)
 
     def strength_or(self, usual: float) -> float:
-        """`strength`, or the stack's where there is none. Raises ValueError outside of 0..1."""
+        """`strength`, or `usual`, the stack's, if it is None. Raises ValueError outside of 0..1."""
         strength = usual if self.strength is None else self.strength
         if not 0.0 <= strength <= 1.0:
             raise ValueError(f"finisher strength {strength} is outside 0..1")
@@ -119,15 +119,16 @@ class BlockSettings:
 
 
 class StepKnobs(Protocol):
-    """Knobs that are read while a block is being made; what they say goes before `BlockSettings`.
+    """Knobs that are read while a block is being made. Their values replace those of `BlockSettings`.
 
-    Called on the stream's thread, once for each value that is used: whoever keeps them can make the block again.
+    The stream's thread calls each function once for each value that it uses. A caller that stores these values can
+    make the block again.
     """
 
     def guidance(self, step: int) -> float:
-        """Of the coarsest level's `step`, counted from 0: read right before its model call."""
+        """Guidance scale of the coarsest level's `step`, counted from 0. It is read right before the model call."""
         ...
 
     def finisher_strength(self) -> float:
-        """0..1: read when the finisher starts, since it sets the noise that all of its steps remove."""
+        """Strength, 0..1. It is read once, when the finisher starts: it sets the noise that all steps remove."""
         ...

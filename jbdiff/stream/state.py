@@ -41,7 +41,7 @@ class AnchorState:
     style: Tensor | None  # [1, f]; None until the first block, which chooses one
     played: Tensor | None  # [1, f] of the last windows that were played; None before there is a whole one
     tempo: float  # beats a minute of the sound that the stream began after; 0 if it has no beat
-    beat: float | None  # place of the next token in the bar, 0..4; None where no clock runs
+    beat: float | None  # place of the next token in the bar, 0..4; None if no clock runs
 
     def to(self, device: torch.device) -> AnchorState:
         """The same state with its tensors on `device`."""
@@ -210,8 +210,8 @@ class FinisherState:
 def novelty(before: Tensor, after: Tensor) -> float:
     """Return the distance of two blocks of latents `[batch, channels, tokens]`, 0 to 1.
 
-    0 is the same block again; 1 is as far as two blocks that have nothing in common. The distance is relative to the
-    size of both, so that it means the same at every level and for every stack. 0 as well where a first block has none
+    0 is the same block again; 1 is the distance of two unrelated blocks. The distance is relative to the size of both,
+    so that it means the same at every level and for every stack. It is also 0 for a first block, which has no block
     before it, and for silence after silence.
     """
     if before.shape != after.shape:

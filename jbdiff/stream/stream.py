@@ -85,19 +85,19 @@ class StreamBlock:
     guidance: tuple[float, ...] = ()  # of the coarsest level, as read for each of its steps
     finisher_strength: float | None = None  # as read when the finisher started; None if it did not
     novelty: float = 0.0  # distance of the coarsest level's latents from the last block's, 0 to 1
-    # Place in the bar, 0..4, of the block's first token, and beats a frame; None without a clock. The token is heard
-    # `latency_frames` after the block's first frame.
+    # Place in the bar, 0..4, of the block's first token, and beats a frame; None without a clock. The sound of the
+    # token begins `latency_frames` after the block's first frame.
     beat: tuple[float, float] | None = None
 
 
 class BlockStream:
     """A stack that plays block by block. Not thread-safe: one thread owns it.
 
-    Every block has exactly `block_frames` samples. It costs the same at every setting of the knobs, except `steps` and
-    the finisher's switch. Sound leaves `latency_frames` after its place in the coarsest latents: each level's newest
-    tokens lack their right-hand neighbours, so they are decoded again with the next block, and the two decodes are
-    crossfaded where the first one ends; the finisher adds one fade. `stem_latency_frames` has the same number for each
-    level's stem. The first block opens with that much silence.
+    Every block has exactly `block_frames` samples. It takes the same time at every setting of the knobs, except `steps`
+    and the finisher's switch. Sound leaves `latency_frames` after its place in the coarsest latents, because each
+    level's newest tokens lack their right-hand neighbours. They are decoded again with the next block, and the two
+    decodes are crossfaded where the first one ends. The finisher adds one fade. `stem_latency_frames` has the same
+    number for each level's stem. The first block begins with that much silence.
     """
 
     def __init__(
@@ -293,12 +293,12 @@ class BlockStream:
     ) -> StreamBlock:
         """Make the next block.
 
-        init: audio `[1, 1, n]`; `resample` keeps its last `block_frames` to its amount, and what is before them only
-        helps the encoder. None keeps the stream's own sound of one window before.
+        init: audio `[1, 1, n]`. `resample` is the share of its last `block_frames` that is kept. Audio before them only
+        helps the encoder. None takes the stream's own sound of one window before.
         context: audio `[1, 1, n]` in the place of the coarsest level's own context, for this block only.
         on_step(done, of) runs after every denoising step of any part; False stops.
-        turning: knobs that are read while the block is made, in the place of `settings.guidance` and
-        `settings.finisher.strength`; the block says what was read.
+        turning: knobs that are read while the block is made, instead of `settings.guidance` and
+        `settings.finisher.strength`. The block holds the values that were read.
 
         Raises StreamInterrupted if `on_step` stops, StreamError if latents or audio are not finite, ValueError if a
         setting is out of range. The stream is then as it was before.

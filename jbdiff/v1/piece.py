@@ -60,7 +60,7 @@ class V1Piece:
 
 
 def v1_piece(stack: Stack, options: RenderOptions, seed: int, finisher: bool, with_init: bool) -> V1Piece:
-    """The run that covers `options.seconds`, in whole windows. Raises OptionError where v1 cannot do it."""
+    """The run that covers `options.seconds`, in whole windows. Raises OptionError if v1 cannot do it."""
     if not isinstance(stack.config.codec, VQVAEConfig):
         raise OptionError(f"--compat v1 plays stacks of v1's kind; {stack.config.name!r} is another")
     if options.crossfade not in (None, *FADES):

@@ -68,7 +68,7 @@ class V1Renderer:
     """
 
     def __init__(self, stack: Stack, settings: V1Settings) -> None:
-        """Raises ValueError where the stack lacks a level, or a finisher that is wanted."""
+        """Raises ValueError if the stack lacks a level, or a finisher that is wanted."""
         config = stack.config.finisher
         if settings.finisher and (stack.finisher is None or not isinstance(config, FinisherConfig)):
             raise ValueError(

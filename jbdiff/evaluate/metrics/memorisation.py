@@ -58,7 +58,7 @@ def window_frames(sample_rate: int) -> int:
 def pictures(sounds: Iterable[Tensor], mean: Tensor, sample_rate: int) -> Pictures:
     """Windows end to end of mono sounds `[n]`; `mean` `[notes]` is the usual level of each band.
 
-    Raises ValueError where no sound is as long as one.
+    Raises ValueError if no sound is as long as one.
     """
     frames, rows = window_frames(sample_rate), []
     for sound in sounds:

@@ -43,7 +43,7 @@ class DistilJob:
 
 
 def load_additions(start: Path, denoiser: JointDenoiser) -> Additions:
-    """A run's weights, for the denoiser that they belong to. Raises CheckpointError where they do not fit it."""
+    """A run's weights, for the denoiser that they belong to. Raises CheckpointError if they do not fit it."""
     sizes = recorded(start, "distill")
     if sizes is not None:
         sizes["guidance"] = tuple(sizes["guidance"])

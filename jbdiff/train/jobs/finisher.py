@@ -41,7 +41,7 @@ class FinisherJob:
 
 
 def load_finisher(start: Path | str) -> SpectralFinisher:
-    """A spectral finisher from a run's weights, or out of a stack. Raises ValueError where that has another kind."""
+    """A spectral finisher from a run's weights, or out of a stack. Raises ValueError if that has another kind."""
     if isinstance(start, Path):
         sizes = recorded(start, "finisher")
         network = SpectralFinisher(SpectralFinisherConfig(**sizes) if sizes else SpectralFinisherConfig())

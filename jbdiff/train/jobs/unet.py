@@ -100,7 +100,7 @@ def _beginning(stack: Stack, level: LevelConfig, job: UNetJob) -> UNet:
 
 
 def load_level(weights: Path, config: UNetConfig) -> UNet:
-    """A run's U-Net. Raises CheckpointError where the weights are not of these sizes."""
+    """A run's U-Net. Raises CheckpointError if the weights are not of these sizes."""
     network = UNet(config)
     load_into(network, read_checkpoint(weights).tensors, "this level", weights.name)
     return network

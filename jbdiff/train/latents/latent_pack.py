@@ -89,7 +89,7 @@ def unpack(blob: bytes, rng: np.random.Generator, step: float = STEP) -> NDArray
 
 def unpacked(folder: Path, codec: BandCodec, cache: Path) -> tuple[Clips, Clips]:
     """Training and held-out clips of a packed folder, written to `cache`: of several processes the first one writes,
-    the others wait. Raises ValueError where the codec is another than they were made by.
+    the others wait. Raises ValueError if the codec is another than they were made by.
     """
     about = json.loads((folder / ABOUT).read_text())
     if about["codec"] != fingerprint(codec.analysis):

@@ -109,9 +109,9 @@ def fit(
 ) -> None:
     """Trains until the budget is spent; a broken-off run goes on from its last round.
 
-    `clip`: greatest gradient norm, for modules that leave optimisation to Lightning. `loose`: not every weight takes
-    part in every backward pass, which several processes have to be told. Raises RuntimeError, with its cause, when
-    training breaks off.
+    clip: greatest gradient norm, for modules that leave optimisation to Lightning. loose: True if some backward passes
+    use only a part of the weights; training in several processes needs to know. Raises RuntimeError, with its cause,
+    if training breaks off.
     """
     torch.set_num_threads(settings.threads)
     batches.workers = settings.workers
