@@ -151,7 +151,7 @@ def play(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on the console.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Plays. With a window where there is a screen; else without one, into the sound device or a take."""
+    """Play, with a window if there is a screen; else without one, into the sound device or a take."""
     from jbdiff_live import __version__
 
     if version:

@@ -227,7 +227,7 @@ class Binding:
         return frozenset((BindingKind.CC, number) for number in (self.number, self.number + FINE_OFFSET))
 
     def overlaps(self, other: Binding) -> bool:
-        """Whether some message would move both."""
+        """Return True if some message would move both."""
         channels = self.channel is None or other.channel is None or self.channel == other.channel
         return channels and bool(self.controls & other.controls)
 

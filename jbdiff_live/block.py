@@ -1,4 +1,4 @@
-"""A block of audio and the protocol of whatever makes one. Immutable, shared by all threads."""
+"""A block of audio, and the protocol of a generator. Blocks are immutable and shared by all threads."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ SAMPLE_RATE = 44_100  # of every stack that the instrument plays
 
 
 class Rung(IntEnum):
-    """How much of the intended work a block got, best first. Later rungs are what a late engine falls to.
+    """The amount of work that a block got, from the best rung to the cheapest. A late engine goes down the rungs.
 
-    Each keeps what the rungs above it took away. Below the last one there is only the fade into silence.
+    Each rung also leaves out the work that the rungs above it leave out. Below the last rung the sound fades out.
     """
 
     FULL = 0
-    FEWER_STEPS = 1  # half of every part's
+    FEWER_STEPS = 1  # half the steps of every level and of the finisher
     NO_LEVEL_0 = 2
     NO_LEVEL_1 = 3
     QUICK_FINISHER = 4  # one step
-    LOOP = 5  # the last window once more, moved a little, in one step
-    REPEAT = 6  # the last sound once more, as it was: costs nothing
+    LOOP = 5  # the last window again, changed a little, in one step
+    REPEAT = 6  # the last sound again, unchanged: costs nothing
 
     @property
     def label(self) -> str:
@@ -41,19 +41,19 @@ class Rung(IntEnum):
 class Block:
     """Finished audio. `samples` is float32 `[frames, channels]` and not writeable.
 
-    `turned` holds the values of knobs that were turned while the block was being made, in the order in which they
-    were read: of guidance one for each step. A knob that is not in it had the snapshot's value throughout. `looped` is
-    there when the block only plays older sound again: what the knobs were for that sound.
+    `turned` holds the values of knobs that changed while the block was being made, in the order of reading. Guidance
+    has one value for each step. A knob that is not in it had the snapshot's value throughout. `looped` is None unless
+    the block repeats older sound. It then holds the knobs with which that sound was made.
     """
 
     samples: Audio
     index: int
     start_frame: int
     snapshot: ParameterSnapshot
-    noise: str  # identity of the noise, for the log: style, seed, epoch, index
+    noise: str  # the noise's identity, for the log: style, seed, epoch, index
     seconds_taken: float
     rung: Rung = Rung.FULL
-    stack: StackPlaying | None = None  # what made it; None without a model
+    stack: StackPlaying | None = None  # the stack that made it; None without a model
     turned: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     looped: ParameterSnapshot | None = None
     novelty: float = 0.0  # distance of its latents from the last block's, 0 to 1; 0 without a model
@@ -72,7 +72,7 @@ class Block:
 
     @property
     def heard(self) -> ParameterSnapshot:
-        """What the knobs are for this sound: the snapshot, with what was read last in its place."""
+        """The knobs with which this sound was made: the snapshot, with the last value of each `turned` knob."""
         if self.looped is not None:
             return self.looped
         if not self.turned:
@@ -83,31 +83,31 @@ class Block:
 
 @dataclass(frozen=True)
 class Generated:
-    """What a generator hands back for one block: audio `[frames, channels]` and the noise it grew from."""
+    """A generator's result for one block: audio `[frames, channels]` and the identity of its noise."""
 
     samples: Audio
     noise: str
     stack: StackPlaying | None = None
-    mixed: bool = False  # two stacks made it: the time it took says nothing about the next one
+    mixed: bool = False  # two stacks made it: its time does not predict the next block's
     turned: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # as `Block.turned`
     novelty: float = 0.0  # as `Block.novelty`
-    read_at: float | None = None  # when a step read guidance last, by `time.monotonic`; None where none did
+    read_at: float | None = None  # last reading of guidance by a step (`time.monotonic`); None: no step did
     beat: tuple[float, float] | None = (
-        None  # place in the bar of its first new sound, beats a frame; None: no beat
+        None  # place of its first new frame in the bar, and beats a frame; None: no beat
     )
 
 
 class KeepGoing(Protocol):
-    """Asked while a block is made: whether it is still wanted. `share` of its work, 0..1, is done."""
+    """A function that says, while a block is made, if it is still wanted. share: the work that is done, 0..1."""
 
     def __call__(self, share: float = 0.0) -> bool: ...
 
 
 class BlockGenerator(Protocol):
-    """Makes audio block by block. Every method runs on the engine thread, but `close`, which is the session's.
+    """A maker of audio, block by block. The engine thread calls every method except `close`; the session calls that.
 
-    One that can change its stack loads the new one elsewhere and offers it: `switch_seconds` is None while there
-    is nothing to switch to. `block_frames` may change with `switch`.
+    A generator that can change its stack loads the new one on another thread. `switch_seconds` is None until a stack
+    is ready. `block_frames` may change with `switch`.
     """
 
     @property
@@ -121,40 +121,40 @@ class BlockGenerator(Protocol):
 
     @property
     def switch_seconds(self) -> float | None:
-        """Seconds that the first block after a `switch` takes; None where nothing waits."""
+        """Seconds that the first block after a `switch` takes; None if no stack is ready."""
         ...
 
     @property
     def mixing_seconds(self) -> float | None:
-        """Seconds that the next block takes where two stacks make it, one fading into the other; else None."""
+        """Seconds that the next block takes if two stacks make it, during a crossfade; else None."""
         ...
 
     @property
     def rung_seconds(self) -> Mapping[Rung, float]:
-        """Seconds that a block takes on each rung that there is, best first, as far as was measured."""
+        """Seconds that a block takes on each rung, best first. Rungs without a measurement are missing."""
         ...
 
     def prepare(self, report: Callable[[str], None], keep_going: Callable[[], bool]) -> bool:
-        """Loads and warms up; says what it is doing through `report`. Raises with the remedy.
+        """Load and warm up. `report` gets the work in progress. An error names the remedy.
 
-        False when `keep_going` turned false on the way.
+        Returns False if `keep_going` turned false meanwhile.
         """
         ...
 
     def switch(self) -> None:
-        """From the next block on, the stack that waits fades in."""
+        """Fade the loaded stack in, from the next block on."""
         ...
 
     def next_block(
         self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung = Rung.FULL
     ) -> Generated | None:
-        """The next block, or None when `keep_going` turned false on the way, which left everything as it was."""
+        """Make the next block. None: `keep_going` turned false meanwhile, and no state has changed."""
         ...
 
     def reset(self, keep_going: Callable[[], bool]) -> None:
-        """Forgets everything played so far. Returns soon after `keep_going` turned false."""
+        """Forget all music so far. Returns soon after `keep_going` turned false."""
         ...
 
     def close(self) -> None:
-        """Lets memory and threads go. The session's thread; the engine has ended, or hangs in `next_block`."""
+        """Free memory and end threads. Session's thread; the engine has ended, or hangs in `next_block`."""
         ...

@@ -1,7 +1,7 @@
-"""Everything that joins the instrument to other machines beside sound and MIDI in: OSC, feedback, CV in, and a rack.
+"""The links to other machines besides sound and MIDI in: OSC, feedback, CV in, and a rack.
 
 Threads: none of its own. `port` runs on the MIDI watcher's thread, `block_made` on the engine's, the rest on the
-session's. What it starts has threads of its own: OSC, the MIDI that is sent, and the input that carries voltages.
+session's. The parts that it starts have threads of their own: OSC, MIDI out, and the input of voltages.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ from jbdiff_live.status import ControlStatus
 log = logging.getLogger(__name__)
 
 ListenToCv = Callable[[str, int, OnFrames], None]  # name of an input, channels, what gets the frames
-CV_CHANNELS = 16  # of an input that are read, as far as it has them
-RACK = "rack"  # what the MIDI output of the sends is called
+CV_CHANNELS = 16  # most channels of an input that are read
+RACK = "rack"  # name of the MIDI output of the sends
 
 
 @dataclass(frozen=True)
 class LinkOptions:
-    """What a command line decides. cv_in: the sound input that carries voltages. midi_out: where
-    MIDI sends go; without a name the first output there is.
+    """Options of the command line.
+
+    cv_in: the sound input that carries voltages. midi_out: the output for MIDI sends; empty takes the first output.
     """
 
     osc: OscSettings = field(default_factory=OscSettings)
@@ -52,7 +53,7 @@ class LinkOptions:
 
 @dataclass(frozen=True)
 class Sight:
-    """What the links see of the session. heard: None while nothing plays. states: what goes on, such as "record"."""
+    """The links' view of the session. heard: None while nothing plays. states: on or off by name, as "record"."""
 
     frame: Callable[[], int]
     heard: Callable[[], ParameterSnapshot | None]
@@ -60,7 +61,7 @@ class Sight:
 
 
 class Links:
-    """`start`, then `stop`. Everything that is missing becomes a problem in `status`."""
+    """The links. Call `start`, then `stop`. A missing device becomes a problem in `status`."""
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class Links:
         midi_api: str | None = None,
         clock: Clock = MACHINE,
     ) -> None:
-        """handle: takes events of OSC and CV, like those of MIDI; returns whether something is bound to them."""
+        """handle: takes events of OSC and CV, like those of MIDI. It returns True if they have a binding."""
         self._options = options
         self._store = store
         self._controls = controls
@@ -97,7 +98,7 @@ class Links:
 
     @staticmethod
     def cv_out(options: LinkOptions, movement: Movement) -> CvOut | None:
-        """What the sound output plays behind the sound; None if nothing is sent there."""
+        """Return the voltages for the channels behind the sound; None if nothing is sent there."""
         sends = tuple(send for send in options.sends if isinstance(send, CvSend))
         return CvOut(sends, movement.at) if sends else None
 
@@ -130,12 +131,12 @@ class Links:
                 self._problem = f"no CV in: {error}"
 
     def stop(self) -> None:
-        """End every thread. The input that carries voltages is the sound's to close."""
+        """End every thread. The sound device closes the input of voltages."""
         self.osc.stop()
         self.sender.stop()
 
     def calibrate(self, number: int, end: str) -> CvChannel:
-        """Take the voltage that a channel has now as the "low" or "high" end. ValueError says what is missing."""
+        """Store a channel's present voltage as its "low" or "high" end. ValueError names what is missing."""
         level = None if self.cv is None else self.cv.level(number)
         if self.cv is None or level is None:
             raise ValueError(f"CV {number}: nothing comes in; open an input with --cv-in")
@@ -144,7 +145,7 @@ class Links:
         return channel
 
     def status(self, status: ControlStatus) -> ControlStatus:
-        """The controllers' status with what is known here."""
+        """Return the controllers' status, completed with the links' status."""
         sender, osc = self.sender.status(), self.osc.status()
         problems = (status.problem, self._problem, sender.problem)
         return replace(
@@ -157,7 +158,7 @@ class Links:
     # ------------------------------------------------------------------ other threads
 
     def port(self, device: str, there: bool) -> None:
-        """A controller came or went: its feedback goes to its output. MIDI watcher's thread."""
+        """Send feedback to the output of a controller that came, or stop it. MIDI watcher's thread."""
         self._controls.port(device, there)
         names = self._controls.outputs_of(device) if there else ()
         if names:
@@ -168,7 +169,7 @@ class Links:
             self.sender.let_go(device)
 
     def block_made(self, block: Block) -> None:
-        """Measure a block before it is heard. Engine thread."""
+        """Measure a block before it plays. Engine thread."""
         self.movement.block_made(block.samples, block.start_frame, block.novelty)
 
     def _views(self) -> Views:
@@ -179,7 +180,7 @@ class Links:
         return self._rack.due(self.movement.at(self._sight.frame()))
 
     def _measured(self) -> Mapping[str, Argument]:
-        """What OSC sends beside the values."""
+        """Return the measures that OSC sends besides the values."""
         moment = self.movement.at(self._sight.frame())
         found: dict[str, Argument] = {f"out/{m.value}": round(moment[m], 3) for m in Measure}
         found |= {f"state/{name}": int(on) for name, on in self._sight.states().items()}

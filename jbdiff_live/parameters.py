@@ -19,7 +19,7 @@ from jbdiff_live.travel import even_position, even_value
 
 
 class TakesEffect(Enum):
-    """When a change is heard."""
+    """The moment at which a change of a parameter reaches the sound."""
 
     NOW = "now"  # after the ring: gain, mute
     NEXT_STEP = "next step"  # read inside the block that is being made
@@ -32,11 +32,11 @@ class Curve(Enum):
 
     LINEAR = "linear"
     SQUARED = "squared"  # finer at the low end
-    EVEN = "even"  # of Noise: equal turns are heard equally far
+    EVEN = "even"  # of Noise: equal turns of the knob make equal audible differences
 
 
 class Origin(Enum):
-    """Who changed a value, so that a writer does not hear its own echo."""
+    """The source of a change. A writer uses it to ignore its own changes."""
 
     UI = "ui"
     MIDI = "midi"
@@ -70,18 +70,18 @@ class Parameter:
 
     @property
     def both_ways(self) -> bool:
-        """Whether it goes as far below 0 as above."""
+        """True if the range reaches as far below 0 as above."""
         return self.low == -self.high
 
     def clamp(self, value: float) -> float:
-        """The nearest value that the parameter can hold. Not a number raises ValueError."""
+        """Return the nearest value that the parameter can hold. NaN raises ValueError."""
         if not math.isfinite(value):
             raise ValueError(f"{self.name} = {value!r} is not a finite number")
         value = min(self.high, max(self.low, float(value)))
         return float(round(value)) if self.integer or self.toggle or self.choices else value
 
     def from_normal(self, normal: float) -> float:
-        """Value for a knob position 0..1."""
+        """Return the value for a knob position 0..1."""
         position = min(1.0, max(0.0, float(normal)))
         if self.curve is Curve.SQUARED:
             position *= position
@@ -90,14 +90,14 @@ class Parameter:
         return self.clamp(self.low + position * (self.high - self.low))
 
     def to_normal(self, value: float) -> float:
-        """Knob position 0..1 of a value: the inverse of `from_normal` but for rounding."""
+        """Return the knob position 0..1 of a value: the inverse of `from_normal`, except for rounding."""
         position = (self.clamp(value) - self.low) / (self.high - self.low)
         if self.curve is Curve.EVEN:
             return even_position(position)
         return math.sqrt(position) if self.curve is Curve.SQUARED else position
 
     def parse(self, value: object) -> float:
-        """Value from a patch or a command line: a number, a bool or "on" for a toggle, a name for a choice."""
+        """Read a value of a patch or command line: a number, a bool or "on" for a toggle, a name for a choice."""
         if isinstance(value, str):
             if value in self.choices:
                 return float(self.choices.index(value))
@@ -112,14 +112,14 @@ class Parameter:
             raise ValueError(f"{self.name} = {value!r}: needs a number")
         try:
             number = float(value)
-        except OverflowError:  # of hundreds of digits, which the message need not show
+        except OverflowError:  # a number of hundreds of digits; the message does not show it
             raise ValueError(f"{self.name} is outside {self.low:g} to {self.high:g}") from None
         if not math.isfinite(number) or not self.low <= number <= self.high:
             raise ValueError(f"{self.name} = {value!r} is outside {self.low:g} to {self.high:g}")
         return self.clamp(number)
 
     def plain(self, value: float) -> float | int | bool | str:
-        """The value as a person writes it in a patch: inverse of `parse`."""
+        """Return the value as a person writes it in a patch: the inverse of `parse`."""
         if self.choices:
             return self.choices[int(value)]
         if self.toggle:
@@ -127,7 +127,7 @@ class Parameter:
         return int(value) if self.integer else float(value)
 
     def text(self, value: float) -> str:
-        """The value as the window shows it."""
+        """Return the value as the window shows it."""
         plain = self.plain(value)
         if isinstance(plain, bool):
             return "on" if plain else "off"
@@ -228,7 +228,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("tap", "Tap", "tap the tempo: two or more in time"),
 )
 
-# What only the session can do. A controller may be bound to them; they are no part of a take's log of knobs.
+# Functions of the session. A controller can be bound to them. A take does not log them with the knobs.
 FUNCTIONS: tuple[Action, ...] = (
     Action("play", "Play", "start, or stop if it plays"),
     Action("start", "Start", "start"),
@@ -249,7 +249,7 @@ FUNCTIONS_BY_NAME: Mapping[str, Action] = MappingProxyType({f.name: f for f in F
 
 
 def unknown_name(name: str) -> KeyError:
-    """The error for a name that is in no table, with the nearest known ones."""
+    """Return the error for an unknown name. Its text lists the nearest known names."""
     known = [*BY_NAME, *ACTIONS_BY_NAME, *FUNCTIONS_BY_NAME]
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
@@ -274,7 +274,7 @@ class ParameterSnapshot:
         return self.values[name] >= 0.5
 
     def with_instant(self, now: ParameterSnapshot) -> ParameterSnapshot:
-        """Return these values, with those that act at once as they are `now`."""
+        """Return this snapshot, with the values of `now` for the parameters that act at once."""
         instant = {p.name: now[p.name] for p in BY_NAME.values() if p.takes_effect is TakesEffect.NOW}
         return replace(self, values={**self.values, **instant})
 
@@ -315,22 +315,22 @@ class ParameterStore:
         return self._snapshot
 
     def subscribe(self, listener: Listener) -> None:
-        """`listener` is called on the writer's thread after each change, in order; it must not block."""
+        """Call `listener` on the writer's thread after each change, in order. It must not block."""
         with self._lock:
             self._listeners = (*self._listeners, listener)
 
     def set(self, name: str, value: float, origin: Origin) -> ParameterSnapshot:
-        """Sets one value, clamped to its range. Unknown names raise KeyError, nonsense values ValueError."""
+        """Set one value, clamped to its range. KeyError: unknown name. ValueError: NaN."""
         return self.set_many({name: value}, origin)
 
     def set_normal(self, name: str, normal: float, origin: Origin) -> ParameterSnapshot:
-        """Sets one value from a knob position 0..1."""
+        """Set one value from a knob position 0..1."""
         if name not in self._table:
             raise unknown_name(name)
         return self.set(name, self._table[name].from_normal(normal), origin)
 
     def set_many(self, values: Mapping[str, float], origin: Origin) -> ParameterSnapshot:
-        """Sets several values in one swap: a reader sees all of them or none."""
+        """Set several values in one swap: a reader sees all of them or none."""
         for name in values:
             if name not in self._table:
                 raise unknown_name(name)
@@ -349,7 +349,7 @@ class ParameterStore:
             return self._snapshot
 
     def trigger(self, action: str, origin: Origin) -> ParameterSnapshot:
-        """Counts an action up by one; whoever acts on it compares counts."""
+        """Add one to an action's count. The parts that do the action compare counts."""
         with self._lock:
             old = self._snapshot
             if action not in old.counts:

@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 PROGRAMS = 128  # of MIDI; most devices count them from 1
-PARTS = ("levels", "finisher", "hop", "steps")  # the head's keys that say something about a stack
+PARTS = ("levels", "finisher", "hop", "steps")  # keys of the file's head that choose parts of a stack
 
 Plain = bool | int | float | str  # a value as a person writes it
 
@@ -62,9 +62,10 @@ __all__ = [
 class Patch:
     """A preset. A parameter that it does not name keeps its value when the patch is applied.
 
-    `choice` says which stack plays, with which of its parts; None leaves what plays. `context` is a sound that the
-    music begins from; None leaves what is there. In the file it may be written relative to the patch. `program`, 1 to
-    128, is the MIDI program change that loads it. `lfos` are all that there are while the patch plays, by parameter.
+    `choice` is the stack and the parts of it that play. None keeps the stack that plays. `context` is the sound file
+    that the music begins from. None keeps the present one. The file may hold its path relative to the patch.
+    `program`, 1 to 128, is the MIDI program change that loads the patch. `lfos` holds every LFO, by parameter; the
+    patch removes all others.
     """
 
     name: str
@@ -78,12 +79,12 @@ class Patch:
     lfos: Mapping[str, Lfo] = field(default_factory=lambda: MappingProxyType({}))
 
     def apply(self, store: ParameterStore) -> ParameterSnapshot:
-        """Sets all values in one swap. The bindings are a suggestion: `ControlMap.suggest(patch.bindings)`."""
+        """Set all values in one swap. The bindings are a suggestion: `ControlMap.suggest(patch.bindings)`."""
         return store.set_many({n: BY_NAME[n].parse(v) for n, v in self.values.items()}, Origin.PATCH)
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
-    """The file's layout, for msgspec to check the types against."""
+    """The layout of the file. msgspec checks the types against it."""
 
     format: int
     name: str
@@ -106,7 +107,7 @@ _HEAD = frozenset(field.name for field in msgspec.structs.fields(_File)) - {"val
 
 
 def load_patch(path: Path) -> Patch:
-    """The patch in a file. PatchError names the line or key that is wrong, and the remedy."""
+    """Read the patch in a file. PatchError names the wrong line or key, and the remedy."""
     plain = read_plain(path)
     version = plain.get("format")
     if isinstance(version, int) and version > FORMAT:
@@ -149,7 +150,7 @@ def _lfos(path: Path, file: _File) -> dict[str, Lfo]:
 
 
 def _sound(path: Path, written: str) -> Path:
-    """The sound that a patch names: beside it, unless the name is a whole path or begins with `~`."""
+    """Return the path of a patch's sound: relative to the patch, unless it is absolute or begins with `~`."""
     try:
         return path.resolve().parent / Path(written).expanduser()
     except RuntimeError as error:
@@ -159,7 +160,7 @@ def _sound(path: Path, written: str) -> Path:
 
 
 def _choice(path: Path, file: _File) -> StackChoice | None:
-    """The stack that the patch asks for. Parts without a stack are refused: they are those of a stack."""
+    """Return the stack that the patch asks for. PatchError: it names parts, but no stack."""
     parts = [name for name in PARTS if getattr(file, name) is not None]
     if file.stack is None:
         if parts:
@@ -178,7 +179,7 @@ def _choice(path: Path, file: _File) -> StackChoice | None:
 
 
 def _line(path: Path, key: str) -> str:
-    """ ", line 4" where a key of the file's head stands; nothing where it does not."""
+    """Return ", line 4" for a key in the file's head, and "" for a key that is not there."""
     for number, line in enumerate(read_text(path).splitlines(), 1):
         if line.lstrip().startswith("["):
             break
@@ -188,8 +189,8 @@ def _line(path: Path, key: str) -> str:
 
 
 def _document(path: Path) -> tomlkit.TOMLDocument:
-    """A file with its comments and its order, to write it again."""
-    read_plain(path)  # what it refuses would break tomlkit
+    """Read a file with its comments and its order, so that it can be written again."""
+    read_plain(path)  # raises first for files that would break tomlkit
     try:
         return tomlkit.parse(read_text(path))
     except (TOMLKitError, ValueError, RecursionError) as error:
@@ -197,7 +198,7 @@ def _document(path: Path) -> tomlkit.TOMLDocument:
 
 
 def _type_error(message: str, plain: Mapping[str, object]) -> str:
-    """msgspec's message in a player's words: "Expected `str`, got `int` - at `$.name`"."""
+    """Translate a message of msgspec, such as "Expected `str`, got `int` - at `$.name`", for the player."""
     what, _, where = message.partition(" - at ")
     place = where.strip("`").removeprefix("$.").removeprefix("$").replace("[...]", " (a value in it)")
     if "unknown field" in what:
@@ -246,10 +247,10 @@ def _nearest(name: str, known: list[str]) -> str:
 
 
 def save_patch(path: Path, patch: Patch) -> None:
-    """Writes a patch, whole or not at all. Comments and order of a file already there are kept, and its program where
-    the patch has none.
+    """Write a patch, whole or not at all.
 
-    PatchError: the disk refuses, or a file is there that is no TOML.
+    A file that exists keeps its comments and its order. It also keeps its program if the patch has none.
+    PatchError: the disk refuses, or the existing file is no TOML.
     """
     path = path.resolve()  # through a link: the file it points to is replaced, not the link
     document = _document(path) if path.exists() else tomlkit.document()
@@ -280,7 +281,7 @@ def save_patch(path: Path, patch: Patch) -> None:
 
 
 def _written_choice(choice: StackChoice | None) -> dict[str, str | list[int] | bool | int | None]:
-    """The head's lines of a choice; None for those that are left out, since they say nothing."""
+    """Return the lines of the file's head for a choice. A key with None is not written."""
     if choice is None:
         return dict.fromkeys(("stack", *PARTS))
     return {
@@ -293,7 +294,7 @@ def _written_choice(choice: StackChoice | None) -> dict[str, str | list[int] | b
 
 
 def _written(sound: Path, folder: Path) -> str:
-    """A sound's path as the patch writes it: relative when it lies with the patch, so that both can move."""
+    """Return a sound's path for the file: relative if it lies beside the patch, so that both can move."""
     sound = sound.resolve()
     return sound.relative_to(folder).as_posix() if sound.is_relative_to(folder) else str(sound)
 
@@ -306,13 +307,13 @@ def _update(document: tomlkit.TOMLDocument, name: str, entries: Mapping[str, obj
     for key in [key for key in table if key not in entries]:
         del table[key]
     for key, value in entries.items():
-        # An equal value stays as it was typed; True == 1 for Python, and not for a person.
+        # An equal value stays as a person typed it. True equals 1 in Python, but not for a person.
         if key not in table or table[key] != value or isinstance(value, bool):
             table[key] = value
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Writes beside the file and renames, so that a crash leaves the old one or the new one."""
+    """Write beside the file and rename, so that a crash leaves the old file or the new one."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
@@ -330,7 +331,7 @@ def replace_file(path: Path, text: str) -> None:
 
 
 def factory_patches() -> Mapping[str, Path]:
-    """The patches that come with the instrument, by name, from a checkout or from an installed package."""
+    """Return the patches that come with the instrument, by name, from a checkout or an installed package."""
     here = Path(__file__).resolve().parent
     folders = [
         here.parent / "patches",  # a checkout
@@ -345,8 +346,9 @@ def factory_patches() -> Mapping[str, Path]:
 
 
 def patch_programs(patches: Mapping[str, Path]) -> Mapping[str, int]:
-    """The programs of those patches that have one, by the patch's name. Files that cannot be read have none: loading
-    them tells what is wrong.
+    """Return the MIDI programs of the patches that have one, by the patch's name.
+
+    A file that cannot be read is left out. Loading it gives the error.
     """
     found = {}
     for name, path in patches.items():
@@ -361,7 +363,7 @@ def patch_programs(patches: Mapping[str, Path]) -> Mapping[str, int]:
 
 
 def own_patches(folder: Path | None) -> Mapping[str, Path]:
-    """The patches in a folder, by name; none if there is no folder or it cannot be read."""
+    """Return the patches in a folder, by name. Empty if the folder is missing or cannot be read."""
     if folder is None:
         return MappingProxyType({})
     try:
@@ -373,7 +375,7 @@ def own_patches(folder: Path | None) -> Mapping[str, Path]:
 
 
 def user_patches_folder() -> Path | None:
-    """Where the player's own patches are kept; it may not exist yet. None for a user without a home folder."""
+    """Return the folder of the player's own patches. It may not exist yet. None: the user has no home folder."""
     try:
         if platform.system() == "Darwin":
             base = Path.home() / "Library" / "Application Support"
@@ -381,7 +383,7 @@ def user_patches_folder() -> Path | None:
             base = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
         else:
             base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    except RuntimeError as error:  # a user that the system's list of users lacks
+    except RuntimeError as error:  # the system does not know this user
         log.info("no own patches: %s", error)
         return None
     return base / "jbdiff-live" / "patches"

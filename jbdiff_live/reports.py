@@ -1,4 +1,4 @@
-"""What a session tells of its parts: to the window, to a take, to OSC and to the lights of buttons. It changes nothing.
+"""The session's reports: for the window, a take, OSC and the lights of buttons. They change nothing.
 
 Threads: `status` runs on the window's thread or the command line's, `_take_info` on the thread that opens a take, the
 rest on those of OSC and MIDI out. All of them only read.
@@ -65,7 +65,7 @@ class Reports(Wishes):
         return replace(status, problem=status.problem or self.programs.problem)
 
     def _take_info(self, playing: StackPlaying | None) -> Mapping[str, object]:
-        """What a take keeps beside its sound, for a first block that `playing` made."""
+        """Return the facts that a take keeps beside its sound. playing: the stack of its first block."""
         values = self.store.snapshot.values
         return {
             "app_version": __version__,
@@ -78,14 +78,14 @@ class Reports(Wishes):
 
     @property
     def silent_device(self) -> bool:
-        """Whether the sound goes nowhere but into recordings."""
+        """True if the sound goes to recordings only."""
         return self.audio.silent
 
     def _heard(self) -> ParameterSnapshot | None:
-        """The values of the sound that is heard now; None while nothing plays."""
+        """Return the heard values: the snapshot of the audible block. None while nothing plays."""
         block = self.tape.at(self.audio.frames_heard)
         return None if block is None else block.heard.with_instant(self.conductor.sounding)
 
     def _states(self) -> Mapping[str, bool]:
-        """What goes on, for the lights of buttons."""
+        """Return the states for the lights of buttons: on or off by name."""
         return {"play": self.plays, "start": self.plays, "record": self.tape.status().recording}

@@ -1,9 +1,9 @@
 """The ring between the engine and the feeder: one writer thread, one reader thread, no lock.
 
 Contract: only the writer moves `_written`, only the reader moves `_read`. Both are plain ints that only
-grow; storing one is atomic under the GIL, and samples are copied before the counter that announces them
-moves, so the other side never sees frames that are not there. Only the reader ever skips: `request_drain`
-leaves a note that the reader honours. `answer_panics` does the same and says up to which panic the writer has acted.
+grow. Storing one is atomic under the GIL. Samples are copied before their counter moves, so the other side never
+sees frames that are not there. Only the reader skips frames: `request_drain` leaves a mark, and the reader skips up to
+it. `answer_panics` does the same. It also stores the number of the last panic on which the writer has acted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from jbdiff_live.block import Audio
 
 
 class RingBuffer:
-    """Float32 frames `[frames, channels]`, preallocated. Sizes are in frames."""
+    """A preallocated ring of float32 frames `[frames, channels]`. Sizes are in frames."""
 
     def __init__(self, capacity: int, channels: int) -> None:
         if capacity < 1 or channels < 1:
@@ -39,33 +39,33 @@ class RingBuffer:
 
     @property
     def frames_read(self) -> int:
-        """Frames taken out since the beginning, skipped ones included: the session's clock."""
+        """Frames read since the beginning, including skipped frames: the session's clock."""
         return self._read
 
     @property
     def available(self) -> int:
         """Frames ready to be read."""
-        # The reader moves `_read` last and never past `_written`: taken before it, `_written` is at worst old.
+        # The reader never moves `_read` past `_written`. `_written` is read first, so it can only be too old.
         written = self._written
         return max(0, written - max(self._read, self._drain_to))
 
     @property
     def drained_to(self) -> int:
-        """The frame behind everything that was drained. It moves when what comes next does not follow on."""
+        """The first frame after the drained ones. When it moves, the next frames do not continue the last ones."""
         return self._drain_to
 
     @property
     def panics_answered(self) -> int:
-        """Number of the last panic that the writer has acted upon. The reader is silent until this is the newest."""
+        """Number of the last panic on which the writer has acted. The reader is silent until it is the newest."""
         return self._panics_answered
 
     @property
     def room(self) -> int:
-        """Frames that fit now. Drained frames become room once the reader has skipped them."""
+        """Frames that fit now. Drained frames become room after the reader has skipped them."""
         return self.capacity - (self._written - self._read)
 
     def write(self, frames: Audio) -> int:
-        """Writer: copies as many frames as fit, says how many."""
+        """Writer: copy as many frames as fit. Return their number."""
         if frames.ndim != 2 or frames.shape[1] != self.channels:
             raise ValueError(f"ring has {self.channels} channels, got an array of shape {frames.shape}")
         count = min(len(frames), self.room)
@@ -77,7 +77,7 @@ class RingBuffer:
         return count
 
     def read(self, out: Audio) -> int:
-        """Reader: always fills `out`, with silence where frames are missing; says how many were missing."""
+        """Reader: fill all of `out`, missing frames with silence. Return the number of missing frames."""
         if out.ndim != 2 or out.shape[1] != self.channels:
             raise ValueError(f"ring has {self.channels} channels, got an array of shape {out.shape}")
         begin = max(self._read, self._drain_to)
@@ -87,18 +87,18 @@ class RingBuffer:
         out[:first] = self._data[start : start + first]
         out[first:count] = self._data[: count - first]
         out[count:] = 0.0
-        self._read = begin + count  # one store: nobody sees skipped frames without those read behind them
+        self._read = begin + count  # one store: other threads see the skip and the read together
         return len(out) - count
 
     def request_drain(self) -> None:
-        """Writer: drop everything written so far. The reader does it at its next read."""
+        """Writer: drop all frames written so far. The reader skips them at its next read."""
         self._drain_to = self._written
 
     def answer_panics(self, count: int) -> None:
-        """Writer: drop everything written so far, and say that all panics up to number `count` are acted upon."""
+        """Writer: drop all frames written so far, and mark all panics up to number `count` as answered."""
         self.request_drain()
         self._panics_answered = count  # after the drain mark: a reader that sees the number sees the mark too
 
     def skip_drained(self) -> None:
-        """Reader: skip what was drained, without reading. Makes room for new frames while no device plays."""
+        """Reader: skip the drained frames without reading. This makes room while no device plays."""
         self._read = max(self._read, self._drain_to)

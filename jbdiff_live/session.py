@@ -1,14 +1,14 @@
 """The composition root: the one file that names concrete classes, and the order in which they start and stop.
 
-Threads: the session itself has none. Its `Transport` methods run on the window's thread (or the command line's),
-`_block_made` on the engine thread, `_perform` and program changes on a thread of their own, `_changed` on whichever
-thread changed a value.
-Start: the engine loads and warms up, its first blocks fill the ring, then the sound device starts. Stop: fade, take,
-engine. Each step of stopping and closing runs whatever became of the steps before it.
+Threads: the session itself has none. Its `Transport` methods run on the window's thread (or the command line's).
+`_block_made` runs on the engine thread, `_perform` and program changes on a thread of their own. `_changed` runs on the
+thread that changed a value.
+Start: the engine loads and warms up, its first blocks fill the ring, then the sound device starts. Stop: the sound
+fades out, the take is closed, the engine ends. Each step of stopping and closing runs even if earlier steps failed.
 
-Where a new part joins: a source of control events in `_sources`; what follows the blocks in `_block_made`; what
-follows the values in `_changed`; what the player keeps or chooses in a desk of its own (`desks/`). What the window
-asks about it is in `wishes.py`, and what it sees of it in `reports.py`.
+Where a new part joins: `_sources` lists the sources of control events. `_block_made` calls the parts that follow the
+blocks, and `_changed` the parts that follow the values. A choice of the player has a desk of its own (`desks/`). The
+window's requests are in `wishes.py`, and its view of the session in `reports.py`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ __all__ = ["Session", "SessionOptions"]
 log = logging.getLogger(__name__)
 
 RING_SECONDS = 12.0
-# Queued before the device starts: one short block behind it would be all the time there is to make the next one.
+# Seconds queued before the device starts. With one short block alone, its length would be the time for the next.
 BEGIN_SECONDS = 0.35
 
 
@@ -68,7 +68,7 @@ class Session(Reports):
         clock: Clock = MACHINE,
         patience: float = STOP_SECONDS,
     ) -> None:
-        """generator: None plays stacks. patience: seconds that a stop waits for a block that hangs."""
+        """generator: None plays stacks. patience: seconds for which a stop waits for a block that hangs."""
         self.options, self.midi_api = options, options.midi_api
         self._patience = patience
         # A shorter switch interval cuts the worst wait for the GIL from 13 to 3 ms beside a busy thread.
@@ -82,7 +82,7 @@ class Session(Reports):
         self.store.subscribe(self._changed)
 
     def _make_sound(self, generator: BlockGenerator | None, clock: Clock) -> None:
-        """The way of a block: generator, engine, ring, device, tape; and the desks for stack and sound files."""
+        """Make the parts through which a block goes: generator, engine, ring, device, tape; and their desks."""
         options, store, sounding = self.options, self.store, lambda: self.conductor.sounding
         self.sounds = SoundReader(
             SAMPLE_RATE,
@@ -99,7 +99,7 @@ class Session(Reports):
                 self.sounds.wait,
             )
         self.generator = generator
-        # The generator, if it plays stacks.
+        # The generator if it plays stacks, else None.
         self.model = generator if isinstance(generator, ModelGenerator) else None
         rate, channels = generator.sample_rate, generator.channels
         self.ring = RingBuffer(int(RING_SECONDS * rate), channels)
@@ -124,7 +124,7 @@ class Session(Reports):
         self.sound_desk = SoundDesk[FileSource](file_takers(generator), self.sounds, store, self.answers.say)
 
     def _make_beat(self, rate: int, clock: Clock) -> None:
-        """The way of the beat: outer clock, changes that wait for it, clock out. LinkError without Ableton Link."""
+        """Make the parts of the beat: outer clock, changes held for it, clock out. LinkError: no Ableton Link."""
         options, store = self.options, self.store
         bars = clock_from(options.clock, options.beats_per_bar, options.clock_offset, store.snapshot["tempo"])
         out = None if options.clock_out is None else ClockOut(rate, options.beats_per_bar)
@@ -137,7 +137,7 @@ class Session(Reports):
         self.modulation = self.conductor.modulation
 
     def _make_controls(self, clock: Clock) -> None:
-        """The way of a movement: sources of events, control map, values; and program changes, with their patches."""
+        """Make the parts of control: sources of events, control map, values, and program changes."""
         options, maps = self.options, user_patches_folder()
         self.controls = ControlMap(
             self.store,
@@ -180,7 +180,7 @@ class Session(Reports):
     # ------------------------------------------------------------------ life
 
     def open(self) -> None:
-        """Opens MIDI and the sound device; what is missing becomes a visible problem, not an error."""
+        """Open MIDI and the sound device. A missing device becomes a visible problem, not an error."""
         self.controls.load_maps()
         self.programs.start()
         self.links.start(self.audio.listen_to_cv)
@@ -191,13 +191,13 @@ class Session(Reports):
         self.audio.open(self.options.device, fall_back=True)
 
     def start(self) -> None:
-        """Begins to play. Returns at once; `status` says how far the engine is. RuntimeError while a block hangs."""
+        """Begin to play. Returns at once; `status` shows the engine's progress. RuntimeError: a block hangs."""
         self.stack_desk.begin()
         self.audio.begin()
         self.engine.start()
 
     def stop(self) -> None:
-        """Fades out, closes a running take, and stops. TimeoutError when a block hangs; the rest is done anyway."""
+        """Fade out, close a running take, and stop. TimeoutError if a block hangs; the other steps are done."""
         frame = self.audio.frames_heard
         errors = _run_all(
             self.engine.ask_to_stop, self.audio.stop, lambda: self.tape.stop(frame), self._stop_engine
@@ -209,12 +209,12 @@ class Session(Reports):
 
     def _stop_engine(self) -> None:
         self.engine.stop(self._patience)
-        # Nobody writes or reads the ring now, so that the session may do both: what is left is never heard.
+        # No thread writes or reads the ring now, so the session may do both. The frames left in it are dropped.
         self.ring.request_drain()
         self.ring.skip_drained()
 
     def close(self) -> None:
-        """Stops and lets every thread and device go. What cannot be closed is logged, and the rest is closed."""
+        """Stop, end every thread and close every device. A part that cannot be closed is logged."""
         errors = _run_all(
             self.stop,
             lambda: self.engine.close(0.0),  # `stop` has waited for it
@@ -229,19 +229,19 @@ class Session(Reports):
             self.audio.close,
             self.tape.close,
         )
-        for message in dict.fromkeys(map(str, errors)):  # a block that hangs holds up two of them
+        for message in dict.fromkeys(map(str, errors)):  # a hanging block makes two steps fail alike
             log.warning("while closing: %s", message)
 
     # ------------------------------------------------------------------ other threads
 
     def perform(self, function: str) -> None:
-        """Do a function of the session, such as "play", on the thread of the program changes. Never waits."""
+        """Call a function of the session, such as "play", on the program changes' thread. Never waits."""
         self.programs.ask(function, lambda: self._perform(function))
 
     def _controlled(self, event: ControlEvent) -> bool:
-        """A source's thread: to the map; a program that nothing is bound to, to the thread that loads patches.
+        """Give an event to the control map. A program change without a binding goes to the thread that loads patches.
 
-        Return whether something is bound to the control.
+        Runs on the source's thread. Returns True if the control has a binding.
         """
         used = self.controls.handle(event)
         if not used and event.kind is EventKind.PROGRAM:
@@ -249,12 +249,12 @@ class Session(Reports):
         return used
 
     def _load_program(self, event: ControlEvent) -> None:
-        """The program changes' thread."""
+        """Load the patch of a MIDI program. Program changes' thread."""
         listed = self.controls.program_patch(event)
         self.patch_desk.load_program(event.number, event.text(), listed, event.time)
 
     def _perform(self, function: str) -> None:
-        """The program changes' thread: what a controller asked for that only the session can do."""
+        """Call a function of the session for a controller. Program changes' thread."""
         if function == "start" or (function == "play" and not self.plays):
             self.start()
         elif function in ("play", "stop"):
@@ -269,17 +269,17 @@ class Session(Reports):
             self.patch_desk.load_neighbour(1 if function == "next_patch" else -1)
 
     def _block_made(self, block: Block) -> None:
-        """Engine thread: keeps the block, records it, and starts the device when enough is queued."""
+        """Keep the block, record it, and start the device when enough is queued. Engine thread."""
         recent = self.tape.recent
         self.stack_desk.block_made(block, recent[-1] if recent else None)
         self.tape.block_made(block)
         self.links.block_made(block)
         self.conductor.made(block)
-        # The engine makes three blocks before it waits for any to be heard (`Deadline`).
+        # The engine makes three blocks before it waits for playback (`Deadline`).
         self.audio.block_made(min(int(BEGIN_SECONDS * self.generator.sample_rate), 3 * block.frames))
 
     def _changed(self, change: Change) -> None:
-        """Writer's thread: a panic does not wait for the next deadline, and a recording keeps every change."""
+        """Record a change and answer an action. A panic wakes the engine at once. Writer's thread."""
         if change.name == "panic":
             self.engine.wake()
         if change.is_action:
@@ -290,7 +290,7 @@ class Session(Reports):
 
 
 def _run_all(*steps: Callable[[], object]) -> list[Exception]:
-    """Run every step, whatever the ones before it raised. Return what was raised, in order."""
+    """Run every step, even if earlier steps raised. Return the errors in order."""
     errors = []
     for step in steps:
         try:

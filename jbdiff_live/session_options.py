@@ -1,4 +1,4 @@
-"""What a command line decides before anything starts."""
+"""The options of the command line."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from jbdiff_live.stack_choice import StackChoice
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """What a command line decides before anything starts. `device=None` is the system's default output.
+    """The options of the command line. `device=None` is the system's default output.
 
-    What it names of the stack wins over the patches that are loaded before the first start.
+    Its choice of a stack wins over the patches that are loaded before the first start.
     """
 
     stack: str | None = None
     levels: tuple[int, ...] | None = None
     finisher: bool | None = None
-    ladder: bool = True  # cheaper blocks where time runs short
+    ladder: bool = True  # cheaper blocks if time is short
     hop: int | None = None
     steps: int | None = None
     device: str | None = None
     input_device: str | None = None
-    midi: tuple[str, ...] | None = None  # None: every input there is
+    midi: tuple[str, ...] | None = None  # None: every input
     midi_api: str | None = None
     virtual_midi: str | None = None
-    takeover: TakeoverMode = TakeoverMode.PICKUP  # of controllers whose map does not say
+    takeover: TakeoverMode = TakeoverMode.PICKUP  # for controllers whose map names no mode
     program_channel: int | None = None  # MIDI channel whose program changes load patches; None: all, 0: none
     takes: Path = field(default_factory=lambda: Path("takes"))
     short_ring_frames: int = 4096
@@ -37,11 +37,11 @@ class SessionOptions:
     links: LinkOptions = field(default_factory=LinkOptions)
     clock: ClockSource = ClockSource.INTERNAL
     clock_out: str | None = None  # MIDI output for clock and gates; "virtual" opens one
-    clock_offset: float = 0.0  # seconds by which MIDI clock is taken to be later than its messages
+    clock_offset: float = 0.0  # seconds added to the times of MIDI clock messages
     beats_per_bar: int = 4
 
     def over(self, choice: StackChoice) -> StackChoice:
-        """Return the choice with what the command line named put over it."""
+        """Return the choice, with the command line's options in place of its own."""
         if self.stack is not None and self.stack != choice.stack:
             choice = StackChoice(self.stack)  # another stack's levels say nothing about this one's
         if self.levels is not None:

@@ -1,4 +1,4 @@
-"""Which stack plays, and with which of its parts. Frozen values for every thread; no torch here."""
+"""The choice of a stack and of its parts. Frozen values for every thread; no torch here."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ SHORTEST_HOP = 16  # tokens
 
 @dataclass(frozen=True)
 class StackChoice:
-    """What a patch, the command line or the window asks for.
+    """The choice of a stack by a patch, the command line or the window.
 
-    `stack` is a name or a folder. `levels` None plays all that the stack has; `finisher` plays the stack's
-    finisher where it has one. `hop` is the length of a block in tokens of the coarsest level, None for its whole
-    window: a shorter one hears the knobs sooner, for more work. `steps` are the coarsest level's
-    denoising steps, None for the stack's own. ValueError names what cannot be, and the remedy.
+    `stack` is a name or a folder. `levels` None plays all levels of the stack. `finisher` plays the stack's finisher,
+    if it has one. `hop` is the length of a block in tokens of the coarsest level; None is its whole window. With a
+    shorter hop, knobs act sooner and each second of sound costs more work. `steps` are the coarsest level's denoising
+    steps, None for the stack's own. ValueError names the bad value and the remedy.
     """
 
     stack: str = "pocket"
@@ -48,10 +48,10 @@ class StackChoice:
 
 @dataclass(frozen=True)
 class StackParts:
-    """What a stack has to choose from. A stack that cannot be read has no levels.
+    """The parts of a stack from which a player chooses. A stack that cannot be read has no levels.
 
-    `window` tokens of `token_seconds` each are what its coarsest level invents at a time. `anchor` says whether it can
-    be held to a style and a beat, `memory` whether it can repeat its own bars.
+    Its coarsest level generates `window` tokens of `token_seconds` each at a time. `anchor` is True if the stack can
+    hold a style and a beat, and `memory` if it can repeat its own bars.
     """
 
     name: str
@@ -74,13 +74,13 @@ class StackParts:
 
 @dataclass(frozen=True)
 class StackPlaying:
-    """What makes a block: everything needed to make the same stream again."""
+    """The stack that makes a block: all facts needed to make the same stream again."""
 
     stack: str
     levels: tuple[int, ...]
     finisher: bool
     identity: str  # of weights and sizes
-    latency_frames: int  # silence with which its first block opens
+    latency_frames: int  # frames of silence at the beginning of its first block
     parts: StackParts
     hop: int | None = None  # tokens of a block; None is the whole window
     steps: int | None = None  # of the coarsest level; None is the stack's own number
@@ -89,14 +89,14 @@ class StackPlaying:
 
 @dataclass(frozen=True)
 class StackStatus:
-    """What the player may know about the stack. `wanted` is the newest choice that was not refused.
+    """The stack's status for the player. `wanted` is the newest choice that was not refused.
 
-    The properties say what plays. Before a stack plays, they say what is wanted.
+    The properties describe the playing stack, or the wanted one before a stack plays.
     """
 
     wanted: StackChoice = StackChoice()
     playing: StackPlaying | None = None
-    loading: str = ""  # the stack that is being loaded beside the music, and how far it is
+    loading: str = ""  # the stack that is being loaded during the music, and its progress
     problem: str = ""  # why the last choice does not play
 
     @property
@@ -109,7 +109,7 @@ class StackStatus:
 
     @property
     def finisher(self) -> bool:
-        """Whether the stack's finisher plays."""
+        """True if the stack's finisher plays."""
         return self.playing is not None and self.playing.finisher
 
     @property
@@ -124,12 +124,12 @@ class StackStatus:
 
     @property
     def parts(self) -> StackParts | None:
-        """What the stack has; None before it is loaded."""
+        """The stack's parts; None before it is loaded."""
         return None if self.playing is None else self.playing.parts
 
 
 def take_details(playing: StackPlaying | None) -> dict[str, object]:
-    """Return what a take keeps of the stack that made its first block; None is no stack."""
+    """Return a take's facts about the stack of its first block. playing: None is no stack."""
     return {
         "stack": playing.stack if playing is not None else "",
         "stack_identity": playing.identity if playing is not None else "",
@@ -142,7 +142,7 @@ def take_details(playing: StackPlaying | None) -> dict[str, object]:
 
 
 def ordered_levels(levels: Iterable[int]) -> tuple[int, ...]:
-    """Levels coarsest first. ValueError where one is unknown, comes twice, or none is there."""
+    """Sort levels, coarsest first. ValueError: a level is unknown or comes twice, or there is none."""
     given = tuple(levels)
     if not given or len(set(given)) != len(given) or not set(given) <= set(LEVELS):
         shown = ", ".join(map(str, given)) or "none"
@@ -151,7 +151,7 @@ def ordered_levels(levels: Iterable[int]) -> tuple[int, ...]:
 
 
 def parse_levels(text: str) -> tuple[int, ...]:
-    """Levels as the command line writes them: "21". ValueError for anything else."""
+    """Parse levels in the form of the command line, such as "21". ValueError for any other text."""
     if not text.isdigit():
         raise ValueError(f"levels {text!r}: write the levels' numbers, such as 21")
     return ordered_levels(int(digit) for digit in text)

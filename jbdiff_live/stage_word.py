@@ -1,4 +1,4 @@
-"""One word for what the audience hears now, with the reason and the remedy. Pure: made from a `Status`, by anyone."""
+"""The state word: what the audience hears now, with the reason and the remedy. A pure function of `Status`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from enum import Enum
 from jbdiff_live.block import Rung
 from jbdiff_live.status import EngineState, Held, Status
 
-STALLED_SECONDS = 1.5  # PulseAudio was seen to pause for 1.3 s and go on
+STALLED_SECONDS = 1.5  # longer than PulseAudio's measured pauses of 1.3 s
 QUIET_SECONDS = 2.0  # a rest in music is shorter
-STEPS = 3  # of getting ready: load, warm up, make the first block
+STEPS = 3  # steps of getting ready: load, warm up, make the first block
 
 
 class Word(Enum):
@@ -25,9 +25,10 @@ class Word(Enum):
 
 @dataclass(frozen=True)
 class StageWord:
-    """`why` is a sentence: the reason, then the remedy. `step` counts from 1 while the instrument gets ready.
+    """The state word, with its reason.
 
-    `alarm` is True when the audience should hear music and hears nothing: the one state that is shown in red.
+    `why` is a sentence: the reason, then the remedy. `step` counts from 1 while the instrument gets ready.
+    `alarm` is True if the audience should hear music and hears nothing. Only this state is shown in red.
     """
 
     word: Word
@@ -62,7 +63,7 @@ def stage_word(status: Status) -> StageWord:
         return StageWord(Word.GETTING_READY, engine.detail, step=1)
     if engine.state is EngineState.WARMING:
         return StageWord(Word.GETTING_READY, engine.detail, step=2)
-    if not audio.running and audio.problem and not audio.nowhere:  # whoever feeds the device has ended
+    if not audio.running and audio.problem and not audio.nowhere:  # the feeder has ended
         return StageWord(Word.SILENT, f"{audio.problem}; press stop, then start", alarm=True)
     if engine.blocks_made == 0 or not audio.running:
         return StageWord(Word.GETTING_READY, "making the first block", step=3)
@@ -91,7 +92,7 @@ def _nowhere(status: Status) -> StageWord:
 
 
 def _silence(status: Status) -> str:
-    """Return why nothing is heard although the music runs; empty when something is heard."""
+    """Return why the audience hears nothing although the music runs. Empty if it hears something."""
     engine, audio = status.engine, status.audio
     if audio.stalled_seconds > STALLED_SECONDS:
         return f"{audio.device} takes no sound any more; restart its sound server, or choose another output"
@@ -107,7 +108,7 @@ def _silence(status: Status) -> str:
 
 
 def _blemish(status: Status) -> str:
-    """Return what is wrong with the sound that is heard; empty when nothing is."""
+    """Return the fault of the sound that the audience hears. Empty if there is none."""
     audio = status.audio
     if audio.problem:
         return audio.problem

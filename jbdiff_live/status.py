@@ -1,4 +1,4 @@
-"""What a window may see and ask. Frozen values only: each thread swaps its own status whole; readers poll."""
+"""All that the window shows (`Status`) and may ask for (`Transport`). Values are frozen; readers poll them."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ class EngineState(Enum):
     LOADING = "loading"
     WARMING = "warming"
     RUNNING = "running"
-    COASTING = "coasting"  # a block is late: sound has faded until it arrives
-    STOPPING = "stopping"  # asked to stop, and a step of its work has not ended yet
+    COASTING = "coasting"  # a block is late: the sound has faded out until the block arrives
+    STOPPING = "stopping"  # a stop was asked for, and the step in work has not ended yet
     FAILED = "failed"
 
 
 @dataclass(frozen=True)
 class EngineStatus:
     state: EngineState = EngineState.OFFLINE
-    detail: str = ""  # what it is doing, or why it failed and what to do
+    detail: str = ""  # the work in progress, or the reason of a failure and its remedy
     blocks_made: int = 0
-    beginning: bool = False  # no block was made since the last panic
+    beginning: bool = False  # True until the first block after a panic is made
     block_seconds: float = 0.0  # time the last block took
     block_seconds_p99: float = 0.0
     block_duration: float = 0.0  # seconds of audio in a block: the budget
     deadline_seconds: float = 0.0  # queue level at which the next block is started
     reach_median: float = 0.0  # seconds from turning a `next block` knob to its sound leaving the queue
     reach_p99: float = 0.0
-    step_reach_median: float = 0.0  # the same of a `next step` knob; 0 where none was read
+    step_reach_median: float = 0.0  # the same for a `next step` knob; 0 if none was read
     step_reach_p99: float = 0.0
     late_blocks: int = 0
     rung: Rung = Rung.FULL
@@ -46,40 +46,40 @@ class EngineStatus:
 
 
 class Held(Enum):
-    """What the player did that keeps the output silent."""
+    """The player's action that keeps the output silent."""
 
     NOTHING = ""
-    PANIC = "panic"  # pressed, and the engine has not begun again yet
+    PANIC = "panic"  # panic was pressed, and the engine has not begun again yet
     MUTE = "mute"
-    GAIN = "gain"  # at its lowest position
+    GAIN = "gain"  # the gain is at its lowest position
 
 
 @dataclass(frozen=True)
 class AudioStatus:
     running: bool = False
     device: str = ""
-    nowhere: bool = False  # nobody hears it: a null device plays, or the device is gone
-    stalled_seconds: float = 0.0  # since the device took sound last; 0 while nothing plays
-    quiet_seconds: float = 0.0  # since a peak above -70 dBFS was given to the device
+    nowhere: bool = False  # the sound is inaudible: a null device plays, or the device is gone
+    stalled_seconds: float = 0.0  # time since the device last took frames; 0 while nothing plays
+    quiet_seconds: float = 0.0  # time since the last peak above -70 dBFS went to the device
     held: Held = Held.NOTHING
     sample_rate: int = 0
     underruns: int = 0  # times the short ring or the device ran dry
-    ran_dry: int = 0  # of them, times the device found the short ring empty
-    holes_lately: int = 0  # underruns of the last ten seconds
+    ran_dry: int = 0  # the part of `underruns` in which the device found the short ring empty
+    holes_lately: int = 0  # underruns in the last ten seconds
     short_frames: int = 0  # frames of silence given in place of late blocks
-    low_water_frames: int = 0  # the emptiest the short ring has been since the last look
+    low_water_frames: int = 0  # the lowest fill of the short ring since the last look
     latency_seconds: float = 0.0  # short ring plus device: the delay of a `now` control
     usual_latency_seconds: float = (
-        0.0  # the same with the short ring at its first length: it grows after underruns
+        0.0  # the latency at the short ring's first length; the ring grows after underruns
     )
-    device_seconds: float = 0.0  # of it, what lies behind the short ring
+    device_seconds: float = 0.0  # the part of `latency_seconds` behind the short ring
     peak: tuple[float, float] = (
         0.0,
         0.0,
-    )  # left, right, linear, after the limiter; 0 when the device takes nothing
-    limited: bool = False  # the limiter worked since the last look
+    )  # peaks left and right, linear, after the limiter; 0 if the device takes no frames
+    limited: bool = False  # True if the limiter turned down since the last look
     priority: str = (
-        ""  # of the thread that feeds the device: "real time", "raised" or "normal"; empty before a start
+        ""  # priority of the feeder thread: "real time", "raised" or "normal"; empty before a start
     )
     input_device: str = ""
     problem: str = ""
@@ -96,7 +96,7 @@ class RecorderStatus:
 
 @dataclass(frozen=True)
 class OscStatus:
-    """listening, sending: "host:port", empty when it does not. last_unusable: why a message was refused just now."""
+    """listening, sending: "host:port", or empty if off. last_unusable: why the last refused message was refused."""
 
     listening: str = ""
     sending: str = ""
@@ -110,25 +110,25 @@ class OscStatus:
 @dataclass(frozen=True)
 class ControlStatus:
     connected: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()  # chosen, and not there now
-    learning: str | None = None  # parameter, action or function waiting for a knob
-    waiting: Waiting = Waiting.NOTHING  # what the next control that is touched is for
-    row: tuple[str, ...] = ()  # targets that are learned one after the other, `learning` first
+    missing: tuple[str, ...] = ()  # chosen inputs that are not connected now
+    learning: str | None = None  # parameter, action or function that waits for a control
+    waiting: Waiting = Waiting.NOTHING  # the purpose of the next control that is touched
+    row: tuple[str, ...] = ()  # targets to learn one after the other, `learning` first
     question: LearnQuestion | None = None  # a learned control moves something else already
-    touched: tuple[str, ...] = ()  # what the control moves that was located last
-    hardware: Mapping[str, Ghost] = field(default_factory=dict)  # by parameter, where its control stands
-    note: str = ""  # what came of the last learning, unlearning or locating
+    touched: tuple[str, ...] = ()  # targets of the control that was located last
+    hardware: Mapping[str, Ghost] = field(default_factory=dict)  # position of each parameter's control
+    note: str = ""  # result of the last learning, unlearning or locating
     last_message: str = ""
     messages: int = 0
     problem: str = ""
     osc: OscStatus | None = None  # None while OSC is off
     voltages: tuple[float, ...] = ()  # samples of the CV input's channels, from channel 1 on
-    moved: tuple[str, ...] = ()  # what controls moved last, newest first: "CC 74: Noise"
+    moved: tuple[str, ...] = ()  # the last changes by controls, newest first: "CC 74: Noise"
 
 
 @dataclass(frozen=True)
 class Status:
-    """Everything at one moment. `frame` is the frame being heard, since the session began."""
+    """The whole instrument at one moment. `frame` is the audible frame, counted from the session's beginning."""
 
     frame: int = 0
     sample_rate: int = SAMPLE_RATE
@@ -138,21 +138,21 @@ class Status:
     recorder: RecorderStatus = field(default_factory=RecorderStatus)
     control: ControlStatus = field(default_factory=ControlStatus)
     clock: ClockStatus = field(default_factory=ClockStatus)
-    heard: ParameterSnapshot | None = None  # what the knobs were for the sound being heard
-    rung: Rung | None = None  # of the block being heard
+    heard: ParameterSnapshot | None = None  # the knobs with which the audible block was made
+    rung: Rung | None = None  # rung of the audible block
     patch: str = ""
-    program: int | None = None  # the MIDI program that loads it
-    reload_seconds: float = 0.0  # from asking for the last change of stack to its sound leaving the queue
+    program: int | None = None  # the MIDI program that loads the patch
+    reload_seconds: float = 0.0  # time from the last choice of a stack to its first sound
     stack: StackStatus = field(default_factory=StackStatus)
     context_file: str = ""
     init_file: str = ""
-    priority: str = ""  # of the process against other programs
+    priority: str = ""  # the process's priority against other programs
     message: str = ""  # a problem that the player should read
-    note: str = ""  # the answer to what the player did last: no problem, good to know
+    note: str = ""  # the answer to the player's last action; no problem
 
 
 class Transport(Protocol):
-    """What the window may ask of the session. Called on the UI thread; nothing here blocks for long."""
+    """The requests that the window may make to the session. Called on the UI thread; none blocks for long."""
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
@@ -162,7 +162,7 @@ class Transport(Protocol):
     def status(self) -> Status: ...
     def snapshot(self) -> ParameterSnapshot: ...
     def recent_blocks(self) -> tuple[Block, ...]:
-        """The newest blocks, oldest first, covering at least the last ten seconds heard and all queued."""
+        """Return the newest blocks, oldest first: at least the last ten seconds played, and all that are queued."""
         ...
 
     def set_parameter(self, name: str, value: float) -> None: ...
@@ -172,48 +172,48 @@ class Transport(Protocol):
         ...
 
     def lfos(self) -> Mapping[str, Lfo]:
-        """The LFOs by the parameter that they move, also those that are off."""
+        """Return the LFOs, also those that are off, by the parameter that they move."""
         ...
 
     def set_lfo(self, name: str, lfo: Lfo | None) -> None:
-        """Gives a knob an LFO, or takes it away."""
+        """Give a knob an LFO, or take it away."""
         ...
 
     def learn(self, name: str | None) -> None:
-        """Waits for the next knob or pad and binds it to `name`; None stops waiting, also of what follows here."""
+        """Bind the next control that moves to `name`. None stops learning, unlearning and locating."""
         ...
 
     def learn_row(self, names: Sequence[str]) -> None:
-        """Learns one target after the other."""
+        """Learn one target after the other."""
         ...
 
     def skip_learning(self) -> None:
-        """Goes on with the next target of the row."""
+        """Go on with the next target of the row."""
         ...
 
     def answer_learning(self, how: str) -> None:
-        """Answers `ControlStatus.question`: "replace", "both" or "cancel"."""
+        """Answer `ControlStatus.question`: "replace", "both" or "cancel"."""
         ...
 
     def unlearn(self) -> None:
-        """Waits for a control and lets go of what it moves."""
+        """Remove the bindings of the next control that moves."""
         ...
 
     def locate(self) -> None:
-        """Tells in `ControlStatus.touched` what each control that is touched moves; it moves nothing meanwhile."""
+        """Show in `ControlStatus.touched` the targets of each touched control. Controls move nothing meanwhile."""
         ...
 
     def unbind(self, name: str) -> None: ...
     def correct_binding(self, device: str, name: str, text: str) -> None:
-        """Binds a target of one controller to what a person wrote, such as "CC 21 relative 65/63"."""
+        """Bind a target of one controller to an address that a person wrote, such as "CC 21 relative 65/63"."""
         ...
 
     def binding_rows(self) -> Sequence[BindingRow]:
-        """Every binding in use, by controller."""
+        """Return every binding in use, by controller."""
         ...
 
     def bindings(self) -> Mapping[str, str]:
-        """For each bound name, how a person would write it: "CC 74", "CC 1/33 14-bit", "note C3"."""
+        """Return the text of each bound name's binding: "CC 74", "CC 1/33 14-bit", "note C3"."""
         ...
 
     def audio_devices(self) -> Sequence[str]: ...
@@ -224,16 +224,16 @@ class Transport(Protocol):
     def choose_midi_inputs(self, names: Sequence[str]) -> None: ...
 
     def stacks(self) -> Sequence[StackParts]:
-        """The stacks that can be found. The first call only begins to look for them."""
+        """Return the stacks that were found. The first call only begins the search."""
         ...
 
     def choose_stack(self, choice: StackChoice) -> None:
-        """Loads another stack, or other parts of this one, while this one plays on, and fades over to it."""
+        """Load another stack, or other parts of this one, while this one plays on. Then crossfade to it."""
         ...
 
     def patches(self) -> Mapping[str, Path]: ...
     def patch_programs(self) -> Mapping[str, int]:
-        """For patches with a MIDI program, that program, 1 to 128."""
+        """Return the MIDI program, 1 to 128, of each patch that has one."""
         ...
 
     def load_patch(self, path: Path) -> None: ...

@@ -1,4 +1,4 @@
-"""The travel of the knob Noise: equal turns are heard equally far. Shared and constant; nothing blocks.
+"""The travel of the knob Noise: equal turns make equal audible differences. Constant; nothing blocks.
 
 The table was measured with `scripts/measure_noise` on twelve sounds; docs/noise.md says how. Values of patches, logs
 and the model are not touched by it: it only says where on the knob a value stands.
@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 STEPS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
-# For each of these steps, how far it is heard, as a share of the distance at step 1.
+# For each of these steps, its audible distance, as a share of the distance at step 1.
 NOISE_TRAVEL = (0.0, 0.097, 0.189, 0.279, 0.367, 0.453, 0.54, 0.627, 0.718, 0.817, 0.878, 0.928, 1.0)
 
 

@@ -1,4 +1,4 @@
-"""What the window asks of a session, passed on to the desk or the part that does it. No state of its own.
+"""The window's requests to a session. Each is passed on to a desk or a part. No state of its own.
 
 Thread: the window's, or the command line's. `Session` adds the life of the instrument and `status`.
 """
@@ -34,7 +34,7 @@ KEYBOARD = "computer keyboard"  # its name among the controllers
 
 
 class Wishes:
-    """The wishes of `jbdiff_live.status.Transport`. Whoever inherits makes the parts below."""
+    """The requests of `jbdiff_live.status.Transport`. A subclass makes the parts below."""
 
     store: ParameterStore
     modulation: Modulation
@@ -48,7 +48,7 @@ class Wishes:
     stack_desk: StackDesk
     sound_desk: SoundDesk[FileSource]
     patch_desk: PatchDesk
-    midi_api: str | None  # None is the system's own
+    midi_api: str | None  # None: the system's default
 
     # ------------------------------------------------------------------ values
 
@@ -68,11 +68,11 @@ class Wishes:
         return self.modulation.lfos
 
     def set_lfo(self, name: str, lfo: Lfo | None) -> None:
-        """Gives a knob an LFO, or takes it away. KeyError: no such parameter."""
+        """Give a knob an LFO, or take it away. KeyError: no such parameter."""
         self.modulation.put(name, lfo)
 
     def press_key(self, key: str) -> bool:
-        """Press a key of the computer's keyboard, such as "F5". Return whether it is bound to something."""
+        """Press a key of the computer's keyboard, such as "F5". Return True if it has a binding."""
         now = time.monotonic()
         return self.controls.handle(
             ControlEvent(KEYBOARD, EventKind.KEY, 1, checksum(key), 127, True, now, key)
@@ -86,17 +86,17 @@ class Wishes:
     # ------------------------------------------------------------------ recording
 
     def start_recording(self) -> None:
-        """Records from what is being heard now; while nothing plays, from the first sound on."""
+        """Record from the audible frame on. If nothing plays, record from the first sound on."""
         self.tape.start(self.audio.frames_heard)
         first = "recording begins with the first sound; press start"
         self.answers.say("recording" if self.plays else first)
 
     def record_from_first_block(self) -> None:
-        """Records from the first frame of the next block that is made: asked for before `start`."""
+        """Record from the first frame of the next block. Call it before `start`."""
         self.tape.start_with_next_block()
 
     def stop_recording(self, end_frame: int | None = None) -> None:
-        """Closes the take at what was heard last, or at `end_frame`."""
+        """Close the take at the last frame played, or at `end_frame`."""
         recording = self.tape.status().recording
         self.tape.stop(self.audio.frames_heard if end_frame is None else end_frame)
         if recording:
@@ -106,7 +106,7 @@ class Wishes:
 
     @property
     def plays(self) -> bool:
-        """Whether the engine was started and has not stopped or failed."""
+        """True if the engine was started and has not stopped or failed."""
         return self.engine.status.state not in (EngineState.OFFLINE, EngineState.FAILED)
 
     # ------------------------------------------------------------------ controllers
@@ -142,7 +142,7 @@ class Wishes:
         return self.controls.rows()
 
     def binding_rows_of(self, inputs: Sequence[str]) -> Sequence[BindingRow]:
-        """Return the bindings as they are when these inputs are connected. For use before `open`."""
+        """Return the bindings for the case that these inputs are connected. For use before `open`."""
         self.controls.load_maps()
         for name in inputs:
             self.controls.port(name, True)
@@ -160,7 +160,7 @@ class Wishes:
         return [*self._names("output"), NULL_DEVICE]
 
     def choose_audio_device(self, name: str) -> None:
-        """Move the sound to another device. If that fails, the old one plays on and the reason is raised."""
+        """Move the sound to another device. If that fails, the old one plays on and DeviceError gives the reason."""
         self.audio.open(name)
         self.answers.say(f"sound output: {self.audio.status().device}")
 
@@ -184,7 +184,7 @@ class Wishes:
         return self.stack_desk.stacks()
 
     def choose_stack(self, choice: StackChoice) -> None:
-        """Load another stack, or other parts, beside the music; `status` says when it plays or why it cannot."""
+        """Load another stack, or other parts, during the music. `status` shows when it plays, or why it cannot."""
         self.stack_desk.choose(choice)
 
     def patches(self) -> Mapping[str, Path]:
@@ -194,7 +194,7 @@ class Wishes:
         return self.patch_desk.programs()
 
     def load_patch(self, path: Path) -> None:
-        """Take over a patch: values, bindings, the sound to begin from, and the stack, which may take a while.
+        """Apply a patch: values, bindings, the sound to begin from, and the stack. A stack takes time to load.
 
         PatchError names the line and the remedy.
         """
@@ -204,11 +204,11 @@ class Wishes:
         self.patch_desk.save(path, name)
 
     def load_context_file(self, path: Path) -> None:
-        """Begin to read a file; `status` says when it plays, or why it cannot."""
+        """Begin to read a context file. `status` shows when it plays, or why it cannot."""
         self.sound_desk.load("context", path)
 
     def load_init_file(self, path: Path) -> None:
-        """Begin to read a file; `status` says when it plays, or why it cannot."""
+        """Begin to read an init file. `status` shows when it plays, or why it cannot."""
         self.sound_desk.load("init", path)
 
     def wait_for_files(self) -> None:

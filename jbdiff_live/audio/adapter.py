@@ -1,4 +1,4 @@
-"""Frames of the engine as frames of a device: another rate, other channels. Feeder only."""
+"""Convert the engine's frames to a device's rate and channels. Feeder only."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from jbdiff_live.block import Audio
 
 
 class FrameAdapter:
-    """From `engine_channels` at `engine_rate` to `channels` at `rate`; of these the first `sound_channels` sound."""
+    """A converter to `channels` at `rate`. The first `sound_channels` of them carry the sound."""
 
     def __init__(
         self, engine_rate: int, engine_channels: int, rate: int, channels: int, sound_channels: int, most: int
     ) -> None:
-        """most: frames that are usually given at once, at most."""
+        """most: the usual maximum of frames in one call."""
         self.ratio = rate / engine_rate
         self._resampler: Any = None  # Any: soxr has no types
         if rate != engine_rate:
@@ -31,19 +31,19 @@ class FrameAdapter:
         return self._resampler is not None
 
     def clear(self) -> None:
-        """Forget what the resampler keeps back."""
+        """Forget the frames that the resampler keeps back."""
         if self._resampler is not None:
             self._resampler.clear()
 
     def adapt(self, frames: Audio) -> Audio:
         """Return float32 `[frames of the device, channels]`. The result is valid until the next call."""
         if self._resampler is not None:
-            # Resampling may overshoot the limiter's ceiling; what would clip in the device is clipped here.
+            # Resampling may overshoot the limiter's ceiling. Frames that would clip in the device are clipped here.
             frames = np.clip(self._resampler.resample_chunk(frames), -1.0, 1.0)
         return self._spread(frames)
 
     def _spread(self, frames: Audio) -> Audio:
-        """Engine channels to device channels, C-contiguous: mono goes to both, stereo to one as the mean.
+        """Map engine channels to device channels, C-contiguous: mono goes to both, stereo to one as the mean.
 
         Channels behind the sound are silent here.
         """

@@ -1,4 +1,4 @@
-"""How an output device is let go, also one that hangs or whose sound server has died."""
+"""Close an output device, also one that hangs or whose sound server has died."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def let_go(
     dead: bool,
     hangs: bool,
 ) -> None:
-    """Close a mixer; one that hangs, or died under JACK, is abandoned, as closing it would hang.
+    """Close a mixer. One that hangs, or died under JACK, is abandoned, since closing it would hang.
 
-    ring: what the mixer's callback reads, and needs as long as it lives. DeviceError if a living device cannot be
-    closed.
+    ring: the ring that the mixer's callback reads; it must live as long as the callback. DeviceError: a living device
+    cannot be closed.
     """
     dead = dead or hangs or not _answers(name, host, mixer)
     if hangs or (dead and host == portaudio.JACK):
@@ -37,9 +37,9 @@ def let_go(
 
 
 def _answers(name: str, host: str, mixer: Any) -> bool:  # Any: rtmixer has no types
-    """Whether the device still lives. A stopped JACK stream tells only by starting (silence: nothing is armed).
+    """Return True if the device still lives. A stopped JACK stream is started for the test, on silence.
 
-    Closing one whose server has died, or died and returned, ends the process with a failed assertion.
+    Closing a stream whose server has died, or died and returned, ends the process with a failed assertion.
     """
     if host != portaudio.JACK or mixer.active:
         return True

@@ -1,6 +1,6 @@
 """Control voltages on the output's channels behind the sound: one slope a chunk, so that no voltage jumps.
 
-Threads: `CvOut` is immutable. A `CvSlopes` belongs to one stream, and to whoever writes to it (the feeder). It writes
+Threads: `CvOut` is immutable. A `CvSlopes` belongs to one stream and to its writer, the feeder. It writes
 into the frames that the device is given, and makes no arrays.
 """
 
@@ -20,7 +20,7 @@ CHUNK_FRAMES = 1024
 
 @dataclass(frozen=True)
 class CvOut:
-    """What goes to which channel. at: the moment of a frame of the engine's ring."""
+    """The sends and their channels. at: gives the moment of a frame of the engine's ring."""
 
     sends: tuple[CvSend, ...]
     at: At
@@ -31,7 +31,7 @@ class CvOut:
         return max((send.channel for send in self.sends), default=0)
 
     def missing(self, channels: int) -> str:
-        """Words for sends that a device with so many channels cannot play; empty if it plays all."""
+        """Return words for the sends that have no channel on the device; empty if it plays all."""
         lost = [f"{send.measure.value} (CV {send.channel})" for send in self.sends if send.channel > channels]
         if not lost:
             return ""
@@ -54,8 +54,8 @@ class CvSlopes:
     def fill(self, frames: Audio, ring_frame: int) -> None:
         """Write every voltage into its channel of float32 `[frames, channels]`.
 
-        ring_frame: of the engine's ring, behind the last of these frames. If it stands still nothing is heard, and
-        the voltages go to 0.
+        ring_frame: the engine's ring frame behind the last of these frames. If it stands still, no sound plays and the
+        voltages go to 0.
         """
         moment = self._at(ring_frame) if ring_frame != self._frame else NOTHING
         self._frame = ring_frame

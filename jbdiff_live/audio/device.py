@@ -1,4 +1,4 @@
-"""The sink that is heard: a feeder between the engine's ring and a device's short ring, and who opens its devices.
+"""The sink with a device: a feeder between the engine's ring and the short ring, and the opening of devices.
 
 Threads: the feeder (`feeder.py`) plays, and calls `_lose` when its device is gone. `open` to `close` belong to the
 session and block on the sound system. While a device is lost a watcher thread tries to open the same one again.
@@ -26,14 +26,14 @@ log = logging.getLogger(__name__)
 
 SHORT_RING_FRAMES = 4096  # 93 ms at 44.1 kHz
 RETRY_SECONDS = 1.5
-PATIENCE_SECONDS = 5.0  # for the watcher to end
-FROZEN_SECONDS = 0.5  # without a frame taken, the meters would show a sound that nobody hears
+PATIENCE_SECONDS = 5.0  # limit of the wait for the watcher's end
+FROZEN_SECONDS = 0.5  # after this time without a frame taken the meters show silence
 
 
 class DeviceSink:
-    """Plays the ring on a device: open a device, start, stop, close; `open` while playing moves over.
+    """A sink that plays the ring on a device: `open`, `start`, `stop`, `close`. `open` while playing moves over.
 
-    `short_ring_frames`, a power of two, is what covers a stall of Python and the delay of gain and mute.
+    `short_ring_frames` is a power of two. The short ring covers a stall of Python, and it delays gain and mute.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class DeviceSink:
         timed: TimedSnapshots | None = None,
         cv: CvOut | None = None,
     ) -> None:
-        """cv: what is played on the device's channels behind the sound."""
+        """cv: the voltages on the device's channels behind the sound."""
         if short_ring_frames < 256 or short_ring_frames & (short_ring_frames - 1):
             raise ValueError(f"short ring of {short_ring_frames} frames: needs a power of two from 256 on")
         self._stage = OutputStage(ring, snapshot, sample_rate, timed)
@@ -54,12 +54,12 @@ class DeviceSink:
         self._feeder = Feeder(self._stage, short_ring_frames // 16, clock, self._lose, self._no_stream)
         self._clock = clock
         self._cv = cv
-        self._wanted = ""  # the device to come back to
+        self._wanted = ""  # the device to return to
         self._lost = ""  # words about a device that is gone
         self._heard = 0
         self._past_underruns = self._past_dry = 0  # of streams that are closed
         self._watcher: threading.Thread | None = None
-        # `open`, watcher and `close` among themselves. The feeder never takes it.
+        # A lock for `open`, the watcher and `close`. The feeder never takes it.
         self._opening = threading.Lock()
 
     # ------------------------------------------------------------------ any thread
@@ -72,7 +72,7 @@ class DeviceSink:
     def frames_heard(self) -> int:
         stream, playing = self._feeder.stream, self._feeder.there
         frames = self._stage.frames_passed if stream is None or not playing else stream.heard()
-        # Two readers may race here; either writes a frame that was true a moment ago.
+        # Two readers may race here. Each writes a frame that was true a moment ago.
         self._heard = max(self._heard, frames)
         return self._heard
 
@@ -122,7 +122,7 @@ class DeviceSink:
     # ------------------------------------------------------------------ session's thread
 
     def open(self, device: str | None) -> None:
-        """Opens a device and moves over to it. DeviceError says why not, and the old one plays on."""
+        """Open a device and move over to it. DeviceError gives the reason if it fails; the old one plays on."""
         with self._opening:
             self._hand_over(self._open_stream(device))
 
@@ -141,7 +141,7 @@ class DeviceSink:
         return portaudio.patiently(what, open_stream, late=lambda stream: stream.close())
 
     def _hand_over(self, stream: OutputStream) -> None:
-        """Gives a new stream to the feeder and closes the old one once that has let it go."""
+        """Give a new stream to the feeder, and close the old one when the feeder has returned it."""
         if self._feeder.alive:
             old = self._feeder.hand(stream)
             if old is not None:
@@ -154,12 +154,12 @@ class DeviceSink:
             self._retire(old)
 
     def _let_play_out(self, stream: OutputStream) -> None:
-        """Waits until a stream that nobody feeds has played its fade-out, not longer than its ring lasts."""
+        """Wait until a stream without a feeder has played its fade-out, but no longer than its ring lasts."""
         clock = self._clock
         until = clock.now() + 2 * stream.capacity / stream.rate
         while stream.queued and clock.now() < until:
             clock.wait_until(clock.now() + 0.005, NEVER)
-        # The end of the fade is still in the device's own buffers, which stopping throws away (ALSA, PulseAudio).
+        # The end of the fade is still in the device's own buffers, and a stop drops those (ALSA, PulseAudio).
         until = clock.now() + min(0.5, 2 * stream.latency_seconds + 0.05)
         while clock.now() < until:
             clock.wait_until(until, NEVER)
@@ -202,12 +202,12 @@ class DeviceSink:
     # ------------------------------------------------------------------ feeder
 
     def _no_stream(self) -> None:
-        """The feeder begins without a device: a watcher looks for the one that the player chose."""
+        """Start a watcher that looks for the chosen device, since the feeder begins without one."""
         if self._wanted:
             self._watch(None)
 
     def _lose(self, stream: OutputStream, trouble: str) -> None:
-        """The device is gone: time goes on by the clock, and a watcher looks for it."""
+        """Take a lost device away: time goes on by the clock, and a watcher looks for the device."""
         self._lost = f"{stream.name} is gone ({trouble}); playing on in silence until it is back"
         log.warning("%s", self._lost)
         self._wanted = stream.name
@@ -227,16 +227,16 @@ class DeviceSink:
         if lost is not None:
             try:
                 self._retire(lost, dead=True)
-            except Exception as error:  # whatever is wrong with the old stream, the device may come back
+            except Exception as error:  # the device may return, whatever the old stream's error
                 log.info("closing %s: %s", lost.name, error)
         while self._wait_to_retry():
             with self._opening:
                 if self._feeder.stream is not None:
-                    return  # the player chose another one meanwhile
+                    return  # the player chose another device meanwhile
                 try:
                     self._hand_over(self._open_stream(self._wanted))
                     return
-                except Exception as error:  # the thread's top: it has to try again, whatever happened
+                except Exception as error:  # the thread's top: it must try again after every error
                     log.info("still gone: %s", error)
 
     def _wait_to_retry(self) -> bool:

@@ -1,8 +1,7 @@
 """The feeder: the thread that renders the engine's ring into the short ring of the stream in use.
 
-It never waits for anything but time. Streams change hands by one reference each way (`_next` to the feeder, `_retired`
-from it); only the feeder touches the stream in use. Without a stream it keeps time on a clock, so that engine and
-recording go on.
+It waits for time only. A stream goes to the feeder by the reference `_next`, and back by `_retired`. Only the feeder
+touches the stream in use. Without a stream the feeder keeps time on a clock, so that engine and recording go on.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from jbdiff_live.system.thread_priority import go_first
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 5.0  # for the feeder to answer
+PATIENCE_SECONDS = 5.0  # limit of the wait for the feeder
 
 
 class Feeder:
-    """`start`, `ask_to_stop`, `wait`, then `forget`. `hand` gives it another stream while it runs.
+    """The feeder. Call `start`, `ask_to_stop`, `wait`, then `forget`. `hand` gives it another stream while it runs.
 
-    `stream` is the stream in use; whoever opens and closes sets it while the feeder does not run. `priority` and
-    `broken` are words: of its thread, and of why it ended by itself.
+    `stream` is the stream in use. While the feeder does not run, the sink sets it. `priority` is a word for its
+    thread's priority. `broken` is the error that ended the thread, or empty.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class Feeder:
         lose: Callable[[OutputStream, str], None],
         no_stream: Callable[[], None],
     ) -> None:
-        """lose: called on the feeder when the device is gone, with its stream and the reason; takes the stream away.
+        """lose: called on the feeder when the device is gone, with its stream and the reason. It takes the stream away.
 
         no_stream: called on the feeder when it begins without a stream.
         """
@@ -66,16 +65,16 @@ class Feeder:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
+        """True while the thread runs."""
         thread = self._thread
         return thread is not None and thread.is_alive()
 
     @property
     def there(self) -> bool:
-        """Whether it was started and not forgotten yet."""
+        """True from `start` to `forget`."""
         return self._thread is not None
 
-    # ------------------------------------------------------------------ whoever opens and closes
+    # ------------------------------------------------------------------ the sink's threads
 
     def start(self) -> None:
         self.stopping.clear()
@@ -92,14 +91,14 @@ class Feeder:
             self._clock.wait_until(until, self._ended)
 
     def forget(self) -> None:
-        """What was rendered has been played: from now on the stage says what was heard last."""
+        """Forget the ended thread. All rendered frames have played: now the stage gives the last one."""
         self._thread = None
 
     def hand(self, stream: OutputStream) -> OutputStream | None:
-        """Give the running feeder a stream; return the one that it has let go.
+        """Give the running feeder a stream, and return the stream that it used before.
 
-        The new one is started on silence first: whether it plays is known before the old one is let go. DeviceError if
-        it does not start, or the feeder stops meanwhile; the new one is closed then.
+        The new stream first starts on silence. So the old one stays until the new one is known to play. DeviceError:
+        the new one does not start, or the feeder stops meanwhile. The new one is then closed.
         """
         try:
             stream.write(np.zeros_like(self._chunk), 0)
@@ -113,7 +112,7 @@ class Feeder:
         while not self._swapped.is_set() and self.alive and self._clock.now() < until:
             self._clock.wait_until(self._clock.now() + 0.02, self._swapped)
         self._next = None
-        if not self._swapped.is_set():  # a stream that was taken and lost at once is the watcher's to close
+        if not self._swapped.is_set():  # the watcher closes a stream that was taken and lost at once
             stream.close()
             raise DeviceError(f"{stream.name}: the sound was stopped meanwhile")
         old, self._retired = self._retired, None
@@ -163,7 +162,7 @@ class Feeder:
             self._ended.set()
 
     def _begin(self, stream: OutputStream) -> None:
-        """Fills the short ring, then starts the device on it; one that does not start counts as lost."""
+        """Fill the short ring, then start the device on it. A device that does not start counts as lost."""
         stream.begin_at(self.stage.frames_passed)
         self._fill(stream, stream.capacity // 4)
         self.low_water.restart()
@@ -175,7 +174,7 @@ class Feeder:
             self._lose(stream, str(error))
 
     def _fill(self, stream: OutputStream, low: int) -> None:
-        """Renders until the short ring is full. A late block is waited for while more than `low` frames are left."""
+        """Render until the short ring is full. Wait for a late block while more than `low` frames are left."""
         chunk, stage = self._chunk, self.stage
         while stream.room_for(len(chunk)):
             if stream.queued > low and stage.waits_for_engine(len(chunk)):
@@ -184,9 +183,9 @@ class Feeder:
             stream.write(chunk, stage.frames_passed)
 
     def _fade_out(self, stream: OutputStream | None) -> None:
-        """Pause the stage, and render what it keeps back, faded, and silence behind it.
+        """Pause the stage. Render the frames that it keeps back, faded, and silence after them.
 
-        Also without a device, or when the device takes nothing: the next sound then fades in instead of cutting in.
+        This is done also if no device takes frames. The next sound then fades in instead of cutting in.
         """
         clock = self._clock
         self.stage.pause()
@@ -199,7 +198,7 @@ class Feeder:
                 stream.write(self._chunk, self.stage.frames_passed)
 
     def _move_over(self, new: OutputStream) -> None:
-        """Fades the old device out and goes on with the new one, which is playing silence by now."""
+        """Fade the old device out and go on with the new one. The new one already plays silence."""
         old = self.stream
         self._fade_out(old)
         self.stage.resume()

@@ -1,9 +1,8 @@
-"""The live input: the last seconds of what comes in, mono, at the engine's rate; or its channels as they come in.
+"""The live input: its last seconds, mono, at the engine's rate; or its channels unchanged, for voltages.
 
-Threads: a callback in C records into a short ring; a drain thread of our own empties it into a rolling buffer,
-watches the device and opens it again when it comes back. `latest` is for the engine thread; it copies under a
-lock that the drain thread holds as briefly (no device callback ever takes it). `open` and `close` belong to
-the session.
+Threads: a callback in C records into a short ring. A drain thread empties it into a rolling buffer, watches the device
+and opens it again when it returns. `latest` is for the engine thread. It copies under a lock that the drain thread also
+holds for a short time; no device callback takes it. `open` and `close` belong to the session.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ log = logging.getLogger(__name__)
 Mono = NDArray[np.float32]  # [frames]
 OnFrames = Callable[[NDArray[np.float32], int], None]  # [frames, channels] and their rate
 
-RING_FRAMES = 16_384  # a third of a second: what a drain thread may be late
+RING_FRAMES = 16_384  # a third of a second: the drain thread may be this late
 NAP_SECONDS = 0.01
 SOUND_CHANNELS = 2
 RETRY_SECONDS = 1.5
@@ -65,7 +64,7 @@ class _InputStream:
         self._moved_at = time.monotonic()
 
     def read(self) -> NDArray[np.float32]:
-        """What has come in since the last call, `[frames, channels]` at the device's rate; good until the next call."""
+        """Return the new frames since the last call, `[frames, channels]`, device's rate; valid until the next call."""
         count = self._ring.readinto(self._frames)
         if count:
             self._moved_at = time.monotonic()
@@ -75,7 +74,7 @@ class _InputStream:
         return self._frames[:count]
 
     def mono(self, frames: NDArray[np.float32]) -> Mono:
-        """Frames that were read, mixed to mono at our rate. Of many channels the first two are the sound."""
+        """Mix frames of `read` to mono at the engine's rate. Of many channels the first two are the sound."""
         mono: Mono = frames[:, :SOUND_CHANNELS].mean(axis=1)
         np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         if self._resampler is None:
@@ -104,7 +103,7 @@ class _InputStream:
 
 
 class LiveInput:
-    """Keeps the last `seconds` of a sound input. `open`, then `latest` as often as wanted, then `close`.
+    """A buffer of the last `seconds` of a sound input. Call `open`, `latest` any number of times, then `close`.
 
     on_frames: gets the first `channels` channels as they come in, some hundred times a second, on the drain thread. It
     must not block.
@@ -120,7 +119,7 @@ class LiveInput:
         self._channels = channels
         self._on_frames = on_frames
         self.sample_rate = sample_rate
-        self.level = 0.0  # peak of the last moments, linear
+        self.level = 0.0  # recent peak, linear
         self.problem = ""
         self._rolling = np.zeros(round(seconds * sample_rate), np.float32)
         self._frames = 0  # since the beginning: the newest is at (frames - 1) % len
@@ -132,7 +131,7 @@ class LiveInput:
 
     @property
     def device(self) -> str:
-        """The device's name, and what is the matter with it."""
+        """The device's name and its problem, if any."""
         return f"{self._name} ({self.problem})" if self.problem else self._name
 
     def open(self, device: str | None) -> None:
@@ -140,7 +139,7 @@ class LiveInput:
         stream = self._open_stream(device)
         self.close()
         with self._lock:
-            self._frames = 0  # what the old device heard does not belong to this one
+            self._frames = 0  # frames of the old device do not belong to this one
         self._stream, self._name, self.problem = stream, stream.name, ""
         self._stop.clear()
         self._thread = threading.Thread(target=self._listen, name="live input", daemon=True)
@@ -163,7 +162,7 @@ class LiveInput:
             stream.close(dead=False)
 
     def latest(self, frames: int) -> Mono:
-        """The newest `frames`, float32 `[frames]`; silence in front of what has not come in yet. Engine thread."""
+        """Return the newest `frames`, float32 `[frames]`, with silence before the first. Engine thread."""
         out = np.zeros(frames, np.float32)
         with self._lock:
             count = min(frames, self._frames, len(self._rolling))
@@ -194,7 +193,7 @@ class LiveInput:
                     self._stream = None
                     self.level = 0.0
                     stream.close(dead=True)
-        except Exception as error:  # the thread's top: the player must see that nothing comes in any more
+        except Exception as error:  # the thread's top: the player must see that the input has ended
             log.exception("live input stopped")
             self.problem = f"stopped: {error}"
 

@@ -1,7 +1,7 @@
-"""A look-ahead peak limiter that leaves alone, bit for bit, whatever stays below the ceiling.
+"""A look-ahead peak limiter. Samples below the ceiling pass unchanged, bit for bit.
 
-No thread: the feeder calls it. The gain falls at most 1/look_ahead and rises at most 1/release a frame, so it
-is a straight ramp down to each peak, and it is exactly 1 where nothing is near one:
+No thread: the feeder calls it. The gain falls at most 1/look_ahead and rises at most 1/release a frame. So it is a
+straight ramp down to each peak, and exactly 1 far from peaks:
 
     held[i] = min(need[i], held[i-1] + release)          what a peak still asks for after it
     gain[i] = min over j >= i of held[j] + attack * (j - i)   what a coming peak asks for before it
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from jbdiff_live.block import Audio
 
 CEILING = float(10 ** (-0.3 / 20))
-RELEASE_SECONDS = 0.25  # from silence to full level; usual peaks need a small part of it
+RELEASE_SECONDS = 0.25  # time from silence to full level; usual peaks need a small part of it
 
 
 class Limiter:
-    """Limits a stream in chunks of up to `chunk` frames, `look_ahead` frames behind its input."""
+    """A limiter for chunks of up to `chunk` frames. Its output is `look_ahead` frames behind its input."""
 
     def __init__(self, look_ahead: int, chunk: int, sample_rate: int) -> None:
         self._ahead = look_ahead
@@ -33,7 +33,7 @@ class Limiter:
         self._idle = True
 
     def apply(self, out: Audio, delayed: Audio, peaks: NDArray[np.float32]) -> bool:
-        """Writes `delayed` limited into `out`, both `[frames, channels]`; true where the gain was below 1.
+        """Write `delayed`, limited, into `out`, both `[frames, channels]`. Return True if the gain was below 1.
 
         `peaks` `[frames]` are the magnitudes of the newest frames, `look_ahead` frames ahead of `delayed`.
         """
@@ -48,7 +48,7 @@ class Limiter:
         np.minimum(held, self._held + self._release * (index + 1.0), out=held)
         tilted = held + self._attack * index
         gain = np.minimum.accumulate(tilted[::-1])[::-1][:frames] - self._attack * index[:frames]
-        gain[gain > 1.0 - 1e-7] = 1.0  # rounding must not touch frames that nothing asked to change
+        gain[gain > 1.0 - 1e-7] = 1.0  # rounding must not change frames that need no limiting
         np.multiply(delayed, gain[:, None], out=out, casting="same_kind")
         self._held = float(held[frames - 1])
         need[:ahead] = need[frames:].copy()

@@ -1,7 +1,7 @@
-"""Which frame of the session is at the device, how empty the short ring has been, how many holes there were lately.
+"""Numbers of the feeder: the session's frame at the device, the short ring's lowest fill, recent holes.
 
-Written by the feeder, read by anyone, no lock: numbers go into preallocated arrays and are announced by a
-count that moves last, as in the engine's ring. A reader that is overtaken reads a neighbouring mark.
+The feeder writes, any thread reads, without a lock. Numbers go into preallocated arrays, and their count moves last, as
+in the engine's ring. If the feeder overtakes a reader, it reads a neighbouring mark.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LATELY_SECONDS = 10.0
 
 
 class FrameMarks:
-    """Pairs (device frames written, ring frames passed), one a chunk: turns a device's position into ours."""
+    """Pairs (device frames written, ring frames passed), one a chunk. They map a device's position to the ring's."""
 
     def __init__(self) -> None:
         self._device = np.zeros(MARKS, np.int64)
@@ -24,19 +24,19 @@ class FrameMarks:
         self._count = 0
 
     def restart(self, device_frames: int, ring_frames: int) -> None:
-        """Feeder: forgets what was played, and begins here."""
+        """Feeder: forget all marks, and begin here."""
         self._device[0], self._ours[0] = device_frames, ring_frames
         self._count = 1  # one store: a reader never finds the list empty
 
     def add(self, device_frames: int, ring_frames: int) -> None:
-        """Feeder: after this chunk the device had got `device_frames`, made of our frames up to `ring_frames`."""
+        """Feeder: add the mark that `device_frames` written to the device hold ring frames up to `ring_frames`."""
         place = self._count % MARKS
         self._device[place] = device_frames
         self._ours[place] = ring_frames
         self._count += 1
 
     def find(self, played: int) -> int:
-        """Our frame at device position `played`, between two marks in proportion; 0 before the first mark."""
+        """Return the ring frame at device position `played`, interpolated between marks; 0 before the first."""
         count = self._count
         later: tuple[int, int] | None = None
         for number in range(count - 1, max(-1, count - MARKS), -1):
@@ -50,7 +50,7 @@ class FrameMarks:
 
 
 class LowWater:
-    """The emptiest a ring has been within the last one or two seconds."""
+    """The lowest fill of a ring within the last one or two seconds."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -62,7 +62,7 @@ class LowWater:
         self._before: int | None = None
 
     def see(self, frames: int) -> None:
-        """Feeder: the ring held so many frames before it was filled up."""
+        """Feeder: record the frames in the ring before it was filled."""
         now = self._clock.now()
         if now - self._since > WINDOW_SECONDS:
             self._since, self._before, self._now = now, self._now, frames
@@ -70,20 +70,20 @@ class LowWater:
 
     @property
     def frames(self) -> int:
-        """Any thread."""
+        """The lowest fill, in frames. Any thread."""
         return min((n for n in (self._now, self._before) if n is not None), default=0)
 
 
 class Lately:
-    """How much a count has grown within the last ten seconds. `see` on the feeder, `growth` on any thread."""
+    """The growth of a count within the last ten seconds. `see` on the feeder, `growth` on any thread."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._total = 0
-        self._seen: tuple[tuple[float, int], ...] = ()  # when it grew, and by how much; swapped whole
+        self._seen: tuple[tuple[float, int], ...] = ()  # times and amounts of growth; swapped whole
 
     def begin(self, total: int) -> None:
-        """Count from here: another device's count stands at `total`."""
+        """Count from `total` on, the present count of another device."""
         self._total = total
 
     def see(self, total: int) -> None:

@@ -1,4 +1,4 @@
-"""Names of sound devices to choose from. Blocks on the sound system, for some seconds at most when that hangs."""
+"""Names of sound devices to choose from. Blocks on the sound system, for some seconds at most if it hangs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from jbdiff_live.audio.sink import DeviceError
 
 
 def names_or_reason(kind: str) -> tuple[list[str], str]:
-    """Return device names for "input" or "output", the default first, and why there are none.
+    """Return device names for "input" or "output", the default first, and the reason if the list is empty.
 
     A name is "host API: name". The reason is empty when there are names.
     """

@@ -25,7 +25,7 @@ NAME = "null"
 
 
 class Pacer:
-    """Says when the next chunk is due. One thread."""
+    """The time at which the next chunk is due. One thread."""
 
     def __init__(self, clock: Clock, sample_rate: int, chunk_frames: int = CHUNK_FRAMES) -> None:
         self.chunk_frames = chunk_frames
@@ -38,7 +38,7 @@ class Pacer:
         self._chunks = 0
 
     def next_chunk(self, stop: threading.Event) -> bool:
-        """Waits until a chunk is due; false when it woke before that."""
+        """Wait until a chunk is due. Return False if the wait ended before that."""
         due = self._began + (self._chunks + 1) * self._seconds
         if self._clock.now() < due:
             self._clock.wait_until(due, stop)
@@ -52,7 +52,7 @@ class Pacer:
 
 
 class NullSink:
-    """Plays into nothing, in time. `on_frames` gets every chunk, a copy `[frames, channels]`, on the feeder."""
+    """A sink without a device, in time. `on_frames` gets a copy of every chunk, `[frames, channels]`, on the feeder."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class NullSink:
         )
 
     def open(self, device: str | None) -> None:
-        """Nothing to open: any name will do."""
+        """Accept any name: there is no device to open."""
 
     def start(self) -> None:
         if self._thread is not None and self._thread.is_alive():
@@ -134,7 +134,7 @@ class NullSink:
             while not self._stop.is_set():
                 if pacer.next_chunk(self._stop):
                     self._give(chunk)
-            self._stage.pause()  # what is kept back fades out, so that a tap hears the end and no click
+            self._stage.pause()  # the frames kept back fade out, so that a tap gets the end without a click
             self._give(chunk)
         except Exception as error:  # the thread's top: a tap that fails must not stop the music unseen
             self._problem = f"the null device stopped: {error}"
@@ -149,7 +149,7 @@ class NullSink:
 
 
 def bad_sound(stage: OutputStage) -> str:
-    """Words for frames that were not numbers, or nothing."""
+    """Return words for NaN or infinite frames, or an empty text."""
     if not stage.bad_frames:
         return ""
     return f"{stage.bad_frames} broken frames were replaced by silence; lower guidance, or load another patch"

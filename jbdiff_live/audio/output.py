@@ -1,12 +1,11 @@
-"""What is applied to the sound `now`, between the engine's ring and a device: gain, mute, panic, fades, limiter.
+"""The output stage: gain, mute, panic, fades and limiter, between the engine's ring and a device.
 
-Pure: no thread and no device of its own. Whoever reads the ring calls `render`; nothing here blocks or takes a
-lock, and a chunk in which nothing changes allocates no arrays. Counters may be read by any thread (plain
-numbers, written by the rendering thread only).
+It has no thread and no device of its own. The ring's reader calls `render`. Nothing here blocks or takes a lock. A
+chunk without changes allocates no arrays. Any thread may read the counters: plain numbers that only the rendering
+thread writes.
 
-Everything passes a look-ahead of 10 ms. It lets the limiter turn down before a peak, and it is what is faded
-when the ring turns out empty: a short read gives no warning, so the last frames are kept back until it is
-known that others follow.
+All sound passes a look-ahead of 10 ms. It lets the limiter turn down before a peak. It also holds the frames that fade
+out if the ring is empty. A short read gives no warning, so the last frames are kept back until the next ones are there.
 """
 
 from __future__ import annotations
@@ -26,32 +25,32 @@ from jbdiff_live.status import Held
 
 LOOK_AHEAD_SECONDS = 0.010
 RAMP_SECONDS = (
-    0.025  # of a knob: from wherever the gain is, so that a stepped or fast knob is heard as a slide
+    0.025  # slide of the gain from its present value, so that a stepped or fast knob makes no steps
 )
-BUTTON_SECONDS = 0.010  # of mute: a button is heard at once, only without a click
+BUTTON_SECONDS = 0.010  # fade of mute: quick, but without a click
 METER_FALL_DB_PER_SECOND = 24.0
-LIMITED_LIGHT_SECONDS = 0.4  # how long `limited` stays on, so that a window at 30 Hz sees it
+LIMITED_LIGHT_SECONDS = 0.4  # `limited` stays on for this time, so that a window at 30 Hz sees it
 CHUNK_FRAMES = 512
 SILENT_DB = BY_NAME["gain"].low
-QUIET = 10 ** (-70 / 20)  # linear peak below which a listener in a room hears nothing
+QUIET = 10 ** (-70 / 20)  # linear peak; lower ones are inaudible in a room
 
 
 class TimedSnapshots(Protocol):
-    """Knobs that change at a second of their own: `jbdiff_live.beat.held.HeldChanges`. Neither method may wait."""
+    """Snapshots that change at given seconds: `jbdiff_live.beat.held.HeldChanges`. Neither method may wait."""
 
     def at(self, when: float, end: float) -> ParameterSnapshot:
-        """Return the knobs for what is heard from second `when` to second `end`."""
+        """Return the knobs for the sound that plays from second `when` to second `end`."""
         ...
 
     def next_instant(self, after: float) -> float | None:
-        """Return the first second after `after` at which they change."""
+        """Return the second of the first change after second `after`, or None."""
         ...
 
 
 class OutputStage:
-    """Renders the ring. At 0 dB, unmuted and below the ceiling the samples are the ring's, bit for bit.
+    """The output stage. At 0 dB, unmuted and below the ceiling its samples are the ring's, bit for bit.
 
-    The first 10 ms after any silence are faded in, the last 10 ms before it faded out (raised cosine).
+    The first 10 ms after a silence fade in, and the last 10 ms before one fade out (raised cosine).
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class OutputStage:
         sample_rate: int = 44_100,
         timed: TimedSnapshots | None = None,
     ) -> None:
-        """timed: in the place of `snapshot` while it is known when a frame is heard."""
+        """timed: replaces `snapshot` while the playing time of frames is known."""
         self.sample_rate = sample_rate
         self.channels = ring.channels
         self.look_ahead = max(16, round(LOOK_AHEAD_SECONDS * sample_rate))
@@ -74,8 +73,8 @@ class OutputStage:
         self._panicked = False
         self._drained_to = ring.drained_to
         self._paused = False
-        self._dry = True  # silence went out last
-        self._begun = False  # audio was heard since the last drain: from now on silence is a late block
+        self._dry = True  # the last frames were silence
+        self._begun = False  # True after the first sound since a drain: silence then means a late block
         self._faded_in = 0
         self._entered = 0  # frames that went into the look-ahead, silence included
         self._marks = FrameMarks()  # which of the ring's frames those were
@@ -104,7 +103,7 @@ class OutputStage:
 
     @property
     def limited(self) -> bool:
-        """The limiter worked within the last moments."""
+        """True if the limiter turned down within the last 0.4 s."""
         return self._limited_frames > 0
 
     @property
@@ -114,7 +113,7 @@ class OutputStage:
 
     @property
     def held(self) -> Held:
-        """What the player did that keeps the output silent."""
+        """The player's action that keeps the output silent."""
         snapshot = self._snapshot()
         if snapshot.counts["panic"] != self._ring.panics_answered:
             return Held.PANIC
@@ -124,17 +123,17 @@ class OutputStage:
 
     @property
     def frames_passed(self) -> int:
-        """Frames of the ring that have left the stage: the ring's clock less what is kept back."""
+        """Frames of the ring that have left the stage: the ring's clock minus the frames kept back."""
         return self.frame_before(0)
 
     def frame_before(self, frames: int) -> int:
-        """Return the ring's frame that left the stage so many frames before the newest one."""
+        """Return the ring's frame that left the stage `frames` frames before the newest one."""
         return self._marks.find(self._entered - self.look_ahead - frames)
 
     def waits_for_engine(self, frames: int) -> bool:
-        """Rendering `frames` now would come out short only because a block is late.
+        """Return True if a late block is the only reason why `frames` cannot be rendered now.
 
-        A feeder with frames in hand lets them play first: only then is the block really too late.
+        A feeder that still has frames plays them first. Only after them is the block too late.
         """
         if self._paused or self._snapshot().counts["panic"] != self._ring.panics_answered:
             return False
@@ -143,7 +142,7 @@ class OutputStage:
     # ------------------------------------------------------------------ the rendering thread
 
     def pause(self) -> None:
-        """From now on renders a fade-out and then silence, and leaves the ring alone."""
+        """Render a fade-out and then silence from now on, without reading the ring."""
         self._paused = True
 
     def resume(self) -> None:
@@ -153,10 +152,10 @@ class OutputStage:
         self._paused = False
 
     def render(self, out: Audio, when: float | None = None) -> None:
-        """Fills `out`, float32 `[frames, channels]`, always and at once.
+        """Fill all of `out`, float32 `[frames, channels]`, without waiting.
 
-        when: second at which its first frame is heard; None if that is not known. A change of `timed` is then made at
-        its own frame.
+        when: second at which its first frame plays; None if unknown. If it is known, each change of `timed` is made
+        at its own frame.
         """
         start, rate = 0, self.sample_rate
         while start < len(out):
@@ -167,21 +166,21 @@ class OutputStage:
             if when is None or timed is None:
                 snapshot = self._snapshot()
             else:
-                enters = when + (start + self.look_ahead) / rate  # when what is read now is heard
+                enters = when + (start + self.look_ahead) / rate  # second at which frames read now play
                 frames = self._until_change(timed, enters, frames)
                 snapshot = timed.at(enters, enters + frames / rate)
             self._render(out[start : start + frames], snapshot, answered)
             start += frames
 
     def _until_change(self, timed: TimedSnapshots, when: float, frames: int) -> int:
-        """How many of so many frames, the first of which is heard at second `when`, come before the next change."""
+        """Return how many of `frames` come before the next change. when: second at which the first one plays."""
         change = timed.next_instant(when)
         if change is None:
             return frames
         return max(1, min(frames, math.ceil((change - when) * self.sample_rate)))
 
     def _render(self, out: Audio, snapshot: ParameterSnapshot, answered: int) -> None:
-        """snapshot: the knobs of this chunk. answered: panics that the engine had answered before it was read."""
+        """Render one chunk. snapshot: its knobs. answered: panics answered before the snapshot was read."""
         frames, ahead = len(out), self.look_ahead
         work = self._work[: ahead + frames]
         new = work[ahead:]
@@ -218,9 +217,9 @@ class OutputStage:
         self._meter(out, limited)
 
     def _take(self, new: Audio) -> tuple[int, bool]:
-        """Read the ring into `new`: frames that are good, the rest is silence; and whether they do not follow on.
+        """Read the ring into `new`, and fill it up with silence. Return the good frames, and True after a drain.
 
-        They do not after a drain, even when nothing was left to skip: the music begins anew.
+        After a drain the music begins again, even if no frames were left to skip.
         """
         before, drained_to = self._ring.frames_read, self._ring.drained_to
         missing = self._ring.read(new)

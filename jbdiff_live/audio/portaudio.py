@@ -1,14 +1,14 @@
-"""PortAudio as a whole: loading it, names of devices, and starting it anew so that it sees new devices.
+"""PortAudio as a whole: load it, list devices, and start it again so that it sees new devices.
 
-Threads: any; every call holds one lock, because opening, closing and starting PortAudio anew may not overlap. Calls
-block as long as the system's sound servers like: a tenth of a second mostly, and for ever when a server hangs. So
-whatever talks to a server runs in `patiently`, on a thread of its own that is left alone after some seconds.
+Threads: any. Every call holds one lock, because opening, closing and restarting PortAudio may not overlap. A call
+usually blocks for a tenth of a second, but for ever if a sound server hangs. So every call to a server runs in
+`patiently`, on a thread of its own. That thread is abandoned after some seconds.
 
-PortAudio lists devices once, when it is initialised. A device that came later is seen only after it has been
-terminated and initialised again, which closes every stream: it is done while none is open. After a JACK server
-has died two calls are deadly (measured, PortAudio 19.6 with jackd2 1.9.21): stopping the stream hangs, and
-`Pa_Terminate` ends the process with a failed assertion. So a dead JACK stream is abandoned, its memory kept,
-and a PortAudio that has talked to JACK is never terminated: a fresh copy of the library takes its place.
+PortAudio lists devices once, when it is initialised. It sees a later device only after it was terminated and
+initialised again. That closes every stream, so it is done only while none is open. After the death of a JACK server
+two calls are fatal (measured, PortAudio 19.6 with jackd2 1.9.21). Stopping the stream hangs, and `Pa_Terminate` ends
+the process with a failed assertion. So a dead JACK stream is abandoned and its memory kept. A PortAudio that has used
+JACK is never terminated: a fresh copy of the library takes its place.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 JACK = "JACK Audio Connection Kit"
 
-ANSWER_SECONDS = 5.0  # a Bluetooth device was seen to take two to open
+ANSWER_SECONDS = 5.0  # a Bluetooth device took two seconds to open (measured)
 NO_ANSWER = "the sound system does not answer; restart its sound server (PulseAudio, PipeWire, JACK)"
 
 T = TypeVar("T")
@@ -42,24 +42,24 @@ T = TypeVar("T")
 _lock = threading.RLock()
 _counting = threading.Lock()  # guards the three below, also while a call hangs and keeps the lock above
 _open_streams = 0
-_abandoned: list[object] = []  # streams that cannot be closed: the callback's memory has to outlive them
+_abandoned: list[object] = []  # streams that cannot be closed; the callback still needs their memory
 _pinned: list[object] = []  # libraries that libjack's threads call into: ctypes never unloads what it loaded
-_stale = False  # the list of devices is known to be older than something that happened
+_stale = False  # True if the list of devices is out of date
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device as PortAudio numbers it now. The number is good until the next `refresh`."""
+    """A device with PortAudio's present number. The number is valid until the next `refresh`."""
 
     index: int
-    name: str  # "hostapi: name", how a person tells it apart
+    name: str  # "hostapi: name", as a person sees it
     host: str
     channels: int
     default_rate: int
 
 
 def library() -> Any:  # Any: sounddevice has no types
-    """The sounddevice module. DeviceError when PortAudio is not installed or does not start."""
+    """Return the sounddevice module. DeviceError if PortAudio is not installed or does not start."""
     hush_jack()
     try:
         import sounddevice
@@ -75,7 +75,7 @@ def library() -> Any:  # Any: sounddevice has no types
 
 
 def mixer_library() -> Any:  # Any: rtmixer has no types
-    """The rtmixer module, whose callback is in C. DeviceError as for `library`."""
+    """Return the rtmixer module, whose callback is in C. DeviceError as for `library`."""
     library()
     import rtmixer
 
@@ -84,9 +84,9 @@ def mixer_library() -> Any:  # Any: rtmixer has no types
 
 @contextlib.contextmanager
 def calling(what: str) -> Iterator[Any]:  # Any: sounddevice has no types
-    """Hold the lock, hand out sounddevice, and turn whatever goes wrong into DeviceError naming `what`.
+    """Hold the lock and give sounddevice. Turn every error into a DeviceError that names `what`.
 
-    DeviceError as well when another call hangs and keeps the lock.
+    DeviceError also if another call hangs and keeps the lock.
     """
     if not _lock.acquire(timeout=ANSWER_SECONDS):
         raise DeviceError(f"{what}: {NO_ANSWER}")
@@ -101,10 +101,10 @@ def calling(what: str) -> Iterator[Any]:  # Any: sounddevice has no types
 
 
 def patiently(what: str, call: Callable[[], T], late: Callable[[T], object] = lambda result: None) -> T:
-    """Return what `call` returns, called as in `calling` on a thread of its own.
+    """Return the result of `call`. It runs as in `calling`, on a thread of its own.
 
-    DeviceError when the sound system does not answer within `ANSWER_SECONDS`. The thread is then left alone: it ends
-    when the server answers, and `late` gets what the call returned too late, so that it can be closed.
+    DeviceError if the sound system does not answer within `ANSWER_SECONDS`. The thread is then abandoned and ends when
+    the server answers. `late` gets the late result, so that it can be closed.
     """
     answered = threading.Event()
     deciding = threading.Lock()  # answer or timeout, whichever is first
@@ -136,10 +136,10 @@ def patiently(what: str, call: Callable[[], T], late: Callable[[T], object] = la
 
 
 def devices(kind: str) -> list[Device]:
-    """Devices for `kind` "input" or "output", the default one first."""
+    """Return the devices for `kind` "input" or "output", the default one first."""
     with calling("listing sound devices") as sounddevice:
         hosts = sounddevice.query_hostapis()
-        # A running JACK server is there because somebody wants sound to go through it.
+        # If a JACK server runs, somebody wants the sound to go through it.
         order = sorted(range(len(hosts)), key=lambda n: hosts[n]["name"] != JACK)
         first = [hosts[n][f"default_{kind}_device"] for n in order]
         found = []
@@ -155,7 +155,7 @@ def devices(kind: str) -> list[Device]:
 
 
 def find_device(name: str | None, kind: str) -> Device:
-    """The device of that name, or whose name contains it; None is the default one."""
+    """Return the device with that name, or with a name that contains it. None is the default device."""
     known = devices(kind)
     if not known:
         raise DeviceError(f"there is no sound {kind} device on this machine")
@@ -173,7 +173,7 @@ def find_device(name: str | None, kind: str) -> Device:
 
 
 def best_rate(device: Device, kind: str, channels: int, wanted: int) -> int:
-    """`wanted` where the device can do it, else its own default rate."""
+    """Return `wanted` if the device supports it, else the device's default rate."""
     with calling(device.name) as sounddevice:
         check = getattr(sounddevice, f"check_{kind}_settings")
         try:
@@ -196,14 +196,14 @@ def stream_closed() -> None:
 
 
 def lost_one() -> None:
-    """A device died: the list of devices is out of date, and a JACK server may be dead."""
+    """Record that a device died: the list of devices is out of date, and a JACK server may be dead."""
     global _stale
     with _counting:
         _stale = True
 
 
 def abandon(stream: object) -> None:
-    """Keeps the memory of a stream that cannot be closed, see above."""
+    """Keep the memory of a stream that cannot be closed, see above."""
     with _counting:
         _abandoned.append(stream)
     lost_one()
@@ -211,10 +211,10 @@ def abandon(stream: object) -> None:
 
 
 def refresh() -> bool:
-    """Makes PortAudio look for devices again; false when a stream is open and it could not.
+    """Let PortAudio look for devices again. Return False if an open stream prevents it.
 
-    A PortAudio that knows a JACK server is replaced only after that server was lost: each replacement leaves
-    one client behind in a server that lives.
+    A PortAudio that knows a JACK server is replaced only after that server was lost. Each replacement leaves one
+    client behind in a living server.
     """
     global _stale
     if "sounddevice" not in sys.modules:
@@ -241,7 +241,7 @@ def _knows_jack(sounddevice: Any) -> bool:  # Any: sounddevice has no types
 
 
 def _replace(sounddevice: Any) -> None:  # Any: sounddevice has no types
-    """Loads a second copy of the PortAudio library and points sounddevice at it (Linux, where JACK is)."""
+    """Load a second copy of the PortAudio library and point sounddevice at it (Linux, for JACK)."""
     maps = Path("/proc/self/maps").read_text().splitlines()
     paths = [Path(line.split()[-1]) for line in maps if "libportaudio" in line and "(deleted)" not in line]
     if not paths:
@@ -259,7 +259,7 @@ def _replace(sounddevice: Any) -> None:  # Any: sounddevice has no types
 
 
 def _at_exit() -> None:
-    """Ends PortAudio as sounddevice would, unless that could hang: the process ending frees every client too."""
+    """End PortAudio as sounddevice would, unless that could hang. The process's end frees every client too."""
     import sounddevice
 
     if _open_streams or _abandoned or _knows_jack(sounddevice):

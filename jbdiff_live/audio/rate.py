@@ -1,21 +1,21 @@
-"""Whether a device takes as many frames a second as it was opened for. Feeder only."""
+"""A check that a device takes frames at the rate for which it was opened. Feeder only."""
 
 from __future__ import annotations
 
 from jbdiff_live.clock import Clock
 
-WINDOW_SECONDS = 8.0  # a pause of the sound server of .4 s is 5 % of it
+WINDOW_SECONDS = 8.0  # a .4 s pause of the sound server is 5 % of it
 TOLERANCE = 0.05  # nearly a semitone; clocks of real devices differ by a ten-thousandth
 
 
 class RateMeter:
-    """`see` as often as possible, `restart` when the device paused or found nothing to play.
+    """The measured rate. Call `see` often, and `restart` if the device paused or found the ring empty.
 
-    Two windows in a row have to be wrong in the same direction: one window may hold a pause of the sound server.
+    The rate is wrong if two windows in a row differ in the same direction. One alone may hold a server's pause.
     """
 
     def __init__(self, rate: int, clock: Clock) -> None:
-        self.measured = 0.0  # frames a second while the rate is wrong; 0 while it is right or not known
+        self.measured = 0.0  # frames a second if the rate is wrong; 0 if it is right or unknown
         self._rate = rate
         self._clock = clock
         self._before = 0.0  # error of the window before
@@ -26,7 +26,7 @@ class RateMeter:
         self._before = 0.0
 
     def see(self, played: int) -> None:
-        """The device has taken `played` frames since it was opened."""
+        """Record that the device has taken `played` frames since it was opened."""
         now = self._clock.now()
         if self._began is None:
             self._began = now, played

@@ -1,6 +1,6 @@
-"""How long the short ring is: longer after it ran dry, shorter again when the machine is calm. Feeder only.
+"""The length of the short ring: longer after it ran dry, shorter again on a calm machine. Feeder only.
 
-The short ring's length is the delay of gain and mute. So it is long only as long as the machine needs it.
+The short ring's length is the delay of gain and mute. So it is long only while the machine needs that.
 """
 
 from __future__ import annotations
@@ -8,19 +8,19 @@ from __future__ import annotations
 from jbdiff_live.clock import Clock
 
 MOST_GROWTH = 4  # longest ring over the usual one: 93 ms become 372
-CALM_SECONDS = 45.0  # without running dry before the ring is tried at half its length
+CALM_SECONDS = 45.0  # time without running dry, after which half the length is tried
 MOST_CALM_SECONDS = (
-    720.0  # the trial of a shorter ring is an audible hole when it fails, so trials become rare
+    720.0  # a failed trial of a shorter ring makes an audible hole, so trials become rare after failures
 )
-MARGIN = 0.75  # share of the shorter ring that the device may have played between two visits of the feeder
+MARGIN = 0.75  # share of the shorter ring that the device may play between two visits of the feeder
 
 
 class ShortRingLength:
-    """`frames` is the length now, in device frames, between `usual` and `most`.
+    """The ring's present length `frames`, in device frames, between `usual` and `most`.
 
-    At each visit the feeder calls `see` before it fills the ring, and `filled` afterwards. What the device played
-    between two visits is what the ring was needed for. (How full it is says less: with short blocks the engine itself
-    keeps little ready.)
+    At each visit the feeder calls `see` before it fills the ring, and `filled` afterwards. The frames played between
+    two visits are the length that the ring needs. (Its fill says less: with short blocks the engine keeps few frames
+    ready.)
     """
 
     def __init__(self, usual: int, clock: Clock) -> None:
@@ -37,7 +37,7 @@ class ShortRingLength:
         self._most_played = 0  # between two visits
 
     def ran_dry(self) -> None:
-        """The device found the ring empty: double its length, and wait longer before a shorter one is tried again."""
+        """Double the length after the ring ran dry, and wait longer before a shorter one is tried again."""
         if self._on_trial:
             self._calm_seconds = min(MOST_CALM_SECONDS, 2 * self._calm_seconds)
             self._on_trial = False
@@ -45,11 +45,11 @@ class ShortRingLength:
         self._begin()
 
     def filled(self, queued: int) -> None:
-        """The feeder leaves, and the ring holds `queued` frames."""
+        """End a visit of the feeder. queued: frames in the ring now."""
         self._after = queued
 
     def see(self, queued: int) -> None:
-        """The feeder is back, and the ring holds `queued` frames. Halve it when half would have been enough."""
+        """Begin a visit of the feeder; queued: frames in the ring. Halve the length if half was enough."""
         self._most_played = max(self._most_played, self._after - queued)
         if self._clock.now() - self._since < self._calm_seconds:
             return

@@ -1,8 +1,8 @@
-"""One open output device: a short ring that a callback in C plays, and what adapts our frames to the device.
+"""One open output device: a short ring that a callback in C plays, and the adapter of rate and channels.
 
-Threads: `__init__` and `close` on whoever opens and closes (they block on the sound system); everything between
-on the feeder, without waiting and without a lock. The C callback is the short ring's reader; when it finds
-the ring empty it ends its action (rtmixer does), and the feeder arms it again.
+Threads: `__init__` and `close` run on the thread that opens and closes, and block on the sound system. The rest runs on
+the feeder, without waiting and without a lock. The C callback reads the short ring. If it finds the ring empty, rtmixer
+ends its action, and the feeder arms it again.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from jbdiff_live.beat.frame_time import FrameTime
 from jbdiff_live.block import Audio
 from jbdiff_live.clock import Clock
 
-STALLED_SECONDS = 2.5  # PulseAudio was seen to pause its callback for 1.3 s and go on
+STALLED_SECONDS = 2.5  # longer than PulseAudio's measured pauses of its callback, 1.3 s
 STATS_SECONDS = 0.5
 REARM_FADE_SECONDS = 0.005
 
 
 class OutputStream:
-    """A device taken by name, at `sample_rate` when it can, else at its own with our frames resampled."""
+    """A device opened by name, at `sample_rate` if it supports that; else at its own rate, with resampling."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class OutputStream:
         clock: Clock,
         cv: CvOut | None = None,
     ) -> None:
-        """cv: what is played on the channels behind the sound, as far as the device has them."""
+        """cv: the voltages on the channels behind the sound, as far as the device has them."""
         device = portaudio.find_device(name, "output")
         self.name = device.name
         self.host = device.host
@@ -51,10 +51,10 @@ class OutputStream:
         self._cv = None if cv is None else CvSlopes(cv, self.channels)
         self.no_cv = (
             "" if cv is None else cv.missing(self.channels)
-        )  # words for what the device has no channel for
+        )  # words for the sends without a channel on the device
         self.rate = portaudio.best_rate(device, "output", self.channels, sample_rate)
         self.ran_dry = 0  # times the callback found the short ring empty
-        self.device_underruns = 0  # as the device tells; on JACK another client's lateness counts too
+        self.device_underruns = 0  # the device's own count; on JACK it includes other clients' lateness
         self._adapter = FrameAdapter(
             sample_rate, channels, self.rate, self.channels, sound_channels, short_ring_frames
         )
@@ -68,7 +68,7 @@ class OutputStream:
                 device=device.index,
                 channels=self.channels,
                 samplerate=self.rate,
-                latency="high",  # "low" is 9 ms on ALSA, and underran on a busy machine; this is 35 beside our 93
+                latency="high",  # "low" is 9 ms on ALSA, and underran on a busy machine; "high" is 35 ms, beside our 93
                 blocksize=0,
             )
             self._ring = rtmixer.RingBuffer(4 * self.channels, self.length.most)
@@ -80,7 +80,7 @@ class OutputStream:
         self._clock = clock
         self._meter = RateMeter(self.rate, clock)
         self._time = FrameTime(self.rate)
-        self._moved_at: float | None = None  # when the device took frames last; None before it was started
+        self._moved_at: float | None = None  # second of the last taken frame; None before the start
         self._last_played = -1
         self._written = 0
         self._dead = self._hangs = False
@@ -100,18 +100,18 @@ class OutputStream:
 
     @property
     def holes(self) -> int:
-        """Holes in the sound so far. Any thread. Under JACK the device's own count holds other clients' lateness."""
+        """Holes in the sound so far. Any thread. Under JACK the device's own count includes other clients' lateness."""
         return self.ran_dry + (0 if self.host == portaudio.JACK else self.device_underruns)
 
     @property
     def stalled_seconds(self) -> float:
-        """Seconds since the device took frames. Any thread."""
+        """Seconds since the device last took frames. Any thread."""
         moved_at = self._moved_at
         return 0.0 if moved_at is None else max(0.0, self._clock.now() - moved_at)
 
     @property
     def wrong_rate(self) -> str:
-        """What is wrong with the speed at which the device takes frames; empty when nothing is. Any thread."""
+        """Words for a device that takes frames at a wrong rate, or an empty text. Any thread."""
         measured = self._meter.measured
         if not measured:
             return ""
@@ -121,13 +121,13 @@ class OutputStream:
         )
 
     def heard(self) -> int:
-        """The frame of the engine's ring that the callback has taken last. Any thread."""
+        """Return the last frame of the engine's ring that the callback has taken. Any thread."""
         return self._marks.find(self._written - self.queued)
 
     def heard_at(self, when: float) -> int:
-        """The frame of the engine's ring that leaves the device at second `when`, its own delay taken into account.
+        """Return the engine's ring frame that leaves the device at second `when`, with the device's own latency.
 
-        The callback takes frames by the period; what is returned moves on evenly. Any thread.
+        The callback takes frames by the period; the returned frame moves on evenly. Any thread.
         """
         taken = self._time.frame_at(when - self.latency_seconds)
         return (
@@ -135,30 +135,30 @@ class OutputStream:
         )
 
     def next_heard(self) -> float | None:
-        """The second at which the next frame that is written leaves the device; None before that is known."""
+        """Return the second at which the next written frame leaves the device; None if unknown."""
         self.see()
         taken = self._time.time_of(self._written + len(self._left))
         return None if taken is None else taken + self.latency_seconds
 
     def see(self) -> int:
-        """Look how far the device is, often, as it moves on in jumps. Return the frames in the short ring."""
+        """Read the device's position. Call it often, since that moves in jumps. Return the frames in the short ring."""
         queued = self.queued
         if self._moved_at is not None:
             self._time.see(self._written - queued, self._clock.now())
         return queued
 
     def begin_at(self, ring_frames: int) -> None:
-        """What is written next follows this frame of the engine's ring."""
+        """Set the frame of the engine's ring after which the next written frames come."""
         self._marks.restart(self._written, ring_frames)
 
     def room_for(self, frames: int) -> bool:
-        """Whether `frames` of ours fit now."""
+        """Return True if `frames` at the engine's rate fit now."""
         if not self._adapter.resamples:
             return self.capacity - self.queued >= frames
         return not self._flush_left() and self.capacity - self.queued >= frames * self._adapter.ratio
 
     def write(self, frames: Audio, ring_frames: int) -> None:
-        """Gives float32 `[frames, channels of the engine]` to the device; `room_for` was asked before.
+        """Give float32 `[frames, channels of the engine]` to the device. Call `room_for` before.
 
         `ring_frames` is the frame of the engine's ring behind the last of them.
         """
@@ -171,7 +171,7 @@ class OutputStream:
         self._marks.add(self._written + len(self._left), ring_frames)
 
     def _flush_left(self) -> int:
-        """Writes what was resampled before; frames that still wait."""
+        """Write the frames left from earlier resampling. Return the number that still wait."""
         if len(self._left):
             count = self._ring.write(self._left)
             self._written += count
@@ -179,7 +179,7 @@ class OutputStream:
         return len(self._left)
 
     def start(self) -> None:
-        """Starts the device on what the short ring holds. DeviceError when it does not start."""
+        """Start the device on the short ring's frames. DeviceError if it does not start."""
         self._arm()
         portaudio.patiently(f"cannot start {self.name}", self._mixer.start)
         self._moved_at = self._stats_at = self._clock.now()
@@ -187,9 +187,9 @@ class OutputStream:
         self._time.restart()
 
     def keep_playing(self, count: bool = True) -> None:
-        """Arms the callback again when the short ring ran dry, counts that, and lets the ring grow.
+        """If the short ring ran dry, arm the callback again, count it, and let the ring grow.
 
-        Call it after filling. `count` False: it was meant to run dry.
+        Call it after filling. count: False if the ring was meant to run dry.
         """
         if self._action in self._mixer.actions:
             return
@@ -198,9 +198,9 @@ class OutputStream:
             self._time.restart()
             if count:
                 self.ran_dry += 1
-                # This machine stalls for longer than the ring lasts: a later knob is better than another hole.
+                # This machine stalls for longer than the ring lasts. A slower knob is better than another hole.
                 self.length.ran_dry()
-            # Its reader is gone until it is armed again.
+            # The ring has no reader until the callback is armed again.
             fade_in_place(self._ring, self.channels, round(REARM_FADE_SECONDS * self.rate))
         self._arm()
 
@@ -209,7 +209,7 @@ class OutputStream:
             self._action = self._mixer.play_ringbuffer(self._ring)
 
     def check(self) -> str:
-        """Empty while the device plays; else what happened, in words. Also fetches the device's counters."""
+        """Return why the device no longer plays, or an empty text. Also read the device's counters."""
         if not self._mixer.active:
             return "it stopped"
         now = self._clock.now()
@@ -227,12 +227,12 @@ class OutputStream:
             self._stats = self._mixer.fetch_and_reset_stats()
         return ""
 
-    # ------------------------------------------------------------------ whoever closes
+    # ------------------------------------------------------------------ the closing thread
 
     def stop(self) -> None:
-        """Stop a living device at once, and notice a dead one; what was queued has had time to play.
+        """Stop a living device at once, and detect a dead one. The queued frames must have played before.
 
-        DeviceError when its server hangs. The stream is then given up: `close` does not ask the server again.
+        DeviceError if its server hangs. The stream is then abandoned: `close` does not call the server again.
         """
         self._moved_at = None
         if not self._mixer.active:
@@ -245,7 +245,7 @@ class OutputStream:
             raise
 
     def rewind(self) -> None:
-        """Empties the short ring of a stopped device, ready for `start`."""
+        """Empty the short ring of a stopped device, ready for `start`."""
         self._ring.flush()
         self._left = self._left[:0]
         self._adapter.clear()
@@ -253,12 +253,12 @@ class OutputStream:
         self._last_played = -1
 
     def close(self, dead: bool = False) -> None:
-        """Let the device go; one that hangs, or died under JACK, is abandoned, as closing it would hang."""
+        """Close the device. One that hangs, or died under JACK, is abandoned, since closing it would hang."""
         let_go(self.name, self.host, self._mixer, self._ring, dead or self._dead, self._hangs)
 
 
 def fade_in_place(ring: Any, channels: int, most: int) -> None:
-    """Fade in the first `most` frames that wait in a ring of rtmixer, in place. Nobody may read it meanwhile."""
+    """Fade in the first `most` frames of a ring of rtmixer, in place. No thread may read it meanwhile."""
     count = min(int(ring.read_available), most)
     _, *parts = ring.get_read_buffers(count)
     done = 0

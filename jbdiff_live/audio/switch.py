@@ -1,7 +1,7 @@
-"""Which device plays the ring, and which one is listened to. A change keeps the old one until the new one is open.
+"""The output device and the input device. A change keeps the old device until the new one is open.
 
-Threads: `open`, `use`, `begin`, `stop`, `close`, `listen` belong to the session and block on the sound system, for some
-seconds at most. `block_made` belongs to the engine. The rest anyone may read.
+Threads: `open`, `use`, `begin`, `stop`, `close`, `listen` belong to the session. They block on the sound system, for
+some seconds at most. `block_made` belongs to the engine. Any thread may read the rest.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NULL_DEVICE = "null (no sound, keeps time)"
 
 
 class AudioSwitch:
-    """The one reader of the engine's ring, on whichever device. `begin` lets it start when enough is queued."""
+    """The only reader of the engine's ring, on any device. After `begin` it starts when enough is queued."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class AudioSwitch:
         timed: TimedSnapshots | None = None,
         cv: CvOut | None = None,
     ) -> None:
-        """cv: what is played on the output's channels behind the sound."""
+        """cv: the voltages on the output's channels behind the sound."""
         self._cv = cv
         self._ring = ring
         self._snapshot = snapshot
@@ -48,13 +48,13 @@ class AudioSwitch:
         self._short_ring_frames = short_ring_frames
         self._clock = clock
         self._timed = timed
-        # Whoever changes or stops the sink, against the engine that starts it. The engine takes it only while nothing
-        # plays, so that it may wait.
+        # A lock between the thread that changes or stops the sink and the engine, which starts it. The engine takes it
+        # only while nothing plays, so it may wait.
         self._swapping = threading.Lock()
         self._sink: AudioSink = self._null_sink()
         self._wanted = False  # the player pressed start
         self._started = False
-        self._no_device = ""  # why the sound goes nowhere although a device was asked for
+        self._no_device = ""  # why no device plays although one was asked for
         self._live: LiveInput | None = None
         self._voltages: LiveInput | None = None
 
@@ -63,13 +63,13 @@ class AudioSwitch:
     def open(self, name: str | None, fall_back: bool = False) -> None:
         """Move the sound to a device by (part of its) name: None is the system's default, "null" is nowhere.
 
-        When that fails the old device plays on and DeviceError gives the reason. With `fall_back` a null device takes
+        If that fails the old device plays on and DeviceError gives the reason. With `fall_back` a null device takes
         its place instead, and `status` gives the reason until a device is opened.
         """
         if name == NULL_DEVICE or name == "null":
             self.use(self._null_sink())
-        elif isinstance(self._sink, DeviceSink):  # only an open one ever gets there
-            with self._swapping:  # against a start; a sink that plays already moves over by itself
+        elif isinstance(self._sink, DeviceSink):  # only an open sink is ever stored there
+            with self._swapping:  # excludes a start; a playing sink moves over by itself
                 self._sink.open(name)
         else:
             new = DeviceSink(
@@ -94,7 +94,7 @@ class AudioSwitch:
         self._no_device = ""
 
     def use(self, new: AudioSink) -> None:
-        """Make an open sink the ring's reader, and let the old one go."""
+        """Make an open sink the ring's reader, and close the old one."""
         with self._swapping:
             old, running = self._sink, self._started
             if running:
@@ -105,7 +105,7 @@ class AudioSwitch:
         old.close()
 
     def begin(self) -> None:
-        """From now on the sound starts as soon as enough is queued."""
+        """Let the sound start as soon as enough is queued."""
         self._wanted = True
 
     def stop(self) -> None:
@@ -118,7 +118,7 @@ class AudioSwitch:
                 self._started = False
 
     def close(self) -> None:
-        """Stop and let the output go."""
+        """Stop and close the output."""
         self._wanted = self._started = False
         self._sink.close()
 
@@ -155,7 +155,7 @@ class AudioSwitch:
         with self._swapping:
             if not self._wanted or self._started:
                 return
-            # Nobody reads now. What a panic or a stop left in the ring would take the room of what comes.
+            # No thread reads now. Frames left in the ring by a panic or a stop would take the room of new ones.
             self._ring.skip_drained()
             if self._ring.available >= enough:
                 self._sink.start()
@@ -165,31 +165,31 @@ class AudioSwitch:
 
     @property
     def silent(self) -> bool:
-        """Whether the sound goes nowhere but into recordings."""
+        """True if the sound goes to recordings only."""
         return isinstance(self._sink, NullSink)
 
     @property
     def sounds(self) -> bool:
-        """Whether a device plays, be it silence."""
+        """True if a device plays, even silence."""
         return self._started
 
     @property
     def frames_heard(self) -> int:
-        """The frame being heard, since the session began."""
-        # Once stopped, everything that was read has been played or faded out.
+        """The audible frame, counted from the session's beginning."""
+        # After a stop, all frames that were read have played or faded out.
         return self._sink.frames_heard if self._started else self._ring.frames_read
 
     def frame_at(self, when: float) -> float:
-        """The frame that is heard at second `when`, about now, the device's own delay taken into account."""
+        """Return the frame that plays at second `when`, about now, with the device's own latency."""
         return self._sink.frame_at(when) if self._started else self._ring.frames_read
 
     @property
     def frames_queued(self) -> int:
-        """Frames made and not heard: in the ring, and in the device's short ring behind it."""
+        """Frames made and not yet played: in the ring, and in the device's short ring behind it."""
         return self._ring.available + max(0, self._ring.frames_read - self.frames_heard)
 
     def latest_input(self, frames: int) -> Mono | None:
-        """The newest frames of the live input, float32 `[frames]`; None when no input is open."""
+        """Return the newest frames of the live input, float32 `[frames]`; None if no input is open."""
         live = self._live
         return None if live is None else live.latest(frames)
 

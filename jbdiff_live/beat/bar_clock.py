@@ -1,7 +1,7 @@
 """The one clock of the instrument: tempo, bar and beat now, and the second of the next beat or bar.
 
-Threads: the MIDI inputs' threads call `midi`, whoever taps calls `tap`, the engine's calls `music`. Each writes its own
-part, which is immutable and swapped whole; anyone reads. A short lock keeps two MIDI inputs apart.
+Threads: the MIDI inputs' threads call `midi`, the tapping thread calls `tap`, the engine's calls `music`. Each writes
+its own part, which is immutable and swapped whole. Any thread reads. A short lock keeps two MIDI inputs apart.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from jbdiff_live.beat.follower import MidiFollower
 from jbdiff_live.beat.line import BeatLine, ClockSource, ClockState, ClockStatus, Unit
 from jbdiff_live.beat.tap import TapTempo
 
-OTHER_SECONDS = 1.0  # that a MIDI clock has to be silent before another input's is followed
+OTHER_SECONDS = 1.0  # silence of a MIDI clock after which another input's clock is followed
 
 
 class ClockMessage(Enum):
-    """What a MIDI clock sends."""
+    """A message of a MIDI clock."""
 
     TICK = "clock"
     START = "start"
@@ -29,7 +29,7 @@ class ClockMessage(Enum):
 
 
 class LineSource(Protocol):
-    """A clock that is asked, such as `LinkClock`."""
+    """A clock that returns its beat line on request, such as `LinkClock`."""
 
     @property
     def peers(self) -> int: ...
@@ -50,7 +50,7 @@ class Input:
 class BarClock:
     """Tempo and bars of the chosen source. Times are seconds of `time.monotonic`.
 
-    source: INTERNAL takes what was tapped last, or else the music's own beat.
+    source: INTERNAL is the tapped tempo, or else the music's own beat.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class BarClock:
         link: LineSource | None = None,
         offset: float = 0.0,
     ) -> None:
-        """link: needed for `ClockSource.LINK`. offset: seconds by which a MIDI clock is taken to be later than its
-        messages; below 0 earlier.
+        """link: needed for `ClockSource.LINK`. offset: seconds added to the times of a MIDI clock's messages; it may
+        be below 0.
 
         Raises ValueError for less than one beat a bar, and for a Link clock without `link`.
         """
@@ -84,7 +84,7 @@ class BarClock:
     def midi(self, device: str, message: ClockMessage, now: float, position: int = 0) -> None:
         """A clock message of an input, received at second `now`. position: sixteenths, of a song position.
 
-        Every input has its follower. The first one that sends is followed, until it is silent for a second.
+        Every input has its follower. The clock follows the first input that sends, until it is silent for a second.
         """
         with self._lock:
             follower = self._followers.setdefault(device, MidiFollower())
@@ -104,23 +104,23 @@ class BarClock:
                     follower.song_position(position)
 
     def tap(self, now: float) -> float | None:
-        """Take a tap. Return beats a minute, or None for the first tap of a row."""
+        """Add a tap. Return beats a minute, or None for the first tap of a row."""
         with self._lock:
             return self._taps.tap(now)
 
     @property
     def tapped(self) -> float | None:
-        """The tapped tempo in beats a minute; None if nobody tapped it."""
+        """The tapped tempo in beats a minute; None if there were no taps."""
         line = self._taps.line
         return None if line is None else line.tempo
 
     def forget_taps(self) -> None:
-        """The music's own tempo counts again."""
+        """Use the music's own tempo again."""
         with self._lock:
             self._taps.forget()
 
     def music(self, line: BeatLine | None) -> None:
-        """The beat of the music that is being heard; None if it has none."""
+        """Set the beat of the audible music; None if it has none."""
         self._music = line
 
     def close(self) -> None:
@@ -132,7 +132,7 @@ class BarClock:
 
     @property
     def outer(self) -> bool:
-        """Whether the music has to follow this clock, and not the other way round."""
+        """True if the music follows this clock; False if the clock follows the music."""
         return self.source is not ClockSource.INTERNAL or self._taps.line is not None
 
     def line(self, now: float) -> BeatLine | None:
@@ -150,7 +150,7 @@ class BarClock:
         return None if followed is None else self._followers.get(followed.device)
 
     def state(self, now: float) -> ClockState:
-        """Return how the clock stands at second `now`."""
+        """Return the state of the clock at second `now`."""
         if self.source is ClockSource.MIDI:
             follower = self._follower()
             return ClockState.NONE if follower is None else follower.state(now)
@@ -160,7 +160,7 @@ class BarClock:
         return ClockState.RUNNING if line.moves else ClockState.STOPPED
 
     def beats(self, unit: Unit) -> float:
-        """Return how many beats a beat or a bar has."""
+        """Return the number of beats in a beat or a bar."""
         return float(self.beats_per_bar) if unit is Unit.BAR else 1.0
 
     def next(self, unit: Unit, after: float, now: float | None = None) -> float | None:
@@ -169,7 +169,7 @@ class BarClock:
         return None if line is None or unit is Unit.OFF else line.next(self.beats(unit), after)
 
     def status(self, now: float) -> ClockStatus:
-        """Return the clock for the window. Whoever holds changes adds the countdown."""
+        """Return the clock's status for the window, without the countdown. `Conductor` adds that."""
         line = self.line(now)
         state = self.state(now)
         if line is None:

@@ -1,7 +1,7 @@
 """MIDI clock out, and a gate note at every block and bar, so that a rack can follow. Pure.
 
-It is driven by the frames that were really played: a device that stalls stalls the clock too, and wall time plays no
-part. Threads: the engine's calls `block`, the clock's calls `played` and `stop`.
+The played frames drive it, not wall time. So if the device stalls, the clock stalls too.
+Threads: the engine's calls `block`, the clock's calls `played` and `stop`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from jbdiff_live.beat.follower import TICKS
 
 CLOCK, START, STOP = b"\xf8", b"\xfa", b"\xfc"
 GATE_SECONDS = 0.02
-LEAP_SECONDS = 0.5  # between two visits: the music has begun anew
-NEAR = 1e-4  # ticks: rounding where one block's beat goes on in the next one
+LEAP_SECONDS = 0.5  # a leap of this length between two visits means that the music began again
+NEAR = 1e-4  # ticks: rounding between one block's beat and the next one's
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class Sent:
 
 
 class ClockOut:
-    """Makes the messages of what is played, in order.
+    """The clock messages for the played blocks, in order.
 
-    Ticks go out from the first beat on, start with the first bar, so that the rack counts the same bars.
+    Ticks begin with the first beat. The start message comes with the first bar, so that the rack counts the same bars.
     """
 
     def __init__(self, sample_rate: int, beats_per_bar: int = 4, gates: Gates | None = None) -> None:
@@ -67,7 +67,7 @@ class ClockOut:
         self._segments: deque[Segment] = (
             deque()
         )  # not yet played; the engine appends, the clock's thread takes away
-        self._after = -math.inf  # everything up to this frame was sent
+        self._after = -math.inf  # all messages up to this frame were sent
         self._ticked = -math.inf  # frame of the newest tick
         self._started = False
         self._open: dict[int, float] = {}  # notes that sound, and the frame at which they end
@@ -75,17 +75,17 @@ class ClockOut:
     # ------------------------------------------------------------------ engine's thread
 
     def block(self, segment: Segment) -> None:
-        """A block was made, which is played after those before it."""
-        self._segments.append(segment)  # appending and taking from the other end are safe without a lock
+        """Add a block that plays after those before it."""
+        self._segments.append(segment)  # safe without a lock: the other thread takes from the other end
 
     # ------------------------------------------------------------------ clock's thread
 
     def played(self, frame: float) -> list[Sent]:
-        """Return what is due now that the device plays `frame`, oldest first."""
+        """Return the messages that are due when the device plays `frame`, oldest first."""
         if frame <= self._after:
             return []
         if self.runs and frame - self._after > LEAP_SECONDS * self._rate:
-            self._after = frame - 1  # what a panic skipped was never played
+            self._after = frame - 1  # frames that a panic skipped were never played
         found: list[Sent] = []
         while self._segments and (segment := self._segments[0]).start <= frame:
             found += self._of(segment, self._after, frame)
@@ -101,11 +101,11 @@ class ClockOut:
 
     @property
     def runs(self) -> bool:
-        """Whether something was played since the last stop."""
+        """True if frames were played since the last stop."""
         return self._after > -math.inf
 
     def stop(self) -> list[Sent]:
-        """Return what ends the playing: stop, if start was sent, and the ends of open notes."""
+        """Return the last messages: stop, if start was sent, and the ends of open notes."""
         found = [Sent(self._after, self._gates.off(note)) for note in self._open]
         if self._started:
             found.append(Sent(self._after, STOP))
@@ -115,7 +115,7 @@ class ClockOut:
         return found
 
     def _of(self, segment: Segment, after: float, until: float) -> list[Sent]:
-        """Messages of one block later than `after`, up to `until`."""
+        """Return the messages of one block later than `after`, up to `until`."""
         found = []
         if after < segment.start <= until:
             found += self._gate(segment.start, self._gates.block)
@@ -138,7 +138,7 @@ class ClockOut:
         return found
 
     def _gate(self, frame: float, note: int) -> list[Sent]:
-        """A note that begins; one that still sounds ends before it."""
+        """Return the message that begins a note. If it still sounds, its end comes first."""
         again = [Sent(frame, self._gates.off(note))] if note in self._open else []
         self._open[note] = frame + GATE_SECONDS * self._rate
         return [*again, Sent(frame, self._gates.on(note))]

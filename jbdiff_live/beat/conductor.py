@@ -1,10 +1,10 @@
-"""Joins clock, held changes, LFOs, the music's beat and clock out: what the session asks of the beat. Pure.
+"""The session's access to the beat: clock, held changes, LFOs, the music's beat and clock out. Pure.
 
 Threads: `knobs` and `made` belong to the engine, `at` and `next_instant` to the audio feeder, `settle` to the clock's
-thread, `changed` to whoever changed a value; anyone may read the rest.
+thread, `changed` to the thread that changed a value. Any thread may read the rest.
 
-What is played is aligned by a measured delay. `frame_at(second)` tells which frame of the session is heard when, with
-queue and device taken into account; from it follows when a block that is made now will be heard.
+A measured delay aligns the sound. `frame_at(second)` returns the session's frame that plays at that second, with the
+delays of queue and device. From it follows the second at which a block that is made now will play.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jbdiff_live.beat.modulation import Modulation
 from jbdiff_live.block import Block
 from jbdiff_live.parameters import ACTIONS_BY_NAME, BY_NAME, Change, Origin, ParameterSnapshot, ParameterStore
 
-MODEL_BEATS = 4  # in a bar, as the model counts
+MODEL_BEATS = 4  # beats in a bar, for the model
 CLOCK_BEAT = (
     "clock_beat"  # in a block's values: the outer clock's place in the bar, 0..4, at its first new sound
 )
@@ -32,7 +32,7 @@ _NO_CLOCK = BY_NAME["clock"].parse("off")
 
 
 class Conductor:
-    """Keeps the music and the changes of its knobs on the beat."""
+    """The keeper of the beat for the music and for held changes of its knobs."""
 
     def __init__(
         self,
@@ -55,14 +55,14 @@ class Conductor:
         self._music: tuple[float, float, float] | None = (
             None  # frame, beat there since the start, beats a frame
         )
-        self._tapped: float | None = None  # tempo that waits to be put into the store
+        self._tapped: float | None = None  # a tapped tempo that `settle` puts into the store
         self.modulation = Modulation(now, self.beats_per_second, clock.beats_per_bar)
         store.subscribe(self.changed)
 
-    # ------------------------------------------------------------------ whoever changes a value
+    # ------------------------------------------------------------------ writers' threads
 
     def changed(self, change: Change) -> None:
-        """A listener of the store, which must not be written from here."""
+        """Hold a change or let it pass. A listener of the store; it must not write to the store."""
         if change.name == "tap":
             self._tapped = self.clock.tap(self._now()) or self._tapped
         elif change.name in ("tempo", "clock") and change.origin is not Origin.SESSION:
@@ -72,7 +72,7 @@ class Conductor:
     # ------------------------------------------------------------------ engine's thread
 
     def knobs(self, start: int, frames: int) -> ParameterSnapshot:
-        """Return what the next block follows. Its first new sound is at the session's frame `start`."""
+        """Return the next block's snapshot. Its first new sound is at the session's frame `start`."""
         now = self._now()
         heard = now + (start - self._frame_at(now)) / self._rate
         snapshot = self.modulation.applied(self.held.for_block(heard + frames / self._rate))
@@ -83,7 +83,7 @@ class Conductor:
         return replace(snapshot, values=MappingProxyType(values))
 
     def made(self, block: Block) -> None:
-        """A block went into the queue: its beat is the music's from there on."""
+        """Take over the beat of a block that went into the queue."""
         start = block.start_frame + (0 if block.stack is None else block.stack.latency_frames)
         if block.beat is not None:
             place, per_frame = block.beat
@@ -95,7 +95,7 @@ class Conductor:
             self._music = start, beat, per_frame
         elif block.snapshot["clock"] == _NO_CLOCK:
             self._music = None
-        # A block that says nothing, as one that repeats older sound, goes on at the pace of those before it.
+        # A block without a beat, such as a repeat of older sound, goes on at the tempo of those before it.
         if self._music is None:
             self.clock.music(None)
             segment = Segment(start, start + block.frames, 0.0, 0.0)
@@ -111,7 +111,7 @@ class Conductor:
     # ------------------------------------------------------------------ audio feeder
 
     def at(self, when: float, end: float) -> ParameterSnapshot:
-        """As `HeldChanges.at`, with what LFOs do to the values."""
+        """As `HeldChanges.at`, with the LFOs' changes of the values."""
         return self.modulation.applied(self.held.at(when, end))
 
     def next_instant(self, after: float) -> float | None:
@@ -121,7 +121,7 @@ class Conductor:
     # ------------------------------------------------------------------ clock's thread
 
     def settle(self, now: float) -> list[Sent]:
-        """Make what is due. Return the messages for MIDI clock out."""
+        """Make the changes that are due. Return the messages for MIDI clock out."""
         self.held.settle(now)
         if undone := self.held.take_undone():
             self._store.set_many(undone, Origin.SESSION)
@@ -131,14 +131,14 @@ class Conductor:
         return [] if self._out is None else self._out.played(self._frame_at(now))
 
     def silent(self) -> list[Sent]:
-        """Nothing plays any more: return what clock out sends then, once."""
+        """Return the last messages of clock out, once, when nothing plays any more."""
         return [] if self._out is None or not self._out.runs else self._out.stop()
 
     # ------------------------------------------------------------------ any thread
 
     @property
     def sounding(self) -> ParameterSnapshot:
-        """The values that the sound follows: without the changes that wait, and with what LFOs do to them."""
+        """The values that the sound follows: without the held changes, and with the LFOs' changes."""
         return self.modulation.applied(self.held.snapshot)
 
     def beats_per_second(self) -> float | None:
@@ -150,7 +150,7 @@ class Conductor:
         return snapshot["tempo"] / 60 if snapshot["clock"] == _BY_TEMPO else None
 
     def answer_to(self, action: str) -> str:
-        """Return what the player reads after an action that has to do with the beat; empty for others."""
+        """Return the answer to an action of the beat; empty for other actions."""
         label = ACTIONS_BY_NAME[action].label
         if action == "tap" and self.clock.source is not ClockSource.INTERNAL:
             return f"{label}: the tempo comes from {self.clock.source.value}; start with --clock internal to tap it"
@@ -170,7 +170,7 @@ class Conductor:
 
 
 def clock_from(source: ClockSource, beats_per_bar: int, offset: float, tempo: float) -> BarClock:
-    """Return the clock that the player chose. offset: as `BarClock`. tempo: of a Link session without other programs.
+    """Return the chosen clock. offset: as in `BarClock`. tempo: for a Link session without other programs.
 
     Raises LinkError if Link is chosen and not installed.
     """
@@ -179,9 +179,9 @@ def clock_from(source: ClockSource, beats_per_bar: int, offset: float, tempo: fl
 
 
 def _followed(line: BeatLine, heard: float) -> dict[str, float]:
-    """Values of a block that follows an outer clock, and is heard at second `heard`.
+    """Return the values of a block that follows an outer clock. heard: the second at which the block plays.
 
-    The model plays 60 to 180 beats a minute. A clock beyond that is followed at half or twice its tempo.
+    The model plays 60 to 180 beats a minute. For a clock beyond that, it plays half or twice the tempo.
     """
     tempo, beat = line.tempo, line.beat_at(heard)
     while tempo < _TEMPO.low:

@@ -1,4 +1,4 @@
-"""Follows MIDI clock: 24 ticks a quarter, start, stop, continue, song position. Pure; one writer, any reader.
+"""The follower of MIDI clock: 24 ticks a quarter, start, stop, continue, song position. One writer, any reader.
 
 The ticks of the last beats are numbered, and a straight line is fitted through their times (least squares). Jitter of
 3 ms moves the end of a line through eight beats by less than half a millisecond. As soon as the newest ticks lie to one
@@ -15,22 +15,22 @@ from jbdiff_live.beat.line import BeatLine, ClockState
 
 TICKS = 24  # a quarter
 MOST_TICKS = 8 * TICKS
-FEWEST_TICKS = 4  # through which a line is fitted after a jump
-NEWEST = 8  # ticks that are held against the line
-SURE = 4.0  # standard errors by which their mean has to miss it
+FEWEST_TICKS = 4  # fewest ticks through which a line is fitted after a jump
+NEWEST = 8  # newest ticks, which are compared with the line
+SURE = 4.0  # standard errors between their mean and the line that prove a new tempo
 NORMAL = 1.4826  # standard deviations in a median deviation, which a jump hardly moves
 LEAST_ERROR = 0.0015  # seconds that are never a change of tempo
 NUMBERED = 6  # ticks after which a gap may be lost ticks
 GAP = 1.5  # periods from one tick to the next: ticks were lost, or the tempo dropped
-JUDGED = 3  # ticks after a gap tell which
-VANISHED_SECONDS = 0.5  # without a tick: four at 30 beats a minute
-FORGOTTEN_SECONDS = 5.0  # after which the place in the bar is only a guess, and the tempo is measured anew
+JUDGED = 3  # ticks after a gap that decide between the two
+VANISHED_SECONDS = 0.5  # time without a tick: six ticks at 30 beats a minute
+FORGOTTEN_SECONDS = 5.0  # after this time the place in the bar is a guess, and the tempo is measured again
 SIXTEENTH = 6  # ticks; the unit of the song position
-SLOWEST, FASTEST = 20.0, 400.0  # beats a minute of a clock that is believed
+SLOWEST, FASTEST = 20.0, 400.0  # beats a minute that are accepted from a clock
 
 
 class MidiFollower:
-    """Tempo and beat of a MIDI clock. Times are seconds of `time.monotonic` at which a message was received.
+    """Tempo and beat of a MIDI clock. Times are the seconds of `time.monotonic` at which messages came.
 
     A clock that never sent start runs from its first tick on. One that vanishes keeps its tempo.
     """
@@ -69,7 +69,7 @@ class MidiFollower:
     # ------------------------------------------------------------------ the writer's thread
 
     def tick(self, now: float) -> None:
-        """A clock message (F8)."""
+        """Count a clock message (F8)."""
         self._seen = now
         if self._times and now - max(self._times[-1], *self._behind[-1:], 0.0) > FORGOTTEN_SECONDS:
             self._forget(now)
@@ -87,25 +87,25 @@ class MidiFollower:
         self._publish()
 
     def start(self) -> None:
-        """Start (FA): the next tick is the first beat."""
+        """Handle start (FA): the next tick is the first beat."""
         self._next, self._moves = 0, True
         self._publish()
 
     def resume(self) -> None:
-        """Continue (FB): the next tick is at the song position."""
+        """Handle continue (FB): the next tick is at the song position."""
         if not self._moves:
             self._next, self._moves = self._held, True
             self._publish()
 
     def stop(self) -> None:
-        """Stop (FC): ticks still tell the tempo, and the position stands."""
+        """Handle stop (FC): ticks still give the tempo, and the position stands still."""
         if self._moves:
             self._held = self._number + 1 - self._origin if self._next is None else self._next
             self._moves = False
             self._publish()
 
     def song_position(self, sixteenths: int) -> None:
-        """Song position (F2): where continue goes on; a clock that runs jumps there with its next tick."""
+        """Handle song position (F2): continue starts there. A running clock jumps there at its next tick."""
         self._held = sixteenths * SIXTEENTH
         if self._moves:
             self._next = self._held
@@ -177,7 +177,7 @@ class MidiFollower:
 
 
 def _agrees(error: np.ndarray, times: np.ndarray, numbers: np.ndarray, period: float) -> bool:
-    """Whether the newest ticks lie on the line but for their jitter, which neighbouring ticks tell."""
+    """Return True if the newest ticks lie on the line but for their jitter, which neighbouring ticks tell."""
     newest = min(NEWEST, len(error) // 2)
     steps = np.diff(times) - period * np.diff(numbers)
     jitter = NORMAL * float(np.median(np.abs(steps - np.median(steps)))) / math.sqrt(2)

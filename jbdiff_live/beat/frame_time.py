@@ -1,7 +1,7 @@
-"""When the device plays a frame, although its position moves on in jumps. Pure; one writer, any reader.
+"""The second at which the device plays a frame, although its position jumps. Pure; one writer, any reader.
 
-A device takes frames by the period: its position stands still, then jumps. It is seen right after a jump only now and
-then, and later at other times, never earlier. So the earliest second at which each position was seen lies on a line.
+A device takes frames by the period: its position stands still, then jumps. A reader sees a position at the jump or
+later, never earlier. So the earliest second at which each position was seen lies on a line.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ class FrameTime:
         self.restart()
 
     def restart(self) -> None:
-        """Forget what was seen: the device was opened anew, or it found nothing to play."""
+        """Forget all sightings: the device was opened again, or it found nothing to play."""
         self._since: float | None = None
         self._now: float | None = None  # least `now - frame / rate` since `_since`, and in the window before
         self._before: float | None = None
         self._start: float | None = None  # their minimum: second of frame 0. Swapped whole.
 
     def see(self, frame: float, now: float) -> None:
-        """The device had taken `frame` frames when it was second `now`."""
+        """Record that the device had taken `frame` frames at second `now`."""
         start = now - frame / self._rate
         if self._since is None:
             self._since = now

@@ -1,10 +1,10 @@
-"""Changes that wait for the next beat or bar: what the sound follows, while the store already has what was turned.
+"""Changes that wait for the next beat or bar. The store has them already; the sound follows them later.
 
-`ParameterStore` holds what the player set: knobs, takeover and patches see it at once. `HeldChanges.snapshot` is what
-the engine and the output follow. A change passes at once, or waits until the clock is there.
+`ParameterStore` holds the set values; knobs, takeover and patches use them at once. The engine and the output follow
+`HeldChanges.snapshot`. A change passes at once, or waits for its beat or bar.
 
 Threads: `hear` runs on the thread that changed a value, `for_block` on the engine's, `settle` on the clock's, `at` and
-`next_instant` on the audio feeder. A short lock guards the writers; the feeder only reads what is swapped whole.
+`next_instant` on the audio feeder. A short lock guards the writers. The feeder only reads objects swapped whole.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class Held:
 
 
 class HeldChanges:
-    """Holds changes back from `snapshot` until their beat or bar.
+    """The changes that wait, and the `snapshot` without them.
 
-    A bar that comes before the end of what is made already is missed. The change then waits for the one after it. `at`
-    and `for_block` note how far that is. playing: nothing waits while nothing plays.
+    A bar that begins inside sound that is already made is missed: the change waits for the next one. `at` and
+    `for_block` record the end of that sound. playing: while it is False, no change waits.
     """
 
     def __init__(
@@ -68,14 +68,14 @@ class HeldChanges:
         self._unit = UNITS[int(first.values.get("hold_changes", 0))]
         self._rendered = float(
             "-inf"
-        )  # second up to which the output stage has made what is heard; the feeder's
+        )  # second up to which the output stage has rendered; the feeder writes it
         self._begun = float("-inf")  # second up to which blocks are made or in work; the engine's
 
     # ------------------------------------------------------------------ any thread
 
     @property
     def snapshot(self) -> ParameterSnapshot:
-        """What the sound follows."""
+        """The values that the sound follows."""
         return self._snapshot
 
     @property
@@ -88,10 +88,10 @@ class HeldChanges:
         waiting = self._waiting
         return min(held.due for held in waiting) - now if waiting else None
 
-    # ------------------------------------------------------------------ whoever changes a value
+    # ------------------------------------------------------------------ writers' threads
 
     def hear(self, change: Change) -> None:
-        """A change of the store: let it pass, or hold it. A listener of `ParameterStore`."""
+        """Let a change of the store pass, or hold it. A listener of `ParameterStore`."""
         with self._lock:
             if change.name == "hold_changes":
                 self._unit = UNITS[int(change.value)]
@@ -120,13 +120,13 @@ class HeldChanges:
                 self._release(lambda held: True)
 
     def _due(self, change: Change, earliest: float) -> float | None:
-        """Second at which a change is to sound, after `earliest`; None for at once."""
+        """Return the second, after `earliest`, at which a change must sound; None means at once."""
         if self._unit is Unit.OFF or change.name in NEVER_HELD or not self._playing():
             return None
         return self._clock.next(self._unit, earliest, self._now())
 
     def _cancel(self) -> None:
-        """A panic: nothing that waits is made. The store gets the values back that sound."""
+        """Cancel all held changes at a panic. The store gets the sounding values back."""
         values = {held.name: self._snapshot.values[held.name] for held in self._waiting if not held.is_action}
         self._undone = MappingProxyType({**self._undone, **values})
         self._waiting = ()
@@ -143,24 +143,24 @@ class HeldChanges:
     # ------------------------------------------------------------------ clock's and engine's threads
 
     def settle(self, now: float) -> None:
-        """Move what waits with the clock, and make what is heard by now. Every few milliseconds."""
+        """Adjust held changes to the clock, and make those that sound by now. Called every few milliseconds."""
         if not self._waiting:
             return
         with self._lock:
             line = self._clock.line(now)
             if line is None or not line.moves or not self._playing():
-                self._release(lambda held: True)  # there is no bar to wait for any more
+                self._release(lambda held: True)  # without a clock there is no bar to wait for
                 return
             moved = []
             for held in self._waiting:
                 due = line.nearest(self._clock.beats(held.unit), held.due)
                 moved.append(held if due is None else replace(held, due=due))
             self._waiting = tuple(moved)
-            # What the next block should have had is made late rather than never: blocks may have stopped coming.
+            # A change that missed its block is made late rather than never: blocks may have stopped.
             self._release(lambda held: held.due <= now)
 
     def for_block(self, end: float) -> ParameterSnapshot:
-        """Make what is due before second `end`, at which the next block ends. Return what that block follows."""
+        """Make the changes due before second `end`, the next block's end. Return that block's snapshot."""
         with self._lock:  # a change that comes now is in this block, or waits for a bar behind it
             self._begun = end
             self._release(lambda held: not held.instant and held.due < end)
@@ -182,7 +182,7 @@ class HeldChanges:
     # ------------------------------------------------------------------ audio feeder
 
     def at(self, when: float, end: float) -> ParameterSnapshot:
-        """Return what the sound follows that is heard from second `when` on; what is heard until `end` is made now."""
+        """Return the snapshot for the sound from second `when` on. The sound until second `end` is rendered now."""
         self._rendered = end
         waiting, snapshot = self._waiting, self._snapshot
         for held in waiting:
@@ -196,6 +196,6 @@ class HeldChanges:
 
 
 def _is_instant(change: Change) -> bool:
-    """Whether the output stage makes a change."""
+    """Return True if the output stage makes this change."""
     parameter = None if change.is_action else BY_NAME.get(change.name)
     return parameter is not None and parameter.takes_effect is TakesEffect.NOW

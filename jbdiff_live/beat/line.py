@@ -1,4 +1,4 @@
-"""A straight line of beats over time: what every source of a clock gives. Immutable, shared by all threads."""
+"""A straight line of beats over time, the result of every clock source. Immutable, shared by all threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NEAR = 1e-6  # beats: a boundary so near counts as reached, as sums of floats mi
 
 
 class ClockSource(Enum):
-    """Where tempo and beat come from."""
+    """The source of tempo and beat."""
 
     INTERNAL = "internal"  # the model's own beat, or tapped
     MIDI = "midi"
@@ -18,7 +18,7 @@ class ClockSource(Enum):
 
 
 class ClockState(Enum):
-    """How a clock stands."""
+    """The state of a clock."""
 
     NONE = "none"  # there is no beat
     RUNNING = "running"
@@ -27,7 +27,7 @@ class ClockState(Enum):
 
 
 class Unit(Enum):
-    """What a change waits for."""
+    """The unit for which a change waits."""
 
     OFF = "off"
     BEAT = "beat"
@@ -38,8 +38,8 @@ class Unit(Enum):
 class BeatLine:
     """At second `at` the music is at `beat`, counted from the start, and moves on at `tempo`.
 
-    at: seconds of `time.monotonic`, when it is heard. tempo: beats a minute, above 0. moves: False while the transport
-    stands still.
+    at: seconds of `time.monotonic` at which `beat` sounds. tempo: beats a minute, above 0. moves: False while the
+    transport stands still.
     """
 
     at: float
@@ -87,7 +87,7 @@ class ClockStatus:
     beat: int = 0
     countdown: float | None = None
     waiting: int = 0
-    detail: str = ""  # what is wrong, or whose clock it is
+    detail: str = ""  # the problem, or the clock's device
 
     def text(self) -> str:
         """The clock as the window shows it: "97.0 BPM, bar 12.3, MIDI clock"."""

@@ -18,7 +18,7 @@ MISSING = (
 
 
 class LinkError(RuntimeError):
-    """Link cannot be used; says why and what to do."""
+    """Link cannot be used. The text gives the reason and the remedy."""
 
 
 class LinkClock:
@@ -27,7 +27,7 @@ class LinkClock:
     def __init__(
         self, tempo: float, beats_per_bar: int, library: Callable[[], Any] = lambda: _library()
     ) -> None:
-        """tempo: beats a minute of a session in which nobody else is. Raises LinkError without aalink."""
+        """tempo: beats a minute, if no other program is in the session. Raises LinkError without aalink."""
         self._loop = (
             asyncio.new_event_loop()
         )  # aalink wants one for its callbacks, of which none is registered
@@ -45,7 +45,7 @@ class LinkClock:
 
     @property
     def peers(self) -> int:
-        """How many other programs take part."""
+        """The number of other programs in the session."""
         return int(self._link.num_peers)
 
     def line(self, now: float) -> BeatLine:

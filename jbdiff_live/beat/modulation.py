@@ -1,7 +1,7 @@
 """Low-frequency oscillators: slow waves that move the sounding value of a knob around the value that the hand set.
 
 Threads: the session and the window put in and take out LFOs (`Modulation.put`); the engine and the audio feeder call
-`applied`. What they share is one immutable reference, swapped whole, so nobody waits. Time comes in as a callable,
+`applied`. They share one immutable object, swapped whole, so that no thread waits. Time comes in as a callable,
 and so does the tempo. The store is never written.
 """
 
@@ -17,8 +17,8 @@ from types import MappingProxyType
 
 from jbdiff_live.parameters import BY_NAME, ParameterSnapshot, unknown_name
 
-BEATS_IN_A_BAR = 4  # if nobody says otherwise
-BEATS_PER_SECOND = 2.0  # 120 BPM: what an LFO in bars counts with while no tempo is known
+BEATS_IN_A_BAR = 4  # default
+BEATS_PER_SECOND = 2.0  # 120 BPM: the tempo of an LFO in bars while no tempo is known
 SLOWEST_HZ, FASTEST_HZ = 0.001, 20.0
 SHORTEST_BARS, LONGEST_BARS = 1 / 16, 256.0
 OCTAVES = 3  # of the random walk: each one half as fast
@@ -62,7 +62,7 @@ class Lfo:
 
 
 def wave(shape: Shape, cycles: float, name: str = "") -> float:
-    """The wave, -1..1, after so many cycles. Random shapes differ by `name`; the same place gives the same value."""
+    """Return the wave, -1..1, after `cycles`. Random shapes differ by `name`; equal `cycles` give equal values."""
     if shape is Shape.SINE:
         return math.sin(2 * math.pi * cycles)
     if shape is Shape.TRIANGLE:  # begins at 0 and rises, as the sine does
@@ -89,7 +89,7 @@ def _random(name: str, number: int) -> float:
 
 @dataclass(frozen=True)
 class _Running:
-    """An LFO, and where a free one stood at some time: so that a turned rate does not make it jump."""
+    """An LFO, and its phase at one moment if it runs freely, so that a new rate does not make it jump."""
 
     lfo: Lfo
     since: float
@@ -104,7 +104,7 @@ class _Running:
 
 @dataclass(frozen=True)
 class _Beats:
-    """Beats that had passed at some time, and how fast they went on."""
+    """The count of beats at one moment, and their tempo from there on."""
 
     since: float
     passed: float
@@ -169,7 +169,7 @@ class Modulation:
     # ------------------------------------------------------------------ engine and feeder
 
     def applied(self, snapshot: ParameterSnapshot) -> ParameterSnapshot:
-        """The knobs as they sound now. Without an LFO that is on, the very snapshot that came in."""
+        """Return the snapshot with the LFOs applied. If no LFO is on, return the same object."""
         running = {name: one for name, one in self._running.items() if one.lfo.on and name in snapshot.values}
         if not running:
             return snapshot

@@ -12,7 +12,7 @@ TAPS = 8  # intervals that count
 
 
 class TapTempo:
-    """Takes the median of the last intervals, so that one bad tap changes nothing."""
+    """The tapped tempo: the median of the last intervals, so that one bad tap changes nothing."""
 
     def __init__(self) -> None:
         self._taps: list[float] = []
@@ -37,6 +37,6 @@ class TapTempo:
         return self.line.tempo
 
     def forget(self) -> None:
-        """Let go of the tapped tempo: the music's own counts again."""
+        """Forget the tapped tempo: the music's own counts again."""
         self._taps.clear()
         self.line = None

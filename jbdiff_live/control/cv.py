@@ -72,7 +72,7 @@ UNCALIBRATED = CvChannel()
 
 
 def is_channel(text: str) -> bool:
-    """Whether a text is the number of a channel."""
+    """Return True if a text is the number of a channel."""
     return text.isdecimal() and 1 <= int(text) <= HIGHEST_CHANNEL
 
 
@@ -92,21 +92,21 @@ def parse_span(text: str) -> tuple[int, CvChannel]:
 
 
 class _Reader:
-    """One channel: smooths, and remembers what was said last."""
+    """One channel: it smooths the voltage and remembers the last reported position."""
 
     def __init__(self) -> None:
         self.level: float | None = None  # the smoothed sample
-        self._said: float | None = None  # the position that was told last
+        self._said: float | None = None  # the last reported position
         self._open = False
 
     def rest(self, mean: float) -> None:
-        """Nothing uses the channel: keep where it stands. Whoever uses it next is told that first."""
+        """Keep the position while the channel has no use. Its next use begins with a report of that position."""
         self.level, self._said = mean, None
 
     def positions(self, mean: float, frames: int, channel: CvChannel, rate: int) -> list[float]:
-        """The positions, 0 to 1, that are news. mean: of so many frames at this rate."""
+        """Return the new positions, 0 to 1. mean: of `frames` samples at `rate`."""
         found = []
-        if self._said is None and self.level is not None:  # somebody begins to listen
+        if self._said is None and self.level is not None:  # a use of the channel begins
             self._said = channel.position(self.level)
             found.append(self._said)
         if self.level is None or channel.smoothing_ms == 0:
@@ -138,7 +138,7 @@ class _Reader:
 
 @dataclass(frozen=True)
 class Used:
-    """Channels whose positions count now, and those whose gates do."""
+    """The channels whose positions are in use, and those whose gates are."""
 
     positions: frozenset[int] = frozenset()
     gates: frozenset[int] = frozenset()
@@ -149,7 +149,7 @@ ALL_USED = Used(ALL_CHANNELS, ALL_CHANNELS)
 
 
 class CvReader:
-    """Turns the frames of one sound input into events. One thread calls `frames`.
+    """The converter from the frames of one sound input to events. One thread calls `frames`.
 
     device: the name under which the input has its map. settings: asked for each channel, so that a calibration counts
     at once. used: asked once for each call; only these channels make events.

@@ -1,4 +1,4 @@
-"""Turns MIDI messages into movements of controls: 14-bit pairs and (N)RPN become one control each.
+"""Decode MIDI messages into movements of controls: 14-bit pairs and (N)RPN become one control each.
 
 No threads and no clock of its own; the caller's lock protects it. mido knows no 14-bit pairs and no NRPN.
 
@@ -69,12 +69,12 @@ class Reading:
 
     @property
     def high(self) -> bool:
-        """Whether the control stands above its middle."""
+        """True if the control stands above its middle."""
         return self.seven_bits > FULL_7 // 2
 
 
 def is_panic(event: ControlEvent) -> bool:
-    """Whether it is "all sound off", or "all notes off" as a device sends it that stops."""
+    """Return True if it is "all sound off", or "all notes off" as a device sends it that stops."""
     if event.kind is not EventKind.CC:
         return False
     return event.number == ALL_SOUND_OFF or (event.number == ALL_NOTES_OFF and event.value == 0)
@@ -115,7 +115,7 @@ class Decoder:
         self._last: dict[Place, int] = {}  # 14-bit values of parameters, for "one up" and "one down"
 
     def forget(self, device: str) -> None:
-        """Forget a device that went: what it sends next begins anew."""
+        """Forget a device that was unplugged. Its next message begins without history."""
         self._addresses = {place: a for place, a in self._addresses.items() if place[0] != device}
         self._pairs = {place: pair for place, pair in self._pairs.items() if place[0] != device}
         self._open = {place: pair for place, pair in self._open.items() if place[0] != device}
@@ -153,7 +153,7 @@ class Decoder:
         return readings
 
     def addressed(self, event: ControlEvent) -> bool:
-        """Whether a registered or non-registered parameter is addressed on the event's channel."""
+        """Return True if a registered or non-registered parameter is addressed on the event's channel."""
         address = self._addresses.get((event.device, event.channel))
         return address is not None and address.number is not None
 

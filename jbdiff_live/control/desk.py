@@ -38,10 +38,10 @@ class DeviceTable:
 
 
 class MapDesk:
-    """Maps and suggestions joined. Every change makes the tables anew when they are asked for next."""
+    """Maps and suggestions, joined into tables. After a change, the next request makes new tables."""
 
     def __init__(self, shelf: MapShelf, suggested: Iterable[Binding], changed: Callable[[], None]) -> None:
-        """changed: called when a map was changed, and is to be kept."""
+        """changed: called after a change of a map that must be saved."""
         self.shelf = shelf
         self._changed = changed
         self.devices: tuple[str, ...] = ()  # inputs that are connected
@@ -173,7 +173,7 @@ class MapDesk:
         self._changed()
 
     def forget_tables(self) -> None:
-        """The shelf was loaded anew."""
+        """Drop the tables, because the shelf was loaded again."""
         self._tables.clear()
 
     def _make(self, device: str) -> DeviceTable:
@@ -195,7 +195,7 @@ class MapDesk:
 
 
 def _usable(binding: Binding) -> bool:
-    """Whether a patch's binding may count: no note of every keyboard, no message that always means panic."""
+    """Return True if a patch's binding may count: no note of every keyboard, no message that always means panic."""
     if binding.kind is BindingKind.NOTE:
         return binding.channel is not None
     return binding.kind is not BindingKind.CC or binding.number < FIRST_MODE_CC

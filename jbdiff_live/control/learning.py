@@ -136,7 +136,7 @@ class Learner:
             return NOTHING if self._buttons is False or not event.on else self._moved(event.device, readings)
         if (
             event.kind is EventKind.OSC
-        ):  # a button's address cannot be told from a fader's: its first message counts
+        ):  # an address does not show if it is a button or a fader: its first message counts
             return self._moved(event.device, readings)
         return NOTHING if self._buttons else self._moved(event.device, readings)
 

@@ -111,7 +111,7 @@ class Lessons:
             self._bind(*asked, share=how == "both")
 
     def tell_lost_panic(self) -> None:
-        """After something was let go: say it if panic has no control left."""
+        """Warn after a binding was removed, if panic has no control left."""
         if not self._desk.controls_of(PANIC):
             self.note = (
                 'Panic has no control of its own now; the key P and MIDI\'s "all sound off" still panic'

@@ -77,11 +77,11 @@ class ControlMap:
             self._lessons.skip()
 
     def unlearn(self) -> None:
-        """Wait for a control, and let go of everything that it moves."""
+        """Remove all bindings of the next control that moves."""
         self._begin(Waiting.UNLEARN)
 
     def locate(self) -> None:
-        """Tell of each control that is touched what it moves, and move nothing meanwhile."""
+        """Show the targets of each touched control. Controls move nothing meanwhile."""
         self._begin(Waiting.LOCATE)
 
     def answer(self, how: str) -> None:

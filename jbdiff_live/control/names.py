@@ -1,4 +1,4 @@
-"""Names of MIDI inputs: which part of a port's name lasts, and how equal controllers are told apart. Pure functions.
+"""Names of MIDI inputs: the lasting part of a port's name, and the numbering of equal controllers. Pure functions.
 
 The systems put numbers into the names of ports, and give other numbers when a controller comes back:
 
@@ -77,5 +77,5 @@ def place(name: str) -> int:
 
 
 def matches(port: str, names: Iterable[str]) -> bool:
-    """Whether one of the names is a part of the port's, whatever the case of the letters."""
+    """Return True if one of the names is a part of the port's, whatever the case of the letters."""
     return any(name.lower() in port.lower() for name in names)

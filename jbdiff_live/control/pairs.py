@@ -40,7 +40,7 @@ class Pair:
 
     @property
     def waits(self) -> bool:
-        """Whether a half waits for the other one."""
+        """True if a half waits for the other one."""
         return self._open_coarse is not None or self._open_fine is not None
 
     def coarse(self, half: int, time: float) -> list[Value]:

@@ -43,7 +43,7 @@ class ProgramChanges:
         return self._problem
 
     def handle(self, event: ControlEvent) -> None:
-        """Takes note of a program change; sources' threads."""
+        """Queue a program change. Sources' threads."""
         if self._channel is not None and event.channel != self._channel:
             return
         with self._news:
@@ -51,21 +51,21 @@ class ProgramChanges:
             self._news.notify()
 
     def ask(self, what: str, job: Callable[[], None]) -> None:
-        """Takes note of something to do; sources' threads. `what` names it in a message."""
+        """Queue a job. what: its name in a message. Sources' threads."""
         with self._news:
             if len(self._jobs) < MOST_JOBS:
                 self._jobs.append((what, job))
                 self._news.notify()
 
     def start(self) -> None:
-        """Begins to do what comes; does nothing while it does."""
+        """Start the thread. Does nothing while it runs."""
         if self._thread is None:
             self._stopping = False
             self._thread = threading.Thread(target=self._work, name="program changes", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread, after what it is doing."""
+        """End the thread after its present job."""
         thread, self._thread = self._thread, None
         if thread is None:
             return

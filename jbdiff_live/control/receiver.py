@@ -122,7 +122,7 @@ class Receiver:
         return bool(moved)
 
     def _only_tells(self, device: str, now: float, first: bool) -> bool:
-        """Whether a controller tells where its controls stand, and no hand moved one.
+        """Return True if a controller tells where its controls stand, and no hand moved one.
 
         So it is right after it was plugged in, and when more controls were received for the first time just now than
         hands can touch.

@@ -78,11 +78,11 @@ class ControlSource(Protocol):
     """Something that is turned. It is made with its handler, which it calls on a thread of its own."""
 
     def start(self) -> None:
-        """Begins to listen; what is missing becomes `status().problem`, never an exception."""
+        """Begin to listen. A missing device becomes `status().problem`, never an exception."""
         ...
 
     def stop(self) -> None:
-        """Ends its threads and closes its ports. May be called twice."""
+        """End its threads and close its ports. May be called twice."""
         ...
 
     def status(self) -> ControlStatus: ...

@@ -8,9 +8,9 @@ One object for each control and value. No threads, no clock; the caller's lock p
 | pickup | the value waits until the control comes to it or passes it, and follows from then on |
 | scale | the value goes the same way, by the same share of the travel that is left, until they meet |
 
-The first message after `arm` only tells where the control stands: it moves nothing, in every mode. So a controller that
-sends all its positions when it is plugged in moves nothing. Somebody else who moves the value (a hand on the mouse, a
-patch, another controller) lets go of it: the control has to come back for it.
+The first message after `arm` only gives the control's position: it moves nothing, in every mode. So a controller that
+sends all its positions when it is plugged in moves nothing. If another source (the mouse, a patch, another controller)
+moves the value, the control loses it and must take it over again.
 
 `tests/instrument/takeover.csv` is the truth table.
 """
@@ -36,7 +36,7 @@ class Takeover:
         self.position = self._holds = None
 
     def holds(self, value: float) -> bool:
-        """Whether the control moves the value: it has taken over, and nobody moved the value since."""
+        """Return True if the control moves the value: it has taken over, and nobody moved the value since."""
         return self._holds is not None and abs(self._holds - value) <= EXACT
 
     def move(self, mode: TakeoverMode, position: float, value: float, step: float) -> float | None:
@@ -74,6 +74,6 @@ class Takeover:
 
 
 def _between(before: float, value: float, position: float, step: float) -> bool:
-    """Whether the control passed the value, or came within a step of it."""
+    """Return True if the control passed the value, or came within a step of it."""
     low, high = sorted((before, position))
     return low - EXACT <= value <= high + EXACT or abs(position - value) <= step + EXACT

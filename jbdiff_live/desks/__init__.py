@@ -1,4 +1,4 @@
-"""What the session keeps track of, one subject each: the patch, the stack, the sound files, the answers.
+"""The desks: each keeps one subject of the session: the patch, the stack, the sound files, the answers.
 
 A desk has no thread and knows no thread's folder. It gets what it needs as functions and protocols.
 """

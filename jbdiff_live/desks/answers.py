@@ -1,4 +1,4 @@
-"""The newest answer to what the player did, kept for as long as it is news. Any thread."""
+"""The newest answer to an action of the player, kept for 20 s. Any thread."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from jbdiff_live.clock import Clock
 from jbdiff_live.parameters import ACTIONS_BY_NAME
 from jbdiff_live.status import EngineState
 
-NOTE_SECONDS = 20.0  # that an answer is shown
+NOTE_SECONDS = 20.0  # an answer is shown for this time
 
 
 class Answers:
@@ -26,7 +26,7 @@ class Answers:
 
 
 def answer_to(action: str, state: EngineState, noise_style: str) -> str:
-    """Return what the player reads after an action. state: what the engine is doing. noise_style: as the knob says."""
+    """Return the answer to an action. state: the engine's. noise_style: the value of that knob."""
     label = ACTIONS_BY_NAME[action].label
     if state not in (EngineState.RUNNING, EngineState.COASTING):
         return f"{label}: nothing plays now; press start"

@@ -1,7 +1,7 @@
-"""The patch that plays: loading, saving, the next one in the list, and what a program change asks for.
+"""The patch that plays: loading, saving, the next one in the list, and the patches of program changes.
 
-Threads: any of these may load and save: the window's, the command line's and that of the program changes. A lock lets
-one of them work at a time. `name`, `program` and `problem` anyone may read. May block on the disk.
+Threads: the window's, the command line's and that of the program changes may load and save. A lock lets one of them
+work at a time. Any thread may read `name`, `program` and `problem`. May block on the disk.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from jbdiff_live.patch import (
 
 
 class Bindings(Protocol):
-    """The control map, as far as a patch has to do with it."""
+    """The part of the control map that a patch uses."""
 
     @property
     def suggested(self) -> tuple[Binding, ...]: ...
@@ -38,7 +38,7 @@ class Bindings(Protocol):
 
 
 class Files(Protocol):
-    """The desk of sound files, as far as a patch has to do with it."""
+    """The part of the desk of sound files that a patch uses."""
 
     def takes(self, role: str) -> bool: ...
     def wanted(self, role: str) -> str: ...
@@ -136,7 +136,7 @@ class PatchDesk:
             self.problem = f"{text}: {error}"
 
     def save(self, path: Path, name: str) -> None:
-        """Write what plays now into a file. PatchError or OSError says why that fails."""
+        """Write the present settings into a file. PatchError or OSError gives the reason of a failure."""
         with self._lock:
             same = path.resolve() == self._path
             values = {n: BY_NAME[n].plain(value) for n, value in self._store.snapshot.values.items()}
@@ -145,7 +145,7 @@ class PatchDesk:
                 self._patch,
                 name=name,
                 values=values,
-                bindings=self._bindings.suggested,  # what was learned belongs to the controller's map
+                bindings=self._bindings.suggested,  # learned bindings belong to the controller's map
                 choice=self._stacks.choice or self._patch.choice,
                 context=Path(context) if context else None,
                 # A copy under another name does not take the program from its original.

@@ -1,4 +1,4 @@
-"""The sound files for context and init: which one is wanted, which one plays, and why one cannot be used.
+"""The sound files for context and init: the requested one, the playing one, and the reason of a failure.
 
 Threads: `load`, `wait` belong to the session; `came` and `refused` to the thread that reads files. The rest anyone
 may read.
@@ -22,12 +22,12 @@ class Sound(Protocol):
 
     @property
     def note(self) -> str:
-        """What was done to the sound: resampled, cut; empty if nothing was."""
+        """The changes of the sound: resampled, cut; empty if there are none."""
         ...
 
 
 class Reader(Protocol):
-    """Reads sound files beside the music."""
+    """A reader of sound files during the music."""
 
     def read(self, role: str, path: Path, asked_by: str = "") -> None: ...
     def wanted(self, role: str) -> Path | None: ...
@@ -57,7 +57,7 @@ class SoundDesk(Generic[S]):
     # ------------------------------------------------------------------ session's thread
 
     def takes(self, role: str) -> bool:
-        """Whether the generator plays a file of this role."""
+        """Return True if the generator plays a file of this role."""
         return role in self._take
 
     def load(self, role: str, path: Path, asked_by: str = "") -> None:
@@ -94,7 +94,7 @@ class SoundDesk(Generic[S]):
     # ------------------------------------------------------------------ reader's thread
 
     def came(self, role: str, source: S) -> None:
-        """A file was read: the next block plays from it."""
+        """Give a file that was read to the generator. The next block plays from it."""
         self._take[role](source)
         self._files[role] = str(source.path)
         note = f"{role}: {shown(source.path.name)}" + (f" ({source.note})" if source.note else "")
@@ -105,5 +105,5 @@ class SoundDesk(Generic[S]):
             self._say(f"{note}; turn Resample up to hear it")
 
     def refused(self, role: str, words: str) -> None:
-        """A file cannot be used: what played before plays on."""
+        """Record that a file cannot be used. The file before it plays on."""
         self._problems[role] = shown(words)

@@ -1,7 +1,7 @@
-"""Which stack is wanted and which one plays, and how long the last change took to be heard.
+"""The requested stack, the playing one, and the time from the last request to its first sound.
 
-Threads: `choose` and `from_patch` belong to whoever loads a patch or asks for a stack, `block_made` to the engine;
-`status` and `reload_seconds` anyone may read.
+Threads: `choose` and `from_patch` belong to the thread that asks for a stack or loads a patch, `block_made` to the
+engine. Any thread may read `status` and `reload_seconds`.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class PlaysStacks(Protocol):
 
 
 class StackDesk:
-    """`player` is None when the generator plays no stacks. `named` puts the command line's wishes over a choice.
+    """The desk. `player` is None if the generator plays no stacks. `named` applies the command line to a choice.
 
-    `frames_heard` gives the frame that is being heard.
+    `frames_heard` gives the audible frame.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class StackDesk:
         self._sample_rate = sample_rate
         self._frames_heard = frames_heard
         self._started = False
-        self._asked_at: float | None = None  # when the stack was asked for that is being loaded
-        self.reload_seconds = 0.0  # from asking for the last change of stack to its sound leaving the queue
+        self._asked_at: float | None = None  # second at which the loading stack was asked for
+        self.reload_seconds = 0.0  # time from the last request for a stack to its first sound
 
     def begin(self) -> None:
-        """The first start: from now on a patch's own choice counts, whatever the command line named."""
+        """Record the first start. From now on a patch's choice counts before the command line's."""
         self._started = True
 
     def choose(self, choice: StackChoice) -> None:
@@ -62,7 +62,7 @@ class StackDesk:
         self._choose(self._player, choice, time.monotonic())
 
     def from_patch(self, choice: StackChoice | None, asked_at: float) -> None:
-        """Choose what a patch names, if it names a stack. asked_at: on `time.monotonic`, in seconds."""
+        """Choose the stack of a patch, if it names one. asked_at: seconds of `time.monotonic`."""
         if choice is not None and self._player is not None:
             self._choose(self._player, choice if self._started else self._named(choice), asked_at)
 
@@ -75,7 +75,7 @@ class StackDesk:
 
     @property
     def choice(self) -> StackChoice | None:
-        """What plays or is being loaded; None if the generator plays no stacks."""
+        """The choice that plays or is being loaded; None if the generator plays no stacks."""
         return None if self._player is None else self._player.choice
 
     @property
@@ -84,7 +84,7 @@ class StackDesk:
 
     @property
     def complaint(self) -> str:
-        """What the knobs ask for and cannot have; empty if there is nothing."""
+        """The message about a knob's request that cannot be met; empty if there is none."""
         return "" if self._player is None else self._player.complaint
 
     def block_made(self, block: Block, before: Block | None) -> None:

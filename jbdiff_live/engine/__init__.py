@@ -1,1 +1,1 @@
-"""The generation thread: decides when the next block is made, makes it, and says honestly how that went."""
+"""The engine thread: it decides when to make the next block, makes it, and reports the result."""

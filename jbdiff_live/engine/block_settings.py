@@ -1,4 +1,4 @@
-"""From the knobs to what a block is made with: its settings, the same with less work, and knobs that turn meanwhile.
+"""From the knobs to a block's settings: in full, with less work for a rung, and read anew at each step.
 
 Engine thread, and the loader's while it warms a stack up. No torch.
 """
@@ -17,11 +17,11 @@ from jbdiff_live.parameters import ParameterSnapshot
 if TYPE_CHECKING:
     from jbdiff.stream.stream import BlockSettings, BlockStream, StreamBlock
 
-LOOP_RESAMPLE = 0.85  # kept of the last window when it is looped: enough to stay in time, and it moves on
+LOOP_RESAMPLE = 0.85  # resample of a looped window: the rhythm stays in time, and the sound still changes
 
 
 def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> BlockSettings:
-    """What one block reads from the knobs; an offline render of the same snapshot takes the same.
+    """Return one block's settings from the knobs. An offline render of the snapshot uses the same.
 
     steps: of the coarsest level, None for the stack's own.
     """
@@ -56,7 +56,7 @@ def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> Blo
 
 
 def _noise_settings(snapshot: ParameterSnapshot) -> dict[str, Any]:
-    """The register, the second seed, and the presses that older logs of takes do not have."""
+    """Return the settings of register, second seed and presses. Logs of older takes lack some of them."""
     return {
         "advance": snapshot.counts.get("advance", 0),
         "noise_length": int(snapshot["noise_length"]),
@@ -69,7 +69,7 @@ def _noise_settings(snapshot: ParameterSnapshot) -> dict[str, Any]:
 
 
 def _tempo(snapshot: ParameterSnapshot) -> float | None:
-    """As `BlockSettings` has it: 0 is no clock, None the context's."""
+    """Return the tempo for `BlockSettings`: 0 is no clock, None the tempo of the context."""
     clock = snapshot.choice("clock")
     if clock == "tempo":
         return snapshot["tempo"]
@@ -77,7 +77,7 @@ def _tempo(snapshot: ParameterSnapshot) -> float | None:
 
 
 def eased(settings: BlockSettings, rung: Rung, stream: BlockStream) -> BlockSettings:
-    """The same settings with less work: a rung's, and all that the rungs above it leave out."""
+    """Return the settings with less work: without what this rung and the rungs above it leave out."""
     from jbdiff.stream.stream import LevelSettings
 
     if rung is Rung.FULL:
@@ -110,7 +110,7 @@ def eased(settings: BlockSettings, rung: Rung, stream: BlockStream) -> BlockSett
 
 
 def rung_shares(block: StreamBlock, stream: BlockStream, settings: BlockSettings) -> Mapping[Rung, float]:
-    """What each rung costs of the full block that was just made, best first; only rungs that leave something out."""
+    """Return each rung's cost as a share of this full block, best first. Rungs that save nothing are missing."""
     full = stream.step_counts(settings)
     seconds = dict(block.part_seconds)
     rest = max(0.0, sum(block.seconds.values()) - sum(seconds.values()))
@@ -125,11 +125,11 @@ def rung_shares(block: StreamBlock, stream: BlockStream, settings: BlockSettings
 
 
 class NewestKnobs:
-    """The knobs as they stand at each step: `jbdiff.stream.stream.StepKnobs` over the store's newest snapshot."""
+    """The knobs' newest values at each step: `jbdiff.stream.stream.StepKnobs` over the store's snapshot."""
 
     def __init__(self, newest: Callable[[], ParameterSnapshot]) -> None:
         self._newest = newest
-        self.read_at: float | None = None  # when guidance was read last, on `time.monotonic`
+        self.read_at: float | None = None  # last reading of guidance, by `time.monotonic`
 
     def guidance(self, step: int) -> float:
         self.read_at = time.monotonic()
@@ -142,9 +142,9 @@ class NewestKnobs:
 def turned(
     snapshot: ParameterSnapshot, guidance: tuple[float, ...], finisher_strength: float | None
 ) -> Mapping[str, tuple[float, ...]]:
-    """What was read for a block by parameter, in the order of reading; only where it is not what `snapshot` says.
+    """Return a block's values by parameter, in the order of reading, if they differ from `snapshot`.
 
-    guidance: of every step. finisher_strength: None where no finisher played.
+    guidance: one value for each step. finisher_strength: None if no finisher played.
     """
     read = {
         "guidance": guidance,

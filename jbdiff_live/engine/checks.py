@@ -1,4 +1,4 @@
-"""What a block must be before anybody hears it. Engine thread. No torch."""
+"""The checks of a block before it is played. Engine thread. No torch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numpy as np
 from jbdiff_live.block import Audio, Rung
 
 LOUDEST = 16.0  # 24 dB over full scale: the limiter copes with less, and no music is more
-REPEAT_SLACK = 0.5  # a repeat is cut where the sound goes on best, so its length differs from a block's
+REPEAT_SLACK = 0.5  # a repeat is cut at the best match, so its length differs from a block's
 
 
 class BadBlock(RuntimeError):
-    """A stack made something that is no music. The text gives the remedy."""
+    """A stack made a block that cannot be played. The text gives the remedy."""
 
 
 def check(samples: Audio, rung: Rung, frames: int, channels: int) -> None:

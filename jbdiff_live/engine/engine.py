@@ -1,8 +1,8 @@
 """The engine: one thread that makes block n+1 while block n plays, starting as late as it safely can.
 
 Threads: `_run` and everything that it calls runs on the engine thread, which may block on the model and on a full ring.
-`start`, `ask_to_stop`, `stop`, `close` belong to the session, `wake` to anyone; `status` may be read by anyone (one
-reference, swapped whole). The engine never drops a finished block: it waits for room. Short of time it makes cheaper
+`start`, `ask_to_stop`, `stop`, `close` belong to the session. Any thread may call `wake` and read `status` (one
+reference, swapped whole). The engine never drops a finished block: it waits for room. If time is short it makes cheaper
 blocks (`Ladder`).
 """
 
@@ -24,15 +24,15 @@ from jbdiff_live.system.thread_priority import behind_sound
 
 log = logging.getLogger(__name__)
 
-STOP_SECONDS = 5.0  # that a step of a block may take at the end: stacks of v1 need one or two on a CPU
+STOP_SECONDS = 5.0  # limit for the step in work at a stop: stacks of v1 need one or two on a CPU
 
 
 class Engine:
-    """Runs a `BlockGenerator` on its own thread and fills a ring. Its blocks may change their length.
+    """The thread that runs a `BlockGenerator` and fills a ring. The length of its blocks may change.
 
-    `snapshot` gives the knobs, `queued` the frames that are made and not yet heard (ring and short ring),
-    `on_block` hears of every block right after it went into the ring; it runs on the engine thread and must
-    not block. A generator that raises ends in FAILED with its reason; `start` tries again.
+    `snapshot` gives the knobs, `queued` the frames that are made and not yet played (ring and short ring).
+    `on_block` gets every block right after it went into the ring. It runs on the engine thread and must not block.
+    If the generator raises, the state becomes FAILED, with the reason; `start` tries again.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Engine:
         ladder: bool = True,
         knobs: Callable[[int, int], ParameterSnapshot] | None = None,
     ) -> None:
-        """ladder False: every block gets all of its work, and one that is late leaves a silence.
+        """ladder: False gives every block all of its work; a late block leaves a silence.
 
-        knobs: gives what a block follows whose first new sound is at a frame, and how many frames it has; it is called
-        right before the block is made. None: the snapshot as it is.
+        knobs: returns a block's snapshot. Its arguments are the frame of the block's first new sound and the number of
+        its frames. It is called right before the block is made. None: the block uses `snapshot`.
         """
         self._generator = generator
         self._ring = ring
@@ -60,7 +60,7 @@ class Engine:
         self._cheaper = ladder
         self._knobs = knobs
         self._status = EngineStatus()
-        self._delivered = 0  # frames since the music began, or began anew: without any no block can be late
+        self._delivered = 0  # frames since the music began, or began again; at 0 no block can be late
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -68,7 +68,7 @@ class Engine:
     # ------------------------------------------------------------------ session's thread
 
     def start(self) -> None:
-        """Start the thread; does nothing while it plays. RuntimeError when it still hangs after a stop."""
+        """Start the thread. Does nothing while it plays. RuntimeError if it still hangs after a stop."""
         thread = self._thread
         if thread is not None and thread.is_alive():
             if self._stop.is_set():
@@ -91,10 +91,10 @@ class Engine:
         self._wake.set()
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
-        """Ask the thread to end and wait for it. A failure stays to be read until the next start.
+        """Ask the thread to end and wait for it. `status` keeps a failure until the next start.
 
-        TimeoutError when a step takes longer than `timeout`. The thread then ends with that step, and the status says
-        what it is busy with.
+        TimeoutError if a step takes longer than `timeout`. The thread then ends after that step, and the status shows
+        the work in progress.
         """
         thread = self._thread
         if thread is None:
@@ -107,9 +107,9 @@ class Engine:
         self._thread = None
 
     def _hangs(self, thread: threading.Thread, before: EngineStatus, timeout: float) -> str:
-        """Put into words, and into the status, that the thread does not end."""
+        """Return the message for a thread that does not end, and put it into the status."""
         if before.state in (EngineState.FAILED, EngineState.STOPPING):
-            return before.detail  # said at an earlier stop
+            return before.detail  # an earlier stop has written the message
         if before.state is EngineState.RUNNING:
             state = EngineState.FAILED
             detail = (
@@ -120,16 +120,16 @@ class Engine:
             state = EngineState.STOPPING
             detail = f"still busy with {before.detail}; press start again when that has ended"
         self._say(state, detail)
-        if not thread.is_alive():  # it ended between the two lines above: its own last word counts
+        if not thread.is_alive():  # it ended between the two lines above: its own last status counts
             self._say(EngineState.OFFLINE, "")
         return detail
 
     def wake(self) -> None:
-        """Something should not wait for the next deadline: a panic, a stack that is ready. Any thread."""
+        """Wake the engine before the next deadline, for a panic or a stack that is ready. Any thread."""
         self._wake.set()
 
     def close(self, timeout: float = STOP_SECONDS) -> None:
-        """Stop the thread and let the generator's memory go. TimeoutError as in `stop`; the generator is closed."""
+        """Stop the thread and close the generator. TimeoutError as in `stop`; the generator is closed even then."""
         try:
             self.stop(timeout)
         finally:
@@ -137,7 +137,7 @@ class Engine:
 
     @property
     def status(self) -> EngineStatus:
-        """The newest status. RUNNING with nothing left to play is COASTING: the block is late."""
+        """The newest status. RUNNING becomes COASTING if nothing is left to play: the block is late."""
         status = self._status
         if status.state is EngineState.RUNNING and self._delivered and self._queued() == 0:
             return replace(status, state=EngineState.COASTING, detail="the next block is late")
@@ -152,7 +152,7 @@ class Engine:
             if self._generator.prepare(lambda detail: self._say(EngineState.WARMING, detail), self._running):
                 self._play()
             self._say(EngineState.OFFLINE, "")
-        except Exception as error:  # the thread's top: whatever broke, the player must see it
+        except Exception as error:  # the thread's top: the player must see every failure
             log.info("engine failed", exc_info=True)
             self._say(EngineState.FAILED, f"{error}" or type(error).__name__)
 
@@ -160,9 +160,9 @@ class Engine:
         generator = self._generator
         times = Timekeeper(generator, self._queued, self._ring.capacity, self._clock, self._cheaper)
         panics = self._snapshot().counts["panic"]
-        # Panics from before the start are answered too: the output is silent until the newest one is.
+        # Panics from before the start are answered too: the output is silent until the newest one is answered.
         self._ring.answer_panics(panics)
-        heard: ParameterSnapshot | None = None  # what the knobs were for the newest block that is no loop
+        heard: ParameterSnapshot | None = None  # the knobs of the newest block that is no loop
         made = opens = 0
         self._delivered = 0
         self._tell(times.figures)
@@ -183,7 +183,7 @@ class Engine:
             if not self._running():
                 return
             if self._snapshot().counts["panic"] != panics:
-                continue  # a panic came in between: this block belongs to what is to be forgotten
+                continue  # a panic came meanwhile: this block belongs to the old music
             if generated is None:
                 times.broken_off(attempt)
                 continue
@@ -205,7 +205,7 @@ class Engine:
             self._tell(times.figures, block)
 
     def _begin_anew(self, panics: int) -> None:
-        """Answer a panic: silence, and the generator forgets what it played."""
+        """Answer a panic: drop the queued frames and reset the generator."""
         self._delivered = 0
         self._say(EngineState.RUNNING, "", beginning=True)
         self._ring.answer_panics(panics)
@@ -215,11 +215,11 @@ class Engine:
         return not self._stop.is_set()
 
     def _wanted(self, panics: int) -> Callable[[], bool]:
-        """Whether a block is still wanted: not stopped, and no panic."""
+        """Return a function that is True until a stop or a new panic."""
         return lambda: self._running() and self._snapshot().counts["panic"] == panics
 
     def _deliver(self, block: Block) -> bool:
-        """Writes the whole block, waiting for room; False when the engine is to stop before that."""
+        """Write the whole block, and wait for room. Return False if a stop was asked for before the end."""
         written = self._ring.write(block.samples)
         self._on_block(block)
         while written < block.frames:
@@ -229,7 +229,7 @@ class Engine:
         return True
 
     def _tell(self, figures: Figures, block: Block | None = None) -> None:
-        """Show that the engine runs, with its times and the block that was just made, if there is one."""
+        """Set the status to running, with the measured times and the newest block, if any."""
         news: dict[str, object] = {} if block is None else {
             "blocks_made": block.index + 1, "block_seconds": block.seconds_taken, "rung": block.rung,
             "made": block.heard, "beginning": False,

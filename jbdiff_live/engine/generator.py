@@ -1,7 +1,7 @@
 """The model as a block generator: one voice, or two while a stack gives way to another.
 
-Threads: `choose`, `stacks` and `close` belong to the session, whose `*_file` attributes hold immutable sources that
-are swapped whole and read once per block; `status` and `choice` anyone may read. The rest is the engine thread's.
+Threads: `choose`, `stacks` and `close` belong to the session. It also sets the `*_file` attributes: immutable sources,
+swapped whole and read once per block. Any thread may read `status` and `choice`. The rest is the engine thread's.
 A stack that is chosen while another one plays is loaded by `StackLoader`'s thread and waits for the engine.
 """
 
@@ -32,20 +32,20 @@ from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
 if TYPE_CHECKING:
     from jbdiff.stream.state import LevelBeginning
 
-HEARD_SECONDS = 12.0  # kept for the next stack to go on from; two windows of v1 and of pocket are 4.5
-COMING_SECONDS = 15.0  # that a file waits for the stack it may have come with
-REPEAT_SECONDS = 0.005  # to copy a block
-TURN_SECONDS = 0.5  # that a step of what is prepared waits for a block in work, where the engine has no rest
+HEARD_SECONDS = 12.0  # sound kept for the next stack to continue; two windows of v1 and of pocket are 4.5
+COMING_SECONDS = 15.0  # limit for which a file waits for the stack of the same patch
+REPEAT_SECONDS = 0.005  # time to copy a block
+TURN_SECONDS = 0.5  # limit of a preparation step's wait for the block in work
 
 
 class ModelGenerator:
-    """Plays stacks through `jbdiff.stream.stream.BlockStream`. Making one imports no torch.
+    """The generator that plays stacks through `jbdiff.stream.stream.BlockStream`. Making one imports no torch.
 
     `live(frames)` gives the newest frames of the live input as mono, or None if no input is open. `on_ready` is called
-    on the loader thread when a stack waits to be switched to. `newest` gives the knobs as they are now, for the knobs
-    that are read at every step. Without it the block's snapshot counts for all knobs. It also counts for all of them
-    while one stack fades into another, since the log keeps the steps of one stack only. `files_read(keep_going)` waits
-    for files that are being read: music that begins from a file does not begin without it.
+    on the loader thread when a stack is ready. `newest` gives the present knobs, for those that are read at every step.
+    Without it all knobs come from the block's snapshot. They also do during a crossfade of two stacks, since the log
+    keeps the steps of one stack only. `files_read(keep_going)` waits for files that are being read, so that music from
+    a file does not begin without it.
     """
 
     channels = CHANNELS
@@ -66,26 +66,26 @@ class ModelGenerator:
         self._files_read = files_read
         self._threads = threads
         self._turning = None if newest is None else NewestKnobs(newest)
-        self._choosing = threading.Lock()  # the first load against a choice made meanwhile
-        self._first = choice or StackChoice()  # what `prepare` loads
+        self._choosing = threading.Lock()  # between the first load and a choice made meanwhile
+        self._first = choice or StackChoice()  # the choice that `prepare` loads
         self._voice: StackVoice | None = None
         self._handover: Handover[StackVoice] | None = None
-        self._old: StackVoice | None = None  # of the handover
+        self._old: StackVoice | None = None  # the voice that fades out in a handover
         self._heard: Audio = np.zeros((0, CHANNELS), np.float32)
         self._loader: StackLoader[StackVoice] = StackLoader(self._load_beside, on_ready)
         self._beginnings: Beginnings[tuple[StackVoice, FileSource], Mapping[int, LevelBeginning]] = (
             Beginnings(lambda key: key[0].beginning_of(key[1], self._take_turns))
         )
-        self._asked_at = 0.0  # when another stack was asked for; the session writes it, the engine reads it
-        self._resets = 0  # of the context, that were asked for up to the last block
-        self._resting = threading.Event()  # no block is being made
+        self._asked_at = 0.0  # time of the last choice of a stack; the session writes it, the engine reads it
+        self._resets = 0  # count of the action that resets the context, at the last block
+        self._resting = threading.Event()  # set while no block is being made
         self._resting.set()
         self._catalogue = Catalogue()
 
     # ------------------------------------------------------------------ session's thread
 
     def choose(self, choice: StackChoice) -> None:
-        """Asks for another stack, or other parts of it. Returns at once; `status` tells how far it is."""
+        """Ask for another stack, or other parts of it. Returns at once; `status` shows the progress."""
         with self._choosing:
             voice = self._voice
             if voice is None:
@@ -99,14 +99,14 @@ class ModelGenerator:
             self._loader.ask(choice)
 
     def stacks(self) -> Sequence[StackParts]:
-        """The stacks that can be found. The first call only begins to look, and answers with what is known."""
+        """Return the stacks found so far. The first call begins the search."""
         known, playing = self._catalogue.stacks(), self.status.playing
         if playing is None or any(parts.name == playing.stack for parts in known):
             return known
-        return (*known, playing.parts)  # one in a folder of its own
+        return (*known, playing.parts)  # a stack in a folder of its own
 
     def close(self) -> None:
-        """Ends the threads and lets the memory go. The engine thread has ended before."""
+        """End the threads and free the memory. The engine thread must have ended."""
         self._loader.close()
         self._beginnings.close()
         self._catalogue.close()
@@ -116,7 +116,7 @@ class ModelGenerator:
 
     @property
     def choice(self) -> StackChoice:
-        """What plays, or is being loaded to play next."""
+        """The stack that is being loaded to play next, else the one that plays."""
         voice = self._voice
         return self._loader.wanted or (voice.asked if voice is not None else self._first)
 
@@ -128,14 +128,14 @@ class ModelGenerator:
 
     @property
     def complaint(self) -> str:
-        """What the knobs ask for and cannot have."""
+        """The message about a knob's request that cannot be met; empty if there is none."""
         voice = self._voice
         return "" if voice is None else voice.complaint
 
     # ------------------------------------------------------------------ engine thread
 
     def prepare(self, report: Callable[[str], None], keep_going: Callable[[], bool]) -> bool:
-        """Loads the stack and warms it up; one that was loaded before begins anew."""
+        """Load the stack and warm it up. A stack that is already loaded begins again."""
         while self._voice is None:
             choice = self._first
             voice = load_voice(
@@ -147,12 +147,12 @@ class ModelGenerator:
             with self._choosing:
                 if self._first is choice:
                     self._voice = voice
-        if (loaded := self._loader.take()) is not None:  # chosen while nothing played: nothing to fade from
+        if (loaded := self._loader.take()) is not None:  # chosen while nothing played: no crossfade is needed
             loaded.playing = replace(loaded.playing, fade_frames=0)
             self._voice = loaded
         self._catalogue.look()
         self._files_read(keep_going)
-        # Nothing plays yet: the first block begins from its context, however long that takes to work out.
+        # Nothing plays yet, so the first block may wait for its context, however long that takes.
         self._begin_again(keep_going, math.inf)
         return keep_going()
 
@@ -162,7 +162,7 @@ class ModelGenerator:
 
     @property
     def rung_seconds(self) -> Mapping[Rung, float]:
-        """Of the stack that plays; while another one fades in nothing can be left out of its work."""
+        """Seconds of a block on each rung of this stack. During a crossfade of stacks no rung saves work."""
         mixing = self.mixing_seconds
         seconds = dict(self._ready().rung_seconds) if mixing is None else {Rung.FULL: mixing}
         if len(self._heard) > self.block_frames:
@@ -181,9 +181,9 @@ class ModelGenerator:
         return handover_seconds(self._ready(), new, new.playing.fade_frames)
 
     def switch(self) -> None:
-        """From the next block on, the stack that was loaded fades in."""
+        """Fade the loaded stack in, from the next block on."""
         old, new = self._ready(), self._loader.take()
-        if new is None:  # another choice came in between
+        if new is None:  # another choice came meanwhile
             return
         new.take_place_of(old)
         self._handover = Handover(old, new, self._heard, new.playing.fade_frames)
@@ -192,7 +192,7 @@ class ModelGenerator:
     def next_block(
         self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung = Rung.FULL
     ) -> Generated | None:
-        """One block from the knobs as they stand; None when `keep_going` turned false between steps."""
+        """Make one block from the knobs. None if `keep_going` turned false between steps."""
         if rung is Rung.REPEAT:
             return self._repeat()
         self._resting.clear()
@@ -210,7 +210,7 @@ class ModelGenerator:
         else:
 
             def make_new(going: KeepGoing) -> Generated | None:
-                self._begin_from_file(voice)  # in the place of what was heard, where a file was loaded since
+                self._begin_from_file(voice)  # replaces the played context if a file was loaded since
                 return voice.next_block(snapshot, sources, going)
 
             made = self._handover.next_block(
@@ -226,21 +226,21 @@ class ModelGenerator:
         return made
 
     def _forget_if_asked(self, snapshot: ParameterSnapshot) -> None:
-        """Let the music begin anew if the player asked for it since the last block."""
+        """Begin the music again if the player asked for it since the last block."""
         resets = snapshot.counts.get("reset_context", 0)
         if resets != self._resets:
             self._resets = resets
             self._ready().forget()
 
     def _repeat(self) -> Generated:
-        """About the last block's sound once more; the stacks do not notice, and go on behind it as if it were not."""
+        """Repeat about the last block's sound. The stacks' state does not change: they continue as before it."""
         samples = once_more(self._heard, self.block_frames)
         return Generated(samples, "repeated", self._ready().playing, mixed=True)
 
     def reset(self, keep_going: Callable[[], bool]) -> None:
-        """Forget what was played, and begin again from the context file, if there is one.
+        """Forget the music so far, and begin again from the context file, if there is one.
 
-        If working out that beginning takes too long, a later block begins from it (`_begin_from_file`).
+        If the file's latents take too long to compute, a later block begins from them (`_begin_from_file`).
         """
         self._begin_again(keep_going, LONGEST_WAIT_SECONDS)
 
@@ -258,15 +258,16 @@ class ModelGenerator:
             voice.set_beginning(None if beginning is None else file, beginning)
 
     def _begin_from_file(self, voice: StackVoice) -> None:
-        """Begins from a file that was loaded since, as soon as it is known how; so that a panic need not wait for it,
-        that is also worked out for a stack that took over from another one.
+        """Begin from a newly loaded file as soon as its beginning is computed.
+
+        It is also computed for a stack that replaced another one, so that a panic does not wait for it.
         """
         file, handover = self.context_file, self._handover is not None
         coming = self._loader.wanted is not None and time.monotonic() - self._asked_at < COMING_SECONDS
         if file is None:
             voice.set_beginning(None, None)
         elif coming or (handover and file is voice.began_from):
-            return  # what is loaded begins from it; and not beside a change that goes on
+            return  # the coming stack begins from the file, or a handover to a voice that did is in progress
         else:
             beginning = voice.known_beginning(file) or self._beginnings.ask((voice, file))
             if file is not voice.began_from and beginning is not None:

@@ -1,1 +1,1 @@
-"""What the sound does as numbers, and where these numbers are sent: control voltages and MIDI for a rack."""
+"""Measures of the sound, and their sends: control voltages and MIDI for a rack."""

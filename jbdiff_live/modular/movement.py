@@ -1,4 +1,4 @@
-"""What the music does from moment to moment, for a rack to follow: envelope, brightness, novelty, and a gate a block.
+"""Measures of the music at each moment, for a rack: envelope, brightness, novelty, and a gate for each block.
 
 Shared: `block_made` belongs to the engine thread, which makes a new table and swaps one reference. `at` may be called
 on any thread, without a lock. Blocks are measured before Gain and Mute: a rack may play on while the speakers are
@@ -21,12 +21,12 @@ STEP_SECONDS = 0.005  # of the envelope
 RELEASE_SECONDS = 0.080  # in which the envelope falls to 37 % of a peak
 WINDOW_FRAMES = 2048  # of the brightness
 DARKEST_HZ, BRIGHTEST_HZ = 100.0, 10_000.0
-GATE_SECONDS = 0.050  # that the gate of a block is open, and half of a shorter block
+GATE_SECONDS = 0.050  # length of a block's gate, but at most half of the block
 SILENT = 1e-4  # peak below which there is no brightness to measure
 
 
 class Measure(Enum):
-    """Each is 0 to 1."""
+    """A measure of the sound, from 0 to 1."""
 
     ENVELOPE = "envelope"  # peak of the sound, falling slowly
     BRIGHTNESS = "brightness"  # centre of the spectrum, from 100 Hz to 10 kHz in octaves
@@ -36,7 +36,7 @@ class Measure(Enum):
 
 @dataclass(frozen=True)
 class Moment:
-    """All four at one frame."""
+    """All four measures at one frame."""
 
     envelope: float = 0.0
     brightness: float = 0.0
@@ -61,7 +61,7 @@ class _Measured:
 
 
 class Movement:
-    """Measures each block once, and finds the moment of a frame that is heard. keep_frames: how far back it knows."""
+    """The measures of the blocks, computed once a block, by frame. keep_frames: measures are kept this long."""
 
     def __init__(self, sample_rate: int, keep_frames: int) -> None:
         self._rate = sample_rate
@@ -81,7 +81,7 @@ class Movement:
         self._blocks = (*(b for b in self._blocks if b.end > end - self._keep), new)
 
     def at(self, frame: int) -> Moment:
-        """The moment of a frame; all zero for a frame that no block holds. Any thread."""
+        """Return the measures at a frame; all zero for a frame that no block holds. Any thread."""
         for block in self._blocks:
             if block.start <= frame < block.end:
                 place = (frame - block.start) / (block.end - block.start)

@@ -1,4 +1,4 @@
-"""What is sent to a rack, as a person writes it: "envelope=CV 3", "gate=ch 1 note C3". Shared and immutable."""
+"""Sends to a rack, as a person writes them: "envelope=CV 3", "gate=ch 1 note C3". Shared and immutable."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MidiSend:
 
 
 def parse_send(text: str) -> CvSend | MidiSend:
-    """Return what "envelope=CV 3 0:0.5" or "novelty=ch 2 CC 20" says. Raises ValueError that says how to write it."""
+    """Parse a send such as "envelope=CV 3 0:0.5" or "novelty=ch 2 CC 20". ValueError shows how to write one."""
     what, equals, where = text.partition("=")
     known = {measure.value: measure for measure in Measure}
     if not equals or what.strip() not in known:

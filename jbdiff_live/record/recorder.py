@@ -1,12 +1,12 @@
-"""Records what the engine makes and what the player does, beside the music and never in its way.
+"""Record the engine's blocks and the player's changes, without ever delaying the music.
 
-Threads: `offer` runs on the engine's, `note` on whichever changed a value (inside the store's lock), `start`,
-`stop` and `close` on the session's; all of them only append to a queue under a short lock. The writer thread
-alone touches the disk. `stop` and `close` wait for the writer, for so many seconds at most.
+Threads: `offer` runs on the engine's thread, and `note` on the one that changed a value (inside the store's lock).
+`start`, `stop` and `close` run on the session's. All of them only append to a queue under a short lock. Only the writer
+thread touches the disk. `stop` and `close` wait for the writer, for a limited number of seconds.
 
-A disk that is too slow fills the queue: blocks are then dropped and counted, and the take holds silence and a
-gap event in their place, so that it stays in time. A disk that refuses ends the recording: the status says
-why, what was written stays, and the music goes on.
+If the disk is too slow, the queue fills. Blocks are then dropped and counted. The take holds silence and a gap event
+in their place, so that it stays in time. If the disk refuses to write, the recording ends and the status gives the
+reason. The written part stays, and the music goes on.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Recorder:
         self._queue_blocks = queue_blocks
         self._file_frames = max(1, file_bytes // (FLOAT_BYTES * channels))
         self._thread: threading.Thread | None = None
-        # The condition's lock guards everything below but the writer's own take.
+        # The condition's lock guards all attributes below, except the writer's own take.
         self._ready = threading.Condition()
         self._queue: deque[_Start | Block | _Note | _Stop | None] = deque()
         self._blocks_waiting = 0
@@ -90,7 +90,7 @@ class Recorder:
     def start(
         self, folder: Path, start_frame: int, info: Mapping[str, object], blocks: Iterable[Block] = ()
     ) -> None:
-        """Begins a take in a new folder inside `folder`. Returns at once; `status` tells of a refusal.
+        """Begin a take in a new folder inside `folder`. Returns at once; `status` shows a refusal of the disk.
 
         The take begins at the session's `start_frame`; `blocks` are those already made that reach past it.
         `info` is kept: app_version, patch, stack, stack_identity, values and seed have their own places.
@@ -111,7 +111,7 @@ class Recorder:
             self._ready.notify()
 
     def offer(self, block: Block) -> bool:
-        """Engine: hands over a block; never waits. False when it was not taken."""
+        """Engine: queue a block; never waits. Return False if it was not taken."""
         with self._ready:
             if not self._accepting:
                 return False
@@ -125,18 +125,18 @@ class Recorder:
             return True
 
     def note(self, change: Change, frame: int) -> None:
-        """A value changed, or an action happened, while `frame` was being heard. Never waits."""
+        """Queue a change of a value, or an action. frame: the audible frame at that moment. Never waits."""
         with self._ready:
-            # So many changes wait only behind a stuck disk; the blocks' snapshots still hold every value.
+            # So many changes wait only if the disk is stuck. The blocks' snapshots still hold every value.
             if self._accepting and self._notes_waiting < QUEUE_NOTES:
                 self._notes_waiting += 1
                 self._queue.append(_Note(change, frame))
                 self._ready.notify()
 
     def stop(self, end_frame: int | None = None) -> None:
-        """Ends the take at the session's `end_frame` (None: with the last block) and waits until it is closed.
+        """End the take at the session's `end_frame` (None: with the last block), and wait until it is closed.
 
-        Blocks are offered ahead of being heard; what lies behind `end_frame` is cut off again.
+        Blocks are offered before they play, so frames behind `end_frame` are cut off again.
         """
         done = threading.Event()
         with self._ready:
@@ -149,7 +149,7 @@ class Recorder:
             self._complain("the disk does not answer; the take is closed when it does")
 
     def close(self) -> None:
-        """Ends a running take and the writer thread."""
+        """End a running take and the writer thread."""
         self.stop()
         thread, self._thread = self._thread, None
         if thread is None:
@@ -167,7 +167,7 @@ class Recorder:
                 while not self._queue:
                     self._ready.wait()
                 job = self._queue.popleft()
-                # A block stays counted while it is being written: it still takes its memory.
+                # A block counts until it is written, since it still takes memory.
                 if isinstance(job, _Note):
                     self._notes_waiting -= 1
             if job is None:
@@ -176,7 +176,7 @@ class Recorder:
                 self._do(job)
             except TakeWriteError as error:
                 self._fail(str(error), error)
-            except Exception as error:  # the thread's top: the player sees it, and the next take may do
+            except Exception as error:  # the thread's top: the player sees it, and the next take may succeed
                 self._fail(f"recording stopped: {error!r}", error)
             finally:
                 if isinstance(job, Block):
@@ -196,7 +196,7 @@ class Recorder:
             for block in job.blocks:
                 self._write(block)
         elif self._take is None:
-            return  # the take failed; what was still in the queue has nowhere to go
+            return  # the take failed: the queue's remaining items are dropped
         elif isinstance(job, Block):
             self._write(job)
         elif isinstance(job, _Note):
@@ -224,7 +224,7 @@ class Recorder:
                 self._status = replace(self._status, frames=self._take.frames)
 
     def _fail(self, problem: str, error: Exception) -> None:
-        """Ends the take where it broke, keeps what there is, and tells the player."""
+        """End the take after a failure, keep its written part, and show the problem to the player."""
         log.warning("recording: %s", problem, exc_info=error)
         take, self._take = self._take, None
         with self._ready:
@@ -241,7 +241,7 @@ class Recorder:
             log.info("closing the broken take: %s", second)
 
     def _start_waits(self) -> bool:
-        """Lock held. Whether the next take was asked for while this one was still being closed."""
+        """Return True if the next take was asked for while this one was being closed. The lock is held."""
         return any(isinstance(job, _Start) for job in self._queue)
 
     def _complain(self, problem: str) -> None:
@@ -273,7 +273,7 @@ class Recorder:
 
 
 def _shown(value: object) -> Any:  # Any: facts of all kinds, which end as JSON
-    """The same facts with text that every file can hold."""
+    """Return the same facts, with text that can be written to any file."""
     if isinstance(value, str | Path):
         return shown(value)
     if isinstance(value, Mapping):

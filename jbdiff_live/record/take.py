@@ -1,11 +1,11 @@
-"""A take: a folder with the sound, everything that happened, and what it was made with. Reading it back.
+"""A take: a folder with the sound, all events, and the settings that made it. This module reads it.
 
     takes/2026-05-01_21-30-00/
         audio.wav, audio-002.wav, ...   float32, one after the other, written as the music is made
         events.jsonl                    one event a line: changes, actions, blocks, stacks, gaps
         take.json                       `TakeInfo`; written at the start and again at the end
 
-Threads: any; blocks on the disk. After a crash the sound is there up to the last block, the events to the last
+Threads: any; blocks on the disk. After a crash the sound reaches to the last block, the events to the last
 whole line, and `closed_cleanly` is false.
 """
 
@@ -33,11 +33,11 @@ _DEFAULTS = {parameter.name: parameter.default for parameter in PARAMETERS}
 
 
 class TakeError(ValueError):
-    """A take that cannot be read: names the file and the remedy."""
+    """A take cannot be read. The text names the file and the remedy."""
 
 
 class ChangeEvent(msgspec.Struct, frozen=True, tag_field="event", tag="change"):
-    """A parameter changed while `frame` (of the session) was being heard."""
+    """A change of a parameter. `frame` is the session's audible frame at that moment."""
 
     frame: int
     name: str
@@ -47,7 +47,7 @@ class ChangeEvent(msgspec.Struct, frozen=True, tag_field="event", tag="change"):
 
 
 class ActionEvent(msgspec.Struct, frozen=True, tag_field="event", tag="action"):
-    """An action was triggered; `count` says how often since the session began."""
+    """A triggered action. `count` is the number of its triggers since the session began."""
 
     frame: int
     name: str
@@ -57,11 +57,11 @@ class ActionEvent(msgspec.Struct, frozen=True, tag_field="event", tag="action"):
 
 
 class BlockEvent(msgspec.Struct, frozen=True, tag_field="event", tag="block", omit_defaults=True):
-    """A block was made. `version` is that of its snapshot, whose values and action counts follow.
+    """A block that was made. `version` is its snapshot's; the snapshot's values and action counts follow.
 
-    `turned` is there where a knob was turned while the block was being made: what was read, in order, of guidance one
-    value for each step. In its place `values` holds what it was when the block began. To make the block again, with
-    `snapshot` for its settings, an event is the `turning` of `jbdiff.stream.stream.BlockStream.step`.
+    `turned` holds the values of knobs that changed while the block was being made, in the order of reading; guidance
+    has one value for each step. For such a knob `values` holds the value at the block's beginning. To make the block
+    again, take `snapshot` for its settings, and the event as `turning` of `jbdiff.stream.stream.BlockStream.step`.
     """
 
     index: int
@@ -77,30 +77,30 @@ class BlockEvent(msgspec.Struct, frozen=True, tag_field="event", tag="block", om
 
     @property
     def snapshot(self) -> ParameterSnapshot:
-        """The knobs it was made with; those that were not there yet when it was written are at their defaults."""
+        """Return the knobs of the block. Knobs that an older version did not have are at their defaults."""
         return ParameterSnapshot(self.version, {**_DEFAULTS, **self.values}, self.counts)
 
     def guidance(self, step: int) -> float:
-        """As it was read for the `step`, counted from 0. IndexError where the block took fewer."""
+        """Return the guidance of a step, counted from 0. IndexError if the block took fewer steps."""
         read = self.turned.get("guidance")
         return self.values["guidance"] if read is None else read[step]
 
     def finisher_strength(self) -> float:
-        """As it was read when the finisher started."""
+        """Return the finisher strength as it was read when the finisher started."""
         return self.turned.get("finisher_strength", [self.values["finisher_strength"]])[0]
 
 
 class GapEvent(msgspec.Struct, frozen=True, tag_field="event", tag="gap"):
-    """Blocks went missing (the disk was too slow): so many frames of silence stand in for them."""
+    """A gap of silence, in frames, in place of blocks that were dropped because the disk was too slow."""
 
     frame: int
     frames: int
 
 
 class StackEvent(msgspec.Struct, frozen=True, tag_field="event", tag="stack"):
-    """From `frame` on another stack makes the blocks: silent for its latency, then fading in over the old one.
+    """A change of stack at `frame`: the new one is silent for its latency, then fades in over the old one.
 
-    The old one goes on until the fade has ended. `identity` names the weights.
+    The old one goes on until the crossfade has ended. `identity` names the weights.
     """
 
     frame: int
@@ -118,9 +118,9 @@ Event = ChangeEvent | ActionEvent | BlockEvent | StackEvent | GapEvent
 
 
 class TakeInfo(msgspec.Struct, frozen=True):
-    """What `take.json` holds. Frames count since the session began; `frames` is the length of the take.
+    """The content of `take.json`. Frames count from the session's beginning; `frames` is the take's length.
 
-    `values` are the parameters when recording began; `details` is whatever else the session wanted kept.
+    `values` are the parameters when recording began. `details` holds all other facts of the session.
     """
 
     sample_rate: int
@@ -132,7 +132,7 @@ class TakeInfo(msgspec.Struct, frozen=True):
     stack: str = ""
     stack_identity: str = ""
     seed: int | None = None
-    # Any: whatever JSON holds; a take of a later version may hold more.
+    # Any: JSON values of any kind; a take of a later version may hold more.
     values: dict[str, Any] = {}
     details: dict[str, Any] = {}
     frames: int = 0
@@ -152,7 +152,7 @@ class Take:
 
     @property
     def frames(self) -> int:
-        """Frames of sound that are really there. TakeError if a file is damaged."""
+        """Frames of sound in the files. TakeError if a file is damaged."""
         total = 0
         for path in self.audio:
             with _opened(path) as sound:
@@ -160,14 +160,15 @@ class Take:
         return total
 
     def read(self) -> Audio:
-        """All of the sound, float32 `[frames, channels]`, sample for sample what the engine made. An hour takes 1.3 GB:
-        `blocks` gives it in pieces. TakeError if a file is damaged.
+        """Read all of the sound, float32 `[frames, channels]`, bit for bit as the engine made it.
+
+        An hour takes 1.3 GB; `blocks` gives it in pieces. TakeError if a file is damaged.
         """
         parts = list(self.blocks())
         return np.concatenate(parts) if parts else np.zeros((0, self.info.channels), np.float32)
 
     def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[Audio]:
-        """The sound piece by piece, `[at most frames, channels]`."""
+        """Read the sound in pieces, `[at most frames, channels]`."""
         for path in self.audio:
             with _opened(path) as sound:
                 try:
@@ -177,9 +178,9 @@ class Take:
                     raise TakeError(f"{path}: {error}; the take's other files can still be opened") from error
 
     def events(self) -> Iterator[Event]:
-        """Every event in the order of writing; a last line torn by a crash is left out.
+        """Read every event in the order of writing. A last line cut by a crash is left out.
 
-        Blocks are made ahead of being heard: the last ones may lie behind the end of the sound.
+        Blocks are made before they play: the last ones may lie behind the end of the sound.
         """
         path = self.folder / EVENTS
         decoder = msgspec.json.Decoder(Event)
@@ -204,12 +205,12 @@ class Take:
 
 
 def sound_path(path: Path) -> str | bytes:
-    """The path as soundfile opens it whatever bytes its name has: as text it takes UTF-8 alone."""
+    """Return the path in a form that soundfile opens. It takes text only as UTF-8; other names need bytes."""
     return str(path) if os.name == "nt" else os.fsencode(path)
 
 
 def _opened(path: Path) -> soundfile.SoundFile:
-    """A sound file of the take, to be read."""
+    """Open a sound file of the take for reading."""
     try:
         return soundfile.SoundFile(sound_path(path))
     except soundfile.LibsndfileError as error:
@@ -219,12 +220,12 @@ def _opened(path: Path) -> soundfile.SoundFile:
 
 
 def audio_name(number: int) -> str:
-    """Name of the take's `number`th sound file, counted from 1."""
+    """Return the name of the take's `number`th sound file, counted from 1."""
     return "audio.wav" if number == 1 else f"audio-{number:03d}.wav"
 
 
 def open_take(folder: Path) -> Take:
-    """The take in a folder, closed or broken off. TakeError where there is none or a newer one."""
+    """Open the take in a folder, closed or broken off. TakeError: there is none, or its version is newer."""
     path = folder / INFO
     try:
         with path.open("rb") as file:

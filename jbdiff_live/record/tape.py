@@ -1,7 +1,7 @@
-"""What is recorded and from which frame on: keeps the newest blocks, so that a take begins with what is heard now.
+"""The tape: it starts and ends takes, and keeps the newest blocks so that a take begins at the audible frame.
 
-Threads: `start`, `stop` and `close` belong to the session, `block_made` to the engine, `note` to whichever changed a
-value; the rest anyone may read. A short lock keeps a block from falling between the newest blocks and a new take.
+Threads: `start`, `stop` and `close` belong to the session, `block_made` to the engine, `note` to the thread that
+changed a value. Any thread may read the rest. A short lock makes sure that a new take misses no block.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.stack_choice import StackPlaying
 from jbdiff_live.status import RecorderStatus
 
-RECENT_SECONDS = 14.0  # the window draws ten of them, and a recording may begin inside the oldest
+RECENT_SECONDS = 14.0  # the window draws ten seconds, and a take may begin inside the oldest block
 
 
 class Tape:
     """Recordings of one session.
 
-    `folder` is where takes go. `keep_frames` is how far blocks are made ahead at most. `describe(playing)` gives what a
-    take keeps beside its sound; `playing` is the stack of its first block, None when there is no block yet.
+    `folder` holds the takes. Blocks are made at most `keep_frames` ahead. `describe(playing)` gives the facts that a
+    take keeps beside its sound. `playing` is the stack of its first block, or None if there is no block yet.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Tape:
         self._lock = threading.Lock()
         self._recent: tuple[Block, ...] = ()
         self._record_next = False
-        self._begun_by_block = False  # the take that is recorded, if one is
+        self._begun_by_block = False  # True if the first block began the present take
 
     @property
     def recent(self) -> tuple[Block, ...]:
@@ -53,13 +53,13 @@ class Tape:
         return self._recorder.status()
 
     def at(self, frame: int) -> Block | None:
-        """The block that holds the session's `frame`, if it is still kept."""
+        """Return the block that holds the session's `frame`, or None if it is no longer kept."""
         return next((b for b in self._recent if b.start_frame <= frame < b.end_frame), None)
 
     def start(self, frame: int) -> None:
-        """Record from `frame` on, with the blocks that are made and not heard yet.
+        """Record from `frame` on, including the blocks that are made and not yet played.
 
-        A take that the first block has just begun goes on. Raises RuntimeError if another take is being recorded.
+        A take that the first block has just begun goes on. RuntimeError: another take is being recorded.
         """
         with self._lock:
             if self._begun_by_block and self._recorder.status().recording:
@@ -76,13 +76,13 @@ class Tape:
         self._recorder.start(self._folder, frame, self._describe(playing), blocks)
 
     def stop(self, end_frame: int) -> None:
-        """Close the take at `end_frame`; does nothing when none is recorded."""
+        """Close the take at `end_frame`. Does nothing if none is recorded."""
         self._record_next = False
         if self._recorder.status().recording:
             self._recorder.stop(end_frame)
 
     def close(self) -> None:
-        """Close a take that is left, and end the writer's thread."""
+        """Close a running take, and end the writer's thread."""
         self._recorder.close()
 
     def block_made(self, block: Block) -> None:
@@ -97,5 +97,5 @@ class Tape:
                 self._recorder.offer(block)
 
     def note(self, change: Change, frame: int) -> None:
-        """A value changed while `frame` was being heard. Never waits."""
+        """Record a change of a value. frame: the audible frame at that moment. Never waits."""
         self._recorder.note(change, frame)

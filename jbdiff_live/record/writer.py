@@ -1,8 +1,8 @@
 """The files of a take being recorded. The recorder's writer thread only; every method may block on the disk.
 
-WAV because it survives SIGKILL: libsndfile writes samples through at once, and soundfile and ffmpeg read a
-file whose header was never finished (measured). Events are written line by line, unbuffered.
-Errors leave as `TakeWriteError`; what was written stays.
+The format is WAV because it survives SIGKILL. libsndfile writes samples through at once. soundfile and ffmpeg read a
+file with an unfinished header (measured). Events are written line by line, unbuffered. Errors are raised as
+`TakeWriteError`, and the written part stays.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SILENCE_FRAMES = 65_536  # silence is written in pieces of this length
 
 
 class TakeWriteError(Exception):
-    """The disk refused. The words are for the player."""
+    """The disk refused to write. The text is for the player."""
 
 
 class TakeWriter:
@@ -70,11 +70,11 @@ class TakeWriter:
 
     @property
     def end_frame(self) -> int:
-        """The session's frame that comes next."""
+        """The session's frame behind the last one written."""
         return self.info.start_frame + self._frames
 
     def write_block(self, block: Block) -> None:
-        """Appends a block. What lies before the next frame is cut off, what is missing is filled with silence."""
+        """Append a block. Frames before `end_frame` are cut off; missing frames become silence."""
         with self._told():
             if block.end_frame <= self.end_frame:
                 return
@@ -99,7 +99,7 @@ class TakeWriter:
             self._write(block.samples[self.end_frame - block.start_frame :])
 
     def write_change(self, change: Change, frame: int) -> None:
-        """Appends a parameter's change or an action."""
+        """Append a parameter's change or an action."""
         origin = change.origin.value
         event: Event
         if change.is_action:
@@ -110,9 +110,9 @@ class TakeWriter:
             self._write_event(event)
 
     def finish(self, end_frame: int | None, missing_to: int, problem: str, dropped_blocks: int) -> None:
-        """Closes the take at `end_frame` (None: after everything written).
+        """Close the take at `end_frame` (None: after the last written frame).
 
-        Frames up to `missing_to` were dropped, and become silence as far as the take reaches.
+        Frames up to `missing_to` were dropped. They become silence as far as the take reaches.
         """
         with self._told():
             try:
@@ -143,8 +143,8 @@ class TakeWriter:
                 continue
             part = samples[:room]
             before = self._audio.tell()
-            # On a short write soundfile raises "System error" or asserts, depending on where the disk ended,
-            # and keeps no error number; the folder was there a moment ago, so the disk is what refuses.
+            # On a short write soundfile raises "System error" or asserts, depending on where the disk ended. It keeps
+            # no error number. The folder existed a moment ago, so the disk has refused.
             try:
                 self._audio.write(part)
             except (AssertionError, RuntimeError) as error:
@@ -154,7 +154,7 @@ class TakeWriter:
             samples = samples[len(part) :]
 
     def _fill(self, frame: int) -> None:
-        """Silence up to the session's `frame`, said in the events."""
+        """Write silence up to the session's `frame`, with a gap event."""
         missing = frame - self.end_frame
         if missing <= 0:
             return
@@ -165,7 +165,7 @@ class TakeWriter:
             missing -= min(missing, len(silence))
 
     def _cut(self, frames: int) -> None:
-        """Shortens the take to `frames`: cuts the file where it ends and removes those behind it."""
+        """Shorten the take to `frames`: cut its last file and remove the files behind it."""
         if frames >= self._frames:
             return
         while self._audio_files > 1 and frames <= self._file_frames * (self._audio_files - 1):
@@ -208,7 +208,7 @@ class TakeWriter:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _write_stack(self, block: Block) -> None:
-        """Says where another stack takes over; with which one the take began, `take.json` says."""
+        """Write an event if another stack takes over. `take.json` holds the take's first stack."""
         before, self._stack = self._stack, block.stack
         new = block.stack
         if before is None or new is None or new == before:
@@ -222,7 +222,7 @@ class TakeWriter:
         )  # fmt: skip
 
     def _write_info(self) -> None:
-        """Beside the file and renamed: a crash leaves the old one or the new one."""
+        """Write `take.json` beside the old one and rename it, so that a crash leaves one of them whole."""
         path = self.folder / INFO
         new = path.with_suffix(".json.new")
         try:
@@ -234,7 +234,7 @@ class TakeWriter:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Turns whatever the disk says into words for the player."""
+        """Turn the disk's errors into words for the player."""
         try:
             yield
         except (OSError, RuntimeError) as error:  # soundfile's errors are RuntimeErrors without a number
@@ -254,7 +254,7 @@ def _words(folder: Path, error: OSError | RuntimeError) -> str:
 
 
 def _free_bytes(folder: Path) -> int | None:
-    """Bytes left on the folder's disk; None without a folder."""
+    """Return the free bytes of the folder's disk; None if there is no folder."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:
@@ -262,7 +262,7 @@ def _free_bytes(folder: Path) -> int | None:
 
 
 def _new_folder(parent: Path) -> Path:
-    """A folder that was not there before, named by the time of day."""
+    """Make a new folder, named by date and time."""
     parent.mkdir(parents=True, exist_ok=True)
     name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     for folder in _candidates(parent, name):

@@ -78,7 +78,7 @@ class PlainLines:
 
 
 class Picture:
-    """The whole instrument on a terminal, drawn anew at most ten times a second. A terminal that goes ends nothing."""
+    """The whole instrument on a terminal, drawn at most ten times a second. If the terminal closes, music goes on."""
 
     def __init__(self, live: Live, console: Announcements) -> None:
         self._live: Live | None = live
@@ -102,7 +102,7 @@ class Picture:
 
 @contextmanager
 def picture_or_lines(console: Announcements) -> Iterator[tuple[PlainLines | Picture, TerminalKeys]]:
-    """What shows the instrument here, and the keys. Behind it the terminal is as it was, whatever happened."""
+    """Give the view for this terminal, and its keys. Afterwards the terminal is restored in every case."""
     screen = console.terminal()
     if screen is None:
         yield PlainLines(console), TerminalKeys()  # outside its context it has no keys
@@ -121,10 +121,9 @@ def picture_or_lines(console: Announcements) -> Iterator[tuple[PlainLines | Pict
 
 
 def play_headless(session: Session, seconds: float | None, record_take: bool) -> int:
-    """Plays until `seconds` of sound were heard, or until interrupted. Exit code 0 unless the engine failed.
+    """Play until `seconds` of sound have played, or until interrupted. Return exit code 0 unless the engine failed.
 
-    Where the sound goes nowhere a take is recorded, asked for or not, so that it always ends with sound
-    somewhere.
+    If no device plays, a take is always recorded, so that the sound is not lost.
     """
     console = Announcements()
     if note := session.status().note:

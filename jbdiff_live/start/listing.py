@@ -28,7 +28,7 @@ def print_all(session: Session) -> None:
 
 
 def describe(parameter: Parameter) -> str:
-    """One line of help: name, what it may be, when a change is heard, what it does."""
+    """Return one line of help: name, range or choices, moment at which a change acts, and purpose."""
     if parameter.choices:
         values = " | ".join(parameter.choices)
     elif parameter.toggle:

@@ -34,7 +34,7 @@ IDLE_WORDS = (
 
 
 def has_display() -> bool:
-    """Whether there is a screen to ask at all. One that is named and does not exist counts as none."""
+    """Return True if there is a screen to ask at all. One that is named and does not exist counts as none."""
     if os.environ.get("QT_QPA_PLATFORM") or platform.system() in ("Darwin", "Windows"):
         return True
     if wayland := os.environ.get("WAYLAND_DISPLAY"):

@@ -62,7 +62,7 @@ class TerminalKeys:
 
     @property
     def there(self) -> bool:
-        """Whether keys can be read."""
+        """True if keys can be read."""
         return self._fd is not None
 
     def __enter__(self) -> TerminalKeys:

@@ -1,6 +1,6 @@
-"""The instrument on a terminal: state, queue, levels, values, and what was moved last. Pure: made from a `Status`.
+"""The instrument on a terminal: state, queue, levels, values, and the last moved control. Pure: made from a `Status`.
 
-Whoever plays without a window looks at it from the other end of the stage, so the state comes first and in words.
+Players without a window look at it from the other end of the stage, so the state comes first and in words.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _values(
     values: ParameterSnapshot,
     bindings: Mapping[str, str],
 ) -> Table:
-    """A row for each value: what is set, what is heard if that differs, where the control stands, and the control."""
+    """Make a row for each value: set value, heard value if it differs, the control's position, the control."""
     table = Table.grid(padding=(0, 2))
     for _ in range(4):
         table.add_column(no_wrap=True)

@@ -1,6 +1,6 @@
-"""libjack tells the console about every server that is not there, each time it is asked; this stops that.
+"""Silence libjack, which prints a message for every missing server at each call.
 
-What is missing is shown by whoever asked (sound device, MIDI), in words. Any thread; nothing happens at import.
+The caller (sound device, MIDI) shows a missing server in words. Any thread; nothing happens at import.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SYSTEM_LIBRARY = "libjack.so.0"
 
 
 def hush_jack() -> None:
-    """Silences every libjack of this process: PortAudio uses the system's, rtmidi's wheel brings its own."""
+    """Silence every libjack of this process: PortAudio uses the system's, rtmidi's wheel brings its own."""
     if platform.system() != "Linux":
         return
     for library in (SYSTEM_LIBRARY, *_loaded()):

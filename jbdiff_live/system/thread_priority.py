@@ -47,7 +47,7 @@ class Priority:
 
     @property
     def raised(self) -> bool:
-        """Whether the process goes before an ordinary program of another session."""
+        """True if the process goes before an ordinary program of another session."""
         return (self.nice if self.group is None else self.group) < 0
 
     @property
@@ -90,7 +90,7 @@ def process_goes_first(autogroup: Path = AUTOGROUP, grouping: Path = GROUPING) -
 
 
 def _set_group_nice(autogroup: Path, nice: int) -> bool:
-    """Whether the kernel took the value. It refuses who may not, and who asks twice within a tenth of a second."""
+    """Return True if the kernel took the value. It refuses users without the right, and two calls within 0.1 s."""
     try:
         autogroup.write_text(str(nice))
     except OSError:

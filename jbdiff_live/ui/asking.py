@@ -35,7 +35,7 @@ class Asker:
         self._notices = notices
 
     def ask(self, what: str, call: Callable[..., object], *args: object) -> bool:
-        """Whether it was granted."""
+        """Call the session. Return True if it granted the request."""
         try:
             call(*args)
         except REFUSALS as error:

@@ -82,7 +82,7 @@ class FileDesk:
             self._look()
 
     def browse_sound(self, role: str) -> None:
-        """Asks for a sound file for "context" or "init"."""
+        """Ask for a sound file for "context" or "init"."""
         present = self._status().context_file if role == "context" else self._status().init_file
         folder = str(Path(present).parent) if present else str(_home())
         kinds = f"Sound (*{' *'.join(AUDIO_FILES)});;All files (*)"

@@ -66,7 +66,7 @@ def rows() -> list[tuple[str, str]]:
 
 
 def install(window: QWidget, deeds: Mapping[str, Callable[[str], None]]) -> list[QShortcut]:
-    """Makes the shortcuts. Each deed is called with the key's name; a deed that is missing raises KeyError."""
+    """Make the shortcuts. Each deed is called with the key's name; a deed that is missing raises KeyError."""
     made = []
     for key in KEYS:
         for sequence in key.sequences:

@@ -85,7 +85,7 @@ def _unused(now: ParameterSnapshot | None) -> dict[str, str]:
 
 
 def _tells_more(before: Status, now: Status) -> bool:
-    """Whether something happened that has to be read at once."""
+    """Return True if something happened that has to be read at once."""
     return (
         stage_word(before) != stage_word(now)
         or before.recorder.recording != now.recorder.recording
@@ -254,7 +254,7 @@ class MainWindow(PlayersWishes):
         self.question.show(question, None if question is None else self.tiles.get(question.target))
 
     def show_values(self, now: float) -> None:
-        """Turns the knobs to what is set. One that begins to turn is seen in the next frame."""
+        """Turn the knobs to what is set. One that begins to turn is seen in the next frame."""
         snapshot = self.asker.get("values", self._transport.snapshot, self._now)
         if snapshot is not None:
             self._now = snapshot

@@ -54,7 +54,7 @@ class PlayersWishes(QWidget):
         self.show_values(self._clock())
 
     def set_lfo(self, name: str, lfo: Lfo | None) -> None:
-        """Gives a knob an LFO, or takes it away."""
+        """Give a knob an LFO, or take it away."""
         self.asker.ask("LFO", self._transport.set_lfo, name, lfo)
         self.show_bindings()
 
@@ -89,7 +89,7 @@ class PlayersWishes(QWidget):
             self.learn("")
 
     def learn(self, name: str) -> None:
-        """Waits for a knob for `name`; an empty name stops waiting."""
+        """Wait for a knob for `name`; an empty name stops waiting."""
         self.asker.ask("learn", self._transport.learn, name or None)
         self.look()
 
@@ -115,7 +115,7 @@ class PlayersWishes(QWidget):
         self.look()
 
     def await_control(self, what: str, wish: Callable[[], None]) -> None:
-        """Waits for a control to be touched; once more stops waiting."""
+        """Wait for a control to be touched. A second call stops waiting."""
         if self.status.control.waiting is Waiting.NOTHING:
             self.asker.ask(what, wish)
         else:

@@ -1,6 +1,6 @@
-"""Clients of the MIDI system: how they are opened, let go, and what it means if there is no system.
+"""Clients of the MIDI system: open and close them, and explain a missing system.
 
-Threads: the MIDI watcher's, and whoever lists the inputs. Opening a client may wait for the system.
+Threads: the MIDI watcher's, and any that lists the inputs. Opening a client may wait for the system.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def api_names() -> dict[str, int]:
 
 
 def open_client(api: str | None, name: str) -> rtmidi.MidiIn:
-    """A client of the MIDI system. ValueError for an API that is not built in, RtMidiError if it is not there."""
+    """Open a client of the MIDI system. ValueError: the API is not built in. RtMidiError: it does not run."""
     return rtmidi.MidiIn(api_of(api), name, queue_size_limit=QUEUE_MESSAGES)
 
 
@@ -48,7 +48,7 @@ def api_of(api: str | None) -> int:
 
 
 def no_midi(api: str | None, error: Exception) -> str:
-    """Why there is no MIDI, and what to do about it."""
+    """Return the reason for missing MIDI, and the remedy."""
     if isinstance(error, ValueError):
         return str(error)
     if platform.system() != "Linux":
@@ -61,17 +61,17 @@ def no_midi(api: str | None, error: Exception) -> str:
 
 
 def ignored(port: str) -> bool:
-    """Whether nobody turns what this port sends."""
+    """Return True if this port belongs to no controller."""
     return port.lower().startswith(IGNORED)
 
 
 def keep_for_ever(client: rtmidi.MidiIn | rtmidi.MidiOut) -> None:
-    """One reference more than anybody will give back: not even the interpreter's end destroys the client."""
+    """Add a reference that is never released, so that not even the interpreter's end destroys the client."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
 
 
 def shut(client: rtmidi.MidiIn | rtmidi.MidiOut, name: str) -> None:
-    """Lets a client go; one whose server or device has gone may complain, and is gone either way."""
+    """Close a client. If its server or device is gone this may raise; the client is closed either way."""
     try:
         if isinstance(client, rtmidi.MidiIn):
             client.cancel_callback()

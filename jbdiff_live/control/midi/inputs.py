@@ -44,13 +44,13 @@ log = logging.getLogger(__name__)
 
 OUR_INPUTS = f"^{CLIENT_NAME}(-[0-9]+)?:"  # JACK numbers the clients of one name
 POLL_SECONDS = 1.0
-TICK, SENSING = [0xF8], [0xFE]  # MIDI clock; active sensing, which is only taken for the time that it counts
+TICK, SENSING = [0xF8], [0xFE]  # MIDI clock; active sensing, used only for its time stamps
 CLOCK_MESSAGES = {message.value: message for message in ClockMessage}
 _flush_numbers = itertools.count(1)
 
 
 def list_midi_inputs(api: str | None = None) -> list[str]:
-    """Names of the inputs there are now; none where there is no MIDI system. Blocks for some milliseconds."""
+    """Return the names of the present inputs; empty without a MIDI system. Blocks for some milliseconds."""
     try:
         lister = open_client(api, f"{CLIENT_NAME} list")
     except DEVICE_ERRORS as error:
@@ -68,7 +68,7 @@ def list_midi_inputs(api: str | None = None) -> list[str]:
 
 @dataclass
 class _OpenPort:
-    """An input that is listened to. `port` is its place in the system's list, `name` how everybody else calls it."""
+    """An open input. `port` is its place in the system's list, `name` its name in the rest of the program."""
 
     name: str
     port: Port
@@ -76,7 +76,7 @@ class _OpenPort:
     parser: mido.Parser = field(default_factory=mido.Parser)
     receipt: Receipt = field(default_factory=Receipt)
     connected: bool = False  # for JACK: as it was seen last
-    reader: JackReader | None = None  # for JACK, where rtmidi's own thread must not run Python
+    reader: JackReader | None = None  # for JACK: there rtmidi's own thread must not run Python
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class _Choice:
     whole: bool
 
     def has(self, name: str, port: Port, there: Collection[str]) -> bool:
-        """Whether it has an input. there: the names of all inputs."""
+        """Return True if it has an input. there: the names of all inputs."""
         if self.names is None or name in self.names:
             return True
         parts = [part for part in self.names if not self.whole or part not in there]
@@ -95,7 +95,7 @@ class _Choice:
 
 
 class MidiInput:
-    """Listens to several inputs at once. Implements `ControlSource`.
+    """The source of events from several MIDI inputs. Implements `ControlSource`.
 
     `names`: parts of input names; None takes every input there is, also those that come later. `api`:
     LINUX_ALSA, UNIX_JACK, MACOSX_CORE or WINDOWS_MM; None takes the system's own, and on Linux without the
@@ -147,7 +147,7 @@ class MidiInput:
     # ------------------------------------------------------------------ any thread
 
     def start(self) -> None:
-        """Begins to watch and listen. Returns at once; `status` tells what came of it."""
+        """Begin to watch and listen. Returns at once; `status` shows the result."""
         if self._watcher is not None:
             return
         self._stopping = False
@@ -156,7 +156,7 @@ class MidiInput:
         self._watcher.start()
 
     def stop(self) -> None:
-        """Closes every port. Waits for the watcher, which a hanging server may keep: two seconds at most."""
+        """Close every port. Waits two seconds at most for the watcher, which a hanging server may block."""
         watcher, self._watcher = self._watcher, None
         if watcher is None:
             return
@@ -167,7 +167,7 @@ class MidiInput:
             log.warning("the MIDI system does not answer; its thread is left behind")
 
     def choose(self, names: Sequence[str] | None) -> None:
-        """Listens to these inputs, by their whole names, from now on; None to all. The watcher acts on it at once."""
+        """Listen to these inputs, by their whole names; None means all. The watcher acts on it at once."""
         self._choice = _Choice(None if names is None else tuple(names), whole=True)
         self._wake.set()
 
@@ -184,10 +184,10 @@ class MidiInput:
     # ------------------------------------------------------------------ the inputs' threads
 
     def _received(self, packet: tuple[list[int], float], port: _OpenPort) -> None:
-        """What came in together. An error here must not reach rtmidi, which would print it and go on.
+        """Handle the bytes of one packet. An error must not reach rtmidi, which would print it and go on.
 
-        A system exclusive message that was broken off comes with what followed it: the parser begins anew
-        at the next status byte, so that the messages inside count.
+        A system exclusive message that was broken off comes together with the next messages. The parser begins again
+        at the next status byte, so that those messages count.
         """
         data = packet[0]
         now = port.receipt.second(packet[1], time.monotonic())
@@ -201,7 +201,7 @@ class MidiInput:
         try:
             port.parser.feed(data)
         except (ValueError, LookupError, TypeError):
-            return  # a damaged message, or one that is cut short
+            return  # a damaged or incomplete message
         for message in port.parser:
             if message.type in CLOCK_MESSAGES:
                 position = message.pos if message.type == "songpos" else 0
@@ -294,7 +294,7 @@ class MidiInput:
         return was and not connected
 
     def _open_input(self, name: str, port: Port) -> None:
-        """Opens one input; one that refuses is shown and tried again at the next look."""
+        """Open one input. If that fails, show the problem and try again at the next look."""
         client: rtmidi.MidiIn | None = None
         try:
             client = open_client(self._api, CLIENT_NAME)
@@ -350,10 +350,12 @@ class MidiInput:
         return [*virtual, *self._open.values()]
 
     def _abandon_all(self) -> None:
-        """Forgets the clients of a dead JACK server without closing them: closing one ends the process (seen
-        with jackd2 1.9.21 and rtmidi 1.5.8). They stay referenced, so that nothing destroys them."""
+        """Forget the clients of a dead JACK server without closing them.
+
+        Closing one ends the process (seen with jackd2 1.9.21 and rtmidi 1.5.8). They stay referenced, so that nothing
+        destroys them."""
         ports = self._all_ports()
-        for port in ports:  # before their clients are let go
+        for port in ports:  # before their clients are closed
             if port.reader is not None:
                 port.reader.stop()
             port.client.cancel_callback()

@@ -1,9 +1,9 @@
-"""Tells when a JACK server has ended, without asking it. Linux only, as JACK MIDI is there.
+"""Detect the end of a JACK server without a request to it. Linux only, like JACK MIDI.
 
-A client of a server that ended is never told through rtmidi: it keeps the last list of ports for ever. Opening
-a new client tells, but it makes the server rebuild its graph and holds the interpreter's lock: knocking every five
-seconds cost 40 to 120 ms of sound each time. So one client without ports stays open here; JACK's own thread calls
-its shutdown function when the server goes. That function is C's sem_post: no Python runs in JACK's thread.
+rtmidi does not report the end of a server: its client keeps the last list of ports for ever. Opening a new client
+would show the end. But that makes the server rebuild its graph, and holds the interpreter's lock. Every five seconds
+it cost 40 to 120 ms of sound each time. So one client without ports stays open here. JACK's own thread calls its
+shutdown function when the server ends. That function is C's sem_post: no Python runs in JACK's thread.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SEMAPHORE_BYTES = 64  # sem_t has 32 on 64-bit Linux
 
 
 class JackWatch:
-    """One look-out; watcher thread only. Raises OSError when there is no server or no libjack."""
+    """A watch on one server; watcher thread only. OSError: there is no server or no libjack."""
 
     def __init__(self, name: str) -> None:
         hush_jack()
@@ -56,13 +56,13 @@ class JackWatch:
         self._alive = True
 
     def server_lives(self) -> bool:
-        """False from the moment on at which the server has ended; a new server needs a new watch."""
+        """False after the server has ended. A new server needs a new watch."""
         if self._alive and self._libc.sem_trywait(self._ended) == 0:
             self._alive = False
         return self._alive
 
     def period_seconds(self) -> float:
-        """Return the length of the server's period; 0 when it has ended."""
+        """Return the length of the server's period; 0 if the server has ended."""
         if not self.server_lives():
             return 0.0
         rate = self._jack.jack_get_sample_rate(self._client)
@@ -81,7 +81,7 @@ class JackWatch:
             self._jack.jack_connect(self._client, source.encode(), name)
 
     def is_connected(self, source: str, inputs: str) -> bool:
-        """Whether an output is connected to an input whose full name fits the regular expression `inputs`.
+        """Return True if an output is connected to an input whose full name fits the pattern `inputs`.
 
         A controller that is pulled and comes back under its old name leaves our input without a connection.
         """
@@ -92,7 +92,7 @@ class JackWatch:
         return any(re.match(inputs, name.decode(errors="replace")) for name in names)
 
     def _names(self, found: ctypes._Pointer[ctypes.c_char_p]) -> list[bytes]:
-        """A list of names that JACK made, as ours."""
+        """Copy a list of names that JACK allocated."""
         names: list[bytes] = []
         while found and (name := found[len(names)]) is not None:
             names.append(name)
@@ -100,7 +100,7 @@ class JackWatch:
         return names
 
     def close(self) -> None:
-        """Lets the client go. Closing one whose server has ended would hang: that one is left to itself."""
+        """Close the client. If its server has ended, closing would hang, so the client is abandoned."""
         if self.server_lives():
             self._jack.jack_client_close(self._client)
             self._alive = False

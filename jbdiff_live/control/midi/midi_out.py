@@ -139,7 +139,7 @@ class MidiSender:
             self.ports.close(port)
 
     def _look(self) -> None:
-        """Open what is wanted and there; notice what went."""
+        """Open the wanted outputs that are present, and detect those that are gone."""
         now = self.clock.now()
         if not self._wanted or now < self._look_at:
             return
@@ -174,7 +174,7 @@ class MidiSender:
         with self._lock:
             if self._wanted.get(key) is one:
                 one.at, one.open = found[one.nth], port
-            else:  # it was let go while it was being opened
+            else:  # it was no longer wanted when it was open
                 self._gone.append(port)
 
     def _send(self) -> None:
@@ -197,7 +197,7 @@ class MidiSender:
             self.ports.close(port)
 
     def _forget(self) -> None:
-        """Every output is gone, or is let go."""
+        """Forget every output, after all are gone or closed."""
         with self._lock:
             for one in self._wanted.values():
                 one.open = None

@@ -45,7 +45,7 @@ class OutPorts(Protocol):
     def close(self, port: OutPort) -> None: ...
 
     def lives(self) -> bool:
-        """Whether the MIDI system is still the one whose ports are open. If not, they are to be forgotten."""
+        """Return True if the MIDI system is still the one whose ports are open. If not, they are to be forgotten."""
         ...
 
     def forget(self) -> None:

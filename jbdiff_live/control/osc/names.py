@@ -64,7 +64,7 @@ class OscNames:
     def act(self, call: Call, now: float, from_receiver: bool) -> None:
         """Do what a message says. Raises ValueError or KeyError, in words, if it cannot be used.
 
-        from_receiver: the sender is who is sent to, and knows the value that it sent.
+        from_receiver: True if the sender is also the receiver. It then knows the value that it sent.
         """
         if not call.address.startswith(ROOT):
             self._play(call, now)
@@ -165,5 +165,5 @@ def _calibrate(calibrate: Callable[[int, str], object], channel: str, call: Call
 
 
 def _pressed(call: Call) -> bool:
-    """Whether a message presses a button: it has no argument, or one above 0."""
+    """Return True if a message presses a button: it has no argument, or one above 0."""
     return not call.arguments or _number(call) > 0

@@ -5,7 +5,7 @@ out is made from values alone.
 
 - A control that a hand moves is left alone until `HOLD_SECONDS` after its last message: a motor must not pull at the
   hand. Then it is sent the value if it stands somewhere else.
-- A button may light up by itself while it is pressed, so it is sent its light anew after each message.
+- A button may light up by itself while it is pressed, so its light is sent again after each message.
 - A control that shows the value itself has taken over: the next touch moves the value from where it is.
 - A controller is sent at most `MOST_MESSAGES` at a time; the rest comes with the next times, in turn.
 """
@@ -30,7 +30,7 @@ Placed = Callable[[str, int, Binding, float, float], None]  # device, channel, b
 
 @dataclass(frozen=True)
 class Views:
-    """What there is to show. set and heard: values. states: whether something goes on, such as "record"."""
+    """The values to show. set and heard: the set and the heard values. states: on or off by name, as "record"."""
 
     set: ParameterSnapshot
     heard: ParameterSnapshot
@@ -38,7 +38,7 @@ class Views:
 
 
 class Feedback:
-    """placed: told of each control that was moved to its value from here."""
+    """placed: called for each control that feedback has moved to its value."""
 
     def __init__(self, placed: Placed) -> None:
         self._placed = placed
@@ -103,7 +103,7 @@ class Feedback:
 
 
 def _is_button(control: Binding) -> bool:
-    """Whether a hand presses the control, and its own light follows the hand for as long."""
+    """Return True if a hand presses the control, and its own light follows the hand for as long."""
     parameter = BY_NAME.get(control.target)
     return control.button or control.kind in TRIGGERS or parameter is None or parameter.toggle
 

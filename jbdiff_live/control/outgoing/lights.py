@@ -30,7 +30,7 @@ class Shows(Enum):
     """Which value a controller shows while a change waits for the next block."""
 
     SET = "set"  # the value that was set
-    HEARD = "heard"  # the value of the sound that is heard now
+    HEARD = "heard"  # the heard value: that of the audible block
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Lights:
 
     @property
     def any(self) -> bool:
-        """Whether the controller is sent anything."""
+        """True if the controller is sent anything."""
         return bool(self.own or self.other)
 
     def of(self, bindings: Iterable[Binding]) -> tuple[Shown, ...]:

@@ -1,1 +1,1 @@
-"""When a block is started, how much work it gets, and how long a knob takes to be heard."""
+"""The time at which a block starts, the amount of its work, and the delay of a knob."""

@@ -1,4 +1,4 @@
-"""How late the next block may start: measured block times in, seconds of queue out. Engine thread only."""
+"""The latest start of the next block: measured block times in, seconds of queue out. Engine thread only."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from collections import deque
 
 import numpy as np
 
-CAP_SECONDS = 0.6  # a short block may be begun that early, so that two or three can be queued
+CAP_SECONDS = 0.6  # limit of the deadline for short blocks, so that two or three can be queued
 
 
 class Deadline:
-    """Turns measured times into the queue level at which the next block has to be started.
+    """The queue level at which the next block has to start, from measured times.
 
-    deadline = p99 of the block times + margin; the margin is the largest of what was really seen (the worst
-    excess of a block over p99, plus the worst lateness of the thread's own waking), of p99 itself, but at
-    most a quarter of a block (another program may suddenly take half of the machine; but who chose short blocks
-    wants the knobs heard soon), and of `least_margin`. All over the last `memory` blocks, and never more than one
-    block, or `CAP_SECONDS` where blocks are short. Until three blocks were measured it is that most: start at once.
-    A block that takes longer still is not a hole: it is broken off while there is time for a cheaper one (`ladder.py`).
+    deadline = p99 of the block times + margin. The margin is the largest of three times:
+    the worst excess of a block over p99, plus the worst lateness of the thread's waking;
+    p99 itself, but at most a quarter of a block; and `least_margin`. p99 counts because another program may suddenly
+    take half of the machine. The quarter keeps the delay of knobs small for short blocks.
+
+    All times are over the last `memory` blocks. The deadline is at most one block, or `CAP_SECONDS` if blocks are
+    short. It is at this maximum until three blocks were measured, so blocks start at once. A block that takes longer
+    makes no hole: it is broken off while there is time for a cheaper one (`ladder.py`).
     """
 
     def __init__(self, block_duration: float, memory: int = 64, least_margin: float = 0.08) -> None:
@@ -32,17 +34,17 @@ class Deadline:
         self._taken.append(seconds)
 
     def woke_late(self, seconds: float) -> None:
-        """The thread meant to start a block and was this many seconds late."""
+        """Record how many seconds too late the thread woke to start a block."""
         self._late.append(max(0.0, seconds))
 
     @property
     def p99(self) -> float:
-        """99th percentile of the block times; with fewer than 100 of them that is close to the worst."""
+        """99th percentile of the block times. With fewer than 100 of them it is close to the worst."""
         return float(np.percentile(np.fromiter(self._taken, float), 99)) if self._taken else 0.0
 
     @property
     def most(self) -> float:
-        """The highest that `seconds` may be."""
+        """The maximum of `seconds`."""
         return max(self.block_duration, CAP_SECONDS)
 
     @property

@@ -1,4 +1,4 @@
-"""How long a knob takes to be heard, measured from the blocks. Engine thread only."""
+"""The delay from a knob's turn to its sound, measured from the blocks. Engine thread only."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections import deque
 import numpy as np
 
 MEMORY = 64  # blocks
-POINTS = 16  # moments of turning, in each block's time, that the percentiles are taken over
+POINTS = 16  # moments of turning in each block's time, from which the percentiles are computed
 
 
 class KnobDelay:
-    """Collects, for every block, when a knob was read for it, for the last time, and when its new sound is heard.
+    """The delays of a knob over the last blocks: from its last reading for a block to the block's first sound.
 
-    A knob turned at any moment waits for the next reading, then for that block to be heard. So between two readings
-    that lie `gap` seconds apart the delay is spread evenly over `lead` to `lead + gap`, where `lead` is the time from
-    the second reading to its sound. The percentiles are over all moments of the last `MEMORY` blocks.
+    A turned knob waits for the next reading, then for that block to play. Let two readings be `gap` seconds apart, and
+    `lead` the time from the second reading to its sound. The delay is then spread evenly over `lead` to `lead + gap`.
+    The percentiles are over all moments of the last `MEMORY` blocks.
     """
 
     def __init__(self) -> None:
@@ -23,14 +23,14 @@ class KnobDelay:
         self._read_at: float | None = None
 
     def block(self, read_at: float, lead: float) -> None:
-        """`read_at` on a running clock in seconds; `lead` seconds from there to the block's first new sample."""
+        """Add a block. read_at: seconds on a running clock. lead: seconds from there to its first new sample."""
         if self._read_at is not None:
             gap = max(0.0, read_at - self._read_at)
             self._delays.append(lead + gap * (np.arange(POINTS) + 0.5) / POINTS)
         self._read_at = read_at
 
     def begin(self) -> None:
-        """The music begins anew: the time since the last block was no waiting."""
+        """Begin the music again: the time since the last block does not count as a delay."""
         self._read_at = None
 
     @property

@@ -1,10 +1,10 @@
-"""What a block may cost when time runs short: full work, or a rung further down. Engine thread only.
+"""The ladder: it chooses full work for a block, or a cheaper rung if time is short. Engine thread only.
 
-The ladder is walked down at once and climbed one rung a block. Three numbers decide: the seconds that are queued, the
-seconds that each rung was measured to take, and how much slower than that the last blocks were.
+A block may go down any number of rungs, and up one. Three numbers decide: the queued seconds, the measured seconds of
+each rung, and the slowness: how much longer than measured the last blocks took.
 
-A measured time may be wrong for long: a warm-up on a busy machine measures ten times too much. So a better rung is
-tried now and then, although it seems to take too long. The trial is broken off in time for the rung that fits.
+A measured time may stay wrong: a warm-up on a busy machine measures ten times too much. So now and then the ladder
+tries a better rung that seems too slow. The trial is broken off in time for the rung that fits.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from collections.abc import Callable, Mapping
 
 from jbdiff_live.block import Rung
 
-SPARE_SECONDS = 0.05  # kept of the queue: the thread's own waking, copying into the ring
-PATIENCE = 1.2  # a block that seems to take so many times its budget is broken off at once
-DONE = 0.98  # from this share on a block is finished in any case: shares are not exact, and nothing is ready sooner
-FORGET = 0.7  # share of a slowness that is still believed one block later
-TRY_AFTER = 3  # blocks on a lower rung before a better one is tried against the measurements
-BELIEVED = 1.5  # a measured time that is at most so many times the true one needs no correction
+SPARE_SECONDS = 0.05  # part of the queue kept for the thread's waking and for copying into the ring
+PATIENCE = 1.2  # a block expected to take this many times its budget is broken off at once
+DONE = 0.98  # from this share on a block is always finished: shares are not exact, and no rung is faster then
+FORGET = 0.7  # share of a slowness that is kept one block later
+TRY_AFTER = 3  # blocks on a lower rung before a better one is tried, whatever its measured time
+BELIEVED = 1.5  # a measured time of at most this many times the true one needs no correction
 
 
 class Ladder:
-    """Call `choose` before a block, and `made` or `broken_off` after it. `new_stack` when another stack takes over.
+    """The choice of a rung. Call `choose` before a block, and `made` or `broken_off` after it.
 
-    `seconds` is always what the generator says that each rung takes, best rung first.
+    Call `new_stack` when another stack takes over. `seconds` is always the generator's time of each rung, best first.
     """
 
     def __init__(self) -> None:
-        self.slowness = 1.0  # how many times longer than measured before blocks take now
+        self.slowness = 1.0  # time of a block now over its measured time
         self._rung = Rung.FULL
-        self._fits = Rung.FULL  # the best rung that fits by the measurements
-        self._tried: dict[Rung, float] = {}  # seconds that a trial took, when the generator says more
+        self._fits = Rung.FULL  # the best rung that fits, by measured times
+        self._tried: dict[Rung, float] = {}  # seconds of a trial, if less than the generator's
         self._lower = 0  # blocks on a lower rung since the last trial
 
     def choose(self, queued: float, seconds: Mapping[Rung, float]) -> Rung:
-        """Return the best rung whose block is ready before `queued` seconds have been played.
+        """Return the best rung whose block is ready before `queued` seconds have played.
 
-        Climbs one rung at most. The last rung is taken when none fits.
+        The rung is at most one better than the last. If no rung fits, it is the last one.
         """
         rungs = list(seconds)
         best = max((n for n, rung in enumerate(rungs) if rung < self._rung), default=0)
@@ -50,12 +50,12 @@ class Ladder:
         return self._rung
 
     def take_time(self) -> Rung:
-        """Choose full work without a look at the queue, for a block that nobody waits for."""
+        """Return the full rung whatever the queue holds, for a block that cannot be late."""
         self._rung = self._fits = Rung.FULL
         return Rung.FULL
 
     def needed(self, rung: Rung, seconds: Mapping[Rung, float]) -> float:
-        """Return the seconds to be queued for a block on `rung`."""
+        """Return the seconds that must be queued for a block on `rung`."""
         return self._cost(rung, seconds) * self.slowness + SPARE_SECONDS
 
     def _cost(self, rung: Rung, seconds: Mapping[Rung, float]) -> float:
@@ -66,11 +66,11 @@ class Ladder:
         return self._rung < self._fits
 
     def _trial_budget(self, queued: float, seconds: Mapping[Rung, float]) -> float:
-        """Seconds for a trial, so that the rung that fits can still be made afterwards."""
+        """Return the seconds for a trial, so that the rung that fits can still be made afterwards."""
         return queued - self.needed(self._fits, seconds)
 
     def budget(self, queued: float, seconds: Mapping[Rung, float]) -> float:
-        """Return the seconds that the block may take, so that a lower rung still fits behind it; inf on the last."""
+        """Return the seconds that the block may take if a lower rung must still fit after it. The last rung: inf."""
         last = list(seconds)[-1]
         if self._rung is last:
             return math.inf
@@ -79,12 +79,12 @@ class Ladder:
         return max(0.0, queued - SPARE_SECONDS - seconds[last])
 
     def made(self, rung: Rung, taken: float | None, seconds: Mapping[Rung, float]) -> None:
-        """Learn from a finished block. taken: its seconds; None when they tell nothing about other blocks.
+        """Learn from a finished block. taken: its seconds; None if they do not predict other blocks.
 
-        The seconds of a repeat tell nothing, nor do those of a block that two stacks made.
+        The seconds of a repeat, or of a block that two stacks made, do not.
         """
         if self._trying:
-            self._lower = TRY_AFTER  # it was in time: the next better rung is tried at once
+            self._lower = TRY_AFTER  # the trial was in time: try the next better rung at once
             if taken is not None:
                 self._tried[rung], self.slowness = taken, 1.0
             return
@@ -95,7 +95,7 @@ class Ladder:
             expected = self._cost(rung, seconds)
             ratio = taken / expected if expected > 0 else 1.0
             self.slowness = max(1.0, ratio, 1.0 + FORGET * (self.slowness - 1.0))
-            if seconds[rung] < BELIEVED * taken:  # the generator has noticed by now
+            if seconds[rung] < BELIEVED * taken:  # the generator's time is right by now
                 self._tried.pop(rung, None)
 
     def broken_off(self, rung: Rung, expected: float, seconds: Mapping[Rung, float]) -> None:
@@ -107,15 +107,15 @@ class Ladder:
             self.slowness = max(self.slowness, expected / self._cost(rung, seconds))
 
     def new_stack(self) -> None:
-        """Forget what trials of another stack took. How slow the machine is does not depend on the stack."""
+        """Forget the times of another stack's trials. Keep the slowness: it does not depend on the stack."""
         self._tried.clear()
 
 
 class BlockWatch:
-    """Asked after every step of a block; breaks it off as soon as it will not be ready within its budget."""
+    """A check after every step of a block. It breaks the block off if it will exceed its budget."""
 
     def __init__(self, wanted: Callable[[], bool], budget: float, clock: Callable[[], float]) -> None:
-        self.expected = 0.0  # seconds the block would have taken; 0 unless it was broken off for that
+        self.expected = 0.0  # expected seconds of a block that was broken off; else 0
         self._wanted = wanted
         self._budget = budget
         self._clock = clock
@@ -131,8 +131,8 @@ class BlockWatch:
         if self._budget == math.inf or share >= DONE:
             return True
         expected = elapsed / share if share > 0 else elapsed
-        # One slow step proves little; one more like it must fit in any case, unless less than that is left to do: the
-        # last step of a block, its decode or finisher, may be the longest.
+        # One slow step proves little, so another one like it must also fit into the budget. If less work than that is
+        # left, it need not: the last step of a block, its decode or finisher, may be the longest.
         next_step = min(step, (1.0 - share) * step / done) if done > 0 else step
         if expected > PATIENCE * self._budget or elapsed + next_step > self._budget:
             self.expected = max(expected, elapsed + next_step)

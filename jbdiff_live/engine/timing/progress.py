@@ -1,4 +1,4 @@
-"""How far a block is when so many of its steps are done, by the blocks before. Engine thread only. No torch."""
+"""A block's progress after each step, estimated from the last blocks. Engine thread only. No torch."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-NEW = 0.3  # weight of the newest block: one that was held up for a moment says little about the next
+NEW = 0.3  # weight of the newest block: a momentary delay of one block does not predict the next
 
 
 class Progress:
-    """Steps are not all of a block: before them a context is prepared, behind them the sound is decoded.
+    """The share of a block's time that has passed after each step.
 
-    `begin` before a block, `step` after each of its steps, `end` where it was made with all of its work. Until then
-    steps are taken for all there is.
+    Steps are only a part of that time: a context is prepared before them, and the sound is decoded after them. Call
+    `begin` before a block, `step` after each step, and `end` if the block got all of its work. Until the first `end`
+    the share counts steps only.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -27,7 +28,7 @@ class Progress:
         self._began, self._marks = self._clock(), []
 
     def step(self, done: int, of: int) -> float:
-        """The share of the block's time that has gone by, 0..1, when `done` steps of `of` are done."""
+        """Return the share 0..1 of the block's time that has passed when `done` steps of `of` are done."""
         self._marks.append(self._clock() - self._began)
         steps = len(self._shares)
         return float(
@@ -35,7 +36,7 @@ class Progress:
         )
 
     def end(self) -> None:
-        """The block is finished: so it goes on a quiet machine, or nearly so."""
+        """Learn the steps' shares from a finished block."""
         taken = self._clock() - self._began
         if not self._marks or taken <= 0:
             return

@@ -1,7 +1,7 @@
-"""When the next block is started, on which rung, and what the blocks so far say about that. Engine thread only.
+"""The start and the rung of the next block, from the times of the blocks so far. Engine thread only.
 
-Joins `Deadline` (how late a block may start), `Ladder` (how much work it gets) and `KnobDelay` (how long it takes until
-a knob is heard). Its clock and queue are the engine's; it never touches the ring or the sound.
+Joins `Deadline` (the latest start of a block), `Ladder` (the amount of its work) and `KnobDelay` (the time from a
+knob's turn to its sound). Its clock and queue are the engine's; it never touches the ring or the sound.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from jbdiff_live.engine.timing.deadline import Deadline
 from jbdiff_live.engine.timing.knob_delay import KnobDelay
 from jbdiff_live.engine.timing.ladder import BlockWatch, Ladder
 
-# What is queued before stacks are switched, over the time that the first block is expected to take.
+# Seconds queued before a switch of stacks, over the expected seconds of the first block.
 SWITCH_ROOM = 1.5
 SWITCH_LEAST_SECONDS = 0.25
-WAKING_SECONDS = 0.01  # from the moment that was waited for to the choice of a rung
+WAKING_SECONDS = 0.01  # time from the end of the wait to the choice of a rung
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try at a block. `watch` is asked after each step, and breaks off a block that would be late."""
+    """One try at a block. `watch` runs after each step and breaks off a block that would be late."""
 
     rung: Rung
     watch: BlockWatch
     began: float  # on the engine's clock, in seconds
     queued: float  # seconds of sound that were queued then
-    rung_seconds: Mapping[Rung, float]  # what each rung was expected to take
+    rung_seconds: Mapping[Rung, float]  # expected seconds of each rung
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Measured times, in seconds, by the names that `EngineStatus` has for them."""
+    """Measured times in seconds, under the names of `EngineStatus`."""
 
     block_seconds_p99: float
     block_duration: float
@@ -50,10 +50,10 @@ class Figures:
 
 @dataclass
 class Timekeeper:
-    """Call `wait_until_due`, `begin_block`, then `broken_off`, or `block_made` and `delivered`.
+    """The timing of blocks. Call `wait_until_due`, `begin_block`, then `broken_off`, or `block_made` and `delivered`.
 
-    `queued` gives the frames that are made and not heard yet. `capacity` frames fit into the ring. `cheaper` False
-    gives every block all of its work.
+    `queued` gives the frames that are made and not yet played. `capacity` frames fit into the ring. With `cheaper`
+    False every block gets all of its work.
     """
 
     generator: BlockGenerator
@@ -64,7 +64,7 @@ class Timekeeper:
     _ladder: Ladder = field(default_factory=Ladder)
     _block_delay: KnobDelay = field(default_factory=KnobDelay)  # of knobs that are read once for a block
     _step_delay: KnobDelay = field(default_factory=KnobDelay)  # of knobs that are read at each step
-    _ahead: float = 0.0  # seconds made beyond the deadline since a stack waits to be switched to
+    _ahead: float = 0.0  # seconds made beyond the deadline since a stack is ready
     _late: int = 0
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class Timekeeper:
     # ------------------------------------------------------------------ before a block
 
     def wait_until_due(self, stop: threading.Event, wake: threading.Event) -> bool:
-        """Wait until the queue is short enough, a stack waits, or `wake` is set. False when the engine is to stop."""
+        """Wait until the queue is short enough, a stack is ready, or `wake` is set. Return False at a stop."""
         least = self._least_queued()
         waited = False
         while not stop.is_set():
@@ -96,10 +96,10 @@ class Timekeeper:
         return False
 
     def _least_queued(self) -> float:
-        """Return the seconds of queue at which the next block is started, whatever the deadline says.
+        """Return the lowest queue, in seconds, at which the next block starts, whatever the deadline.
 
-        A whole block has to fit in them. An engine that waited longer would have to make every block cheaper. While
-        two stacks are mixed it is as much as before a switch.
+        A whole block has to fit in it. If the engine waited longer, it would have to make every block cheaper. While
+        two stacks are mixed the value is the same as before a switch.
         """
         mixing = self.generator.mixing_seconds
         if mixing is not None:
@@ -108,9 +108,9 @@ class Timekeeper:
         return min(self._deadline.most, needed)
 
     def can_switch(self) -> bool:
-        """Whether a stack waits, and enough is queued to make its first block, which takes longer.
+        """True if a stack is ready and enough is queued to make its first block, which takes longer.
 
-        Until then blocks are made ahead. A stack that is too slow to get ahead is left all the same.
+        Until then the engine makes blocks ahead. A stack that is too slow for that is switched away from all the same.
         """
         seconds = self.generator.switch_seconds
         if seconds is None:
@@ -119,7 +119,7 @@ class Timekeeper:
         return self._queued_seconds() >= needed or self._ahead > needed + self._deadline.block_duration
 
     def _room(self, seconds: float) -> float:
-        """Seconds to be queued before a block that takes longer than those after it, as far as the ring has room."""
+        """Return the seconds to queue before a block that takes longer than the next, within the ring's room."""
         most = (self.capacity - self.generator.block_frames) / self._rate
         return min(SWITCH_ROOM * self._ladder.slowness * seconds + SWITCH_LEAST_SECONDS, most)
 
@@ -127,20 +127,20 @@ class Timekeeper:
         return self.queued() / self._rate
 
     def begin_block(self, wanted: Callable[[], bool], delivered: int) -> Attempt:
-        """Choose a rung. delivered: frames since the music began; while no more are queued, nothing can be late."""
+        """Choose a rung. delivered: frames since the music began; if all of them are still queued, no block is late."""
         began, queued = self.clock.now(), self._queued_seconds()
         seconds = self.generator.rung_seconds
         if self.cheaper and self.queued() < delivered:
             rung = self._ladder.choose(queued, seconds)
             budget = self._ladder.budget(queued, seconds)
-        else:  # nothing plays that could be interrupted
+        else:  # nothing plays, so no block can be late
             rung, budget = self._ladder.take_time(), math.inf
         return Attempt(rung, BlockWatch(wanted, budget, self.clock.now), began, queued, seconds)
 
     # ------------------------------------------------------------------ after a block
 
     def broken_off(self, attempt: Attempt) -> None:
-        """The block was not made. When it would have been late, a rung further down is next."""
+        """Learn that a block was broken off. If it would have been late, the next try is on a cheaper rung."""
         expected = attempt.watch.expected
         if expected:
             self._ladder.broken_off(attempt.rung, expected, attempt.rung_seconds)
@@ -155,28 +155,28 @@ class Timekeeper:
             full, own = seconds[Rung.FULL], seconds[rung]
             self._deadline.block_took(taken * full / own if own > 0 else taken)
         self._late += delivered > 0 and self.queued() == 0
-        if rung >= Rung.LOOP:  # a loop is older sound: no knob is heard in it
+        if rung >= Rung.LOOP:  # a loop repeats older sound: no knob affects it
             return
         opens = 0 if generated.stack is None else generated.stack.latency_frames
-        # A block that came late was heard as soon as it was made.
+        # A late block plays as soon as it is made.
         heard_after = max(taken, attempt.queued) + opens / self._rate
         self._block_delay.block(attempt.began, heard_after)
         if generated.read_at is not None:
             self._step_delay.block(generated.read_at, attempt.began + heard_after - generated.read_at)
 
     def delivered(self, frames: int) -> None:
-        """A block went into the ring."""
+        """Record that a block went into the ring."""
         self._ahead = 0.0 if self.generator.switch_seconds is None else self._ahead + frames / self._rate
 
     # ------------------------------------------------------------------ changes
 
     def begin_anew(self) -> None:
-        """The music begins again: the time since the last block was no delay of a knob."""
+        """Begin the music again: the time since the last block does not count as a delay of a knob."""
         self._block_delay.begin()
         self._step_delay.begin()
 
     def switched(self) -> None:
-        """Another stack makes the next block: what its predecessor took says nothing about it."""
+        """Forget the times of the last stack: they do not predict the next one's."""
         self._ladder.new_stack()
         self._deadline = self._new_deadline()
         self._ahead = 0.0

@@ -1,1 +1,1 @@
-"""Stacks as voices: found, loaded beside the music, begun, played, and faded one into another."""
+"""Stacks as voices: find them, load them during the music, begin, play, and crossfade them."""

@@ -1,8 +1,8 @@
-"""Loads a stack beside the music: one choice at a time, a newer one replaces it.
+"""Load a stack during the music: one choice at a time, and a newer choice replaces it.
 
-Threads: `ask`, `cancel`, `close` belong to the session, `take` to the engine, the properties to anyone; none of
-them waits for a load, but `close` for the load's next step. The loader thread alone loads, and ends when nothing
-is wanted. It steps back behind the engine where the system lets a thread do that.
+Threads: `ask`, `cancel`, `close` belong to the session, `take` to the engine, the properties to any thread. None of
+them waits for a load, except `close`, which waits for the load's next step. Only the loader thread loads. It ends when
+no choice is left to load. Its priority is below the engine's if the system allows that.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 V = TypeVar("V")
 JOIN_SECONDS = 10.0
 
-# load(choice, report, keep_going): the voice, or None when keep_going turned false; raises with the remedy.
+# load(choice, report, keep_going): returns the voice, or None if keep_going turned false. Errors name the remedy.
 Load = Callable[[StackChoice, Callable[[str], None], Callable[[], bool]], V | None]
 
 
 class StackLoader(Generic[V]):
-    """`on_news` is called on the loader thread when something is ready or has failed; it must not block."""
+    """The loader. It calls `on_news` on its thread when a voice is ready or a load failed; that must not block."""
 
     def __init__(self, load: Load[V], on_news: Callable[[], None]) -> None:
         self._load = load
@@ -41,7 +41,7 @@ class StackLoader(Generic[V]):
     # ------------------------------------------------------------------ session's thread
 
     def ask(self, choice: StackChoice) -> None:
-        """Begins to load; what was being loaded or waited to be taken is dropped."""
+        """Begin to load a choice. A load in work, or a voice that is ready, is dropped."""
         with self._lock:
             if self._wanted == choice or (self._ready is not None and self._ready[0] == choice):
                 return
@@ -54,7 +54,7 @@ class StackLoader(Generic[V]):
             self._thread.start()
 
     def cancel(self) -> None:
-        """Nothing is wanted any more. Returns at once; the thread ends at its next step."""
+        """Drop the choice. Returns at once; the thread ends at its next step."""
         with self._lock:
             self._wanted, self._ready, self._doing, self._problem = None, None, "", ""
 
@@ -71,7 +71,7 @@ class StackLoader(Generic[V]):
 
     @property
     def loading(self) -> str:
-        """What is being loaded and how far it is; empty when nothing is."""
+        """The choice in work and its progress; empty if there is none."""
         return self._doing
 
     @property
@@ -87,14 +87,14 @@ class StackLoader(Generic[V]):
 
     @property
     def ready(self) -> V | None:
-        """What can be taken."""
+        """The voice that is ready, if any."""
         ready = self._ready
         return None if ready is None else ready[1]
 
     # ------------------------------------------------------------------ engine thread
 
     def take(self) -> V | None:
-        """Hands over what is ready, once."""
+        """Return the voice that is ready, once."""
         with self._lock:
             ready, self._ready = self._ready, None
         return None if ready is None else ready[1]
@@ -112,7 +112,7 @@ class StackLoader(Generic[V]):
             voice, problem = self._try(choice)
             with self._lock:
                 if self._wanted is not choice:
-                    continue  # replaced or cancelled on the way
+                    continue  # replaced or cancelled meanwhile
                 self._wanted, self._doing, self._problem = None, "", problem
                 self._ready = None if voice is None else (choice, voice)
             self._on_news()

@@ -1,7 +1,7 @@
-"""What a stack needs to begin from a sound, worked out beside the music: it takes longer than a short block lasts.
+"""A stack's beginning from a sound, computed during the music: that takes longer than a short block.
 
-Threads: `ask`, `wait` and `close` are the engine thread's (`close` the session's, when that has ended); `prepare` runs
-on a thread for each key, behind the engine where the system lets a thread do that.
+Threads: `ask`, `wait` and `close` belong to the engine thread; after its end `close` belongs to the session. `prepare`
+runs on one thread for each key. Its priority is below the engine's if the system allows that.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 K = TypeVar("K")
 V = TypeVar("V")
 JOIN_SECONDS = 10.0
-LOOK_SECONDS = 0.05  # between two looks whether the wait is still wanted
-LONGEST_WAIT_SECONDS = 8.0  # of silence after a panic; the music then begins without the sound
+LOOK_SECONDS = 0.05  # between two checks of `keep_going`
+LONGEST_WAIT_SECONDS = 8.0  # longest silence after a panic; then the music begins without the sound
 
 
 class _Work(Generic[K, V]):
@@ -39,14 +39,14 @@ class _Work(Generic[K, V]):
         behind_engine()
         try:
             self.value = self._prepare(self.key)
-        except Exception as error:  # raised where the result is asked for
+        except Exception as error:  # `ask` raises it
             self.error = error
         finally:
             self.done.set()
 
 
 class Beginnings(Generic[K, V]):
-    """Prepares one thing at a time and keeps the last; keys are equal where they are the same object, or equal."""
+    """The preparation of one key at a time; it keeps the last result. Keys compare by identity or equality."""
 
     def __init__(self, prepare: Callable[[K], V], clock: Clock = MACHINE) -> None:
         self._prepare = prepare
@@ -54,9 +54,9 @@ class Beginnings(Generic[K, V]):
         self._work: _Work[K, V] | None = None
 
     def ask(self, key: K) -> V | None:
-        """What was prepared for the key, or None while that goes on; begins it where nothing else is in work.
+        """Return the result for the key, or None while it is prepared. Begins that if no other key is in work.
 
-        Raises what `prepare` raised, once: the next one who asks has it tried again.
+        Raises the error of `prepare` once. The next call tries again.
         """
         work = self._work
         if work is None or (work.key != key and work.done.is_set()):
@@ -69,7 +69,7 @@ class Beginnings(Generic[K, V]):
         return work.value
 
     def wait(self, key: K, keep_going: Callable[[], bool], longest: float = LONGEST_WAIT_SECONDS) -> V | None:
-        """Wait for what `ask` returns. None if `keep_going` turned false, or after `longest` seconds."""
+        """Wait for the result of `ask`. None if `keep_going` turned false, or after `longest` seconds."""
         until = self._clock.now() + longest
         while (found := self.ask(key)) is None:
             assert self._work is not None
@@ -79,7 +79,7 @@ class Beginnings(Generic[K, V]):
         return found
 
     def close(self) -> None:
-        """Waits for the thread, and lets what it made go."""
+        """Wait for the thread, and free its result."""
         work, self._work = self._work, None
         if work is not None:
             work.thread.join(JOIN_SECONDS)

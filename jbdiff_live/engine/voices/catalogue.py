@@ -1,4 +1,4 @@
-"""Which stacks there are to choose from. Any thread; reads a few small files."""
+"""The stacks to choose from. Any thread; reads a few small files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ LISTING_SECONDS = 10.0
 
 
 class Catalogue:
-    """The stacks that can be found, looked for on a thread of its own the first time.
+    """The stacks that were found. The first search runs on a thread of its own.
 
-    Threads: `stacks` and `close` belong to the session; `look` to whichever thread may wait for it.
+    Threads: `stacks` and `close` belong to the session; `look` to a thread that may wait for it.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Catalogue:
         self._thread: threading.Thread | None = None
 
     def stacks(self) -> tuple[StackParts, ...]:
-        """Return what is known. The first call only begins to look; a later one looks for new stacks."""
+        """Return the stacks found so far. The first call only begins the search; later calls search again."""
         if self._known:
             self._known = find_stacks() or self._known  # reads a few small files
         elif self._thread is None:
@@ -44,7 +44,7 @@ class Catalogue:
 
 
 def find_stacks() -> tuple[StackParts, ...]:
-    """Every stack that can be found. Imports torch the first time, which takes a second or two."""
+    """Find every stack. Imports torch the first time, which takes a second or two."""
     import_library()
     from jbdiff.geometry import Geometry
     from jbdiff.stacks.stack import CheckpointError, known_stacks, read_manifest
@@ -52,13 +52,13 @@ def find_stacks() -> tuple[StackParts, ...]:
     found = []
     try:
         folders = known_stacks()
-    except OSError as error:  # a folder that may not be read must not keep the others from playing
+    except OSError as error:  # an unreadable folder must not hide the others
         log.warning("looking for stacks: %s", error)
         folders = {}
     for name, folder in folders.items():
         try:
             config = read_manifest(folder).config
-        except (CheckpointError, OSError):  # shown all the same: choosing it tells what is wrong
+        except (CheckpointError, OSError):  # listed all the same: choosing it gives the error
             found.append(StackParts(name, (), False))
             continue
         levels = tuple(sorted((level.level for level in config.levels), reverse=True))

@@ -1,4 +1,4 @@
-"""From one stack's sound to another's: both play, the old one fades into the new one at equal power.
+"""The equal-power crossfade from one stack to another: both play until the old one has faded out.
 
 Engine thread only. No torch: a voice is anything that makes blocks.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from jbdiff_live.block import Audio, Generated, KeepGoing
 
-FADE_SECONDS = 0.75  # long enough for two rhythms to pass one another, shorter than a block of pocket
+FADE_SECONDS = 0.75  # long enough for two rhythms to cross, shorter than a whole block of pocket
 
 
 class Voice(Protocol):
@@ -23,7 +23,7 @@ class Voice(Protocol):
 
     @property
     def latency_frames(self) -> int:
-        """Silence with which its first block opens."""
+        """Frames of silence at the beginning of its first block."""
         ...
 
     @property
@@ -37,8 +37,9 @@ class Voice(Protocol):
         ...
 
     def continue_from(self, heard: Audio, before: Self, frames: int) -> None:
-        """Conditions the next block on what was heard, `[frames, channels]`: as much of its end as it takes. The voice
-        before made it, and `frames` more.
+        """Condition the next block on the end of the played sound, as far as the voice needs it.
+
+        heard: the played sound, `[frames, channels]`. before: the voice that made it. frames: how many more it made.
         """
         ...
 
@@ -48,14 +49,14 @@ Make = Callable[[KeepGoing], Generated | None]  # a voice's next block, or None 
 
 
 class Handover(Generic[V]):
-    """One change of voices. Blocks have the new voice's length from the first one on.
+    """One change of voices. Every block of it has the new voice's length.
 
-    The old voice goes on alone while the new one is still silent (`latency_frames`), then fades out over
-    `fade_frames`. What the old one makes beyond that is dropped.
+    The old voice goes on alone while the new one is still silent (`latency_frames`). Then it fades out over
+    `fade_frames`. Its sound after that is dropped.
     """
 
     def __init__(self, old: V, new: V, heard: Audio, fade_frames: int) -> None:
-        """heard: the end of what was given out, `[frames, channels]`, for the new voice to go on from."""
+        """heard: the end of the delivered sound, `[frames, channels]`, which the new voice continues."""
         self._old, self._new, self._heard = old, new, heard
         self._fade = fade_frames
         self._opens = new.latency_frames
@@ -64,7 +65,7 @@ class Handover(Generic[V]):
 
     @property
     def done(self) -> bool:
-        """Whether nothing of the old voice is left to be heard."""
+        """True if the old voice has faded out."""
         return self._given >= self._opens + self._fade
 
     @property
@@ -80,8 +81,10 @@ class Handover(Generic[V]):
         return min(self._new.block_frames, max(0, self._opens + self._fade - self._given))
 
     def next_block(self, make_old: Make, make_new: Make, keep_going: KeepGoing) -> Generated | None:
-        """The next block, of the new voice's length. None when a voice was interrupted: try again, or reset. What the
-        old voice made by then is kept. `keep_going` hears of the share of all of this block's work.
+        """Make the next block, of the new voice's length.
+
+        None if a voice was interrupted: try again, or reset. The old voice's sound so far is kept. `keep_going` gets
+        the share of all of this block's work.
         """
         frames, needed, whole = self._new.block_frames, self._needed, self.seconds
         done = 0.0
@@ -97,7 +100,7 @@ class Handover(Generic[V]):
                 return None
             self._left = np.concatenate([self._left, made.samples])
         if not self._given:
-            # What will have been heard when the new voice's first sound comes.
+            # The sound before the new voice's first frame.
             self._new.continue_from(
                 np.concatenate([self._heard, self._left[: self._opens]]),
                 self._old,
@@ -118,12 +121,13 @@ class Handover(Generic[V]):
 
 
 def handover_seconds(old: Voice, new: Voice, fade_frames: int) -> float:
-    """Seconds that the first block of a handover takes: one of the new voice and what it begins from, several of a
-    short old one.
+    """Return the seconds that the first block of a handover takes.
+
+    It needs one block of the new voice and its context, and several blocks of an old voice whose blocks are short.
     """
     return _seconds(old, new, min(new.block_frames, new.latency_frames + fade_frames)) + new.context_seconds
 
 
 def _seconds(old: Voice, new: Voice, missing: int) -> float:
-    """Of a block of the new voice, and of so many frames of the old one."""
+    """Return the seconds of one block of the new voice and of `missing` frames of the old one."""
     return new.block_seconds + -(-max(0, missing) // old.block_frames) * old.block_seconds

@@ -1,4 +1,4 @@
-"""From a choice to a voice that is warmed up, or to the reason why there is none.
+"""Load a choice: the result is a warmed-up voice, or an error with the reason.
 
 Threads: the engine's for the first stack, the loader's for the others. Both block on the disk and on the model, and ask
 `keep_going` between steps.
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A warm-up is broken off when a block would take so many times the time that it lasts, after so many seconds.
+# A warm-up is broken off if a block would take this many times its duration, after this many seconds.
 HOPELESS = 4.0
 HOPELESS_AFTER_SECONDS = 2.0
 CLICKS_SECONDS = 6  # two windows and more of what ships
 
 
 class StackTooSlow(RuntimeError):
-    """A stack that cannot keep up on this machine. `seconds` a block, against the `duration` it lasts."""
+    """A stack too slow for this machine: a block takes `seconds` and lasts `duration`."""
 
     def __init__(self, choice: StackChoice, seconds: float, duration: float) -> None:
         super().__init__(
@@ -53,12 +53,12 @@ def load_voice(
     only_in_time: bool = False,
     take_turns: Callable[[], object] = lambda: None,
 ) -> StackVoice | None:
-    """A stack, loaded and warmed up; None when `keep_going` turned false on the way.
+    """Load a stack and warm it up. None if `keep_going` turned false meanwhile.
 
-    take_turns: waits before a step until the processor is free; not called where the steps are a GPU's.
-    shared: the same stack, loaded before: its modules are used, and nothing is read. only_in_time: raises
-    StackTooSlow where a block takes longer than it lasts; else only where that is hopeless. Also raises
-    CheckpointError, and ValueError where the stack lacks what is asked for or runs at another rate.
+    take_turns: waits before a step until the processor is free; not called if the steps run on a GPU.
+    shared: the same stack, loaded before; its modules are used, and no file is read. only_in_time: StackTooSlow is
+    raised if a block takes longer than its duration. Without it only a hopelessly slow stack raises. CheckpointError:
+    a file is missing or bad. ValueError: the stack lacks a part of the choice, or runs at another rate.
     """
     report("loading torch")
     device = set_up_torch(threads)
@@ -80,7 +80,7 @@ def load_voice(
             take_turns()
         return keep_going()
 
-    blocks = 2 if shared is None else 1  # the first one sets libraries up
+    blocks = 2 if shared is None else 1  # the first block sets libraries up
     most = HOPELESS if not only_in_time else 1.0
     options, note = device_options(stack, device), ""
     stream = _stream(stack, choice, device, options)
@@ -103,7 +103,7 @@ def load_voice(
 
 
 def _stream(stack: Stack, choice: StackChoice, device: str, options: StreamOptions) -> BlockStream:
-    """The parts of the stack that the choice names, as a stream. options: of `device_options`."""
+    """Make a stream of the stack's parts that the choice names. options: from `device_options`."""
     from jbdiff.stream.stream import BlockStream
 
     return BlockStream(
@@ -117,14 +117,15 @@ def _stream(stack: Stack, choice: StackChoice, device: str, options: StreamOptio
 
 
 def _clock(stream: BlockStream) -> Callable[[], float]:
-    """On a CPU it is the loading thread's own time that counts, since the stack that still plays takes its share of
-    the machine.
+    """Return the clock for the warm-up.
+
+    On a CPU it is the loading thread's own time, since the stack that still plays uses a part of the machine.
     """
     return time.thread_time if stream.device.type == "cpu" else time.perf_counter
 
 
 def _context_seconds(voice: StackVoice, clock: Callable[[], float]) -> float:
-    """What the voice takes to go on from another one's sound. That has a beat: to find it is most of the work."""
+    """Measure the seconds for continuing another voice's sound. The sound has a beat: finding it takes longest."""
     clicks = np.zeros((CLICKS_SECONDS * SAMPLE_RATE, CHANNELS), np.float32)
     click = (
         np.random.default_rng(0).standard_normal((1_000, CHANNELS)) * np.exp(-np.arange(1_000) / 200)[:, None]
@@ -139,10 +140,10 @@ def _context_seconds(voice: StackVoice, clock: Callable[[], float]) -> float:
 
 
 def _shared(stack: Stack) -> Stack:
-    """The same modules as a stack that stays where it is.
+    """Return the same modules as a stack that is not moved to a device.
 
-    A stream moves its stack to its device; even where there is nothing to move, that writes to the very tensors
-    that the engine is reading.
+    A stream moves its stack to its device. Even if it is there already, the move writes to the tensors
+    that the engine reads.
     """
     from jbdiff.stacks.stack import Stack
 
@@ -161,10 +162,10 @@ def _warm_up(
     most: float,
     blocks: int,
 ) -> float | None:
-    """Seconds that a block takes, the last of `blocks`; one more where that is too slow.
+    """Warm up a stream and return the seconds of its last block. If that is too slow, one more block counts.
 
-    What a GPU needs to record and to compile is done before. None when interrupted; StackTooSlow where a
-    block takes more than `most` times its duration.
+    A GPU's graphs are recorded and its networks compiled before. None if interrupted. StackTooSlow: a block takes
+    more than `most` times its duration.
     """
     from jbdiff.stream.stream import BlockSettings, StreamInterrupted
 
@@ -188,7 +189,7 @@ def _warm_up(
         settings = BlockSettings(steps=choice.steps)
         try:
             stream.settle(settings, on_step=lambda done, of: keep_going())
-            # A rung of the ladder takes other numbers of steps, and is wanted when there is no time to record them.
+            # A rung has its own number of steps. When it is needed there is no time to record its graphs.
             for rung in list(Rung)[1 : Rung.REPEAT]:
                 stream.step(eased(settings, rung, stream), on_step=lambda done, of: keep_going())
         except StreamInterrupted:

@@ -1,4 +1,4 @@
-"""The last sound once more, without a click: what is heard when there is no time to make anything. No torch."""
+"""Repeat the last sound without a click, if there is no time to make a block. No torch."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import numpy as np
 
 from jbdiff_live.block import Audio
 
-MATCH_FRAMES = 256  # 6 ms that are compared to find where the sound goes on best
-SEARCH_FRAMES = 2048  # how much longer or shorter than asked the repeat may be
-MEND_FRAMES = 256  # over which the step that is left is taken back
+MATCH_FRAMES = 256  # 6 ms that are compared to find the best match
+SEARCH_FRAMES = 2048  # the repeat may be this much longer or shorter than asked
+MEND_FRAMES = 256  # frames over which the remaining step is faded out
 
 
 def once_more(heard: Audio, frames: int) -> Audio:
-    """The end of `heard` `[n, channels]`, about `frames` long, chosen so that it follows on itself.
+    """Return the end of `heard`, `[n, channels]`, about `frames` long, cut so that it continues itself.
 
-    It ends where `heard` ends: whatever would have come behind that comes behind the repeat as well. It begins
-    where the sound before was most like the end, within `SEARCH_FRAMES`; the step that is left is spread out.
-    Raises ValueError where there are not more than `frames`.
+    It ends with the last frame of `heard`, so the next block continues the repeat too. It begins at the frame, within
+    `SEARCH_FRAMES`, where the sound before it is most like the end. The remaining step is spread out.
+    ValueError: `heard` has no more than `frames` frames.
     """
     if len(heard) <= frames:
         raise ValueError(f"{len(heard)} frames of sound: a repeat of {frames} needs more")

@@ -1,8 +1,8 @@
-"""Reads sound files beside the window and the music: one file at a time, and of each role only the newest.
+"""Read sound files during the music: one file at a time, and only the newest of each role.
 
-Threads: `read`, `wait_for_errors` and `close` belong to the session, `wait` to the engine; `wanted` anyone may read.
-The reader's thread alone touches the disk and calls `on_source` and `on_problem`. It ends when nothing is wanted, and
-steps back behind the engine if the system lets a thread do that.
+Threads: `read`, `wait_for_errors` and `close` belong to the session, `wait` to the engine, `wanted` to any thread.
+Only the reader's thread touches the disk and calls `on_source` and `on_problem`. It ends when no file is left to read.
+Its priority is below the engine's if the system allows that.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Request:
 
 
 class SoundReader:
-    """`on_source(role, source)` gets what was read, `on_problem(role, words)` why a file cannot be used."""
+    """The reader. `on_source(role, source)` gets a sound, `on_problem(role, words)` why a file cannot be used."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class SoundReader:
                 self._thread.start()
 
     def wait_for_errors(self) -> list[Exception]:
-        """Wait until everything is read. Returns what could not be, since the last call."""
+        """Wait until every file is read. Return the errors since the last call."""
         self._idle.wait()
         with self._lock:
             errors, self._errors = self._errors, []
@@ -81,7 +81,7 @@ class SoundReader:
     # ------------------------------------------------------------------ any thread
 
     def wanted(self, role: str) -> Path | None:
-        """The file that is being read for a role; None if none is."""
+        """Return the file that is being read for a role, or None."""
         with self._lock:
             request = self._wanted.get(role)
         return None if request is None else request.path
@@ -118,7 +118,7 @@ class SoundReader:
             return self._wanted.get(request.role) is request
 
     def _finish(self, request: _Request, source: FileSource | None, error: Exception | None) -> None:
-        """Hand over what came of a request, unless a newer one took its place."""
+        """Pass on the result of a request, unless a newer request replaced it."""
         if not self._is_wanted(request):
             return
         if source is not None:

@@ -1,6 +1,6 @@
 """Sounds that the engine may continue or resample: files that move along with the blocks.
 
-Built on the thread that reads files (`sound_reader.py`), read on the engine thread; a source never changes after it was
+Built on the thread that reads files (`sound_reader.py`), read on the engine thread. A source is immutable after it was
 made.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from jbdiff.audio.files import read_mono
 
 Mono = NDArray[np.float32]  # [frames]
-LONGEST_SECONDS = 1200.0  # that are kept of a file: 212 MB
+LONGEST_SECONDS = 1200.0  # longest part of a file that is kept: 212 MB
 
 
 @dataclass(frozen=True, eq=False)  # the same file read twice is two sources
@@ -26,20 +26,20 @@ class FileSource:
 
     path: Path
     samples: Mono
-    note: str  # what was done to it: resampled, mixed to mono, cut, turned down
+    note: str  # changes of the sound: resampled, mixed to mono, cut, turned down
 
     def window(self, end_frame: int, frames: int) -> Mono:
-        """`frames` samples that end at `end_frame`, wrapping around the file's ends."""
+        """Return `frames` samples that end at `end_frame`, wrapping around the file's ends."""
         return self.samples[np.arange(end_frame - frames, end_frame) % len(self.samples)]
 
     def tail(self, frames: int) -> Mono:
-        """The last `frames` samples, or all of a shorter file."""
+        """Return the last `frames` samples, or all of a shorter file."""
         return self.samples[-frames:]
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What the knobs may continue or resample besides the instrument's own sound."""
+    """The sounds that the knobs may choose for context and init, besides the instrument's own."""
 
     context_file: FileSource | None = None
     init_file: FileSource | None = None
@@ -62,14 +62,14 @@ def load_file_source(
 
 @runtime_checkable
 class ContinuesFiles(Protocol):
-    """A generator that begins from a file. Optional: a generator may do without."""
+    """A generator that can begin from a file. Optional."""
 
     context_file: FileSource | None
 
 
 @runtime_checkable
 class ResamplesFiles(Protocol):
-    """A generator that resamples a file. Optional: a generator may do without."""
+    """A generator that can resample a file. Optional."""
 
     init_file: FileSource | None
 

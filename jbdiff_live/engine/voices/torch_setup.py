@@ -1,4 +1,4 @@
-"""How torch is set up in this process, and how a stack is played best on the device that there is.
+"""The set-up of torch in this process, and the best options for a stack on this device.
 
 Any thread. torch and the library are imported by calling these functions, not by importing this file.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from jbdiff.stacks.stack import Stack
 
-# How often torch's threads on Linux look whether the others are ready before they go to sleep; read when torch is
+# How often torch's threads on Linux check if the others are ready before they go to sleep. Read when torch is
 # imported. Measured with pocket on two cores, a block at the 99th percentile: one thread .87 to 1.1 s; two .62 s, or
 # 4.3 s when another program takes a core and each waits for the other; with 1000, two .78 s and 1.13 s.
 SPINS = "1000"
@@ -24,7 +24,7 @@ _importing = threading.Lock()  # two threads that import torch at once may see h
 
 
 class StreamOptions(TypedDict, total=False):
-    """How a `BlockStream` is played on a device. What is left out is the stream's own default."""
+    """Options of a `BlockStream` on a device. A missing option has the stream's own default."""
 
     graphs: bool
     compiled: bool
@@ -32,10 +32,10 @@ class StreamOptions(TypedDict, total=False):
 
 
 def set_up_torch(threads: int | None) -> str:
-    """Imports torch, which takes a second or two the first time, and says which device there is.
+    """Import torch, which takes a second or two the first time, and return the device.
 
-    threads: those of the model on a CPU; None takes half the cores, since window, feeder and recorder need the
-    others, but two at least where their waits are short (`SPINS`).
+    threads: the model's threads on a CPU. None takes half the cores, since window, feeder and recorder need the
+    others. It takes at least two if their waits are short (`SPINS`).
     """
     import_library()
     import torch
@@ -47,8 +47,9 @@ def set_up_torch(threads: int | None) -> str:
 
 
 def device_options(stack: Stack, device: str) -> StreamOptions:
-    """How a `BlockStream` of this stack is best played there: on CUDA recorded, U-Nets and waveform finishers compiled
-    and in half precision.
+    """Return the best options of a `BlockStream` of this stack on a device.
+
+    On CUDA, graphs are recorded. U-Nets and waveform finishers are compiled and run in half precision.
     """
     import torch
 
@@ -61,14 +62,14 @@ def device_options(stack: Stack, device: str) -> StreamOptions:
 
 
 def share_one_heap() -> None:
-    """Keeps small what the process holds of memory that its threads have freed; before any of them is started."""
+    """Let all threads share one heap, so that the process holds little freed memory. Call it before they start."""
     from jbdiff.heap import share_one_heap
 
     share_one_heap()
 
 
 def exact_options(options: StreamOptions) -> StreamOptions | None:
-    """The same options in float32; None where they are that already."""
+    """Return the same options in float32, or None if they are in float32 already."""
     import torch
 
     exact: StreamOptions = {**options, "dtype": torch.float32}
@@ -76,9 +77,10 @@ def exact_options(options: StreamOptions) -> StreamOptions | None:
 
 
 def import_library() -> None:
-    """Imports what reads and plays stacks, and torch with it; any thread. Where torch was not there before, this
-    process is an instrument: its threads wait shortly, and memory that they free is kept, as clearing pages anew for
-    every block takes time, and not always the same.
+    """Import the library that reads and plays stacks, and torch with it. Any thread.
+
+    If torch was not imported before, this process is an instrument. Its threads then wait shortly. Freed memory is
+    kept, since clearing new pages for every block takes time, and not always the same time.
     """
     global _waits_are_short
     with _importing:

@@ -1,6 +1,6 @@
 """A stack as a voice: knobs in, numpy blocks out. With `torch_setup.py` the only file here that touches torch.
 
-Threads: a voice belongs to one thread at a time: to the loader until it is handed over, then to the engine.
+Threads: a voice belongs to one thread at a time: first to the loader, then to the engine.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IN_FLOAT32 = "half precision cannot hold what this stack computes: it plays in float32, which takes longer"
-TIMES_KEPT = 16  # blocks over which the slowest counts
+TIMES_KEPT = 16  # last blocks, of which the slowest counts
 
 
 class StackVoice:
     """A stream played by the knobs. `asked` is the choice it was made for.
 
-    Sources named by the knobs but missing fall back to the stream's own sound, and `complaint` says so. A block in
-    half precision that is not finite is made again in float32, as are all that follow, and `complaint` says that too.
+    If a source that a knob names is missing, the stream's own sound takes its place, and `complaint` says so. A block
+    in half precision that is not finite is made again in float32, and so are all later ones. `complaint` says that too.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class StackVoice:
         fade_frames: int,
         note: str = "",
     ) -> None:
-        """note: what stands in `complaint` while there is nothing else to complain of."""
+        """note: the text of `complaint` while there is no other."""
         self.asked = asked
         self.complaint = self._note = note
         self.playing = StackPlaying(
@@ -70,16 +70,16 @@ class StackVoice:
             steps=asked.steps,
             fade_frames=fade_frames,
         )
-        self.position = 0  # frames made since the music began: where files that move along stand
+        self.position = 0  # frames made since the music began: the place in files that move along
         self._stream = stream
         self._context_frames = stream.geometry.context_samples(stream.levels[0])
         self._seconds = deque([block_seconds], maxlen=TIMES_KEPT)
-        self._only_warmed_up = True  # no block was played yet: the warm-up's time is all that is known
+        self._only_warmed_up = True  # no block was played yet, so only the warm-up's time is known
         self._progress = Progress()
         self._shares: Mapping[Rung, float] = {Rung.FULL: 1.0}  # of a full block's time, best rung first
-        self.context_seconds = 0.0  # that `continue_from` takes, where it was measured
+        self.context_seconds = 0.0  # seconds of `continue_from`; 0 if not measured
         self.began_from: FileSource | None = None
-        # What the loader found of a file that the voice is to begin from when it takes over.
+        # The loader's beginning from a file, for the moment when this voice takes over.
         self.knows: tuple[FileSource, Mapping[int, LevelBeginning]] | None = None
         self._settings: BlockSettings | None = None  # of the last block
 
@@ -98,7 +98,7 @@ class StackVoice:
 
     @property
     def block_seconds(self) -> float:
-        """The slowest of the last blocks; at first, what the warm-up took."""
+        """Seconds of the slowest of the last blocks; at first, of the warm-up's block."""
         return max(self._seconds)
 
     @property
@@ -108,7 +108,7 @@ class StackVoice:
         return {rung: share * full for rung, share in self._shares.items()}
 
     def plays(self, choice: StackChoice) -> bool:
-        """Whether the choice would sound like this voice."""
+        """Return True if the choice would sound like this voice."""
         own = self.playing
         return (
             choice.stack == own.stack
@@ -119,20 +119,21 @@ class StackVoice:
         )
 
     def reset(self) -> None:
-        """Forgets what was played."""
+        """Forget the music so far."""
         self._stream.reset()
         self.position = 0
 
     def forget(self) -> None:
-        """Begin anew with the next block, without a gap: from the context file, if there is one, else from nothing."""
+        """Begin again with the next block, without a gap: from the context file, if any, else from nothing."""
         self._stream.forget()
         self.began_from = None
 
     def beginning_of(
         self, context_file: FileSource, take_turns: Callable[[], object]
     ) -> Mapping[int, LevelBeginning]:
-        """What the end of a file is to this stack, for `set_beginning`; any thread, while blocks are made. `take_turns`
-        waits until the processor is free.
+        """Return the file's end as latents of this stack, for `set_beginning`. Any thread, while blocks are made.
+
+        take_turns: waits until the processor is free.
         """
         tail = _tensor(context_file.tail(self._stream.beginning_frames))
         pause = take_turns if self._stream.device.type == "cpu" else lambda: None
@@ -151,13 +152,15 @@ class StackVoice:
             self._stream.set_context(beginning)
 
     def take_place_of(self, before: StackVoice) -> None:
-        """Go on at another voice's place: files stand where they stood, and the music begins from none anew."""
+        """Go on at another voice's place in all files. The music does not begin again from a file."""
         self.position = before.position
         self.began_from = before.began_from
 
     def continue_from(self, heard: Audio, before: StackVoice | None = None, frames: int = 0) -> None:
-        """Conditions the next block on what was heard, `[frames, channels]`: as much of its end as it takes. A voice
-        `before` of the same stack, which made it and `frames` more, hands its style, beat and memory on.
+        """Condition the next block on the end of the played sound, as far as the stack needs it.
+
+        heard: the played sound, `[frames, channels]`. before: the voice that made it and `frames` more. If it is of the
+        same stack, it hands on its style, beat and memory.
         """
         mono = heard[-self._stream.beginning_frames :].mean(axis=1, dtype=np.float32)
         if not len(mono):
@@ -168,7 +171,7 @@ class StackVoice:
         self._stream.set_context(self._stream.prepare_context(_tensor(mono), carried))
 
     def _goes_with(self, other: StackVoice) -> bool:
-        """Whether the other one plays the same stack."""
+        """Return True if the other voice plays the same stack."""
         return self.playing.identity == other.playing.identity
 
     def next_block(
@@ -179,9 +182,9 @@ class StackVoice:
         rung: Rung = Rung.FULL,
         turning: NewestKnobs | None = None,
     ) -> Generated | None:
-        """One block from the knobs as they stand; None when `keep_going` turned false between steps.
+        """Make one block from the knobs. None if `keep_going` turned false between steps.
 
-        turning: those that are read anew for every step; None: the snapshot's.
+        turning: the knobs that are read at every step; None: the snapshot's values.
         """
         from jbdiff.stream.stream import StreamInterrupted
 
@@ -192,8 +195,8 @@ class StackVoice:
         context = self._from(snapshot.choice("context_source"), sources.context_file, "context",
                              self.position, self._context_frames, sources)  # fmt: skip
         init = None
-        if settings.resample > 0 and rung is not Rung.LOOP:  # a loop is of the own sound
-            # A whole window: what is before the block only helps the encoder at its beginning.
+        if settings.resample > 0 and rung is not Rung.LOOP:  # a loop resamples the own sound
+            # A whole window: the sound before the block only helps the encoder at the block's beginning.
             init = self._from(snapshot.choice("init_source"), sources.init_file, "init",
                               self.position + frames, self._stream.window_frames, sources)  # fmt: skip
         try:
@@ -231,8 +234,9 @@ class StackVoice:
         )
 
     def _step(self, step: Callable[[BlockStream], StreamBlock]) -> StreamBlock:
-        """The stream's next block; in float32 from then on where half precision overflowed. Raises StreamInterrupted,
-        and StreamError where float32 does not help.
+        """Make the stream's next block. If half precision overflows, use float32 from then on.
+
+        Raises StreamInterrupted, and StreamError if float32 does not help.
         """
         import torch
 
@@ -253,7 +257,7 @@ class StackVoice:
     def _from(
         self, source: str, file: FileSource | None, role: str, end: int, frames: int, sources: Sources
     ) -> torch.Tensor | None:
-        """Audio of a source as [1, 1, frames], or None for the stream's own."""
+        """Return the audio of a source as [1, 1, frames], or None for the stream's own."""
         if source == "own":
             return None
         samples: Mono | None = None
@@ -269,7 +273,7 @@ class StackVoice:
 
 
 def _tensor(mono: Mono) -> torch.Tensor:
-    """The one place where [frames] turns into [batch, channels, time]."""
+    """Turn [frames] into [batch, channels, time]. No other place does that."""
     import torch
 
     return torch.from_numpy(np.array(mono, np.float32))[None, None]

@@ -1,4 +1,4 @@
-"""A widget that draws itself whole and only when what it shows has changed, and keeps a picture of what stands still.
+"""A widget that draws itself only when its state has changed, and keeps a picture of its still parts.
 
 Thread: Qt's. Nothing here blocks.
 """
@@ -15,10 +15,10 @@ from jbdiff_live.ui.drawing import theme
 
 
 class Painted(QWidget):
-    """Subclasses draw in `draw`; whoever feeds them calls `present` as often as it likes.
+    """The base of painted widgets. Subclasses draw in `draw`; callers may call `present` at any rate.
 
-    What moves often, as the pointer of a knob, may leave what stands still to a face: `face` tells what it
-    depends on, `draw_face` draws it, once for each answer of `face`, and `draw` only draws over a copy of it.
+    A widget with moving parts, such as a knob's pointer, may put its still parts into a face. `face` returns the
+    values on which the face depends. `draw_face` draws it once for each of them. `draw` draws over a copy of it.
 
     The background is drawn here, so Qt need not paint the parents below it first (WA_OpaquePaintEvent):
     that halves the cost of a small repaint.
@@ -32,7 +32,7 @@ class Painted(QWidget):
         self._face_of: tuple[object, ...] = ()
 
     def present(self, *state: object) -> bool:
-        """Repaints if `state` differs from what is on screen; says whether it did."""
+        """Repaint if `state` differs from the state on screen. Return True if it did."""
         if state == self._shown:
             return False
         self._shown = state
@@ -40,14 +40,14 @@ class Painted(QWidget):
         return True
 
     def face(self) -> tuple[object, ...] | None:
-        """Everything that the face depends on besides its size; None where there is no face."""
+        """Return the values on which the face depends, besides its size. None: the widget has no face."""
         return None
 
     def draw_face(self, painter: QPainter, area: QRectF) -> None:
-        """Draws what stands still."""
+        """Draw the still parts."""
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
-        """Draws everything, or what moves where there is a face."""
+        """Draw the whole widget, or only its moving parts if it has a face."""
         raise NotImplementedError
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -66,7 +66,7 @@ class Painted(QWidget):
         painter.end()
 
     def _kept_face(self, face: tuple[object, ...], ratio: float) -> QPixmap:
-        """The face in device pixels, drawn anew if anything about it has changed."""
+        """Return the face in device pixels. Draw it again if its values have changed."""
         face_of = (face, self.width(), self.height(), ratio)
         if self._face is None or face_of != self._face_of:
             kept = QPixmap(math.ceil(self.width() * ratio), math.ceil(self.height() * ratio))
@@ -93,8 +93,9 @@ def head_of(area: QRectF) -> tuple[QRectF, int]:
 
 
 def readout_plate(painter: QPainter, area: QRectF, caption: str) -> tuple[QRectF, int, float]:
-    """Draws the plate of a readout and its caption; returns the line at the top, the size of its letters, and how much
-    of the line the caption took.
+    """Draw the plate of a readout and its caption.
+
+    Returns the line at the top, the size of its letters, and the width that the caption took.
     """
     plate(painter, area, theme.PANEL)
     head, size = head_of(area)

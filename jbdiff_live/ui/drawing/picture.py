@@ -2,7 +2,7 @@
 
 No Qt here, only numpy: sound goes in as blocks, pixels come out as one 32-bit image whose column
 `c % capacity` shows the frames `c * frames_per_column` onwards. Nothing is drawn twice: a column is computed
-when its sound arrives and then only moved by whoever shows it.
+when its sound arrives. After that the scope only moves it.
 
 Thread: Qt's. Nothing here blocks; `work` is given a number of columns so that a long block costs several
 short frames instead of one long one.
@@ -20,7 +20,7 @@ from jbdiff_live.ui.drawing import theme
 
 LOW_HZ, HIGH_HZ = 40.0, 16_000.0
 TOP_DB, RANGE_DB = -8.0, 80.0  # dB re a full-scale sine that get the brightest colour, and below it black
-LONG, SHORT = 4096, 1024  # windows: long tells bass notes apart, short keeps drums sharp
+LONG, SHORT = 4096, 1024  # windows: the long one resolves bass notes, the short one keeps drums sharp
 CHUNK = 48  # columns at a time: their windows stay in the cache; all 1900 at once take ten times as long
 BLEND_HZ = (350.0, 900.0)  # below: long window only; above: short only
 
@@ -120,7 +120,7 @@ class Picture:
         self._rows = np.arange(wave_rows, dtype=np.float32)[:, None]
 
     def feed(self, blocks: Sequence[Block]) -> None:
-        """Takes in the blocks that are newer than the last one seen; a session that began anew starts over."""
+        """Take in the blocks that are newer than the last one. If the session began again, start over."""
         if not blocks or blocks[-1] is self._last:
             return
         seen = next((i for i in range(len(blocks) - 1, -1, -1) if blocks[i] is self._last), None)
@@ -164,7 +164,7 @@ class Picture:
         return max(0, self.end_frame // self.frames_per_column - self._next)
 
     def work(self, columns: int) -> int:
-        """Draws up to so many columns; says how many. A whole picture of 1900 columns takes 60 ms."""
+        """Draw up to `columns` columns. Return their number. A whole picture of 1900 columns takes 60 ms."""
         self._next = max(self._next, self.end_frame // self.frames_per_column - self.capacity)
         todo = min(columns, self.pending)
         for done in range(0, todo, CHUNK):

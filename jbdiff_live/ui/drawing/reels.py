@@ -1,4 +1,4 @@
-"""The picture as it is shown: a bright reel for what has been heard, a dim one for what is queued.
+"""The picture on the screen: a bright reel for the sound that has played, a dim one for the queue.
 
 Shade, lines and numbers of blocks are drawn into the reels when their columns are, once; a frame then only copies.
 Drawn over the picture in each frame they took three quarters of its repaint with blocks of
@@ -40,7 +40,7 @@ class Reels:
         return image
 
     def work(self, columns: int, blocks: Sequence[Block]) -> int:
-        """Draws up to so many columns of the picture, with what stands over them; says how many."""
+        """Draw up to `columns` columns of the picture, with lines and numbers. Return their number."""
         done = self.picture.work(columns)
         end = self.picture.next_column
         for column, at, count in self._parts(end - done, end):
@@ -56,7 +56,7 @@ class Reels:
             first += count
 
     def _finish(self, column: int, at: int, count: int, blocks: Sequence[Block]) -> None:
-        """Copies fresh columns to the dim reel, and draws what stands over them on both."""
+        """Copy new columns to the dim reel, and draw their lines and numbers on both reels."""
         rows = len(self.picture.pixels)
         place = QRectF(at / self.ratio, 0, count / self.ratio, rows / self.ratio)
         for image in (self.dim, self.bright):
@@ -86,7 +86,7 @@ class Reels:
             painter.drawText(QPointF(x + 5, place.y() + 14), text)
 
     def show(self, painter: QPainter, area: QRectF, left: int, now: int, blocks: Sequence[Block]) -> None:
-        """Fills `area` (logical pixels): its left edge shows column `left`, and from `now` on all is dim."""
+        """Fill `area` (logical pixels): its left edge shows column `left`, and from `now` on all is dim."""
         picture, ratio = self.picture, self.ratio
         known = picture.end_frame // picture.frames_per_column
         first = max(left, -(-picture.first_frame // picture.frames_per_column), known - picture.capacity)

@@ -1,4 +1,4 @@
-"""The scrolling picture: about ten seconds heard left of the playhead, what is queued dimmer to its right.
+"""The scrolling picture: the last ten seconds or so left of the playhead, the queue dimmer to its right.
 
 The picture itself is a ring of pixels (`picture.py`), shown from two reels (`reels.py`); a frame here is some
 unscaled copies of them and two lines. Plain Qt rather than a plotting library: a plot's image and curve cost more
@@ -29,9 +29,9 @@ COLUMNS_PER_FRAME = 24  # of spectrogram, 1 ms: even at 15 frames a second three
 
 
 class Playhead:
-    """Where the sound is now, smoothly: the status tells in jumps of a device block, the eye sees jumps.
+    """The smooth position of the sound. The status's position jumps by a device block, which the eye would see.
 
-    Runs along with the clock, leans towards what the status says, and stops when the status stops.
+    It runs with the clock, moves towards the status's position, and stops when that stops.
     """
 
     LEAN = 4.9  # of the distance, a second: 0.15 of it at thirty looks a second
@@ -45,7 +45,7 @@ class Playhead:
         self._looked_at = 0.0
 
     def look(self, told: int, sample_rate: int, now: float) -> int:
-        """The frame to draw at `now` (seconds), given the frame that the status tells."""
+        """Return the frame to draw at second `now`. told: the frame of the status."""
         if told != self._told:
             self._told, self._told_at = told, now
         running = now - self._told_at < self.PATIENCE_SECONDS
@@ -97,7 +97,7 @@ class Scope(QWidget):
     # Once a frame
 
     def advance(self, status: Status, blocks: tuple[Block, ...], now: float) -> None:
-        """Takes in new blocks, draws some columns, moves on; repaints only if anything moved."""
+        """Take in new blocks, draw some columns, and move on. Repaint only if something moved."""
         self._sample_rate = status.sample_rate
         wanted = 2.2 * status.engine.block_duration
         self._queue_seconds = math.ceil(min(MOST_QUEUE_SECONDS, max(LEAST_QUEUE_SECONDS, wanted)))

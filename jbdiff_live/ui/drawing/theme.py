@@ -21,7 +21,7 @@ TEXT = QColor("#f4f7f9")
 DIM = QColor("#a9b4bf")
 FAINT = QColor("#74808c")
 ACCENT = QColor("#3fe0c5")
-ACCENT_DIM = QColor("#1f6e62")  # the accent over the panel, for what is set and not heard yet
+ACCENT_DIM = QColor("#1f6e62")  # the accent over the panel, for a set value that is not yet heard
 ACCENT_DEEP = QColor("#123b37")
 WARN = QColor("#ff5a3d")  # red: the audience hears nothing, or clipping
 WARN_DEEP = QColor("#43160e")
@@ -119,7 +119,7 @@ QToolTip {{ background: {RAISED.name()}; color: {TEXT.name()}; border: 1px solid
 
 
 def apply(app: QApplication) -> None:
-    """Dresses the whole application."""
+    """Dress the whole application."""
     app.setStyle("Fusion")  # the same drawing on every system, and it follows the palette
     app.setPalette(palette())
     app.setFont(font(15))

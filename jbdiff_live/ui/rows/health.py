@@ -1,6 +1,6 @@
 """The health strip: how much is queued, how long blocks take, what went short, levels, recorder, MIDI.
 
-Every readout rounds what it is told to what can be seen, and repaints only when that changes.
+Every readout rounds its value to the visible digits, and repaints only when those change.
 
 Thread: Qt's. Nothing here blocks.
 """
@@ -102,7 +102,7 @@ class Grown:
         self._at = float("-inf")
 
     def recently(self, count: int, now: float, within: float) -> bool:
-        """Whether `count` grew less than `within` seconds ago. The first look is not growth."""
+        """Return True if `count` grew less than `within` seconds ago. The first look is not growth."""
         if self._count is not None and count > self._count:
             self._at = now
         self._count = count
@@ -150,7 +150,7 @@ class HealthStrip(QWidget):
             row.addWidget(readout, readout.stretch)
 
     def show_peaks(self, status: Status, now: float) -> None:
-        """Moves the meters, which fall smoothly; `now` is a running clock in seconds."""
+        """Move the meters, which fall smoothly; `now` is a running clock in seconds."""
         self.peaks.show_peaks(status.audio.peak, status.audio.limited, now)
 
     def show_status(self, status: Status, now: float) -> None:

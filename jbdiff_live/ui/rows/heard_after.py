@@ -1,4 +1,4 @@
-"""How long after it was turned a knob is heard, for each of the four times at which knobs are read.
+"""The delay from a knob's turn to its sound, for each of the four moments at which knobs are read.
 
 Thread: Qt's. Nothing here blocks.
 """
@@ -38,7 +38,7 @@ class HeardAfter(Painted):
         self.setMinimumWidth(120)
 
     def show_status(self, status: Status) -> None:
-        """What the engine measured, with the device's own delay; nothing where nothing was measured yet."""
+        """Show the engine's measured delays plus the device's latency. An unmeasured delay stays empty."""
         engine, behind = status.engine, status.audio.device_seconds
         medians = {
             TakesEffect.NOW: status.audio.latency_seconds,

@@ -98,7 +98,7 @@ class NoticeLine(QTextEdit):
         self._refused.pop(what, None)
 
     def dismiss(self) -> None:
-        """Forgets what was refused; what the status says is wrong stays."""
+        """Dismiss the refused requests. The problems of the status stay."""
         self._refused.clear()
 
     @property

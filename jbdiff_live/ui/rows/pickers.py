@@ -16,7 +16,7 @@ from jbdiff_live.ui.drawing.painted import Painted, plate
 
 
 class Picker(Painted):
-    """A caption, the present choice, and a menu that `fill` builds anew each time it opens."""
+    """A caption, the present choice, and a menu that `fill` builds each time it opens."""
 
     def __init__(self, caption: str, fill: Callable[[QMenu], None], parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -81,7 +81,7 @@ class StackPicker(Picker):
         entry.triggered.connect(lambda on: self._choose(replace(self._playing(), finisher=on)))
 
     def _fill_hops(self, menu: QMenu, parts: StackParts) -> None:
-        """How long a block is: the shorter, the sooner the knobs are heard, and the more there is to compute."""
+        """Fill in the lengths of a block. With a shorter block, knobs act sooner and there is more to compute."""
         playing = self._stack.hop or parts.window
         inside = menu.addMenu(f"Block  {hop_text(playing, parts)}")
         hops = parts.hops() if playing in parts.hops() else (*parts.hops(), playing)

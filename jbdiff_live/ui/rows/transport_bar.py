@@ -1,4 +1,4 @@
-"""The bar at the top: start, record, one word for what is heard, patch and stack, panic.
+"""The bar at the top: start, record, the state word, patch and stack, panic.
 
 Thread: Qt's. Nothing here blocks.
 """
@@ -113,7 +113,7 @@ class StateView(Painted):
         return word, words, int(min(17, max(13, height * 0.18)))
 
     def fits(self, text: str) -> bool:
-        """Whether so much detail can be read here whole."""
+        """Return True if the text fits here whole."""
         _, words, size = self._places()
         flags = Qt.TextFlag.TextWordWrap
         needed = theme.metrics(size).boundingRect(QRectF(0, 0, words.width(), 1e6), flags, text)

@@ -73,7 +73,7 @@ class Toggle(ParameterTile):
 
 
 class Pad(Tile):
-    """Something that happens once per hit. Lit from the hit until the block that obeys it is heard."""
+    """A pad for an action. It is lit from the hit until the block that obeys it plays."""
 
     def __init__(
         self, action: Action, parent: QWidget | None = None, *, key: str = "", warning: bool = False
@@ -89,7 +89,7 @@ class Pad(Tile):
         return QSize(130, 60)
 
     def show_waiting(self, waiting: bool) -> None:
-        """`waiting` while a hit has not been heard yet."""
+        """Light the pad. waiting: True until the block that obeys the hit plays."""
         if waiting != self._waiting:
             self._waiting = waiting
             self.update()
@@ -139,7 +139,7 @@ class Pad(Tile):
 
 
 class Choice(ParameterTile):
-    """A segmented selector: one row per choice; filled is set, the mark at the left is heard."""
+    """A segmented selector with a row per choice. The set value is filled; a mark at the left is the heard value."""
 
     def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
         super().__init__(parameter, parent)

@@ -1,6 +1,6 @@
-"""The rotary knob: drag, wheel, keys, typed numbers; the pointer is what is set, the arc is what is heard.
+"""The rotary knob: drag, wheel, keys, typed numbers. The pointer is the set value, the arc the heard value.
 
-A hollow mark on the ring shows where the hardware stands that has not taken over yet.
+A hollow mark on the ring shows the position of a control that has not taken over yet.
 
 Thread: Qt's. Nothing here blocks.
 """
@@ -111,7 +111,7 @@ class Knob(ParameterTile):
             super().keyPressEvent(event)
 
     def move_by(self, travel: float, fine: bool = False) -> None:
-        """Moves by a part of the travel; a counter moves by whole counts, one for the smallest step."""
+        """Move by a part of the travel; a counter moves by whole counts, one for the smallest step."""
         if self.parameter.integer:
             counts = max(1, 1 if fine else round(abs(travel) / STEP))
             self.ask(self.value + math.copysign(counts, travel))
@@ -120,7 +120,7 @@ class Knob(ParameterTile):
         self.ask(self.parameter.from_normal(now + travel * (FINE if fine else 1.0)))
 
     def _type(self, key: int, text: str) -> None:
-        """Collects digits; Enter sets exactly what was typed, Esc forgets it."""
+        """Collect digits; Enter sets exactly what was typed, Esc forgets it."""
         if key in _ENTER:
             typed, self.typed = self.typed, ""
             try:

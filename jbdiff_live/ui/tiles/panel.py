@@ -86,7 +86,7 @@ def make_tile(parameter: Parameter) -> ParameterTile:
 
 
 def is_tall(tile: Tile) -> bool:
-    """Whether it is a knob or a choice that stands."""
+    """Return True if the tile is an upright knob or choice."""
     return isinstance(tile, (Knob, Choice)) and tile.name not in FLAT
 
 
@@ -158,7 +158,7 @@ class KnobsPanel(QWidget):
     # What the window tells
 
     def show_values(self, now: ParameterSnapshot, heard: ParameterSnapshot | None) -> bool:
-        """What is set, and what the block being heard was made with; whether that is news.
+        """Show the set values and the heard values. Return True if they have changed.
 
         Snapshots never change: the same ones hold the same values.
         """

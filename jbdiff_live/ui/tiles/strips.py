@@ -22,7 +22,7 @@ ROOMY = 70  # pixels of height from which the note has a line of its own
 
 
 class Strip(Knob):
-    """A knob as a level: the mark is what is set, the bar what is heard, from the left or from a 0 in the middle."""
+    """A knob as a bar: the mark is the set value, the bar the heard value, from the left or from a 0 in the middle."""
 
     def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
         super().__init__(parameter, parent)
@@ -106,7 +106,7 @@ def _lines(area: QRectF) -> tuple[QRectF, QRectF, int]:
 
 
 def _label_and_note(tile: ParameterTile, painter: QPainter, area: QRectF) -> None:
-    """The label; the note beside it, or under the value where there is room."""
+    """Draw the label. The note stands beside it, or under the value if there is room."""
     head, body, small = _lines(area)
     note, ink = tile.binding, theme.DIM
     if tile.learning:

@@ -1,7 +1,7 @@
-"""What every control on the panel shares: focus ring, learning, binding text, right-click menu.
+"""The common parts of every control on the panel: focus ring, learning, binding text, right-click menu.
 
-A tile knows one parameter or action by name. It never touches the session: it emits what the player asked
-for, and shows what it is told.
+A tile knows one parameter or action by name. It never touches the session: it emits the player's requests, and shows
+the values that the panel gives it.
 
 Thread: Qt's. Nothing here blocks.
 """
@@ -170,7 +170,7 @@ class Tile(Painted):
         return theme.PANEL
 
     def draw_footer(self, painter: QPainter, area: QRectF, first: str, colour: QColor = theme.FAINT) -> None:
-        """Two small lines at the bottom: when it is heard, and what turns it."""
+        """Draw two small lines at the bottom: the moment at which a change acts, and the binding."""
         line = area.height() / 2
         size = int(line * 0.78)
         if self.learning:
@@ -181,7 +181,7 @@ class Tile(Painted):
         theme.write(painter, top.translated(0, line), self.binding or "–", size, theme.DIM, theme.CENTRE)
 
     def _tell(self) -> None:
-        """Keeps tooltip and accessible description true."""
+        """Keep tooltip and accessible description true."""
         bound = f"Bound to {self.binding}." if self.binding else "Not bound; L learns a knob."
         when = f"Heard: {self.takes_effect()}."
         learning = " Learning: turn a knob or press a pad, Esc cancels." if self.learning else ""
@@ -193,7 +193,7 @@ class Tile(Painted):
 
 
 class ParameterTile(Tile):
-    """A tile that holds a value: what is set, and what is heard, which differ while a change is queued."""
+    """A tile with a set value and a heard value. They differ while a change is queued."""
 
     def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
         self.parameter = parameter
@@ -202,10 +202,10 @@ class ParameterTile(Tile):
         super().__init__(parameter.name, parameter.label, parameter.help, parent)
 
     def show_value(self, value: float, heard: float | None) -> None:
-        """`heard` is the value of the block now playing, or None when nothing plays."""
+        """Show a value. heard: the value of the block that plays, or None if nothing plays."""
         moved = self.lfo is not None and self.lfo.on
         if self.parameter.takes_effect is TakesEffect.NOW and heard is not None and not moved:
-            heard = value  # applied behind the ring: the block's snapshot does not tell
+            heard = value  # applied behind the ring, so it is not in the block's snapshot
         if (value, heard) != (self.value, self.heard):
             self.value, self.heard = value, heard
             if self.present(*self._seen()):
@@ -225,14 +225,14 @@ class ParameterTile(Tile):
     def turning_face(self) -> tuple[object, ...]:
         """What the still part of a knob depends on: all but the value that is set.
 
-        What is heard belongs to it while it stands still, that is while it waits for the value to be heard.
+        The heard value is part of the face while a change is queued, since it stands still then.
         """
         heard = self.heard if self.queued else None
         return heard, self.learning, self.binding, self.inapplicable, self.number
 
     @property
     def queued(self) -> bool:
-        """True while what is set is not what is heard."""
+        """True while the set value differs from the heard value."""
         return self.heard is not None and self.heard != self.value
 
     def ask(self, value: float) -> None:
