@@ -20,6 +20,7 @@ from jbdiff_live.__main__ import app
 from jbdiff_live.binding import TakeoverMode
 from jbdiff_live.control.receiver import QUIET_SECONDS
 from jbdiff_live.control.source import ControlEvent, EventKind
+from jbdiff_live.parameters import BY_NAME
 from jbdiff_live.patch import factory_patches, load_patch
 from jbdiff_live.session import Session, SessionOptions
 from jbdiff_live.status import EngineState
@@ -164,7 +165,7 @@ def test_jump_is_chosen_on_the_command_line_and_nonsense_is_refused(
     try:
         made.load_patch(factory_patches()["drift"])
         sent(made, cc(74, 100), cc(74, 110))
-        assert made.snapshot()["noise_step"] == pytest.approx(110 / 127)
+        assert made.snapshot()["noise_step"] == pytest.approx(BY_NAME["noise_step"].from_normal(110 / 127))
     finally:
         made.close()
     refused = CliRunner().invoke(app, ["--takeover", "leap"])
@@ -196,7 +197,13 @@ def test_from_the_plug_to_a_learned_knob_and_the_list_of_bindings(
             eventually(lambda: session.status().control.messages == 16, "its positions")
             assert session.snapshot() is before, "a dump at plug-in moves nothing"
             sender.send("hex B0 00 20", "hex B0 00 50", "hex B0 06 7F")
-            eventually(lambda: session.snapshot()["noise_step"] == pytest.approx(0x50 / 127), "fader 1")
+            eventually(
+                lambda: (
+                    session.snapshot()["noise_step"]
+                    == pytest.approx(BY_NAME["noise_step"].from_normal(0x50 / 127))
+                ),
+                "fader 1",
+            )
             eventually(lambda: session.snapshot()["tempo"] == 180, "fader 7, which is CC 6 and no data entry")
             session.learn("finisher_on")
             sender.send("hex B0 40 7F", "hex B0 40 00")  # R 1, which is Home

@@ -25,7 +25,7 @@ from jbdiff_live.control.midi.out_ports import OutPort, RtOutPorts
 from jbdiff_live.control.names import Port
 from jbdiff_live.control.outgoing.feedback import Views
 from jbdiff_live.control.shelf import MapShelf
-from jbdiff_live.parameters import Origin
+from jbdiff_live.parameters import BY_NAME, Origin
 
 
 @dataclass
@@ -188,7 +188,10 @@ def test_a_turned_knob_of_a_real_port_comes_back_as_the_light_of_another_value(
         received.clear()
         before = hands["noise_step"]
         box.send("control_change control=21 value=90")
-        wait_for(lambda: hands["noise_step"] == pytest.approx(90 / 127), "the value")
+        wait_for(
+            lambda: hands["noise_step"] == pytest.approx(BY_NAME["noise_step"].from_normal(90 / 127)),
+            "the value",
+        )
         assert before != hands["noise_step"]
         hands.store.set("guidance", 0, Origin.UI)
         wait_for(lambda: shows(23, 0), "another light, sent after the turn")

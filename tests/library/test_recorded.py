@@ -137,7 +137,7 @@ def test_vqvae(toy_stack: Stack, recorded: Recorded, level: int) -> None:
     assert_close(codec.decode_codes(file["z_mono"], level).transpose(1, 2), file["decode_z_audio"], 1e-5)
 
 
-@pytest.mark.parametrize("style", list(NoiseStyle))
+@pytest.mark.parametrize("style", [style for style in NoiseStyle if style is not NoiseStyle.REGISTER])
 def test_v1_noise_is_bit_exact(recorded: Recorded, recorded_config: dict, style: NoiseStyle) -> None:
     file = recorded("noise")
     tokens = recorded_config["config"]["base_tokens"]
