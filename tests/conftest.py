@@ -99,6 +99,21 @@ def _group(item: pytest.Item) -> str:
 
 
 @pytest.fixture(autouse=True)
+def priority_is_put_back() -> Iterator[None]:
+    """A test that starts the instrument in this process puts it before all others, also before the next test's loader.
+
+    The tests' other process would then starve it for minutes.
+    """
+    if not hasattr(os, "getpriority"):
+        yield
+        return
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    yield
+    if os.getpriority(os.PRIO_PROCESS, 0) != before:
+        os.setpriority(os.PRIO_PROCESS, 0, before)
+
+
+@pytest.fixture(autouse=True)
 def nothing_is_left_behind() -> Iterator[None]:
     """Fails a test that leaves a thread running or a Qt timer ticking, and says where it was started."""
     before = set(threading.enumerate())

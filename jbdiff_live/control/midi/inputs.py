@@ -212,12 +212,12 @@ class MidiInput:
 
     def _handle(self, event: ControlEvent) -> None:
         self._last = event
-        self._messages += 1
         try:
             self._on_event(event)
         except Exception as error:  # a thread's top: the player sees it, and the knobs go on working
             log.exception("MIDI message %s", event.text())
             self._problem = f"{event.text()} could not be used: {error}"
+        self._messages += 1  # after its work, so that a reader of the count finds the value changed
 
     # ------------------------------------------------------------------ the watcher
 
