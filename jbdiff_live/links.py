@@ -82,6 +82,7 @@ class Links:
         self._controls = controls
         self._sight = sight
         self.movement = movement
+        self._measures = bool(options.sends) or options.osc.on  # whether anything reads the measures
         self.osc = OscLink(options.osc, store, perform, handle, self._measured, self.calibrate, clock)
         self.sender = MidiSender(ports or RtOutPorts(midi_api), clock)
         self.cv: CvReader | None = None
@@ -169,8 +170,9 @@ class Links:
             self.sender.let_go(device)
 
     def block_made(self, block: Block) -> None:
-        """Measure a block before it plays. Engine thread."""
-        self.movement.block_made(block.samples, block.start_frame, block.novelty)
+        """Measure a block before it plays, if anything is sent of it. Engine thread."""
+        if self._measures:
+            self.movement.block_made(block.samples, block.start_frame, block.novelty)
 
     def _views(self) -> Views:
         now = self._store.snapshot

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from jbdiff_live import __version__
 from jbdiff_live.beat.conductor import Conductor
-from jbdiff_live.block import BlockGenerator
+from jbdiff_live.block import Block, BlockGenerator
 from jbdiff_live.control.midi.beat_keeper import BeatKeeper
 from jbdiff_live.control.programs import ProgramChanges
 from jbdiff_live.parameters import BY_NAME, ParameterSnapshot
@@ -47,7 +47,7 @@ class Reports(Wishes):
             recorder=self.tape.status(),
             control=self._control_status(),
             clock=self.conductor.status(),
-            heard=None if block is None else block.heard.with_instant(self.conductor.sounding),
+            heard=self._values_of(block),
             rung=None if block is None else block.rung,
             patch=self.patch_desk.name,
             program=self.patch_desk.program,
@@ -83,7 +83,10 @@ class Reports(Wishes):
 
     def _heard(self) -> ParameterSnapshot | None:
         """Return the heard values: the snapshot of the audible block. None while nothing plays."""
-        block = self.tape.at(self.audio.frames_heard)
+        return self._values_of(self.tape.at(self.audio.frames_heard))
+
+    def _values_of(self, block: Block | None) -> ParameterSnapshot | None:
+        """The values of a block that sounds, with those that act at once as they are now; None without a block."""
         return None if block is None else block.heard.with_instant(self.conductor.sounding)
 
     def _states(self) -> Mapping[str, bool]:
