@@ -24,17 +24,23 @@ UNITS = (Unit.OFF, Unit.BEAT, Unit.BAR)  # in the order of the parameter's choic
 
 @dataclass(frozen=True)
 class Held:
-    """One change that waits. value: the parameter's value, or the action's count. due: second at which it sounds."""
+    """One change that waits. value: the parameter's value, or the action's count. due: second at which it sounds.
+
+    version: the store's after this change. A snapshot has the version of the newest change in it, so that the log of a
+    take shows which blocks have which changes.
+    """
 
     name: str
     value: float
+    version: int
     due: float
     unit: Unit
     is_action: bool
     instant: bool  # the output stage makes it, at the frame of the bar
 
-    def on(self, snapshot: ParameterSnapshot, version: int) -> ParameterSnapshot:
+    def on(self, snapshot: ParameterSnapshot) -> ParameterSnapshot:
         """Return the snapshot with this change made."""
+        version = max(snapshot.version, self.version)
         if self.is_action:
             counts = MappingProxyType({**snapshot.counts, self.name: int(self.value)})
             return ParameterSnapshot(version, snapshot.values, counts)
@@ -100,7 +106,15 @@ class HeldChanges:
             instant = _is_instant(change)
             earliest = max(self._now(), self._rendered if instant else self._begun)
             due = self._due(change, earliest)
-            new = Held(change.name, change.value, due or earliest, self._unit, change.is_action, instant)
+            new = Held(
+                change.name,
+                change.value,
+                change.version,
+                due or earliest,
+                self._unit,
+                change.is_action,
+                instant,
+            )
             old = next((held for held in self._waiting if held.name == change.name), None)
             if due is None:
                 self._waiting = tuple(held for held in self._waiting if held is not old)
@@ -176,7 +190,7 @@ class HeldChanges:
         """Swap the snapshot for one with these changes."""
         snapshot = self._snapshot
         for held in changes:
-            snapshot = held.on(snapshot, snapshot.version + 1)
+            snapshot = held.on(snapshot)
         self._snapshot = snapshot
 
     # ------------------------------------------------------------------ audio feeder
@@ -187,7 +201,7 @@ class HeldChanges:
         waiting, snapshot = self._waiting, self._snapshot
         for held in waiting:
             if held.instant and held.due <= when:
-                snapshot = held.on(snapshot, snapshot.version)
+                snapshot = held.on(snapshot)
         return snapshot
 
     def next_instant(self, after: float) -> float | None:

@@ -194,3 +194,17 @@ def test_holding_no_longer_lets_everything_pass(rig: Callable[[int], Rig]) -> No
     before = r.held.snapshot.version
     r.set("gain", 0)
     assert r.held.snapshot.version > before
+
+
+def test_a_snapshot_has_the_version_of_its_newest_change(rig: Callable[[int], Rig]) -> None:
+    """A take's log compares the versions of blocks and changes."""
+    r = rig(OFF)
+    r.store.set_many({"noise_step": 0.9, "seed": 7, "guidance": 2.0}, Origin.PATCH)
+    assert r.held.snapshot.version == r.store.snapshot.version
+    r.set("hold_changes", BAR)
+    r.set("seed", 8)
+    before = r.held.snapshot.version
+    assert before < r.store.snapshot.version
+    r.held.for_block(r.now + 2.0)
+    assert r.held.snapshot["seed"] == 8
+    assert r.held.snapshot.version == r.store.snapshot.version
