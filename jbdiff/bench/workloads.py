@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from jbdiff.codecs.band_codec import BandCodec
 from jbdiff.codecs.codec import Codec
 from jbdiff.diffusion.schedules import linear_sigmas
 from jbdiff.guidance import GuidedModel, JumpingModel, pulled_at
@@ -111,7 +112,7 @@ def level_workloads(stream: BlockStream, stage: LevelStage, steps: int, normal: 
     ]
     moved = _bytes(latents) + _bytes(latents) // channels * hop + _weights(codec, "decoder", level)
     recorded = decode_obstacle(codec) is None
-    run = partial(_decode, codec, latents, level)
+    run = partial(_decode, codec, latents, level, stage.adds_detail)
     found.append(Workload(f"{name}: decode", 1, run, moved, recorded))
     return found
 
@@ -161,7 +162,9 @@ def finisher_workload(finisher: FinisherStage, device: torch.device, steps: int,
     return Workload("finisher step", finisher.pieces * steps, finish, moved, finisher.sampled)
 
 
-def _decode(codec: Codec, latents: Tensor, level: int) -> Tensor:
+def _decode(codec: Codec, latents: Tensor, level: int, mean_detail: bool) -> Tensor:
+    if mean_detail and isinstance(codec, BandCodec):
+        return codec.decode(latents, level, mean_detail=True).float()
     return codec.decode(latents, level).float()
 
 

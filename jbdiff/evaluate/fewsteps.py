@@ -104,7 +104,7 @@ def few_figures(
     before: Tensor | None = None
 
     def sound(latents: Tensor) -> Tensor:
-        return codec.decode(network.with_detail(latents))[0, 0]
+        return codec.decode(network.with_detail(latents), mean_detail=True)[0, 0]
 
     for number, case in enumerate(cases):
         wanted = sound(teacher(case, TEACHER_STEPS))

@@ -84,6 +84,11 @@ class LevelStage:
         )
         self.steering = Steering(stack, level, sizes, self._device)
 
+    @property
+    def adds_detail(self) -> bool:
+        """Whether the network predicts the detail of its bands, so that a block is decoded with a mean detail."""
+        return self._detail is not None
+
     # Between blocks
 
     def fresh_state(self) -> LevelState:

@@ -14,6 +14,7 @@ from contract import UNITS, Part, Reach
 from safetensors.torch import load, save
 from torch import Tensor
 
+from jbdiff.codecs.band_codec import BandCodec
 from jbdiff.codecs.codec import Codec
 from jbdiff.codecs.vqvae import VQVAE
 from jbdiff.diffusion.noise import NoiseStyle
@@ -91,6 +92,9 @@ class CodecInPieces(Part[Overlap]):
         return self.latents(seed, UNITS * self.unit)
 
     def decode(self, latents: Tensor, number: int) -> Tensor:
+        if self.least:  # as a stream does: measured detail, which takes more rounds, is only decoded whole
+            assert isinstance(self.codec, BandCodec)
+            return self.codec.decode(latents, self.level, self.first + number, mean_detail=True)
         return self.codec.decode(latents, self.level, self.first + number)
 
     def fresh(self) -> Overlap:
