@@ -1,4 +1,4 @@
-"""The command line: options into a session, then the window, or a run without one.
+"""The command line: make a session from the options, then open the window or play without one.
 
 Main thread. Nothing of the instrument is imported before the options are understood, so that `--help` answers at once.
 """
@@ -32,7 +32,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 def play(
     headless: Annotated[bool, typer.Option("--headless", help="Play without a window.")] = False,
     seconds: Annotated[
-        float | None, typer.Option(min=1.0, help="Stop after so many seconds of sound (headless).")
+        float | None, typer.Option(min=1.0, help="Stop after this many seconds of sound (headless).")
     ] = None,
     record: Annotated[
         Path | None, typer.Option(help="Record a take into this folder from the first sound on.")
@@ -58,7 +58,7 @@ def play(
     hop: Annotated[
         int | None,
         typer.Option(
-            min=16, help="Tokens a block, fewer than a window: knobs are heard sooner, for more work."
+            min=16, help="Tokens in a block. Fewer than a window: knobs act sooner, and the work grows."
         ),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps of the coarsest level.")] = None,
@@ -79,9 +79,7 @@ def play(
     ] = None,
     takeover: Annotated[
         str,
-        typer.Option(
-            help="What a knob does that stands somewhere else than its value: pickup, jump or scale."
-        ),
+        typer.Option(help="What a knob does if its position differs from its value: pickup, jump or scale."),
     ] = "pickup",
     program_channel: Annotated[
         int | None,
@@ -126,21 +124,19 @@ def play(
     ] = None,
     clock_offset: Annotated[
         float,
-        typer.Option(
-            min=-200, max=200, help="Milliseconds by which MIDI clock in is later than its messages."
-        ),
+        typer.Option(min=-200, max=200, help="Milliseconds to add to the times of incoming MIDI clock."),
     ] = 0.0,
     beats_per_bar: Annotated[int, typer.Option(min=1, max=16, help="Beats in a bar.")] = 4,
     short_ring: Annotated[
-        int, typer.Option(help="Frames between us and the device: less is quicker, more is safer.")
+        int, typer.Option(help="Frames in the short ring before the device: fewer is quicker, more is safer.")
     ] = 4096,
     ladder: Annotated[
         bool,
-        typer.Option("--ladder/--no-ladder", help="Cheaper blocks where time runs short; else silence."),
+        typer.Option("--ladder/--no-ladder", help="Make cheaper blocks if time is short, or leave silence."),
     ] = True,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="CPU threads for the model; else half the cores, two at least on Linux."),
+        typer.Option(min=1, help="CPU threads for the model; default: half the cores, on Linux at least 2."),
     ] = None,
     list_devices: Annotated[
         bool, typer.Option("--list", help="List devices, patches and parameters.")
@@ -148,10 +144,10 @@ def play(
     list_bindings: Annotated[
         bool, typer.Option("--bindings", help="List what each control of each MIDI input does.")
     ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on the console.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print more on the console.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Play, with a window if there is a screen; else without one, into the sound device or a take."""
+    """Play. Opens a window if there is a screen; else plays without one, into the sound device or a take."""
     from jbdiff_live import __version__
 
     if version:
@@ -200,7 +196,7 @@ def play(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What the options say of this run, beside the session's own options. record: the folder of the take."""
+    """The options of this run that are not the session's own. record: the folder of the take."""
 
     headless: bool
     seconds: float | None
@@ -214,7 +210,7 @@ class _Wanted:
 
 
 def _check(short_ring: int, seconds: float | None) -> None:
-    """Refuse numbers that typer cannot refuse by itself."""
+    """Check the numbers that typer does not check."""
     if not 256 <= short_ring <= LONGEST_SHORT_RING or short_ring & (short_ring - 1):
         raise typer.BadParameter(
             f"{short_ring} is not a power of two from 256 to {LONGEST_SHORT_RING}", param_hint="--short-ring"
@@ -227,7 +223,7 @@ def _check(short_ring: int, seconds: float | None) -> None:
 
 
 def _run(options: SessionOptions, wanted: _Wanted) -> None:
-    """Make a session, list or play, and close it, whatever happened. typer.Exit carries the exit status."""
+    """Make a session, list or play, and close it in every case. Raises typer.Exit with the exit status."""
     from jbdiff_live.session import Session
     from jbdiff_live.start.listing import binding_lines, print_all
     from jbdiff_live.start.screen import ScreenTrial
@@ -248,14 +244,14 @@ def _run(options: SessionOptions, wanted: _Wanted) -> None:
             session.open()
             raise typer.Exit(_play(session, trial, wanted))
         except (ValueError, OSError, KeyError, RuntimeError) as error:
-            if isinstance(error, typer.Exit):  # a RuntimeError by ancestry, and no error
+            if isinstance(error, typer.Exit):  # a subclass of RuntimeError, but not an error
                 raise
             log = logging.getLogger("jbdiff_live")
             log.info("", exc_info=error)
             print(f"jbdiff-live: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
             raise typer.Exit(2) from error
         finally:
-            interrupts.closing = True  # from here on nothing interrupts: the take is being closed
+            interrupts.closing = True  # no interrupt from here on: the take is being closed
             if trial is not None:
                 trial.close()
             session.close()
@@ -279,7 +275,7 @@ def _play(session: Session, trial: ScreenTrial | None, wanted: _Wanted) -> int:
 
 
 def _at_home(path: Path | None) -> Path | None:
-    """A path that begins with `~` as one in the home folder: the shell does not do that behind an equals sign."""
+    """Return a path with `~` replaced by the home folder. After an equals sign the shell does not replace it."""
     try:
         return None if path is None else path.expanduser()
     except RuntimeError as error:
@@ -295,7 +291,7 @@ def _links(
     sends: Sequence[str],
     midi_out: str | None,
 ) -> LinkOptions:
-    """What the options say of OSC, control voltages and the rack."""
+    """Return the options of OSC, control voltages and the rack."""
     from jbdiff_live.control.cv import parse_span
     from jbdiff_live.control.osc.link import OscSettings, parse_address
     from jbdiff_live.links import LinkOptions
@@ -317,7 +313,7 @@ def _links(
 
 
 def _parsed(parse: Callable[[str], T], text: str, option: str) -> T:
-    """What `parse` makes of an option; its ValueError names the option."""
+    """Return what `parse` makes of an option. After a ValueError, the program names the option and ends."""
     try:
         return parse(text)
     except ValueError as error:
@@ -345,7 +341,7 @@ def _clock_source(text: str) -> ClockSource:
 
 
 def _opened(make: Callable[[SessionOptions], Session], options: SessionOptions) -> Session:
-    """The session, or the end of the program with the reason why there is none."""
+    """Return the session. If it cannot be made, print the reason and end the program."""
     from jbdiff_live.beat.link import LinkError
 
     try:
@@ -356,7 +352,7 @@ def _opened(make: Callable[[SessionOptions], Session], options: SessionOptions) 
 
 
 def _prepare(session: Session, wanted: _Wanted) -> None:
-    """Patch, values and files from the command line into the session, in that order."""
+    """Put patch, values and files from the command line into the session, in that order."""
     from jbdiff_live.parameters import BY_NAME, Origin, unknown_name
 
     known = session.patches()
@@ -389,12 +385,12 @@ def _parse(name: str, text: str) -> float:
     try:
         number = float(text)
     except ValueError:
-        return parameter.parse(text)  # a name, or words that say what is needed
+        return parameter.parse(text)  # a name; or this raises an error that says what is needed
     return parameter.parse(number)
 
 
 def main() -> None:
-    # What a console's encoding lacks is shown as a question mark: a file name must not end the concert.
+    # A character that the console cannot encode becomes a question mark. A file name must not end the concert.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

@@ -21,7 +21,7 @@ from jbdiff_live.parameters import (
     unknown_name,
 )
 
-# C3 is note 60, as the pads and the live sets of most players have it; C1 (36) is then the first pad.
+# C3 is note 60, as on most players' pads and in their live sets; C1 (36) is then the first pad.
 NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 LOWEST_OCTAVE = -2
 
@@ -63,11 +63,11 @@ class Encoding(Enum):
 
 
 class TakeoverMode(Enum):
-    """What a control does when it stands somewhere else than the value that it moves."""
+    """What a control does when its position differs from the value that it moves."""
 
     JUMP = "jump"  # the value follows at once
     PICKUP = "pickup"  # the value waits until the control passes it
-    SCALE = "scale"  # the value goes the same way, as far as it has room
+    SCALE = "scale"  # the value moves in the same direction, by the same share of the remaining travel
 
 
 HIGHEST_NUMBER: Mapping[BindingKind, int] = {
@@ -88,7 +88,7 @@ LOWEST_NUMBER: Mapping[BindingKind, int] = {
     BindingKind.CV: 1,
     BindingKind.GATE: 1,
 }
-NAMED = frozenset({BindingKind.OSC, BindingKind.KEY})  # controls that have a name in the place of a number
+NAMED = frozenset({BindingKind.OSC, BindingKind.KEY})  # controls with a name instead of a number
 WITHOUT_CHANNEL = NAMED | {BindingKind.CLOCK, BindingKind.CV, BindingKind.GATE}
 TRIGGERS = frozenset(
     {BindingKind.NOTE, BindingKind.PROGRAM, BindingKind.CLOCK, BindingKind.GATE, BindingKind.KEY}
@@ -96,7 +96,7 @@ TRIGGERS = frozenset(
 
 
 def checksum(name: str) -> int:
-    """Return the number that stands for an OSC address or a key where controls are looked up by number."""
+    """Return a number for an OSC address or a key, because controls are looked up by number."""
     return zlib.crc32(name.encode())
 
 
@@ -105,13 +105,13 @@ class Binding:
     """One control bound to one parameter, action or function of the session.
 
     target: name of a parameter, an action or a function. number: of the CC, note, program (from 1), (N)RPN or
-    sound channel (from 1); of an OSC address or a key the checksum of its `name`. channel: of MIDI, 1 to 16; None
-    listens to all of them. encoding: of a relative encoder; None for an
-    absolute control. velocity: a note sets the value to how hard it is struck, and does not step. button: a
-    CC steps a switch or list at each press, as a note does; else a switch is on as long as a CC is above
-    the middle. takeover: None is the map's own. gate: a switch is on as long as the note is held.
+    sound channel (from 1); for an OSC address or a key, the checksum of its `name`. channel: of MIDI, 1 to 16; None
+    listens to all of them. encoding: of a relative encoder; None for an absolute control. velocity: a note sets the
+    value by its velocity, and does not step. button: a CC steps a switch or list at each press, as a note does.
+    Without it a switch is on as long as a CC is above the middle. takeover: None is the map's own. gate: a switch is
+    on as long as the note is held.
 
-    Raises ValueError, with words, if the control cannot do the job; KeyError for an unknown target.
+    Raises ValueError with the reason if the control does not fit the target; KeyError for an unknown target.
     """
 
     target: str
@@ -165,7 +165,7 @@ class Binding:
 
     @property
     def control(self) -> str:
-        """The control without what it does: "CC 74", "CC 1/33 14-bit", "note C3", "pitch bend"."""
+        """The control alone: "CC 74", "CC 1/33 14-bit", "note C3", "pitch bend"."""
         if self.kind is BindingKind.CC14:
             return f"CC {self.number}/{self.number + FINE_OFFSET} 14-bit"
         if self.kind is BindingKind.NOTE:
@@ -199,7 +199,7 @@ class Binding:
 
     @staticmethod
     def parse(target: str, text: str) -> Binding:
-        """The binding that `text` describes. Raises ValueError that says how to write it."""
+        """Return the binding that `text` describes. ValueError says how to write it."""
         match = _TEXT.fullmatch(text.strip())
         if match is None:
             raise ValueError(f"{text!r} for {target}: {HOW_TO_WRITE}")
@@ -221,7 +221,7 @@ class Binding:
 
     @property
     def controls(self) -> frozenset[tuple[BindingKind, int]]:
-        """The controls, as kind and number, whose messages move this binding. A pair has its two halves."""
+        """The controls whose messages move this binding, as kind and number. A pair also has its two halves."""
         if self.kind is not BindingKind.CC14:
             return frozenset(((self.kind, self.number),))
         return frozenset((BindingKind.CC, number) for number in (self.number, self.number + FINE_OFFSET))
@@ -318,12 +318,12 @@ def note_name(number: int) -> str:
 
 
 def takes_notes(parameter: Parameter) -> bool:
-    """Switches and lists can be stepped by a pad; anything continuous, the seed too, needs a knob."""
+    """Return True for switches and lists, which a pad can step. Anything continuous, the seed too, needs a knob."""
     return parameter.toggle or bool(parameter.choices)
 
 
 def label(target: str) -> str:
-    """The name that the window shows for a target. Raises KeyError, with the nearest name, for an unknown one."""
+    """Return the name that the window shows for a target. KeyError for an unknown one, with the nearest name."""
     found: Parameter | Action | None = (
         BY_NAME.get(target) or ACTIONS_BY_NAME.get(target) or FUNCTIONS_BY_NAME.get(target)
     )
@@ -333,7 +333,7 @@ def label(target: str) -> str:
 
 
 def binding_table(bindings: Iterable[Binding]) -> dict[str, str | list[str]]:
-    """The [bindings] of a file: for each target one text, or a list if several controls move it."""
+    """Return the [bindings] of a file: for each target one text, or a list if several controls move it."""
     table: dict[str, str | list[str]] = {}
     for binding in bindings:
         old = table.get(binding.target)

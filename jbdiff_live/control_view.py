@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Waiting(Enum):
-    """What the next control that is touched is for."""
+    """The use of the next touched control."""
 
     NOTHING = ""
     LEARN = "learn"
@@ -28,7 +28,7 @@ class BindingRow:
 
 @dataclass(frozen=True)
 class Ghost:
-    """Where the hardware stands that moves a parameter. position: in the knob's travel, 0 to 1. taken: it moves it."""
+    """The control of a parameter. position: in the knob's travel, 0 to 1. taken: True if it moves the parameter now."""
 
     position: float
     taken: bool

@@ -32,7 +32,7 @@ from jbdiff_live.status import ControlStatus
 
 log = logging.getLogger(__name__)
 
-ListenToCv = Callable[[str, int, OnFrames], None]  # name of an input, channels, what gets the frames
+ListenToCv = Callable[[str, int, OnFrames], None]  # an input's name, channels, receiver of the frames
 CV_CHANNELS = 16  # most channels of an input that are read
 RACK = "rack"  # name of the MIDI output of the sends
 
@@ -99,7 +99,7 @@ class Links:
 
     @staticmethod
     def cv_out(options: LinkOptions, movement: Movement) -> CvOut | None:
-        """Return the voltages for the channels behind the sound; None if nothing is sent there."""
+        """Return the voltages for the output channels after the sound; None if nothing is sent there."""
         sends = tuple(send for send in options.sends if isinstance(send, CvSend))
         return CvOut(sends, movement.at) if sends else None
 
@@ -127,7 +127,7 @@ class Links:
                 OSError,
                 RuntimeError,
                 ValueError,
-            ) as error:  # a rack that is not there must not end the concert
+            ) as error:  # a missing rack must not end the concert
                 log.info("no CV input: %s", error)
                 self._problem = f"no CV in: {error}"
 
@@ -170,7 +170,7 @@ class Links:
             self.sender.let_go(device)
 
     def block_made(self, block: Block) -> None:
-        """Measure a block before it plays, if anything is sent of it. Engine thread."""
+        """Measure a block before it plays, if any measure is sent. Engine thread."""
         if self._measures:
             self.movement.block_made(block.samples, block.start_frame, block.novelty)
 

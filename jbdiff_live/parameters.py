@@ -164,9 +164,9 @@ PARAMETERS: tuple[Parameter, ...] = (
         help="random: new each block; constant: the same; region: around home; walk: from the last one; "
         "register: a loop of noises",
     ),
-    Parameter("seed", "Seed", 0, 16383, 1, integer=True, help="which noise everything grows from"),
+    Parameter("seed", "Seed", 0, 16383, 1, integer=True, help="the number of the noise that all music grows from"),
     Parameter("seed_b", "Seed B", 0, 16383, 2, integer=True, help="the other seed, for the morph"),
-    Parameter("seed_morph", "Morph", 0, 1, 0, help="from the noise of Seed, at 0, to that of Seed B, at 1"),
+    Parameter("seed_morph", "Morph", 0, 1, 0, help="from the noise of Seed, at 0, to the noise of Seed B, at 1"),
     Parameter(
         "noise_length", "Length", 1, 32, 8, integer=True, help="how many noises the register plays in turn"
     ),
@@ -177,18 +177,18 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("hold", "Hold", 0, 1, 0, toggle=True, help="locks the noise: the next blocks use it again"),
     Parameter(
         "anchor", "Anchor", 0, 1, 1,
-        help="how firmly the style that the music began with holds; 0 lets go of it",
+        help="how firmly the music keeps the style of its beginning; 0 leaves the style free",
     ),
     Parameter("brightness", "Brightness", -1, 1, 0, help="moves that style: darker below 0, brighter above"),
     Parameter("motion", "Motion", -1, 1, 0, help="moves that style: calmer below 0, livelier above"),
     Parameter(
         "clock", "Clock", 0, 2, 1, choices=CLOCKS,
-        help="the beat that is kept; off: none; context: that of the context; tempo: that of the knob",
+        help="the beat to keep; off: none; context: the beat of the context; tempo: the knob's",
     ),
-    Parameter("tempo", "Tempo", 60, 180, 117, unit="BPM", help="beats a minute, where the clock is at tempo"),
+    Parameter("tempo", "Tempo", 60, 180, 117, unit="BPM", help="beats a minute, if Clock is at tempo"),
     Parameter(
         "memory", "Memory", 0, 1, 0.5,
-        help="how much the music repeats its own bars: 0 invents freely, 1 is a loop that lives",
+        help="how much the music repeats its own bars: 0 invents freely, 1 is a living loop",
     ),
     Parameter("resample", "Resample", 0, 1, 0, help="how much of the init sound is kept; 0 invents freely"),
     Parameter(
@@ -199,12 +199,12 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("finisher_on", "Finisher", 0, 1, 1, toggle=True, help="makes the sound stereo, deep and clear"),
     Parameter(
         "finisher_strength", "Strength", 0, 1, 0.23, TakesEffect.NEXT_STEP,
-        help="how much of the unfinished sound the finisher keeps; read when it starts on a block",
+        help="how much of the unfinished sound the finisher keeps; read when it starts a block",
     ),
-    Parameter("finisher_seed", "Fin. seed", 0, 16383, 1, integer=True, help="which noise the finisher starts from"),
+    Parameter("finisher_seed", "Fin. seed", 0, 16383, 1, integer=True, help="the number of the finisher's noise"),
     Parameter(
         "finisher_style", "Fin. style", 0, 3, 1, choices=FINISHER_STYLES,
-        help="the finisher's noise; constant: one for all, so that neighbouring blocks agree",
+        help="the finisher's noise; constant: one for all blocks, so that neighbours agree",
     ),
     Parameter("finisher_step", "Fin. noise", 0, 1, 0.40, help="how far the finisher's noise moves"),
     Parameter(
@@ -223,7 +223,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("advance", "Step", "move the noise once; for use while Hold is on"),
     Action("write", "Write", "put the noise that sounds now into the register's next slot"),
     Action("erase", "Erase", "put new noise into the register's next slot"),
-    Action("reset_context", "Forget", "forget what was played and begin anew, without a silence"),
+    Action("reset_context", "Forget", "forget the music so far and begin anew, without a silence"),
     Action("panic", "Panic", "silence now, forget the context, begin again"),
     Action("tap", "Tap", "tap the tempo: two or more in time"),
 )

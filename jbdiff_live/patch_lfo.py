@@ -16,7 +16,7 @@ KEYS = ("shape", "rate", "bars", "depth", "offset", "on")
 
 
 def read_lfo(name: str, table: Mapping[str, Any]) -> Lfo:
-    """The LFO of one table. ValueError says what is wrong and the remedy."""
+    """Return the LFO of one table. ValueError gives the problem and the remedy."""
     where = f"[lfo.{name}]"
     if name not in BY_NAME:
         raise ValueError(f"{where}: no such parameter; {_nearest(name, list(BY_NAME))}")
@@ -51,7 +51,7 @@ def _value(where: str, key: str, value: Any) -> Any:
 
 
 def lfo_table(lfo: Lfo) -> dict[str, str | float | bool]:
-    """The lines of one LFO, as `read_lfo` takes them. One that is on does not say so."""
+    """Return the lines of one LFO, in the form that `read_lfo` takes. The line `on` is left out if the LFO is on."""
     speed = {"rate": lfo.rate} if lfo.bars is None else {"bars": lfo.bars}
     table: dict[str, str | float | bool] = {"shape": lfo.shape.value, **speed, "depth": lfo.depth}
     if lfo.offset:

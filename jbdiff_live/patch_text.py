@@ -1,4 +1,4 @@
-"""The text of a patch file: whatever an editor or an accident put there, as plain values or as an error with a remedy.
+"""Read the text of a patch file, whatever it holds. The result is plain values, or an error with a remedy.
 
 Threads: any; blocks on the disk, for a quarter of a megabyte at most.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 MOST_BYTES = 1 << 18  # a patch of every parameter and binding has 3 kB
 MOST_DEPTH = 4
-MOST_PARTS = 16  # of a dotted key; a file name in quotation marks may hold as many dots as it likes
+MOST_PARTS = 16  # parts of a dotted key; a file name in quotation marks may have any number of dots
 # A key of ten thousand parts keeps tomllib busy for minutes.
 TOKEN = re.compile(r"""[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*'|[ \t]+|[\s\S]""")
 MOST_BITS = 64  # of a whole number, as TOML itself has it
@@ -20,7 +20,7 @@ MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs
 
 
 class PatchError(ValueError):
-    """A patch that cannot be read or written: names the file, the place in it, and what to do."""
+    """A patch cannot be read or written. The text names the file, the place in it, and the remedy."""
 
 
 def read_text(path: Path) -> str:
@@ -53,7 +53,7 @@ def read_text(path: Path) -> str:
 
 
 def read_plain(path: Path) -> dict[str, object]:
-    """Return what a patch file says, as plain values. PatchError names the line that is no TOML."""
+    """Return the content of a patch file as plain values. PatchError names the line that is not TOML."""
     text = read_text(path)
     if _longest_key(text) > MOST_PARTS:
         raise PatchError(f"{path}: a key of more than {MOST_PARTS} parts, nested too deeply; is it a patch?")
@@ -71,9 +71,9 @@ def read_plain(path: Path) -> dict[str, object]:
 
 
 def _longest_key(text: str) -> int:
-    """The most words that stand in the text with single dots between them."""
+    """Return the largest number of words in the text that single dots join."""
     most = parts = 0
-    dotted = False  # the last token but spaces was a dot behind a word
+    dotted = False  # the last token, spaces aside, was a dot after a word
     for match in TOKEN.finditer(text):
         first = text[match.start()]
         if first in " \t":
@@ -90,7 +90,7 @@ def _longest_key(text: str) -> int:
 
 
 def _check(path: Path, content: dict[str, object]) -> None:
-    """Refuses what later code would stumble over: deep nesting, and numbers that no parameter has."""
+    """Refuse what later code cannot handle: deep nesting, and numbers that no parameter has."""
     waiting: list[tuple[object, int, str]] = [(content, 0, "")]
     while waiting:
         value, depth, name = waiting.pop()

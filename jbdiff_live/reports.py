@@ -1,7 +1,7 @@
 """The session's reports: for the window, a take, OSC and the lights of buttons. They change nothing.
 
-Threads: `status` runs on the window's thread or the command line's, `_take_info` on the thread that opens a take, the
-rest on those of OSC and MIDI out. All of them only read.
+Threads: `status` runs on the window's thread or the command line's, `_take_info` on the thread that opens a take. The
+rest runs on the threads of OSC and MIDI out. All of them only read.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Reports(Wishes):
         return self._values_of(self.tape.at(self.audio.frames_heard))
 
     def _values_of(self, block: Block | None) -> ParameterSnapshot | None:
-        """The values of a block that sounds, with those that act at once as they are now; None without a block."""
+        """Return the values of a sounding block, with the present values of `now` knobs; None without a block."""
         return None if block is None else block.heard.with_instant(self.conductor.sounding)
 
     def _states(self) -> Mapping[str, bool]:

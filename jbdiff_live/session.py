@@ -54,7 +54,7 @@ __all__ = ["Session", "SessionOptions"]
 log = logging.getLogger(__name__)
 
 RING_SECONDS = 12.0
-# Seconds queued before the device starts. With one short block alone, its length would be the time for the next.
+# Seconds queued before the device starts. After one short block alone, the next would have only its length as time.
 BEGIN_SECONDS = 0.35
 
 
@@ -143,7 +143,7 @@ class Session(Reports):
             self.store,
             shelf=MapShelf(None if maps is None else maps.with_name("controllers")),
             perform=self.perform,
-            changed=lambda: self.programs.ask("keeping a map", self.controls.save_maps),
+            changed=lambda: self.programs.ask("saving a map", self.controls.save_maps),
             takeover=options.takeover,
         )
         self.patch_desk = PatchDesk(

@@ -43,7 +43,7 @@ class SessionOptions:
     def over(self, choice: StackChoice) -> StackChoice:
         """Return the choice, with the command line's options in place of its own."""
         if self.stack is not None and self.stack != choice.stack:
-            choice = StackChoice(self.stack)  # another stack's levels say nothing about this one's
+            choice = StackChoice(self.stack)  # the old stack's levels and parts do not apply to another stack
         if self.levels is not None:
             choice = replace(choice, levels=self.levels)
         if self.hop is not None:

@@ -1,4 +1,4 @@
-"""Names as they can be shown and written: bytes of a file name that are no text become replacement characters."""
+"""Names that can be shown and written: bytes of a file name that are not text become replacement characters."""
 
 from __future__ import annotations
 

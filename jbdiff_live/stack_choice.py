@@ -39,7 +39,7 @@ class StackChoice:
 
     @property
     def text(self) -> str:
-        """For a person: "v1", "v1 levels 2 1, no finisher"."""
+        """The choice in words: "v1", "v1 levels 2 1, no finisher"."""
         levels = "" if self.levels is None else f" levels {' '.join(map(str, self.levels))}"
         hop = "" if self.hop is None else f", hop {self.hop}"
         steps = "" if self.steps is None else f", {self.steps} steps"
@@ -96,7 +96,7 @@ class StackStatus:
 
     wanted: StackChoice = StackChoice()
     playing: StackPlaying | None = None
-    loading: str = ""  # the stack that is being loaded during the music, and its progress
+    loading: str = ""  # the stack that loads during the music, and its progress
     problem: str = ""  # why the last choice does not play
 
     @property

@@ -75,7 +75,7 @@ def stage_word(status: Status) -> StageWord:
     if status.rung in (Rung.LOOP, Rung.REPEAT):
         return StageWord(
             Word.LOOPING,
-            "there is no time for new blocks, so the last sound is heard again; close other programs, "
+            "there is no time for new blocks, so the last sound plays again; close other programs, "
             "or choose fewer steps or levels",
         )
     return StageWord(Word.PLAYING, _blemish(status))
@@ -87,7 +87,7 @@ def _nowhere(status: Status) -> StageWord:
         return StageWord(Word.NO_DEVICE, audio.problem, alarm=True)
     return StageWord(
         Word.NO_DEVICE,
-        "the null device was chosen: nobody hears it, and takes are recorded; choose an output",
+        "the null device was chosen: it is silent, but takes are recorded; choose an output",
     )
 
 

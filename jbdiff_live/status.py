@@ -96,7 +96,7 @@ class RecorderStatus:
 
 @dataclass(frozen=True)
 class OscStatus:
-    """listening, sending: "host:port", or empty if off. last_unusable: why the last refused message was refused."""
+    """listening, sending: "host:port", or empty if off. last_unusable: the reason for the last refused message."""
 
     listening: str = ""
     sending: str = ""
@@ -112,7 +112,7 @@ class ControlStatus:
     connected: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()  # chosen inputs that are not connected now
     learning: str | None = None  # parameter, action or function that waits for a control
-    waiting: Waiting = Waiting.NOTHING  # the purpose of the next control that is touched
+    waiting: Waiting = Waiting.NOTHING  # the use of the next touched control
     row: tuple[str, ...] = ()  # targets to learn one after the other, `learning` first
     question: LearnQuestion | None = None  # a learned control moves something else already
     touched: tuple[str, ...] = ()  # targets of the control that was located last
@@ -168,7 +168,7 @@ class Transport(Protocol):
     def set_parameter(self, name: str, value: float) -> None: ...
     def trigger(self, action: str) -> None: ...
     def press_key(self, key: str) -> bool:
-        """Press a key that the window itself does not use, such as "F5". Return whether it is bound to something."""
+        """Press a key that the window itself does not use, such as "F5". Return True if it has a binding."""
         ...
 
     def lfos(self) -> Mapping[str, Lfo]:
@@ -176,7 +176,7 @@ class Transport(Protocol):
         ...
 
     def set_lfo(self, name: str, lfo: Lfo | None) -> None:
-        """Give a knob an LFO, or take it away."""
+        """Give a knob an LFO, or remove its LFO."""
         ...
 
     def learn(self, name: str | None) -> None:

@@ -1,7 +1,7 @@
 """The travel of the knob Noise: equal turns make equal audible differences. Constant; nothing blocks.
 
-The table was measured with `scripts/measure_noise` on twelve sounds; docs/noise.md says how. Values of patches, logs
-and the model are not touched by it: it only says where on the knob a value stands.
+The table was measured with `scripts/measure_noise` on twelve sounds; docs/noise.md says how. It changes no value in
+patches, logs or the model. It only gives the place of a value on the knob.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 STEPS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
-# For each of these steps, its audible distance, as a share of the distance at step 1.
+# For each step in `STEPS`: its audible distance, as a share of the distance at step 1.
 NOISE_TRAVEL = (0.0, 0.097, 0.189, 0.279, 0.367, 0.453, 0.54, 0.627, 0.718, 0.817, 0.878, 0.928, 1.0)
 
 
 def between(at: float, froms: Sequence[float], tos: Sequence[float]) -> float:
-    """Follow the straight lines from one rising table to the other. The ends are exact."""
+    """Interpolate linearly from one rising table to the other. The ends are exact."""
     if at <= froms[0]:
         return tos[0]
     if at >= froms[-1]:
@@ -27,10 +27,10 @@ def between(at: float, froms: Sequence[float], tos: Sequence[float]) -> float:
 
 
 def even_value(position: float) -> float:
-    """The noise step at a place 0..1 of the knob's travel."""
+    """Return the noise step at a place 0..1 of the knob's travel."""
     return between(position, NOISE_TRAVEL, STEPS)
 
 
 def even_position(step: float) -> float:
-    """The place 0..1 of the knob's travel at which a noise step stands: the inverse of `even_value`."""
+    """Return the place 0..1 of a noise step in the knob's travel: the inverse of `even_value`."""
     return between(step, STEPS, NOISE_TRAVEL)

@@ -68,7 +68,7 @@ class Wishes:
         return self.modulation.lfos
 
     def set_lfo(self, name: str, lfo: Lfo | None) -> None:
-        """Give a knob an LFO, or take it away. KeyError: no such parameter."""
+        """Give a knob an LFO, or remove its LFO. KeyError: no such parameter."""
         self.modulation.put(name, lfo)
 
     def press_key(self, key: str) -> bool:

@@ -45,7 +45,7 @@ class FrameAdapter:
     def _spread(self, frames: Audio) -> Audio:
         """Map engine channels to device channels, C-contiguous: mono goes to both, stereo to one as the mean.
 
-        Channels behind the sound are silent here.
+        Channels after the sound are silent here.
         """
         if frames.shape[1] == self.channels:
             return np.ascontiguousarray(frames)

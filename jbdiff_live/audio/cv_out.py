@@ -1,7 +1,7 @@
-"""Control voltages on the output's channels behind the sound: one slope a chunk, so that no voltage jumps.
+"""Control voltages on the output channels after the sound: one slope a chunk, so that no voltage jumps.
 
 Threads: `CvOut` is immutable. A `CvSlopes` belongs to one stream and to its writer, the feeder. It writes
-into the frames that the device is given, and makes no arrays.
+into the frames for the device, and makes no arrays.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class DeviceSink:
         timed: TimedSnapshots | None = None,
         cv: CvOut | None = None,
     ) -> None:
-        """cv: the voltages on the device's channels behind the sound."""
+        """cv: the voltages on the device's channels after the sound."""
         if short_ring_frames < 256 or short_ring_frames & (short_ring_frames - 1):
             raise ValueError(f"short ring of {short_ring_frames} frames: needs a power of two from 256 on")
         self._stage = OutputStage(ring, snapshot, sample_rate, timed)
@@ -55,7 +55,7 @@ class DeviceSink:
         self._clock = clock
         self._cv = cv
         self._wanted = ""  # the device to return to
-        self._lost = ""  # words about a device that is gone
+        self._lost = ""  # the message about a lost device
         self._heard = 0
         self._past_underruns = self._past_dry = 0  # of streams that are closed
         self._watcher: threading.Thread | None = None

@@ -3,8 +3,8 @@
 No thread: the feeder calls it. The gain falls at most 1/look_ahead and rises at most 1/release a frame. So it is a
 straight ramp down to each peak, and exactly 1 far from peaks:
 
-    held[i] = min(need[i], held[i-1] + release)          what a peak still asks for after it
-    gain[i] = min over j >= i of held[j] + attack * (j - i)   what a coming peak asks for before it
+    held[i] = min(need[i], held[i-1] + release)          the gain after a peak
+    gain[i] = min over j >= i of held[j] + attack * (j - i)   the gain before a peak
 
 Both are running minima of a tilted line, so no loop over frames is needed.
 """

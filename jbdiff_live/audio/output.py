@@ -160,8 +160,8 @@ class OutputStage:
         start, rate = 0, self.sample_rate
         while start < len(out):
             frames, timed = min(CHUNK_FRAMES, len(out) - start), self._timed
-            # The answer is read before the count of panics: the engine answers after the count has grown, so an answer
-            # that is read here is never newer than the count.
+            # The answer is read before the count of panics. The engine answers after the count has grown, so this
+            # answer is never newer than the count.
             answered = self._ring.panics_answered
             if when is None or timed is None:
                 snapshot = self._snapshot()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jbdiff_live.clock import Clock
 
-WINDOW_SECONDS = 8.0  # a .4 s pause of the sound server is 5 % of it
+WINDOW_SECONDS = 8.0  # a sound server's pause of 0.4 s is 5 % of a window
 TOLERANCE = 0.05  # nearly a semitone; clocks of real devices differ by a ten-thousandth
 
 

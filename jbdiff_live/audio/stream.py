@@ -41,7 +41,7 @@ class OutputStream:
         clock: Clock,
         cv: CvOut | None = None,
     ) -> None:
-        """cv: the voltages on the channels behind the sound, as far as the device has them."""
+        """cv: the voltages on the channels after the sound, as far as the device has them."""
         device = portaudio.find_device(name, "output")
         self.name = device.name
         self.host = device.host
@@ -141,7 +141,7 @@ class OutputStream:
         return None if taken is None else taken + self.latency_seconds
 
     def see(self) -> int:
-        """Read the device's position. Call it often, since that moves in jumps. Return the frames in the short ring."""
+        """Read the device's position. Call it often: it moves in jumps. Return the frames in the short ring."""
         queued = self.queued
         if self._moved_at is not None:
             self._time.see(self._written - queued, self._clock.now())

@@ -40,7 +40,7 @@ class AudioSwitch:
         timed: TimedSnapshots | None = None,
         cv: CvOut | None = None,
     ) -> None:
-        """cv: the voltages on the output's channels behind the sound."""
+        """cv: the voltages on the output's channels after the sound."""
         self._cv = cv
         self._ring = ring
         self._snapshot = snapshot
@@ -88,7 +88,9 @@ class AudioSwitch:
                 if not fall_back:
                     raise
                 log.info("no sound device: %s", error)
-                self._no_device = f"no sound device ({error}); playing into a clocked null device"
+                self._no_device = (
+                    f"no sound device ({error}); the silent null device plays until you choose another"
+                )
                 return
             self.use(new)
         self._no_device = ""

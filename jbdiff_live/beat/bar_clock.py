@@ -82,7 +82,7 @@ class BarClock:
     # ------------------------------------------------------------------ sources' threads
 
     def midi(self, device: str, message: ClockMessage, now: float, position: int = 0) -> None:
-        """A clock message of an input, received at second `now`. position: sixteenths, of a song position.
+        """Take a clock message of an input, received at second `now`. position: a song position, in sixteenths.
 
         Every input has its follower. The clock follows the first input that sends, until it is silent for a second.
         """

@@ -1,7 +1,7 @@
 """The session's access to the beat: clock, held changes, LFOs, the music's beat and clock out. Pure.
 
-Threads: `knobs` and `made` belong to the engine, `at` and `next_instant` to the audio feeder, `settle` to the clock's
-thread, `changed` to the thread that changed a value. Any thread may read the rest.
+Threads: `knobs` and `made` belong to the engine, `at` and `next_instant` to the audio feeder. `settle` belongs to the
+clock's thread, `changed` to the thread that changed a value. Any thread may read the rest.
 
 A measured delay aligns the sound. `frame_at(second)` returns the session's frame that plays at that second, with the
 delays of queue and device. From it follows the second at which a block that is made now will play.
@@ -88,7 +88,7 @@ class Conductor:
         if block.beat is not None:
             place, per_frame = block.beat
             beat = place
-            if self._music is not None:  # counted on from the block before
+            if self._music is not None:  # count on from the last block
                 frame, before, pace = self._music
                 expected = before + (start - frame) * pace
                 beat = expected + (place - expected + MODEL_BEATS / 2) % MODEL_BEATS - MODEL_BEATS / 2
@@ -138,7 +138,7 @@ class Conductor:
 
     @property
     def sounding(self) -> ParameterSnapshot:
-        """The values that the sound follows: without the held changes, and with the LFOs' changes."""
+        """Return the values that the sound follows: without the held changes, and with the LFOs' changes."""
         return self.modulation.applied(self.held.snapshot)
 
     def beats_per_second(self) -> float | None:
@@ -156,7 +156,7 @@ class Conductor:
             return f"{label}: the tempo comes from {self.clock.source.value}; start with --clock internal to tap it"
         if action == "tap":
             tempo = self.clock.tapped
-            return f"{label}: once more" if tempo is None else f"{label}: {tempo:.1f} BPM"
+            return f"{label}: tap again" if tempo is None else f"{label}: {tempo:.1f} BPM"
         if any(held.name == action for held in self.held.waiting):
             return f"{label}: waits for the next {self._store.snapshot.choice('hold_changes')}"
         return ""

@@ -58,7 +58,7 @@ class MidiFollower:
         return self._line
 
     def state(self, now: float) -> ClockState:
-        """Return how the clock stands at second `now`."""
+        """Return the state of the clock at second `now`."""
         line = self._line
         if line is None:
             return ClockState.NONE
@@ -137,7 +137,7 @@ class MidiFollower:
         return [(ticks[0], steps), *((t, 1) for t in ticks[1:])]
 
     def _forget(self, now: float) -> None:
-        """After a long pause: keep the count as far as the old tempo tells, and measure anew."""
+        """After a long pause, estimate the count from the old tempo, and measure the tempo anew."""
         if self._period:
             self._number += max(0, round((now - self._end) / self._period) - 1)
         self._times, self._numbers, self._behind = [], [], []
@@ -164,7 +164,7 @@ class MidiFollower:
             self._end = self._times[-1] + end
 
     def _publish(self) -> None:
-        """Swap the line for what is known now."""
+        """Replace the line by one from the newest numbers."""
         if not self._period:
             return
         tempo = 60 / (self._period * TICKS)
@@ -177,7 +177,7 @@ class MidiFollower:
 
 
 def _agrees(error: np.ndarray, times: np.ndarray, numbers: np.ndarray, period: float) -> bool:
-    """Return True if the newest ticks lie on the line but for their jitter, which neighbouring ticks tell."""
+    """Return True if the newest ticks lie on the line within their jitter, measured between neighbouring ticks."""
     newest = min(NEWEST, len(error) // 2)
     steps = np.diff(times) - period * np.diff(numbers)
     jitter = NORMAL * float(np.median(np.abs(steps - np.median(steps)))) / math.sqrt(2)

@@ -57,7 +57,7 @@ class Lfo:
 
     @staticmethod
     def _check(name: str, value: float, low: float, high: float) -> None:
-        if not low <= value <= high:  # also not a number
+        if not low <= value <= high:  # also refuses NaN
             raise ValueError(f"{name} = {value!r} is outside {low:g} to {high:g}")
 
 
@@ -75,14 +75,14 @@ def wave(shape: Shape, cycles: float, name: str = "") -> float:
 
 
 def _smooth(name: str, cycles: float) -> float:
-    """Random values at whole cycles, joined by a curve without corners."""
+    """Return random values at whole cycles, joined by a smooth curve."""
     whole = math.floor(cycles)
     part = 0.5 - 0.5 * math.cos(math.pi * (cycles - whole))
     return _random(name, whole) * (1 - part) + _random(name, whole + 1) * part
 
 
 def _random(name: str, number: int) -> float:
-    """An even random value, -1..1."""
+    """Return a uniform random value, -1..1."""
     digest = hashlib.blake2b(f"{name}/{number}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "little") / (2**31) - 1
 
@@ -96,7 +96,7 @@ class _Running:
     cycles: float = 0.0
 
     def at(self, now: float, bars: float) -> float:
-        """Cycles that have passed. One in bars counts them from the song's first bar."""
+        """Return the cycles so far. An LFO in bars counts them from the song's first bar."""
         if self.lfo.bars is not None:
             return bars / self.lfo.bars
         return self.cycles + (now - self.since) * self.lfo.rate
@@ -136,11 +136,11 @@ class Modulation:
 
     @property
     def lfos(self) -> Mapping[str, Lfo]:
-        """All LFOs, also those that are off. Any thread."""
+        """All LFOs, including those that are off. Any thread."""
         return {name: running.lfo for name, running in self._running.items()}
 
     def put(self, name: str, lfo: Lfo | None) -> None:
-        """Give a parameter an LFO, or take it away. An LFO whose rate changes goes on where it stands.
+        """Give a parameter an LFO, or remove its LFO. If the rate changes, the wave goes on from its present place.
 
         KeyError: no such parameter.
         """
@@ -153,7 +153,7 @@ class Modulation:
             self._running = others
 
     def put_all(self, lfos: Mapping[str, Lfo]) -> None:
-        """Take the LFOs of another patch, in the place of all that are there."""
+        """Replace all LFOs by those of another patch."""
         for name in lfos:
             if name not in BY_NAME:
                 raise unknown_name(name)
@@ -188,7 +188,7 @@ class Modulation:
         return BEATS_PER_SECOND if tempo is None else tempo
 
     def _counted(self, now: float) -> float:
-        """Beats up to now. Two threads that see a new tempo at once write nearly the same count; either may stay."""
+        """Return the beats up to now. Two threads that see a new tempo at once write nearly the same count."""
         beats, per_second = self._beats, self._per_second()
         if per_second != beats.per_second:
             beats = self._beats = _Beats(now, beats.at(now), per_second)

@@ -1,1 +1,1 @@
-"""What a player turns: MIDI sources, and the bindings that turn their events into parameter changes."""
+"""Controllers: MIDI, OSC and CV sources, and the bindings that turn their events into parameter changes."""

@@ -1,9 +1,9 @@
-"""What the controls of one controller do: a TOML file that a person can edit, and its immutable form.
+"""The map of one controller: a TOML file that a person can edit, and its immutable form.
 
-Threads: none of its own. Reading and writing block on the disk, so no thread that receives messages does it.
+Threads: none of its own. Reading and writing block on the disk, so threads that receive messages must not do it.
 
-A line of a file that cannot be used is named and left out; the rest of the file counts, and the line stays
-in the file. A file that is no TOML, or whose head is wrong, raises `MapError`.
+If a line of a file cannot be used, `read_map` names it and leaves it out. The other lines count, and the bad line stays
+in the file. A file that is not TOML, or whose head is wrong, raises `MapError`.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ FORMAT = 1
 
 
 class MapError(ValueError):
-    """A map that cannot be read: names the file and what to do."""
+    """An error in a map file. The text names the file and the remedy."""
 
 
 @dataclass(frozen=True)
 class ControllerMap:
-    """One controller's map.
+    """The map of one controller.
 
-    inputs: parts of the names of its MIDI inputs. bindings: what its controls do. silent: targets that no
-    control of it moves, also not one that a patch suggests. takeover: None for the program's. plain: CCs
-    that it sends from plain knobs, although MIDI gives them another meaning. programs: names of patches by
-    program, 1 to 128. path: the file. lights: what it is sent, so that it
-    shows the values. cv: how the voltages of a sound input are read, by channel from 1.
+    inputs: parts of the names of its MIDI inputs. bindings: what its controls do. silent: targets that none of its
+    controls moves, even if a patch suggests one. takeover: its takeover mode; None uses the program's. plain: CCs that
+    it sends from plain knobs, although MIDI gives them another meaning. programs: names of patches by program, 1 to
+    128. path: the file. lights: the messages that show values on it. cv: settings of the channels of a sound input, by
+    channel from 1.
     """
 
     name: str
@@ -65,7 +65,7 @@ class ControllerMap:
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
-    """The file's layout, for msgspec to check the types against."""
+    """The layout of the file. msgspec checks the types against it."""
 
     format: int
     name: str
@@ -83,7 +83,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_map(path: Path) -> tuple[ControllerMap, list[str]]:
-    """The map in a file, and what is wrong with single lines of it. Raises MapError if the file cannot be used."""
+    """Return the map in a file and the problems of single lines. Raises MapError if the file cannot be used."""
     document = _parse(path)
     try:
         file = msgspec.convert(document.unwrap(), _File)
@@ -153,7 +153,7 @@ def _takeover(path: Path, text: str | None, wrong: list[str]) -> TakeoverMode | 
 
 
 def _bindings(target: str, texts: str | list[str], note_channel: int | None) -> list[Binding | str]:
-    """Each text as a binding, or as the words that say why it is none."""
+    """Return a binding for each text, or the reason why the text is not a binding."""
     found: list[Binding | str] = []
     for text in [texts] if isinstance(texts, str) else texts:
         try:
@@ -177,10 +177,10 @@ def _bindings(target: str, texts: str | list[str], note_channel: int | None) -> 
 
 
 def write_map(path: Path, new: ControllerMap) -> None:
-    """Write a map, whole or not at all. Comments, order and lines that could not be read are kept.
+    """Write a map: the whole file or nothing. Comments, order and lines that could not be read stay.
 
-    Starts from the file that the map came from, so that a ready map keeps its notes in the player's copy.
-    Raises OSError if the disk refuses, MapError if a file is there that is no map.
+    It starts from the file that the map was read from. So the player's copy of a ready map keeps its notes.
+    Raises OSError if the disk refuses, MapError if the file at the path is not a map.
     """
     document = tomlkit.document()
     if path.exists():

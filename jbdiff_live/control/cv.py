@@ -1,9 +1,9 @@
-"""Control voltages: what one channel of a sound input says, as positions and gates. Pure: no device, no thread.
+"""Control voltages: turn the samples of one channel of a sound input into positions and gates. No device, no thread.
 
-A DC-coupled input gives a voltage as a sample: 1.0 is the input's full scale, whatever volts that is. Two points
-calibrate it: the sample that is the low end of a knob's travel, and the one that is the high end. If low is above high,
-the polarity is turned round. A gate opens above `gate_on` of that span and closes below `gate_off`; between them it
-stays as it is, so that noise makes no second gate.
+A DC-coupled input gives a voltage as a sample. 1.0 is the full scale of the input, whatever that is in volts. Two
+samples calibrate a channel: one for the low end of a knob's travel, one for the high end. If low is above high, the
+polarity is inverted. A gate opens above `gate_on` of that span and closes below `gate_off`. Between the two it stays as
+it is, so that noise makes no second gate.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from jbdiff_live.binding import HIGHEST_14, HIGHEST_CHANNEL
 from jbdiff_live.control.source import ControlEvent, EventHandler, EventKind
 
 SMALLEST_SPAN = 0.01  # of full scale: less is noise
-CHANGE = 1 / 1024  # of the travel: a change that is worth a message; a settled voltage sends none
+CHANGE = 1 / 1024  # of the travel: a smaller change sends no message, so a settled voltage sends none
 
 
 class CvChannel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How one channel is read. low, high: samples at the ends of the travel. smoothing_ms: time to follow a step.
+    """Settings of one channel. low, high: samples at the ends of the travel. smoothing_ms: time to follow a step.
 
-    Raises ValueError, with words, for what cannot be used.
+    Raises ValueError, with the reason, if a number cannot be used.
     """
 
     low: float = 0.0
@@ -45,10 +45,10 @@ class CvChannel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not 0 <= self.smoothing_ms <= 10_000:
             raise ValueError(f"smoothing_ms = {self.smoothing_ms:g}: goes from 0 to 10000")
         if not 0 < self.gate_off < self.gate_on < 1:
-            raise ValueError("gate_off must be above 0, below gate_on, and that below 1")
+            raise ValueError("gate_off must be above 0 and below gate_on, and gate_on below 1")
 
     def plain(self) -> dict[str, float]:
-        """The values that differ from the usual ones, and always both ends: as a person writes them in a map."""
+        """Return what a person writes in a map: both ends, and each value that differs from its default."""
         usual = CvChannel()
         return {
             name: getattr(self, name)
@@ -57,14 +57,14 @@ class CvChannel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         }
 
     def with_end(self, end: str, sample: float) -> CvChannel:
-        """The same with another sample at its "low" or "high" end."""
+        """Return these settings with another sample at the "low" or "high" end."""
         if end not in ("low", "high"):
             raise ValueError(f"{end!r} is no end of a span; choose low or high")
         low, high = (sample, self.high) if end == "low" else (self.low, sample)
         return CvChannel(low, high, self.smoothing_ms, self.gate_on, self.gate_off)
 
     def position(self, sample: float) -> float:
-        """The place in the travel, 0 to 1, of a sample."""
+        """Return the position of a sample in the travel, 0 to 1."""
         return min(1.0, max(0.0, (sample - self.low) / (self.high - self.low)))
 
 
@@ -77,7 +77,7 @@ def is_channel(text: str) -> bool:
 
 
 def parse_span(text: str) -> tuple[int, CvChannel]:
-    """Return the channel and how it is read, from "3=-0.5:0.5" or "3=-0.5:0.5:50" (smoothing in milliseconds)."""
+    """Return a channel and its settings from "3=-0.5:0.5" or "3=-0.5:0.5:50" (smoothing in milliseconds)."""
     number, equals, span = text.partition("=")
     parts = span.split(":")
     if not equals or not is_channel(number.strip()) or len(parts) not in (2, 3):
@@ -92,7 +92,7 @@ def parse_span(text: str) -> tuple[int, CvChannel]:
 
 
 class _Reader:
-    """One channel: it smooths the voltage and remembers the last reported position."""
+    """The state of one channel: the smoothed voltage and the last reported position."""
 
     def __init__(self) -> None:
         self.level: float | None = None  # the smoothed sample
@@ -100,11 +100,11 @@ class _Reader:
         self._open = False
 
     def rest(self, mean: float) -> None:
-        """Keep the position while the channel has no use. Its next use begins with a report of that position."""
+        """Keep the position while nothing uses the channel. The next use begins with a report of that position."""
         self.level, self._said = mean, None
 
     def positions(self, mean: float, frames: int, channel: CvChannel, rate: int) -> list[float]:
-        """Return the new positions, 0 to 1. mean: of `frames` samples at `rate`."""
+        """Return the new positions, 0 to 1. mean: the mean of `frames` samples. rate: samples a second."""
         found = []
         if self._said is None and self.level is not None:  # a use of the channel begins
             self._said = channel.position(self.level)
@@ -122,7 +122,7 @@ class _Reader:
         return found
 
     def edges(self, samples: NDArray[np.float32], channel: CvChannel) -> list[bool]:
-        """The openings (True) and closings of the gate in these samples, in order. A trigger of one sample counts."""
+        """Return the openings (True) and closings of the gate in these samples. A trigger of one sample counts."""
         travel = (samples - channel.low) / (channel.high - channel.low)
         above, below = travel >= channel.gate_on, travel <= channel.gate_off
         found: list[bool] = []
@@ -138,7 +138,7 @@ class _Reader:
 
 @dataclass(frozen=True)
 class Used:
-    """The channels whose positions are in use, and those whose gates are."""
+    """The channels that are read as positions, and those that are read as gates."""
 
     positions: frozenset[int] = frozenset()
     gates: frozenset[int] = frozenset()
@@ -149,10 +149,11 @@ ALL_USED = Used(ALL_CHANNELS, ALL_CHANNELS)
 
 
 class CvReader:
-    """The converter from the frames of one sound input to events. One thread calls `frames`.
+    """Turn the frames of one sound input into events. One thread calls `frames`.
 
-    device: the name under which the input has its map. settings: asked for each channel, so that a calibration counts
-    at once. used: asked once for each call; only these channels make events.
+    device: the name under which the input has its map. settings: returns the settings of a channel; it is called again
+    for each `frames`, so that a calibration counts at once. used: called once in each `frames`; only these channels
+    make events.
     """
 
     def __init__(
@@ -170,16 +171,16 @@ class CvReader:
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """The samples of all channels, from channel 1 on. Any thread."""
+        """Return the smoothed samples of all channels, from channel 1 on. Any thread."""
         return tuple(reader.level or 0.0 for _, reader in sorted(self._readers.copy().items()))
 
     def level(self, channel: int) -> float | None:
-        """The smoothed sample of a channel, for calibration; None before anything came in. Any thread."""
+        """Return the smoothed sample of a channel, for calibration; None before the first frames. Any thread."""
         reader = self._readers.get(channel)
         return None if reader is None else reader.level
 
     def frames(self, frames: NDArray[np.float32], rate: int, now: float) -> None:
-        """Take what came in since the last call, float32 `[frames, channels]`, but for frames that are no numbers."""
+        """Take the frames since the last call, float32 `[frames, channels]`. Frames that are not finite are ignored."""
         frames = frames[np.isfinite(frames).all(axis=1)]
         if not len(frames):
             return

@@ -3,8 +3,8 @@
 No threads and no clock of its own; the caller's lock protects it. mido knows no 14-bit pairs and no NRPN.
 
 A registered or non-registered parameter is addressed with two CCs (101 and 100, or 99 and 98) and moved
-with CC 6 and 38. While an address is set on a channel, CC 6 and 38 there belong to it; without one they are
-CCs like others.
+with CC 6 and 38. While a channel has an address, its CC 6 and 38 belong to that parameter. Otherwise they are
+ordinary CCs.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _FINE = frozenset({EventKind.BEND, EventKind.CV, EventKind.OSC})  # have 14 bits
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Where a control stands now. value: 0 to `full` (127 or 16383). on: false when a note, gate or key ends.
+    """The position of a control. value: 0 to `full` (127 or 16383). on: false when a note, gate or key ends.
 
     name: the OSC address or the key.
     """
@@ -59,12 +59,12 @@ class Reading:
 
     @property
     def position(self) -> float:
-        """Place in the control's travel, 0 to 1."""
+        """Return the place in the control's travel, 0 to 1."""
         return self.value / self.full
 
     @property
     def seven_bits(self) -> int:
-        """The value as one of 0 to 127."""
+        """Return the value as 0 to 127."""
         return self.value if self.full == FULL_7 else self.value >> 7
 
     @property
@@ -74,7 +74,7 @@ class Reading:
 
 
 def is_panic(event: ControlEvent) -> bool:
-    """Return True if it is "all sound off", or "all notes off" as a device sends it that stops."""
+    """Return True for "all sound off", and for "all notes off" with value 0, which a device sends when it stops."""
     if event.kind is not EventKind.CC:
         return False
     return event.number == ALL_SOUND_OFF or (event.number == ALL_NOTES_OFF and event.value == 0)
@@ -106,12 +106,12 @@ Place = tuple[str, int, BindingKind, int]  # device, channel, kind, number of a 
 
 
 class Decoder:
-    """Of all devices. What is remembered grows with the number of controls, not of messages."""
+    """Decodes the messages of all devices. Its memory grows with the number of controls, not of messages."""
 
     def __init__(self) -> None:
         self._addresses: dict[tuple[str, int], _Address] = {}
         self._pairs: dict[Place, Pair] = {}
-        self._open: dict[Place, Pair] = {}  # of them, those with a half that waits for the other
+        self._open: dict[Place, Pair] = {}  # pairs with a half that waits for the other half
         self._last: dict[Place, int] = {}  # 14-bit values of parameters, for "one up" and "one down"
 
     def forget(self, device: str) -> None:
@@ -124,7 +124,7 @@ class Decoder:
     def feed(
         self, event: ControlEvent, pairs: frozenset[int] = frozenset(), plain: frozenset[int] = frozenset()
     ) -> list[Reading]:
-        """The readings that the message completes, oldest first; none for an address or half a pair.
+        """Return the readings that the message completes, oldest first. An address or half a pair completes none.
 
         pairs: CCs of this device that have a fine half. plain: CCs that this device sends from plain knobs,
         although MIDI gives them another meaning.
@@ -158,7 +158,7 @@ class Decoder:
         return address is not None and address.number is not None
 
     def settle(self, now: float) -> list[tuple[str, Reading]]:
-        """The readings, with their device, of halves whose other half did not come in time."""
+        """Return the readings, with their device, of halves whose other half did not come in time."""
         found = []
         for place, pair in list(self._open.items()):
             found += [(place[0], self._reading(place, value)) for value in pair.settle(now)]
@@ -181,7 +181,7 @@ class Decoder:
             return self._half(place, event.number == DATA_COARSE, event)
         last = self._last.get(place)
         if last is None:
-            return []  # a step from an unknown place leads nowhere
+            return []  # the value is not known, so a step cannot change it
         value = min(FULL_14, max(0, last + (1 if event.number == DATA_UP else -1)))
         return [self._reading(place, (value, FULL_14))]
 

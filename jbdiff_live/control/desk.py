@@ -1,10 +1,9 @@
-"""Which bindings are in use on which controller: its own map first, then what the patch suggests for the rest.
+"""The bindings in use on each controller: its own map first, then the patch's suggestions for the rest.
 
 No thread of its own; the control map's lock protects it. `DeviceTable` is immutable.
 
-A patch's bindings are suggestions. On each controller one counts if the controller's map neither binds nor silences its
-target, and uses none of its controls. A patch's note without a channel would listen to every keyboard, so it counts
-nowhere.
+A patch's bindings are suggestions. A suggestion counts on a controller if its map leaves the target and the control
+free. A silenced target is not free. A patch's note without a channel never counts: every keyboard would play it.
 """
 
 from __future__ import annotations
@@ -33,19 +32,19 @@ class DeviceTable:
     plain: frozenset[int]
     takeover: TakeoverMode | None
     programs: Mapping[int, str]
-    lights: tuple[Shown, ...]  # what the controller is sent
+    lights: tuple[Shown, ...]  # the messages that show values on the controller
     shows: Shows
 
 
 class MapDesk:
-    """Maps and suggestions, joined into tables. After a change, the next request makes new tables."""
+    """Join maps and suggestions into tables. After a change, the next request makes new tables."""
 
     def __init__(self, shelf: MapShelf, suggested: Iterable[Binding], changed: Callable[[], None]) -> None:
         """changed: called after a change of a map that must be saved."""
         self.shelf = shelf
         self._changed = changed
         self.devices: tuple[str, ...] = ()  # inputs that are connected
-        self.suggested: tuple[Binding, ...] = ()  # the patch's, as it has them
+        self.suggested: tuple[Binding, ...] = ()  # the patch's bindings, unchanged
         self._usable: tuple[Binding, ...] = ()
         self._tables: dict[str, DeviceTable] = {}
         self.suggest(suggested)
@@ -59,7 +58,7 @@ class MapDesk:
         return found
 
     def rows(self) -> tuple[BindingRow, ...]:
-        """Every binding in use, by controller; without any controller, what the patch suggests."""
+        """Return every binding in use, by controller. Without a controller, return what the patch suggests."""
         rows = [
             BindingRow(
                 EVERYWHERE,
@@ -77,7 +76,7 @@ class MapDesk:
         return tuple(rows)
 
     def texts(self) -> dict[str, str]:
-        """For each bound target, how a person would write its controls; several are joined by ", "."""
+        """Return the controls of each bound target, as a person would write them; several are joined by ", "."""
         found: dict[str, list[str]] = {}
         for row in self.rows():
             if row.source != "always" and row.control not in found.setdefault(row.target, []):
@@ -85,13 +84,13 @@ class MapDesk:
         return {target: ", ".join(controls) for target, controls in found.items()}
 
     def others(self, device: str, new: Binding) -> tuple[Binding, ...]:
-        """Bindings of other targets that the new one's control moves already."""
+        """Return the bindings of other targets that the new binding's control moves already."""
         return tuple(
             b for b in self.table(device).bindings if b.target != new.target and b.overlaps(new)
         )  # fmt: skip
 
     def controls_of(self, target: str) -> int:
-        """How many controls move a target, on all controllers together."""
+        """Return the number of controls that move a target, on all controllers together."""
         return sum(row.target == target and row.source != "always" for row in self.rows())
 
     # ------------------------------------------------------------------ changing
@@ -114,28 +113,28 @@ class MapDesk:
         self.devices = tuple(name for name in self.devices if name != device)
 
     def bind(self, device: str, new: Binding, share: bool = False) -> None:
-        """Bind a control of a controller, in the place of what moved the target there.
+        """Bind a control of a controller. It replaces the controls that moved the target there.
 
         share: other targets keep the control. Otherwise they lose it on this controller.
         """
         old = self.shelf.find(device)
         others = self.others(device, new)
         kept = [b for b in old.bindings if b.target != new.target and (share or b not in others)]
-        if share:  # a suggestion would have to give way to the new binding
+        if share:  # the new binding would displace a suggestion, so the map keeps the suggestion as its own
             kept += [b for b in others if b not in kept]
         self._put(device, bindings=(*kept, new), silent=old.silent - {new.target})
 
     def change(self, device: str, old: Binding, new: Binding) -> None:
-        """Put one binding of a controller's map in the place of another."""
+        """Replace one binding of a controller's map by another."""
         bindings = tuple(new if b == old else b for b in self.shelf.find(device).bindings)
         self._put(device, bindings=bindings)
 
     def calibrate(self, device: str, number: int, channel: CvChannel) -> None:
-        """Read a channel of a sound input in this way."""
+        """Set how a channel of a sound input is read."""
         self._put(device, cv={**self.shelf.find(device).cv, number: channel})
 
     def unbind(self, target: str) -> None:
-        """Let go of every control of a target, on all controllers that are connected."""
+        """Remove every binding of a target, on all connected controllers."""
         for device in self.devices:
             self._release(device, [b for b in self.table(device).bindings if b.target == target])
         if not self.devices:
@@ -144,11 +143,11 @@ class MapDesk:
             self._tables.clear()
 
     def moved_by(self, device: str, kind: BindingKind, number: int, channel: int) -> tuple[str, ...]:
-        """The targets that a control moves."""
+        """Return the targets that a control moves."""
         return tuple(b.target for b in self._of(device, kind, number, channel))
 
     def release(self, device: str, kind: BindingKind, number: int, channel: int) -> None:
-        """Let go of everything that a control moves."""
+        """Remove every binding of a control."""
         self._release(device, self._of(device, kind, number, channel))
 
     def _of(self, device: str, kind: BindingKind, number: int, channel: int) -> list[Binding]:
@@ -195,7 +194,7 @@ class MapDesk:
 
 
 def _usable(binding: Binding) -> bool:
-    """Return True if a patch's binding may count: no note of every keyboard, no message that always means panic."""
+    """Return False for bindings that a patch must not have: a note without a channel, a message that means panic."""
     if binding.kind is BindingKind.NOTE:
         return binding.channel is not None
     return binding.kind is not BindingKind.CC or binding.number < FIRST_MODE_CC

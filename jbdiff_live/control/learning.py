@@ -3,19 +3,19 @@
 The rule, for a rig where other things send messages as well:
 
 - a button counts at once, if the target takes one: a note, a program change, MIDI start and stop;
-- for a continuous target a note is learned when it ends, by how hard it was struck. If it is pressed harder
-  meanwhile, its pressure is learned: the note before it is only how pressure begins;
+- for a continuous target, a note is learned when it ends: its velocity then moves the target. If the key is
+  pressed harder meanwhile, its pressure is learned, because pressure always begins with a note;
 - a CC that was never received before learning began counts at its first message: somebody just touched it;
-- any other control must move MOVED steps of 127 away from where it was when learning began. The one or two
-  steps by which a CV-to-MIDI converter jitters never add up, because the starting point stays;
-- the fine half of a pair (CC n + 32 within PAIR_SECONDS after CC n, same device and channel) never counts
-  by itself: its value runs through its whole range while the knob barely moves;
+- any other control must move MOVED steps of 127 away from its position when learning began. A CV-to-MIDI
+  converter jitters by one or two steps. These never add up, because the starting point stays;
+- the fine half of a pair never counts by itself: its value runs through its whole range while the knob barely
+  moves. A fine half is CC n + 32 within PAIR_SECONDS after CC n, on the same device and channel;
 - once a CC counts, its partner (n and n + 32) has PAIR_SECONDS to follow. If it comes, the control is a
-  14-bit pair; if the same CC comes again first, or time runs out, it is a plain one;
-- a registered or non-registered parameter is one control, whatever CCs it takes;
+  14-bit pair. If the same CC comes again first, or the time runs out, it is a plain CC;
+- a registered or non-registered parameter is one control, although it uses several CCs;
 - channel mode messages (CC 120 to 127) and addresses (CC 98 to 101) are never learned;
-- bank select (CC 0 and 32) and data entry (CC 6 and 38) are not learned either, unless the controller's map
-  says that they are plain knobs.
+- bank select (CC 0 and 32) and data entry (CC 6 and 38) are learned only if the controller's map says that they
+  are plain knobs.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ REST = {
     BindingKind.BEND: 64,
     BindingKind.PRESSURE: 0,
     BindingKind.KEY_PRESSURE: 0,
-}  # where a hand leaves them
+}  # positions that these controls return to when the hand lets go
 
 
 @dataclass(frozen=True)
 class Gesture:
-    """The control that was touched. number: of a 14-bit pair its coarse half. values: of a plain CC, those received."""
+    """The touched control. number: the coarse CC of a 14-bit pair. values: the received values of a plain CC."""
 
     device: str
     channel: int
@@ -54,14 +54,14 @@ class Gesture:
     number: int
     velocity: bool = False
     values: tuple[int, ...] = ()
-    name: str = ""  # of an OSC address or a key
+    name: str = ""  # for an OSC address or a key
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a message meant for the learning.
+    """The result of one message for learning.
 
-    taken: it belongs to the learning, and moves nothing. complaint: why a control is refused.
+    taken: True if learning used the message, so that it moves nothing. complaint: why a control is refused.
     """
 
     gesture: Gesture | None = None
@@ -73,12 +73,12 @@ NOTHING = Answer()
 
 
 def place_of(device: str, reading: Reading) -> Place:
-    """The control that a reading is of."""
+    """Return the control that a reading belongs to."""
     return device, reading.channel, reading.kind, reading.number
 
 
 class Learner:
-    """One learning at a time. The caller's lock protects it."""
+    """Learns one control at a time. The caller's lock protects it."""
 
     def __init__(self) -> None:
         self.listening = False
@@ -93,10 +93,10 @@ class Learner:
     def begin(
         self, positions: Mapping[Place, int], buttons: bool | None, ignored: frozenset[Place] = frozenset()
     ) -> None:
-        """Listen for a control, from these positions (0 to 127) on.
+        """Listen for a control. positions: where the controls stand now, 0 to 127.
 
-        buttons: whether the target takes a button (True), a position (False), or any control will do
-        (None). ignored: controls that do not count.
+        buttons: True if the target takes a button, False if it takes a position, None if any control will do.
+        ignored: controls that do not count.
         """
         self.end()
         self.listening = True
@@ -109,7 +109,7 @@ class Learner:
         self._touched = self._struck = None
 
     def settle(self, now: float) -> Gesture | None:
-        """Return the touched CC as a plain one, if its partner did not come in time."""
+        """Return the touched CC as a plain CC if its partner did not come in time."""
         touched = self._touched
         if touched is None or now - touched.time <= PAIR_SECONDS:
             return None
@@ -117,7 +117,7 @@ class Learner:
         return _plain(touched)
 
     def hear(self, event: ControlEvent, readings: Sequence[Reading], plain: frozenset[int]) -> Answer:
-        """Take a message and what was decoded from it. plain: CCs that this controller sends from plain knobs."""
+        """Take a message and its readings. plain: CCs that this controller sends from plain knobs."""
         if any(place_of(event.device, reading) in self._ignored for reading in readings):
             return NOTHING
         late = self.settle(event.time)
@@ -134,14 +134,12 @@ class Learner:
             return self._note(event)
         if event.kind in BUTTONS:
             return NOTHING if self._buttons is False or not event.on else self._moved(event.device, readings)
-        if (
-            event.kind is EventKind.OSC
-        ):  # an address does not show if it is a button or a fader: its first message counts
+        if event.kind is EventKind.OSC:  # an OSC address may be a button or a fader: its first message counts
             return self._moved(event.device, readings)
         return NOTHING if self._buttons else self._moved(event.device, readings)
 
     def hear_late(self, device: str, reading: Reading) -> Gesture | None:
-        """Take a reading that was complete only when its time ran out."""
+        """Take a reading that is complete because its time ran out."""
         if not self.listening or reading.kind not in PARAMETERS or place_of(device, reading) in self._ignored:
             return None
         return self._moved(device, (reading,)).gesture
@@ -165,10 +163,10 @@ class Learner:
         return Answer(gesture, True)
 
     def _moved(self, device: str, readings: Sequence[Reading]) -> Answer:
-        """A control that is no CC: counts when it has moved, a button at once."""
+        """Take a control that is not a CC. It counts when it has moved; a button counts at once."""
         for reading in readings:
             place = place_of(device, reading)
-            if reading.kind is BindingKind.CV:  # a voltage is always there: the first one is where it begins
+            if reading.kind is BindingKind.CV:  # a voltage is always present: start from the first one
                 self._start.setdefault(place, reading.seven_bits)
             start = self._start.get(place, REST.get(reading.kind))
             if start is None or abs(reading.seven_bits - start) >= MOVED:
@@ -198,7 +196,7 @@ class Learner:
         return Answer(taken=True)
 
     def _after(self, touched: ControlEvent, event: ControlEvent) -> Answer:
-        """A CC while a touched one waits for its partner."""
+        """Take a CC that comes while a touched one waits for its partner."""
         if (event.device, event.channel) != (touched.device, touched.channel):
             return NOTHING
         if event.number == touched.number:
@@ -209,7 +207,7 @@ class Learner:
         return NOTHING
 
     def _reserved(self, event: ControlEvent) -> Answer:
-        """Complain about a reserved CC only when it moves: a bank is selected with one message."""
+        """Complain about a reserved CC only when its value changes: a single message just selects a bank."""
         where = (event.device, event.channel, event.number)
         if self._refused.setdefault(where, event.value) == event.value:
             return NOTHING

@@ -1,10 +1,10 @@
-"""Learn, map in a row, unlearn and locate: what the control that is touched next is for.
+"""Learn, map in a row, unlearn and locate: decides what the next touched control is used for.
 
 No thread of its own; the control map's lock protects it.
 
-A learned control never takes anything away silently. If it moves something else already, `question` asks
-first, and the old binding plays on until it is answered. While it is not clear whether a learned CC comes
-from a knob or from an encoder without ends, it moves nothing.
+Learning never removes a binding silently. If the learned control moves something else already, `question` asks first.
+The old binding works until the answer. A learned CC may come from a knob or from an endless encoder. While this is not
+clear, the CC moves nothing.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from jbdiff_live.control.source import ControlEvent
 from jbdiff_live.control_view import LearnQuestion, Waiting
 from jbdiff_live.parameters import BY_NAME
 
-RECOGNITION_SECONDS = 3.0  # after so long a control that is no clear encoder is a knob
+RECOGNITION_SECONDS = 3.0  # after this time, a control that is not clearly an encoder counts as a knob
 NOTE_SECONDS = 10.0
-ENDS = frozenset({0, 127})  # all that a button sends
+ENDS = frozenset({0, 127})  # a button sends only these values
 ANSWERS = ("replace", "both", "cancel")
 
 
 @dataclass
 class _Trial:
-    """A CC that was just learned, while it is not clear what sends it."""
+    """A CC that was just learned, while it is not clear whether a knob or an encoder sends it."""
 
     device: str
     binding: Binding
@@ -46,7 +46,9 @@ class _Trial:
 
 
 class Lessons:
-    """positions: where the controls stand (0 to 127), as the control map keeps it. on_bound: called with
+    """The use of the next touched control.
+
+    positions: where the controls stand (0 to 127), as the control map keeps it. on_bound: called with
     the device after each change of its bindings.
     """
 
@@ -57,12 +59,12 @@ class Lessons:
         self._positions = positions
         self._on_bound = on_bound
         self._learner = Learner()
-        self._learned: frozenset[Place] = frozenset()  # in this row: a hand may still be on them
+        self._learned: frozenset[Place] = frozenset()  # in this row: a hand may still move them
         self._asked: tuple[str, Binding] | None = None  # the device and binding of `question`
         self._trials: dict[Place, _Trial] = {}
-        self._values: dict[Place, set[int]] = {}  # of encoders that two encodings fit
+        self._values: dict[Place, set[int]] = {}  # values of encoders that fit two encodings
         self.waiting = Waiting.NOTHING
-        self.row: tuple[str, ...] = ()  # targets to learn, the first one now
+        self.row: tuple[str, ...] = ()  # targets to learn; the first one is learned now
         self.question: LearnQuestion | None = None
         self.complaint = ""
         self._note = ""
@@ -71,7 +73,7 @@ class Lessons:
 
     @property
     def note(self) -> str:
-        """What came of the last learning, unlearning or locating; empty after `NOTE_SECONDS`."""
+        """Return the result of the last learning, unlearning or locating; empty after `NOTE_SECONDS`."""
         return self._note
 
     @note.setter
@@ -80,13 +82,13 @@ class Lessons:
 
     @property
     def target(self) -> str | None:
-        """The target that waits for a control."""
+        """Return the target that waits for a control."""
         return self.row[0] if self.waiting is Waiting.LEARN and self.row else None
 
     # ------------------------------------------------------------------ asked for
 
     def begin(self, waiting: Waiting, row: Sequence[str] = ()) -> None:
-        """Wait for a control. row: of `Waiting.LEARN`, the targets one after the other. KeyError: no such name."""
+        """Wait for a control. row: for `Waiting.LEARN`, the targets in order. KeyError: no such name."""
         for name in row:
             label(name)
         self._learned = frozenset()
@@ -94,7 +96,7 @@ class Lessons:
         self._await(waiting, row)
 
     def skip(self) -> None:
-        """Leave the first target of the row as it is, and go on with the next."""
+        """Skip the first target of the row, and go on with the next."""
         if self.waiting is Waiting.LEARN:
             self._await(Waiting.LEARN, self.row[1:])
 
@@ -120,7 +122,7 @@ class Lessons:
     # ------------------------------------------------------------------ messages
 
     def hear(self, event: ControlEvent, readings: Sequence[Reading]) -> bool:
-        """Take a message and what was decoded from it. Return whether it belongs here, and moves nothing."""
+        """Take a message and its readings. Return True if it was used here, so that it moves nothing."""
         if not self._learner.listening:
             return False
         locating = self.waiting is Waiting.LOCATE
@@ -131,7 +133,7 @@ class Lessons:
         return answer.taken or locating
 
     def settle(self, now: float, late: Sequence[tuple[str, Reading]] = ()) -> None:
-        """Let time pass: a touched CC whose partner did not come is a plain one. late: readings that time completed."""
+        """Let time pass: a touched CC whose partner did not come is a plain CC. late: readings whose time ran out."""
         if self._note_since is None:
             self._note_since = now
         elif now - self._note_since > NOTE_SECONDS:
@@ -143,7 +145,7 @@ class Lessons:
             self._touch(gesture, now)
 
     def recognise(self, device: str, reading: Reading, time: float) -> bool:
-        """Watch a CC that was just learned. Return whether it moves nothing, as it is not clear what sends it."""
+        """Watch a CC that was just learned. Return True if it must move nothing, because its kind is not clear."""
         place = place_of(device, reading)
         if place in self._values:
             self._correct(place, reading.value)
@@ -154,7 +156,7 @@ class Lessons:
         found = trial.recognition.feed(reading.value)
         if found is not False or time - trial.since > RECOGNITION_SECONDS:
             self._decide(place, trial, found)
-        return not waits_for_answer  # until then it moves what it moved before
+        return not waits_for_answer  # before the answer, the control moves its old target
 
     # ------------------------------------------------------------------ inside
 
@@ -185,7 +187,7 @@ class Lessons:
             self._await(Waiting.NOTHING)
             self._desk.release(gesture.device, *control)
             self._on_bound(gesture.device)
-            self.note = f"let go of {names}" if names else "that control moved nothing"
+            self.note = f"it no longer moves {names}" if names else "that control moved nothing"
             if PANIC in targets:
                 self.tell_lost_panic()
         else:
@@ -206,7 +208,7 @@ class Lessons:
                 name=gesture.name,
             )
         except ValueError as error:
-            self.complaint = str(error)  # still learning: the next control may do
+            self.complaint = str(error)  # learning goes on: the next control may fit
             self._listen()
             return
         self._begin_trial(gesture, new, time)
@@ -218,7 +220,7 @@ class Lessons:
         names = tuple(dict.fromkeys(b.target for b in others))
         row = self.row
         self._await(Waiting.NOTHING)
-        self.row = row  # goes on after the answer
+        self.row = row  # the row goes on after the answer
         self._asked = gesture.device, new
         self.question = LearnQuestion(
             gesture.device, new.target, new.control, names, self._asking(new, names)
@@ -265,14 +267,14 @@ class Lessons:
         self._values[place] = set(trial.recognition.values)
 
     def _correct(self, place: Place, value: int) -> None:
-        """Turned one way, an encoder fits two encodings. The first turn the other way tells which one it is."""
+        """Correct the encoding of an encoder. Turns one way fit two encodings; the first turn back decides."""
         values = self._values[place]
         values.add(value)
         device, channel, kind, number = place
         old = next((b for b in self._desk.table(device).bindings if b.encoding is not None
                     and (b.kind, b.number, b.channel) == (kind, number, channel)), None)  # fmt: skip
         fitting = encodings_of(values)
-        if len(fitting) < 2:  # one is left; or a turn was so fast that none fits
+        if len(fitting) < 2:  # one encoding is left, or a turn was so fast that none fits
             del self._values[place]
         if old is not None and fitting and fitting[0] is not old.encoding:
             self._replace(device, old, replace(old, encoding=fitting[0]))
@@ -286,7 +288,7 @@ class Lessons:
 
 
 def _places(gesture: Gesture) -> frozenset[Place]:
-    """The controls of a gesture; of a pair, its two halves too."""
+    """Return the controls of a gesture; for a pair, also its two halves."""
     device, channel, number = gesture.device, gesture.channel, gesture.number
     if gesture.kind is BindingKind.CC14:
         return frozenset((device, channel, BindingKind.CC, n) for n in (number, number + FINE_OFFSET))

@@ -1,8 +1,8 @@
 """All controllers, for every thread: what they move, what they learn, what they show, and their maps.
 
 Threads: `handle` runs on the sources' threads, `port` on the MIDI watcher's, everything else on the session's and the
-window's. One short lock guards all of it, and is held while the store is written, so that two controllers cannot cross.
-The store's listeners therefore must not call back. Nothing here touches the disk but `load_maps` and `save_maps`.
+window's. One short lock guards everything. It is held while the store is written, so that two controllers cannot mix
+their changes. So the store's listeners must not call this object. Only `load_maps` and `save_maps` use the disk.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ControlMap:
         changed: Callable[[], None] = lambda: None,
         takeover: TakeoverMode = TakeoverMode.PICKUP,
     ) -> None:
-        """bindings: what a patch suggests. takeover: for controllers whose map does not say.
+        """bindings: what a patch suggests. takeover: the mode of controllers whose map has none.
 
         perform: does a function of the session, such as "play". changed: called when `save_maps` has something to
         do. Neither may block.
@@ -57,7 +57,7 @@ class ControlMap:
             return self._receiver.handle(event)
 
     def port(self, device: str, there: bool) -> None:
-        """A controller was plugged in, or pulled out. It has to come for every value again."""
+        """Note that a controller was plugged in, or pulled out. It must take over every value again."""
         with self._lock:
             self._receiver.port(device, there, self._clock())
 
@@ -72,7 +72,7 @@ class ControlMap:
         self._begin(Waiting.LEARN, names)
 
     def skip(self) -> None:
-        """Leave the target that is learned now, and go on with the next one of the row."""
+        """Skip the target that is learned now, and go on with the next one of the row."""
         with self._lock:
             self._lessons.skip()
 
@@ -95,31 +95,31 @@ class ControlMap:
 
     @property
     def learning(self) -> str | None:
-        """The target that waits for a control. Looking also settles what waited for its other half."""
+        """Return the target that waits for a control. The call also settles halves whose other half did not come."""
         with self._lock:
             self._receiver.settle(self._clock())
             return self._lessons.target
 
     @property
     def complaint(self) -> str:
-        """Why the last control that was touched while learning was not taken; empty if there is nothing to say."""
+        """Return why learning refused the last touched control; empty if it refused none."""
         return self._lessons.complaint
 
     # ------------------------------------------------------------------ feedback
 
     def feedback(self, device: str, views: Views, now: float) -> list[bytes]:
-        """The messages that make a controller show the values, as many as it may be sent now. Sender's thread."""
+        """Return messages that show the values on a controller, as many as may be sent now. Sender's thread."""
         with self._lock:
             return self._feedback.due(device, self._desk.table(device), views, now)
 
     def outputs_of(self, device: str) -> tuple[str, ...]:
-        """Parts of the names of the outputs that a controller's feedback goes to; none if it shows nothing."""
+        """Return parts of the names of the outputs for a controller's feedback; none if it shows nothing."""
         with self._lock:
             found = self._shelf.find(device)
             return (found.lights.outputs or found.inputs) if found.lights.any else ()
 
     def send_all(self) -> None:
-        """Send every controller everything that it shows."""
+        """Send all values again to every controller that shows them."""
         with self._lock:
             for device in self._desk.devices:
                 self._feedback.forget(device)
@@ -127,12 +127,12 @@ class ControlMap:
     # ------------------------------------------------------------------ control voltages
 
     def cv_channel(self, device: str, number: int) -> CvChannel:
-        """How a channel of a sound input is read. number: from 1."""
+        """Return the settings of a channel of a sound input. number: from 1."""
         with self._lock:
             return self._shelf.find(device).cv.get(number, UNCALIBRATED)
 
     def cv_used(self, device: str) -> Used:
-        """The channels of a sound input that move something; while learning, all of them."""
+        """Return the channels of a sound input that move something; while learning, all of them."""
         with self._lock:
             if self._lessons.waiting is not Waiting.NOTHING:
                 return ALL_USED
@@ -142,7 +142,7 @@ class ControlMap:
         )
 
     def calibrate(self, device: str, number: int, channel: CvChannel) -> None:
-        """Read a channel in this way from now on, and keep it in the map of the sound input."""
+        """Change the settings of a channel, and keep them in the map of the sound input."""
         with self._lock:
             self._desk.calibrate(device, number, channel)
 
@@ -156,11 +156,11 @@ class ControlMap:
 
     @property
     def suggested(self) -> tuple[Binding, ...]:
-        """The bindings of the patch, as it has them."""
+        """Return the bindings of the patch, unchanged."""
         return self._desk.suggested
 
     def unbind(self, name: str) -> None:
-        """Let go of every control of `name`; if it has none nothing happens."""
+        """Remove every binding of `name`. Does nothing if it has none."""
         with self._lock:
             self._desk.unbind(name)
             for device in self._desk.devices:
@@ -176,7 +176,7 @@ class ControlMap:
             self._receiver.bound(device)
 
     def load_maps(self) -> None:
-        """Read the maps from the disk. Before the sources start."""
+        """Read the maps from the disk. Call it before the sources start."""
         self._shelf.load()
         with self._lock:
             self._desk.forget_tables()
@@ -190,26 +190,26 @@ class ControlMap:
             self._shelf.keep(written)
 
     def program_patch(self, event: ControlEvent) -> str | None:
-        """The patch that the controller's own list has for a program change; None if the list says nothing."""
+        """Return the patch that the controller's own list gives for a program change; None if the list has none."""
         if event.kind is not EventKind.PROGRAM:
             return None
         with self._lock:
             return self._desk.table(event.device).programs.get(event.number)
 
-    # ------------------------------------------------------------------ what the window sees
+    # ------------------------------------------------------------------ for the window
 
     def rows(self) -> tuple[BindingRow, ...]:
-        """Every binding in use."""
+        """Return every binding in use."""
         with self._lock:
             return self._desk.rows()
 
     def texts(self) -> Mapping[str, str]:
-        """For each bound name, how a person would write it; several controls are joined by ", "."""
+        """Return the controls of each bound name, as a person would write them; several are joined by ", "."""
         with self._lock:
             return self._desk.texts()
 
     def status(self, status: ControlStatus) -> ControlStatus:
-        """A source's status with what the map knows. Looking also settles what waited for its other half."""
+        """Return a source's status with the map's part added. The call also settles halves that waited too long."""
         with self._lock:
             self._receiver.settle(self._clock())
             lessons = self._lessons

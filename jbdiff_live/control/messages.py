@@ -7,11 +7,11 @@ import mido
 from jbdiff_live.binding import CLOCK_WORDS
 from jbdiff_live.control.source import ControlEvent, EventKind
 
-FULL_PRESS = 127  # the value of a message that has none
+FULL_PRESS = 127  # the value of a message without a value
 
 
 def event_of(message: mido.Message, device: str, now: float) -> ControlEvent | None:
-    """A message as an event; None for what no control sends."""
+    """Return a message as an event; None for a message that no control sends."""
 
     def of(kind: EventKind, number: int, value: int, on: bool = True) -> ControlEvent:
         return ControlEvent(device, kind, message.channel + 1, number, value, on, now)

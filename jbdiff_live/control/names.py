@@ -10,7 +10,7 @@ The systems put numbers into the names of ports, and give other numbers when a c
 | JACK, two clients of a name | `Box-01:knobs` | `Box:knobs` |
 | Windows | `2- nanoKONTROL2 3` | `nanoKONTROL2` |
 
-Of two equal controllers the second is called `… #2`. They share one map.
+The second of two equal controllers is called `… #2`. They share one map.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Port = tuple[str, int]  # the system's name, and which of the ports of exactly t
 
 
 def numbered(ports: Iterable[str]) -> list[Port]:
-    """Ports with the count of those before them that have the same name: some systems number nothing."""
+    """Return each port with its number among ports of the same name, because some systems number nothing."""
     seen: Counter[str] = Counter()
     found = []
     for port in ports:
@@ -42,7 +42,7 @@ def numbered(ports: Iterable[str]) -> list[Port]:
 
 
 def index_of(port: Port, ports: Sequence[str]) -> int:
-    """Where a port stands in the system's list. Raises ValueError if it has gone."""
+    """Return a port's index in the system's list. Raises ValueError if it has gone."""
     try:
         return numbered(ports).index(port)
     except ValueError:
@@ -50,14 +50,14 @@ def index_of(port: Port, ports: Sequence[str]) -> int:
 
 
 def lasting(port: str) -> str:
-    """The part of a port's name that is the same when the controller comes back."""
+    """Return the part of a port's name that stays the same when the controller comes back."""
     for pattern in _WINDOWS if platform.system() == "Windows" else _LINUX:
         port = re.sub(pattern, "", port)
     return port
 
 
 def free_name(port: str, used: Collection[str]) -> str:
-    """The lasting name of a port, with "#2" and so on if an equal controller has it already."""
+    """Return the lasting name of a port, with "#2" and so on if an equal controller has it already."""
     base, count = lasting(port), 1
     name = base
     while name in used:
@@ -67,15 +67,15 @@ def free_name(port: str, used: Collection[str]) -> str:
 
 
 def model(name: str) -> str:
-    """The name that equal controllers share: "Box:knobs" for "Box:knobs #2"."""
+    """Return the name that equal controllers share: "Box:knobs" for "Box:knobs #2"."""
     return re.sub(r" #\d+$", "", name)
 
 
 def place(name: str) -> int:
-    """Which of several equal controllers it is, from 0: 1 for "Box:knobs #2"."""
+    """Return which of several equal controllers it is, from 0: 1 for "Box:knobs #2"."""
     return int(name.rpartition(" #")[2]) - 1 if name != model(name) else 0
 
 
 def matches(port: str, names: Iterable[str]) -> bool:
-    """Return True if one of the names is a part of the port's, whatever the case of the letters."""
+    """Return True if one of the names is a part of the port's name. Upper and lower case are equal."""
     return any(name.lower() in port.lower() for name in names)

@@ -1,11 +1,11 @@
-"""Joins the two halves of a 14-bit control to one value. No threads, no clock: event times are passed in.
+"""Joins the two halves of a 14-bit control into one value. No threads, no clock: event times are passed in.
 
 A control of 14 bits sends a coarse half (0 to 127, steps of 128) and a fine half. Some controllers send the
 coarse half first, some the fine half. Nothing in MIDI says which, so the first half after a pause opens a
-pair and the other half closes it. A value is given once for each pair: between its halves nothing moves.
+pair and the other half closes it. Each pair gives its value once: nothing moves between its halves.
 
 A half that stays alone is settled after `PAIR_SECONDS`. A control that never sends a fine half is a plain
-one of 7 bits, and reaches both ends.
+control of 7 bits, and reaches both ends.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Pair:
         self._order = _Order.UNKNOWN
         self._coarse: int | None = None
         self._fine = 0
-        self._value = 0  # the last one of 14 bits
+        self._value = 0  # the last 14-bit value
         self._open_coarse: int | None = None  # waits for its fine half
         self._open_fine: int | None = None  # waits for its coarse half
-        self._last = float("-inf")  # when a half came last
+        self._last = float("-inf")  # when the last half came
 
     @property
     def waits(self) -> bool:
@@ -76,7 +76,7 @@ class Pair:
         return done
 
     def settle(self, now: float) -> list[Value]:
-        """Give the value of a half whose other half did not come in time."""
+        """Return the value of a half whose other half did not come in time."""
         return self._alone() if self.waits and now - self._last > PAIR_SECONDS else []
 
     def _pause(self, time: float) -> bool:
@@ -95,7 +95,7 @@ class Pair:
         self._open_coarse = self._open_fine = None
         if coarse is None:
             if fine is None or self._coarse is None:
-                return []  # a fine half alone does not say where the control stands
+                return []  # a fine half alone gives no position
             if self._order is _Order.PLAIN:
                 self._order = _Order.COARSE_FIRST
             return [self._joined(self._coarse, fine)]
@@ -107,7 +107,7 @@ class Pair:
         before = self._value >> 7
         if coarse == before:
             return []
-        # The end that is nearer to where the control came from, so that the value never steps back; at the ends of
-        # the travel the end itself.
+        # Choose the end that is nearer to where the control came from, so that the value never steps back. At an end of
+        # the travel, choose that end.
         fine = 127 if coarse == 127 or 0 < coarse < before else 0
         return [self._joined(coarse, fine)]

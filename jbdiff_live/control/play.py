@@ -28,7 +28,7 @@ Hand = tuple[str, int, Binding]  # device, channel, binding
 
 
 class Player:
-    """perform: does a function of the session, such as "play"; must not block."""
+    """Applies one movement of a control. perform: does a session's function, such as "play"; must not block."""
 
     def __init__(self, store: ParameterStore, perform: Callable[[str], None]) -> None:
         self._store = store
@@ -40,10 +40,10 @@ class Player:
     def play(
         self, device: str, reading: Reading, binding: Binding, mode: TakeoverMode, pressed: bool, quiet: bool
     ) -> None:
-        """Do what a reading does by one binding.
+        """Do what a binding does with a reading.
 
-        pressed: whether it is a press of a button. quiet: whether a switch must not change, since the controller only
-        tells where it stands.
+        pressed: True if a button was pressed. quiet: True if a switch must not change, because the controller only
+        reports its position.
         """
         parameter = BY_NAME.get(binding.target)
         if parameter is None:
@@ -62,20 +62,20 @@ class Player:
             self._follow(device, parameter, binding, reading, mode)
 
     def let_go(self, device: str, channel: int, bindings: Collection[Binding]) -> None:
-        """A control was moved without moving its values: it has to come for them again."""
+        """Note that a control moved without moving its values: it must take them over again."""
         for binding in bindings:
             takeover = self._takeovers.get((device, channel, binding))
             if takeover is not None:
                 takeover.arm()
 
     def placed(self, device: str, channel: int, binding: Binding, position: float, travel: float) -> None:
-        """A control follows the values by itself (a motor, a ring of lights) and now stands at its value."""
+        """Note that a control has followed its value by itself, by a motor or a ring of lights."""
         self._takeovers.setdefault((device, channel, binding), Takeover()).placed(position, travel)
 
     def forget(self, device: str) -> None:
-        """Bindings of a controller changed, or it came or went: its controls have to come for their values again.
+        """Make the controls of a controller take over again: its bindings changed, or it came or went.
 
-        A gate that it held ends: nobody would send its end.
+        A gate that it held ends, because nobody would send its end.
         """
         for hand in [hand for hand in self._held if hand[0] == device]:
             self._gate(hand, False, False)
@@ -83,7 +83,7 @@ class Player:
         self._last = {name: hand for name, hand in self._last.items() if hand[0] != device}
 
     def ghosts(self) -> dict[str, Ghost]:
-        """Where the hardware stands, by parameter."""
+        """Return the position of the hardware, by parameter."""
         found = {}
         for name, hand in self._last.items():
             takeover = self._takeovers.get(hand)
@@ -101,7 +101,7 @@ class Player:
             self._perform(target)
 
     def _turn(self, parameter: Parameter, count: int) -> None:
-        """An encoder without ends: one step is one entry, one count, or 1/127 of the travel."""
+        """Turn by an endless encoder: one step is one entry, one count, or 1/127 of the travel."""
         now = self._store.snapshot[parameter.name]
         if parameter.toggle:
             value = float(count > 0)
@@ -112,14 +112,14 @@ class Player:
         self._store.set(parameter.name, value, Origin.MIDI)
 
     def _gate(self, hand: Hand, on: bool, quiet: bool) -> None:
-        """A note that keeps a switch on as long as it is held. One that was held before it was known ends nothing."""
+        """Keep a switch on while a note is held. The end of a note whose start was not received changes nothing."""
         if on == (hand in self._held) or (on and quiet):
             return
         self._held ^= {hand}
         self._store.set(hand[2].target, float(on), Origin.MIDI)
 
     def _strike(self, parameter: Parameter, binding: Binding, reading: Reading) -> None:
-        """A button: steps a switch or list; or a note that sets the value by its velocity."""
+        """Apply a press: a button steps a switch or list; a note with a velocity binding sets the value."""
         if binding.velocity:
             value = value_at(parameter, reading.value, reading.full)
         else:
@@ -129,7 +129,7 @@ class Player:
     def _switch(
         self, device: str, parameter: Parameter, binding: Binding, reading: Reading, quiet: bool
     ) -> None:
-        """A position moves a switch when it passes the middle. Where it stands at first says nothing."""
+        """Move a switch when the position passes the middle. The first position changes nothing."""
         takeover = self._takeover(device, reading, binding)
         before, takeover.position = takeover.position, reading.position
         if not quiet and reading.high != (before is not None and before > 0.5):
@@ -138,7 +138,7 @@ class Player:
     def _follow(
         self, device: str, parameter: Parameter, binding: Binding, reading: Reading, mode: TakeoverMode
     ) -> None:
-        """A knob: takeover decides whether the value follows."""
+        """Move a value by a knob. Takeover decides whether the value follows."""
         takeover = self._takeover(device, reading, binding)
         self._last[parameter.name] = (device, reading.channel, binding)
         position, near = reading.position, max(1 / reading.full, NEAR)
@@ -155,12 +155,12 @@ class Player:
 
 
 def origin_of(reading: Reading) -> Origin:
-    """Who changes a value by this control."""
+    """Return the origin of changes by this control."""
     return ORIGINS.get(reading.kind, Origin.MIDI)
 
 
 def value_at(parameter: Parameter, value: int, full: int) -> float:
-    """The parameter's value for a control at `value` of 0 to `full` (127 or 16383). 0 gives low, `full` gives high.
+    """Return the value for a control at `value` of 0 to `full` (127 or 16383). 0 gives low, `full` gives high.
 
     A list gets an equal share of the travel for each entry; a switch is on from the middle up.
     """

@@ -1,9 +1,8 @@
-"""Program changes, functions of the session that a controller asks for, and maps to be kept: on a thread of
-its own.
+"""Slow work for controllers, on a thread of its own: program changes, functions of the session, saving of maps.
 
-Threads: `handle` and `ask` run on the sources' threads and never block; the jobs run on the thread that
-`start` begins and may block on the disk or on the engine. Of programs that come while one is loaded the
-newest counts. Other jobs are done in the order in which they were asked for.
+Threads: `handle` and `ask` run on the sources' threads and never block. The jobs run on the thread that `start` begins,
+and may block on the disk or on the engine. If several programs come while one is loaded, only the newest counts. Other
+jobs run in the order of their requests.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from jbdiff_live.control.source import ControlEvent
 log = logging.getLogger(__name__)
 
 JOIN_SECONDS = 5.0
-MOST_JOBS = 16  # a stuck button must not fill the queue: what comes then is dropped
+MOST_JOBS = 16  # further jobs are dropped: a stuck button must not fill the queue
 
 
 class ProgramChanges:
-    """`load` is given the event. `channel` 1..16 is the one that is listened to, None all, 0 none."""
+    """`load` gets the event. `channel`: 1 to 16 listens to this channel, None to all, 0 to none."""
 
     def __init__(self, load: Callable[[ControlEvent], None], channel: int | None = None) -> None:
         if channel is not None and not 0 <= channel <= 16:
@@ -39,7 +38,7 @@ class ProgramChanges:
 
     @property
     def problem(self) -> str:
-        """Why the newest program could not be loaded, or the newest job not be done."""
+        """Return why the newest program or the newest job failed."""
         return self._problem
 
     def handle(self, event: ControlEvent) -> None:
@@ -65,7 +64,7 @@ class ProgramChanges:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread after its present job."""
+        """End the thread after its current job."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -94,6 +93,6 @@ class ProgramChanges:
         try:
             job()
             self._problem = ""
-        except Exception as error:  # the thread's top: the player sees it, and the next job is tried
+        except Exception as error:  # the thread's top: the player sees the error, and the next job is tried
             log.exception("%s", failure)
             self._problem = f"{failure}: {error}"

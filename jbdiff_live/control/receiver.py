@@ -18,20 +18,20 @@ from jbdiff_live.control.play import BUTTONS, Player
 from jbdiff_live.control.source import ControlEvent
 from jbdiff_live.parameters import Origin, ParameterStore
 
-QUIET_SECONDS = 0.3  # after a controller was plugged in: what comes then are its positions
-DUMP_SECONDS = 0.05  # so many controls of one controller in so short a time are no hand's work
+QUIET_SECONDS = 0.3  # after a controller is plugged in: its first messages only report positions
+DUMP_SECONDS = 0.05  # a hand does not touch `DUMP_CONTROLS` controls in so short a time
 DUMP_CONTROLS = 4
 MOVED_SHOWN = 5  # bindings that were used last
 PANIC_SECONDS = 0.1  # "all sound off" comes once for each of 16 channels
 
 
 class Receiver:
-    """Moves values by messages. `lessons` learns from them, `feedback` is what the controllers are sent."""
+    """Moves values by messages. `lessons` learns from them, `feedback` makes the messages to the controllers."""
 
     def __init__(
         self, store: ParameterStore, desk: MapDesk, takeover: TakeoverMode, perform: Callable[[str], None]
     ) -> None:
-        """takeover: for controllers whose map does not say. perform: does a function of the session."""
+        """takeover: the mode of controllers whose map has none. perform: does a function of the session."""
         self._store = store
         self._desk = desk
         self._mode = takeover
@@ -41,7 +41,7 @@ class Receiver:
         self.player = Player(store, perform)
         self.feedback = Feedback(self.player.placed)
         self._came: dict[str, float] = {}  # when a controller was plugged in
-        self._firsts: dict[str, deque[float]] = {}  # when controls of it were received for the first time
+        self._firsts: dict[str, deque[float]] = {}  # when its controls were received for the first time
         self._panicked = float("-inf")
         self._moved: dict[Binding, None] = {}  # the bindings that were used last, the newest at the end
 
@@ -60,7 +60,7 @@ class Receiver:
         return taken or any(used)
 
     def port(self, device: str, there: bool, now: float) -> None:
-        """A controller was plugged in, or pulled out. It has to come for every value again."""
+        """Note that a controller was plugged in, or pulled out. It must take over every value again."""
         self._decoder.forget(device)
         self._firsts.pop(device, None)
         for place in [place for place in self._positions if place[0] == device]:
@@ -73,20 +73,20 @@ class Receiver:
             self._desk.disconnect(device)
 
     def settle(self, now: float) -> None:
-        """Apply what has waited for its other half for long enough."""
+        """Apply each half that has waited long enough for its other half."""
         late = self._decoder.settle(now)
         for device, reading in late:
             self._read(device, reading, now, False)
         self.lessons.settle(now, late)
 
     def bound(self, device: str) -> None:
-        """Bindings of a controller changed, or it came or went."""
+        """Note that a controller's bindings changed, or that it came or went."""
         self.player.forget(device)
         self.feedback.forget(device)
 
     @property
     def moved(self) -> tuple[str, ...]:
-        """The controls that were used last, and what they moved; the newest first."""
+        """Return the controls that were used last, and what they moved; the newest first."""
         return tuple(f"{b.control}: {label(b.target)}" for b in reversed(self._moved))
 
     def _panic(self, now: float) -> None:
@@ -95,7 +95,7 @@ class Receiver:
             self._store.trigger(PANIC, Origin.MIDI)
 
     def _read(self, device: str, reading: Reading, now: float, taken: bool) -> bool:
-        """Move what a reading moves. taken: learning took it. Return whether something is bound to it."""
+        """Move what a reading moves. taken: True if learning used it. Return True if something is bound to it."""
         place, pressed, quiet = place_of(device, reading), reading.on, False
         if reading.kind not in BUTTONS:
             before = self._positions.get(place)
@@ -111,7 +111,7 @@ class Receiver:
             self.player.let_go(device, reading.channel, moved)
             return True
         for binding in moved:
-            # A voltage moves all the time: a value that waits for it would only be late.
+            # A voltage moves all the time. Waiting for a pickup would only delay it.
             usual = TakeoverMode.JUMP if reading.kind is BindingKind.CV else self._mode
             mode = binding.takeover or table.takeover or usual
             self.player.play(device, reading, binding, mode, pressed and not quiet, quiet)
@@ -122,10 +122,10 @@ class Receiver:
         return bool(moved)
 
     def _only_tells(self, device: str, now: float, first: bool) -> bool:
-        """Return True if a controller tells where its controls stand, and no hand moved one.
+        """Return True if a controller only reports its positions, and no hand moved a control.
 
-        So it is right after it was plugged in, and when more controls were received for the first time just now than
-        hands can touch.
+        This is so right after it was plugged in. It is also so when more controls are received for the first time than
+        hands can touch at once.
         """
         if first:
             times = self._firsts.setdefault(device, deque(maxlen=DUMP_CONTROLS))

@@ -1,4 +1,4 @@
-"""Encoders without ends: what a step is in each encoding, and how to tell an encoder from a knob.
+"""Endless encoders: what a step is in each encoding, and how to tell an encoder from a knob.
 
 No threads, no clock.
 
@@ -15,8 +15,8 @@ from collections.abc import Callable, Collection, Mapping
 
 from jbdiff_live.binding import Encoding
 
-FASTEST = 15  # steps in one message, while an encoder is being recognised
-MOST_MESSAGES = 24  # after so many a control that is no clear encoder is a knob
+FASTEST = 15  # most steps in one message while an encoder is being recognised
+MOST_MESSAGES = 24  # after so many messages, a control that is not clearly an encoder counts as a knob
 SAME = 3  # an encoder that is turned steadily repeats itself; a knob does not
 SAME_AT_TOP = 8  # but some knobs repeat 127 when they are turned on at the end of their travel
 FAR = 40  # a knob does not jump so far and back
@@ -29,7 +29,7 @@ _STEPS: Mapping[Encoding, Callable[[int], int]] = {
 
 
 def steps(encoding: Encoding, value: int) -> int:
-    """Steps up (or, below 0, down) that an encoder's message means."""
+    """Return the steps of an encoder's message: above 0 is up, below 0 is down."""
     return _STEPS[encoding](value)
 
 
@@ -62,7 +62,7 @@ class Recognition:
 
 
 def encodings_of(values: Collection[int]) -> list[Encoding]:
-    """The encodings in which every value is a small step. Turned one way only, two may fit; the commoner is first."""
+    """Return encodings in which every value is a small step, the commoner first. Turns one way may fit two."""
     return [e for e in Encoding if all(_plausible(e, value) for value in values)]
 
 

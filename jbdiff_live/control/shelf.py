@@ -1,10 +1,10 @@
 """All maps of controllers: those that come with the instrument, and the player's own, one file each.
 
-Threads: `load` and `write` block on the disk and run on the session's threads. `find`, `put` and `keep` only look
-into memory; the control map's lock protects them.
+Threads: `load` and `write` block on the disk and run on the session's threads. `find`, `put` and `keep` use only
+memory; the control map's lock protects them.
 
-The player's own map of a controller goes before a ready one. A controller without either gets an empty map,
-which is kept from the first learned control on.
+The player's own map of a controller counts before a ready one. A controller without a map gets an empty one, which is
+saved from the first learned control on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ READY_MAPS = Path(__file__).resolve().parent / "maps"
 
 
 class MapShelf:
-    """`folder` holds the player's own maps; None keeps nothing. `ready` holds those of the instrument."""
+    """`folder` holds the player's own maps; None saves nothing. `ready` holds those of the instrument."""
 
     def __init__(self, folder: Path | None, ready: Path = READY_MAPS) -> None:
         self._folder = folder
@@ -33,10 +33,10 @@ class MapShelf:
         self._ready: list[ControllerMap] = []
         self._chosen: dict[str, ControllerMap] = {}  # by model
         self._unsaved: set[str] = set()
-        self.problems: tuple[str, ...] = ()  # what is wrong with the files; swapped whole
+        self.problems: tuple[str, ...] = ()  # the problems of the files; replaced as a whole
 
     def load(self) -> None:
-        """Read all files. One that cannot be used is named in `problems`, put aside, and hides nothing else."""
+        """Read all files. A file that cannot be used is named in `problems` and put aside; the others still count."""
         problems: list[str] = []
         self._ready = self._read(self._ready_folder, problems, own=False)
         self._own = self._read(self._folder, problems, own=True) if self._folder is not None else []
@@ -44,27 +44,27 @@ class MapShelf:
         self.problems = tuple(problems)
 
     def find(self, device: str) -> ControllerMap:
-        """The map of an input. Of several that fit, the one with the longest name; the player's before a ready one."""
+        """Return the map of an input. If several fit: the longest name first, and the player's before a ready one."""
         name = model(device)
         if name not in self._chosen:
             self._chosen[name] = self._fitting(name) or ControllerMap(name, (name,))
         return self._chosen[name]
 
     def put(self, device: str, new: ControllerMap) -> None:
-        """Use another map for an input from now on; `write` keeps it."""
+        """Use another map for an input from now on; `write` saves it."""
         name = model(device)
         self._chosen[name] = new
         self._unsaved.add(name)
 
     @property
     def unsaved(self) -> dict[str, ControllerMap]:
-        """Maps that are not in a file yet, by model."""
+        """Return the maps that are not in a file yet, by model."""
         return {name: self._chosen[name] for name in self._unsaved}
 
     def write(self, maps: Mapping[str, ControllerMap]) -> list[tuple[str, ControllerMap, Path]]:
-        """Write these maps, each into its file; those that were written, for `keep`. Blocks on the disk.
+        """Write each map into its file. Return the written ones, for `keep`. Blocks on the disk.
 
-        One that the disk refuses is named in `problems`, and stays in use.
+        If the disk refuses a map, `problems` names it, and the map stays in use.
         """
         written = []
         for name, new in maps.items() if self._folder is not None else ():
@@ -88,7 +88,7 @@ class MapShelf:
         return written
 
     def keep(self, written: Iterable[tuple[str, ControllerMap, Path]]) -> None:
-        """Note which maps are in their files now. One that changed meanwhile is written again."""
+        """Note which maps are in their files now. A map that changed meanwhile is written again."""
         for name, new, path in written:
             if self._chosen.get(name) is new:
                 self._chosen[name] = replace(new, path=path)
@@ -115,7 +115,7 @@ class MapShelf:
 
     @staticmethod
     def _put_aside(path: Path) -> str:
-        """Rename a file so that a new map does not overwrite it; what became of it, in words."""
+        """Rename a file so that a new map does not overwrite it. Return the result, in words."""
         aside = path.with_suffix(".toml.unreadable")
         count = 1
         while aside.exists():

@@ -1,7 +1,7 @@
-"""What a control source says, and the protocol of a source.
+"""The events and the status of a control source, and the protocol of a source.
 
 Threads: a source calls its handler on its own thread (MIDI: rtmidi's callback thread, one per input). Events
-are immutable. Nobody here blocks.
+are immutable. Nothing here blocks.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ControlEvent:
     name: str = ""
 
     def text(self) -> str:
-        """The message as the window shows it: "CC 74 = 91 (ch 1)"."""
+        """Return the message as the window shows it: "CC 74 = 91 (ch 1)"."""
         if self.kind is EventKind.CLOCK:
             return f"MIDI {CLOCK_WORDS[self.number]}"
         if self.kind is EventKind.CV:
@@ -75,10 +75,10 @@ EventHandler = Callable[[ControlEvent], object]
 
 
 class ControlSource(Protocol):
-    """Something that is turned. It is made with its handler, which it calls on a thread of its own."""
+    """A source of control events, such as MIDI. It is made with its handler, which it calls on a thread of its own."""
 
     def start(self) -> None:
-        """Begin to listen. A missing device becomes `status().problem`, never an exception."""
+        """Begin to listen. If a device is missing, `status().problem` says so; nothing is raised."""
         ...
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Takeover: what a control may do when it stands somewhere else than the value that it moves.
+"""Takeover: what a control may do when its position differs from the value that it moves.
 
 One object for each control and value. No threads, no clock; the caller's lock protects it. Places are travels, 0 to 1.
 
@@ -6,7 +6,7 @@ One object for each control and value. No threads, no clock; the caller's lock p
 |---|---|
 | jump | the value goes to where the control stands |
 | pickup | the value waits until the control comes to it or passes it, and follows from then on |
-| scale | the value goes the same way, by the same share of the travel that is left, until they meet |
+| scale | the value moves in the same direction, by the same share of the remaining travel, until they meet |
 
 The first message after `arm` only gives the control's position: it moves nothing, in every mode. So a controller that
 sends all its positions when it is plugged in moves nothing. If another source (the mouse, a patch, another controller)
@@ -32,7 +32,7 @@ class Takeover:
         )
 
     def arm(self) -> None:
-        """The control has to come for the value again: it was learned, or its device came back."""
+        """Make the control take over again: it was learned, or its device came back."""
         self.position = self._holds = None
 
     def holds(self, value: float) -> bool:
@@ -40,7 +40,7 @@ class Takeover:
         return self._holds is not None and abs(self._holds - value) <= EXACT
 
     def move(self, mode: TakeoverMode, position: float, value: float, step: float) -> float | None:
-        """The control now stands at `position`. Return the value's new place, or None if it stays.
+        """Take the control's new `position`. Return the value's new place, or None if it stays.
 
         value: where it stands. step: how far the control's finest message moves it.
         """
@@ -60,12 +60,12 @@ class Takeover:
         return self._take(position) if abs(new - position) <= EXACT else new
 
     def wrote(self, value: float) -> None:
-        """Tell what became of the value that `move` returned: it may have been rounded."""
+        """Note the value that resulted from `move`: it may have been rounded."""
         if self._holds is not None:
             self._holds = value
 
     def placed(self, position: float, value: float) -> None:
-        """The control was moved to the value from here, by its motor: it has taken over."""
+        """Note that a motor moved the control to its value: the control has taken over."""
         self.position, self._holds = position, value
 
     def _take(self, position: float) -> float:

@@ -118,9 +118,9 @@ class PatchDesk:
         self.load(paths[(before + step) % len(paths)])
 
     def load_program(self, number: int, text: str, listed: str | None, asked_at: float) -> None:
-        """Load the patch of a program change. A player's own patch goes before one of the factory's.
+        """Load the patch of a program change. A player's own patch is preferred to one of the factory's.
 
-        text: the message as the player knows it. listed: the patch that the controller's own map names, if it does.
+        text: the message in words for the player. listed: the patch that the controller's own map names, or None.
         """
         found = {program: name for name, program in self.programs().items()}
         if listed is None and number not in found:
@@ -128,7 +128,7 @@ class PatchDesk:
             return
         name, patches = listed or found[number], self.patches()
         if name not in patches:
-            self.problem = f"{text}: its controller's map names patch {name!r}, which is not there"
+            self.problem = f"{text}: its controller's map names patch {name!r}, but there is no such patch"
             return
         try:
             self.load(patches[name], asked_at)

@@ -1,7 +1,7 @@
 """The sound files for context and init: the requested one, the playing one, and the reason of a failure.
 
-Threads: `load`, `wait` belong to the session; `came` and `refused` to the thread that reads files. The rest anyone
-may read.
+Threads: `load`, `wait` belong to the session; `came` and `refused` to the thread that reads files. Any thread may
+read the rest.
 """
 
 from __future__ import annotations

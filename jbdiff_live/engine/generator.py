@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from jbdiff.stream.state import LevelBeginning
 
 HEARD_SECONDS = 12.0  # sound kept for the next stack to continue; two windows of v1 and of pocket are 4.5
-COMING_SECONDS = 15.0  # limit for which a file waits for the stack of the same patch
+COMING_SECONDS = 15.0  # longest time for which a file waits for the stack of the same patch
 REPEAT_SECONDS = 0.005  # time to copy a block
 TURN_SECONDS = 0.5  # limit of a preparation step's wait for the block in work
 

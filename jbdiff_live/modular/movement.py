@@ -117,7 +117,7 @@ class Movement:
         centre = power @ hertz / np.maximum(power.sum(axis=1), 1e-12)
         octaves = np.log(np.maximum(centre, DARKEST_HZ) / DARKEST_HZ) / math.log(BRIGHTEST_HZ / DARKEST_HZ)
         found: NDArray[np.float32] = np.clip(octaves, 0, 1).astype(np.float32)
-        for window in range(windows):  # silence has no colour: the one before it stays
+        for window in range(windows):  # silence has no brightness: the last value stays
             if np.abs(parts[window]).max() < SILENT:
                 found[window] = self._colour
             self._colour = float(found[window])

@@ -1,1 +1,1 @@
-"""How a run begins: whether there is a screen, and playing without one."""
+"""The beginning of a run: find out if there is a screen, and play without one."""

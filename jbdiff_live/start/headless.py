@@ -1,4 +1,4 @@
-"""Playing without a window: shows how it goes, obeys the terminal's keys, and closes the take. Main thread only."""
+"""Play without a window: show the state, obey the terminal's keys, and close the take. Main thread only."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.05
 FRAME_SECONDS = 0.1  # between two pictures
-SECONDS_INTO_NOTHING = 30.0  # a run that nobody hears and nobody limited ends by itself
+SECONDS_INTO_NOTHING = 30.0  # the length of a run without a device and without --seconds
 
 
 class _Console(Console):
-    """rich ends the program where nobody reads what is printed; here the music is what counts."""
+    """A console that raises an error if nobody reads its output. rich itself would end the program, and the music."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError("nobody reads what is printed")
 
 
 class Announcements:
-    """What is said on the console. One that has gone (a closed terminal, a pipe without a reader) ends nothing."""
+    """Prints on the console. If it has gone (a closed terminal, a pipe without a reader), the music goes on."""
 
     def __init__(self) -> None:
-        # Names are no markup, whatever brackets they hold.
+        # No markup: a name may contain brackets.
         self._console: Console | None = _Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def terminal(self) -> Console | None:
-        """The console, if it is a terminal that a picture can be drawn on."""
+        """Return the console if it is a terminal that can show a picture, else None."""
         console = self._console
         return (
             console if console is not None and console.is_terminal and not console.is_dumb_terminal else None
@@ -58,7 +58,7 @@ class Announcements:
 
 
 class PlainLines:
-    """A line when something changes, for a log, a pipe, or a terminal that can only write."""
+    """Prints a line when something changes, for a log, a pipe, or a terminal that can only write."""
 
     def __init__(self, console: Announcements) -> None:
         self._console = console
@@ -102,10 +102,10 @@ class Picture:
 
 @contextmanager
 def picture_or_lines(console: Announcements) -> Iterator[tuple[PlainLines | Picture, TerminalKeys]]:
-    """Give the view for this terminal, and its keys. Afterwards the terminal is restored in every case."""
+    """Give the view for this terminal, and its keys. At the end the terminal is restored in every case."""
     screen = console.terminal()
     if screen is None:
-        yield PlainLines(console), TerminalKeys()  # outside its context it has no keys
+        yield PlainLines(console), TerminalKeys()  # without entering their context, these keys read nothing
         return
     with TerminalKeys() as keys:
         live = Live(
@@ -151,7 +151,7 @@ def _play(
     view: PlainLines | Picture,
     keys: TerminalKeys,
 ) -> Status:
-    """Show how it goes and obey the keys, until it is enough. Return the last status."""
+    """Show the state and obey the keys, until the run ends. Return the last status."""
     last_frame = int(seconds * session.generator.sample_rate) if seconds else None
     sounding = False
     while not enough.is_set():
@@ -178,7 +178,7 @@ SWITCHES = {"H": "hold", "M": "mute"}
 
 
 def obey(session: Session, key: str) -> bool:
-    """Do what a key says, as in the window. Return whether the player wants to end."""
+    """Do what a key means in the window. Return True if the player wants to end."""
     if key == "Q":
         return True
     if key in FUNCTIONS:
@@ -194,7 +194,7 @@ def obey(session: Session, key: str) -> bool:
 
 
 def _finish(session: Session, seconds: float | None, heard: Status, console: Announcements) -> int:
-    """Stop, close the take, and say how it went. Return the exit code."""
+    """Stop, close the take, and print a summary. heard: the status while the music played. Return the exit code."""
     rate = session.generator.sample_rate
     last_frame = int(seconds * rate) if seconds else None
     folder = heard.recorder.folder if heard.recorder.recording else None
@@ -203,7 +203,7 @@ def _finish(session: Session, seconds: float | None, heard: Status, console: Ann
     recorder = session.status().recorder
     try:
         session.stop()
-    except TimeoutError as error:  # a block that hangs: the take is closed, and the device too
+    except TimeoutError as error:  # a block hangs; the take and the device are closed all the same
         console.say(f"{error}", style="red")
         return 1
     if heard.engine.state is EngineState.FAILED:
@@ -230,7 +230,7 @@ def _finish(session: Session, seconds: float | None, heard: Status, console: Ann
 
 
 def describe(status: Status) -> str:
-    """One line on how it goes."""
+    """Return one line about the state."""
     engine, word = status.engine, stage_word(status)
     if engine.state in (EngineState.LOADING, EngineState.WARMING):
         return f"{word.text}: {word.why}"

@@ -1,4 +1,4 @@
-"""What `--list` and `--bindings` print: devices, patches, parameters, and what each control does."""
+"""The output of `--list` and `--bindings`: devices, patches, parameters, and the use of each control."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def describe(parameter: Parameter) -> str:
 
 
 def binding_lines(rows: Sequence[BindingRow]) -> list[str]:
-    """The table of bindings as text: for each input its controls, what they move, and whose binding it is."""
+    """Return the table of bindings as text: for each input its controls, their targets, and who made the binding."""
     lines = []
     for device, group in itertools.groupby(rows, lambda row: row.device):
         lines.append(f"{device}:")

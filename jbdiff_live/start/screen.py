@@ -1,6 +1,6 @@
-"""Whether a window can open here, asked before Qt is: where it cannot, Qt ends the whole process.
+"""Find out if a window can open here. If it cannot, Qt ends the whole process, so a second process tries first.
 
-Main thread. A second process tries it out, beside everything else that a start does.
+Main thread. The second process runs while the instrument starts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 15.0
-# No core dump is left of a try that fails.
+# A trial that fails leaves no core dump.
 TRIAL = """
 try:
     import resource
@@ -34,7 +34,7 @@ IDLE_WORDS = (
 
 
 def has_display() -> bool:
-    """Return True if there is a screen to ask at all. One that is named and does not exist counts as none."""
+    """Return True if there is a screen to try. A screen that is named but does not exist counts as none."""
     if os.environ.get("QT_QPA_PLATFORM") or platform.system() in ("Darwin", "Windows"):
         return True
     if wayland := os.environ.get("WAYLAND_DISPLAY"):
@@ -58,9 +58,9 @@ def has_display() -> bool:
 
 
 class ScreenTrial:
-    """Opens a Qt application in a process of its own: begun at once, `problem` waits for what came of it.
+    """Opens a Qt application in another process. It begins at once; `problem` waits for the result.
 
-    A screen may answer and then refuse: no cookie, a socket that nobody listens at, a plugin that lacks a library.
+    A screen may answer and then refuse: no cookie, a socket without a listener, a plugin with a missing library.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class ScreenTrial:
         self._problem = ""
         if not has_display():
             self._problem = "there is no screen here"
-        elif platform.system() not in ("Darwin", "Windows"):  # there is always one, and the trial would show
+        elif platform.system() not in ("Darwin", "Windows"):  # always have one, and would show the trial
             try:
                 self._process = subprocess.Popen(
                     [sys.executable, "-c", TRIAL],
@@ -79,7 +79,7 @@ class ScreenTrial:
                 self._problem = f"the screen cannot be tried ({error.strerror})"
 
     def problem(self) -> str:
-        """Why no window can open; empty if one can."""
+        """Return why no window can open; empty if one can."""
         process, self._process = self._process, None
         if process is None:
             return self._problem
@@ -104,7 +104,7 @@ class ScreenTrial:
 
 
 def _reason(said: str) -> str:
-    """The first line of what Qt printed that says what is wrong."""
+    """Return the reason: the first useful line that Qt printed."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     useful = [line for line in lines if not any(words in line.lower() for words in IDLE_WORDS)]
     if useful and useful[0].startswith("Traceback"):

@@ -1,4 +1,4 @@
-"""Keys from a terminal, one at a time and without Return. The terminal is put back however the program leaves.
+"""Keys from a terminal, one at a time and without Return. In the end the terminal is restored in every case.
 
 Main thread only. Nothing is read unless standard input is a terminal that this program owns: one in the background, or
 behind a pipe, has no keys.
@@ -14,7 +14,7 @@ import threading
 from types import TracebackType
 from typing import Any
 
-# What terminals send for keys that are no letters: xterm's, and the Linux console's.
+# The codes of keys that are not letters, from xterm and from the Linux console.
 SEQUENCES = {
     "\x1b[C": "Right", "\x1b[D": "Left", "\x1b[A": "Up", "\x1b[B": "Down",
     "\x1bOC": "Right", "\x1bOD": "Left", "\x1bOA": "Up", "\x1bOB": "Down",
@@ -26,9 +26,9 @@ LONGEST = max(map(len, SEQUENCES))
 
 
 def split_keys(text: str) -> tuple[list[str], str]:
-    """Return the keys in what a terminal sent, and the end that may be half of a key.
+    """Return the keys in a terminal's input, and the end of the text, which may be half of a key.
 
-    A key is called as in a map: "Space", "F5", "Right", or its letter in capitals.
+    Keys have the names that maps use: "Space", "F5", "Right", or the letter in capitals.
     """
     keys = []
     while text:
@@ -42,7 +42,7 @@ def split_keys(text: str) -> tuple[list[str], str]:
             text = text[len(found) :]
         elif any(sequence.startswith(text) for sequence in SEQUENCES):
             return keys, text
-        else:  # a key that has no name here: leave its sequence out, up to the letter or ~ that ends it
+        else:  # a key without a name here: skip its sequence, up to the letter or ~ that ends it
             rest = text[2:] if text[1:2] in ("[", "O") else text[1:]
             end = next((at for at, letter in enumerate(rest) if letter.isalpha() or letter == "~"), None)
             text = "" if end is None else rest[end + 1 :]
@@ -62,7 +62,7 @@ class TerminalKeys:
 
     @property
     def there(self) -> bool:
-        """True if keys can be read."""
+        """Return True if keys can be read."""
         return self._fd is not None
 
     def __enter__(self) -> TerminalKeys:
@@ -97,11 +97,11 @@ class TerminalKeys:
         import contextlib
         import termios
 
-        with contextlib.suppress(termios.error, OSError):  # the terminal has gone, and needs nothing back
+        with contextlib.suppress(termios.error, OSError):  # the terminal has gone: nothing to restore
             termios.tcsetattr(fd, termios.TCSADRAIN, self._before)
 
     def wait(self, seconds: float, stop: threading.Event) -> list[str]:
-        """Wait so long for keys, or until `stop` is set. Return the keys that were pressed."""
+        """Wait for keys for so many seconds, or until `stop` is set. Return the pressed keys."""
         fd = self._fd
         if fd is None:
             stop.wait(seconds)
@@ -116,7 +116,7 @@ class TerminalKeys:
             data = os.read(fd, 1024)
         except (OSError, ValueError):
             data = b""
-        if not data:  # the terminal has gone; the music has not
+        if not data:  # the terminal has gone, but the music goes on
             self._fd = None
             return []
         keys, self._rest = split_keys(self._rest + self._decoder.decode(data))

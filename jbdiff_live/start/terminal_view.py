@@ -25,7 +25,7 @@ COLOURS = {Word.PLAYING: "green", Word.GETTING_READY: "cyan", Word.STOPPED: "whi
 
 
 def terminal_view(status: Status, values: ParameterSnapshot, bindings: Mapping[str, str]) -> RenderableType:
-    """Return what a terminal shows of the instrument. values: as they are set. bindings: controls by target."""
+    """Return the picture of the instrument for a terminal. values: set values. bindings: controls by target."""
     return Group(
         _state(stage_word(status), status),
         _meters(status),

@@ -1,1 +1,1 @@
-"""What the operating system is asked for: priorities of threads, the signals that end a program, JACK's messages."""
+"""Requests to the operating system: priorities of threads, signals that end the program, JACK's messages."""

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a terminal that was closed (SIGHUP): each of them ends the instrument with its take closed.
+"""Ctrl-C, SIGTERM and SIGHUP (a closed terminal): each ends the instrument and closes its take.
 
 Main thread only: Python runs signal handlers there, between two bytecodes.
 """
@@ -15,7 +15,7 @@ NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # SIGHUP is Unix's, SIGBREA
 
 @contextmanager
 def on_ending(act: Callable[[], object]) -> Iterator[None]:
-    """Call `act` for each signal that asks the process to end, until the block is left; then as it was before.
+    """Inside the `with` block, call `act` for each signal that asks the process to end. Then restore the handlers.
 
     A hang-up that was ignored from the start stays ignored: that is what `nohup` is for.
     """
@@ -37,7 +37,7 @@ def on_ending(act: Callable[[], object]) -> Iterator[None]:
 
 
 class Interrupts:
-    """For `on_ending` around a whole run: raises KeyboardInterrupt, but not while what is open is being closed."""
+    """The `act` of `on_ending` for a whole run: raises KeyboardInterrupt, except while the session is being closed."""
 
     def __init__(self) -> None:
         self.closing = False

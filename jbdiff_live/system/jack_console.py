@@ -22,7 +22,7 @@ def hush_jack() -> None:
 
 
 def jack_library() -> str:
-    """The libjack that this process uses already, or else the system's, for `ctypes.CDLL`. Linux."""
+    """Return the libjack that this process uses already, or else the system's, for `ctypes.CDLL`. Linux."""
     return next(iter(_loaded()), SYSTEM_LIBRARY)
 
 
@@ -37,8 +37,8 @@ def _hush(library: str) -> None:
         jack = ctypes.CDLL(library)
     except OSError:  # no JACK here: nothing to silence
         return
-    # The callback may come from JACK's own threads, where Python must not run: a C function that takes a
-    # string and does nothing with it will do.
+    # The callback may come from JACK's own threads, where Python must not run. So it is a C function that takes a
+    # string and changes nothing.
     nothing = ctypes.cast(ctypes.CDLL(None).strlen, ctypes.c_void_p)
     for setter in (jack.jack_set_error_function, jack.jack_set_info_function):
         setter.argtypes = [ctypes.c_void_p]

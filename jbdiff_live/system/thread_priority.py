@@ -1,10 +1,9 @@
-"""Which thread goes first: the instrument before other programs, then sound and knobs, the engine, and loaders.
+"""Priorities. The instrument goes before other programs; inside it sound and knobs come first, then engine and loaders.
 
 A late feeder is a hole in the sound.
-
-Linux only: real-time scheduling for those who may (root, or the `audio` group with the limits that JACK's
-packages set up), else a better nice value, else nothing. Elsewhere threads that sleep most of the time already
-go first. The threads that torch computes with have the nice value of the thread that they are started by.
+Linux only: a thread gets real-time scheduling, or else a better nice value, if the user may have it. Root may, and the
+`audio` group with the limits that JACK's packages set up. On other systems, threads that sleep most of the time already
+go first. torch's threads have the nice value of the thread that starts them.
 
 Many Linux kernels group processes by login session ("autogroup") and share the processor among the groups. A nice
 value then only counts inside the group, and the group's own value in /proc/self/autogroup counts outside it.
@@ -28,16 +27,16 @@ REALTIME_PRIORITY = 5  # below JACK and the kernel's own sound threads
 NICE = -11
 AUTOGROUP = Path("/proc/self/autogroup")
 GROUPING = Path("/proc/sys/kernel/sched_autogroup_enabled")
-# When the process goes before other programs, the model's threads go this far behind its other threads, and still
-# before other programs. The model's threads may take all cores. A thread that holds the interpreter's lock, which the
-# sound or a knob may be waiting for, has to get a core before them.
+# When the process goes before other programs, the model's threads come this far behind its other threads, and still
+# before other programs. The model's threads may take all cores. But the sound or a knob may wait for the interpreter's
+# lock. The thread that holds the lock must then get a core first.
 ENGINE_NICE = -7
-LOADER_STEP = 12  # a fifteenth of the engine's share where both compete
+LOADER_STEP = 12  # a fifteenth of the engine's share if both compete
 
 
 @dataclass(frozen=True)
 class Priority:
-    """What the process has against other programs; a lower nice value goes first.
+    """The priority of the process against other programs; a lower nice value goes first.
 
     `group` is the nice value of its session's group, None when the kernel does not group by session.
     """
@@ -63,7 +62,7 @@ def process_priority(autogroup: Path = AUTOGROUP, grouping: Path = GROUPING) -> 
 
 
 def _group_nice(autogroup: Path, grouping: Path) -> int | None:
-    """The nice value of the session's group; the file reads "/autogroup-123 nice 0"."""
+    """Return the nice value of the session's group. The file reads "/autogroup-123 nice 0"."""
     try:
         if grouping.read_text().strip() != "1":
             return None
@@ -73,12 +72,12 @@ def _group_nice(autogroup: Path, grouping: Path) -> int | None:
 
 
 def process_goes_first(autogroup: Path = AUTOGROUP, grouping: Path = GROUPING) -> Priority:
-    """Put every thread that starts after this call before other programs; return what was got.
+    """Let every thread that starts after this call go before other programs. Return the new priority.
 
-    A feeder in real time is not enough: it waits for the interpreter's lock, and whichever thread holds that may
-    itself be waiting for a processor that another program has. With both cores of a machine taken by others the
-    short ring ran dry once in 40 s without this, and not at all with it. Call it on the main thread, before others.
-    The session's group gets its old value back when the process ends: a shell may live in it.
+    A feeder in real time is not enough. It waits for the interpreter's lock, and the thread that holds the lock may
+    wait for a processor that another program has. Measured with both cores of a machine taken by other programs: the
+    short ring ran dry once in 40 s without this call, and never with it. Call it on the main thread, before the other
+    threads start. The session's group gets its old value back when the process ends, because a shell may live in it.
     """
     if hasattr(os, "setpriority"):
         with contextlib.suppress(PermissionError):
@@ -99,7 +98,7 @@ def _set_group_nice(autogroup: Path, nice: int) -> bool:
 
 
 def go_first() -> str:
-    """Called by a feeder on itself: raises this thread's priority; says in a word what was granted."""
+    """Raise the priority of the calling thread, a feeder. Return the granted priority in a word."""
     if not hasattr(os, "sched_setscheduler"):
         return "normal"
     thread = threading.get_native_id()
@@ -113,12 +112,12 @@ def go_first() -> str:
 
 
 def behind_sound() -> None:
-    """Called by the engine's thread on itself, before it computes."""
+    """Put the calling thread, the engine's, behind the sound. It calls this before it computes."""
     _stand(lambda nice: max(nice, ENGINE_NICE))
 
 
 def behind_engine() -> None:
-    """Called by the loader's thread on itself."""
+    """Put the calling thread, a loader's, behind the engine."""
     _stand(lambda nice: max(nice, ENGINE_NICE) + LOADER_STEP)
 
 

@@ -145,7 +145,9 @@ def test_a_program_of_the_controllers_own_list_loads_that_patch(
     sent(session, event(EventKind.PROGRAM, 1, 0))
     eventually(lambda: session.status().patch == "wild", "the patch of the list, and not drift")
     sent(session, event(EventKind.PROGRAM, 9, 0))
-    eventually(lambda: "names patch 'nothing', which is not there" in session.status().message, "the words")
+    eventually(
+        lambda: "names patch 'nothing', but there is no such patch" in session.status().message, "the words"
+    )
 
 
 def test_the_status_tells_of_a_corrupt_map_and_of_the_ghost(session: Session, configuration: Path) -> None:

@@ -351,7 +351,7 @@ def test_unlearn_lets_go_of_what_the_touched_control_moves() -> None:
     assert status(hands).waiting is Waiting.UNLEARN
     hands.send(cc(80, 64, 50.0))
     assert texts(hands) == {"resample": "ch 1 CC 81"}
-    assert status(hands).waiting is Waiting.NOTHING and "let go of Gain" in status(hands).note
+    assert status(hands).waiting is Waiting.NOTHING and "it no longer moves Gain" in status(hands).note
 
 
 def test_locate_tells_what_a_control_moves_and_moves_nothing() -> None:

@@ -1,1 +1,1 @@
-"""MIDI inputs: the system's clients and ports, and what JACK needs besides."""
+"""MIDI inputs and outputs: the system's clients and ports, and extra parts for JACK."""

@@ -1,7 +1,7 @@
 """The thread that keeps the beat: it makes held changes, and sends MIDI clock out.
 
-Threads: its own one, "beat", and the session's for `start` and `stop`. Anyone may call `status`. A MIDI system that
-does not answer holds up clock out alone.
+Threads: its own, "beat"; the session's for `start` and `stop`. Any thread may call `status`. If a MIDI system does not
+answer, it delays only clock out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class BeatKeeper:
         port: str | None,
         api: str | None,
     ) -> None:
-        """sounds: whether a device plays. port: as `ClockPort`; None sends nothing. api: MIDI system, None: any."""
+        """sounds: returns True while a device plays. port: as for `ClockPort`; None sends nothing. api: None is any."""
         self._conductor = conductor
         self._clock = clock
         self._sounds = sounds
@@ -50,7 +50,7 @@ class BeatKeeper:
             self._thread.start()
 
     def stop(self) -> None:
-        """End, and wait for it: two seconds at most."""
+        """End the thread. Waits two seconds at most."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self._stop.set()
@@ -59,7 +59,7 @@ class BeatKeeper:
                 log.warning("the MIDI system does not answer; the thread of clock out is left behind")
 
     def status(self) -> ControlStatus:
-        """What is wrong with clock out, or nothing."""
+        """Return the problem of clock out; empty if there is none."""
         return ControlStatus(problem=self._problem or ("" if self._port is None else self._port.problem))
 
     def _run(self) -> None:
@@ -79,7 +79,7 @@ class BeatKeeper:
                 port.close()
 
     def _look(self, now: float) -> None:
-        """Make what is due, and send what goes with it; stop once nothing plays any more."""
+        """Make the changes that are due and send their messages. Send stop when nothing plays any more."""
         messages = self._conductor.settle(now)
         if self._port is not None:
             if not self._sounds():

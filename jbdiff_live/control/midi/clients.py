@@ -18,14 +18,14 @@ from jbdiff_live.system.jack_console import hush_jack
 log = logging.getLogger(__name__)
 
 CLIENT_NAME = "jbdiff-live"
-# ALSA's loop-back, and the sending ends of programs like this one: nobody turns those.
+# ALSA's loop-back, and the outputs of programs like this one: these are no controllers.
 IGNORED = ("midi through", CLIENT_NAME)
 ALSA_SEQUENCER = Path("/dev/snd/seq")
 DEVICE_ERRORS = (rtmidi.RtMidiError, OSError, RuntimeError, ValueError)
 
 
 def api_names() -> dict[str, int]:
-    """The MIDI systems that this build of rtmidi knows, by name."""
+    """Return the MIDI systems that this build of rtmidi knows, by name."""
     compiled = rtmidi.get_compiled_api()
     names = [name for name in dir(rtmidi) if name.startswith("API_")]
     return {n.removeprefix("API_"): getattr(rtmidi, n) for n in names if getattr(rtmidi, n) in compiled}
@@ -61,17 +61,17 @@ def no_midi(api: str | None, error: Exception) -> str:
 
 
 def ignored(port: str) -> bool:
-    """Return True if this port belongs to no controller."""
+    """Return True if this port does not belong to a controller."""
     return port.lower().startswith(IGNORED)
 
 
 def keep_for_ever(client: rtmidi.MidiIn | rtmidi.MidiOut) -> None:
-    """Add a reference that is never released, so that not even the interpreter's end destroys the client."""
+    """Add a reference that is never released, so that the client outlives even the interpreter."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
 
 
 def shut(client: rtmidi.MidiIn | rtmidi.MidiOut, name: str) -> None:
-    """Close a client. If its server or device is gone this may raise; the client is closed either way."""
+    """Close a client. If its server or device has gone, the error goes into the log."""
     try:
         if isinstance(client, rtmidi.MidiIn):
             client.cancel_callback()

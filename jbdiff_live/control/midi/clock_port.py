@@ -1,4 +1,4 @@
-"""The MIDI output that clock and gates go out of.
+"""The MIDI output for clock and gates.
 
 Thread: the beat's (`beat_keeper.py`). Anyone may read `problem`. Opening a port may wait for the MIDI system.
 """
@@ -28,7 +28,7 @@ LOOK_SECONDS = 1.0
 
 
 class ClockPort:
-    """One MIDI output, by (part of) its name, or "virtual" for one that others connect to. It comes back by itself."""
+    """One MIDI output: its name, a part of it, or "virtual" for one that others connect to. It reconnects by itself."""
 
     def __init__(self, name: str, api: str | None = None) -> None:
         self.problem = ""
@@ -51,14 +51,14 @@ class ClockPort:
             for message in messages:
                 client.send_message(message)
         except DEVICE_ERRORS as error:
-            self._lose(f"clock out: {self._port} takes nothing any more ({error})")
+            self._lose(f"clock out: {self._port} accepts no more messages ({error})")
 
     def close(self) -> None:
-        """Let the port go. May be called twice."""
+        """Close the port. May be called twice."""
         self._lose("")
 
     def _look(self) -> None:
-        """Open the port when it is there, let it go when it went."""
+        """Open the port when it appears, close it when it has gone."""
         client = self._client
         try:
             if client is None:
@@ -66,7 +66,7 @@ class ClockPort:
             elif self._watch is not None and not self._watch.server_lives():
                 self._lose("clock out: the JACK server has ended")
             elif self._port and self._port not in client.get_ports():
-                self._lose(f"clock out: {self._port} is gone; it plays on when the port is back")
+                self._lose(f"clock out: {self._port} is gone; the clock goes on when the port is back")
         except DEVICE_ERRORS as error:
             self.problem = no_midi(self._api, error)
 

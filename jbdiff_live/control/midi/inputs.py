@@ -1,10 +1,10 @@
-"""MIDI inputs: finds them, opens them, sees them go and come back.
+"""MIDI inputs: finds and opens them, and notices when they go and come back.
 
 Threads: a watcher thread owns every port: it polls the list of ports, opens and closes. `_received` runs on
 one thread per input, rtmidi's or, under JACK, a `JackReader`'s; it hands the event on and must not block.
 `status` and `choose` may be called from any thread. Only the watcher ever waits for a device or a server.
 
-The list is watched because nothing else tells: when a peer dies its port stays open and raises nothing.
+The watcher polls because nothing else reports a lost device: its port stays open and raises no error.
 """
 
 from __future__ import annotations
@@ -75,19 +75,19 @@ class _OpenPort:
     client: rtmidi.MidiIn
     parser: mido.Parser = field(default_factory=mido.Parser)
     receipt: Receipt = field(default_factory=Receipt)
-    connected: bool = False  # for JACK: as it was seen last
-    reader: JackReader | None = None  # for JACK: there rtmidi's own thread must not run Python
+    connected: bool = False  # JACK only: whether it was connected at the last look
+    reader: JackReader | None = None  # JACK only: there rtmidi's own thread must not run Python
 
 
 @dataclass(frozen=True)
 class _Choice:
-    """Which inputs are listened to. names: None for all. whole: a name that an input has means only that input."""
+    """The inputs to listen to. names: None for all. whole: a name that an input has means only that input."""
 
     names: tuple[str, ...] | None
     whole: bool
 
     def has(self, name: str, port: Port, there: Collection[str]) -> bool:
-        """Return True if it has an input. there: the names of all inputs."""
+        """Return True if an input belongs to the choice. there: the names of all inputs."""
         if self.names is None or name in self.names:
             return True
         parts = [part for part in self.names if not self.whole or part not in there]
@@ -97,12 +97,12 @@ class _Choice:
 class MidiInput:
     """The source of events from several MIDI inputs. Implements `ControlSource`.
 
-    `names`: parts of input names; None takes every input there is, also those that come later. `api`:
-    LINUX_ALSA, UNIX_JACK, MACOSX_CORE or WINDOWS_MM; None takes the system's own, and on Linux without the
-    ALSA sequencer a running JACK server. `virtual`: opens an input of that name for others to connect to.
-    `on_port`: called on the watcher's thread with an input's name, and True before its first message, False
-    when it went. `on_clock`: called on the inputs' threads with the input's name, a message of MIDI clock, the second
-    at which it was received, and the song position in sixteenths.
+    `names`: parts of input names; None takes every input, also those that come later. `api`: LINUX_ALSA, UNIX_JACK,
+    MACOSX_CORE or WINDOWS_MM; None takes the system's own, and on Linux without the ALSA sequencer a running JACK
+    server. `virtual`: opens an input of that name for others to connect to. `on_port`: called on the watcher's thread
+    with an input's name, and True before its first message, False after it has gone. `on_clock`: called on the inputs'
+    threads for a message of MIDI clock. Its arguments are the input's name, the message, the second at which it was
+    received, and the song position in sixteenths.
     """
 
     def __init__(
@@ -120,28 +120,28 @@ class MidiInput:
         self._on_event = on_event
         self._on_clock = on_clock
         self._on_port = on_port
-        self._choice = _Choice(None if names is None else tuple(names), whole=False)  # swapped whole
+        self._choice = _Choice(None if names is None else tuple(names), whole=False)  # replaced as a whole
         self._api = api
         self._virtual = virtual
         self._poll_seconds = poll_seconds
         self._wake = threading.Event()
         self._stopping = False
         self._watcher: threading.Thread | None = None
-        # The watcher's own: nobody else touches these.
+        # Only the watcher uses these.
         self._lister: rtmidi.MidiIn | None = None
         self._virtual_port: _OpenPort | None = None
         self._open: dict[str, _OpenPort] = {}
-        self._called: dict[Port, str] = {}  # every port in the list, and its name
+        self._called: dict[Port, str] = {}  # name by port, for every port in the list
         self._known: tuple[str, ...] = ()  # every input that was connected since the last choice
         self._jack: JackWatch | None = None  # while the inputs are JACK's
-        self._flush: JackFlush | None = None  # the same
+        self._flush: JackFlush | None = None  # likewise
         self._chosen_for = self._choice
-        # Swapped whole by their one writer each, read by `status`.
+        # Each of these has one writer, which replaces it as a whole; `status` reads them.
         self._connected: tuple[str, ...] = ()
         self._missing: tuple[str, ...] = ()
         self._problem = ""
         self._last: ControlEvent | None = None
-        # Two callback threads may count at once and lose one: it is a sign of life, not a bill.
+        # Two callback threads may count at the same time and lose one. The count only shows that messages come.
         self._messages = 0
 
     # ------------------------------------------------------------------ any thread
@@ -156,7 +156,7 @@ class MidiInput:
         self._watcher.start()
 
     def stop(self) -> None:
-        """Close every port. Waits two seconds at most for the watcher, which a hanging server may block."""
+        """Close every port. Waits two seconds at most for the watcher, because a server that hangs may block it."""
         watcher, self._watcher = self._watcher, None
         if watcher is None:
             return
@@ -214,10 +214,10 @@ class MidiInput:
         self._last = event
         try:
             self._on_event(event)
-        except Exception as error:  # a thread's top: the player sees it, and the knobs go on working
+        except Exception as error:  # a thread's top: the player sees the error, and the knobs go on working
             log.exception("MIDI message %s", event.text())
             self._problem = f"{event.text()} could not be used: {error}"
-        self._messages += 1  # after its work, so that a reader of the count finds the value changed
+        self._messages += 1  # counted after its work: whoever reads the count finds the value changed
 
     # ------------------------------------------------------------------ the watcher
 
@@ -233,7 +233,7 @@ class MidiInput:
             self._close_all()
 
     def _look(self) -> None:
-        """One look at the list: closes what went, opens what came."""
+        """Look at the list once: close the inputs that have gone, open those that came."""
         try:
             if self._lister is None:
                 self._lister = open_client(self._api, f"{CLIENT_NAME} list")
@@ -251,7 +251,7 @@ class MidiInput:
             self._close_all()
             ports = []
         if not self._server_lives():
-            # A JACK server that ended leaves its clients the last list of ports, for ever.
+            # When a JACK server has ended, its clients keep the last list of ports for ever.
             self._problem = no_midi(self._api, RuntimeError("the JACK server has ended"))
             self._abandon_all()
             ports = []
@@ -276,7 +276,7 @@ class MidiInput:
             self._flush.retry()
         self._connected = tuple(self._open)
         self._known = (*self._known, *(name for name in self._open if name not in self._known))
-        # A chosen name that was once connected is missing under the full name that the player saw.
+        # If a chosen input was once connected, its full name is reported as missing: the player saw that name.
         gone = tuple(name for name in self._known if name not in self._open)
         never = tuple(
             n
@@ -286,8 +286,9 @@ class MidiInput:
         self._missing = (*gone, *never)
 
     def _is_lost(self, port: _OpenPort) -> bool:
-        """Whether a JACK port was pulled and came back under its name before anybody looked: its input is connected no
-        more.
+        """Return True if a JACK port went and came back under its name between two looks.
+
+        Its input has then lost its connection.
         """
         connected = self._jack is not None and self._jack.is_connected(port.port[0], OUR_INPUTS)
         was, port.connected = port.connected, connected
@@ -311,10 +312,10 @@ class MidiInput:
             self._problem = ""
 
     def _listen(self, port: _OpenPort) -> _OpenPort:
-        """From here on `_received` hears what comes in."""
+        """Pass what comes in to `_received` from now on."""
         client = port.client
         if client.get_current_api() == rtmidi.API_UNIX_JACK:
-            # System exclusive too: rtmidi drops what follows an unfinished one together with it.
+            # Receive system exclusive too: rtmidi drops an unfinished one together with the messages that follow it.
             client.ignore_types(sysex=False, timing=False, active_sense=False)
             port.receipt = Receipt(0.0 if self._jack is None else self._jack.period_seconds() / 2)
             tick = self._flush.tick if self._flush is not None else lambda: None
@@ -336,7 +337,7 @@ class MidiInput:
         self._virtual_port = self._listen(_OpenPort(self._virtual, (self._virtual, 0), client))
 
     def _server_lives(self) -> bool:
-        """False when a JACK server has ended; the other systems do not end."""
+        """Return False when a JACK server has ended; the other systems do not end."""
         return self._jack is None or self._jack.server_lives()
 
     def _close(self, port: _OpenPort) -> None:

@@ -1,14 +1,12 @@
-"""Ends system exclusive messages that were broken off, on JACK's MIDI inputs. Linux only, as JACK MIDI is
-there.
+"""Ends unfinished system exclusive messages on JACK's MIDI inputs. Linux only, like JACK MIDI here.
 
 rtmidi's JACK input joins everything that follows an unfinished system exclusive message (F0 without F7) to that
-message. It gives none of it until an F7 comes. A controller that is unplugged in the middle of a dump leaves its
-input deaf. So an output of ours sends a single F7 to our inputs every `FLUSH_SECONDS`. It ends such a message; rtmidi
-then gives all of it, and the messages inside count (`MidiInput`). Otherwise a single F7 means nothing.
+message. It passes nothing on until an F7 comes. So a controller that is unplugged during a dump blocks its input. To
+end such a message, an output of ours sends a single F7 to our inputs every `FLUSH_SECONDS`. rtmidi then passes
+everything on, and `MidiInput` uses the messages inside. At any other time a single F7 means nothing.
 
-Threads: made and closed on the watcher's; `tick` and `came_back` are called by the readers. Nothing blocks:
-rtmidi waits for ever when JACK takes nothing from its queue, so no F7 is sent before the last one came
-back.
+Threads: the watcher makes and closes it; the readers call `tick` and `came_back`. Nothing blocks: rtmidi waits for ever
+if JACK takes nothing from its queue, so the next F7 is sent only after the last one came back.
 """
 
 from __future__ import annotations
@@ -29,17 +27,17 @@ class JackFlush:
         self.client = rtmidi.MidiOut(rtmidi.API_UNIX_JACK, client_name)
         self.client.open_virtual_port("out")
         self.port = f"{client_name}:out"
-        self.fresh = True  # until `retry`: no input was connected to it yet
+        self.fresh = True  # no input was connected to it before the first `retry`
         self._lock = threading.Lock()
         self._under_way = False
         self._sent = time.monotonic()
 
     def came_back(self) -> None:
-        """An F7 was received: JACK is alive, and the next one may be sent."""
+        """Note that an F7 was received: JACK is alive, and the next one may be sent."""
         self._under_way = False
 
     def retry(self) -> None:
-        """Allow one more, though the last one did not come back: it may have been sent before a port was connected."""
+        """Allow one more F7, though the last did not come back: it may have been sent before a port was connected."""
         self.fresh = self._under_way = False
 
     def tick(self) -> None:

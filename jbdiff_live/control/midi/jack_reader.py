@@ -1,9 +1,9 @@
-"""Takes the messages of one JACK MIDI input. Linux only, as JACK MIDI is there.
+"""Fetch the messages of one JACK MIDI input. Linux only, like JACK MIDI here.
 
-rtmidi would call Python on JACK's own real-time thread, which then waits for the interpreter's lock while the whole
-graph waits for it: 51 late callbacks in 30 s beside the window and the model (scripts/soak), each of which loses a
-period's messages, and where the server is synchronous a period of everybody's sound. So rtmidi keeps the messages in
-its own queue, in C, and a thread of ours fetches them.
+rtmidi would call Python on JACK's own real-time thread. That thread then waits for the interpreter's lock, and the
+whole graph waits for it. Measured with the window and the model (scripts/soak): 51 late callbacks in 30 s. Each loses a
+period's messages, and with a synchronous server a period of everybody's sound. So rtmidi keeps the messages in its own
+queue, in C, and a thread of ours fetches them.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from collections.abc import Callable
 
 import rtmidi
 
-QUEUE_MESSAGES = 4096  # between two looks; a period's burst of a fast controller is some tens
+QUEUE_MESSAGES = 4096  # between two looks; a fast controller sends some tens in a period
 LOOK_SECONDS = 0.002
 
-Packet = tuple[list[int], float]  # bytes, seconds since the message before
+Packet = tuple[list[int], float]  # bytes, seconds since the previous message
 
 
 class JackReader:
-    """Runs from construction until `stop`, which waits for its thread. `on_message`, and `on_look` after each look, run
-    there and must not block.
+    """Runs from construction until `stop`, which waits for its thread.
+
+    `on_message`, and `on_look` after each look, run on that thread and must not block.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class JackReader:
         self._thread.start()
 
     def stop(self) -> None:
-        """After this the client is not touched any more."""
+        """Stop. Afterwards the client is not used any more."""
         self._stop.set()
         self._thread.join()
 

@@ -20,7 +20,7 @@ SEMAPHORE_BYTES = 64  # sem_t has 32 on 64-bit Linux
 
 
 class JackWatch:
-    """A watch on one server; watcher thread only. OSError: there is no server or no libjack."""
+    """A watch on one server; watcher thread only. Raises OSError if there is no server or no libjack."""
 
     def __init__(self, name: str) -> None:
         hush_jack()
@@ -56,7 +56,7 @@ class JackWatch:
         self._alive = True
 
     def server_lives(self) -> bool:
-        """False after the server has ended. A new server needs a new watch."""
+        """Return False after the server has ended. A new server needs a new watch."""
         if self._alive and self._libc.sem_trywait(self._ended) == 0:
             self._alive = False
         return self._alive
@@ -71,7 +71,7 @@ class JackWatch:
     def connect(self, source: str, inputs: str) -> None:
         """Connect an output to every MIDI input whose full name fits the regular expression `inputs`.
 
-        Those that are connected stay so; one that goes at this moment is left out.
+        Existing connections stay. An input that disappears at this moment is left out.
         """
         if not self.server_lives():
             return

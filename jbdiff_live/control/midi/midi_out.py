@@ -1,7 +1,7 @@
-"""MIDI that is sent: feedback to controllers, and what the music does to a rack.
+"""Send MIDI: feedback to controllers, and measures of the music to a rack.
 
 Threads: one of its own, from `start` to `stop`, which owns every output. `port`, `status` and `wake` may be called from
-any thread. It looks for outputs once a second while one is wanted and missing, and sends each 20 ms while one is open.
+any thread. While a wanted output is missing, it looks once a second. While an output is open, it sends every 20 ms.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Due = Callable[[float], Sequence[bytes]]  # the messages to send at this time
 
 @dataclass
 class _Wanted:
-    """An output to be opened. names: parts of its name. nth: which of several that fit, from 0."""
+    """A wanted output. names: parts of its name. nth: which of several that fit, from 0."""
 
     names: tuple[str, ...]
     nth: int
@@ -38,7 +38,7 @@ class _Wanted:
 
 @dataclass(frozen=True)
 class SenderStatus:
-    """connected: outputs that are open, by what they are for. missing: those that are wanted and not there."""
+    """connected: open outputs, by their purpose. missing: wanted outputs that are absent."""
 
     connected: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class SenderStatus:
 
 @dataclass
 class MidiSender:
-    """Sends to any number of outputs. `want` and `let_go` say to which; then `start`, and `stop` at the end."""
+    """Sends to any number of outputs. `want` adds one, `let_go` removes one. Call `start`, and `stop` at the end."""
 
     ports: OutPorts
     clock: Clock = MACHINE
@@ -57,7 +57,7 @@ class MidiSender:
     _wake: threading.Event = field(default_factory=threading.Event)
     _stopping: bool = False
     _thread: threading.Thread | None = None
-    _look_at: float = float("-inf")  # when the outputs are listed next; the thread's own
+    _look_at: float = float("-inf")  # when to list the outputs next; sender's thread only
     _gone: list[OutPort] = field(default_factory=list)  # to be closed by the thread
     _sent: int = 0
     _problem: str = ""
@@ -65,7 +65,7 @@ class MidiSender:
     # ------------------------------------------------------------------ any thread
 
     def want(self, key: str, names: Sequence[str], due: Due, nth: int = 0) -> None:
-        """Open the output whose name has one of `names`, and send it what `due` returns. key: what it is for."""
+        """Open the output whose name has one of `names`, and send it what `due` returns. key: its purpose."""
         with self._lock:
             old = self._wanted.get(key)
             if old is not None and old.open is not None:
@@ -75,7 +75,7 @@ class MidiSender:
         self._wake.set()
 
     def let_go(self, key: str) -> None:
-        """Close that output; does nothing if it was not wanted."""
+        """Close an output. Does nothing if it was not wanted."""
         with self._lock:
             old = self._wanted.pop(key, None)
             if old is not None and old.open is not None:
@@ -90,7 +90,7 @@ class MidiSender:
             self._thread.start()
 
     def stop(self) -> None:
-        """Close every output. Waits for the thread, which a hanging server may keep: two seconds at most."""
+        """Close every output. Waits two seconds at most for the thread, because a server that hangs may block it."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -174,7 +174,7 @@ class MidiSender:
         with self._lock:
             if self._wanted.get(key) is one:
                 one.at, one.open = found[one.nth], port
-            else:  # it was no longer wanted when it was open
+            else:  # nobody wanted it any more when it was open
                 self._gone.append(port)
 
     def _send(self) -> None:
@@ -206,7 +206,7 @@ class MidiSender:
 
 
 def _fitting(names: Sequence[str], there: list[Port]) -> list[Port]:
-    """The outputs for a name, best first: those that are called exactly so, then those that have it in their name."""
+    """Return the outputs for a name, best first: those with exactly this name, then those that contain it."""
     called: dict[Port, str] = {}
     for port in there:
         called[port] = free_name(port[0], called.values())

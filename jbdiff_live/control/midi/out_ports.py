@@ -1,7 +1,7 @@
-"""The MIDI outputs of this machine: which there are, and one that is open.
+"""The MIDI outputs of this machine, and one open output.
 
-Threads: the one that sends. Every call may wait for the MIDI system. `OutPorts` is what the sender needs of it; tests
-have one in memory.
+Thread: the sender's. Every call may wait for the MIDI system. The sender needs only `OutPorts`; tests use one in
+memory.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class OutPort(Protocol):
 
 
 class OutPorts(Protocol):
-    """The outputs there are. Every method raises one of `DEVICE_ERRORS` if there is no MIDI system."""
+    """The outputs of this machine. Every method raises one of `DEVICE_ERRORS` if there is no MIDI system."""
 
     def list(self) -> list[Port]:
-        """The outputs, without those that only programs like this one have."""
+        """Return the outputs, without those of programs like this one."""
         ...
 
     def open(self, port: Port) -> OutPort: ...
@@ -45,11 +45,11 @@ class OutPorts(Protocol):
     def close(self, port: OutPort) -> None: ...
 
     def lives(self) -> bool:
-        """Return True if the MIDI system is still the one whose ports are open. If not, they are to be forgotten."""
+        """Return True if the MIDI system is still the one whose ports are open. If not, call `forget`."""
         ...
 
     def forget(self) -> None:
-        """Let go of everything. Of a system that has ended nothing is closed: closing would end the process."""
+        """Forget all ports. Ports of a system that has ended are not closed: closing would end the process."""
         ...
 
 
@@ -89,7 +89,7 @@ class RtOutPorts:
         return made
 
     def close(self, port: OutPort) -> None:
-        if not isinstance(port, _RtPort) or port not in self._ports:  # it was forgotten
+        if not isinstance(port, _RtPort) or port not in self._ports:  # `forget` was called
             return
         self._ports.remove(port)
         if self.lives():
@@ -117,7 +117,7 @@ class RtOutPorts:
 
 
 def _open_client(api: str | None, name: str) -> rtmidi.MidiOut:
-    """A client that sends. ValueError for an API that is not built in, RtMidiError if it is not there."""
+    """Open a client that sends. Raises ValueError if the API is not built in, RtMidiError if it does not run."""
     known = api_names()
     if api is not None and api not in known:
         raise ValueError(no_midi(api, ValueError(f"no MIDI API {api!r} in this build of rtmidi")))

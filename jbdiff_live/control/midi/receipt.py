@@ -1,21 +1,21 @@
-"""When a MIDI message was received, more exactly than by the moment at which Python gets it. Pure."""
+"""The second at which a MIDI message was received, more exact than the moment when Python gets it. Pure."""
 
 from __future__ import annotations
 
 from jbdiff_live.beat.frame_time import FrameTime
 
-MOST_LATE_SECONDS = 0.05  # Python gets a message later than that only if the sum below is wrong
+MOST_LATE_SECONDS = 0.05  # if Python gets a message later than that, the sum below is wrong
 
 
 class Receipt:
-    """Adds up the times between messages, which the MIDI system takes. One input, one thread.
+    """Adds up the times between messages, as the MIDI system measures them. One input, one thread.
 
-    Python gets messages with a delay that is never negative. So the sum lies where the least delay of the last second
-    puts it.
+    Python gets messages with a delay that is never negative. So the smallest delay of the last second fixes where the
+    sum begins.
     """
 
     def __init__(self, later: float = 0.0) -> None:
-        """later: seconds to add. Under JACK it is half a period: rtmidi gives all messages of one its first moment."""
+        """later: seconds to add. Under JACK it is half a period: rtmidi gives a period's messages its first moment."""
         self._later = later
         self._sum = 0.0
         self._time = FrameTime(1.0)

@@ -1,7 +1,7 @@
 """OSC over UDP: receives values and actions by name, and sends what changed.
 
 Threads: one of its own, from `start` to `stop`. It owns the socket, receives, acts, and sends at most every 20 ms.
-`status` and `send_all` may be called from any thread. Nothing here waits for the other side: UDP has none.
+`status` and `send_all` may be called from any thread. Nothing here waits for the other side: UDP has no answers.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 SEND_SECONDS = 0.020
-MOST_PACKETS = 256  # that are read before the values are sent again: a flood may not stop that
+MOST_PACKETS = 256  # packets read before the values are sent again, so that a flood does not stop the sending
 JOIN_SECONDS = 2.0
-SHOWN_SECONDS = 20.0  # that the reason for a refused message is shown
+SHOWN_SECONDS = 20.0  # how long the reason for a refused message is shown
 
 Address = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class OscSettings:
-    """port: UDP port to receive on; None receives nothing. host: the address it listens on. out: where values go."""
+    """port: UDP port to receive on; None receives nothing. host: the address to listen on. out: where values go."""
 
     port: int | None = None
     host: str = LOOPBACK
@@ -54,9 +54,9 @@ def parse_address(text: str) -> Address:
 
 
 class OscLink:
-    """Joins one UDP port to the values. `start`, then `stop`; it may be started again.
+    """Connects one UDP port to the values. `start`, then `stop`; it may be started again.
 
-    measured: what is sent beside the parameters, asked for before each sending. perform, handle, calibrate: see
+    measured: returns what is sent beside the parameters; called before each sending. perform, handle, calibrate: see
     `OscNames`.
     """
 
@@ -79,7 +79,7 @@ class OscLink:
         self._send_all = threading.Event()
         self._thread: threading.Thread | None = None
         self._sent_at = float("-inf")
-        self._receiver: Address | None = None  # where values go, as an address that packets come from
+        self._receiver: Address | None = None  # where values go, in the form of a packet's sender
         # Written by the link's thread only; read by `status`.
         self._bound: Address | None = None
         self._received = self._unusable = self._sent = 0
@@ -89,7 +89,7 @@ class OscLink:
     # ------------------------------------------------------------------ any thread
 
     def start(self) -> None:
-        """Open the socket and begin. A port that is taken becomes `status().problem`, and nothing is received."""
+        """Open the socket and begin. If the port is in use, `status().problem` says so, and nothing is received."""
         if self._thread is not None or not self._settings.on:
             return
         self._stop.clear()
@@ -166,7 +166,7 @@ class OscLink:
             self._bound = None
 
     def _find_receiver(self, link: socket.socket) -> None:
-        """Look the receiver's name up once: packets come from numbers."""
+        """Look the receiver's name up once, because packets carry addresses as numbers."""
         if self._settings.out is None:
             return
         try:
@@ -183,14 +183,14 @@ class OscLink:
                 data, sender = link.recvfrom(65535)
             except BlockingIOError:
                 return
-            except OSError as error:  # Windows tells here that an earlier packet reached nobody
+            except OSError as error:  # Windows reports here that an earlier packet reached nobody
                 log.debug("OSC: %s", error)
                 return
             if self._settings.port is not None:
                 self._use(data, sender[0])
 
     def _use(self, data: bytes, sender: str) -> None:
-        """Act on one packet. What is wrong with it is counted and shown, and changes nothing."""
+        """Act on one packet. An error in it is counted and shown, and changes nothing."""
         try:
             calls = read_packet(data)
         except BadPacketError as error:

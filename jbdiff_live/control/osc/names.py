@@ -1,11 +1,11 @@
-"""What an OSC message does, and which messages tell what changed. Pure: no socket, no thread, no clock.
+"""What an OSC message does, and which messages report changes. Pure: no socket, no thread, no clock.
 
 | address | argument | does |
 |---|---|---|
 | `/jbdiff/<parameter>` | the value, or the word of a list | sets it |
 | `/jbdiff/<parameter>/normal` | 0 to 1 | sets it by a knob's travel |
-| `/jbdiff/cv/<channel>` | `low` or `high` | takes the voltage that the channel has now as that end of its span |
-| `/jbdiff/<action or function>` | none, or above 0 | does it; 0 is a button that is let go, and does nothing |
+| `/jbdiff/cv/<channel>` | `low` or `high` | stores the channel's present voltage as that end of its span |
+| `/jbdiff/<action or function>` | none, or above 0 | does it; 0 is a released button, and does nothing |
 
 Every other address may be learned, like a control of a MIDI controller: it sends 0 to 1.
 """
@@ -32,16 +32,16 @@ from jbdiff_live.parameters import (
 ROOT = "/jbdiff/"
 NORMAL = "normal"
 CV = "cv"
-DEVICE = "OSC"  # the name of all OSC senders together, among the controllers
+DEVICE = "OSC"  # the device name of all OSC senders together
 
 
 def no_voltages(channel: int, end: str) -> None:
-    """Calibrates nothing, since no input carries voltages."""
+    """Raise ValueError: no input carries voltages."""
     raise ValueError(f"CV {channel}: nothing comes in; open an input with --cv-in")
 
 
 class OscNames:
-    """Acts on messages, and keeps what the other side knows, so that it is sent only what is news to it."""
+    """Acts on messages, and remembers which values the other side has, so that only changes are sent."""
 
     def __init__(
         self,
@@ -50,19 +50,19 @@ class OscNames:
         handle: Callable[[ControlEvent], object],
         calibrate: Callable[[int, str], object] = no_voltages,
     ) -> None:
-        """perform: does a function of the session. handle: takes what a free address sends; returns if it was used.
+        """perform: does a function of the session. handle: takes the message of a free address; returns True if used.
 
-        calibrate: takes the voltage that a channel has now as its "low" or "high" end; raises ValueError.
+        calibrate: stores a channel's present voltage as its "low" or "high" end; raises ValueError.
         """
         self._store = store
         self._perform = perform
         self._handle = handle
         self._calibrate = calibrate
-        self._known: dict[str, float] = {}  # values and counts as the other side has them
-        self._sent: dict[str, Argument] = {}  # the same of what is measured
+        self._known: dict[str, float] = {}  # values and counts that the other side has
+        self._sent: dict[str, Argument] = {}  # measured values that the other side has
 
     def act(self, call: Call, now: float, from_receiver: bool) -> None:
-        """Do what a message says. Raises ValueError or KeyError, in words, if it cannot be used.
+        """Do what a message says. Raises ValueError or KeyError, with the reason, if it cannot be used.
 
         from_receiver: True if the sender is also the receiver. It then knows the value that it sent.
         """
@@ -77,7 +77,7 @@ class OscNames:
             if from_receiver and exact:
                 self._known[name] = value
             elif from_receiver:
-                self._known.pop(name, None)  # it has to learn what became of its value
+                self._known.pop(name, None)  # send the resulting value back
         elif name == CV:
             _calibrate(self._calibrate, form, call)
         elif name in ACTIONS_BY_NAME and not form:
@@ -100,11 +100,11 @@ class OscNames:
             raise KeyError(f"nothing is bound to {call.address}; learn it, or send to {ROOT}<parameter>")
 
     def forget(self) -> None:
-        """Everything is news again: `news` returns all of it."""
+        """Forget what the other side has: `news` then returns everything."""
         self._known, self._sent = {}, {}
 
     def news(self, snapshot: ParameterSnapshot, measured: Mapping[str, Argument]) -> list[Call]:
-        """Return the messages for what the other side does not know. Actions count: their number has grown.
+        """Return the messages for what the other side does not know. An action is sent as a count that grows.
 
         measured: what is sent beside the parameters, by the rest of its address.
         """
@@ -125,7 +125,7 @@ class OscNames:
 
 
 def _told(parameter: Parameter, value: float) -> list[Call]:
-    """A value in both forms. Entries of a list go by their word, switches and counters as whole numbers."""
+    """Return a value in both forms. A list's entry goes as its word, a switch or counter as a whole number."""
     plain = parameter.plain(value)
     return [
         Call(ROOT + parameter.name, (int(plain) if isinstance(plain, bool) else plain,)),
@@ -134,7 +134,7 @@ def _told(parameter: Parameter, value: float) -> list[Call]:
 
 
 def _value(parameter: Parameter, call: Call, normal: bool) -> tuple[float, bool]:
-    """The value that a message sets, and whether it is the one that was sent: it may have been rounded or limited."""
+    """Return the value that a message sets, and whether it is the sent one: it may have been rounded or limited."""
     if len(call.arguments) == 1 and isinstance(call.arguments[0], str) and not normal:
         return parameter.parse(call.arguments[0]), True
     number = _number(call)
@@ -158,7 +158,7 @@ def _number(call: Call) -> float:
 
 
 def _calibrate(calibrate: Callable[[int, str], object], channel: str, call: Call) -> None:
-    """Take the voltage that a channel has now as an end of its span."""
+    """Store a channel's present voltage as an end of its span."""
     if not channel.isdecimal() or call.arguments not in (("low",), ("high",)):
         raise BadPacketError(f"{call.address}: send low or high to {ROOT}{CV}/3, for channel 3")
     calibrate(int(channel), str(call.arguments[0]))

@@ -1,6 +1,6 @@
 """OSC packets as calls: an address and its arguments. Pure functions over bytes; nothing here trusts the network.
 
-python-osc parses and builds single messages. Bundles are walked here, because python-osc never comes back from a bundle
+python-osc parses and builds single messages. Bundles are read here, because python-osc never returns from a bundle
 whose element has a length below 1. Time tags are ignored: a value counts when it arrives.
 """
 
@@ -18,15 +18,15 @@ BUNDLE = b"#bundle\0"
 IMMEDIATELY = b"\0\0\0\0\0\0\0\1"  # the time tag of a bundle that counts at once
 MOST_BYTES = 8192  # of a packet: far more than a page of faders
 DEEPEST = 4  # bundles inside bundles
-# Bytes that an argument takes, a word at least. A list, blob, colour or time is no value of ours.
+# Fewest bytes of an argument, by type. A list, blob, colour or time is no value of ours.
 LEAST_BYTES = {"i": 4, "f": 4, "h": 8, "d": 8, "s": 4, "T": 0, "F": 0, "N": 0}
-PACKET_BYTES = 1400  # of what is sent: fits a packet of any network without being cut
+PACKET_BYTES = 1400  # most bytes of a packet that we send, so that no network splits it
 
 Argument = float | int | bool | str | None
 
 
 class BadPacketError(ValueError):
-    """A packet that is no OSC, or holds what no control sends."""
+    """A packet that is not OSC, or has an argument that no control sends."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Call:
 
 
 def read_packet(data: bytes, depth: int = 0) -> list[Call]:
-    """Return the messages of a packet, in their order. Raises BadPacketError; then none of them counts."""
+    """Return the messages of a packet, in order. Raises BadPacketError; then no message of the packet counts."""
     if len(data) > MOST_BYTES:
         raise BadPacketError(f"a packet of {len(data)} bytes; the most is {MOST_BYTES}")
     if not data.startswith(BUNDLE):
@@ -71,7 +71,7 @@ def _read_message(data: bytes) -> Call:
     unknown = set(tags[1:].decode("ascii", "replace")) - LEAST_BYTES.keys()
     if unknown:
         raise BadPacketError(f"arguments of type {''.join(sorted(unknown))!r}; send a number or a word")
-    # python-osc takes a number that is cut off for one that ends in zeros.
+    # python-osc reads a number that is cut short as if zeros followed.
     needed = begin + (len(tags) // 4 + 1) * 4 + sum(LEAST_BYTES[tag] for tag in tags[1:].decode("ascii"))
     if tags and (len(data) < needed or len(data) % 4):
         raise BadPacketError("a message that is cut short")

@@ -1,1 +1,1 @@
-"""The MIDI messages that controllers and a rack are sent: values, lights, and what the sound does."""
+"""MIDI messages to controllers and to a rack: values, lights, and measures of the sound."""

@@ -1,13 +1,13 @@
-"""Feedback: which messages a controller is sent now, so that its lights and motors show the values.
+"""Feedback: the messages that make the lights and motors of a controller show the values.
 
-No thread and no clock of its own; the control map's lock protects it. Nothing that comes in is ever sent on: what goes
-out is made from values alone.
+No thread and no clock of its own; the control map's lock protects it. A received message is never sent on: all output
+is made from values.
 
 - A control that a hand moves is left alone until `HOLD_SECONDS` after its last message: a motor must not pull at the
-  hand. Then it is sent the value if it stands somewhere else.
+  hand. If the control then stands somewhere else than its value, the value is sent.
 - A button may light up by itself while it is pressed, so its light is sent again after each message.
 - A control that shows the value itself has taken over: the next touch moves the value from where it is.
-- A controller is sent at most `MOST_MESSAGES` at a time; the rest comes with the next times, in turn.
+- A controller gets at most `MOST_MESSAGES` at a time. The next calls send the rest, in turn.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jbdiff_live.control.outgoing.lights import Shown, Shows
 from jbdiff_live.parameters import BY_NAME, ParameterSnapshot
 
 HOLD_SECONDS = 0.3
-MOST_MESSAGES = 8  # at a time: with one time each 20 ms that is less than half of what a MIDI cable carries
+MOST_MESSAGES = 8  # at a time, once in 20 ms: less than half of what a MIDI cable carries
 FINE = frozenset({BindingKind.CC14, BindingKind.NRPN, BindingKind.BEND})
 
 Placed = Callable[[str, int, Binding, float, float], None]  # device, channel, binding, position, travel
@@ -42,24 +42,24 @@ class Feedback:
 
     def __init__(self, placed: Placed) -> None:
         self._placed = placed
-        self._moved: dict[Place, float] = {}  # when a hand moved a control last
+        self._moved: dict[Place, float] = {}  # when a hand last moved a control
         self._shown: dict[Place, int] = {}  # what a control shows, as far as is known
-        self._channels: dict[tuple[str, BindingKind, int], int] = {}  # that a control was received on last
-        self._next: dict[str, int] = {}  # which of a controller's lights is the first to be sent
+        self._channels: dict[tuple[str, BindingKind, int], int] = {}  # channel of a control's last message
+        self._next: dict[str, int] = {}  # index of the light that is sent first
 
     def forget(self, device: str) -> None:
-        """The controller came back, or has to show other values: it is sent everything, when no hand is on it."""
+        """Send everything again: the controller came back, or must show other values. Controls in a hand wait."""
         self._shown = {place: v for place, v in self._shown.items() if place[0] != device}
 
     def moved(self, device: str, reading: Reading, now: float) -> None:
-        """A control was moved, or a button pressed, at its end."""
+        """Note that a control moved, or that a button was pressed or released."""
         place = (device, reading.channel, reading.kind, reading.number)
         self._channels[device, reading.kind, reading.number] = reading.channel
         self._moved[place] = now
         self._shown[place] = round(reading.position * _full(reading.kind))
 
     def due(self, device: str, table: DeviceTable, views: Views, now: float) -> list[bytes]:
-        """The messages to send to a controller now."""
+        """Return the messages to send to a controller now."""
         lights = table.lights
         values = views.heard if table.shows is Shows.HEARD else views.set
         sent: list[bytes] = []
@@ -80,7 +80,7 @@ class Feedback:
         states: Mapping[str, bool],
         now: float,
     ) -> list[bytes]:
-        """The messages of one light; none while it shows what it should, or a hand is on it."""
+        """Return the messages of one light; none while it shows the right value, or a hand is on it."""
         value = _value(shown, values, states)
         if value is None:
             return []
@@ -89,7 +89,7 @@ class Feedback:
         place = (device, channel, control.kind, control.number)
         if own and (control.encoding is not None or _is_button(control)):
             if self._moved.pop(place, None) is not None:
-                self._shown.pop(place, None)  # a step, or a press: what it shows now is not known
+                self._shown.pop(place, None)  # after a step or a press, its state is not known
         elif now - self._moved.get(place, float("-inf")) < HOLD_SECONDS:
             return []
         if self._shown.get(place) == value:
@@ -103,18 +103,18 @@ class Feedback:
 
 
 def _is_button(control: Binding) -> bool:
-    """Return True if a hand presses the control, and its own light follows the hand for as long."""
+    """Return True for a control that a hand presses, and whose own light follows the hand meanwhile."""
     parameter = BY_NAME.get(control.target)
     return control.button or control.kind in TRIGGERS or parameter is None or parameter.toggle
 
 
 def _full(kind: BindingKind) -> int:
-    """The highest value of a control: 127, or 16383 if it is fine."""
+    """Return the highest value of a control: 127, or 16383 if it is fine."""
     return HIGHEST_14 if kind in FINE else HIGHEST_CC
 
 
 def _value(shown: Shown, values: ParameterSnapshot, states: Mapping[str, bool]) -> int | None:
-    """What a light is sent: 0 to 127, or 0 to 16383 if it is fine. None if there is nothing to show."""
+    """Return the value for a light: 0 to 127, or 0 to 16383 if it is fine. None if there is nothing to show."""
     parameter, light = BY_NAME.get(shown.target), shown.light
     if parameter is None:
         state = states.get(shown.target)
@@ -128,7 +128,7 @@ def _value(shown: Shown, values: ParameterSnapshot, states: Mapping[str, bool]) 
 
 
 def message_of(control: Binding, channel: int, value: int) -> list[bytes]:
-    """The MIDI messages that a control would send. value: 0 to 127, or 0 to 16383 if it is fine."""
+    """Return the MIDI messages that a control would send. value: 0 to 127, or 0 to 16383 if it is fine."""
     here, coarse, fine = channel - 1, value >> 7, value & 127
     match control.kind:
         case BindingKind.NOTE:

@@ -1,6 +1,6 @@
-"""What a controller is sent so that it shows a value: its lines in a map, and their immutable form. Pure.
+"""The lights of a controller: the `[feedback]` lines of its map, and their immutable form. Pure.
 
-| in `[feedback]` | what is sent |
+| in `[feedback]` | message |
 |---|---|
 | `gain = "own"` | the message that Gain's control sends; for motor faders, and for encoders with a ring of lights |
 | `hold = "own on 60 off 12"` | the same with these two values; for a button with a light in colours |
@@ -30,12 +30,12 @@ class Shows(Enum):
     """Which value a controller shows while a change waits for the next block."""
 
     SET = "set"  # the value that was set
-    HEARD = "heard"  # the heard value: that of the audible block
+    HEARD = "heard"  # the value of the audible block
 
 
 @dataclass(frozen=True)
 class Light:
-    """How one value is shown. own: by the control that moves it, which then stands there. on, off: for a switch."""
+    """How one value is shown. own: by its own control's message, which a motor may follow. on, off: for a switch."""
 
     own: bool = True
     on: int = 127
@@ -44,7 +44,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Shown:
-    """A target, and the control whose message shows it. What the control is bound to says nothing here."""
+    """A target, and the control whose message shows it. The control itself may be bound to another target."""
 
     target: str
     control: Binding
@@ -53,7 +53,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Lights:
-    """All of one controller. outputs: parts of the names of its MIDI outputs, if they differ from the inputs'."""
+    """All lights of one controller. outputs: parts of its MIDI outputs' names, if they differ from the inputs'."""
 
     outputs: tuple[str, ...] = ()
     shows: Shows = Shows.SET
@@ -62,11 +62,11 @@ class Lights:
 
     @property
     def any(self) -> bool:
-        """True if the controller is sent anything."""
+        """Return True if anything is sent to the controller."""
         return bool(self.own or self.other)
 
     def of(self, bindings: Iterable[Binding]) -> tuple[Shown, ...]:
-        """What a controller with these bindings shows."""
+        """Return what a controller with these bindings shows."""
         listed = {shown.target for shown in self.other}
         found = []
         for binding in bindings:
@@ -84,7 +84,7 @@ NO_LIGHTS = Lights()
 def read_lights(
     outputs: Sequence[str], shows: str, table: Mapping[str, str], complain: Callable[[str], None]
 ) -> Lights:
-    """The lights that a map describes. complain: is given the words for each line that cannot be used."""
+    """Return the lights that a map describes. complain: called with the reason for each line that cannot be used."""
     own: dict[str, Light] = {}
     other = []
     for target, text in table.items():
@@ -107,7 +107,7 @@ def _read(target: str, text: str) -> tuple[Binding | None, Light]:
     if target != ALL:
         label(target)
     match = _LIGHT.fullmatch(text.strip())
-    assert match is not None  # every text that is not empty fits
+    assert match is not None  # the pattern fits every text that is not empty
     on, off = (int(match[name] or default) for name, default in (("on", 127), ("off", 0)))
     if on > 127 or off > 127:
         raise ValueError(f"{text!r}: values go from 0 to 127")
@@ -116,7 +116,7 @@ def _read(target: str, text: str) -> tuple[Binding | None, Light]:
         return None, light
     if target == ALL:
         raise ValueError(f"{text!r}: write {OWN!r}, which is each target's own control")
-    # A light may show what its control could not move: the control is read as that of an action, which takes any.
+    # A light may show a value that its control cannot move. So it is parsed like an action's, which may be any control.
     control = Binding.parse("panic", match["control"])
     if control.kind not in SHOWN:
         raise ValueError(f"{control.control} cannot be sent; write a CC, an NRPN, pitch bend or a note")

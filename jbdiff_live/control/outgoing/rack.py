@@ -1,4 +1,4 @@
-"""What the music does, as MIDI messages for a rack: CCs that follow it, and notes that begin with it. Pure."""
+"""Measures of the music as MIDI messages for a rack: CCs that follow a measure, notes that start with it. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ VELOCITY = 100
 
 
 class RackMessages:
-    """One thread asks for what is due; only news is."""
+    """Builds the messages for one thread. Only changes become messages."""
 
     def __init__(self, sends: Iterable[MidiSend]) -> None:
         self._sends = tuple(sends)
         self._sent: dict[MidiSend, int] = {}
 
     def due(self, moment: Moment) -> list[bytes]:
-        """The messages that tell of this moment. A note is struck when its measure rises above the middle."""
+        """Return the messages for this moment. A note starts when its measure rises above the middle."""
         messages: list[bytes] = []
         for send in self._sends:
             share = moment[send.measure]

@@ -18,7 +18,7 @@ SPARE_SECONDS = 0.05  # part of the queue kept for the thread's waking and for c
 PATIENCE = 1.2  # a block expected to take this many times its budget is broken off at once
 DONE = 0.98  # from this share on a block is always finished: shares are not exact, and no rung is faster then
 FORGET = 0.7  # share of a slowness that is kept one block later
-TRY_AFTER = 3  # blocks on a lower rung before a better one is tried, whatever its measured time
+TRY_AFTER = 3  # blocks on a lower rung before a better one is tried, even if its measured time is too long
 BELIEVED = 1.5  # a measured time of at most this many times the true one needs no correction
 
 
@@ -131,8 +131,8 @@ class BlockWatch:
         if self._budget == math.inf or share >= DONE:
             return True
         expected = elapsed / share if share > 0 else elapsed
-        # One slow step proves little, so another one like it must also fit into the budget. If less work than that is
-        # left, it need not: the last step of a block, its decode or finisher, may be the longest.
+        # One slow step proves little. So the block goes on only if another step like it also fits into the budget. If
+        # less work is left, less must fit: the last step of a block, its decode or finisher, may be the longest.
         next_step = min(step, (1.0 - share) * step / done) if done > 0 else step
         if expected > PATIENCE * self._budget or elapsed + next_step > self._budget:
             self.expected = max(expected, elapsed + next_step)

@@ -110,7 +110,7 @@ class Timekeeper:
     def can_switch(self) -> bool:
         """True if a stack is ready and enough is queued to make its first block, which takes longer.
 
-        Until then the engine makes blocks ahead. A stack that is too slow for that is switched away from all the same.
+        Until then the engine makes blocks ahead. If the playing stack is too slow for that, the switch happens anyway.
         """
         seconds = self.generator.switch_seconds
         if seconds is None:

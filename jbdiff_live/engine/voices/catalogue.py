@@ -58,7 +58,7 @@ def find_stacks() -> tuple[StackParts, ...]:
     for name, folder in folders.items():
         try:
             config = read_manifest(folder).config
-        except (CheckpointError, OSError):  # listed all the same: choosing it gives the error
+        except (CheckpointError, OSError):  # it stays in the list: choosing it gives the error
             found.append(StackParts(name, (), False))
             continue
         levels = tuple(sorted((level.level for level in config.levels), reverse=True))

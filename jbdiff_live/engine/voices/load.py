@@ -97,7 +97,7 @@ def load_voice(
         return None
     fade_frames = round(FADE_SECONDS * SAMPLE_RATE) if only_in_time else 0
     voice = StackVoice(stream, choice, seconds, fade_frames, note)
-    if only_in_time and shared is None:  # else the anchor is handed on
+    if only_in_time and shared is None:  # voices of one stack hand on the anchor, which is quick
         voice.context_seconds = _context_seconds(voice, _clock(stream))
     return voice if keep_going() else None
 

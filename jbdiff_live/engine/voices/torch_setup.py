@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from jbdiff.stacks.stack import Stack
 
 # How often torch's threads on Linux check if the others are ready before they go to sleep. Read when torch is
-# imported. Measured with pocket on two cores, a block at the 99th percentile: one thread .87 to 1.1 s; two .62 s, or
-# 4.3 s when another program takes a core and each waits for the other; with 1000, two .78 s and 1.13 s.
+# imported. Measured with pocket on two cores, a block at the 99th percentile. One thread: .87 to 1.1 s. Two threads:
+# .62 s, but 4.3 s if another program takes a core, because each waits for the other. Two with 1000: .78 s and 1.13 s.
 SPINS = "1000"
 _waits_are_short = False
 _importing = threading.Lock()  # two threads that import torch at once may see half of it

@@ -195,7 +195,7 @@ class StackVoice:
         context = self._from(snapshot.choice("context_source"), sources.context_file, "context",
                              self.position, self._context_frames, sources)  # fmt: skip
         init = None
-        if settings.resample > 0 and rung is not Rung.LOOP:  # a loop resamples the own sound
+        if settings.resample > 0 and rung is not Rung.LOOP:  # a loop resamples its own sound
             # A whole window: the sound before the block only helps the encoder at the block's beginning.
             init = self._from(snapshot.choice("init_source"), sources.init_file, "init",
                               self.position + frames, self._stream.window_frames, sources)  # fmt: skip
