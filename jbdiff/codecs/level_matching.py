@@ -39,13 +39,10 @@ MOMENTUM = 0.6  # share of the last round's change that is repeated (Perraudin e
 # Share of the original's notes, share of its polyphony, mel distance, of 12 excerpts of 8 s of held-out music with
 # measured detail: .935, .820, 1.52 dB (share .3, 2 to 6 kHz, 8 rounds); .993, .880, 1.74 (.1); .980, .869, 1.53 (.1, 16
 # rounds); .971, .865, 1.46 (.1, 1 to 4 kHz, 16 rounds); .987, .904, 1.46 (.03, .9 to 3.5 kHz, 32 rounds).
-MEASURED_SHARE, MEASURED_HERTZ, MEASURED_TIMES = (
-    0.03,
-    (900.0, 3500.0),
-    4,
-)  # the last: times the rounds of a stack
-# Mean detail, other excerpts: .885, .829 with a share of .3, and .944, .909 with .1. What pocket plays after six pieces:
-# .728, .604 of the notes and polyphony of how they really go on (.3), .802, .682 (.1), .82, .69 (.05).
+MEASURED_SHARE, MEASURED_HERTZ = 0.03, (900.0, 3500.0)
+MEASURED_TIMES = 4  # times the rounds of a stack
+# Mean detail, other excerpts: .885, .829 with a share of .3, and .944, .909 with .1. What pocket plays after six
+# pieces, relative to how they really go on: .728, .604 (.3), .802, .682 (.1), .82, .69 (.05).
 MEAN_SHARE, MEAN_HERTZ = 0.05, (2000.0, 6000.0)
 MOST = 2.0  # nepers by which one round may change a bin
 NEPER = 20 / math.log(10)  # in dB
