@@ -351,7 +351,7 @@ def evaluate(
     finisher: Annotated[
         bool | None, typer.Option("--finisher/--no-finisher", help="stereo finisher, if the stack has one")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="processor threads for torch")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="processor threads for torch")] = 1,
     quick: Annotated[
         bool, typer.Option("--quick", help="few pieces: three minutes in the place of twenty")
     ] = False,

@@ -13,8 +13,14 @@ MOST_BYTES = 1 << 18
 MOST_DEPTH = 16
 # A key of ten thousand parts keeps tomllib busy for minutes.
 TOKEN = re.compile(r"""[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*'|[ \t]+|[\s\S]""")
-MOST_BITS = 64  # of a whole number, as TOML itself has it
-MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+MOST_BITS, MOST_DIGITS = 64, 19  # of a whole number, as TOML itself has it
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins like the next one
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+)
 
 
 def read_toml_file(path: Path) -> JsonDict:
@@ -29,11 +35,14 @@ def read_toml_file(path: Path) -> JsonDict:
 
 
 def decoded(data: bytes, path: Path) -> str:
-    """Return a file's text: UTF-8, or UTF-16 with the mark that editors put in front. Raises ValueError for others."""
+    """Return a file's text: UTF-8, or UTF-16 and UTF-32 with the mark that editors put in front.
+
+    Raises ValueError for other encodings.
+    """
     mark, encoding = next(((mark, name) for mark, name in MARKS if data.startswith(mark)), (b"", "utf-8"))
     data = data.removeprefix(mark)
     try:
-        return data.decode(encoding).replace("\r\n", "\n")
+        return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise ValueError(f"{path}, line {line}: the text is not UTF-8; save the file as UTF-8") from error
@@ -49,8 +58,12 @@ def parse_toml(text: str, where: str) -> JsonDict:
         raise ValueError(
             f"{where}: nested too deeply; {MOST_DEPTH} tables in one another are the most"
         ) from error
-    except ValueError as error:  # tomllib's own, and Python's for a number of thousands of digits
+    except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{where} is no TOML file: {error}") from error
+    except ValueError as error:  # Python reads no number of thousands of digits
+        raise ValueError(
+            f"{where} has a number of thousands of digits; {MOST_DIGITS} are the most"
+        ) from error
     _check(content, where)
     return content
 
@@ -89,4 +102,6 @@ def _check(content: JsonDict, where: str) -> None:
             waiting += [(inner, depth + 1, name) for inner in value]
         elif isinstance(value, int) and value.bit_length() > MOST_BITS:
             digits = int(value.bit_length() * 0.30103) + 1
-            raise ValueError(f"{where}: {name} is a number of about {digits} digits; 19 are the most")
+            raise ValueError(
+                f"{where}: {name} is a number of about {digits} digits; {MOST_DIGITS} are the most"
+            )

@@ -136,7 +136,9 @@ def play(
     ] = True,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="CPU threads for the model; default: half the cores, on Linux at least 2."),
+        typer.Option(
+            min=1, max=1024, help="CPU threads for the model; default: half the cores, on Linux at least 2."
+        ),
     ] = None,
     list_devices: Annotated[
         bool, typer.Option("--list", help="List devices, patches and parameters.")
@@ -225,6 +227,7 @@ def _check(short_ring: int, seconds: float | None) -> None:
 def _run(options: SessionOptions, wanted: _Wanted) -> None:
     """Make a session, list or play, and close it in every case. Raises typer.Exit with the exit status."""
     from jbdiff_live.session import Session
+    from jbdiff_live.shown import printable
     from jbdiff_live.start.listing import binding_lines, print_all
     from jbdiff_live.start.screen import ScreenTrial
     from jbdiff_live.system.ending import Interrupts, on_ending
@@ -248,7 +251,8 @@ def _run(options: SessionOptions, wanted: _Wanted) -> None:
                 raise
             log = logging.getLogger("jbdiff_live")
             log.info("", exc_info=error)
-            print(f"jbdiff-live: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
+            words = printable(str(error.args[0] if isinstance(error, KeyError) else error))
+            print(f"jbdiff-live: {words}", file=sys.stderr)
             raise typer.Exit(2) from error
         finally:
             interrupts.closing = True  # no interrupt from here on: the take is being closed
@@ -346,7 +350,7 @@ def _opened(make: Callable[[SessionOptions], Session], options: SessionOptions) 
 
     try:
         return make(options)
-    except LinkError as error:
+    except (LinkError, ValueError) as error:  # ValueError: an option that only the session can judge
         print(f"jbdiff-live: {error}", file=sys.stderr)
         raise typer.Exit(2) from error
 

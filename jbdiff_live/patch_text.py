@@ -15,8 +15,14 @@ MOST_DEPTH = 4
 MOST_PARTS = 16  # parts of a dotted key; a file name in quotation marks may have any number of dots
 # A key of ten thousand parts keeps tomllib busy for minutes.
 TOKEN = re.compile(r"""[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*'|[ \t]+|[\s\S]""")
-MOST_BITS = 64  # of a whole number, as TOML itself has it
-MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+MOST_BITS, MOST_DIGITS = 64, 19  # of a whole number, as TOML itself has it
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins like the next one
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+)
 
 
 class PatchError(ValueError):
@@ -24,7 +30,7 @@ class PatchError(ValueError):
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a patch: UTF-8, or UTF-16 with the mark that editors put in front.
+    """Return the text of a patch: UTF-8, or UTF-16 and UTF-32 with the mark that editors put in front.
 
     PatchError if it is no file, cannot be read, is too large, or is no text.
     """
@@ -44,7 +50,7 @@ def read_text(path: Path) -> str:
     mark, encoding = next(((mark, name) for mark, name in MARKS if data.startswith(mark)), (b"", "utf-8"))
     data = data.removeprefix(mark)
     try:
-        return data.decode(encoding).replace("\r\n", "\n")
+        return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise PatchError(
@@ -61,11 +67,13 @@ def read_plain(path: Path) -> dict[str, object]:
         content = tomllib.loads(text)
     except RecursionError as error:
         raise PatchError(f"{path}: nested too deeply; is it a patch?") from error
-    except ValueError as error:  # tomllib's own, and Python's for a number of thousands of digits
+    except tomllib.TOMLDecodeError as error:
         place = re.search(r"at line (\d+)", str(error))
         number = int(place[1]) if place else len(text.splitlines())
         line = (text.splitlines() or [""])[max(0, min(number, len(text.splitlines())) - 1)].strip()[:60]
         raise PatchError(f"{path}, line {number}: not TOML ({error}); mend that line: {line}") from error
+    except ValueError as error:  # Python reads no number of thousands of digits
+        raise PatchError(f"{path}: a number of thousands of digits; {MOST_DIGITS} are the most") from error
     _check(path, content)
     return content
 
@@ -102,4 +110,4 @@ def _check(path: Path, content: dict[str, object]) -> None:
             waiting += [(inner, depth + 1, name) for inner in value]
         elif isinstance(value, int) and value.bit_length() > MOST_BITS:
             digits = int(value.bit_length() * 0.30103) + 1
-            raise PatchError(f"{path}: {name}: a number of about {digits} digits; 19 are the most")
+            raise PatchError(f"{path}: {name}: a number of about {digits} digits; {MOST_DIGITS} are the most")

@@ -62,7 +62,7 @@ class RingBuffer:
     @property
     def room(self) -> int:
         """Frames that fit now. Drained frames become room after the reader has skipped them."""
-        return self.capacity - (self._written - self._read)
+        return max(0, self.capacity - (self._written - self._read))
 
     def write(self, frames: Audio) -> int:
         """Writer: copy as many frames as fit. Return their number."""
@@ -92,6 +92,14 @@ class RingBuffer:
 
     def request_drain(self) -> None:
         """Writer: drop all frames written so far. The reader skips them at its next read."""
+        self._drain_to = self._written
+
+    def drop(self, frames: int) -> None:
+        """Writer: count `frames` as written and drop them, with all frames before them. They need no room.
+
+        Call it only while a panic is not answered: the reader does not read then.
+        """
+        self._written += frames
         self._drain_to = self._written
 
     def answer_panics(self, count: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 LEVELS = (2, 1, 0)  # coarsest first: 2 invents, 1 and 0 clean
 SHORTEST_HOP = 16  # tokens
+MOST_STEPS = 1000  # four times as many as v1 uses offline; memory is taken for each of them
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,10 @@ class StackChoice:
             raise ValueError(
                 f"a hop of {self.hop} tokens: {SHORTEST_HOP} is the shortest; leave it out for a window"
             )
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"{self.steps} steps: at least 1 is needed; leave it out for the stack's own")
+        if self.steps is not None and not 1 <= self.steps <= MOST_STEPS:
+            raise ValueError(
+                f"{self.steps} steps: goes from 1 to {MOST_STEPS}; leave it out for the stack's own"
+            )
 
     @property
     def text(self) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from jbdiff.audio.sound_bytes import SoundBytes, mpeg_header, ogg_parts, true_header
+from jbdiff.audio.sound_bytes import SoundBytes, mpeg_header, ogg_parts, stand_in, true_header
 from jbdiff.audio.sound_facts import (
     LOUDEST,
     OVERSHOOT,
@@ -130,8 +130,11 @@ def read_mono(
     if facts.rate != sample_rate:
         notes.append(f"resampled from {facts.rate} to {sample_rate} Hz")
     if facts.cancels:
-        notes.append("its channels cancel each other in a mix: the first one alone is used")
-        audio, whole = gathered(SoundFacts(), 0)
+        first, most = facts.powers[0], facts.powers.max()
+        loudest = 0 if 2 * first >= most else int(np.argmax(facts.powers))
+        which = "the first one alone" if loudest == 0 else f"channel {loudest + 1} alone, the loudest,"
+        notes.append(f"its channels cancel each other in a mix: {which} is used")
+        audio, whole = gathered(SoundFacts(), loudest)
     elif facts.channels > 1:
         notes.append(f"{facts.channels} channels mixed to mono")
     if not whole:
@@ -211,12 +214,15 @@ def _source_blocks(path: Path, facts: SoundFacts, frames: int, sample_rate: int)
                 "again"
             )
         facts.rate, facts.channels = rate, channels
-        facts.notes += header.notes
         if kind == "MP3":
             header = mpeg_header(path, frames_said)
+        facts.notes += header.notes
         parts: list[tuple[int, int | None]] = [(0, None)]
         if kind == "OGG":
-            parts = [*ogg_parts(path)]
+            found, ended = ogg_parts(path)
+            parts = [*found]
+            if not ended:
+                facts.notes.append("its last page is missing: the file is cut short")
         wanted = max(1, min(frames * 2, frames * 2 * rate // sample_rate) // max(2, channels))
         for start, end in parts:
             view = SoundBytes(path, header.replaced, endless=header.endless, start=start, end=end)
@@ -226,6 +232,8 @@ def _source_blocks(path: Path, facts: SoundFacts, frames: int, sample_rate: int)
                     continue
                 yield from _read(sound, view, wanted, header.frames, facts)
     except soundfile.LibsndfileError as error:
+        if there := stand_in(path):
+            raise OSError(f"cannot read {str(path)!r} as sound: {there}") from error
         raise OSError(
             f"cannot read {str(path)!r} as sound ({error.error_string}); convert it to WAV or FLAC first"
         ) from error

@@ -19,6 +19,8 @@ UNKNOWN = 1 << 40  # bytes: a length that no file of sound has
 MOST_CHUNKS = 4096
 HEADER_BYTES = 1 << 16
 WINDOW = 1 << 20
+W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")  # the identifier that a W64 file begins with
+OGG_END = 4  # flag of the last page of a recording
 # Of MPEG audio, by [version 1 or not][layer 1, 2, 3]: kbit/s by index, and samples a frame.
 BITRATES = (
     (
@@ -127,7 +129,35 @@ def true_header(path: Path) -> Header:
             return Header({8: b"\xff\xff\xff\xff"})
         if head[:4] == b"caff":
             return _caf(file, size)
+        if head[:4] == b".snd" and 0 < (said := struct.unpack(">I", head[8:12])[0]) < 0xFFFFFFFF:
+            return _whole_or_cut(said > size - struct.unpack(">I", head[4:8])[0])
+        if head[:4] == b"FORM":
+            chunks = _chunks(file, 12, size, ">I")
+            return _whole_or_cut(
+                any(name == b"SSND" and place + length > size for name, place, length in chunks)
+            )
+        if head == W64_RIFF:
+            return _whole_or_cut(_w64_is_cut(file, size))
     return Header()
+
+
+def _whole_or_cut(cut: bool) -> Header:
+    return Header(notes=("the file is cut short",) if cut else ())
+
+
+def _w64_is_cut(file: BinaryIO, size: int) -> bool:
+    """Whether the data chunk of a W64 file goes beyond its end; a length of all ones is unknown."""
+    place = 40
+    for _ in range(MOST_CHUNKS):
+        file.seek(place)
+        head = file.read(24)
+        if len(head) < 24:
+            break
+        length: int = struct.unpack("<Q", head[16:])[0]
+        if head[:4] == b"data":
+            return size < place + length < UNKNOWN
+        place += max(24, length + 7 & ~7)
+    return False
 
 
 def _chunks(file: BinaryIO, place: int, size: int, form: str) -> Iterator[tuple[bytes, int, int]]:
@@ -180,12 +210,23 @@ def _wave(file: BinaryIO, size: int, long: bool) -> Header:
 
 
 def _only_chunks(file: BinaryIO, place: int, size: int) -> bool:
-    """Whether there is nothing but whole chunks from `place` to the end."""
+    """Whether there is nothing but whole chunks, or nothing but zeros, from `place` to the end."""
+    if _only_zeros(file, place):
+        return True
     for name, start, length in _chunks(file, place, size, "<I"):
         if not all(32 <= byte < 127 for byte in name) or start + length > size:
             return False
         place = start + length + (length & 1)
     return place >= size
+
+
+def _only_zeros(file: BinaryIO, place: int) -> bool:
+    """Whether every byte from `place` to the end is 0: what a disk or a program fills a file up with."""
+    file.seek(place)
+    while data := file.read(WINDOW):
+        if data.count(0) != len(data):
+            return False
+    return True
 
 
 def _cut_short(there: int, said: int, bytes_a_second: int) -> tuple[str, ...]:
@@ -200,13 +241,30 @@ def _cut_short(there: int, said: int, bytes_a_second: int) -> tuple[str, ...]:
 def _caf(file: BinaryIO, size: int) -> Header:
     for name, place, length in _chunks(file, 8, size, ">Q"):
         if name == b"data" and (length in (0, (1 << 64) - 1) or place + length > size):
-            return Header({place - 8: struct.pack(">Q", size - place)})
+            cut = 0 < length < UNKNOWN
+            return Header({place - 8: struct.pack(">Q", size - place)}, notes=_whole_or_cut(cut).notes)
     return Header()
 
 
-def ogg_parts(path: Path) -> list[tuple[int, int]]:
-    """Where each recording in an Ogg file begins and ends, in bytes: a stream saved from a radio has many."""
-    starts, place, beginning = [0], 0, True
+def stand_in(path: Path) -> str:
+    """What a file holds in the place of sound, with the remedy; empty if it is not known."""
+    with path.open("rb") as file:
+        head = file.read(512).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not head:
+        return "it is empty; record or export it again"
+    if head.startswith(b"version https://git-lfs"):
+        return "it is a Git LFS pointer, a short text in the place of the sound; run `git lfs pull` in its folder"
+    if head.lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "it is a web page in the place of the sound; fetch the file itself"
+    return ""
+
+
+def ogg_parts(path: Path) -> tuple[list[tuple[int, int]], bool]:
+    """Where each recording in an Ogg file begins and ends, in bytes: a stream saved from a radio has many.
+
+    Also returns whether the last page is there: True if the last recording has its end.
+    """
+    starts, place, beginning, ended = [0], 0, True, False
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         while True:
@@ -220,7 +278,8 @@ def ogg_parts(path: Path) -> list[tuple[int, int]]:
                 starts.append(place)
             beginning = first
             place += 27 + len(table) + sum(table)
-    return list(zip(starts, [*starts[1:], size], strict=True))
+            ended = bool(head[5] & OGG_END) and place <= size
+    return list(zip(starts, [*starts[1:], size], strict=True)), ended
 
 
 def mpeg_header(path: Path, frames: int) -> Header:
@@ -230,8 +289,10 @@ def mpeg_header(path: Path, frames: int) -> Header:
     were put together, all that follow are left out.
     """
     counted, tag = _mpeg_frames(path)
-    if counted <= frames + 8 * FRAME_SAMPLES[0][2]:
-        return Header(frames=counted)
+    slack = 8 * FRAME_SAMPLES[0][2]
+    if counted <= frames + slack:
+        cut = tag is not None and counted + slack < frames  # without a tag `frames` is a guess
+        return Header(frames=counted, notes=_whole_or_cut(cut).notes)
     return Header({} if tag is None else {tag: bytes(4)}, endless=True, frames=counted)
 
 

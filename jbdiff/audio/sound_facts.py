@@ -41,6 +41,7 @@ class SoundFacts:
     peak: float = 0.0
     at_full_scale: int = 0  # samples
     notes: list[str] = field(default_factory=list)
+    powers: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))  # sum of squares of each channel
     _low: float = math.inf
     _high: float = -math.inf
     _sum: float = 0.0  # of absolute values, all channels
@@ -62,7 +63,9 @@ class SoundFacts:
         scaled = block if scale == 1 else block / np.float32(scale)
         mixed = mono_mix(scaled)
         self._sum += float(np.abs(scaled).sum(dtype=np.float64)) / self.channels * scale
-        self._power += float(np.vdot(scaled, scaled)) / self.channels * scale**2
+        powers = np.einsum("nc,nc->c", scaled, scaled, dtype=np.float64) * scale**2
+        self.powers = self.powers + powers if self.powers.shape == powers.shape else powers
+        self._power += float(powers.sum()) / self.channels
         self._mixed += float(np.vdot(mixed, mixed)) * scale**2
 
     @property

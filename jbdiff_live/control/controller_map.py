@@ -30,6 +30,7 @@ from jbdiff_live.binding import (
 from jbdiff_live.control.cv import CvChannel, is_channel
 from jbdiff_live.control.outgoing.lights import NO_LIGHTS, Lights, Shows, read_lights
 from jbdiff_live.patch import replace_file
+from jbdiff_live.patch_text import MOST_DIGITS, PatchError, read_plain, read_text
 
 FORMAT = 1
 
@@ -107,11 +108,7 @@ def read_map(path: Path) -> tuple[ControllerMap, list[str]]:
             silent.append(target)
     takeover = _takeover(path, file.takeover, wrong)
     plain = frozenset(number for number in file.plain if 0 <= number <= HIGHEST_CC)
-    programs = {
-        int(text): name
-        for text, name in file.programs.items()
-        if text.isdigit() and 1 <= int(text) <= HIGHEST_PROGRAM
-    }
+    programs = {int(text): name for text, name in file.programs.items() if _is_program(text)}
     lights = read_lights(
         file.outputs, file.shows, file.feedback, lambda words: wrong.append(f"{path}: {words}")
     )
@@ -121,8 +118,11 @@ def read_map(path: Path) -> tuple[ControllerMap, list[str]]:
         for text in file.cv
         if not is_channel(text)
     ]
-    lost = [text for text in file.programs if not text.isdigit() or int(text) not in programs]
-    wrong += [f"{path}: [programs] {text}: MIDI has programs 1 to {HIGHEST_PROGRAM}" for text in lost]
+    wrong += [
+        f"{path}: [programs] {text[:20]}: MIDI has programs 1 to {HIGHEST_PROGRAM}"
+        for text in file.programs
+        if not _is_program(text)
+    ]
     return (
         ControllerMap(
             file.name, tuple(file.inputs), tuple(bindings), frozenset(silent), takeover, plain,
@@ -132,13 +132,19 @@ def read_map(path: Path) -> tuple[ControllerMap, list[str]]:
     )  # fmt: skip
 
 
+def _is_program(text: str) -> bool:
+    """Return True if a text is the number of a MIDI program."""
+    return len(text) <= MOST_DIGITS and text.isdecimal() and 1 <= int(text) <= HIGHEST_PROGRAM
+
+
 def _parse(path: Path) -> tomlkit.TOMLDocument:
     try:
-        return tomlkit.parse(path.read_text(encoding="utf-8-sig"))
-    except (TOMLKitError, UnicodeDecodeError) as error:
+        read_plain(path)  # raises first for files that would break tomlkit
+        return tomlkit.parse(read_text(path))
+    except PatchError as error:
+        raise MapError(str(error)) from error
+    except (TOMLKitError, ValueError, RecursionError) as error:
         raise MapError(f"{path}: not TOML ({error})") from error
-    except OSError as error:
-        raise MapError(f"{path}: cannot be read ({error.strerror}); check the file's permissions") from error
 
 
 def _takeover(path: Path, text: str | None, wrong: list[str]) -> TakeoverMode | None:
@@ -158,17 +164,17 @@ def _bindings(target: str, texts: str | list[str], note_channel: int | None) -> 
     for text in [texts] if isinstance(texts, str) else texts:
         try:
             binding = Binding.parse(target, text)
+            if binding.kind is BindingKind.NOTE and binding.channel is None:
+                if note_channel is None:
+                    found.append(
+                        f"{target}: {text!r} would listen to every keyboard; write 'ch 10 {text}', or note_channel = "
+                        "10 at the top of the file"
+                    )
+                    continue
+                binding = replace(binding, channel=note_channel)
         except (ValueError, KeyError) as error:
             found.append(f"{target}: {error.args[0]}")
             continue
-        if binding.kind is BindingKind.NOTE and binding.channel is None:
-            if note_channel is None:
-                found.append(
-                    f"{target}: {text!r} would listen to every keyboard; write 'ch 10 {text}', or note_channel = 10 "
-                    "at the top of the file"
-                )
-                continue
-            binding = replace(binding, channel=note_channel)
         found.append(binding)
     return found
 

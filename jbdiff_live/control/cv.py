@@ -73,7 +73,7 @@ UNCALIBRATED = CvChannel()
 
 def is_channel(text: str) -> bool:
     """Return True if a text is the number of a channel."""
-    return text.isdecimal() and 1 <= int(text) <= HIGHEST_CHANNEL
+    return len(text) <= 4 and text.isdecimal() and 1 <= int(text) <= HIGHEST_CHANNEL
 
 
 def parse_span(text: str) -> tuple[int, CvChannel]:

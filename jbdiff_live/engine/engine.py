@@ -64,23 +64,25 @@ class Engine:
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()  # a pad and the window may start at the same moment
 
     # ------------------------------------------------------------------ session's thread
 
     def start(self) -> None:
         """Start the thread. Does nothing while it plays. RuntimeError if it still hangs after a stop."""
-        thread = self._thread
-        if thread is not None and thread.is_alive():
-            if self._stop.is_set():
-                raise RuntimeError(f"the engine cannot start: {self._status.detail}")
-            if self._status.state not in (EngineState.FAILED, EngineState.OFFLINE):
-                return
-            thread.join()  # it has written its last status and does nothing more
-        self._stop.clear()
-        self._wake.clear()
-        self._status = EngineStatus(state=EngineState.LOADING)
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self._thread.start()
+        with self._starting:
+            thread = self._thread
+            if thread is not None and thread.is_alive():
+                if self._stop.is_set():
+                    raise RuntimeError(f"the engine cannot start: {self._status.detail}")
+                if self._status.state not in (EngineState.FAILED, EngineState.OFFLINE):
+                    return
+                thread.join()  # it has written its last status and does nothing more
+            self._stop.clear()
+            self._wake.clear()
+            self._status = EngineStatus(state=EngineState.LOADING)
+            self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+            self._thread.start()
 
     def ask_to_stop(self) -> None:
         """Let the thread end after the step in work. Returns at once."""
@@ -197,7 +199,7 @@ class Engine:
                 beat=generated.beat,
             )  # fmt: skip
             heard = block.heard
-            if not self._deliver(block):
+            if not self._deliver(block, panics):
                 return
             self._delivered += block.frames
             made += 1
@@ -218,13 +220,20 @@ class Engine:
         """Return a function that is True until a stop or a new panic."""
         return lambda: self._running() and self._snapshot().counts["panic"] == panics
 
-    def _deliver(self, block: Block) -> bool:
-        """Write the whole block, and wait for room. Return False if a stop was asked for before the end."""
+    def _deliver(self, block: Block, panics: int) -> bool:
+        """Write the whole block, and wait for room. Return False if a stop was asked for before the end.
+
+        panics: panics answered so far. After a new one, the rest of the block is dropped.
+        """
         written = self._ring.write(block.samples)
         self._on_block(block)
         while written < block.frames:
             if self._stop.wait(0.01):
                 return False
+            if self._snapshot().counts["panic"] != panics:
+                # Until a panic is answered the output reads nothing, so no more room would come.
+                self._ring.drop(block.frames - written)
+                break
             written += self._ring.write(block.samples[written:])
         return True
 

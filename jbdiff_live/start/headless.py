@@ -13,6 +13,7 @@ from rich.live import Live
 
 from jbdiff_live.beat.line import ClockState
 from jbdiff_live.session import Session
+from jbdiff_live.shown import printable
 from jbdiff_live.stage_word import stage_word
 from jbdiff_live.start.terminal_keys import TerminalKeys
 from jbdiff_live.start.terminal_view import terminal_view
@@ -51,7 +52,7 @@ class Announcements:
         if self._console is None:
             return
         try:
-            self._console.print(text, style=style)
+            self._console.print(printable(text), style=style)
         except (OSError, ValueError) as error:  # ValueError: a stream that was closed
             self._console = None
             log.info("the console has gone: %s", error)
@@ -210,8 +211,23 @@ def _finish(session: Session, seconds: float | None, heard: Status, console: Ann
         console.say(f"The engine failed: {heard.engine.detail}", style="red")
         return 1
     engine = heard.engine
+    if engine.blocks_made:
+        _say_figures(heard, end / rate, console)
+    else:
+        console.say("Nothing was played: the first block was not ready yet.")
+    if recorder.problem:
+        console.say(f"Recording: {recorder.problem}", style="red")
+        return 1
+    if folder is not None:
+        console.say(f"Take: {folder}")
+    return 0
+
+
+def _say_figures(heard: Status, seconds: float, console: Announcements) -> None:
+    """Say how long blocks and knobs took. seconds: of sound that played."""
+    engine = heard.engine
     console.say(
-        f"Played {end / rate:.1f} s in {engine.blocks_made} blocks of {engine.block_duration:.2f} s; a block took "
+        f"Played {seconds:.1f} s in {engine.blocks_made} blocks of {engine.block_duration:.2f} s; a block took "
         f"{engine.block_seconds_p99:.2f} s (p99), {engine.block_duration / max(engine.block_seconds_p99, 1e-9):.1f} "
         f"times faster than it plays. Underruns: {heard.audio.underruns}. Late blocks: {engine.late_blocks}."
     )
@@ -221,12 +237,6 @@ def _finish(session: Session, seconds: float | None, heard: Status, console: Ann
             f"A knob that the next block reads is heard after {engine.reach_median + behind:.2f} s (median; p99 "
             f"{engine.reach_p99 + behind:.2f} s), gain and mute after {heard.audio.latency_seconds:.2f} s."
         )
-    if recorder.problem:
-        console.say(f"Recording: {recorder.problem}", style="red")
-        return 1
-    if folder is not None:
-        console.say(f"Take: {folder}")
-    return 0
 
 
 def describe(status: Status) -> str:

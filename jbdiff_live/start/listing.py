@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jbdiff_live.control_view import BindingRow
 from jbdiff_live.parameters import PARAMETERS, Parameter
+from jbdiff_live.shown import printable
 
 if TYPE_CHECKING:
     from jbdiff_live.session import Session
@@ -20,9 +21,11 @@ def print_all(session: Session) -> None:
         ("sound inputs", session.input_devices()),
         ("MIDI inputs", session.midi_inputs()),
     ):
-        print(f"{title}:", *(names or ["none"]), sep="\n  ")
+        print(f"{title}:", *map(printable, names or ["none"]), sep="\n  ")
     programs = session.patch_programs()
-    patches = [f"{name:<15} {_program_text(programs.get(name))}".rstrip() for name in session.patches()]
+    patches = [
+        f"{printable(name):<15} {_program_text(programs.get(name))}".rstrip() for name in session.patches()
+    ]
     print("patches:", *(patches or ["none"]), sep="\n  ")
     print("parameters, for --set:", *map(describe, PARAMETERS), sep="\n  ")
 
@@ -45,7 +48,7 @@ def binding_lines(rows: Sequence[BindingRow]) -> list[str]:
     """Return the table of bindings as text: for each input its controls, their targets, and who made the binding."""
     lines = []
     for device, group in itertools.groupby(rows, lambda row: row.device):
-        lines.append(f"{device}:")
+        lines.append(f"{printable(device)}:")
         lines += [f"  {row.control:<32} {row.label:<16} {row.target:<18} {row.source}" for row in group]
     return lines
 

@@ -39,7 +39,7 @@ def has_display() -> bool:
         return True
     if wayland := os.environ.get("WAYLAND_DISPLAY"):
         folder = Path(os.environ.get("XDG_RUNTIME_DIR", "/"))
-        if (folder / wayland).exists():
+        if os.path.exists(folder / wayland):  # False also in a folder that belongs to another user
             return True
     host, colon, number = os.environ.get("DISPLAY", "").rpartition(":")
     if not colon:

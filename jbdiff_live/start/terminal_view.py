@@ -14,6 +14,7 @@ from rich.text import Text
 
 from jbdiff_live.block import Rung
 from jbdiff_live.parameters import PARAMETERS, Parameter, ParameterSnapshot
+from jbdiff_live.shown import printable
 from jbdiff_live.stage_word import StageWord, Word, stage_word
 from jbdiff_live.status import ControlStatus, Status
 
@@ -41,13 +42,13 @@ def terminal_view(status: Status, values: ParameterSnapshot, bindings: Mapping[s
 def _state(word: StageWord, status: Status) -> Text:
     style = "bold white on red" if word.alarm else f"bold {COLOURS.get(word.word, 'yellow')}"
     text = Text(f" {word.text} ", style=style)
-    text.append(f"  {word.why}" if word.why else "", style="default")
+    text.append(f"  {printable(word.why)}" if word.why else "", style="default")
     facts = [
         f"patch {status.patch}",
         f"stack {status.stack.name}" if status.stack.name else "",
         _recording(status),
     ]
-    text.append("\n" + "   ".join(fact for fact in facts if fact), style="default")
+    text.append("\n" + "   ".join(printable(fact) for fact in facts if fact), style="default")
     return text
 
 
@@ -69,7 +70,7 @@ def _meters(status: Status) -> Table:
         level = 20 * math.log10(peak) if peak > 0 else -math.inf
         shown = f"{level:5.1f} dB" if peak > 0 else " -inf dB"
         table.add_row(side, _bar(1 - level / QUIETEST_DB), shown + (", limited" if audio.limited else ""))
-    device = f"{audio.device or 'no device'}, underruns {audio.underruns}, late blocks {engine.late_blocks}"
+    device = f"{printable(audio.device) or 'no device'}, underruns {audio.underruns}, late blocks {engine.late_blocks}"
     table.add_row("output", "", device)
     return table
 
@@ -121,7 +122,7 @@ def _controls(control: ControlStatus) -> list[Text]:
     midi = ", ".join(control.connected) or "no controller"
     missing = f"; missing: {', '.join(control.missing)}" if control.missing else ""
     last = f"   last: {control.last_message}" if control.last_message else ""
-    lines.append(Text(f"MIDI     {midi}{missing}{last}"))
+    lines.append(Text(printable(f"MIDI     {midi}{missing}{last}")))
     if control.voltages:
         volts = enumerate(control.voltages, 1)
         lines.append(Text("CV in    " + "  ".join(f"{number}: {volt:5.2f}" for number, volt in volts)))
@@ -145,4 +146,4 @@ def _problems(status: Status) -> list[Text]:
         f"loading {status.stack.loading}" if status.stack.loading else "",
         status.note,
     )
-    return [Text(f"▸ {problem}", style="yellow") for problem in dict.fromkeys(problems) if problem]
+    return [Text(f"▸ {printable(problem)}", style="yellow") for problem in dict.fromkeys(problems) if problem]

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP (a closed terminal): each ends the instrument and closes its take.
+"""Ctrl-C, SIGTERM, SIGHUP (a closed terminal) and SIGQUIT (Ctrl-\\): each ends the instrument and closes its take.
 
 Main thread only: Python runs signal handlers there, between two bytecodes.
 """
@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # SIGHUP is Unix's, SIGBREAK Windows'
+# Without a handler, each of them ends the process at once. SIGBREAK is Windows', all from SIGHUP on are Unix's.
+NAMES = ("SIGBREAK", "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU", "SIGUSR1", "SIGUSR2")
+ALWAYS = ("SIGINT", "SIGTERM")  # handled even if whoever started the process ignored them
 
 
 @contextmanager
 def on_ending(act: Callable[[], object]) -> Iterator[None]:
     """Inside the `with` block, call `act` for each signal that asks the process to end. Then restore the handlers.
 
-    A hang-up that was ignored from the start stays ignored: that is what `nohup` is for.
+    A hang-up that was ignored from the start stays ignored: that is what `nohup` is for. So do the signals after it.
     """
 
     def handler(number: int, frame: FrameType | None) -> None:
@@ -27,7 +29,7 @@ def on_ending(act: Callable[[], object]) -> Iterator[None]:
     try:
         for name in NAMES:
             number = getattr(signal, name, None)
-            if number is None or (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
+            if number is None or (name not in ALWAYS and signal.getsignal(number) is signal.SIG_IGN):
                 continue
             before[number] = signal.signal(number, handler)
         yield

@@ -80,7 +80,7 @@ def process_goes_first(autogroup: Path = AUTOGROUP, grouping: Path = GROUPING) -
     threads start. The session's group gets its old value back when the process ends, because a shell may live in it.
     """
     if hasattr(os, "setpriority"):
-        with contextlib.suppress(PermissionError):
+        with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, 0, NICE)
     before = _group_nice(autogroup, grouping)
     if before is not None and before > NICE and _set_group_nice(autogroup, NICE):
@@ -102,10 +102,10 @@ def go_first() -> str:
     if not hasattr(os, "sched_setscheduler"):
         return "normal"
     thread = threading.get_native_id()
-    with contextlib.suppress(PermissionError):
+    with contextlib.suppress(OSError):  # a kernel may also lack it
         os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(REALTIME_PRIORITY))
         return "real time"
-    with contextlib.suppress(PermissionError):
+    with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, thread, NICE)
         return "raised"
     return "normal"

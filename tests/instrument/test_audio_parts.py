@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import threading
@@ -17,7 +19,7 @@ from jbdiff_live.audio.marks import LATELY_SECONDS, Lately
 from jbdiff_live.audio.rate import WINDOW_SECONDS, RateMeter
 from jbdiff_live.audio.short_ring import CALM_SECONDS, MOST_CALM_SECONDS, MOST_GROWTH, ShortRingLength
 from jbdiff_live.audio.sink import DeviceError
-from jbdiff_live.system.thread_priority import NICE, Priority, process_priority
+from jbdiff_live.system.thread_priority import NICE, Priority, go_first, process_goes_first, process_priority
 
 USUAL = 4096
 
@@ -129,6 +131,19 @@ def test_the_session_group_goes_first_where_the_kernel_groups_by_session(tmp_pat
     )
     assert done.stdout.strip() == str(NICE)
     assert group.read_text() == "3"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setscheduler"), reason="no real-time scheduling here")
+def test_a_kernel_without_priorities_ends_no_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A sandbox may know neither call; the feeder plays all the same."""
+
+    def lacks(*anything: object) -> None:
+        raise OSError(errno.ENOSYS, "no such call")
+
+    monkeypatch.setattr(os, "sched_setscheduler", lacks)
+    monkeypatch.setattr(os, "setpriority", lacks)
+    assert go_first() == "normal"
+    assert process_goes_first(tmp_path / "none", tmp_path / "none") == process_priority(tmp_path, tmp_path)
 
 
 def test_the_priority_that_was_got_is_put_into_words(tmp_path: Path) -> None:

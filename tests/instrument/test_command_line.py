@@ -272,6 +272,9 @@ def test_bad_patches_of_ones_own_do_not_end_the_list(tmp_path: Path) -> None:
         (["--set", "gain=nan"], "outside -60 to 6"),
         (["--set", "seed=1" + "0" * 400], "outside 0 to 16383"),
         (["--set", "hold=maybe"], "needs on or off"),
+        (["--steps", "99999999999"], "99999999999 steps: goes from 1 to 1000"),
+        (["--threads", "100000"], "less than or equal to 1024"),
+        (["--stack", ""], "a stack without a name"),
     ],
 )
 def test_numbers_without_sense_are_refused_before_anything_plays(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,50 @@ def test_a_corrupt_map_is_named_kept_aside_and_hides_nothing_else(tmp_path: Path
     (tmp_path / "box.toml").write_bytes(junk)
     shelf(tmp_path)
     assert (tmp_path / "box.toml.unreadable2").read_bytes() == junk, "nothing is overwritten"
+
+
+ODD_LINES = {
+    "[programs] ²": '[programs]\n"²" = "drift"\n',
+    "[programs] 9999": f'[programs]\n"{"9" * 5000}" = "drift"\n',
+    "[cv] ²": '[cv."²"]\nlow = 0.0\nhigh = 1.0\n',
+    "[cv] 9999": f'[cv."{"9" * 5000}"]\nlow = 0.0\nhigh = 1.0\n',
+}
+
+
+@pytest.mark.parametrize("words", ODD_LINES)
+def test_a_number_that_is_none_is_named_and_hides_nothing_else(tmp_path: Path, words: str) -> None:
+    head = 'format = 1\nname = "box"\ninputs = ["Box"]\n[bindings]\nnoise_step = "CC 21"\n'
+    found, wrong = read_map(written(tmp_path, head + ODD_LINES[words]))
+    assert len(found.bindings) == 1 and len(wrong) == 1 and words in wrong[0]
+
+
+def test_a_channel_that_midi_does_not_have_is_named_and_the_map_can_be_saved(tmp_path: Path) -> None:
+    text = (
+        'format = 1\nname = "box"\ninputs = ["Box"]\nnote_channel = 99\n'
+        '[bindings]\npanic = "note C3"\nnoise_step = "CC 21"\n'
+    )
+    found, wrong = read_map(written(tmp_path, text))
+    assert [b.target for b in found.bindings] == ["noise_step"]
+    assert len(wrong) == 1 and "panic: channel 99" in wrong[0]
+    write_map(tmp_path / "box.toml", found)
+    assert 'panic = "note C3"' in (tmp_path / "box.toml").read_text()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_map_is_read_in_every_encoding_that_editors_save(tmp_path: Path, encoding: str, end: str) -> None:
+    path = tmp_path / "box.toml"
+    path.write_bytes(BY_HAND.replace("\n", end).encode(encoding))
+    assert read_map(path)[0].name == "the box"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes of this kind")
+def test_a_pipe_and_a_folder_hold_up_no_start(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "folder.toml").mkdir()
+    written(tmp_path, BY_HAND)
+    maps = shelf(tmp_path)
+    assert len(maps.problems) >= 2 and maps.find("Box:knobs").bindings
 
 
 def test_a_map_that_the_disk_refuses_is_said_and_plays_on(tmp_path: Path) -> None:

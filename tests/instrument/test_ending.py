@@ -15,11 +15,12 @@ from tone_generator import ToneGenerator
 
 from jbdiff_live.record.take import open_take
 from jbdiff_live.session import Session, SessionOptions
-from jbdiff_live.start.headless import play_headless
+from jbdiff_live.start.headless import Announcements, _finish, play_headless
 from jbdiff_live.system.ending import Interrupts, on_ending
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="other signals there")
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+RARER = [signal.SIGQUIT, signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2]
 PATIENCE = 60.0
 
 
@@ -105,6 +106,15 @@ print(session.status().recorder.recording)
     assert take.info.closed_cleanly and take.frames > 8192
 
 
+def test_an_end_before_the_first_block_is_said_without_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    session = Session(SessionOptions(device="null", midi=()), ToneGenerator())
+    try:
+        assert _finish(session, None, session.status(), Announcements()) == 0
+    finally:
+        session.close()
+    assert capsys.readouterr().out == "Nothing was played: the first block was not ready yet.\n"
+
+
 def test_a_console_that_has_gone_ends_nothing(tmp_path: Path) -> None:
     """A closed terminal sends SIGHUP, and whatever is printed after that fails."""
     read, write = os.pipe()
@@ -149,6 +159,21 @@ def test_what_nohup_ignores_stays_ignored() -> None:
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", RARER)
+def test_other_signals_that_end_a_process_close_it_too(number: signal.Signals) -> None:
+    """Ctrl-\\ is beside Ctrl-C on a keyboard; a limit of CPU time sends SIGXCPU."""
+    before = signal.signal(number, signal.SIG_DFL)
+    ended = []
+    try:
+        with on_ending(lambda: ended.append(1)):
+            assert signal.getsignal(number) is not signal.SIG_DFL
+            os.kill(os.getpid(), number)
+        assert ended == [1]
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
 
 
 def test_handlers_are_put_back() -> None:

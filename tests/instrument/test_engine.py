@@ -206,6 +206,29 @@ def test_failure_is_a_state_with_its_reason_and_start_tries_again(seed: int, rea
         rig.engine.close()
 
 
+def test_two_starts_at_the_same_moment_make_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pad starts on one thread, the window on another: two engines would write into one ring."""
+    rig = Rig(ToneGenerator(block_frames=4096))
+    plain, made = threading.Thread, []
+    other = plain(target=rig.engine.start)
+
+    def thread(**options: object) -> threading.Thread:
+        made.append(options["name"])
+        if len(made) == 1:
+            other.start()
+            other.join(0.2)  # ends only if it does not wait for this start
+        return plain(**options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("jbdiff_live.engine.engine.threading.Thread", thread)
+    try:
+        rig.engine.start()
+        other.join(PATIENCE)
+        rig.wait_blocks(1)
+        assert made == ["engine"]
+    finally:
+        rig.engine.close()
+
+
 def test_stop_interrupts_a_block_that_takes_long() -> None:
     generator = Slow()
     rig = Rig(generator)

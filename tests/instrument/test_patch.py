@@ -235,6 +235,9 @@ def test_a_hop_and_steps_are_kept_and_refused_by_line(tmp_path: Path) -> None:
     path.write_text('format = 1\nname = "quick"\nhop = 48\n')
     with pytest.raises(PatchError, match="hop without a stack"):
         load_patch(path)
+    path.write_text('format = 1\nname = "quick"\nstack = "pocket"\nsteps = 99999999999\n')
+    with pytest.raises(PatchError, match=r"line 4: 99999999999 steps: goes from 1 to 1000"):
+        load_patch(path)
 
 
 # ---------------------------------------------------------------------- whatever an editor or an accident put there
@@ -242,7 +245,14 @@ def test_a_hop_and_steps_are_kept_and_refused_by_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [codecs.BOM_UTF8 + BY_HAND.encode(), BY_HAND.encode("utf-16"), BY_HAND.replace("\n", "\r\n").encode()],
+    [
+        codecs.BOM_UTF8 + BY_HAND.encode(),
+        BY_HAND.encode("utf-16"),
+        BY_HAND.encode("utf-32"),
+        codecs.BOM_UTF32_BE + BY_HAND.encode("utf-32-be"),
+        BY_HAND.replace("\n", "\r\n").encode(),
+        BY_HAND.replace("\n", "\r").encode(),
+    ],
 )
 def test_a_patch_is_read_in_every_encoding_that_editors_save(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
@@ -257,7 +267,7 @@ def test_a_patch_is_read_in_every_encoding_that_editors_save(data: bytes, tmp_pa
 
 BROKEN = {
     "about 401 digits": b'format = 1\nname = "x"\n[values]\nseed = 1' + b"0" * 400,
-    "line 4: not TOML": b'format = 1\nname = "x"\n[values]\nseed = 1' + b"0" * 9000,
+    "toml: a number of thousands of digits; 19": b'format = 1\nname = "x"\n[values]\nseed = 1' + b"0" * 9000,
     "digits; 19 are the most": b'format = 1\nname = "x"\nprogram = 0x' + b"f" * 9000,
     "nested too deeply": b'format = 1\nname = "x"\n[values]\nseed = ' + b"[" * 30_000,
     "values: nested too deeply|nested too deeply": b'format = 1\nname = "x"\nvalues' + b".a" * 20_000 + b" = 1",

@@ -40,6 +40,12 @@ def test_without_a_screen_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> N
     assert problem() == "there is no screen here"
 
 
+def test_a_name_of_a_screen_that_no_folder_can_hold_is_no_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system refuses to look: so it does in the folder of another user, after `su`."""
+    monkeypatch.setenv("WAYLAND_DISPLAY", "w" * 5000)
+    assert problem() == "there is no screen here"
+
+
 def test_a_platform_without_screen_opens_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     assert problem() == ""

@@ -130,6 +130,27 @@ def test_a_stop_with_a_full_queue_does_not_leave_the_next_start_without_room(tmp
         rig.play()
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_panic_with_a_full_queue_does_not_silence_the_music(tmp_path: Path, lost: bool) -> None:
+    """The engine waits for room then, and the output reads nothing until the engine has answered the panic."""
+    clock = TurnedClock()
+    stack = Ahead(clock)
+    with stage(tmp_path, stack, clock) as rig:
+        rig.play()
+        rig.session.start_recording()
+        stack.full = True
+        rig.session.engine.wake()
+        clock.run_until(lambda: rig.session.ring.room < stack.block_frames, rig.describe)
+        rig.device.there = not lost
+        rig.session.trigger("panic")
+        stack.full = False
+        clock.run(0.1)
+        rig.device.there = True
+        rig.wait_for_sound()
+        rig.session.stop()
+        assert rig.closed_takes()
+
+
 # ---------------------------------------------------------------------- a stack that misbehaves
 
 

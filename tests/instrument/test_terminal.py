@@ -19,9 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from jbdiff_live.control_view import Ghost
+from jbdiff_live.control_view import BindingRow, Ghost
 from jbdiff_live.parameters import PARAMETERS, Origin, ParameterSnapshot, ParameterStore
-from jbdiff_live.start.headless import obey
+from jbdiff_live.start.headless import Announcements, obey
+from jbdiff_live.start.listing import binding_lines
 from jbdiff_live.start.terminal_keys import SEQUENCES, TerminalKeys, split_keys
 from jbdiff_live.start.terminal_view import terminal_view
 from jbdiff_live.status import (
@@ -64,6 +65,22 @@ def test_the_state_the_queue_and_the_levels_are_shown() -> None:
     assert " 2.5 s, block 0.50 of 2.20 s" in text
     assert " -6.0 dB" in text and "-inf dB" in text
     assert "JACK: system, underruns 3" in text
+
+
+def test_no_name_is_obeyed_by_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name may hold any character: here one that clears the screen, and a line's end."""
+    evil = "a\x1b[2J\nb\x9b1mc"
+    control = ControlStatus(connected=(evil,), problem=evil, last_message=evil)
+    status = replace(
+        PLAYING, patch=evil, note=evil, control=control, audio=replace(PLAYING.audio, device=evil)
+    )
+    assert "\x1b" not in drawn(status) and "\x9b" not in drawn(status)
+    assert drawn(status).count("a\ufffd[2J\ufffdb") >= 4
+    Announcements().say(evil)
+    assert capsys.readouterr().out == "a\ufffd[2J\ufffdb\ufffd1mc\n"
+    assert (
+        binding_lines([BindingRow(evil, "gain", "Gain", "CC 7", "map")])[0] == "a\ufffd[2J\ufffdb\ufffd1mc:"
+    )
 
 
 def test_every_value_is_shown_with_its_control_and_what_is_heard() -> None:

@@ -42,6 +42,8 @@ def sample(*arguments: object):
         TEXT.encode("utf-16"),  # with its mark, as Windows' editors save "Unicode"
         codecs.BOM_UTF16_BE + TEXT.encode("utf-16-be"),
         TEXT.replace("\n", "\r\n").encode(),
+        TEXT.replace("\n", "\r").encode(),
+        TEXT.encode("utf-32"),
     ],
 )
 def test_a_file_of_options_is_read_in_every_encoding_that_editors_save(data: bytes, tmp_path: Path) -> None:
@@ -61,7 +63,7 @@ def test_a_file_of_options_is_read_in_every_encoding_that_editors_save(data: byt
         (b"[a" + b" . 'b'" * 20_000 + b"]", "a key of more than 16 parts"),
         (b"a = " + b"[" * 30 + b"]" * 30, "nested too deeply"),
         (b"seconds = 1" + b"0" * 400, "about 401 digits; 19 are the most"),
-        (b"seconds = 1" + b"0" * 10_000, "no TOML file"),
+        (b"seconds = 1" + b"0" * 10_000, "thousands of digits; 19 are the most"),
         (b"seconds = 0x" + b"f" * 10_000, "digits; 19 are the most"),
         (b"# long\n" * 200_000, "larger than 256 kB"),
         (b"seconds = = 1", "no TOML file"),
