@@ -78,16 +78,12 @@ class LevelStage:
         self.denoise = WindowDenoiser(stack, level, self.held, execution)
         network = stack.denoisers[level]
         self._detail = network if isinstance(network, AddsDetail) and network.detail_reach > 0 else None
+        self.adds_detail = self._detail is not None
         self._device = execution.device
         self._decoder = BlockDecoder(
-            stack.codec, sizes, self._device, self._detail is not None, execution.recordings()
+            stack.codec, sizes, self._device, self.adds_detail, execution.recordings()
         )
         self.steering = Steering(stack, level, sizes, self._device)
-
-    @property
-    def adds_detail(self) -> bool:
-        """Whether the network predicts the detail of its bands, so that a block is decoded with a mean detail."""
-        return self._detail is not None
 
     # Between blocks
 
