@@ -13,7 +13,7 @@ MOST_BYTES = 1 << 18
 MOST_DEPTH = 16
 # A key of ten thousand parts keeps tomllib busy for minutes.
 TOKEN = re.compile(r"""[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*'|[ \t]+|[\s\S]""")
-MOST_BITS = 64  # of a whole number, as TOML itself has it
+MOST_BITS = 64  # most bits of a whole number, as in TOML itself
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
@@ -29,7 +29,7 @@ def read_toml_file(path: Path) -> JsonDict:
 
 
 def decoded(data: bytes, path: Path) -> str:
-    """Return a file's text: UTF-8, or UTF-16 with the mark that editors put in front. Raises ValueError for others."""
+    """Return a file's text: UTF-8, or UTF-16 with a byte order mark. Raises ValueError for other encodings."""
     mark, encoding = next(((mark, name) for mark, name in MARKS if data.startswith(mark)), (b"", "utf-8"))
     data = data.removeprefix(mark)
     try:
@@ -40,7 +40,7 @@ def decoded(data: bytes, path: Path) -> str:
 
 
 def parse_toml(text: str, where: str) -> JsonDict:
-    """Return a TOML document. Raises ValueError, which names `where`, if it is none, or nested or long beyond sense."""
+    """Return the content of TOML text. Raises ValueError with `where` if it is no TOML, or nested too deeply."""
     if longest_key(text) > MOST_DEPTH:
         raise ValueError(f"{where}: a key of more than {MOST_DEPTH} parts; is it a file of options?")
     try:
@@ -49,16 +49,16 @@ def parse_toml(text: str, where: str) -> JsonDict:
         raise ValueError(
             f"{where}: nested too deeply; {MOST_DEPTH} tables in one another are the most"
         ) from error
-    except ValueError as error:  # tomllib's own, and Python's for a number of thousands of digits
+    except ValueError as error:  # from tomllib, or from Python for a number of thousands of digits
         raise ValueError(f"{where} is no TOML file: {error}") from error
     _check(content, where)
     return content
 
 
 def longest_key(text: str) -> int:
-    """Return the most words that stand in the text with single dots between them."""
+    """Return the largest number of words in the text that are joined by single dots."""
     most = parts = 0
-    dotted = False  # the last token but spaces was a dot behind a word
+    dotted = False  # whether the last token, without spaces, was a dot after a word
     for match in TOKEN.finditer(text):
         first = text[match.start()]
         if first in " \t":
@@ -75,7 +75,7 @@ def longest_key(text: str) -> int:
 
 
 def _check(content: JsonDict, where: str) -> None:
-    """Refuses what later code would stumble over: deep nesting and numbers beyond 64 bits."""
+    """Raise ValueError for deep nesting and for numbers beyond 64 bits, which later code cannot handle."""
     waiting: list[tuple[object, int, str]] = [(content, 0, "")]
     while waiting:
         value, depth, name = waiting.pop()

@@ -1,8 +1,7 @@
-"""The bytes of a sound file as libsndfile gets to see them: with the length that the header does not tell.
+"""The bytes of a sound file for libsndfile, with a corrected length in the header. No torch.
 
-Recorders that were killed, programs that write into a pipe and plain concatenation leave files whose header names
-another length than the file has. libsndfile believes the header and gives less sound, or none, without a word.
-No torch.
+If a recorder is killed, a program writes into a pipe, or files are simply joined, the header gives a wrong length.
+libsndfile believes the header and returns less sound, or none, without an error.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-UNKNOWN = 1 << 40  # bytes: a length that no file of sound has
+UNKNOWN = 1 << 40  # bytes; larger than any sound file
 MOST_CHUNKS = 4096
 HEADER_BYTES = 1 << 16
 WINDOW = 1 << 20
-# Of MPEG audio, by [version 1 or not][layer 1, 2, 3]: kbit/s by index, and samples a frame.
+# MPEG audio, by [version 1 or not][layer 1, 2, 3]: kbit/s by index, and samples a frame.
 BITRATES = (
     (
         (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -39,8 +38,8 @@ MPEG_RATES = (44_100, 48_000, 32_000)
 class SoundBytes(io.RawIOBase):
     """A part of a file, read only, with some bytes replaced and, if `endless`, without a known length.
 
-    `farthest` is how far it was read, in bytes from `start`. `problem` is what the disk said: libsndfile cannot pass
-    an exception on, and takes it for the end of the file.
+    `farthest`: end of the bytes that were read, counted from `start`. `problem`: the error of the disk. libsndfile
+    cannot pass an exception on and treats it as the end of the file.
     """
 
     def __init__(
@@ -62,26 +61,32 @@ class SoundBytes(io.RawIOBase):
 
     @property
     def size(self) -> int:
+        """Bytes of the part."""
         return self._end - self._start
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
+        """Return True."""
         return True
 
     def tell(self) -> int:
+        """Return the present place, in bytes from `start`."""
         return self._place
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a place and return it, as `io.RawIOBase.seek` does."""
         end = UNKNOWN if self._endless else self.size
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: end}[whence]
         self._place = max(0, base + offset)
         return self._place
 
-    def readinto(self, buffer: Any) -> int:  # what has a buffer gets a type in Python 3.12
+    def readinto(self, buffer: Any) -> int:  # Python 3.12 has a type for buffers
+        """Read into a buffer of bytes; return their number, or 0 at the end or after an error of the disk."""
         view = memoryview(buffer).cast("B")
-        # Of an endless file, what is asked for from the end is read there.
+        # In an endless file, a place counted from its assumed end is read at the true end.
         place = (
             self._place if self._place < self.size or not self._endless else self._place - UNKNOWN + self.size
         )
@@ -102,13 +107,14 @@ class SoundBytes(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
         super().close()
 
 
 @dataclass(frozen=True)
 class Header:
-    """What has to be said instead of the file's own words, and what a listener should know of it."""
+    """Corrections of a file's header, and notes for the user."""
 
     replaced: Mapping[int, bytes] = field(default_factory=dict)  # by place in the file
     endless: bool = False
@@ -117,7 +123,7 @@ class Header:
 
 
 def true_header(path: Path) -> Header:
-    """What the header of a file with its sound in one chunk should say: WAV, RF64, AU and CAF; others as they are."""
+    """Return the corrected header of a file with its sound in one chunk: WAV, RF64, AU, CAF. Others stay unchanged."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         head = file.read(16)
@@ -131,7 +137,7 @@ def true_header(path: Path) -> Header:
 
 
 def _chunks(file: BinaryIO, place: int, size: int, form: str) -> Iterator[tuple[bytes, int, int]]:
-    """(name, place of its content, length) of every chunk from `place` on. `form` unpacks a length of 4 or 8 bytes."""
+    """Yield name, place of the content, and length of every chunk from `place` on. `form` unpacks its length field."""
     width = struct.calcsize(form)
     for _ in range(MOST_CHUNKS):
         file.seek(place)
@@ -146,8 +152,8 @@ def _chunks(file: BinaryIO, place: int, size: int, form: str) -> Iterator[tuple[
 
 
 def _wave(file: BinaryIO, size: int, long: bool) -> Header:
-    """WAV: a data chunk of length 0 with sound behind it; one that is cut short; sound behind its end."""
-    sizes = None  # where RF64 keeps its lengths
+    """Correct a WAV file with a data chunk of length 0 before sound, one that is cut short, or sound after its end."""
+    sizes = None  # place of RF64's lengths
     bytes_a_second = 0
     for name, place, length in _chunks(file, 12, size, "<I"):
         if name == b"ds64":
@@ -180,7 +186,7 @@ def _wave(file: BinaryIO, size: int, long: bool) -> Header:
 
 
 def _only_chunks(file: BinaryIO, place: int, size: int) -> bool:
-    """Whether there is nothing but whole chunks from `place` to the end."""
+    """Whether there are only whole chunks from `place` to the end."""
     for name, start, length in _chunks(file, place, size, "<I"):
         if not all(32 <= byte < 127 for byte in name) or start + length > size:
             return False
@@ -205,7 +211,7 @@ def _caf(file: BinaryIO, size: int) -> Header:
 
 
 def ogg_parts(path: Path) -> list[tuple[int, int]]:
-    """Where each recording in an Ogg file begins and ends, in bytes: a stream saved from a radio has many."""
+    """Return the first and last byte of each recording in an Ogg file. A saved radio stream has many recordings."""
     starts, place, beginning = [0], 0, True
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -224,10 +230,10 @@ def ogg_parts(path: Path) -> list[tuple[int, int]]:
 
 
 def mpeg_header(path: Path, frames: int) -> Header:
-    """What an MPEG file (MP3) should say where libsndfile expects fewer `frames` than it holds.
+    """Return the corrected header of an MPEG file (MP3) for which libsndfile expects only `frames` frames.
 
-    Without a Xing header the length is guessed from the first bit rate; with one, of the first of several files that
-    were put together, all that follow are left out.
+    Without a Xing header, libsndfile guesses the length from the first bit rate. With one, it only reads the first of
+    several joined files, because the header counts no more.
     """
     counted, tag = _mpeg_frames(path)
     if counted <= frames + 8 * FRAME_SAMPLES[0][2]:
@@ -236,7 +242,7 @@ def mpeg_header(path: Path, frames: int) -> Header:
 
 
 def _mpeg_frames(path: Path) -> tuple[int, int | None]:
-    """Samples of a channel in all frames of the file, and the place of its Xing or Info tag."""
+    """Return the samples of a channel in all frames of the file, and the place of its Xing or Info tag."""
     samples, tag, place = 0, None, 0
     with path.open("rb") as file:
         while True:
@@ -248,7 +254,7 @@ def _mpeg_frames(path: Path) -> tuple[int, int | None]:
             while at + 4 <= len(data):
                 if data[at : at + 3] == b"ID3":
                     if at and at + 10 > len(data):
-                        break  # the next window has all of it
+                        break  # the next window holds the whole frame
                     at += 10 + sum(
                         (byte & 127) << 7 * (3 - n) for n, byte in enumerate(data[at + 6 : at + 10])
                     )
@@ -268,7 +274,7 @@ def _mpeg_frames(path: Path) -> tuple[int, int | None]:
 
 
 def _mpeg_frame(head: bytes) -> tuple[int, int]:
-    """(bytes, samples) of the frame that begins with these four bytes; (0, 0) if none does."""
+    """Return bytes and samples of the frame that begins with these four bytes; (0, 0) if they begin no frame."""
     version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
     rate, speed = head[2] >> 4, head[2] >> 2 & 3
     if head[0] != 0xFF or head[1] < 0xE0 or version == 1 or layer == 4 or not 0 < rate < 15 or speed == 3:
