@@ -4,6 +4,7 @@ from __future__ import annotations
 
 
 def main() -> None:
+    """Run the command line."""
     from jbdiff.cli import app
     from jbdiff.terminal import speak_any_text
 

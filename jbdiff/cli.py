@@ -18,10 +18,14 @@ from jbdiff.terminal import plain_console, with_home
 
 
 class Compat(enum.Enum):
+    """Earlier implementations that `sample` can imitate."""
+
     V1 = "v1"
 
 
 class WeightType(enum.Enum):
+    """Types of weights and of computation."""
+
     FLOAT32 = "float32"
     FLOAT16 = "float16"
     BFLOAT16 = "bfloat16"
@@ -32,14 +36,14 @@ console = plain_console()
 
 
 def _fail(message: object) -> NoReturn:
-    # A long name is not broken over two lines: it can be copied from here.
+    # A long name is not broken over two lines, so that it can be copied.
     plain_console(stderr=True).print(Text("error: ", "red") + Text(str(message)), soft_wrap=True)
     raise typer.Exit(1)
 
 
 @app.command()
 def info() -> None:
-    """Lists every stack that can be found: where it lies, its hash, and whether it loads."""
+    """List every stack that can be found: its folder, its hash, and whether it loads."""
     from jbdiff.stacks.stack import CheckpointError, known_stacks, load_stack, user_directory
 
     stacks = known_stacks()
@@ -70,7 +74,7 @@ def info() -> None:
 def convert(
     sources: Annotated[
         list[Path] | None,
-        typer.Argument(help="checkpoint files, or folders of them; the name says which part each is"),
+        typer.Argument(help="checkpoint files, or folders with them; each file's name gives its part"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="new folder; your own stacks' if left out")] = None,
     name: Annotated[str, typer.Option(help="name of the new stack")] = "v1",
@@ -81,7 +85,7 @@ def convert(
     finisher: Annotated[Path | None, typer.Option(help="the Dance Diffusion checkpoint")] = None,
     dtype: Annotated[WeightType, typer.Option(help="how weights are stored")] = WeightType.FLOAT32,
 ) -> None:
-    """Turns original checkpoints, or a stack of ours, into a stack folder. Parts of a set will do."""
+    """Turn original checkpoints, or a stack of ours, into a stack folder. The set may be incomplete."""
     import torch
 
     from jbdiff.stacks.convert import convert as write_stack
@@ -112,7 +116,7 @@ def fetch(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="folder; your own stacks' if left out")] = None,
 ) -> None:
-    """Downloads the published Jukebox Diffusion v1 files, 3.3 GB in all, and checks their hashes."""
+    """Download the published Jukebox Diffusion v1 files, 3.3 GB in all, and check their hashes."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     from jbdiff.stacks.fetch import FetchError
@@ -151,10 +155,10 @@ def fetch(
 @app.command()
 @with_home
 def sample(
-    out: Annotated[Path, typer.Option(help="WAV or FLAC file to write; all else lies beside it")],
+    out: Annotated[Path, typer.Option(help="WAV or FLAC file to write; other files go beside it")],
     stack: Annotated[str, typer.Option(help="name or folder of a stack")] = "pocket",
     config: Annotated[Path | None, typer.Option(help="TOML file of options; flags win over it")] = None,
-    context: Annotated[Path | None, typer.Option(help="sound file to go on from")] = None,
+    context: Annotated[Path | None, typer.Option(help="sound file to continue")] = None,
     init: Annotated[Path | None, typer.Option(help="sound file to resample from")] = None,
     resample: Annotated[
         float | None, typer.Option(min=0, max=1, help="how much of the init is kept (0)")
@@ -167,7 +171,7 @@ def sample(
         NoiseStyle | None, typer.Option(help="how noise moves from block to block (walk)")
     ] = None,
     step: Annotated[float | None, typer.Option(min=0, max=1, help="how far it moves (0.3)")] = None,
-    guidance: Annotated[float | None, typer.Option(help="pull of the context on the coarsest level")] = None,
+    guidance: Annotated[float | None, typer.Option(help="guidance of the coarsest level")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="denoising steps of the coarsest level")] = None,
     levels: Annotated[str | None, typer.Option(help="levels to play, such as 21; all if left out")] = None,
     finisher: Annotated[
@@ -183,14 +187,16 @@ def sample(
         str | None, typer.Option(help="vddim, dpmpp_2m, deis_3 or unipc; else the stack's own")
     ] = None,
     bits: Annotated[int | None, typer.Option(help="16, 24 or 32 (floating point) (24)")] = None,
-    stems: Annotated[bool | None, typer.Option("--stems/--no-stems", help="one file a level as well")] = None,
+    stems: Annotated[
+        bool | None, typer.Option("--stems/--no-stems", help="also write one file for each level")
+    ] = None,
     pictures: Annotated[
         bool | None, typer.Option("--pictures/--no-pictures", help="a mel picture (PNG) beside each sound")
     ] = None,
     update_context: Annotated[
         bool | None,
         typer.Option(
-            "--update-context/--keep-context", help="the coarsest level hears its own blocks (it does)"
+            "--update-context/--keep-context", help="the coarsest level continues its own blocks (it does)"
         ),
     ] = None,
     finisher_style: Annotated[
@@ -202,7 +208,7 @@ def sample(
     finisher_seed: Annotated[int | None, typer.Option(help="its seed (that of the piece)")] = None,
     compat: Annotated[
         Compat | None,
-        typer.Option(help="v1: work as the original did, for its results; defaults are then its own"),
+        typer.Option(help="v1: work as the original does, with its defaults, to repeat its results"),
     ] = None,
     crossfade: Annotated[
         str | None, typer.Option(help="with --compat v1: linear or constant-power (linear)")
@@ -211,20 +217,18 @@ def sample(
         list[str] | None,
         typer.Option(
             "--set",
-            help="level1.steps=20, finisher.strength=0.3 and the like; of stacks with an anchor also anchor=0.5, "
+            help="such as level1.steps=20 or finisher.strength=0.3; for stacks with an anchor also anchor=0.5, "
             "tempo=120 (0: no clock), brightness=0.3, motion=-0.3",
         ),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="forget an unfinished render of this name")] = False,
     overwrite: Annotated[
         bool,
-        typer.Option(
-            "--overwrite", help="replace files of these names; a sound that is read is never replaced"
-        ),
+        typer.Option("--overwrite", help="replace existing files; a sound that is read is never replaced"),
     ] = False,
     device: Annotated[str, typer.Option(help="torch device")] = "cpu",
 ) -> None:
-    """Makes music offline, block by block. The same command again goes on after an interruption."""
+    """Make music offline, block by block. After an interruption, the same command continues."""
     from jbdiff.sample_command import SampleError, SampleJob, run_sample
 
     if levels is not None and not (levels.isdigit() and levels.isascii()):
@@ -252,7 +256,7 @@ def sample(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 )
 def train(context: typer.Context) -> None:
-    """Trains codecs and denoisers; `jbdiff train --help` tells more."""
+    """Train codecs and denoisers; see `jbdiff train --help`."""
     try:
         from jbdiff.train.cli import app as train_app
     except ModuleNotFoundError as error:
@@ -282,14 +286,14 @@ def bench(
     ] = False,
     random: Annotated[bool, typer.Option("--random", help="random weights of the stack's sizes")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="file to write the result to")] = None,
-    log: Annotated[Path | None, typer.Option(help="log that the result is added to, one line a run")] = None,
+    log: Annotated[Path | None, typer.Option(help="log to which the result is added, one line a run")] = None,
     compare: Annotated[
-        Path | None, typer.Option(help="measure nothing; the last runs of a log side by side")
+        Path | None, typer.Option(help="measure nothing; show the last runs of a log side by side")
     ] = None,
     last: Annotated[int, typer.Option(min=1, help="how many runs --compare shows")] = 4,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the file of --json")] = False,
 ) -> None:
-    """Measures the parts of a stack and whole blocks, beside what the machine can do at most."""
+    """Measure the parts of a stack and whole blocks, and compare them with the machine's highest rates."""
     import torch
 
     from jbdiff.bench import measure as benchmark
@@ -326,15 +330,14 @@ def evaluate(
     heldout: Annotated[
         Path | None, typer.Option(help="folder of sounds, or of stems, that the stack was not trained on")
     ] = None,
-    music: Annotated[
-        Path | None, typer.Option(help="folder of anybody's music, judged in a section of its own")
-    ] = None,
+    music: Annotated[Path | None, typer.Option(help="folder of any music, judged in its own section")] = None,
     music_from: Annotated[
         float, typer.Option(min=0, help="second of each music file at which its context begins")
     ] = 0.0,
     stack: Annotated[str, typer.Option(help="name or folder of a stack")] = "pocket",
     training: Annotated[
-        Path | None, typer.Option(help="folder that it was trained on: how much of it is played by heart?")
+        Path | None,
+        typer.Option(help="folder of its training music, to measure how much of it the stack copies"),
     ] = None,
     sections: Annotated[
         str | None, typer.Option(help=f"only these, with commas between: {', '.join(SECTIONS)}")
@@ -353,10 +356,10 @@ def evaluate(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, max=1024, help="processor threads for torch")] = 1,
     quick: Annotated[
-        bool, typer.Option("--quick", help="few pieces: three minutes in the place of twenty")
+        bool, typer.Option("--quick", help="fewer pieces: three minutes instead of twenty")
     ] = False,
 ) -> None:
-    """Judges what a stack plays: codec, notes, likeness, rhythm, memory, seams, drift, knobs and speed."""
+    """Judge the sound of a stack: codec, notes, likeness, rhythm, memory, seams, drift, knobs and speed."""
     from dataclasses import replace
 
     from jbdiff.evaluate.amounts import FULL, QUICK, chosen

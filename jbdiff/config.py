@@ -208,7 +208,7 @@ class LevelConfig:
     guidance: float = 1.0
     init_strength: float = 0.0
     few: FewStepsConfig | None = None
-    sampler: str = "vddim"  # a name of `sampling.SAMPLERS`
+    sampler: str = "vddim"  # a name of `diffusion.samplers.SAMPLERS`
     # Sigmas (lowest, highest) between which guidance above 1 acts. At others it costs nothing. None: at every sigma.
     guidance_interval: tuple[float, float] | None = None
 
@@ -222,6 +222,7 @@ class LevelConfig:
 
     @property
     def context_tokens(self) -> int:
+        """Tokens of a whole context."""
         return self.window_tokens * self.context_windows
 
 
@@ -236,6 +237,7 @@ class StackConfig:
 
     @property
     def sample_rate(self) -> int:
+        """Frames a second."""
         return self.codec.sample_rate
 
     @property
@@ -249,6 +251,7 @@ class StackConfig:
         return any(getattr(level.denoiser, "echo_channels", 0) for level in self.levels)
 
     def level(self, number: int) -> LevelConfig:
+        """Return the level of this number. Raises ValueError if the stack does not have it."""
         for config in self.levels:
             if config.level == number:
                 return config

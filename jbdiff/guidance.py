@@ -20,7 +20,7 @@ GUIDANCE_RESCALE = 1.0
 
 
 def pulled_at(interval: tuple[float, float] | None, sigma: Tensor) -> Tensor:
-    """Whether guidance above 1 acts at each sigma: bool, of sigma's shape and device.
+    """Return whether guidance above 1 acts at each sigma `[...]`: bool `[...]`, on sigma's device.
 
     interval: lowest and highest sigma at which it acts; None is everywhere.
     """
@@ -100,6 +100,7 @@ class GuidedModel:
             self._conditional = ready.first(batch) if self.doubled else ready
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Return v `[b, c, t]` of x `[b, c, t]` at sigma `[b]`."""
         if not self.doubled:
             return self.denoiser(x, sigma, self._context, self._drop)
         scale = self.scale
@@ -145,7 +146,10 @@ def prepared(
     anchor: Anchor | None,
     echo: Echo | None,
 ) -> Prepared:
-    """The context, prepared by `net`. Anchor and echo are left out if both are None: most denoisers take neither."""
+    """Return the context `[b, n, c]` prepared by the denoiser for `rows` rows; drop: `[b]` (bool) or None.
+
+    Anchor and echo are left out if both are None, because most denoisers take neither.
+    """
     if anchor is None and echo is None:
         return denoiser.prepare_context(context, drop, rows)
     return cast(Conditioned, denoiser).prepare_context(context, drop, rows, anchor, echo)
@@ -182,7 +186,7 @@ class JumpingModel:
 
     @property
     def scale(self) -> float | Tensor:
-        """Guidance scale as it was set; it may change between calls, as `GuidedModel.scale` may."""
+        """Guidance scale, a number or a tensor `[]`; it may change between calls, as `GuidedModel.scale`."""
         return self._scale
 
     @scale.setter
@@ -195,5 +199,6 @@ class JumpingModel:
             self._jump.guidance.fill_(min(max(scale, low), high))
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Return v `[b, c, t]` of x `[b, c, t]` at sigma `[b]`."""
         v: Tensor = self.student(x, sigma, self._context, jump=self._jump)
         return v

@@ -1,7 +1,7 @@
-"""The machine under a benchmark: what it is, how fast it multiplies and copies, and a watch that waits for it.
+"""The machine of a benchmark: its description, its rates for products and copies, and timers that wait for a device.
 
-Times on different machines are compared through one number, the rate of a large square matrix product in the
-same arithmetic and with the same threads (`matmul_gflops`); copies through `copy_gbytes`.
+To compare times of different machines, divide by one number: the rate of a large square matrix product in the same
+arithmetic and with the same threads (`matmul_gflops`). For copies use `copy_gbytes`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COPY_BYTES = 256 * 2**20  # far more than any cache holds
 
 @dataclass(frozen=True)
 class Machine:
-    """Who did the work. `threads` is torch's, for one operation."""
+    """Description of a machine. `threads`: torch's threads for one operation."""
 
     cpu: str
     cores: int
@@ -44,7 +44,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Ceiling:
-    """Rates that no part can pass: a matrix product of side `matmul_size`, and a copy in memory."""
+    """Highest rates of a machine: a matrix product of side `matmul_size`, and a copy in memory."""
 
     matmul_size: int
     matmul_gflops: float  # 10^9 operations a second; a product of side n has 2 n^3
@@ -52,7 +52,7 @@ class Ceiling:
 
 
 def cpu_name() -> str:
-    """The processor's name as its maker writes it, if the system reports it."""
+    """Return the processor's name as its maker writes it, or what the system reports."""
     if sys.platform.startswith("linux"):
         with contextlib.suppress(OSError):
             for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -66,6 +66,7 @@ def cpu_name() -> str:
 
 
 def this_machine(device: torch.device | str = "cpu") -> Machine:
+    """Return the description of this machine; `gpu` is None for the CPU."""
     device = torch.device(device)
     return Machine(
         cpu=cpu_name(),
@@ -79,7 +80,7 @@ def this_machine(device: torch.device | str = "cpu") -> Machine:
 
 
 def commit(folder: Path | None = None) -> str | None:
-    """The commit that this code is at, "-changed" behind it where files differ; None outside a checkout."""
+    """Return the commit of this code, with "-changed" at its end if files differ from it; None outside a checkout."""
     command = ["git", "-C", str(folder or Path(__file__).parent), "describe", "--always", "--abbrev=12"]
     command += ["--exclude=*", "--dirty=-changed"]
     try:
@@ -89,7 +90,7 @@ def commit(folder: Path | None = None) -> str | None:
 
 
 def settled(device: torch.device) -> None:
-    """Returns when the device has done all it was given."""
+    """Wait until the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -97,7 +98,7 @@ def settled(device: torch.device) -> None:
 
 
 def time_calls(run: Callable[[], object], times: int, device: torch.device | str = "cpu") -> list[float]:
-    """Seconds of each of `times` calls, after one that is not counted."""
+    """Return the seconds of each of `times` calls, after a first one that is not counted."""
     device = torch.device(device)
     run()
     seconds = []
@@ -114,7 +115,10 @@ def time_calls(run: Callable[[], object], times: int, device: torch.device | str
 def ceiling(
     device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, times: int = 12
 ) -> Ceiling:
-    """The best of `times` products and copies. On a machine that others use, that is nearest to the truth."""
+    """Return the best rates of `times` products and copies.
+
+    If others use the machine too, the best is nearest the truth.
+    """
     device = torch.device(device)
     size = 2048 if device.type == "cpu" else 8192
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
@@ -133,17 +137,17 @@ def _cpu_attention(
 
 @functools.cache
 def _formulas() -> dict[object, Callable[..., int]]:
-    """What torch's counter leaves out: its own fused attention for CPUs."""
+    """Return the formula that torch's counter lacks: that of torch's fused attention for CPUs."""
     name = "_scaled_dot_product_flash_attention_for_cpu"
     operator = getattr(torch.ops.aten, name, None)
     return {} if operator is None else {operator: _cpu_attention}
 
 
 def count_operations(run: Callable[[], object]) -> int:
-    """Floating-point operations of matrix products, convolutions and attention in one call of `run`.
+    """Count the floating-point operations of matrix products, convolutions and attention in one call of `run`.
 
-    By torch.utils.flop_counter; a multiplication and the addition behind it are two. Element-wise work, norms
-    and Fourier transforms are not counted.
+    It uses torch.utils.flop_counter: a multiplication and its addition count as two. Element-wise work, norms and
+    Fourier transforms are not counted.
     """
     with FlopCounterMode(display=False, custom_mapping=_formulas()) as counter:
         run()
@@ -151,7 +155,7 @@ def count_operations(run: Callable[[], object]) -> int:
 
 
 def resident_bytes() -> int | None:
-    """The largest resident memory of this process so far; None if the system does not report it."""
+    """Return the largest resident memory of this process so far, in bytes; None if the system does not report it."""
     try:
         import resource
     except ImportError:  # Windows
@@ -161,13 +165,13 @@ def resident_bytes() -> int | None:
 
 
 def device_bytes(device: torch.device) -> int | None:
-    """The most memory torch has held on a CUDA device so far; None elsewhere."""
+    """Return the most bytes that torch has held on a CUDA device so far; None for other devices."""
     return int(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else None
 
 
 @contextlib.contextmanager
 def exact_float32() -> Iterator[None]:
-    """float32 as float32: no TF32 in products and convolutions on CUDA while it lasts."""
+    """Switch TF32 off for products and convolutions on CUDA inside a `with` block."""
     matmul, convolution = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     try:
@@ -177,15 +181,19 @@ def exact_float32() -> Iterator[None]:
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
-    """How streams run networks below float32; nothing at float32."""
+    """Return the autocast with which streams run networks below float32; at float32 it does nothing."""
     reduced = dtype != torch.float32
-    kind = "cpu" if device.type == "meta" else device.type  # "meta" has none of its own, and computes nothing
+    # "meta" has no autocast of its own, and computes nothing
+    kind = "cpu" if device.type == "meta" else device.type
     return torch.autocast(kind, dtype if reduced else None, enabled=reduced)
 
 
 def random_weights(module: torch.nn.Module, generator: torch.Generator) -> None:
-    """Fills a module in place with values like those of a fresh network: gains near 1, weights scaled by what
-    each output sums, buffers that are no constants of the design (codebooks) standard normal."""
+    """Fill a module in place with values like those of a fresh network.
+
+    Gains are near 1. Weights are scaled by the number of inputs that each output sums. Buffers that are not constants
+    of the design, such as codebooks, are standard normal.
+    """
 
     def normal(tensor: Tensor) -> Tensor:
         return torch.randn(tensor.shape, generator=generator)

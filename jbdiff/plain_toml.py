@@ -49,7 +49,7 @@ def decoded(data: bytes, path: Path) -> str:
 
 
 def parse_toml(text: str, where: str) -> JsonDict:
-    """Return a TOML document. Raises ValueError, which names `where`, if it is none, or nested or long beyond sense."""
+    """Return the content of TOML text. Raises ValueError with `where` if it is no TOML, or nested too deeply."""
     if longest_key(text) > MOST_DEPTH:
         raise ValueError(f"{where}: a key of more than {MOST_DEPTH} parts; is it a file of options?")
     try:
@@ -69,9 +69,9 @@ def parse_toml(text: str, where: str) -> JsonDict:
 
 
 def longest_key(text: str) -> int:
-    """Return the most words that stand in the text with single dots between them."""
+    """Return the largest number of words in the text that are joined by single dots."""
     most = parts = 0
-    dotted = False  # the last token but spaces was a dot behind a word
+    dotted = False  # whether the last token, without spaces, was a dot after a word
     for match in TOKEN.finditer(text):
         first = text[match.start()]
         if first in " \t":
@@ -88,7 +88,7 @@ def longest_key(text: str) -> int:
 
 
 def _check(content: JsonDict, where: str) -> None:
-    """Refuses what later code would stumble over: deep nesting and numbers beyond 64 bits."""
+    """Raise ValueError for deep nesting and for numbers beyond 64 bits, which later code cannot handle."""
     waiting: list[tuple[object, int, str]] = [(content, 0, "")]
     while waiting:
         value, depth, name = waiting.pop()

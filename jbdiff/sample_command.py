@@ -1,4 +1,4 @@
-"""Run `jbdiff sample`: read options and sounds, render one file a seed, and show how far it is."""
+"""Run `jbdiff sample`: read options and sounds, render one file for each seed, and show the progress."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from jbdiff.stream.stream import BlockStream, StreamError
 from jbdiff.untyped import JsonTable
 from jbdiff.v1.piece import render_v1, v1_defaults, v1_piece
 
-CONTEXT_SECONDS = 180.0  # of a context's end; no stack uses more
-# Of an init: what a piece needs beyond its own length, and the most that is held in memory.
+CONTEXT_SECONDS = 180.0  # the end of a context that is read; no stack uses more
+# For an init: seconds that a piece needs beyond its own length, and the most that are held in memory.
 SPARE_SECONDS, MOST_INIT_SECONDS = 60.0, 3600.0
 
 
@@ -34,10 +34,10 @@ class SampleError(RuntimeError):
 
 @dataclass(frozen=True)
 class SampleJob:
-    """What one call of `jbdiff sample` asks for. Flags that are None leave the value of the options file.
+    """The arguments of one call of `jbdiff sample`. Flags that are None leave the value of the options file.
 
-    `flags` belong to the piece, `coarsest` to its first level, `finisher` to the finisher; `assignments` are the
-    texts of `--set`. `v1`: work as the first implementation does.
+    `flags` belong to the piece, `coarsest` to its first level, `finisher` to the finisher; `assignments` are the texts
+    of `--set`. `v1`: work as the first implementation does.
     """
 
     out: Path
@@ -66,7 +66,7 @@ def run_sample(job: SampleJob, console: Console) -> None:
     except KeyboardInterrupt as stop:
         if job.v1:
             raise SampleError(
-                "stopped; a --compat v1 render cannot be gone on with, the same command begins it again"
+                "stopped; a --compat v1 render cannot be continued, the same command begins it again"
             ) from stop
         raise SampleError("stopped; the same command again goes on from here") from stop
 
@@ -103,7 +103,7 @@ def _render_all(job: SampleJob, console: Console) -> None:
 
 
 def _options(job: SampleJob) -> tuple[RenderOptions, Stack]:
-    """The options of file and flags together, and the stack that they are for."""
+    """Return the options of file and flags together, and their stack."""
     values = with_assignments({} if job.config is None else read_toml(job.config), list(job.assignments))
     values = with_flags(values, dict(job.flags))
     keep_freed_memory()
@@ -134,7 +134,7 @@ def _stream(job: SampleJob, options: RenderOptions, loaded: Stack, finished: boo
 
 
 def _plans(job: SampleJob, options: RenderOptions, loaded: Stack) -> dict[int, RenderPlan]:
-    """Seed -> what is to be written for it; without context and init, which are read later."""
+    """Return the plan of each seed, without context and init, which are read later."""
     frames = Geometry(loaded.config).frames(options.seconds)
     return {
         seed: RenderPlan(
@@ -153,7 +153,7 @@ def _plans(job: SampleJob, options: RenderOptions, loaded: Stack) -> dict[int, R
 def _mono(
     path: Path | None, role: str, seconds: float, end: bool, stack: Stack, console: Console
 ) -> torch.Tensor | None:
-    """The beginning or the end of a sound file as `[1, 1, frames]` at the stack's rate. None without a path."""
+    """Read the beginning or the end of a sound file as `[1, 1, frames]` at the stack's rate. None without a path."""
     if path is None:
         return None
     try:
@@ -175,7 +175,7 @@ def _report(made: Rendered, seconds: float) -> str:
 
 
 def _disk_remedy(error: Exception) -> str:
-    """What to do if the disk refused."""
+    """Return the remedy for a disk that is full or write-protected, as the end of an error message; else nothing."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "; free some space, the same command goes on from there"
     if isinstance(error, PermissionError):

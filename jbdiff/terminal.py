@@ -1,4 +1,4 @@
-"""What the commands of the library say and take: names as they are, on any terminal; `~` in any path."""
+"""Output and paths of the library's commands: names printed unchanged on any terminal, and `~` in any path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 
 
 def plain_console(stderr: bool = False) -> Console:
-    """Return a console that takes no text for markup or emoji: file names may hold `[/b]` and `:smile:`."""
+    """Return a console without markup and emoji, because file names may hold `[/b]` and `:smile:`."""
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 

@@ -1,6 +1,6 @@
 """Types for values that come from outside: JSON, TOML, checkpoints and the options of a command.
 
-`Any` is right for them: the value of a key is whatever the file says. Whoever reads one checks it.
+`Any` is right for them: the value of a key is whatever the file says. The code that reads a value checks it.
 """
 
 from __future__ import annotations

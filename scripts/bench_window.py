@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Times the window: milliseconds of one frame (poll, spectrogram columns, repaint) while it plays. Prints a table.
+"""Measures the window: milliseconds of one frame (poll, spectrogram columns, repaint) while it plays. Prints a table.
 
     scripts/bench_window.py                     offscreen
     xvfb-run -a -s '-screen 0 1920x1080x24' scripts/bench_window.py --platform xcb
 
-No model and no sound run beside it; start one to see the difference. Wall time is what the player waited, CPU what
-this one thread took of a core, in the mean frame and in a second at the window's own pace: that is what the thread
-that makes the blocks does without.
+No model and no sound run at the same time; start one to see the difference. Wall time is the time that the player
+waits. CPU time is the use of a core by this thread, in the mean frame and in a second at the window's own pace. The
+thread that makes the blocks cannot use that time.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import numpy as np
 
 SWEPT = ("noise_step", "gain", "seed")
 RATE = 44_100
-TIGHT = 0.7  # of a block's time that it takes to make, where time is short
+TIGHT = 0.7  # share of a block's length that its work takes in the rows "time is short"
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "ui")]
 
 
 def measure(frame: Callable[[int], None], frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Wall and thread milliseconds of each call of `frame`."""
+    """Return wall and thread milliseconds of each call of `frame`, `[frames]` each."""
     wall, cpu = np.empty(frames), np.empty(frames)
     for i in range(frames):
         started, worked = time.perf_counter(), time.thread_time()
@@ -69,7 +69,7 @@ def main() -> None:
     for width, height in ((1280, 720), (1600, 1000), (1920, 1080)):
         demo, now = DemoTransport(round(chosen.block * RATE)), [0.0]
         window = MainWindow(demo, clock=lambda now=now: now[0])
-        window._timer.stop()  # frames come from here, one by one
+        window._timer.stop()  # this script draws the frames itself, one by one
         window.resize(width, height)
         window.show()
         demo.start()
@@ -88,7 +88,7 @@ def main() -> None:
             frame: Callable[[], None] = frame,
             window: MainWindow = window,
         ) -> tuple[np.ndarray, np.ndarray]:
-            """Times of so many frames, after enough of them for the picture and the pace to have settled."""
+            """Return the times of `frames` frames, after a warm-up in which picture and pace settle."""
             wall, cpu = [], []
             for i in range(-240, frames):
                 passed = 1 / window.pace.frames_per_second

@@ -1,7 +1,7 @@
-"""Makes a machine ready to play or to test: virtual environment, pinned packages, system libraries.
+"""Prepare a machine to play or to test: virtual environment, pinned packages, system libraries.
 
-Standard library only, because it runs before anything is installed. Used by `scripts/play` and `scripts/test`; a stamp
-in the environment makes the second start take no time. Two of them at once wait for each other.
+Standard library only, because it runs before anything is installed. `scripts/play` and `scripts/test` use it. A stamp
+in the environment makes the second start quick. If two of them run at once, one waits for the other.
 """
 
 from __future__ import annotations
@@ -37,15 +37,16 @@ WINDOWS = os.name == "nt"
 OLDEST = (3, 11)
 PARTS = ("bootstrap.py", "bootstrap_run.py", "bootstrap_system.py", "bootstrap_torch.py")
 LOCK_LOOK_SECONDS = 1.0
-# The certificates of the system, where pip's own do not know those of a company's network.
+# Certificates of the system, for a company's network whose certificate pip does not know.
 BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 DECLINED = (
-    "system-packages-missing"  # in the environment: those that could not be installed, not to be tried again
+    # a file in the environment: packages that could not be installed and are not tried again
+    "system-packages-missing"
 )
 
 
 def right_python() -> None:
-    """Starts again under a Python that is new enough, or says which one is needed."""
+    """Start again under a Python that is new enough. Raises Failed with the version that is needed."""
     if sys.version_info >= OLDEST:
         return
     for minor in range(14, OLDEST[1] - 1, -1):
@@ -62,8 +63,10 @@ def right_python() -> None:
 
 
 def environment_folder(root: Path = ROOT) -> Path:
-    """`.venv` in the checkout; or a folder of the user's cache for a checkout that cannot be written to, or whose path
-    holds the character that separates paths (Python makes no environment there).
+    """Return the folder of the environment: `.venv` in the checkout, or a folder in the user's cache.
+
+    The cache is used if the checkout is read-only, or if its path holds the character that separates paths. Python
+    cannot make an environment in such a path.
     """
     if os.pathsep not in str(root) and _writable(root):
         return root / ".venv"
@@ -80,7 +83,7 @@ def _writable(folder: Path) -> bool:
 
 
 def _cache_folder() -> Path:
-    """A folder of this user's own that may be lost. Raises Failed if there is none."""
+    """Return a cache folder of this user. Raises Failed if there is none."""
     try:
         if WINDOWS:
             base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
@@ -100,7 +103,7 @@ def _cache_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"jbdiff-live-{user}"
     folder.mkdir(mode=0o700, exist_ok=True)
     about = folder.lstat()
-    # Others may write to the folder above: what they put there under this name must not be run.
+    # Other users may write to the folder above. A folder of theirs with this name must not be used.
     if not WINDOWS and (not stat.S_ISDIR(about.st_mode) or about.st_uid != user or about.st_mode & 0o022):
         raise Failed(
             f"this user has {pass_on}, and {folder} belongs to another; set XDG_CACHE_HOME to a folder of yours"
@@ -117,7 +120,7 @@ def python_of(environment: Path) -> Path:
 
 @contextlib.contextmanager
 def only_one(environment: Path) -> Iterator[None]:
-    """Waits until no other set-up works on this environment. The lock goes with the process that holds it."""
+    """Wait until no other set-up works on this environment. The lock ends with the process that holds it."""
     path = environment.with_name(environment.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +140,7 @@ def only_one(environment: Path) -> Iterator[None]:
 
 
 def _locked(descriptor: int) -> bool:
-    """Whether the lock is ours now. A file system that knows no locks counts as ours."""
+    """Whether the lock is ours now. On a file system without locks it counts as ours."""
     if WINDOWS:
         import msvcrt
 
@@ -161,8 +164,9 @@ def _locked(descriptor: int) -> bool:
 
 
 def is_own(environment: Path) -> bool:
-    """Whether the environment's Python is its own, with pip: one without `pyvenv.cfg` is the system's in disguise, and
-    pip would install there.
+    """Whether the environment has its own Python with pip.
+
+    Without `pyvenv.cfg` its Python works on the system's packages, and pip would install there.
     """
     python = python_of(environment)
     if not (environment / "pyvenv.cfg").is_file() or not python.exists():
@@ -176,7 +180,7 @@ def is_own(environment: Path) -> bool:
 
 
 def make_environment(environment: Path) -> None:
-    """A virtual environment whose Python is its own; one that is broken is made anew. Raises Failed."""
+    """Make a virtual environment with its own Python; a broken one is made anew. Raises Failed."""
     if is_own(environment):
         return
     if environment.is_symlink() or environment.is_file():
@@ -207,7 +211,7 @@ class Pip:
         self._more: dict[str, str] = {}
 
     def __call__(self, words: Sequence[str], doing: str) -> None:
-        """Raises Failed. A certificate that pip does not know is looked for among the system's."""
+        """Run `pip install`. If pip does not know a certificate, it is tried again with the system's. Raises Failed."""
         if not is_own(self._environment):
             raise Failed(f"{self._environment} has been changed or removed meanwhile; start again")
         command = [
@@ -237,8 +241,9 @@ def _is_file(path: str | None) -> bool:
 
 
 def install_project(environment: Path, pip: Pip) -> None:
-    """The checkout itself, so that it is run as it lies. pip writes beside it; where that cannot be, a line in the
-    environment and two commands do the same.
+    """Install the checkout itself, so that its code runs from where it is.
+
+    pip writes files beside it. If the checkout is read-only, a line in the environment and two commands do the same.
     """
     if environment.parent == ROOT and _writable(ROOT):
         pip(["--no-deps", "--no-build-isolation", "-e", str(ROOT)], "installing jbdiff-live")
@@ -259,7 +264,7 @@ def install_project(environment: Path, pip: Pip) -> None:
 
 
 def check_packages(environment: Path) -> None:
-    """Raise Failed if the packages do not lie in the environment. Settings of pip can install them elsewhere."""
+    """Raise Failed if the packages are not in the environment. Settings of pip can install them elsewhere."""
     code = "import torch, numpy, soundfile, jbdiff_live; print(torch.__file__); print(numpy.__file__)"
     asked = subprocess.run(
         [str(python_of(environment)), "-c", code],
@@ -290,13 +295,13 @@ def stamp_text(requirements: Sequence[Path], environment: Path) -> str:
 
 
 def ready(test: bool = False) -> Path:
-    """Everything in place; returns the environment's Python. Takes well under a second when nothing is new.
+    """Install everything that is missing; return the environment's Python.
 
-    Raises SystemExit with the reason and the remedy.
+    It takes well under a second if nothing is new. Raises SystemExit with the reason and the remedy.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a console that is not UTF-8 ends nothing
+            stream.reconfigure(errors="replace")  # a console that is not UTF-8 must not end the program
     try:
         return _ready(test)
     except Failed as error:
@@ -310,14 +315,14 @@ def ready(test: bool = False) -> Path:
 def _ready(test: bool) -> Path:
     right_python()
     environment = environment_folder()
-    # One that whoever may write to the checkout has made is used by those who may not.
+    # An environment in the checkout is also used by users who may not write there.
     for there in (ROOT / ".venv", environment):
         if is_ready(there, test):
             system_libraries(test, there)
             return python_of(there)
     lacking = system_libraries(test, environment)
     with only_one(environment):
-        if not is_ready(environment, test):  # the other set-up may have made it
+        if not is_ready(environment, test):  # the other set-up may have finished it
             requirements = requirement_files(test)
             make_environment(environment)
             for old in environment.glob("ready-to-*"):
@@ -329,7 +334,7 @@ def _ready(test: bool) -> Path:
             install_project(environment, pip)
             check_packages(environment)
             (environment / DECLINED).write_text(" ".join(lacking))
-            # What is ready to be tested is ready to be played.
+            # An environment that is ready to test is also ready to play.
             for kind in (False, True) if test else (False,):
                 stamp_file(environment, kind).write_text(stamp_text(requirement_files(kind), environment))
             say("ready")
@@ -342,12 +347,12 @@ def requirement_files(test: bool) -> list[Path]:
 
 
 def stamp_file(environment: Path, test: bool) -> Path:
-    """What lies in an environment that is ready."""
+    """Return the path of the stamp that marks an environment as ready."""
     return environment / ("ready-to-test" if test else "ready-to-play")
 
 
 def is_ready(environment: Path, test: bool) -> bool:
-    """Whether everything was installed there, of these very requirements."""
+    """Whether everything of exactly these requirements is installed in the environment."""
     if not python_of(environment).exists() or not (environment / "pyvenv.cfg").is_file():
         return False
     try:
@@ -357,7 +362,7 @@ def is_ready(environment: Path, test: bool) -> bool:
 
 
 def system_libraries(test: bool, environment: Path) -> list[str]:
-    """Installs libraries of the system that are missing, once; returns those that still are."""
+    """Install missing libraries of the system, once. Return those that are still missing."""
     if platform.system() == "Darwin":
         install_homebrew_packages(test)
     if platform.system() != "Linux":
@@ -370,7 +375,7 @@ def system_libraries(test: bool, environment: Path) -> list[str]:
         install_packages(missing)
         missing = missing_packages(wanted)
         if declined.parent.is_dir() and missing:
-            with contextlib.suppress(OSError):  # a read-only environment: it is tried again at the next start
+            with contextlib.suppress(OSError):  # a read-only environment: the next start tries again
                 declined.write_text(" ".join(missing))
     elif missing:
         say(f"still without: {' '.join(missing)}")

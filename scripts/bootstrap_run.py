@@ -1,4 +1,4 @@
-"""What every step of the set-up needs: words for the person who waits, and commands that are seen to be alive.
+"""Shared by all steps of the set-up: messages, and commands that show their progress.
 
 Standard library only: it runs before anything is installed.
 """
@@ -18,12 +18,12 @@ ROOT = Path(__file__).resolve().parent.parent
 SILENT_SECONDS = 4.0
 SHOWN = ("Collecting", "Downloading", "Installing", "Get:", "Setting up")
 LOCK_WORDS = "Waiting for cache lock"
-# Settings of a person's own pip and Python that would put packages, or look for them, outside the environment.
+# Settings of pip and Python that would install packages, or look for them, outside of the environment.
 ASTRAY = ("PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER")
 
 
 class Failed(Exception):
-    """A step that did not work. `said` are the last lines of the command."""
+    """A step that failed. `said`: the last lines of the command's output."""
 
     def __init__(self, message: str, said: str = "") -> None:
         super().__init__(message)
@@ -35,15 +35,15 @@ def say(text: str) -> None:
 
 
 def own_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The variables for a command that works inside the environment."""
+    """Return the environment variables for a command that works inside the environment."""
     kept = {name: value for name, value in os.environ.items() if name not in ASTRAY}
     return {**kept, "PIP_USER": "0", "PYTHONNOUSERSITE": "1", **(more or {})}
 
 
 def run(command: Sequence[str | Path], doing: str, env: Mapping[str, str] | None = None) -> None:
-    """Runs a command, shows what it prints, and says that it still lives when it is silent.
+    """Run a command and show its output; while it is silent, print the time that it has taken.
 
-    Raises Failed with the command and its last lines when it fails or cannot be started.
+    Raises Failed with the command and its last lines if it fails or cannot be started.
     """
     words = [str(word) for word in command]
     try:

@@ -1,4 +1,4 @@
-"""Libraries of the operating system: installed where that is allowed, named where it is not. Never the end of a set-up.
+"""Install libraries of the operating system if that is allowed, else name them. A failure never ends the set-up.
 
 Standard library only: it runs before anything is installed.
 """
@@ -14,22 +14,22 @@ from collections.abc import Sequence
 
 from bootstrap_run import Failed, run, say
 
-# Debian and Ubuntu packages: what PortAudio and Qt load at run time ...
+# Debian and Ubuntu packages: libraries that PortAudio and Qt load at run time ...
 PLAY_PACKAGES = (
     "libportaudio2 libasound2-plugins libegl1 libgl1 libxkbcommon0 libxkbcommon-x11-0 libdbus-1-3 "
     "libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxcb-image0 libxcb-render-util0 "
     "libxcb-xinerama0 libfontconfig1 fonts-dejavu-core"
 ).split()
-# ... and the real sound, MIDI and screen servers that the tests play through.
+# ... and the real sound, MIDI and screen servers of the tests.
 TEST_PACKAGES = "jackd2 libjack-jackd2-0 pulseaudio pulseaudio-utils xvfb xauth sox ffmpeg".split()
 LOCK_SECONDS = 600
 LOCK_LOOK_SECONDS = 5.0
-# apt waits for dpkg's lock by itself, but not for that of the package lists.
+# apt waits for dpkg's lock by itself, but not for the lock of the package lists.
 LOCKED = ("Could not get lock", "Unable to lock", "is another process using it")
 
 
 def missing_packages(wanted: Sequence[str]) -> list[str]:
-    """Debian packages of `wanted` that are not installed; empty on other systems."""
+    """Return the Debian packages of `wanted` that are not installed; empty on other systems."""
     if not shutil.which("dpkg-query"):
         return []
     asked = subprocess.run(
@@ -42,7 +42,7 @@ def missing_packages(wanted: Sequence[str]) -> list[str]:
 
 
 def root_prefix() -> list[str] | None:
-    """What stands before a command that only root may run; None for a user who may not."""
+    """Return the words before a command that needs root, such as sudo; None for a user who may not run it."""
     if os.geteuid() == 0:
         return []
     sudo = shutil.which("sudo")
@@ -54,12 +54,12 @@ def root_prefix() -> list[str] | None:
 
 
 def line_for(packages: Sequence[str]) -> str:
-    """The line that a person types to install them."""
+    """Return the command line with which a person installs these packages."""
     return f"sudo apt-get install -y --no-install-recommends {' '.join(packages)}"
 
 
 def install_packages(packages: Sequence[str]) -> bool:
-    """Installs Debian packages. False, with the line that would do it, where that is not allowed or fails."""
+    """Install Debian packages. If that is not allowed or fails, print the command line for it and return False."""
     prefix = root_prefix()
     if prefix is None:
         say(
@@ -71,12 +71,12 @@ def install_packages(packages: Sequence[str]) -> bool:
     try:
         if (
             "jackd2" in packages
-        ):  # its installer asks a question; the answer "no" changes nothing on the machine
+        ):  # jackd2's installer asks a question; the answer "no" changes nothing on the machine
             answer = "jackd2 jackd/tweak_rt_limits boolean false\n"
             subprocess.run([*prefix, "debconf-set-selections"], input=answer, text=True, check=False)
         try:
             _apt(prefix, ["update"], "reading the package lists")
-        except Failed as error:  # one source that does not answer: what is wanted may be in another
+        except Failed as error:  # one source may not answer, and another may have the packages
             say(f"not all package lists could be read: {_last(error)}")
         _apt(prefix, ["install", "-y", "--no-install-recommends", *packages], "installing libraries")
     except (Failed, OSError) as error:
@@ -88,7 +88,7 @@ def install_packages(packages: Sequence[str]) -> bool:
 
 
 def _apt(prefix: Sequence[str], words: Sequence[str], doing: str) -> None:
-    """One call of apt-get, which waits until no other program is installing. Raises Failed."""
+    """Run apt-get once, after any other program that is installing has finished. Raises Failed."""
     command = [
         *prefix,
         "env",
@@ -115,14 +115,14 @@ def _apt(prefix: Sequence[str], words: Sequence[str], doing: str) -> None:
 
 
 def _last(error: Failed) -> str:
-    """The last line that says what was wrong."""
+    """Return the last line of the output that names the fault."""
     lines = [line for line in error.said.splitlines() if line.strip()]
     wrong = [line for line in lines if line.startswith(("E:", "sudo:"))]
     return (wrong or lines or [str(error).splitlines()[0]])[-1][:160]
 
 
 def install_homebrew_packages(test: bool) -> None:
-    """macOS: the wheels bring PortAudio and Qt along; the tests want the servers of Homebrew."""
+    """Install the servers for the tests on macOS with Homebrew. The wheels contain PortAudio and Qt."""
     brew = shutil.which("brew")
     for name in ["ffmpeg", "sox"] if test else []:
         if shutil.which(name) is not None:

@@ -1,7 +1,7 @@
 """Choose the build of torch: the one for CUDA if the machine has an NVIDIA GPU, else the small one for the CPU.
 
-On Linux the ordinary package brings the libraries of CUDA along, 5 GB for a model of 23 MB. uv knows the address of
-the CPU build. If that cannot be reached, pip installs the build of its own index, and its size is printed before.
+On Linux the ordinary package contains the libraries of CUDA, 5 GB for a model of 23 MB. uv knows the address of the CPU
+build. If it cannot be reached, pip installs the build of its own index, and prints the size before.
 
 Standard library only: it runs before anything is installed.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WITHOUT_NVIDIA = "torch==2.13.0"
 WITH_NVIDIA = "torch>=2.13.0"
 UV = "uv==0.13.9"
-# Quick to give up: a machine whose network ends at its own index waits for nothing.
+# Short time-outs, so that a machine that only reaches its own package index does not wait long.
 UV_SETTINGS = {
     "UV_HTTP_TIMEOUT": "60",
     "UV_HTTP_CONNECT_TIMEOUT": "10",
@@ -53,7 +53,7 @@ def installed_version(python: Path) -> str:
 
 
 def pips_choice_needs_cuda(python: Path) -> bool | None:
-    """Whether the build that pip would take brings CUDA's libraries along; None if pip cannot tell."""
+    """Whether the build that pip would install needs CUDA's libraries; None if pip cannot say."""
     words = [
         "install",
         "--dry-run",
@@ -81,7 +81,7 @@ def pips_choice_needs_cuda(python: Path) -> bool | None:
 
 
 def install_torch(python: Path, pip: Pip) -> None:
-    """Installs torch where it is not there yet. Raises Failed."""
+    """Install torch if it is not installed yet. Raises Failed."""
     if index := os.environ.get("JBDIFF_TORCH_INDEX"):
         say("installing torch from JBDIFF_TORCH_INDEX")
         pip(["--index-url", index, WITHOUT_NVIDIA], "installing torch")
@@ -106,13 +106,13 @@ def install_torch(python: Path, pip: Pip) -> None:
 
 
 def _with_uv(python: Path, pip: Pip) -> bool:
-    """The CPU build by uv; False if uv or the build cannot be had."""
+    """Install the CPU build with uv. Return False if uv or the build cannot be fetched."""
     say(f"installing torch's CPU build, since there is no NVIDIA GPU: {CPU_SIZE}")
     uv = python.with_name("uv.exe" if os.name == "nt" else "uv")
     try:
         pip([UV], "fetching uv, which knows where the CPU build lies")
-        # Its dependencies are in requirements.txt, from pip's own index. Not "auto": on other GPUs than NVIDIA's
-        # that takes builds as large, which nobody has tried with this instrument.
+        # Torch's dependencies are in requirements.txt, from pip's own index. The backend is not "auto": for GPUs of
+        # other makers that installs builds as large, which nobody has tried with this instrument.
         run(
             [uv, "pip", "install", "--python", python, "--no-deps", "--torch-backend", "cpu", WITHOUT_NVIDIA],
             "installing torch",

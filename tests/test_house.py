@@ -17,28 +17,15 @@ LINES_OF_A_FUNCTION = 60
 
 # Longer ones, by file and name: the reason, and the most lines that it covers.
 EXCEPTIONS: dict[str, tuple[int, str]] = {
-    "jbdiff/cli.py sample": (110, "a command: one line and its help for each of its options"),
-    "jbdiff/cli.py evaluate": (90, "a command: one line and its help for each of its options"),
-    "jbdiff/train/cli.py denoiser": (65, "a command: one line and its help for each of its options"),
+    "jbdiff/cli.py sample": (95, "a command: one line and its help for each of its options"),
+    "jbdiff/cli.py evaluate": (85, "a command: one line and its help for each of its options"),
     "jbdiff/train/run/settings.py run_options": (
-        80,
+        65,
         "the options that all training commands share, in a row",
-    ),
-    "jbdiff/train/modules/denoiser.py DenoiserTraining": (
-        270,
-        "a step, its rollouts and its validation share the network, its average and what is switched off",
-    ),
-    "jbdiff/stream/stream.py BlockStream": (
-        275,
-        "the door of the library: a quarter of its lines are docstrings with shapes and errors",
-    ),
-    "jbdiff_live/engine/generator.py ModelGenerator": (
-        275,
-        "load, play, fade and begin again share one set of voices, and which thread may touch it is read in one place",
     ),
     "jbdiff_live/__main__.py play": (170, "typer reads the options from one signature: three lines for each"),
     "jbdiff_live/control/midi/inputs.py MidiInput": (
-        300,
+        265,
         "one watcher owns every port, and what a JACK server's end asks for touches all of them",
     ),
 }
@@ -48,8 +35,22 @@ def files() -> list[Path]:
     return [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
 
+def docstring_lines(node: ast.AST) -> int:
+    """How many lines the docstrings of a class or function have, with those of everything inside it."""
+    count = 0
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            first = inner.body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                count += (first.end_lineno or 0) - first.lineno + 1
+    return count
+
+
 def measured(path: Path) -> Iterator[tuple[str, int, int]]:
-    """Each class and function of a file: how an exception names it, its lines, and the most that it may have."""
+    """Each class and function of a file: how an exception names it, its lines, and the most that it may have.
+
+    Docstrings do not count: shapes, units and errors belong there, and nobody should leave them out for a limit.
+    """
     name = path.relative_to(ROOT).as_posix()
     tree = ast.parse(path.read_text(encoding="utf-8"))
     owners: list[tuple[ast.AST, str]] = [(tree, "")]
@@ -60,7 +61,7 @@ def measured(path: Path) -> Iterator[tuple[str, int, int]]:
                 continue
             full = f"{within}.{node.name}" if within else node.name
             most = LINES_OF_A_CLASS if isinstance(node, ast.ClassDef) else LINES_OF_A_FUNCTION
-            yield f"{name} {full}", (node.end_lineno or 0) - node.lineno + 1, most
+            yield f"{name} {full}", (node.end_lineno or 0) - node.lineno + 1 - docstring_lines(node), most
             owners.append((node, full))
 
 

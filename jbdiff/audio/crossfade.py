@@ -1,4 +1,4 @@
-"""Crossfades over the last axis. `fade_out` leaves, `fade_in` arrives; both of one shape `[..., n]`."""
+"""Crossfades over the last axis: the sound `fade_out` ends while `fade_in` begins. Both have one shape `[..., n]`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Crossfade(enum.Enum):
-    """Which curve. LINEAR suits alike signals, EQUAL_POWER unlike ones."""
+    """The curve of a crossfade. LINEAR suits two similar signals, EQUAL_POWER two unrelated ones."""
 
     LINEAR = "linear"
     EQUAL_POWER = "equal-power"
@@ -18,11 +18,11 @@ class Crossfade(enum.Enum):
 
 
 def weights(length: int, curve: Crossfade) -> tuple[Tensor, Tensor]:
-    """Gains of the leaving and of the arriving signal, each `[length]`, from (1, 0) to (0, 1).
+    """Return the gains of the ending and of the beginning signal, `[length]` each, from (1, 0) to (0, 1).
 
-    Linear gains add up to 1, so two equal signals pass unchanged. Equal-power gains add up to 1 when
-    squared. V1_CONSTANT_POWER is sin against 1 - sin, as the first implementation had it: it dips to
-    .707 and .293 in the middle, and is here for recorded results only.
+    Linear gains add up to 1, so two equal signals pass unchanged. The squares of equal-power gains add up to 1.
+    V1_CONSTANT_POWER is sin and 1 - sin, as in the first implementation: in the middle they are .707 and .293. It
+    serves to repeat recorded results only.
     """
     ramp = torch.linspace(0.0, 1.0, length)
     if curve is Crossfade.LINEAR:
@@ -34,7 +34,10 @@ def weights(length: int, curve: Crossfade) -> tuple[Tensor, Tensor]:
 
 
 def crossfade(fade_out: Tensor, fade_in: Tensor, curve: Crossfade = Crossfade.LINEAR) -> Tensor:
-    """The two signals mixed along their last axis; same shape."""
+    """Return the crossfade of two signals `[..., n]` along their last axis, `[..., n]`.
+
+    Raises ValueError if their shapes differ.
+    """
     if fade_out.shape != fade_in.shape:
         raise ValueError(f"fades differ in shape: {tuple(fade_out.shape)} and {tuple(fade_in.shape)}")
     leaving, arriving = weights(fade_out.shape[-1], curve)

@@ -42,7 +42,7 @@ def mel_figure(pieces: Mapping[str, NDArray[np.float32]], sample_rate: int) -> F
 
 
 def mel_image(pieces: Mapping[str, NDArray[np.float32]], sample_rate: int) -> NDArray[np.uint8]:
-    """The same as pixels, RGB `[height, width, 3]`."""
+    """Return the figure of mono pieces `[frames]` as pixels, RGB `[height, width, 3]`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(mel_figure(pieces, sample_rate))
@@ -51,5 +51,5 @@ def mel_image(pieces: Mapping[str, NDArray[np.float32]], sample_rate: int) -> ND
 
 
 def write_spectrogram(path: Path, pieces: Mapping[str, NDArray[np.float32]], sample_rate: int) -> None:
-    """The same as a PNG."""
+    """Write the figure of mono pieces `[frames]` as a PNG file."""
     mel_figure(pieces, sample_rate).savefig(path)

@@ -1,6 +1,6 @@
 """Reading sound files in pieces: any format libsndfile knows, any rate, any number of channels. No torch.
 
-Memory is bounded whatever a file holds. What is wrong with it becomes an error that names the remedy, or a note.
+Memory is bounded for every file. A fault of the file becomes an error that names the remedy, or a note.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from jbdiff.audio.sound_facts import (
     mono_mix,
 )
 
-# Six seconds at 44.1 kHz: small beside a model, long beside a call.
+# Six seconds at 44.1 kHz: little memory compared with a model, and a call takes little time compared with the block.
 BLOCK_FRAMES = 1 << 18
 
-# What libsndfile opens; other files in a folder of sounds (pictures, notes) are passed over without a word.
+# Suffixes that libsndfile opens. Other files in a folder of sounds, such as pictures, are skipped without a message.
 SOUND_SUFFIXES = frozenset(
     (
         ".wav",
@@ -52,17 +52,16 @@ OTHER_SOUNDS = frozenset(
     (".m4a", ".aac", ".wma", ".mp4", ".m4b", ".ape", ".wv", ".mpc", ".tta", ".dsf", ".dff")
 )
 
-LOWEST_RATE, HIGHEST_RATE = 1_000, 2_000_000  # Hz; what lies outside is a damaged header
+LOWEST_RATE, HIGHEST_RATE = 1_000, 2_000_000  # Hz; a rate outside means a damaged header
 NOTED_DB = 1.0
 MPEG_FRAME = 1152
-MPEG_SLACK = 8 * MPEG_FRAME  # frames: encoders leave out what they had to put before and behind the sound
+MPEG_SLACK = 8 * MPEG_FRAME  # frames; files are shorter by the padding that encoders put around the sound
 
 
 def read_audio(path: str | Path, sample_rate: int, longest_seconds: float = 3600.0) -> tuple[Audio, int]:
-    """Audio of a file at `sample_rate`, float32 `[frames, channels]`, and the rate the file had.
+    """Return the audio of a file at `sample_rate`, float32 `[frames, channels]`, and the file's own rate.
 
-    All of it is held in memory. Raises what `audio_blocks` raises, and UnusableSound if it is longer than
-    `longest_seconds`.
+    All of it is in memory. Raises what `audio_blocks` raises, and UnusableSound if it is longer than `longest_seconds`.
     """
     facts = SoundFacts()
     blocks, held = [], 0
@@ -78,14 +77,14 @@ def read_audio(path: str | Path, sample_rate: int, longest_seconds: float = 3600
 
 @dataclass(frozen=True)
 class MonoSound:
-    """A file to play from: mono float32 `[frames]`, no sample beyond full scale. `notes`: what was done to it."""
+    """A sound to play from: mono float32 `[frames]`, within full scale. `notes`: the changes that were made to it."""
 
     samples: Audio
     notes: tuple[str, ...]
 
 
 class ReadingStopped(Exception):
-    """Whoever wanted the sound wants it no more."""
+    """The caller's `keep_going` returned False, so reading stopped."""
 
 
 def read_mono(
@@ -96,10 +95,11 @@ def read_mono(
     end: bool = False,
     keep_going: Callable[[], bool] = lambda: True,
 ) -> MonoSound:
-    """A sound to continue or to resample from: its channels mixed, turned down where it is beyond full scale.
+    """Read a sound to continue or to resample from: channels mixed to mono, turned down if it is beyond full scale.
 
-    frames: at most so many, from the beginning, and no more of the file is read; or with `end` of its end. keep_going:
-    asked between pieces. Raises what `audio_blocks` raises, UnusableSound for silence, ReadingStopped.
+    `frames`: at most so many frames of the beginning are read; with `end`, of the end. `keep_going`: called between
+    pieces; if it returns False, ReadingStopped is raised. Raises what `audio_blocks` raises, and UnusableSound for
+    silence and damaged samples.
     """
 
     def pieces(facts: SoundFacts) -> Iterator[Audio]:
@@ -153,8 +153,11 @@ def _duration(seconds: float) -> str:
 
 
 def _beginning(blocks: Iterator[Audio], frames: int, channel: int | None) -> tuple[Audio, bool]:
-    """(mono `[at most frames]`, whether that is all of it). channel: the one that is used; None for the mean of all."""
-    audio, held = np.empty(frames, np.float32), 0  # a page costs memory when it is first written to
+    """Return mono `[at most frames]`, and whether that is the whole sound.
+
+    `channel`: the one to use; None: mean of all.
+    """
+    audio, held = np.empty(frames, np.float32), 0  # memory is only used when a page is first written
     for block in blocks:
         part = (mono_mix(block) if channel is None else block[:, channel])[: frames - held]
         audio[held : held + len(part)] = part
@@ -165,7 +168,7 @@ def _beginning(blocks: Iterator[Audio], frames: int, channel: int | None) -> tup
 
 
 def _end(blocks: Iterator[Audio], frames: int, channel: int | None) -> Audio:
-    """The last frames of a sound as mono `[at most frames]`; channel as in `_beginning`."""
+    """Return the last frames of a sound as mono `[at most frames]`; `channel` as in `_beginning`."""
     kept: list[Audio] = []
     held = 0
     for block in blocks:
@@ -179,11 +182,11 @@ def _end(blocks: Iterator[Audio], frames: int, channel: int | None) -> Audio:
 def audio_blocks(
     path: str | Path, sample_rate: int, frames: int = BLOCK_FRAMES, *, facts: SoundFacts | None = None
 ) -> Iterator[Audio]:
-    """The audio of a file at `sample_rate`, float32 `[about frames, channels]` at a time: hours need no more memory.
+    """Yield the audio of a file at `sample_rate` in blocks, float32 `[about frames, channels]`.
 
-    facts: filled with what the file holds. Raises OSError when the file is missing or cannot be read as sound,
-    ValueError when it is empty, holds NaN or infinite samples, or has a rate that no sound has; the message names the
-    file and the remedy. A file may turn out broken at any block.
+    A file of hours needs no more memory than a short one. `facts` is filled while the file is read. Raises OSError if
+    the file is missing or cannot be read as sound. Raises ValueError if it is empty, holds NaN or infinite samples, or
+    has an impossible rate. The message names the file and the remedy. These errors can come at any block.
     """
     path = Path(path)
     if path.is_dir():
@@ -194,8 +197,10 @@ def audio_blocks(
 
 
 class _Opened(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no annotations
-    """A sound that is read from the beginning to the end. soundfile asks a seekable one for its length, and moves in it
-    after every read: both fail where the header does not say how long it is.
+    """A sound file that is read from the beginning to the end.
+
+    It is not seekable: soundfile asks a seekable file for its length and seeks after every read. Both fail if the
+    header does not give the length.
     """
 
     def seekable(self) -> bool:
@@ -203,7 +208,10 @@ class _Opened(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no an
 
 
 def _source_blocks(path: Path, facts: SoundFacts, frames: int, sample_rate: int) -> Iterator[Audio]:
-    """The file's own samples `[n, channels]`; a block gives about `frames` at `sample_rate`. Notes go to `facts`."""
+    """Yield the file's own samples `[n, channels]`; a block gives about `frames` at `sample_rate`.
+
+    Notes go to `facts`.
+    """
     try:
         header = true_header(path)
         with _view(path) as probe, _Opened(probe) as sound:
@@ -247,7 +255,10 @@ def _view(path: Path) -> SoundBytes:
 def _read(
     sound: _Opened, view: SoundBytes, wanted: int, counted: int | None, facts: SoundFacts
 ) -> Iterator[Audio]:
-    """One recording to its end, and whether there was less or more than its header says. counted: frames of an MP3."""
+    """Yield one recording to its end; note if it is shorter or longer than its header says.
+
+    `counted`: frames of an MP3.
+    """
     view.farthest = read = 0
     expected = counted if counted is not None else sound.frames if 0 < sound.frames < 1 << 48 else None
     slack = 0 if counted is None else MPEG_SLACK
@@ -280,7 +291,7 @@ def _read(
 
 
 def _resampled(path: Path, sample_rate: int, frames: int, facts: SoundFacts) -> Iterator[Audio]:
-    """Blocks `[n, channels]` at another rate, looked at on their way."""
+    """Yield checked blocks `[n, channels]` at another rate."""
     resampler = None
     made = 0
     for block in _source_blocks(path, facts, frames, sample_rate):
@@ -305,12 +316,12 @@ def _resampled(path: Path, sample_rate: int, frames: int, facts: SoundFacts) -> 
 
 
 def find_sounds(folder: str | Path) -> list[Path]:
-    """All sound files under a folder, sorted by path. Raises OSError when the folder is missing."""
+    """Return all sound files under a folder, sorted by path. Raises OSError if the folder is missing."""
     return _find(Path(folder), SOUND_SUFFIXES)
 
 
 def other_sounds(folder: str | Path) -> list[Path]:
-    """Files under a folder that are sound in a format that is not read."""
+    """Return the files under a folder that are sound in a format that cannot be read."""
     return _find(Path(folder), OTHER_SOUNDS)
 
 

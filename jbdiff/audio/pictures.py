@@ -31,7 +31,7 @@ PIECE_FRAMES = 1 << 18
 LEFT, RIGHT, TOP, BOTTOM = 60, 14, 12, 34  # margins in pixels
 SCALE = 2  # pixels of a dot of the font
 PAPER, INK = (16, 16, 20), (190, 190, 196)
-# Black over violet and orange to pale yellow: lightness grows evenly, so it also reads in grey.
+# From black over violet and orange to pale yellow. Lightness grows evenly, so the picture is also clear in grey.
 COLOURS = ((0, 0, 4), (40, 17, 89), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21), (250, 193, 39),
            (252, 255, 164))  # fmt: skip
 FONT = {  # three dots wide, five high, a row a number
@@ -45,14 +45,17 @@ PITCHES_HZ = (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
 
 
 def mel(hz: float) -> float:
-    """Slaney's scale is linear below 1 kHz; this is HTK's, one formula: 2595 log10(1 + hz / 700)."""
+    """Return a frequency in mel, HTK's scale: 2595 log10(1 + hz / 700).
+
+    Slaney's scale is linear below 1 kHz instead.
+    """
     return 2595 * math.log10(1 + hz / 700)
 
 
 def mel_weights(sample_rate: int) -> Tensor:
-    """Triangles over the bins of the transform, `[bands, FFT / 2 + 1]`, each summing to 1.
+    """Return triangles over the bins of the transform, `[bands, FFT / 2 + 1]`, each with sum 1.
 
-    Low bands are narrower than a bin; there the triangle takes the bins beside its middle.
+    Low bands are narrower than a bin. Their triangles use the bins beside their centre.
     """
     edges = torch.linspace(mel(LOWEST_HZ), mel(sample_rate / 2), BANDS + 2, dtype=torch.float64)
     hz = 700 * (10 ** (edges / 2595) - 1)
@@ -66,9 +69,9 @@ def mel_weights(sample_rate: int) -> Tensor:
 
 
 def mel_levels(chunks: Iterable[NDArray[np.float32]], frames: int, sample_rate: int) -> Tensor:
-    """Levels in dB below full scale, `[bands, columns]`, of `frames` samples that come as `[n, channels]`.
+    """Return levels in dB of full scale, `[bands, columns]`, of `frames` samples that come as pieces `[n, channels]`.
 
-    Channels are averaged as power. Each column is the loudest of the transforms that fall into it.
+    The power of the channels is averaged. Each column is the loudest of its transforms.
     """
     columns = max(FEWEST_COLUMNS, min(MOST_COLUMNS, frames // 256))
     hop = min(FFT // 4, max(1, frames // columns))
@@ -78,7 +81,7 @@ def mel_levels(chunks: Iterable[NDArray[np.float32]], frames: int, sample_rate: 
     done = 0  # transforms so far
 
     def transform(audio: Tensor) -> Tensor:
-        """All whole transforms of `audio`; returns what the next one begins with."""
+        """Do all whole transforms of `audio` `[channels, n]`; return the rest, with which the next one begins."""
         nonlocal done
         count = (audio.shape[1] - FFT) // hop + 1
         if count < 1:
@@ -101,7 +104,7 @@ def mel_levels(chunks: Iterable[NDArray[np.float32]], frames: int, sample_rate: 
     filled = min(columns, 1 + (max(0, done - 1) * hop * columns) // max(1, frames))
     if (
         done and filled and hop * columns > frames
-    ):  # fewer transforms than columns: each is as wide as it lasts
+    ):  # fewer transforms than columns: each fills several columns
         source = torch.arange(columns) * frames // columns // hop * hop * columns // max(1, frames)
         power = power[:, source.clamp(max=filled - 1)]
     return 10 * torch.log10(power.clamp(min=1e-12))
@@ -110,7 +113,7 @@ def mel_levels(chunks: Iterable[NDArray[np.float32]], frames: int, sample_rate: 
 def write_mel_picture(
     path: Path, chunks: Iterable[NDArray[np.float32]], frames: int, sample_rate: int
 ) -> None:
-    """A PNG of `frames` samples, which come as pieces `[n, channels]`; the loudest point is the brightest."""
+    """Write a PNG of `frames` samples, which come as pieces `[n, channels]`; the loudest point is the brightest."""
     levels = mel_levels(chunks, frames, sample_rate)
     top = max(float(levels.max()), -60.0)  # silence stays dark
     shade = ((levels - top) / RANGE_DB + 1).clamp(0, 1).flip(0).numpy()
@@ -137,7 +140,7 @@ def write_mel_picture(
 
 
 def png(picture: Pixels) -> bytes:
-    """An 8-bit RGB picture `[height, width, 3]` as a PNG file (ISO 15948, filter 0)."""
+    """Return an 8-bit RGB picture `[height, width, 3]` as the bytes of a PNG file (ISO 15948, filter 0)."""
 
     def part(kind: bytes, content: bytes) -> bytes:
         return (
@@ -177,7 +180,7 @@ def _width(text: str) -> int:
 
 
 def _write(picture: Pixels, text: str, left: int, top: int) -> None:
-    """Text with its upper left dot at (left, top)."""
+    """Write text with its upper left dot at (left, top)."""
     for place, letter in enumerate(text):
         for row, dots in enumerate(FONT[letter]):
             for column in range(3):

@@ -1,8 +1,7 @@
-"""The bytes of a sound file as libsndfile gets to see them: with the length that the header does not tell.
+"""The bytes of a sound file for libsndfile, with a corrected length in the header. No torch.
 
-Recorders that were killed, programs that write into a pipe and plain concatenation leave files whose header names
-another length than the file has. libsndfile believes the header and gives less sound, or none, without a word.
-No torch.
+If a recorder is killed, a program writes into a pipe, or files are simply joined, the header gives a wrong length.
+libsndfile believes the header and returns less sound, or none, without an error.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-UNKNOWN = 1 << 40  # bytes: a length that no file of sound has
+UNKNOWN = 1 << 40  # bytes; larger than any sound file
 MOST_CHUNKS = 4096
 HEADER_BYTES = 1 << 16
 WINDOW = 1 << 20
 W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")  # the identifier that a W64 file begins with
 OGG_END = 4  # flag of the last page of a recording
-# Of MPEG audio, by [version 1 or not][layer 1, 2, 3]: kbit/s by index, and samples a frame.
+# MPEG audio, by [version 1 or not][layer 1, 2, 3]: kbit/s by index, and samples a frame.
 BITRATES = (
     (
         (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -41,8 +40,8 @@ MPEG_RATES = (44_100, 48_000, 32_000)
 class SoundBytes(io.RawIOBase):
     """A part of a file, read only, with some bytes replaced and, if `endless`, without a known length.
 
-    `farthest` is how far it was read, in bytes from `start`. `problem` is what the disk said: libsndfile cannot pass
-    an exception on, and takes it for the end of the file.
+    `farthest`: end of the bytes that were read, counted from `start`. `problem`: the error of the disk. libsndfile
+    cannot pass an exception on and treats it as the end of the file.
     """
 
     def __init__(
@@ -64,26 +63,32 @@ class SoundBytes(io.RawIOBase):
 
     @property
     def size(self) -> int:
+        """Bytes of the part."""
         return self._end - self._start
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
+        """Return True."""
         return True
 
     def tell(self) -> int:
+        """Return the present place, in bytes from `start`."""
         return self._place
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a place and return it, as `io.RawIOBase.seek` does."""
         end = UNKNOWN if self._endless else self.size
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: end}[whence]
         self._place = max(0, base + offset)
         return self._place
 
-    def readinto(self, buffer: Any) -> int:  # what has a buffer gets a type in Python 3.12
+    def readinto(self, buffer: Any) -> int:  # Python 3.12 has a type for buffers
+        """Read into a buffer of bytes; return their number, or 0 at the end or after an error of the disk."""
         view = memoryview(buffer).cast("B")
-        # Of an endless file, what is asked for from the end is read there.
+        # In an endless file, a place counted from its assumed end is read at the true end.
         place = (
             self._place if self._place < self.size or not self._endless else self._place - UNKNOWN + self.size
         )
@@ -104,13 +109,14 @@ class SoundBytes(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
         super().close()
 
 
 @dataclass(frozen=True)
 class Header:
-    """What has to be said instead of the file's own words, and what a listener should know of it."""
+    """Corrections of a file's header, and notes for the user."""
 
     replaced: Mapping[int, bytes] = field(default_factory=dict)  # by place in the file
     endless: bool = False
@@ -119,7 +125,7 @@ class Header:
 
 
 def true_header(path: Path) -> Header:
-    """What the header of a file with its sound in one chunk should say: WAV, RF64, AU and CAF; others as they are."""
+    """Return the corrected header of a file with its sound in one chunk: WAV, RF64, AU, CAF. Others stay unchanged."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         head = file.read(16)
@@ -161,7 +167,7 @@ def _w64_is_cut(file: BinaryIO, size: int) -> bool:
 
 
 def _chunks(file: BinaryIO, place: int, size: int, form: str) -> Iterator[tuple[bytes, int, int]]:
-    """(name, place of its content, length) of every chunk from `place` on. `form` unpacks a length of 4 or 8 bytes."""
+    """Yield name, place of the content, and length of every chunk from `place` on. `form` unpacks its length field."""
     width = struct.calcsize(form)
     for _ in range(MOST_CHUNKS):
         file.seek(place)
@@ -176,8 +182,8 @@ def _chunks(file: BinaryIO, place: int, size: int, form: str) -> Iterator[tuple[
 
 
 def _wave(file: BinaryIO, size: int, long: bool) -> Header:
-    """WAV: a data chunk of length 0 with sound behind it; one that is cut short; sound behind its end."""
-    sizes = None  # where RF64 keeps its lengths
+    """Correct a WAV file with a data chunk of length 0 before sound, one that is cut short, or sound after its end."""
+    sizes = None  # place of RF64's lengths
     bytes_a_second = 0
     for name, place, length in _chunks(file, 12, size, "<I"):
         if name == b"ds64":
@@ -283,10 +289,10 @@ def ogg_parts(path: Path) -> tuple[list[tuple[int, int]], bool]:
 
 
 def mpeg_header(path: Path, frames: int) -> Header:
-    """What an MPEG file (MP3) should say where libsndfile expects fewer `frames` than it holds.
+    """Return the corrected header of an MPEG file (MP3) for which libsndfile expects only `frames` frames.
 
-    Without a Xing header the length is guessed from the first bit rate; with one, of the first of several files that
-    were put together, all that follow are left out.
+    Without a Xing header, libsndfile guesses the length from the first bit rate. With one, it only reads the first of
+    several joined files, because the header counts no more.
     """
     counted, tag = _mpeg_frames(path)
     slack = 8 * FRAME_SAMPLES[0][2]
@@ -297,7 +303,7 @@ def mpeg_header(path: Path, frames: int) -> Header:
 
 
 def _mpeg_frames(path: Path) -> tuple[int, int | None]:
-    """Samples of a channel in all frames of the file, and the place of its Xing or Info tag."""
+    """Return the samples of a channel in all frames of the file, and the place of its Xing or Info tag."""
     samples, tag, place = 0, None, 0
     with path.open("rb") as file:
         while True:
@@ -309,7 +315,7 @@ def _mpeg_frames(path: Path) -> tuple[int, int | None]:
             while at + 4 <= len(data):
                 if data[at : at + 3] == b"ID3":
                     if at and at + 10 > len(data):
-                        break  # the next window has all of it
+                        break  # the next window holds the whole frame
                     at += 10 + sum(
                         (byte & 127) << 7 * (3 - n) for n, byte in enumerate(data[at + 6 : at + 10])
                     )
@@ -329,7 +335,7 @@ def _mpeg_frames(path: Path) -> tuple[int, int | None]:
 
 
 def _mpeg_frame(head: bytes) -> tuple[int, int]:
-    """(bytes, samples) of the frame that begins with these four bytes; (0, 0) if none does."""
+    """Return bytes and samples of the frame that begins with these four bytes; (0, 0) if they begin no frame."""
     version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
     rate, speed = head[2] >> 4, head[2] >> 2 & 3
     if head[0] != 0xFF or head[1] < 0xE0 or version == 1 or layer == 4 or not 0 < rate < 15 or speed == 3:

@@ -1,9 +1,9 @@
-"""Every fast path held against exact float32 on fresh random inputs, and timed beside it.
+"""Compares every fast path with exact float32 on fresh random inputs, in results and in time.
 
     for check in check_paths("guided step", net, PATHS, device, seed=1): print(check)
 
-An error is relative to what a step does: v minus x is small beside v where a U-Net hands its input through, so
-differences are measured against the root mean square of float32's v - x, not of v.
+An error is relative to the change that a step makes. If a U-Net mostly passes its input through, v - x is small beside
+v. So differences are divided by the root mean square of float32's v - x, not of v.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ GUIDANCE = 2.0
 class PathCheck:
     """Result of one path on one network.
 
-    error, bound: see `FastPath`. seconds: fastest step; first: the first step, with its preparation. reason: why the
-    check has no figure, if it has none.
+    `error`, `bound`: see `FastPath`. `seconds`: fastest step. `first_seconds`: the first step, with its preparation.
+    `reason`: why the check has no figures; None if it has.
     """
 
     network: str
@@ -58,13 +58,13 @@ class PathCheck:
 
     @property
     def passed(self) -> bool:
-        """Whether the path ran and kept its bound. Written so that NaN fails."""
+        """Whether the path ran and kept its bound. An error of NaN fails."""
         return self.error is not None and self.error <= self.bound
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A network with inputs: `make(net)` is a step over it, `x` are the inputs of the steps."""
+    """A benchmark of a network: `make(net, dtype)` returns a step, `inputs` are x and sigma of each step."""
 
     make: Callable[[nn.Module, torch.dtype], Step]
     inputs: tuple[tuple[Tensor, Tensor], ...]
@@ -80,7 +80,7 @@ def _inputs(
 
 
 def bench_of(net: nn.Module, device: torch.device, seed: int) -> Bench:
-    """Inputs and step for a denoiser (guided, both branches) or a finisher. Raises ValueError on others."""
+    """Return the bench of a denoiser (guided, both branches) or of a finisher. Raises ValueError for other networks."""
     draw = torch.Generator().manual_seed(seed)
     config = getattr(net, "config", None)
     if isinstance(config, FinisherConfig):
@@ -103,7 +103,7 @@ def bench_of(net: nn.Module, device: torch.device, seed: int) -> Bench:
 
 
 def relative_error(found: Tensor, wanted: Tensor, x: Tensor) -> float:
-    """Root mean square of found - wanted over that of wanted - x; shapes agree."""
+    """Return the root mean square of found - wanted over that of wanted - x; all three `[...]` of one shape."""
     return float(
         (found - wanted).double().square().mean().sqrt() / (wanted - x).double().square().mean().sqrt()
     )
@@ -119,9 +119,9 @@ def check_paths(
     seed: int,
     repeats: int = 5,
 ) -> Iterator[PathCheck]:
-    """One check a path, as soon as it is done. The reference is exact float32 on the same device.
+    """Yield one check for each path, as soon as it is done. The reference is exact float32 on the same device.
 
-    On another device than the CPU, the path named float32 is held against the CPU instead.
+    If the device is not the CPU, the path named float32 is compared with the CPU.
     """
     device = torch.device(device)
     net = net.to(device).eval()
@@ -140,19 +140,19 @@ def check_paths(
             continue
         try:
             yield _checked(known, path, net, bench, wanted, plain, device, repeats)
-        except Exception as error:  # a path that this machine cannot run is a finding, not the end of the run
+        # a path that this machine cannot run is a result, and the other paths still run
+        except Exception as error:
             lines = str(error).strip().splitlines() or [""]
             yield PathCheck(**{**known.__dict__, "reason": f"{type(error).__name__}: {lines[0][:200]}"})
 
 
 @dataclass(frozen=True)
 class GraphCheck:
-    """Blocks whose work is recorded, and compiled where that was asked for, against the same blocks played in float32
-    step by step.
+    """Compares recorded, and perhaps compiled, blocks with the same blocks in float32 step by step.
 
-    error: of the first recorded block, root mean square of the difference over that of the sound. It is small but for
-    what a codebook makes of a rounding: `bound`. seconds, graph_seconds: median block, to samples in main memory.
-    first_seconds: the block that was recorded while it was played.
+    `error`: root mean square of the difference over that of the sound, for the first recorded block. `bound` allows for
+    a codebook, which can turn a rounding into another entry. `seconds`, `graph_seconds`: median block without and with
+    recordings, to samples in main memory. `first_seconds`: the block that was recorded while it was played.
     """
 
     stack: str
@@ -170,7 +170,7 @@ class GraphCheck:
 
     @property
     def passed(self) -> bool:
-        """Whether the samples are the same within the bound. Written so that NaN fails."""
+        """Whether the samples are the same within the bound. An error of NaN fails."""
         return self.error <= self.bound
 
 
@@ -186,10 +186,10 @@ def check_graphs(
     compiled: bool = False,
     blocks: int = 5,
 ) -> GraphCheck:
-    """Plays a stream step by step until its context is full, then `blocks` blocks both ways from there: as float32
-    network by network, and recorded, in `dtype`, compiled where that is asked for.
+    """Play blocks in float32 step by step, and again recorded, and return the comparison.
 
-    Raises ValueError as `BlockStream` does.
+    Both start from the same state, whose context is full, and play `blocks` blocks. The recorded ones run in `dtype`,
+    and compiled if `compiled` is set. Raises ValueError as `BlockStream` does.
     """
     plain, recorded = (
         BlockStream(
@@ -261,7 +261,7 @@ def _checked(
     errors = [
         relative_error(one, other, x) for one, other, (x, _) in zip(found, wanted, bench.inputs, strict=True)
     ]
-    # max() would drop a NaN that is not first.
+    # max() would ignore a NaN that is not the first value.
     error = max(errors) if all(value == value for value in errors) else float("nan")
     return PathCheck(
         known.network,

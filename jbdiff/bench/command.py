@@ -1,4 +1,4 @@
-"""What `jbdiff bench` and the benchmark scripts do around a measurement: find the stack, keep the result."""
+"""The shared part of `jbdiff bench` and the benchmark scripts: find the stack, measure, write the result."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from jbdiff.stacks.stack import Stack, load_stack
 
 
 def find_stack(name: str, random: bool) -> Stack:
-    """A stack by name or folder; or random weights of a named stack's sizes.
+    """Return the stack of this name or folder; with `random`, random weights of a named stack's sizes.
 
-    Raises CheckpointError, or ValueError where no sizes are known under the name.
+    Raises CheckpointError, or ValueError if no sizes are known under the name.
     """
     if not random:
         return load_stack(name)
@@ -44,9 +44,10 @@ def run_bench(
     graphs: bool,
     compiled: bool,
 ) -> BenchResult:
-    """One measurement, written where it is to be kept. finisher None uses the stack's, where it has one.
+    """Measure once, write the result to `log` and `json_file` if they are given, and return it.
 
-    Raises what `find_stack`, `measure` and writing files raise.
+    If `finisher` is None, the stack's finisher is used if it has one. Raises what `find_stack`, `measure` and writing
+    files raise.
     """
     keep_freed_memory()
     stack = find_stack(name, random)

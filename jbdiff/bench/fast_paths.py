@@ -1,9 +1,9 @@
-"""Faster ways to run a network, each behind one switch, each held against float32 by `checks.py`.
+"""Faster ways to run a network, each behind one switch. `checks.py` compares each with float32.
 
     step = quick_step(lambda x, sigma: GuidedModel(net, context, 4.0)(x, sigma), FASTPATHS["bfloat16"], device)
 
-A step is what samplers call: x `[b, c, t]`, sigma `[b]` -> v `[b, c, t]`, float32 in and out. Everything here
-wraps from outside; the networks know nothing of it.
+A step is the function that samplers call: x `[b, c, t]`, sigma `[b]` -> v `[b, c, t]`, float32 in and out. Everything
+here wraps networks from outside; their code does not change.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ Step = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class FastPath:
-    """One way. `bound` is how far a step may be from exact float32: root mean square of the difference over that
-    of float32's own change to x.
+    """One fast path.
 
-    autocast: networks run under autocast in this type. weights: networks are kept in this type altogether.
-    tokens: channels innermost (`networks/channels_last.py`), for U-Nets and waveform finishers.
-    compile: torch.compile, shapes fixed.
-    graph: one CUDA graph a step, replayed. tf32: products and convolutions round their inputs to 10 bits.
+    - `bound`: largest error of a step against exact float32: the root mean square of the difference over that of
+      float32's own change to x.
+    - `autocast`: networks run under autocast in this type. `weights`: all weights have this type.
+    - `tokens`: channels innermost (`networks/channels_last.py`), for U-Nets and waveform finishers.
+    - `compile`: torch.compile with fixed shapes. `graph`: each step replays one CUDA graph.
+    - `tf32`: products and convolutions round their inputs to 10 bits.
     """
 
     name: str
@@ -44,16 +45,16 @@ class FastPath:
     tf32: bool = False
 
     def runs_on(self, device: torch.device) -> bool:
-        """Graphs and TF32 are CUDA's; the rest runs anywhere."""
+        """Whether the path runs on this device: graphs and TF32 need CUDA, the rest runs anywhere."""
         return device.type == "cuda" or not (self.graph or self.tf32)
 
     def takes(self, net: nn.Module) -> bool:
-        """Whether this network can be run so."""
+        """Whether this network can run on the path."""
         return not self.tokens or has_token_form(net)
 
 
-# Half precision keeps 10 bits, bfloat16 keeps 7: errors of about 0.0005 and 0.004 an operation, which pile up over
-# some hundred layers. What only reorders float32 sums stays near 1e-6 an operation.
+# Half precision keeps 10 bits, bfloat16 keeps 7. Their errors are about 0.0005 and 0.004 an operation and add up over
+# about a hundred layers. A path that only reorders float32 sums has errors near 1e-6 an operation.
 EXACT, TEN_BITS, SEVEN_BITS = 1e-3, 3e-2, 2e-1
 FASTPATHS: dict[str, FastPath] = {
     path.name: path
@@ -83,7 +84,7 @@ FASTPATHS: dict[str, FastPath] = {
 
 
 class _InFloat32(nn.Module):
-    """A small part that stays in float32: sines of large angles lose their phase in fewer bits."""
+    """Keeps a small part in float32, because sines of large angles lose their phase in fewer bits."""
 
     def __init__(self, inner: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
@@ -95,7 +96,7 @@ class _InFloat32(nn.Module):
 
 
 def in_type(net: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy of a denoiser or finisher with its weights in `dtype`, but for the embedding of the noise level."""
+    """Return a copy of a network with its weights in `dtype`, except for the embedding of the noise level."""
     if dtype == torch.float32:
         return net
     twin = copy.deepcopy(net).to(dtype)
@@ -106,16 +107,17 @@ def in_type(net: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 def quickened(net: nn.Module, path: FastPath) -> nn.Module:
-    """The network as the path wants it: in another type or form, compiled, or as it is."""
+    """Return the network in the type and form of the path, compiled if the path says so."""
     quick = token_major(net, path.weights) if path.tokens else in_type(net, path.weights)
     if path.compile:
-        # Not the whole step: guidance makes its tensors outside, and one network serves steps of any sampler.
+        # Only the network is compiled, not the whole step: guidance makes its tensors outside, and every sampler can
+        # use it.
         quick.compile(dynamic=False)
     return quick
 
 
 def quick_step(step: Step, path: FastPath, device: torch.device) -> Step:
-    """A step over a network that `quickened` gave, with what the path does around it: types, autocast, graph."""
+    """Return a step with the path's types, autocast and graph around it. `step` uses a network from `quickened`."""
 
     def plain(x: Tensor, sigma: Tensor) -> Tensor:
         with autocast(device, path.autocast):
@@ -126,7 +128,7 @@ def quick_step(step: Step, path: FastPath, device: torch.device) -> Step:
 
 @contextlib.contextmanager
 def precision(path: FastPath) -> Iterator[None]:
-    """What the path sets for the whole process, set back afterwards."""
+    """Set the path's precision for the whole process; set it back afterwards."""
     with exact_float32():
         if path.tf32:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True

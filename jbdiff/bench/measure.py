@@ -1,11 +1,11 @@
-"""What the parts of a stack cost here, and whole blocks: measured, kept as JSON, compared with earlier runs.
+"""Measures the time of a stack's parts and of whole blocks; keeps results as JSON and compares them with earlier ones.
 
     result = measure(load_stack("pocket"), blocks=20)
     print(markdown(table(result)))
     append(Path("bench.jsonl"), result)
 
-Times are wall times on a device that has finished; look at them beside the ceiling that was measured in the same
-run (`machine.py`). Nothing here judges: there are no limits, only numbers.
+Times are wall times until the device has finished. Compare them with the ceiling of the same run (`machine.py`).
+There are no bounds here, only numbers.
 """
 
 from __future__ import annotations
@@ -48,51 +48,54 @@ Rows = list[list[str]]  # the first row holds the headings
 
 
 class BenchError(ValueError):
-    """A benchmark file that cannot be read, or one that was asked for what a stack lacks."""
+    """A benchmark file that cannot be read, or a measurement that this machine or stack cannot do."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a block: `seconds` is the median call, `fastest` the best; operations and bytes of one call."""
+    """One part of a block. `seconds`: median call; `fastest`: fastest call. Operations and bytes are of one call."""
 
     name: str
-    per_block: int  # calls a block; 0 where only an init or a context sound needs it
+    per_block: int  # calls a block; 0 if only an init or a context sound needs the part
     seconds: float
     fastest: float
     repeats: int
     operations: int = 0
-    moved_bytes: int = 0  # the least that has to move: weights, input and output, once each
+    moved_bytes: int = 0  # least bytes that have to move: weights, input and output, once each
 
     def of_matmul(self, limits: Ceiling) -> float:
-        """The fastest call's operations a second over the machine's."""
+        """Return the operations a second of the fastest call, as a share of the machine's ceiling."""
         return self.operations / self.fastest / 1e9 / limits.matmul_gflops
 
     def of_copy(self, limits: Ceiling) -> float:
-        """The fastest call's bytes a second over the machine's; what fits into a cache can pass 1."""
+        """Return the bytes a second of the fastest call, as a share of the machine's ceiling.
+
+        It can be above 1 if the data fits into a cache.
+        """
         return self.moved_bytes / self.fastest / 1e9 / limits.copy_gbytes
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Whole blocks, one after another, from settings to samples in main memory."""
+    """Times of whole blocks, one after another, from settings to samples in main memory."""
 
     block_seconds: float  # of sound
     steps: Mapping[str, int]  # denoising steps a window of each part
-    seconds: tuple[float, ...]  # of work, a block each
+    seconds: tuple[float, ...]  # of work, one entry per block
 
     def percentile(self, share: float) -> float:
-        """The shortest time within which `share` of the blocks were done."""
+        """Return the shortest time in seconds within which `share` (0..1) of the blocks were done."""
         return sorted(self.seconds)[max(0, math.ceil(share * len(self.seconds)) - 1)]
 
     @property
     def real_time(self) -> float:
-        """Seconds of sound in a second of work: above 1 is faster than it plays."""
+        """Seconds of sound for each second of work. Above 1 is faster than real time."""
         return self.block_seconds * len(self.seconds) / sum(self.seconds)
 
 
 @dataclass(frozen=True)
 class BenchResult:
-    """One run: one stack on one device."""
+    """The result of one run: one stack on one device."""
 
     stack: str
     identity: str
@@ -110,11 +113,15 @@ class BenchResult:
     format: int = field(default=FORMAT)
 
     def to_dict(self) -> JsonDict:
+        """Return all fields by name, for JSON; `result_from_dict` reads them back."""
         return dataclasses.asdict(self)
 
 
 def result_from_dict(values: JsonTable) -> BenchResult:
-    """What `BenchResult.to_dict` wrote, also after JSON. Raises BenchError if it is something else."""
+    """Return the result of `BenchResult.to_dict`, also after JSON.
+
+    Raises BenchError if the values are anything else.
+    """
     try:
         if values["format"] != FORMAT:
             raise BenchError(f"benchmark format {values['format']!r}; this version reads {FORMAT}")
@@ -130,13 +137,13 @@ def result_from_dict(values: JsonTable) -> BenchResult:
 
 
 def append(log: Path, result: BenchResult) -> None:
-    """One more line in a benchmark log."""
+    """Append a result to a benchmark log as one line."""
     with log.open("a", encoding="utf-8") as handle:
         handle.write(json.dumps(result.to_dict()) + "\n")
 
 
 def read_log(log: Path) -> list[BenchResult]:
-    """Every run of a log, oldest first. Raises BenchError with the line that cannot be read."""
+    """Return every run of a log, oldest first. Raises BenchError with the number of a line that cannot be read."""
     results = []
     for number, line in enumerate(log.read_text(encoding="utf-8").splitlines(), 1):
         if line.strip():
@@ -151,7 +158,7 @@ def read_log(log: Path) -> list[BenchResult]:
 
 
 def random_stack(config: StackConfig, seed: int = 0) -> Stack:
-    """A stack of these sizes with random weights, in evaluation mode: it costs what a trained one costs."""
+    """Return a stack of these sizes with random weights, in evaluation mode. It takes as long as a trained one."""
     generator = torch.Generator().manual_seed(seed)
     finisher = None if config.finisher is None else build_finisher(config.finisher)
     levels = {level.level: build_denoiser(level.denoiser) for level in config.levels}
@@ -163,14 +170,14 @@ def random_stack(config: StackConfig, seed: int = 0) -> Stack:
 
 
 def block_settings(config: StackConfig, levels: Sequence[int], steps: int | None) -> BlockSettings:
-    """The stack's own guidance and steps, or `steps` in every part."""
+    """Return settings with the stack's own guidance, and its own steps or `steps` in every part."""
     each = {number: LevelSettings(steps=steps) for number in levels}
     guidance = config.level(max(levels)).guidance
     return BlockSettings(guidance=guidance, levels=each, finisher=FinisherSettings(steps=steps))
 
 
 def usable_device(device: torch.device | str) -> torch.device:
-    """The device, if it can be used here. Raises BenchError if it is CUDA's and there is none."""
+    """Return the device if it can be used. Raises BenchError for CUDA if this machine has none."""
     device = torch.device(device)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise BenchError("no CUDA device here, or a torch without CUDA; use --device cpu")
@@ -195,12 +202,17 @@ def measure(
     compiled: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> BenchResult:
-    """Runs every part `repeats` times by itself, then plays `blocks` blocks after one that is not counted.
+    """Run every part `repeats` times by itself, then play `blocks` blocks; return all times.
 
-    dtype below float32 runs networks under autocast, as streams do. `steps` takes the place of every part's own
-    number of steps, `settings` that of all settings. blocks 0 measures parts alone. graphs, compiled, hop_tokens: as in
-    `BlockStream`; parts are then recorded and compiled as well, and blocks are played after the stream has settled.
-    report(text) runs before each measurement, with its name. Raises ValueError as `BlockStream` does.
+    The first block is not counted. If `blocks` is 0, only parts are measured.
+
+    - `dtype`: below float32, networks run under autocast, as in streams.
+    - `steps`: replaces every part's own number of steps. `settings`: replaces all settings.
+    - `graphs`, `compiled`, `hop_tokens`: as in `BlockStream`. Parts are then recorded and compiled too, and blocks are
+      counted after the stream has settled.
+    - `report`: receives the name of each measurement before it begins.
+
+    Raises ValueError as `BlockStream` does.
     """
     device = usable_device(device)
     made = partial(
@@ -215,7 +227,7 @@ def measure(
     )
     plain = made()
     settings = block_settings(stack.config, plain.levels, steps) if settings is None else settings
-    # What is recorded or compiled cannot be counted, and does the same.
+    # Operations of recorded or compiled parts cannot be counted. They are the same as those of the plain parts.
     operations = {part.name: count_operations(part.run) for part in workloads(plain, settings)}
     del plain
     if device.type == "cuda":
@@ -247,7 +259,7 @@ def _parts(
     repeats: int,
     report: Callable[[str], None],
 ) -> tuple[Part, ...]:
-    """Every part of a block by itself."""
+    """Measure every part of a block by itself."""
     parts: list[Part] = []
     for part in workloads(stream, settings):
         report(part.name)
@@ -261,7 +273,7 @@ def _parts(
 def _blocks(
     stream: BlockStream, settings: BlockSettings, blocks: int, settle: bool, report: Callable[[str], None]
 ) -> Blocks:
-    """So many whole blocks, after one that is not counted."""
+    """Play `blocks` whole blocks after a first one that is not counted."""
     took = []
     if settle:
         report("settling")
@@ -279,7 +291,7 @@ def _blocks(
 
 
 def table(result: BenchResult) -> Rows:
-    """Part, calls a block, milliseconds, share of a block, operations, and its rates over the machine's own."""
+    """Return a row per part: calls a block, milliseconds, share of a block, operations, shares of the ceiling."""
     whole = sum(part.per_block * part.seconds for part in result.parts)
     rows = [["part", "calls a block", "ms a call", "of the block", "operations", "of matmul", "of copy"]]
     for part in result.parts:
@@ -298,7 +310,7 @@ def table(result: BenchResult) -> Rows:
 
 
 def facts(result: BenchResult) -> Rows:
-    """What belongs beside the table: ceiling, block times, memory."""
+    """Return the facts beside the table: ceiling, block times, memory."""
     rows = [["figure", "measured"]]
     side, rate = result.ceiling.matmul_size, result.ceiling.matmul_gflops
     rows.append([f"ceiling: {result.dtype} product of side {side}", f"{rate:.0f} GFLOP/s"])
@@ -323,14 +335,14 @@ def facts(result: BenchResult) -> Rows:
 
 
 def title(result: BenchResult) -> str:
-    """Which run this was, on one line."""
+    """Return one line that identifies the run."""
     code = f", commit {result.commit}" if result.commit else ""
     way = f", {result.way}" if result.way else ""
     return f"{result.stack} on {result.device}, {result.dtype}{way}: {result.machine}; {result.when}{code}"
 
 
 def comparison(results: Sequence[BenchResult]) -> Rows:
-    """Runs side by side, oldest first: milliseconds of every part, and the blocks."""
+    """Return runs side by side, oldest first: milliseconds of every part and of the blocks."""
     heads = [
         f"{run.stack}, {run.device}, {run.dtype}\n{run.when[:16]} {run.commit or ''}".strip()
         for run in results
@@ -355,6 +367,6 @@ def comparison(results: Sequence[BenchResult]) -> Rows:
 
 
 def markdown(rows: Rows) -> str:
-    """Rows as a Markdown table."""
+    """Return rows as a Markdown table."""
     lines = ["| " + " | ".join(cell.replace("\n", "; ") for cell in row) + " |" for row in rows]
     return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])

@@ -1,10 +1,9 @@
-"""What the full-size stack would need on GPUs that are not here: operations counted, seconds predicted from them.
+"""Predicts the time of the full-size stack on GPUs that are not here, from counted operations.
 
     print(markdown(predictions(V1)))
 
-Nothing is run: tensors are on torch's "meta" device, which knows shapes only. A prediction says how long a block takes
-if the device reaches a stated share of its maker's rate; what a device reaches only a run on it tells
-(`scripts/gpu_bench`).
+Nothing is computed: tensors are on torch's "meta" device, which only has shapes. A prediction assumes that the device
+reaches a given share of its maker's rate. Only a run on the device shows the real share (`scripts/gpu_bench`).
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from jbdiff.stacks.kinds import build_codec, build_denoiser, build_finisher
 from jbdiff.stacks.stack import Stack
 from jbdiff.stream.stream import BlockSettings, BlockStream, FinisherSettings, LevelSettings
 
-GOAL_SECONDS = 0.150  # from a control to the sound that it changed
+GOAL_SECONDS = 0.150  # from a control to its sound
 
 
 @dataclass(frozen=True)
 class Accelerator:
-    """One GPU as its maker describes it: dense bfloat16 products with float32 sums, and memory. Not measured here."""
+    """One GPU with its maker's figures, not measured: dense bfloat16 products with float32 sums, and memory."""
 
     name: str
     tflops: float
@@ -39,12 +38,12 @@ ACCELERATORS = (
     Accelerator("RTX 4090", 165.0, 1.008),
 )
 SHARES = (0.2, 0.4)
-WHOLE_WINDOWS = ("context", "step")  # parts whose size does not follow the block's
+WHOLE_WINDOWS = ("context", "step")  # parts that work on whole windows, whatever the length of a block
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A way to play: block length in tokens of the coarsest level, steps of levels 2, 1, 0 and of the finisher."""
+    """Settings of a prediction: length of a block in tokens of the coarsest level, and steps of each part."""
 
     hop: int
     steps: tuple[int, int, int]
@@ -55,12 +54,13 @@ class Plan:
         return ", ".join(map(str, self.steps)) + last
 
     def settings(self) -> BlockSettings:
+        """Return the plan's steps as settings of a block."""
         counts = dict(zip((2, 1, 0), self.steps, strict=True))
         levels = {level: LevelSettings(steps=count) for level, count in counts.items()}
         return BlockSettings(levels=levels, finisher=FinisherSettings(steps=max(1, self.finisher)))
 
 
-# The first implementation's steps; then fewer of them; then blocks of 279, 139 and 46 ms.
+# First the steps of the first implementation, then fewer steps, then blocks of 279, 139 and 46 ms.
 PLANS = (
     Plan(768, (250, 24, 10), 125),
     Plan(768, (50, 12, 6), 10),
@@ -75,19 +75,19 @@ PLANS = (
 
 @dataclass(frozen=True)
 class Need:
-    """What one block needs: the sound it gives, operations, and the bytes of weights that are read, in bfloat16."""
+    """The needs of one block: its length, operations, and bytes of weights that are read, in bfloat16."""
 
     block_seconds: float
     operations: int
     moved_bytes: int
 
     def seconds(self, on: Accelerator, share: float) -> float:
-        """At `share` of the maker's rate, or at the memory's full rate where that is slower."""
+        """Return the seconds at `share` (0..1) of the maker's rate, or at the memory's full rate if that is slower."""
         return max(self.operations / (share * on.tflops * 1e12), self.moved_bytes / (on.tbytes * 1e12))
 
 
 def stack_without_weights(config: StackConfig) -> Stack:
-    """A stack of these sizes on the "meta" device."""
+    """Return a stack of these sizes on the "meta" device."""
     with torch.device("meta"):
         levels = {level.level: build_denoiser(level.denoiser) for level in config.levels}
         finisher = None if config.finisher is None else build_finisher(config.finisher)
@@ -99,9 +99,10 @@ def stack_without_weights(config: StackConfig) -> Stack:
 
 @torch.inference_mode()
 def need(stack: Stack, plan: Plan, counted: dict[str, int] | None = None) -> Need:
-    """What one block of this plan needs, its context full. `stack` has no weights (`stack_without_weights`).
+    """Return the needs of one block of this plan with a full context.
 
-    counted: operations of parts that work on whole windows, whatever the block; kept there from plan to plan.
+    `stack` has no weights (`stack_without_weights`). `counted`: keeps the operations of parts that work on whole
+    windows from plan to plan.
     """
     counted = {} if counted is None else counted
     stream = BlockStream(stack, device="meta", finisher=plan.finisher > 0, hop_tokens=plan.hop)
@@ -117,7 +118,7 @@ def need(stack: Stack, plan: Plan, counted: dict[str, int] | None = None) -> Nee
 
 
 def predictions(config: StackConfig) -> Rows:
-    """Every plan with its operations and its seconds on every accelerator at every share."""
+    """Return a row for every plan: its operations, and its seconds on every accelerator at every share."""
     heads = ["block", "steps of levels 2, 1, 0", "operations a block"]
     heads += [f"{gpu.name}, {share:.0%}" for gpu in ACCELERATORS for share in SHARES]
     rows = [heads]
@@ -140,7 +141,7 @@ def predictions(config: StackConfig) -> Rows:
 
 
 def explanation() -> str:
-    """What the table says and what it does not, in words."""
+    """Return a text that explains the table and its limits."""
     rates = "; ".join(f"{gpu.name} {gpu.tflops:g} TFLOP/s and {gpu.tbytes:g} TB/s" for gpu in ACCELERATORS)
     return (
         "Operations are counted by torch.utils.flop_counter on tensors without values, for a block whose context is "

@@ -1,6 +1,6 @@
-"""The full-size v1 stack beside the first implementation's recorded figures: what is measured, and how it is scaled.
+"""Measures the full-size v1 stack for a comparison with the recorded figures of the first implementation.
 
-`scripts/bench_parts` runs each of these in a process of its own and writes the page. Random weights, CPU.
+`scripts/bench_parts` runs each measurement in its own process and writes the page. Random weights, CPU.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ RECORDED_GFLOPS = 330.0  # float32 product of side 2048, best of 12
 STEP, LONG = "guided U-Net step, 768 tokens", "guided U-Net step, 1536 tokens"
 FINISHER = "finisher step, 2 x 65 536 samples"
 ENCODE, DECODE = "level-2 encode, 98 304 samples", "level-2 decode, 98 304 samples"
-# Its guided step took 67.69 GFLOP at 768 tokens and 127.0 at 1536; its seconds at 1536 are taken at the same rate.
+# Its guided step took 67.69 GFLOP at 768 tokens and 127.0 at 1536. Its seconds at 1536 are computed from the same rate.
 RECORDED = {STEP: 0.81, LONG: 0.81 * 127.0 / 67.69, FINISHER: 4.05, ENCODE: 0.096, DECODE: 0.125}
 NETWORKS = (STEP, LONG, FINISHER)
-# Its default window: twice the trained length, 16 windows of level 0 in it, a finisher call behind each of them.
+# Its default window has twice the trained length and holds 16 windows of level 0. Each of them has a finisher call.
 WINDOW_CALLS = {"level 2": 1, "level 1": 4, "level 0": 16, "finisher": 16}
 DEFAULT_STEPS = {"level 2": 250, "level 1": 24, "level 0": 10, "finisher": 125}
 GUIDANCE = 4.0
@@ -52,7 +52,7 @@ SWITCH_STEPS = 8
 
 
 def first_window(steps: dict[str, int]) -> float:
-    """Seconds of the first implementation for its window, from its recorded seconds a step; codec left out."""
+    """Return the seconds of the first implementation for its window without the codec, from recorded seconds a step."""
     cost = {name: RECORDED[LONG] for name in WINDOW_CALLS} | {"finisher": RECORDED[FINISHER]}
     return sum(WINDOW_CALLS[name] * steps[name] * cost[name] for name in WINDOW_CALLS)
 
@@ -63,14 +63,14 @@ def _seeded(net: M) -> M:
 
 
 def _part(name: str) -> tuple[Callable[[], Tensor], Tensor]:
-    """One call of a part with random weights and inputs, and the x that goes in."""
+    """Return one call of a part with random weights and inputs, and its input x."""
     if name in (STEP, LONG):
         x, sigma = torch.randn(1, 64, 768 if name == STEP else 1536), torch.tensor([0.5])
         net, context = _seeded(UNet(UNetConfig())), torch.randn(1, 1536, 64)
         models: list[GuidedModel] = []
 
         def step() -> Tensor:
-            if not models:  # made under the caller's autocast, once: a block's steps share it
+            if not models:  # made once, under the caller's autocast: the steps of a block share it
                 models.append(GuidedModel(net, context, GUIDANCE))
             return models[0](x, sigma).float()
 
@@ -91,7 +91,7 @@ def _part(name: str) -> tuple[Callable[[], Tensor], Tensor]:
 
 @torch.inference_mode()
 def measure_part(name: str, dtype: torch.dtype, times: int) -> JsonDict:
-    """Seconds of the fastest call, operations, peak resident bytes, and the error of a type below float32."""
+    """Return seconds of the fastest call, operations, peak resident bytes, and the error of a type below float32."""
     torch.manual_seed(0)
     run, x = _part(name)
     found: JsonDict = {}
@@ -108,7 +108,7 @@ def measure_part(name: str, dtype: torch.dtype, times: int) -> JsonDict:
 
 
 def measure_window(dtype: torch.dtype, steps: dict[str, int]) -> JsonDict:
-    """One window of twice the trained length through three levels and finisher, `steps` in each part."""
+    """Measure one window of twice the trained length through three levels and finisher, with `steps` in each part."""
     counts = dict(zip((2, 1, 0), (LevelSettings(steps=count) for count in steps.values()), strict=False))
     settings = BlockSettings(
         guidance=GUIDANCE, levels=counts, finisher=FinisherSettings(steps=steps["finisher"])
@@ -134,7 +134,10 @@ def _in_float32(model: Model) -> Model:
 
 @torch.inference_mode()
 def measure_switch(name: str, times: int) -> JsonDict:
-    """Seconds a guided step, over a run of steps from sigma 1 to 0, and how far its end is from the plain run's."""
+    """Return the seconds a guided step, over a run from sigma 1 to 0, and the error of its result.
+
+    The error is that against a plain run.
+    """
     torch.manual_seed(0)
     if name.startswith("pocket"):
         net: nn.Module = cast(nn.Module, load_stack("pocket").denoisers[2])

@@ -1,4 +1,4 @@
-"""The parts of a block, each as a call by itself with inputs of the right shapes; `bench.py` times them."""
+"""The parts of a block, each as a single call with inputs of the right shapes; `measure.py` times them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from jbdiff.stream.stream import BlockSettings, BlockStream
 
 
 def copy_out(audio: Tensor) -> NDArray[np.float32]:
-    """A block `[1, channels, frames]` as the instrument takes it: numpy float32 `[frames, channels]`."""
+    """Return a block `[1, channels, frames]` as the instrument takes it: numpy float32 `[frames, channels]`."""
     copied: NDArray[np.float32] = audio[0].float().cpu().numpy().T.copy()
     return copied
 
 
 def steps_of(stream: BlockStream, settings: BlockSettings) -> dict[str, int]:
-    """Denoising steps that one window of each part takes."""
+    """Return the denoising steps for one window of each part, by name."""
     found = {}
     first, *finer = stream.stages
     found[f"level {first.level}"] = first.invented_steps(settings)
@@ -44,7 +44,10 @@ def steps_of(stream: BlockStream, settings: BlockSettings) -> dict[str, int]:
 
 
 def step_kinds(stage: LevelStage, sigmas: Tensor, few: bool) -> dict[str, Tensor]:
-    """The noise levels of a window's steps, by what they cost: those of a student, with both branches, and with one."""
+    """Group the sigmas `[steps]` of a window by the cost of their step: student, two branches ("guided"), one branch.
+
+    Returns a tensor `[k]` for each kind that occurs.
+    """
     if few:
         return {"student": sigmas}
     interval = stage.config.guidance_interval
@@ -57,17 +60,17 @@ def step_kinds(stage: LevelStage, sigmas: Tensor, few: bool) -> dict[str, Tensor
 
 @dataclass(frozen=True)
 class Workload:
-    """One part of a block: `run` is one call, of `moved_bytes` at the least."""
+    """One part of a block. `run` is one call, which moves at least `moved_bytes` bytes."""
 
     name: str
-    per_block: int  # calls a block; 0 where only an init or a context sound needs it
+    per_block: int  # calls a block; 0 if only an init or a context sound needs the part
     run: Callable[[], object]
     moved_bytes: int
     recorded: bool  # whether a stream with `graphs` records it
 
 
 def played_as(stream: BlockStream, part: Workload) -> Callable[[], object]:
-    """The part's call as the stream makes it: recorded where the stream records it."""
+    """Return the part's call as the stream makes it: recorded, if the stream records this part."""
     recorder = recorder_for(stream.device)
     if not stream.graphs or recorder is None or not part.recorded:
         return part.run
@@ -78,7 +81,7 @@ Normal = Callable[..., Tensor]  # shape -> random values on the stream's device
 
 
 def workloads(stream: BlockStream, settings: BlockSettings) -> list[Workload]:
-    """Every part of a block of this stream with inputs of the right shapes, random values."""
+    """Return every part of a block of this stream, with random inputs of the right shapes."""
     generator = torch.Generator().manual_seed(0)
     steps = steps_of(stream, settings)
 
@@ -96,7 +99,7 @@ def workloads(stream: BlockStream, settings: BlockSettings) -> list[Workload]:
 
 
 def level_workloads(stream: BlockStream, stage: LevelStage, steps: int, normal: Normal) -> list[Workload]:
-    """Encode, context, steps and decode of one level; `steps` of one window."""
+    """Return the parts of one level: encode, context, steps and decode. `steps`: of one window."""
     codec, level, name = stream.stack.codec, stage.level, f"level {stage.level}"
     finer = level != stream.levels[0]
     hop, channels = stream.geometry.hop(level), codec.latent_channels
@@ -120,10 +123,11 @@ def level_workloads(stream: BlockStream, stage: LevelStage, steps: int, normal: 
 def step_workloads(
     stream: BlockStream, stage: LevelStage, steps: int, context: Tensor, x: Tensor
 ) -> list[Workload]:
-    """One window of a level: to prepare its context `[1, n, c]`, and steps of each kind from x `[1, c, window]`."""
+    """Return the parts of one window: prepare the context `[1, n, c]`, and each kind of step on x `[1, c, window]`."""
     device, level, name = stream.device, stage.level, f"level {stage.level}"
     sigmas, quick = linear_sigmas(steps), stage.denoise.quick
-    dtype = stream.dtype if quick is None else torch.float32  # of autocast: a compiled network has its own
+    # type of autocast; a compiled network has its own type
+    dtype = stream.dtype if quick is None else torch.float32
 
     def prepared() -> GuidedModel | JumpingModel:
         with autocast(device, dtype):
@@ -150,7 +154,7 @@ def step_workloads(
 
 
 def finisher_workload(finisher: FinisherStage, device: torch.device, steps: int, normal: Normal) -> Workload:
-    """One network call of the finisher, which takes `steps` of them a piece."""
+    """Return one network call of the finisher. It needs `steps` calls for each piece of a block."""
     net, inputs = finisher.net, finisher.example(normal)
 
     def finish() -> Tensor:
@@ -173,7 +177,7 @@ def _bytes(*tensors: Tensor) -> int:
 
 
 def _weights(codec: Codec, side: str, level: int) -> int:
-    """Bytes of one side of a codec: of this level's encoder or decoder, or of all if the codec does not part them."""
+    """Return the bytes of one side of a codec: this level's encoder or decoder, or all if they are not separate."""
     modules = getattr(codec, f"{side}s", None)
     part = codec if modules is None else cast(nn.ModuleList, modules)[level]
     return _bytes(*part.parameters())

@@ -41,7 +41,7 @@ def band_places() -> Tensor:
 
 
 def hertz(place: Tensor) -> Tensor:
-    """Frequency of a place in semitones above C1."""
+    """Return frequencies `[...]` in Hz of places `[...]` in semitones above C1."""
     return ROOT_HERTZ * 2 ** (place / 12)
 
 

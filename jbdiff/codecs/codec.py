@@ -1,4 +1,4 @@
-"""What every codec offers: the Jukebox VQ-VAE, the band codec, and any that is added."""
+"""The interface of every codec: of the Jukebox VQ-VAE, the band codec, and any further one."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from jbdiff.config import VQVAEConfig
 
 
 class ResidualConv(nn.Module):
-    """x + conv1x1(relu(dilated conv3(relu(x)))); time is kept."""
+    """x + conv1x1(relu(dilated conv3(relu(x)))); the length in time stays the same."""
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class Codebook(nn.Module):
     def nearest(self, latents: Tensor) -> Tensor:
         """Raw latents `[b, c, t]` to indices `[b, t]` (int64), by squared distance."""
         x = latents.transpose(1, 2)
-        # |x - k|^2 in this order of operations: ties and near-ties fall as in the recorded results.
+        # |x - k|^2 in this order of operations, so that ties and near-ties are decided as in the recorded results.
         distance = (x**2).sum(-1, keepdim=True) - 2 * (x @ self.k.t()) + (self.k**2).sum(-1)
         return distance.argmin(-1)
 
@@ -166,9 +166,9 @@ class Bottleneck(nn.Module):
 
 
 class VQVAE(nn.Module):
-    """A `Codec` over three levels. Latents that leave it are normalised and lie on the codebook.
+    """A `Codec` over three levels. `encode` returns normalised latents that lie on the codebook.
 
-    Normalisation is by the mean and unbiased standard deviation of all values of the level's codebook.
+    They are normalised by the mean and the unbiased standard deviation of all values of the level's codebook.
     """
 
     def __init__(self, config: VQVAEConfig) -> None:
@@ -192,12 +192,12 @@ class VQVAE(nn.Module):
         return book
 
     def normalise(self, raw: Tensor, level: int) -> Tensor:
-        """Raw latents, of any shape, to normalised ones."""
+        """Return raw latents `[...]` normalised, in the same shape."""
         k = self.codebook(level).k
         return (raw - k.mean()) / k.std()
 
     def denormalise(self, latents: Tensor, level: int) -> Tensor:
-        """Normalised latents, of any shape, to raw ones."""
+        """Return normalised latents `[...]` as raw ones, in the same shape."""
         k = self.codebook(level).k
         return latents * k.std() + k.mean()
 
@@ -225,7 +225,7 @@ class VQVAE(nn.Module):
         return self.normalise(self.codebook(level).lookup(codes), level)
 
     def decode_raw(self, raw: Tensor, level: int) -> Tensor:
-        """Latents as the decoder takes them `[b, c, t]` to audio `[b, 1, t * hop]`, no quantisation."""
+        """Raw latents `[b, c, t]` to audio `[b, 1, t * hop]`, without quantisation."""
         out: Tensor = self.decoders[level](raw)
         return out
 

@@ -1,7 +1,7 @@
 """Training data: a folder of sounds becomes one memory-mapped cache, from which batches are drawn by number.
 
-A batch is a function of (seed, number), never of a generator that runs along: a run that was broken off and
-taken up again sees exactly the batches it would have seen. Torch and numpy only.
+A batch is a function of (seed, number) and not of a running generator. So an interrupted and resumed run gets exactly
+the batches of an uninterrupted one. Torch and numpy only.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from jbdiff.untyped import JsonDict
 
 V = TypeVar("V")
 Report = Callable[[str], None]
-READING = 2  # changes when the same files would be read as other samples, or others would be left out
+READING = 2  # version of the reader; a new number makes old caches invalid
 MIX = " mix "  # between a track's name and the number of its mix
 
 
 @dataclass(frozen=True)
 class Clips:
-    """Sequences of different length, end to end in one array `[total, ...]`, with where each begins.
+    """Sequences of different length, end to end in one array `[total, ...]` whose first axis is time.
 
-    Time is the first axis. `names` say where each came from; `skipped` names files that could not be used. `bars` are
-    how long a bar of each is, where that was written down; 0 where it is not known. Bars begin where the sequence does.
+    `starts`, `lengths`: of each sequence. `names`: the origin of each. `skipped`: files that could not be used. `bars`:
+    the length of a bar of each, 0 if it is not known. A bar begins at the start of its sequence.
     """
 
     array: NDArray[Any]
@@ -52,10 +52,11 @@ class Clips:
         return len(self.starts)
 
     def clip(self, index: int) -> NDArray[Any]:
+        """Return sequence `index`, `[length, ...]`, as a view of the array."""
         return self.array[self.starts[index] : self.starts[index] + self.lengths[index]]
 
     def at_least(self, length: int) -> Clips:
-        """Only those that are long enough; raises ValueError when none is."""
+        """Return the clips of at least this length. Raises ValueError if there are none."""
         keep = [i for i, own in enumerate(self.lengths) if own >= length]
         if not keep:
             raise ValueError(
@@ -64,6 +65,8 @@ class Clips:
         return self.only(keep)
 
     def only(self, indices: list[int]) -> Clips:
+        """Return the clips of these indices, in this order. They share the array."""
+
         def pick(values: tuple[V, ...]) -> tuple[V, ...]:
             return tuple(values[i] for i in indices)
 
@@ -71,8 +74,9 @@ class Clips:
         return Clips(self.array, pick(self.starts), pick(self.lengths), pick(self.names), self.skipped, bars)
 
     def split(self, held_out: float) -> tuple[Clips, Clips]:
-        """Training and held-out clips: every n-th sound is held out whole, with all its mixes; at least one if there
-        are two.
+        """Return training and held-out clips. Every n-th sound is held out, with all its mixes.
+
+        `held_out`: share, 0..1. If there are two sounds or more, at least one is held out. A single sound is both.
         """
         sounds = [name.split(MIX)[0] for name in self.names]
         order = list(dict.fromkeys(sounds))
@@ -84,14 +88,17 @@ class Clips:
         return self.only(kept), self.only([i for i, sound in enumerate(sounds) if sound in out])
 
     def random_place(self, rng: np.random.Generator, length: int) -> tuple[int, int]:
-        """A clip, and where in it a stretch of `length` begins; long clips as often as their length deserves."""
+        """Return a random clip and a random place at which a stretch of `length` begins.
+
+        All places of all clips are equally likely.
+        """
         room = np.asarray(self.lengths) - length + 1
         chances = np.maximum(room, 0) / np.maximum(room, 0).sum()
         index = int(rng.choice(len(self), p=chances))
         return index, int(rng.integers(room[index]))
 
     def random_window(self, rng: np.random.Generator, length: int) -> NDArray[Any]:
-        """A stretch of `length` from anywhere."""
+        """Return a random stretch `[length, ...]`."""
         index, place = self.random_place(rng, length)
         start = self.starts[index] + place
         return self.array[start : start + length]
@@ -109,11 +116,11 @@ class ClipWriter:
         self._names: list[str] = []
 
     def add(self, name: str, values: NDArray[Any]) -> None:
-        """`[length, *width]`, written in the cache's type."""
+        """Write a sequence `[length, *width]` in the cache's type."""
         self.add_parts(name, [values])
 
     def add_parts(self, name: str, parts: Iterable[NDArray[Any]]) -> None:
-        """One sequence that comes in parts `[n, *width]`; when they break off with an error, nothing of it is left."""
+        """Write one sequence that comes in parts `[n, *width]`. If an error ends the parts, none of them is kept."""
         start, length = self._file.tell(), 0
         try:
             for part in parts:
@@ -127,6 +134,10 @@ class ClipWriter:
         self._names.append(name)
 
     def finish(self, skipped: list[str], **about: Any) -> Clips:
+        """Write the index and return the finished cache.
+
+        `about`: facts about the source, as `cache_about` returns them.
+        """
         self._file.close()
         index: JsonDict = {
             "dtype": self.dtype,
@@ -135,7 +146,7 @@ class ClipWriter:
             "names": self._names,
         }
         index |= {"skipped": skipped, "about": about}
-        # In one move: other processes may be looking for it.
+        # The index appears in one move, because other processes may be waiting for it.
         path = self.folder / "index.json"
         path.with_suffix(".new").write_text(json.dumps(index))
         path.with_suffix(".new").replace(path)
@@ -143,7 +154,7 @@ class ClipWriter:
 
 
 def open_clips(folder: Path) -> Clips:
-    """A finished cache, memory-mapped. Raises FileNotFoundError when it is not there or not whole."""
+    """Return a finished cache, memory-mapped. Raises FileNotFoundError if it is missing or not complete."""
     path = folder / "index.json"
     if not path.exists():
         raise FileNotFoundError(f"no finished cache in {str(folder)!r}; it is made by the training commands")
@@ -160,22 +171,22 @@ def open_clips(folder: Path) -> Clips:
 
 
 def cache_about(folder: Path) -> JsonDict:
-    """What the cache was made from; empty when there is none."""
+    """Return the facts about the source of a cache; empty if there is no cache."""
     path = folder / "index.json"
     return dict(json.loads(path.read_text())["about"]) if path.exists() else {}
 
 
 def first_process() -> bool:
-    """Whether this process is the one that writes; asked before Lightning has started the others.
+    """Whether this process is the one that writes. It can be called before Lightning has started the other processes.
 
-    Each launcher (Lightning itself, torchrun, Slurm) leaves its number in another variable.
+    Each launcher (Lightning, torchrun, Slurm) puts the number of the process into another environment variable.
     """
     names = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
     return all(int(os.environ.get(name) or 0) == 0 for name in names)
 
 
 def awaited_cache(cache: Path, about: JsonDict, seconds: float = 1.0) -> Clips:
-    """The cache of this content, which another process is making or has made; looks for it every few seconds."""
+    """Wait for a cache of this content from another process, and return it. It looks every `seconds` seconds."""
     while cache_about(cache) != about:
         time.sleep(seconds)
     return open_clips(cache)
@@ -190,13 +201,12 @@ def cache_sounds(
     mixes: int = 1,
     channels: int = 1,
 ) -> Clips:
-    """16-bit cache of every sound under a folder, mono `[frames]` or stereo `[frames, 2]`; kept when it already
-    holds these very files.
+    """Return a 16-bit cache of every sound under a folder, mono `[frames]` or stereo `[frames, 2]`.
 
-    Of stems (`stems.py`) it holds the first `mixes` mixes of each track. A sound is read, resampled and written in
-    blocks, however long it is. Files that cannot be read, and those that nothing but silence or clipping could be
-    learned from, are named through `report` and left out. Of several processes the first one makes it, the others
-    wait. Raises ValueError when no sound is left.
+    A cache of the same files is used again. Of stems (`stems.py`) it holds the first `mixes` mixes of each track.
+    Sounds are read, resampled and written in blocks, so that long ones need no more memory. Files that cannot be read,
+    and silent or clipped ones, are left out, and `report` receives their names. If there are several processes, the
+    first one makes the cache and the others wait. Raises ValueError if no sound is left.
     """
     files = find_sounds(sounds)
     about: JsonDict = {"files": [[str(f), f.stat().st_size] for f in files], "sample_rate": sample_rate}
@@ -229,20 +239,22 @@ def cache_sounds(
 
 
 class ChannelsCancel(ValueError):
-    """The channels of a sound are opposites, so that their mix is silent."""
+    """An error: the channels of a sound are opposites, so their mix is silent."""
 
 
 @dataclass
 class TrainingSound:
-    """A sound of a folder. `blocks(facts)` begins to read it: `[frames, channels]` at a time."""
+    """A sound of a folder. `blocks(facts)` reads it in blocks `[frames, channels]`."""
 
     name: str
     blocks: Callable[[SoundFacts], Iterator[NDArray[np.float32]]]
     notes: list[str] = field(default_factory=list)
 
     def parts(self, channels: int, first_alone: bool = False) -> Iterator[NDArray[np.float32]]:
-        """The sound as 16-bit numbers, block by block. Raises ValueError at its end if it is of no use for training,
-        ChannelsCancel if mono needs one channel alone.
+        """Yield the sound as whole numbers within 16 bits, in blocks `[frames]` or `[frames, 2]`.
+
+        Raises ValueError at the end if the sound cannot be used for training, and ChannelsCancel if its channels cancel
+        in mono. `first_alone`: use the first channel only.
         """
         facts = SoundFacts()
         for block in self.blocks(facts):
@@ -254,6 +266,7 @@ class TrainingSound:
 
 
 def plain_sounds(files: list[Path], sample_rate: int) -> Iterator[TrainingSound]:
+    """Yield the sounds of files that are no stems."""
     for file in files:
 
         def blocks(facts: SoundFacts, file: Path = file) -> Iterator[NDArray[np.float32]]:
@@ -263,8 +276,9 @@ def plain_sounds(files: list[Path], sample_rate: int) -> Iterator[TrainingSound]
 
 
 def mixed_sounds(folder: Path, sample_rate: int, mixes: int) -> Iterator[TrainingSound]:
-    """The mixes of a folder of stems, track by track, made on all cores a little ahead of who takes them. Raises
-    ValueError on a description that is none.
+    """Yield the mixes of a folder of stems, track by track. All cores make them, a few mixes in advance.
+
+    Raises ValueError on a damaged description.
     """
     tracks = find_tracks(folder)
     wanted = [(track, number) for track in tracks for number in range(mixes)]
@@ -277,7 +291,7 @@ def mixed_sounds(folder: Path, sample_rate: int, mixes: int) -> Iterator[Trainin
                 ahead.append(pool.submit(mix, next_track, next_number, tracks, sample_rate))
             made = ahead.popleft()
 
-            # A generator, so that a track that cannot be read fails where a file would.
+            # A generator, so that a track that cannot be read fails at the same place as a file.
             def blocks(
                 facts: SoundFacts, made: Future[NDArray[np.float32]] = made
             ) -> Iterator[NDArray[np.float32]]:
@@ -289,7 +303,7 @@ def mixed_sounds(folder: Path, sample_rate: int, mixes: int) -> Iterator[Trainin
 
 
 def sixteen_bit(block: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
-    """A block `[frames, any]` as one or two channels of whole numbers within 16 bits."""
+    """Return a block `[frames, any]` as whole numbers within 16 bits, `[frames]` or `[frames, 2]`."""
     if channels == 1:
         block = mono_mix(block)
     elif block.shape[1] != channels:
@@ -298,8 +312,9 @@ def sixteen_bit(block: NDArray[np.float32], channels: int) -> NDArray[np.float32
 
 
 def varied(window: NDArray[np.float32], length: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """`length` samples of a longer window `[n]` or `[n, channels]`: sometimes faster or slower, louder or softer,
-    turned over.
+    """Return `length` samples of a longer window `[n]` or `[n, channels]`, varied at random.
+
+    It is sometimes faster or slower, louder or softer, or has its sign turned over.
     """
     ratio = float(rng.uniform(0.8, 1.25)) if rng.random() < 0.3 else 1.0
     if ratio != 1.0:
@@ -312,12 +327,12 @@ def varied(window: NDArray[np.float32], length: int, rng: np.random.Generator) -
 
 
 def drawn_from(samples: int) -> int:
-    """Samples that a window of `samples` is made from: a quarter more, so that it can be played faster."""
+    """Return how many samples a window of `samples` needs as its source: a quarter more, to be played faster."""
     return samples * 5 // 4 + 2
 
 
 class AudioBatches(Dataset[Tensor]):
-    """Batch number i: `[batch, channels, samples]` float32, drawn with (seed, rank, i). Stereo also swaps sides."""
+    """Batches `[batch, channels, samples]`, float32, by number i, drawn with (seed, rank, i). Stereo may swap sides."""
 
     def __init__(self, clips: Clips, batch: int, samples: int, seed: int, first: int, count: int) -> None:
         self.long = drawn_from(samples)
@@ -347,8 +362,10 @@ Vary = Callable[[Tensor, np.random.Generator], Tensor]
 
 
 class Stretches(NamedTuple):
-    """Latents `[batch, length, channels]`, and of each row the place of its first token in the bar and the length of
-    the bar, both in tokens, `[batch, 2]`; the length is 0 where it is not known.
+    """Latents `[batch, length, channels]` and bars `[batch, 2]`.
+
+    `bars` holds, for each row, the place of its first token in the bar and the length of the bar, in tokens. The length
+    is 0 if it is not known.
     """
 
     latents: Tensor
@@ -356,9 +373,9 @@ class Stretches(NamedTuple):
 
 
 class LatentBatches(Dataset[Stretches]):
-    """Batch number i: stretches of latents, each varied by `vary` if it is given.
+    """Batches of stretches of latents, by number, each stretch varied by `vary` if it is given.
 
-    With `resident`, all latents `[total, channels]` as a tensor, they are cut from there, on its device.
+    `resident`: all latents `[total, channels]` as a tensor; if it is given, stretches are cut from it, on its device.
     """
 
     def __init__(

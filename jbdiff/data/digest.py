@@ -1,4 +1,4 @@
-"""Tell one folder of sounds from another: a digest of what it holds."""
+"""Identify a folder of sounds by a digest of its content."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 from jbdiff.audio.files import find_sounds
 
-SAMPLE = 1 << 16  # bytes looked at in each place of a file
+SAMPLE = 1 << 16  # bytes that are read at each place of a file
 
 
 def data_digest(folder: Path) -> str:
-    """SHA-256 over names, sizes, and the beginning, middle and end of every sound under a folder.
+    """Return a SHA-256 over names, sizes, and the beginning, middle and end of every sound under a folder.
 
-    Reading all of a large collection would take longer than many a run.
+    To read all of a large collection would take longer than many runs.
     """
     digest = hashlib.sha256()
     for path in find_sounds(folder):

@@ -1,9 +1,9 @@
 """Stems and how they are mixed: a folder for each track, with `track.json` beside its sounds.
 
-`scripts/render_data` writes such folders; anybody's stems can be described in the same way. A mix is a function of
-(track, number): number 0 is the mix as it is written down, every other one another mix of the same music: other
-levels, places, brightness and rooms, parts left out, and (if the track has drums) drums from another track of the same
-tempo. Keys are changed later, in the latents (`bands.transposed`). numpy and torch only.
+`scripts/render_data` writes such folders, and anybody's stems can be described in the same way. A mix is a function of
+(track, number). Number 0 is the mix that `track.json` describes. Every other number is another mix of the same music,
+with other levels, places, brightness and rooms. Parts may be left out. If the track has drums, they may come from
+another track of the same tempo. Keys are changed later, in the latents (`bands.transposed`). numpy and torch only.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from jbdiff.audio.files import read_audio
 FILE = "track.json"
 Audio = NDArray[np.float32]
 DRUMS = ("kick", "drums", "perc")
-# What another mix changes, and how often.
+# How far and how often other mixes change a stem.
 GAIN_DECIBELS, BRIGHTNESS_DECIBELS, PLACE = 4.0, 5.0, 0.3
 LEFT_OUT, OTHER_DRUMS, OTHER_DUCKING = 0.12, 0.4, 0.3
 TILT_HERTZ = 900.0
 DUCK_SECONDS, DUCK_FALL = 0.25, 0.08
 REPEATS, REPEAT_GAIN = 5, 0.6  # of the delay
-MOST_SIDE = 0.6  # of the middle's level
+MOST_SIDE = 0.6  # level of the side, as a share of the middle's
 LOUDEST = 0.98
-LONGEST_SECONDS = 1800.0  # of a stem: all stems of a track are in memory at once
+LONGEST_SECONDS = 1800.0  # most of a stem, because all stems of a track are in memory together
 FFT_UNIT = 1 << 16
 
 
 @dataclass(frozen=True)
 class Stem:
-    """One sound of a track: `gain` of its file, `pan` -1..1, and what it sends to `reverb` and `delay`, 0..1.
+    """One sound of a track: `gain` of its file, `pan` -1..1, and its sends to `reverb` and `delay`, 0..1.
 
-    `ducked` parts give way to kicks.
+    `ducked` parts become softer at each kick.
     """
 
     file: str
@@ -52,9 +52,9 @@ class Stem:
 
 @dataclass(frozen=True)
 class StemTrack:
-    """What `track.json` says, as far as mixing and training need it.
+    """The content of `track.json` that mixing and training use.
 
-    `kicks` are times in seconds. `sections`, in classic tracks, say of every eight bars which parts play.
+    `kicks` are times in seconds. `sections`, in classic tracks, say for every eight bars which parts play.
     """
 
     stems: tuple[Stem, ...]
@@ -73,6 +73,7 @@ class StemTrack:
 
     @property
     def name(self) -> str:
+        """Name of the track: that of its folder."""
         return self.folder.name
 
 
@@ -82,10 +83,10 @@ def is_stems(folder: Path) -> bool:
 
 
 def find_tracks(folder: Path) -> list[StemTrack]:
-    """The tracks of a folder, by name. Raises ValueError if a `track.json` does not say what it should."""
+    """Return the tracks of a folder, sorted by name. Raises ValueError on a damaged or incomplete `track.json`."""
     found = []
     for path in sorted(folder.glob(f"*/{FILE}")):
-        if path.parent.suffix == ".part":  # a rendering that was broken off
+        if path.parent.suffix == ".part":  # an interrupted rendering
             continue
         try:
             track = msgspec.json.decode(path.read_bytes(), type=StemTrack)
@@ -101,7 +102,7 @@ def find_tracks(folder: Path) -> list[StemTrack]:
 
 @dataclass(frozen=True)
 class _Channel:
-    """A stem on its way into one mix."""
+    """A stem with its settings in one mix."""
 
     stem: Stem
     folder: Path
@@ -109,7 +110,7 @@ class _Channel:
 
 
 def mix(track: StemTrack, number: int, others: Sequence[StemTrack], sample_rate: int) -> Audio:
-    """Mix `number` of a track, `[frames, 2]`, peak below 0.98. `others` are where drums may come from.
+    """Return mix `number` of a track, `[frames, 2]`, with a peak of at most 0.98. Drums may come from `others`.
 
     Raises OSError and ValueError for stems that cannot be read, as `read_audio` does.
     """
@@ -148,7 +149,7 @@ def mix(track: StemTrack, number: int, others: Sequence[StemTrack], sample_rate:
 def _channels(
     track: StemTrack, number: int, others: Sequence[StemTrack], rng: np.random.Generator
 ) -> tuple[list[_Channel], tuple[float, ...]]:
-    """Which stems the mix has, changed as it changes them, and the kicks that it ducks for."""
+    """Return the stems of the mix with its changes, and the times of the kicks for ducking."""
     own = [_Channel(stem, track.folder) for stem in track.stems]
     kicks = track.kicks
     if not number:
@@ -157,7 +158,7 @@ def _channels(
     if alike and rng.random() < OTHER_DRUMS:
         other = alike[int(rng.integers(len(alike)))]
         drums = [_Channel(stem, other.folder) for stem in other.stems if stem.part in DRUMS]
-        # Music without drums stays so.
+        # Music without drums gets none.
         if drums and any(stem.part in DRUMS for stem in track.stems):
             own = [channel for channel in own if channel.stem.part not in DRUMS] + drums
             kicks = other.kicks
@@ -182,7 +183,7 @@ def _changed(channel: _Channel, flip_ducking: bool, rng: np.random.Generator) ->
 
 
 def _duck(kicks: Sequence[float], frames: int, sample_rate: int, depth: float) -> Audio:
-    """Side-chain gain `[frames]`: down with each kick, back in about a quarter of a second."""
+    """Return the side-chain gain `[frames]`: down with each kick, back after about a quarter of a second."""
     fall = np.arange(int(DUCK_SECONDS * sample_rate)) / (DUCK_FALL * sample_rate)
     dip = (1 - depth * np.exp(-fall)).astype(np.float32)
     gain = np.ones(frames, np.float32)
@@ -195,7 +196,7 @@ def _duck(kicks: Sequence[float], frames: int, sample_rate: int, depth: float) -
 
 
 def _tilted(sound: Audio, brightness: float, sample_rate: int) -> Audio:
-    """A shelf around `TILT_HERTZ`: so many dB from the lows to the highs, half down and half up."""
+    """Apply a shelf around `TILT_HERTZ`: `brightness` dB from low to high, half of it down and half of it up."""
     spectrum = torch.fft.rfft(torch.from_numpy(sound), -(-sound.shape[1] // FFT_UNIT) * FFT_UNIT)
     hertz = torch.linspace(0, sample_rate / 2, spectrum.shape[1])
     share = hertz / (hertz + TILT_HERTZ)
@@ -205,7 +206,7 @@ def _tilted(sound: Audio, brightness: float, sample_rate: int) -> Audio:
 
 
 def _room(sample_rate: int, rng: np.random.Generator) -> Audio:
-    """An impulse response `[2, n]`: dying noise, duller or brighter, of unit energy."""
+    """Return an impulse response `[2, n]`: fading noise, duller or brighter, with energy 1."""
     length = int(rng.uniform(0.5, 1.6) * sample_rate)
     impulse = rng.standard_normal((2, length)) * np.exp(-6.9 * np.arange(length) / length)
     smooth = np.exp(-np.arange(64) / rng.uniform(3, 15))
@@ -215,7 +216,7 @@ def _room(sample_rate: int, rng: np.random.Generator) -> Audio:
 
 
 def _convolved(sound: Audio, impulse: Audio) -> Audio:
-    # A multiple of a power of two: other sizes take many times as long.
+    # The size is a multiple of a power of two, because other sizes take many times as long.
     size = -(-(sound.shape[1] + impulse.shape[1]) // FFT_UNIT) * FFT_UNIT
     spectrum = torch.fft.rfft(torch.from_numpy(sound), size) * torch.fft.rfft(torch.from_numpy(impulse), size)
     convolved: Audio = torch.fft.irfft(spectrum, size)[:, : sound.shape[1]].numpy()
@@ -223,7 +224,7 @@ def _convolved(sound: Audio, impulse: Audio) -> Audio:
 
 
 def _mastered(total: Audio, level: float) -> Audio:
-    """To a level (RMS), softly clipped; the side never louder than it may be, so that mono keeps everything."""
+    """Bring a mix to a level (RMS) and clip it softly. The side is limited, so that a mono mix keeps everything."""
     total = total - total.mean(1, keepdims=True)
     middle, side = total.sum(0) / 2, (total[0] - total[1]) / 2
     side *= min(1.0, MOST_SIDE * float(np.sqrt((middle**2).mean() / ((side**2).mean() + 1e-12))))

@@ -1,8 +1,8 @@
-"""The noise styles: four of them as v1 draws them from one running generator, and all five by key for live blocks.
+"""The noise styles: all five for live blocks, and four of them as v1 draws them from one running generator.
 
-Live noise is a pure function of (seed, stream, epoch, block index), always drawn on the CPU in float32,
-so that a block's noise depends neither on what was drawn before nor on the device. Mixing keeps the
-variance: with sqrt(1 - s^2) and s as weights, unit-variance noise stays so for every step size s.
+Live noise is a pure function of (seed, stream, epoch, block index), and is always drawn on the CPU in float32. So a
+block's noise depends neither on earlier draws nor on the device. Mixing keeps the variance at 1 for every step size s,
+because the weights are sqrt(1 - s^2) and s.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ __all__ = [
 
 
 def step_from(origin: Tensor, fresh: Tensor, step: float | Tensor) -> Tensor:
-    """`origin` moved towards `fresh` by `step`: 0 is `origin`, 1 is `fresh`. It keeps shape and variance.
+    """Return `origin` `[...]` moved towards `fresh` `[...]` by `step`: 0 is `origin`, 1 is `fresh`.
 
-    step: a number, or a tensor that broadcasts.
+    Shape and variance stay the same. step: a number, or a tensor that broadcasts.
     """
     kept = (1 - step**2).sqrt() if isinstance(step, Tensor) else math.sqrt(1 - step**2)
     return origin * kept + step * fresh
 
 
 def v1_noises(count: int, shape: tuple[int, ...], seed: int, style: NoiseStyle, step: float) -> list[Tensor]:
-    """`count` noises of `shape` as the first implementation drew them, one after another.
+    """Return `count` noises `[*shape]`, drawn one after another as in the first implementation.
 
-    One CPU generator runs along, so each noise depends on all draws before it. Bit-exact with v1's
+    One CPU generator draws all of them, so each noise depends on all draws before it. Bit-exact with v1's
     finisher noise (one noise per window) and, through `v1_base_noise`, with its level-2 noise. Raises ValueError for
     the style that v1 does not have.
     """
@@ -77,7 +77,7 @@ def v1_base_noise(
 
 
 def draw(shape: tuple[int, ...], seed: int, stream: str, epoch: int, index: int) -> Tensor:
-    """Standard normal noise of `shape` for one key; the same key always gives the same noise.
+    """Return standard normal noise `[*shape]` for one key; the same key always gives the same noise.
 
     The key is hashed because neighbouring seeds of the CPU generator must not give related noise, and
     because it keeps only 32 bits of its seed. index -1 is the home noise of an epoch.

@@ -36,15 +36,18 @@ class NoiseLoop:
     slots: Mapping[int, Tensor] = field(default_factory=dict)  # by number; only those that were changed
 
     def moved_on(self, length: int) -> NoiseLoop:
-        """Stand at the next of `length` slots; after the last one comes the first."""
+        """Move to the next of `length` slots; after the last one comes the first."""
         after = self.place + 1
         return replace(self, place=after if after < length else 0)
 
     def holding(self, noise: Tensor) -> NoiseLoop:
-        """Put `noise` into the slot that the loop stands at."""
+        """Put `noise` `[1, channels, tokens]` into the present slot."""
         return replace(self, slots={**self.slots, self.place: noise})
 
     def noise(self, untouched: Callable[[int], Tensor]) -> Tensor:
-        """The noise of the slot that the loop stands at. `untouched(slot)` draws that of an unchanged slot."""
+        """Return the noise `[1, channels, tokens]` of the present slot.
+
+        `untouched(slot)` draws that of an unchanged slot.
+        """
         found = self.slots.get(self.place)
         return untouched(self.place) if found is None else found

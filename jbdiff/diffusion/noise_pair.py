@@ -1,4 +1,4 @@
-"""Two seeds at work beside each other, and a morph between their noises."""
+"""Two seeds that run in parallel, and a morph between their noises."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from jbdiff.diffusion.noise import NoiseIdentity, NoiseRegister, NoiseSettings, 
 
 
 def morphed(one: Tensor, other: Tensor, morph: float) -> Tensor:
-    """Noise between two independent noises of one shape, by slerp: 0 is `one` itself, 1 is `other` itself.
+    """Return noise between two independent noises `[...]` of one shape, by slerp: 0 is `one`, 1 is `other`.
 
-    Independent noises stand at right angles, so the weights are cosine and sine of a quarter turn. Their squares add up
-    to 1: every value keeps variance 1 on the whole way.
+    Independent noises are at right angles, so the weights are cosine and sine within a quarter turn. Their squares add
+    up to 1, so the variance is 1 at every value of the morph.
     """
     if morph == 0.0:
         return one
@@ -27,7 +27,7 @@ def morphed(one: Tensor, other: Tensor, morph: float) -> Tensor:
 def draw_morphed(
     shape: tuple[int, ...], settings: NoiseSettings, stream: str, epoch: int, index: int
 ) -> Tensor:
-    """`draw`, between the two seeds of the settings."""
+    """Return noise `[*shape]` as `draw` does, morphed between the two seeds of the settings."""
     one = draw(shape, settings.seed, stream, epoch, index)
     if not settings.morphs:
         return one
@@ -38,8 +38,8 @@ def draw_morphed(
 class NoisePair:
     """The registers of seed A and seed B in one stream, with the `next` of a `NoiseRegister`.
 
-    Both move with every block, whatever the morph is. So the morph is free to go anywhere at any time, and at 1 the
-    noise is what seed B would have played alone.
+    Both move with every block, whatever the morph is. So the morph can change to any value at any time, and at 1 the
+    noise is exactly that of seed B alone.
     """
 
     a: NoiseRegister
@@ -47,7 +47,7 @@ class NoisePair:
 
     @classmethod
     def fresh(cls, stream: str, channels: int, tokens: int) -> NoisePair:
-        """The pair of a stream that begins."""
+        """Return the pair for the beginning of a stream."""
         register = NoiseRegister(stream, channels, tokens)
         return cls(register, register)
 

@@ -1,4 +1,4 @@
-"""Samplers: each a function `sample(model, x, sigmas, callback)` that takes noised x to a clean sample.
+"""Samplers: functions `sample(model, x, sigmas, callback)` that lead noised x `[b, c, t]` to a clean sample.
 
 `model(x, sigma)` predicts v for x `[b, c, t]` and sigma `[b]` (`guidance.py` makes any denoiser into
 one). `sigmas` `[steps + 1]` falls, and its first entry is the noise level of x. `callback` runs after each model
@@ -41,15 +41,14 @@ Callback = Callable[[Step], None]
 
 
 class Sampler(Protocol):
-    """A function that takes noised x to a clean sample, as every function of `SAMPLERS`."""
+    """The type of all functions of `SAMPLERS`: they lead noised x to a clean sample."""
 
-    def __call__(
-        self, model: Model, x: Tensor, sigmas: Tensor, callback: Callback | None = None
-    ) -> Tensor: ...
+    def __call__(self, model: Model, x: Tensor, sigmas: Tensor, callback: Callback | None = None) -> Tensor:
+        """Return the clean sample `[b, c, t]`; see the module."""
 
 
 def sample_vddim(model: Model, x: Tensor, sigmas: Tensor, callback: Callback | None = None) -> Tensor:
-    """Deterministic DDIM (Song et al. 2021, eta 0) written for v (Salimans & Ho 2022, appendix D)."""
+    """Deterministic DDIM (Song et al. 2021, eta 0) for v (Salimans & Ho 2022, appendix D); x and result `[b, c, t]`."""
     sigmas = sigmas.to(x.device, x.dtype)
     alphas, betas = alpha_beta(sigmas)
     count = len(sigmas) - 1
@@ -64,7 +63,7 @@ def sample_vddim(model: Model, x: Tensor, sigmas: Tensor, callback: Callback | N
 
 
 def sample_dpmpp_2m(model: Model, x: Tensor, sigmas: Tensor, callback: Callback | None = None) -> Tensor:
-    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2) for v: second order, one model call a step.
+    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2) for v: second order; x and result `[b, c, t]`.
 
     With lambda = log(alpha / beta) and h its growth over a step, exp(-h) = (alpha_i / alpha_next) *
     (beta_next / beta_i), so the update needs no infinite lambda at sigma 1. The first and the last
@@ -81,7 +80,7 @@ def sample_dpmpp_2m(model: Model, x: Tensor, sigmas: Tensor, callback: Callback 
         if callback is not None:
             callback(Step(i, count, levels[i], denoised))
         if levels[i] <= 0.0:
-            continue  # already clean: every level that follows is 0 too
+            continue  # already clean: all further levels are 0 too
         ratio = betas[i + 1] / betas[i]
         guess, h = denoised, 0.0
         if levels[i + 1] > 0.0 and levels[i] < 1.0:
@@ -98,7 +97,7 @@ Estimate = tuple[float, Tensor]  # an angle, and the clean sample as estimated t
 
 
 def _turned(x: Tensor, nodes: Sequence[Estimate], end: float) -> Tensor:
-    """x at the angle of nodes[0], taken to the angle `end`; D is the polynomial in alpha through 1 to 3 nodes.
+    """Return x, given at the angle of nodes[0], at the angle `end`; D is the polynomial in alpha through 1 to 3 nodes.
 
     The exponential Adams-Bashforth step of DEIS (Zhang & Chen 2023, equations 14 and 15) for the clean estimate,
     with alpha as the variable: the integrals of 1, alpha and alpha^2 over d(alpha / beta) are elementary and
@@ -125,7 +124,7 @@ def _turned(x: Tensor, nodes: Sequence[Estimate], end: float) -> Tensor:
 
 
 class _Run:
-    """One run of a sampler over `sigmas`: angles, and the clean estimate at each with its callback."""
+    """One run of a sampler over `sigmas`: its angles, and the clean estimate at each angle with the callback."""
 
     def __init__(self, model: Model, sigmas: Tensor, callback: Callback | None) -> None:
         self.model, self.callback = model, callback
@@ -143,7 +142,7 @@ class _Run:
 
 
 def sample_deis_3(model: Model, x: Tensor, sigmas: Tensor, callback: Callback | None = None) -> Tensor:
-    """Third-order multistep (tAB-DEIS, Zhang & Chen 2023, equation 14): D quadratic in alpha, three calls.
+    """Third-order multistep (tAB-DEIS, Zhang & Chen 2023, equation 14): D quadratic in alpha; x, result `[b, c, t]`.
 
     Its error falls with the third power of the step size. The first step uses one call and has an error of the second
     power; with small steps that error remains.
@@ -158,11 +157,11 @@ def sample_deis_3(model: Model, x: Tensor, sigmas: Tensor, callback: Callback | 
 
 
 def sample_unipc(model: Model, x: Tensor, sigmas: Tensor, callback: Callback | None = None) -> Tensor:
-    """Predictor and corrector (UniPC, Zhao et al. 2023, algorithms 1 and 2), third order, in alpha.
+    """Predictor and corrector (UniPC, Zhao et al. 2023, algorithms 1 and 2), third order; x and result `[b, c, t]`.
 
-    The predictor takes D as linear through two calls. The call at its end also corrects the step: the step is
-    computed again with D quadratic through that call and the two before, without a further call. The last step
-    has no call at its end, so it stays as predicted.
+    The predictor uses D linear in alpha through two calls. The call at its end also corrects the step: the step is
+    computed again with D quadratic through that call and the two before, without a further call. The last step has no
+    call at its end, so it is not corrected.
     """
     run = _Run(model, sigmas, callback)
     nodes: list[Estimate] = []  # newest first
@@ -190,7 +189,7 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
 
 
 def sampler_named(name: str) -> Sampler:
-    """The sampler of that name. Raises ValueError with the known names."""
+    """Return the sampler of that name. Raises ValueError with the known names."""
     if name not in SAMPLERS:
         raise ValueError(f"no sampler {name!r}; known: {', '.join(SAMPLERS)}")
     return SAMPLERS[name]

@@ -1,4 +1,4 @@
-"""Which noise levels a sampler visits. sigma is in 0..1: 1 is pure noise, 0 is clean.
+"""The noise levels of a sampler's steps. sigma is in 0..1: 1 is pure noise, 0 is clean.
 
 v-diffusion (Salimans & Ho 2022): angle = sigma * pi / 2, alpha = cos(angle), beta = sin(angle),
 and a noised x is alpha * clean + beta * noise.
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def alpha_beta(sigma: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights of the clean signal and of the noise at sigma; any shape."""
+    """Return the weights of the clean signal and of the noise at sigma, `[...]` each, in sigma's shape."""
     angle = sigma * math.pi / 2
     return angle.cos(), angle.sin()
 
@@ -29,7 +29,7 @@ def sigma_features(sigma: Tensor) -> Tensor:
 
 
 def linear_sigmas(steps: int, start: float = 1.0) -> Tensor:
-    """`steps + 1` levels from `start` down to 0, evenly spaced.
+    """Return sigmas `[steps + 1]` from `start` down to 0, evenly spaced.
 
     This is the live schedule. If a share of an init is kept, `start` is smaller. The remaining range then gets the
     same number of steps, so that a block takes the same time.
@@ -42,7 +42,7 @@ def linear_sigmas(steps: int, start: float = 1.0) -> Tensor:
 
 
 def truncated_sigmas(steps: int, strength: float) -> Tensor:
-    """The full linear schedule without its first int(strength * steps) levels.
+    """Return the full linear schedule without its first n = int(strength * steps) levels, `[steps + 1 - n]`.
 
     The first implementation keeps part of an init this way: fewer steps with the same spacing. For offline
     compatibility only. At strength 1 no step remains.
@@ -53,16 +53,16 @@ def truncated_sigmas(steps: int, strength: float) -> Tensor:
 
 
 def noised(clean: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
-    """`clean` taken up to the noise level `sigma` (a scalar tensor); shapes of both are kept."""
+    """Return `clean` `[...]` noised to the level `sigma` (a scalar tensor) with `noise` `[...]`, in the same shape."""
     alpha, beta = alpha_beta(sigma)
     return alpha * clean + beta * noise
 
 
 def crash_sigmas(steps: int, below: float = math.inf) -> Tensor:
-    """The finisher's schedule: falling, last entry 0, without the points at or above `below`.
+    """Return the finisher's schedule `[n]`: falling sigmas below `below`, the last one 0; n is at most `steps + 1`.
 
-    Of the `steps + 1` even points u, beta = sin(u * pi / 2)^2 gives the noise level (Harmonai's "crash"
-    schedule): denser near both ends than the linear one.
+    For `steps + 1` even points u, beta = sin(u * pi / 2)^2 gives the noise level (Harmonai's "crash" schedule). It is
+    denser near both ends than the linear schedule.
     """
     if steps < 1:
         raise ValueError(f"{steps} steps: a schedule needs at least 1")
@@ -79,9 +79,9 @@ def crash_place(sigma: float) -> float:
 
 
 def crash_sigmas_from(steps: int, start: float) -> Tensor:
-    """`steps + 1` levels from `start` down to 0, even on the crash schedule's scale.
+    """Return sigmas `[steps + 1]` from `start` down to 0, even on the scale of the crash schedule.
 
-    The live counterpart of `crash_sigmas(..., below)`: any start takes the same number of steps.
+    This is the live version of `crash_sigmas(..., below)`: every start has the same number of steps.
     """
     if steps < 1:
         raise ValueError(f"{steps} steps: a schedule needs at least 1")

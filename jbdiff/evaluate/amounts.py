@@ -1,4 +1,4 @@
-"""How much an evaluation plays and compares: the whole one, and a quick look. No torch."""
+"""How much sound an evaluation plays and compares: the full amounts and the quick ones. No torch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ ON_DEMAND = ("plan",)
 
 
 def chosen(text: str | None, heldout: bool, music: bool) -> tuple[str, ...]:
-    """Return the sections that a comma-separated list names, in the order in which they run.
+    """Return the sections of a comma-separated list, in the order in which they run.
 
-    None names all that there is material for, but for those of `ON_DEMAND`. Raises ValueError on unknown names and on
-    sections without material.
+    `heldout` and `music` say which material is there. Without a list, returns all sections that have material, except
+    those of `ON_DEMAND`. Raises ValueError on unknown names and on sections without material.
     """
     possible = {name for name in SECTIONS if (music if name == "music" else heldout)}
     if text is None:
@@ -34,23 +34,26 @@ def chosen(text: str | None, heldout: bool, music: bool) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Amounts:
-    """Lengths are in seconds. Cost on one core of the pocket stack: some 20 minutes, 3 minutes when quick."""
+    """Numbers of pieces and lengths in seconds.
+
+    The pocket stack takes about 20 minutes of one core, quick 3 minutes.
+    """
 
     pieces: int = 24  # held-out tracks
-    continuation: float = 30.0  # that is played after each one's context
-    stretch: float = 10.0  # that makes one value of a statistic
-    feature: float = 2.0  # of a window whose features are compared
-    middle: float = 10.0  # of each track that the codec is judged by
-    minutes: float = 30.0  # that are played without a break
-    splits: int = 10  # into thirds, for the Fréchet distance
-    cells: int = 8  # pieces that each knob is tried with
+    continuation: float = 30.0  # played after the context of each track
+    stretch: float = 10.0  # from which one value of a statistic is computed
+    feature: float = 2.0  # length of a window whose features are compared
+    middle: float = 10.0  # length of each track's middle, on which the codec is judged
+    minutes: float = 30.0  # length of the section drift's run without a break
+    splits: int = 10  # random divisions of the tracks into thirds, for the Fréchet distance
+    cells: int = 8  # pieces on which each knob is tried
     seeds: int = 4
     training_tracks: int = 64
     timed_blocks: int = 8
-    tone_pieces: int = 12  # whose notes are judged
+    tone_pieces: int = 12  # pieces whose notes are judged
     tone_context: float = 15.0  # least length of their contexts, rounded up to whole bars
-    tone_bars: int = 16  # most and least bars that are played after each
-    tone_least_bars: int = 8
+    tone_bars: int = 16  # most bars that are played after a context
+    tone_least_bars: int = 8  # least bars
 
 
 FULL = Amounts()

@@ -18,13 +18,14 @@ from jbdiff.stream.stream import BlockSettings
 
 BOTH_WAYS = (-1.0, 0.0, 1.0)
 TEMPI = (88.0, 108.0, 128.0, 148.0)
-MOST_CELLS = 4  # a knob needs time to act, which is played as well
-SETTLING, MEASURED = 2, 3  # blocks that pass before a knob is measured, and that are measured
-LEAST_OCTAVES, LEAST_MOTION, LEAST_BPM = 0.25, 1.0, 40.0  # spans
+MOST_CELLS = 4  # few, because each one also plays the blocks in which a knob begins to act
+SETTLING, MEASURED = 2, 3  # blocks before the measurement, and blocks of the measurement
+# Least spans of the curves: octaves, dB, beats a minute.
+LEAST_OCTAVES, LEAST_MOTION, LEAST_BPM = 0.25, 1.0, 40.0
 
 
 def settled_sound(player: Player, cell: Cell, settings: BlockSettings) -> Tensor:
-    """Mono sound `[n]` of the blocks after those that the knob is given."""
+    """Play a cell with `settings` and return the mono sound `[n]` after the settling blocks."""
     sound = player.play(cell.piece.context, (SETTLING + MEASURED) * player.block, settings).mean(0)
     return sound[SETTLING * player.block :]
 
@@ -35,7 +36,10 @@ def both_ways(
     turned: Callable[[BlockSettings, float], BlockSettings],
     measure: Callable[[Tensor], float],
 ) -> NDArray[np.float64]:
-    """What a measure of the sound is at each place of the knob that `turned` turns, `[cells, places]`."""
+    """Measure the sound at each place of a knob; return `[cells, places]`, in the unit of `measure`.
+
+    `turned` returns the settings with the knob at a place from -1 to 1. `measure` takes mono sound `[n]`.
+    """
     rows = []
     for cell in cells:
         own = [turned(player.settings(cell.seed), place) for place in BOTH_WAYS]
@@ -44,6 +48,8 @@ def both_ways(
 
 
 def brightness(player: Player, cells: Sequence[Cell]) -> Curve:
+    """Return the curve of Brightness: the spectral centroid in octaves (log2 of Hz), at -1, 0 and 1."""
+
     def octave(sound: Tensor) -> float:
         return math.log2(max(1.0, colour(sound, player.sample_rate)[0]))
 
@@ -53,6 +59,8 @@ def brightness(player: Player, cells: Sequence[Cell]) -> Curve:
 
 
 def motion(player: Player, cells: Sequence[Cell]) -> Curve:
+    """Return the curve of Motion: the strength of the strongest attacks in dB, at -1, 0 and 1."""
+
     def decibels(sound: Tensor) -> float:
         return 20 * math.log10(attack(sound) + 1e-6)
 
@@ -61,7 +69,10 @@ def motion(player: Player, cells: Sequence[Cell]) -> Curve:
 
 
 def tempo(player: Player, cells: Sequence[Cell]) -> Curve:
-    """Measured beats a minute, in the octave next to the knob's. There is no context: it would have its own tempo."""
+    """Return the curve of Tempo: beats a minute of the sound, halved or doubled to lie next to the knob's tempo.
+
+    Nothing is played as context, because a context has its own tempo.
+    """
     rows = []
     for cell in cells:
         row = []
@@ -76,7 +87,7 @@ def tempo(player: Player, cells: Sequence[Cell]) -> Curve:
 
 
 def anchor_curves(player: Player, cells: Sequence[Cell], report: Callable[[str], None]) -> list[Curve]:
-    """None for a stack without an anchor."""
+    """Return the curves of the anchor's knobs; an empty list for a stack without an anchor."""
     if not player.stream.stack.config.anchored:
         return []
     report("  brightness, motion, tempo")

@@ -1,4 +1,4 @@
-"""`jbdiff evaluate`, whole: reads, plays, measures; writes figures and pictures as they come."""
+"""Run `jbdiff evaluate`: read sounds, play, measure. Each section's figures and pictures are written when it ends."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ from jbdiff.stream.planning import load_planner
 from jbdiff.untyped import JsonDict
 
 SHOWN_PIECES, SHOWN_SECONDS = 3, 10.0
-SEEDS_OF_FEW = 2  # of each context
-LONG_SEED = 1000  # of the long run; continuations take the first numbers
+SEEDS_OF_FEW = 2  # seeds for each context of the section few-steps
+LONG_SEED = 1000  # seed of the long run; continuations use the seeds from 0 upwards
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is judged, by what, and where the result goes.
+    """The stack to judge, the sounds to judge it by, and the folder for the result.
 
-    `heldout` and `music` may each be None if no section of `sections` needs them; `music_from` is the second of each
-    music file at which its context begins. `steps` None: the stack's own.
+    `heldout` and `music` may each be None if no section of `sections` needs them. `music_from` is the second of each
+    music file at which its context begins. If `steps` is None, the stack's own number of steps is used.
     """
 
     stack: Stack
@@ -83,13 +83,14 @@ class Report:
         self.curves: JsonDict = {}
 
     def add(self, figures: Sequence[Figure], **curves: Any) -> None:
+        """Add figures, and curves by name (values that JSON can hold), and write the file again."""
         self.figures += figures
         self.curves |= curves
         write_json(self.path, self.about, self.figures, self.curves)
 
 
 def about(job: Job) -> JsonDict:
-    """Which stack, which code, which sounds, which machine."""
+    """Return what the result was made with: stack, commit, digests of the sounds, machine, sections, amounts."""
     config = job.stack.config
     folders = {"heldout": job.heldout, "training": job.training, "music": job.music}
     return {
@@ -111,8 +112,8 @@ def about(job: Job) -> JsonDict:
 def evaluate_stack(job: Job, say: Callable[[str], None]) -> list[Figure]:
     """Run the sections of a job and return all figures; `figures.json`, sounds and pictures are in `job.out`.
 
-    `say` receives what is done next. Raises ValueError if there is too little material, and what `material` raises on
-    folders.
+    `say` receives a line of text before each stage. Raises ValueError if there is too little material, and OSError if a
+    folder does not exist.
     """
     torch.set_num_threads(job.threads)
     job.out.mkdir(parents=True, exist_ok=True)
@@ -128,7 +129,7 @@ def evaluate_stack(job: Job, say: Callable[[str], None]) -> list[Figure]:
 
 
 class Evaluation:
-    """Runs sections by name. What several of them need is made when the first one asks for it."""
+    """Runs sections by name. Material that several sections share is made when the first of them needs it."""
 
     def __init__(self, job: Job, say: Callable[[str], None]) -> None:
         self.job, self.say, self.amounts = job, say, job.amounts
@@ -136,12 +137,13 @@ class Evaluation:
         self.rate = self.player.sample_rate
         self.report = Report(job.out / "figures.json", about(job))
         self.bars = Bars(self.amounts.tone_context, self.amounts.tone_bars, self.amounts.tone_least_bars)
-        # Read at once: a folder without music is to be known now, not after a quarter of an hour.
+        # The music is read now, so that a folder without music fails at the start and not after a quarter of an hour.
         self.music = self._read_music() if "music" in job.sections else []
         self.pieces = self._read_pieces() if set(job.sections) - {"music", "tones", "plan"} else []
         self.planner = None if job.planner is None else load_planner(job.planner)
 
     def run(self, name: str) -> None:
+        """Run one section of `SECTIONS` and add its figures to the report."""
         getattr(self, f"_{name.replace('-', '_')}")()
 
     def _read_music(self) -> list[Excerpt]:
@@ -153,7 +155,8 @@ class Evaluation:
         assert self.job.heldout is not None
         player, amounts = self.player, self.amounts
         self.say("reading held-out tracks")
-        least = (BLOCKS + 1 + player.latency // player.block) * player.block  # what a knob needs of an init
+        # samples that the knob of resample needs as init
+        least = (BLOCKS + 1 + player.latency // player.block) * player.block
         return read_pieces(
             self.job.heldout,
             self.rate,
@@ -166,6 +169,7 @@ class Evaluation:
 
     @cached_property
     def made(self) -> list[Continued]:
+        """What the stack plays after the context of each piece. Computed once."""
         self.say("continuations")
         made = continue_pieces(self.player, self.pieces, self.say)
         show_pieces(self.job.out, made, self.rate)
@@ -173,6 +177,7 @@ class Evaluation:
 
     @cached_property
     def originals(self) -> list[Table]:
+        """Statistics over time of how each piece itself goes on. Computed once."""
         return original_tables(self.pieces, self.rate, self.amounts.stretch)
 
     def _codec(self) -> None:
@@ -198,7 +203,7 @@ class Evaluation:
         self._judge(self.music, OTHER_MUSIC)
 
     def _judge(self, excerpts: Sequence[Excerpt], standard: Standard) -> None:
-        """Judges the notes of excerpts, and keeps the first sounds and a picture of the pieces."""
+        """Judge the notes of excerpts; write the first sounds and a picture of the pieces."""
         name = standard.section
         if not excerpts:
             note = f"not judged: no track holds {self.bars.context_seconds:g} s and {self.bars.least} bars"
@@ -259,7 +264,7 @@ class Evaluation:
 
 
 def show_pieces(out: Path, made: Sequence[Continued], sample_rate: int) -> None:
-    """Sounds and pictures of the first continuations, each beside the original."""
+    """Write the sounds of the first continuations, and one picture of them beside the originals."""
     count = int(SHOWN_SECONDS * sample_rate)
     shown = {}
     for number, one in enumerate(made[:SHOWN_PIECES]):
@@ -272,9 +277,13 @@ def show_pieces(out: Path, made: Sequence[Continued], sample_rate: int) -> None:
 def run_long(
     job: Job, player: Player, context: Tensor, held: Table, say: Callable[[str], None]
 ) -> tuple[list[Figure], JsonDict]:
-    """The figures of a long run, and its statistics over time; pictures of those, and of its two ends."""
+    """Play the long run; return its drift figures, and its statistics over time as lists by name.
+
+    Also writes a picture of the statistics, and sounds and pictures of the run's beginning and end.
+    `context`: mono `[n]`. `held`: statistics of held-out music.
+    """
     rate, minutes = player.sample_rate, job.amounts.minutes
-    # Short runs have shorter stretches, so that an end has three of them.
+    # Short runs have shorter stretches, so that the beginning and the end have three stretches each.
     stretch = min(job.amounts.stretch, minutes * 60 / ENDS / 3)
     run = play_long(player, context, int(minutes * 60 * rate), stretch, LONG_SEED, say)
     write_drift(job.out / "drift.png", run.table, held, stretch)

@@ -1,4 +1,4 @@
-"""What becomes of music that is left alone: statistics of the first minutes of half an hour, and of the last."""
+"""The section *drift*: compares statistics of the first and the last minutes of half an hour without a break."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENDS = 6  # the beginning and the end are a sixth of the whole: five minutes of 
 
 @dataclass(frozen=True)
 class LongRun:
-    """What was played `[channels, n]`, and its statistics over time."""
+    """The audio of a long run `[channels, n]`, and its statistics over time."""
 
     audio: NDArray[np.float32]
     table: Table
@@ -30,7 +30,7 @@ class LongRun:
 def play_long(
     player: Player, context: Tensor, samples: int, stretch: float, seed: int, report: Callable[[str], None]
 ) -> LongRun:
-    """`samples` of what is played after a context `[n]`; `stretch` seconds make one value of each statistic."""
+    """Play `samples` samples after a mono context `[n]`; each `stretch` seconds give one value of each statistic."""
     audio = np.zeros((player.stream.channels, samples), np.float32)
     place, reported = 0, 0
     for block in player.endless(context, player.settings(seed)):
@@ -46,13 +46,13 @@ def play_long(
 
 
 def ends(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Means over the first and the last sixth of values over time."""
+    """Return the means over the first and over the last sixth of values over time `[t]`."""
     count = max(1, len(values) // ENDS)
     return float(values[:count].mean()), float(values[-count:].mean())
 
 
 def drift_figures(table: Table, held: Table, minutes: float) -> list[Figure]:
-    """Each statistic's drift, bounded, and how far the beat wandered in all that time."""
+    """Return the drift of each statistic, with its bound, and how far the beat wandered over the whole run."""
     figures = []
     for statistic in STATISTICS:
         first, last = ends(table[statistic.name])

@@ -1,6 +1,7 @@
-"""What the section *tones* puts to a stack: whole bars of a track as context, and the bars that follow as the truth.
+"""Excerpts for the section *tones*: whole bars of a track as context, and the following bars as the truth.
 
-Rendered stems say their tempo. Of other music the tempo is estimated, as the instrument's clock estimates it.
+Rendered stems come with their tempo. The tempo of other music is estimated, with the estimator of the instrument's
+clock.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from jbdiff.evaluate.metrics.changes import BEATS, bar_seconds
 
 NOT_READ = frozenset(
     (".m4a", ".mp4", ".aac", ".wma", ".mka", ".webm")
-)  # sounds that libsndfile does not know
-TEMPO_SECONDS = 30.0  # that a tempo is estimated from: from more, the tempi that are tried lie too far apart
+)  # kinds of sound files that libsndfile cannot read
+TEMPO_SECONDS = 30.0  # of a tempo estimate; with more sound, the tempi that are tried lie too far apart
 
 
 @dataclass(frozen=True)
 class Bars:
-    """How much is asked of a track: the context lasts at least so many seconds, rounded up to whole bars.
+    """The lengths that an excerpt needs.
 
-    `most` and `least` are numbers of bars that follow, both even.
+    The context lasts at least `context_seconds`, rounded up to whole bars. `most` and `least` are the numbers of bars
+    after it, both even.
     """
 
     context_seconds: float
@@ -37,7 +39,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Excerpt:
-    """`context` `[2, n]` and `truth` `[2, m]` of one track, `bars` of `bar` seconds in the truth."""
+    """`context` `[2, n]` and `truth` `[2, m]` of one track. The truth has `bars` bars of `bar` seconds."""
 
     name: str
     context: Tensor
@@ -61,7 +63,7 @@ def cut_excerpt(sound: Sound, sample_rate: int, wanted: Bars) -> Excerpt:
         except ValueError as error:
             raise ValueError(f"{sound.name}: {error}") from error
     before = math.ceil(wanted.context_seconds / bar - 1e-6)
-    # A tenth of a second may lack at the end: bars are not known to the sample.
+    # Up to a tenth of a second may be missing at the end, because the length of a bar is not exact to the sample.
     room = int((seconds + 0.1) / bar) - before
     bars = min(wanted.most, room // 2 * 2)
     if bars < wanted.least:
@@ -85,9 +87,10 @@ def _cut(sounds: Iterable[Sound], sample_rate: int, wanted: Bars, report: Report
 
 
 def read_excerpts(folder: Path, sample_rate: int, count: int, wanted: Bars, report: Report) -> list[Excerpt]:
-    """Up to `count` excerpts of a folder of sounds or of stems. Tracks that do not serve are named and left out.
+    """Read up to `count` excerpts from a folder of sounds or of stems.
 
-    Raises what `read_sounds` raises.
+    Tracks that are too short or have no beat are left out, and `report` receives their names. Raises what `read_sounds`
+    raises.
     """
     return _cut(read_sounds(folder, sample_rate, count, report), sample_rate, wanted, report)
 
@@ -95,10 +98,10 @@ def read_excerpts(folder: Path, sample_rate: int, count: int, wanted: Bars, repo
 def read_music(
     folder: Path, sample_rate: int, count: int, start: float, wanted: Bars, report: Report
 ) -> list[Excerpt]:
-    """Up to `count` excerpts of anybody's music; each context begins `start` seconds into its file.
+    """Read up to `count` excerpts from a folder of music files; each context begins `start` seconds into its file.
 
-    Files that cannot be read or are too short are named and left out. Raises OSError if there is no folder, ValueError
-    if no file serves.
+    Files that are broken, too short or without a beat are left out, and `report` receives their names. Raises OSError
+    if the folder does not exist, ValueError if no file can be used.
     """
     paths = find_sounds(folder)
     for path in sorted(folder.rglob("*")):
@@ -108,7 +111,7 @@ def read_music(
     if not excerpts:
         needed = f"{start:g} s and a context of {wanted.context_seconds:g} s and {wanted.least} bars"
         raise ValueError(
-            f"none of the {len(paths)} sound files in {str(folder)!r} serves; give files that are longer than {needed}"
+            f"none of the {len(paths)} sound files in {str(folder)!r} can be used; give files longer than {needed}"
         )
     return excerpts
 

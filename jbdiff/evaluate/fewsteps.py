@@ -1,4 +1,7 @@
-"""How near a student of few steps comes to its teacher's fifty, from the same noise after the same context."""
+"""The section *few-steps*: distance of a student's windows to those of its teacher with 50 steps.
+
+Both start from the same noise after the same context.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ TRIED = (4, 2, 1)
 
 @dataclass(frozen=True)
 class _Case:
-    """One window to be made: context `[1, n, c]`, noise `[1, c, t]`, and the anchor where the network takes one."""
+    """One window to generate: context `[1, n, c]`, noise `[1, c, t]`, and the anchor if the network takes one."""
 
     context: Tensor
     noise: Tensor
@@ -64,8 +67,9 @@ def _teacher(steps: int) -> str:
 
 
 def teacher_steps(rows: int, interval: tuple[float, float] | None) -> int:
-    """Most steps of v-DDIM that a guided teacher makes of so many rows through the network, one at least: a step with
-    both branches is two rows, one outside of the interval of guidance a single one.
+    """Return the largest number of v-DDIM steps for which a guided teacher needs at most `rows` network rows.
+
+    A step inside the guidance interval has two branches and takes two rows. A step outside takes one. At least 1.
     """
 
     def needed(steps: int) -> int:
@@ -78,11 +82,14 @@ def teacher_steps(rows: int, interval: tuple[float, float] | None) -> int:
 def few_figures(
     stack: Stack, contexts: Sequence[Tensor], seeds: int, report: Callable[[str], None]
 ) -> list[Figure]:
-    """Distances of windows to the teacher's, in mel dB of their sound: the student's with 4, 2 and 1 steps, and for
-    scale the teacher's own with as few, and with its usual number. Nothing where the stack has no student. The student
-    has to be nearer with four than the teacher comes for the same work.
+    """Return the mel distances in dB between windows of few steps and the teacher's windows of 50 steps.
 
-    contexts: mono `[n]` each. Raises ValueError if the codec is not pocket's.
+    They are measured for the student with 4, 2 and 1 steps. For comparison they are also measured for the teacher with
+    as few steps and with its usual number. The bound: the student's distance with four steps is below the teacher's
+    distance for the same work.
+
+    `contexts`: mono `[n]` each. Returns an empty list if the stack has no student. Raises ValueError if the stack has
+    no band codec.
     """
     level = stack.config.level(2)
     if level.few is None or 2 not in stack.few:
@@ -118,7 +125,7 @@ def few_figures(
 
 
 def _teachers_window(stack: Stack, case: _Case, steps: int) -> Tensor:
-    """A window `[1, c, t]` of the guided denoiser."""
+    """Return a window `[1, c, t]` of the guided denoiser."""
     level = stack.config.level(2)
     model = GuidedModel(
         stack.denoisers[2],
@@ -133,7 +140,7 @@ def _teachers_window(stack: Stack, case: _Case, steps: int) -> Tensor:
 
 
 def _students_window(stack: Stack, case: _Case, steps: int) -> Tensor:
-    """A window `[1, c, t]` of the student of few steps."""
+    """Return a window `[1, c, t]` of the student."""
     level, sigmas = stack.config.level(2), linear_sigmas(steps)
     assert level.few is not None
     model = JumpingModel(
@@ -143,7 +150,7 @@ def _students_window(stack: Stack, case: _Case, steps: int) -> Tensor:
 
 
 def _few_figures(apart: Mapping[str, list[float]], others: list[float], same_work: int) -> list[Figure]:
-    """The figures of distances in dB by way, and of windows from other noise."""
+    """Return the figures. `apart`: distances in dB by method; `others`: those of windows from other noise."""
     section = f"few steps: to {TEACHER_STEPS} of the teacher"
     figures = []
     for name, values in apart.items():

@@ -1,4 +1,4 @@
-"""A figure: a number with what it has to be, and how a whole set of them is shown and kept."""
+"""A figure (a number and its bounds), and the table, the JSON file and the page of many figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from jbdiff.untyped import JsonDict
 
 @dataclass(frozen=True)
 class Figure:
-    """One number. `low` and `high` bound it, both included; without either it only tells. None: not measured."""
+    """One number. `low` and `high` bound it, both included; without bounds it cannot pass or fail.
+
+    `value` is None if it was not measured.
+    """
 
     section: str
     name: str
@@ -27,13 +30,14 @@ class Figure:
 
     @property
     def passed(self) -> bool | None:
-        """Whether the value is within its limits. None without limits or without a value."""
+        """Whether the value is within its bounds; None without bounds or without a value."""
         if self.value is None or (self.low is None and self.high is None):
             return None
         return (self.low is None or self.value >= self.low) and (self.high is None or self.value <= self.high)
 
     @property
     def bound(self) -> str:
+        """The bounds in words, such as "at most 1.4"; empty without bounds."""
         if self.low is not None and self.high is not None:
             return f"{_short(self.low)} to {_short(self.high)}"
         if self.low is not None:
@@ -41,6 +45,7 @@ class Figure:
         return "" if self.high is None else f"at most {_short(self.high)}"
 
     def as_dict(self) -> JsonDict:
+        """Return the fields and `passed`, by name, for JSON."""
         return {
             "section": self.section,
             "name": self.name,
@@ -58,7 +63,7 @@ def _short(value: float) -> str:
 
 
 def table(figures: Sequence[Figure], title: str) -> Table:
-    """All of them, a rule between sections."""
+    """Return a table of all figures for the terminal, with a line between sections."""
     shown = Table("", "figure", "value", "bound", "", "note", title=title)
     marks = {True: Text("pass", "green"), False: Text("FAIL", "red"), None: Text("")}
     before = ""
@@ -72,7 +77,7 @@ def table(figures: Sequence[Figure], title: str) -> Table:
 
 
 def write_json(path: Path, about: JsonDict, figures: Sequence[Figure], curves: JsonDict) -> None:
-    """Everything in one file: `about` at the top level, then figures, totals and curves."""
+    """Write one JSON file: the entries of `about` at the top level, then figures, totals and curves."""
     passes = [figure.passed for figure in figures]
     content = about | {
         "passed": passes.count(True),
@@ -84,7 +89,7 @@ def write_json(path: Path, about: JsonDict, figures: Sequence[Figure], curves: J
 
 
 def write_page(path: Path, about: JsonDict, figures: Sequence[Figure]) -> None:
-    """The same as a Markdown page, with the pictures that lie beside it."""
+    """Write the figures as a Markdown page that shows the pictures of its folder."""
     marks = {True: "pass", False: "**fail**", None: ""}
     passes = [figure.passed for figure in figures]
     lines = [

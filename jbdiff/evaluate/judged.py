@@ -1,4 +1,4 @@
-"""Measures one piece for the section *tones*: context, truth, the truth through the codec, and what the stack plays."""
+"""Measures each piece of the section *tones*: context, truth, truth after the codec's round trip, and continuation."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ from jbdiff.evaluate.yardsticks import round_trip
 from jbdiff.untyped import JsonDict
 
 GROUP = 4  # bars; music is compared with itself one bar earlier and one group earlier
-STRETCH = 2  # bars that one value over time is measured on
-MARGIN_TOKENS = 64  # of the context in front of the round trip, so that its first bars have no edge
+STRETCH = 2  # bars of one value over time
+# Of context before the truth in the codec's round trip, so that the truth does not begin at an edge.
+MARGIN_TOKENS = 64
 PICTURE_SECONDS = 8.0
 
 
@@ -34,8 +35,9 @@ PICTURE_SECONDS = 8.0
 class SoundFigures:
     """Figures of one sound.
 
-    `tones` is None and `by_bars` (one entry for each two bars) is empty without the transcriber. `change`: mean squares
-    in dB from bar to bar and from group to group, None if the sound is too short. `loudness` in LUFS.
+    Without the transcriber, `tones` is None and `by_bars` (one entry for every two bars) is empty. `pulse`: 0..1.
+    `contrast`: dB. `change`: mean squares of level differences (dB squared), from bar to bar and from four bars to the
+    next four; None if the sound is too short. `loudness`: LUFS.
     """
 
     tones: ToneFigures | None
@@ -46,6 +48,7 @@ class SoundFigures:
     loudness: float
 
     def as_dict(self) -> JsonDict:
+        """Return the fields by name, for JSON."""
         return {
             "tones": None if self.tones is None else self.tones.as_dict(),
             "by_bars": [figures.as_dict() for figures in self.by_bars],
@@ -58,9 +61,10 @@ class SoundFigures:
 
 @dataclass(frozen=True)
 class Judged:
-    """Figures of one piece. `coded` belongs to the truth after the codec's round trip.
+    """Figures of one piece. `coded` holds those of the truth after the codec's round trip.
 
-    `pictures`: constant-Q levels `[rows, t]` of the context's end and of the beginnings of truth and of what is played.
+    `bar`: seconds. `pictures`: constant-Q levels `[rows, t]` of the end of the context, the beginning of the truth and
+    the beginning of the continuation.
     """
 
     name: str
@@ -73,12 +77,13 @@ class Judged:
     pictures: tuple[Tensor, ...] = ()
 
     def as_dict(self) -> JsonDict:
+        """Return the fields except the pictures by name, for JSON."""
         sounds = {name: getattr(self, name).as_dict() for name in ("context", "truth", "coded", "played")}
         return {"name": self.name, "bar_seconds": self.bar, "bars": self.bars} | sounds
 
 
 def measure(audio: Tensor, sample_rate: int, bar: float, notes: bool) -> SoundFigures:
-    """Return the figures of `[channels, n]` with bars of `bar` seconds. `notes`: transcribe it too."""
+    """Return the figures of audio `[channels, n]` with bars of `bar` seconds. If `notes` is true, transcribe it too."""
     mono = audio.mean(0)
     tones, by_bars = None, []
     if notes:
@@ -103,9 +108,9 @@ def judge_excerpts(
     report: Callable[[str], None],
     keep: Callable[[int, Tensor], None],
 ) -> list[Judged]:
-    """Let the stack continue every excerpt, each with a seed of its own, and measure what it plays.
+    """Let the stack continue every excerpt, each with its own seed, and return the figures.
 
-    `keep` receives the number of the excerpt and what the stack played `[channels, n]`.
+    `keep` receives the number of the excerpt and the continuation `[channels, n]`.
     """
     rate, notes = player.sample_rate, judge_installed()
     shown, found = int(PICTURE_SECONDS * rate), []

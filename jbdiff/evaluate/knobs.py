@@ -1,8 +1,8 @@
-"""Whether each knob does what its name says, and does enough: curves over its range, averaged over pieces and seeds.
+"""The section *knobs*: a curve over the range of each knob, averaged over pieces and seeds.
 
-Distances are mel distances in dB (`measures.mel_distance`) of what is played after the same context from the same
-seed with one knob moved. A curve goes the right way when no step of it goes the wrong way by more than the standard
-error of that step over the pieces.
+Only one knob moves; context and seed stay the same. Distances are mel distances in dB (`measures.mel_distance`)
+between the resulting sounds. A curve passes if no step goes the wrong way by more than that step's standard error
+over the pieces.
 """
 
 from __future__ import annotations
@@ -28,12 +28,15 @@ QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 GUIDANCES = (1.0, 1.5, 2.0, 3.0, 4.0)
 LEAST_SPAN = 0.5  # dB
 ADHERENCE = "adherence to the context"
-BLOCKS = 2  # that are measured for each place of a knob
+BLOCKS = 2  # blocks that are measured at each place of a knob
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What a knob does: `rows` `[pieces, places]` are values at the knob's `places`."""
+    """The effect of a knob: `rows` `[pieces, places]` are the measured values at the knob's `places`.
+
+    `what` names the measured quantity, `unit` its unit. `rising`: whether it should rise with the knob.
+    """
 
     name: str
     what: str
@@ -41,21 +44,22 @@ class Curve:
     rows: NDArray[np.float64]
     rising: bool
     unit: str = "dB"
-    least: float | None = LEAST_SPAN  # that it should span; None: the curve has no bounds at all
+    least: float | None = LEAST_SPAN  # span that the curve needs; None: the curve has no bounds at all
 
     @property
     def means(self) -> NDArray[np.float64]:
+        """Mean over the pieces at each place, `[places]`."""
         found: NDArray[np.float64] = self.rows.mean(0)
         return found
 
     @property
     def span(self) -> float:
-        """From the first place to the last, in the direction that the knob should go."""
+        """Change from the first place to the last; positive if it has the right direction."""
         return float(self.means[-1] - self.means[0]) * (1 if self.rising else -1)
 
     @property
     def worst_step(self) -> float:
-        """How far the worst step goes the wrong way beyond its standard error; 0 or below is monotone."""
+        """How far the worst step goes the wrong way, less its standard error. 0 or below passes as monotone."""
         steps = self.rows[:, 1:] - self.rows[:, :-1] if self.rising else self.rows[:, :-1] - self.rows[:, 1:]
         error = steps.std(0, ddof=1) / np.sqrt(len(steps)) if len(steps) > 1 else np.zeros(steps.shape[1])
         return float((-steps.mean(0) - error).max())
@@ -63,7 +67,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Cell:
-    """One piece and one seed that every knob is tried with."""
+    """One piece and one seed on which every knob is tried. `other` is a different piece, the init of resample."""
 
     piece: Piece
     other: Piece
@@ -71,12 +75,18 @@ class Cell:
 
 
 def heard_samples(player: Player) -> int:
-    """How much of what is played a knob is judged by: what `BLOCKS` blocks bring, or more where sound comes late."""
+    """Return the number of samples on which a knob is judged: those of `BLOCKS` blocks.
+
+    The stream opens with silence of the finisher's latency. Enough whole blocks are added to make up for it.
+    """
     return (BLOCKS + player.latency // player.block) * player.block - player.latency
 
 
 def noise_step(player: Player, cells: Sequence[Cell]) -> Curve:
-    """The first block is always the same: the knob acts from the second one on."""
+    """Return the curve of Noise: distance to the sound at 0.
+
+    Measured from the second block, where the knob first acts.
+    """
     rows = []
     for cell in cells:
         settings = player.settings(cell.seed)
@@ -91,6 +101,7 @@ def noise_step(player: Player, cells: Sequence[Cell]) -> Curve:
 
 
 def resample(player: Player, cells: Sequence[Cell]) -> Curve:
+    """Return the curve of Resample: distance to the init, which is the other piece of the cell."""
     samples, rows = heard_samples(player), []
     for cell in cells:
         init, row = cell.other.original.mean(0), []
@@ -103,15 +114,16 @@ def resample(player: Player, cells: Sequence[Cell]) -> Curve:
 
 
 def notes(sound: Tensor, sample_rate: int) -> Tensor:
-    """Which notes sound in a mono sound, and how strongly: the mean level of each semitone in dB, `[68]`."""
+    """Return the mean level in dB of each semitone `[68]` of mono audio `[n]`."""
     return note_levels(sound, sample_rate).mean(1)
 
 
 def adherence(sound: Tensor, contexts: Sequence[Tensor], own: int) -> float:
-    """How much more alike `notes` are to those of the own context than to those of the others, -2..2.
+    """Return how much closer the sound `[n]` is to its own context than to the other contexts, -2..2.
 
-    By correlation about the contexts' mean: guidance exaggerates, and what goes further the same way is no less like
-    the context.
+    It is the correlation of `notes` with those of context number `own`, less the mean correlation with the other
+    contexts `[m]`. The mean of all contexts is subtracted first. Guidance exaggerates a context, and a correlation does
+    not punish a sound for going further in the same direction.
     """
     mean = torch.stack(list(contexts)).mean(0)
     alike = [float(torch.corrcoef(torch.stack([sound - mean, one - mean]))[0, 1]) for one in contexts]
@@ -120,7 +132,7 @@ def adherence(sound: Tensor, contexts: Sequence[Tensor], own: int) -> float:
 
 
 def guidance(player: Player, cells: Sequence[Cell]) -> tuple[Curve, Curve]:
-    """The distance to guidance 1, and the adherence to the context."""
+    """Return two curves of Guidance: the distance to the sound at guidance 1, and the adherence to the context."""
     samples, rate = heard_samples(player), player.sample_rate
     contexts = [notes(cell.piece.context, rate) for cell in cells]
     away, near = [], []
@@ -138,13 +150,16 @@ def guidance(player: Player, cells: Sequence[Cell]) -> tuple[Curve, Curve]:
 
 
 def finished(player: Player, cell: Cell, settings: FinisherSettings) -> Tensor:
-    """What is played with the finisher so, `[2, n]`."""
+    """Play a cell with these settings of the finisher; return `[2, n]`."""
     given = replace(player.settings(cell.seed), finisher=settings)
     return player.play(cell.piece.context, heard_samples(player), given)
 
 
 def finisher_strength(player: Player, cells: Sequence[Cell]) -> Curve:
-    """Each channel's distance to the sound without the finisher: strength is how much of that is kept."""
+    """Return the curve of Finisher strength: mean distance of both channels to the sound without the finisher.
+
+    The finisher's strength is how much of the unfinished sound is kept, so the curve falls.
+    """
     rows = []
     for cell in cells:
         without = finished(player, cell, FinisherSettings(on=False))[0]
@@ -157,7 +172,7 @@ def finisher_strength(player: Player, cells: Sequence[Cell]) -> Curve:
 
 
 def seeds(player: Player, cells: Sequence[Cell], count: int) -> tuple[float, float]:
-    """Mean distance between seeds after the same context, and between contexts from the same seed."""
+    """Return two mean distances in dB: between seeds with one context, and between contexts with one seed."""
     samples, rate = heard_samples(player), player.sample_rate
     among, firsts = [], []
     for cell in cells:
@@ -171,7 +186,10 @@ def seeds(player: Player, cells: Sequence[Cell], count: int) -> tuple[float, flo
 
 
 def make_cells(pieces: Sequence[Piece], wanted: int) -> list[Cell]:
-    """Up to `wanted` pieces, evenly spread, each with another one beside it. Takes two pieces or more."""
+    """Return up to `wanted` cells: pieces evenly spread over the list, each with a different piece as `other`.
+
+    Needs two pieces or more.
+    """
     count = min(wanted, len(pieces))
     picks = [int((i + 0.5) * len(pieces) / count) for i in range(count)]
     return [
@@ -181,6 +199,7 @@ def make_cells(pieces: Sequence[Piece], wanted: int) -> list[Cell]:
 
 
 def knob_curves(player: Player, cells: Sequence[Cell], report: Callable[[str], None]) -> list[Curve]:
+    """Return the curves of all knobs that the stack of `player` has. `report` receives the progress."""
     report("  noise step")
     found = [noise_step(player, cells)]
     report("  resample")
@@ -194,6 +213,7 @@ def knob_curves(player: Player, cells: Sequence[Cell], report: Callable[[str], N
 
 
 def knob_figures(curves: Sequence[Curve], among: float, contexts: float) -> list[Figure]:
+    """Return the figures of curves, and of the distances in dB between seeds (`among`) and between contexts."""
     figures = []
     for curve in curves:
         values = ", ".join(f"{mean:.2f}" for mean in curve.means)

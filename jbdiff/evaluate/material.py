@@ -1,7 +1,7 @@
-"""The sounds a stack is judged by: some tracks of a folder, each with the stretch that is continued and what follows.
+"""The sounds by which a stack is judged: tracks of a folder, cut into a context and its original continuation.
 
-A folder holds sound files, or folders of stems (`jbdiff.data.stems`); of those the first mix is taken. Only a part
-is read: of many tracks some, and of a long file its middle.
+A folder holds sound files, or folders of stems (`jbdiff.data.stems`), of which the first mix is used. If there are
+many tracks, only some are read. Of a long file only the middle is read.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from jbdiff.data.clips import Report
 from jbdiff.data.stems import StemTrack, find_tracks, is_stems, mix
 from jbdiff.evaluate.metrics.frechet import LEAST_TRACKS
 
-LONGEST_SECONDS = 90.0  # read of one track
+LONGEST_SECONDS = 90.0  # most that is read of one track
 
 
 @dataclass(frozen=True)
 class Sound:
-    """A track, or its middle: `audio` is `[2, n]`, float32. `bpm` is known of rendered stems only."""
+    """A track, or its middle. `audio`: `[2, n]`, float32. `bpm`: beats a minute; None except for rendered stems."""
 
     name: str
     audio: Tensor
@@ -35,12 +35,13 @@ class Sound:
 
     @property
     def mono(self) -> Tensor:
+        """The mean of both channels, `[n]`."""
         return self.audio.mean(0)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A held-out track as it is put to the stack. Lengths in samples are the same for all pieces."""
+    """A held-out track, cut for the evaluation. Lengths in samples are the same for all pieces."""
 
     name: str
     context: Tensor  # mono [n]
@@ -49,10 +50,10 @@ class Piece:
 
 
 def picked(count: int, wanted: int) -> list[int]:
-    """Draw `wanted` of the numbers below `count`, the same each time. Return all of them if `wanted` is not less.
+    """Return `wanted` of the numbers below `count` in rising order, drawn at random but the same each time.
 
-    A draw avoids patterns: files are numbered in the order in which they were made, and every fourth may be of one
-    style.
+    Returns all of them if `wanted` is `count` or more. The draw avoids patterns: files are numbered in the order in
+    which they were made, and every fourth one may be of the same style.
     """
     if wanted >= count:
         return list(range(count))
@@ -60,7 +61,7 @@ def picked(count: int, wanted: int) -> list[int]:
 
 
 def read_sounds(folder: Path, sample_rate: int, wanted: int, report: Report) -> Iterator[Sound]:
-    """Read some tracks of a folder. Files that cannot be read are reported through `report` and left out.
+    """Read up to `wanted` tracks of a folder. Files that cannot be read are left out, and `report` receives the reason.
 
     Raises OSError if the folder does not exist, ValueError if it holds no sounds.
     """
@@ -85,13 +86,13 @@ def read_sounds(folder: Path, sample_rate: int, wanted: int, report: Report) -> 
 
 
 def as_stereo(audio: NDArray[np.float32]) -> Tensor:
-    """The first two channels of `[n, channels]`, or mono twice: `[2, n]`."""
+    """Return `[2, n]`: the first two channels of `[n, channels]`, or a mono sound twice."""
     stereo = audio[:, :2] if audio.shape[1] > 1 else audio.repeat(2, 1)
     return torch.from_numpy(np.ascontiguousarray(stereo.T))
 
 
 def _middle(path: Path, sample_rate: int) -> NDArray[np.float32]:
-    """The middle of a file, no longer than `LONGEST_SECONDS`, `[n, channels]`."""
+    """Read the middle of a file, at most `LONGEST_SECONDS`: `[n, channels]`."""
 
     def start(frames: int) -> int:
         return max(0, (frames - int(LONGEST_SECONDS * sample_rate)) // 2)
@@ -100,12 +101,12 @@ def _middle(path: Path, sample_rate: int) -> NDArray[np.float32]:
 
 
 def read_stretch(path: Path, sample_rate: int, start: Callable[[int], int]) -> NDArray[np.float32]:
-    """At most `LONGEST_SECONDS` of a file, `[n, channels]`, from frame `start(frames of the file)` on.
+    """Read at most `LONGEST_SECONDS` of a file: `[n, channels]`.
 
-    Raises what `audio_blocks` raises.
+    `start` takes the number of frames of the file and returns the frame to begin at. Raises what `audio_blocks` raises.
     """
     blocks = audio_blocks(path, sample_rate)
-    first = next(blocks)  # says in words what is wrong with a file
+    first = next(blocks)  # raises an error in plain words if the file is broken
     begin = start(round(soundfile.info(path).duration * sample_rate))
     end, place, kept = begin + int(LONGEST_SECONDS * sample_rate), 0, []
     for block in itertools.chain([first], blocks):
@@ -117,9 +118,10 @@ def read_stretch(path: Path, sample_rate: int, start: Callable[[int], int]) -> N
 
 
 def cut_piece(sound: Sound, context: int, continuation: int, middle: int, number: int) -> Piece:
-    """Cut context and continuation at a random place of a track, always the same for the same `number`.
+    """Cut context and continuation at a random place of a track; the same `number` gives the same place.
 
-    At a place on the beat, the borders of blocks would fall on beats, and beats would count as seams. Raises ValueError
+    `context`, `continuation` and `middle` are lengths in samples. The place is random because of the section *seams*:
+    if it were on the beat, the borders of blocks would fall on beats, and beats would count as seams. Raises ValueError
     if the track is too short.
     """
     length = sound.audio.shape[1]
@@ -139,9 +141,11 @@ def cut_piece(sound: Sound, context: int, continuation: int, middle: int, number
 def read_pieces(
     folder: Path, sample_rate: int, wanted: int, context: int, continuation: int, middle: int, report: Report
 ) -> list[Piece]:
-    """Up to `wanted` pieces. Tracks that are too short are named and left out.
+    """Read up to `wanted` pieces of a folder.
 
-    Raises ValueError if fewer than `LEAST_TRACKS` are left.
+    Tracks that are too short are left out, and `report` receives their names.
+    `context`, `continuation` and `middle` are lengths in samples. Raises ValueError if fewer than `LEAST_TRACKS` are
+    left, and what `read_sounds` raises.
     """
     pieces = []
     for number, sound in enumerate(read_sounds(folder, sample_rate, wanted, report)):

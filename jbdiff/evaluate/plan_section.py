@@ -1,7 +1,7 @@
-"""The section *plan*: what different plans do to the notes, on the pieces of the section *tones*.
+"""The section *plan*: how different plans change the notes, on the pieces of the section *tones*.
 
-A stack plays every piece without a plan, with earlier bars as the plan, with the plan that level 3 makes after the
-context if weights of a planner are given, and with the true plan of what follows, which is an upper bound.
+A stack plays every piece several times: without a plan; with earlier bars as the plan; with the plan of level 3, if
+weights of a planner are given; and with the true plan of the following bars, which is an upper bound.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ NONE, EARLIER, GENERATED, TRUE = "no plan", "earlier bars as the plan", "plan of
 
 @dataclass(frozen=True)
 class Line:
-    """Cells `[n, c]`, the first of them at the beginning of a bar, as plans of windows of a stream."""
+    """Gives a stream the plan of each window, from cells `[n, c]` of which the first begins a bar."""
 
     cells: Tensor
     bar: float  # tokens
-    before: float  # tokens from that beginning to the stream's first token
+    before: float  # tokens from the beginning of that bar to the stream's first token
 
     def __call__(self, first: int, tokens: int) -> Plan:
-        """The plan of a window whose first token is the stream's number `first`."""
+        """Return the plan of the window of `tokens` tokens that begins at token `first` of the stream."""
         middle = first + self.before + torch.arange(tokens, dtype=torch.float64) + 0.5
         numbers = (middle / (self.bar / CELLS)).floor().long()[None]
         there = (numbers >= 0) & (numbers < len(self.cells))
@@ -45,20 +45,20 @@ class Line:
 
 
 def no_plan(first: int, tokens: int) -> Plan:
-    """A plan that is not known."""
+    """Return a plan that is marked as unknown, for a window of `tokens` tokens."""
     numbers = torch.zeros(1, tokens, dtype=torch.long)
     return Plan(torch.zeros(1, CHANNELS, tokens), cell_pool(numbers), torch.zeros(1, tokens))
 
 
 def lines(player: Player, excerpt: Excerpt, planner: Planner | None, seed: int) -> dict[str, Line]:
-    """The true plan of an excerpt, and the one that a planner makes after its context."""
+    """Return the true plan of an excerpt and, if there is a planner, its plan after the excerpt's context, by name."""
     stream = player.stream
     level = stream.levels[0]
     hop = stream.geometry.hop(level)
     whole = torch.cat([excerpt.context, excerpt.truth], 1).mean(0)
     whole = whole[: len(whole) // hop * hop]
     bands = stream.stack.codec.encode(whole[None, None], level)[0, :CHANNELS].T
-    # A context is of whole bars, but the stream begins with a whole token.
+    # A context ends with a whole bar, but the stream can only begin at a whole token.
     bar, end = excerpt.bar * player.sample_rate / hop, excerpt.context.shape[1] / hop
     before = excerpt.context.shape[1] // hop - end
     cells, own = cell_means(bands, bar, 0.0), round(end / bar) * CELLS
@@ -72,7 +72,10 @@ def lines(player: Player, excerpt: Excerpt, planner: Planner | None, seed: int) 
 def plan_section(
     player: Player, excerpts: Sequence[Excerpt], planner: Planner | None, say: Callable[[str], None]
 ) -> list[Figure]:
-    """A row for every plan. Without the transcriber, or for a stack that takes no plan, one row that says so."""
+    """Return a figure for each plan.
+
+    If the stack takes no plan or notes cannot be judged, returns one figure with the reason.
+    """
     if not player.stream.stack.config.remembering:
         return [Figure(SECTION, "plans", None, note="not judged: no level of this stack takes a plan")]
     if not judge_installed():
@@ -95,7 +98,7 @@ def plan_section(
 
 
 def summed_up(name: str, sounds: Sequence[SoundFigures], truths: Sequence[SoundFigures]) -> Figure:
-    """One row: harmony with the truth, and the other figures as shares of the truth's."""
+    """Return one figure: harmony with the truth. Its note gives the other figures as shares of the truth's."""
 
     def share(what: Callable[[SoundFigures], float | None]) -> float:
         pairs = [(what(sound), what(truth)) for sound, truth in zip(sounds, truths, strict=True)]

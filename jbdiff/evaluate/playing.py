@@ -1,4 +1,4 @@
-"""A stack as the instrument plays it: a `BlockStream` with the stack's own steps and guidance."""
+"""Plays a stack as the instrument does: a `BlockStream` with the stack's own steps and guidance."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from jbdiff.diffusion.noise import NoiseStyle
 from jbdiff.stacks.stack import Stack
 from jbdiff.stream.stream import BlockSettings, BlockStream
 
-NOISE_STEP = 0.3  # what the instrument's knob stands at
+NOISE_STEP = 0.3  # the start value of the instrument's knob Noise
 
 
 @dataclass(frozen=True)
 class Player:
-    """Plays the stack of `stream`, with its finisher if the stream has one. `steps` None: the stack's own."""
+    """Plays the stack of `stream`, with its finisher if the stream has one.
+
+    If `steps` is None, the stack's own count.
+    """
 
     stream: BlockStream
     steps: int | None = None
 
     @property
     def sample_rate(self) -> int:
+        """Frames a second."""
         return self.stream.sample_rate
 
     @property
@@ -33,11 +37,11 @@ class Player:
 
     @property
     def latency(self) -> int:
-        """Samples of silence that the stream opens with."""
+        """Samples of silence at the beginning of the stream."""
         return self.stream.latency_frames
 
     def settings(self, seed: int) -> BlockSettings:
-        """Every knob where it stands when the instrument is started."""
+        """Return settings with this seed and all knobs at their start values."""
         return BlockSettings(
             seed=seed,
             noise_style=NoiseStyle.WALK,
@@ -47,13 +51,13 @@ class Player:
         )
 
     def begin(self, context: Tensor | None) -> None:
-        """From the beginning, after a context `[n]` or after nothing."""
+        """Reset the stream; it then plays after a mono context `[n]`, or after nothing."""
         self.stream.reset()
         if context is not None:
             self.stream.set_context(context[None, None])
 
     def go_on(self, settings: BlockSettings, blocks: int, init: Tensor | None = None) -> Tensor:
-        """The next blocks `[channels, blocks * block]`; an init `[n]` moves along, block by block."""
+        """Play the next blocks `[channels, blocks * block]`. Each block gets its own part of a mono init `[n]`."""
         made = []
         for number in range(blocks):
             given = None if init is None else init[None, None, : (number + 1) * self.block]
@@ -63,13 +67,13 @@ class Player:
     def play(
         self, context: Tensor | None, samples: int, settings: BlockSettings, init: Tensor | None = None
     ) -> Tensor:
-        """From the beginning, `[channels, samples]`, without the silence that a stream opens with."""
+        """Reset the stream and play `[channels, samples]`, without the silence at the beginning of a stream."""
         self.begin(context)
         blocks = -(-(samples + self.latency) // self.block)
         return self.go_on(settings, blocks, init)[:, self.latency : self.latency + samples].clone()
 
     def endless(self, context: Tensor, settings: BlockSettings) -> Iterator[Tensor]:
-        """Blocks `[channels, n]` for as long as one takes them, the first ones without the opening silence."""
+        """Reset the stream and yield blocks `[channels, n]` without end; the silence at the beginning is cut off."""
         self.begin(context)
         silent = self.latency
         while True:
@@ -79,4 +83,5 @@ class Player:
 
 
 def make_player(stack: Stack, finisher: bool, steps: int | None = None) -> Player:
+    """Return a player of a stack, with or without its finisher. If `steps` is None, the stack's own count is used."""
     return Player(BlockStream(stack, finisher=finisher), steps)

@@ -1,6 +1,7 @@
-"""The parts of an evaluation that are made from the same continuations: each gives its figures.
+"""The sections of an evaluation that share the same continuations. Each function returns its figures.
 
-A continuation is what the stack plays after the context of a held-out track, beside how the track itself goes on.
+A continuation is the sound that the stack plays after the context of a held-out track. It is compared with the track's
+own continuation.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ MOST_TIMES_FLOOR = 1.4
 
 @dataclass(frozen=True)
 class Continued:
-    """A piece and what the stack made of it, `[channels, n]`, as long as the original."""
+    """A piece and the stack's continuation of it, `audio` `[channels, n]`, as long as the original."""
 
     piece: Piece
     audio: Tensor
@@ -39,7 +40,7 @@ class Continued:
 def continue_pieces(
     player: Player, pieces: Sequence[Piece], report: Callable[[str], None]
 ) -> list[Continued]:
-    """Every piece with a seed of its own."""
+    """Continue every piece, each with its own seed. `report` receives the progress."""
     made = []
     for seed, piece in enumerate(pieces):
         audio = player.play(piece.context, piece.original.shape[1], player.settings(seed))
@@ -51,7 +52,10 @@ def continue_pieces(
 def frechet_figures(
     player: Player, made: Sequence[Continued], amounts: Amounts
 ) -> tuple[list[Figure], Distances]:
-    """The continuations' distance beside the floor; beside it what the codec alone does, and white noise."""
+    """Return the Fréchet distance of the continuations, with its floor.
+
+    For comparison, also that of the codec alone and of white noise.
+    """
     rate, length = player.sample_rate, int(amounts.feature * player.sample_rate)
 
     def features(sound: Tensor) -> Tensor:
@@ -88,18 +92,19 @@ def frechet_figures(
 
 
 def joined(tables: Sequence[Table]) -> Table:
+    """Return one table with the values of all tables, one after another."""
     return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
 
 def original_tables(pieces: Sequence[Piece], sample_rate: int, stretch: float) -> list[Table]:
-    """Statistics over time of how each piece itself goes on."""
+    """Return the statistics over time of each piece's own continuation. `stretch`: seconds."""
     return [over_time(piece.original, sample_rate, stretch) for piece in pieces]
 
 
 def statistic_figures(
     made: Sequence[Continued], original: Sequence[Table], sample_rate: int, stretch: float
 ) -> list[Figure]:
-    """Level, colour, onsets and pulse of what was played, beside those of `original_tables`."""
+    """Return the means of all statistics of the continuations; notes give those of `original_tables` for comparison."""
     played = [over_time(one.audio, sample_rate, stretch) for one in made]
     own, held = joined(played), joined(original)
     figures = []
@@ -123,7 +128,10 @@ def memory_figures(
     amounts: Amounts,
     report: Callable[[str], None],
 ) -> tuple[list[Figure], Nearness]:
-    """How near continuations come to training music, and held-out music does."""
+    """Return how near continuations, and held-out music for comparison, come to the training music.
+
+    `training`: the folder of the training music. Raises what `read_sounds` raises.
+    """
     levels = [
         note_levels(sound.mono, sample_rate)
         for sound in read_sounds(training, sample_rate, amounts.training_tracks, report)
@@ -132,7 +140,7 @@ def memory_figures(
     played, held = [one.audio.mean(0) for one in made], [one.piece.original.mean(0) for one in made]
     found = nearness(played, held, levels, sample_rate)
     figures = []
-    # The nearest of the plain distances are those of the plainest sounds, and have no bound.
+    # The smallest plain distances belong to the plainest sounds, so their percentile has no bound.
     rows = (
         ("distance to training, median", found.distance(50.0), True),
         ("distance to training, nearest twentieth", found.distance(5.0), False),
@@ -147,8 +155,9 @@ def memory_figures(
 
 
 def seam_figures(player: Player, made: Sequence[Continued]) -> list[Figure]:
-    """Ranks of the jumps where windows of the coarsest level meet, and where the sound of two blocks is joined; beside
-    those of the held-out music at the same places of its bars, which has no seams there.
+    """Return the mean ranks of jumps at two kinds of seam: between windows of the coarsest level, and between blocks.
+
+    The bounds come from held-out music at the same places of its bars, where it has no seams.
     """
     hop = player.stream.geometry.hop(player.stream.levels[0])
     figures = []
@@ -176,7 +185,7 @@ def seam_figures(player: Player, made: Sequence[Continued]) -> list[Figure]:
 
 
 def speed_figures(player: Player, context: Tensor, blocks: int, threads: int) -> list[Figure]:
-    """Time of a block with one thread, and with as many as the evaluation runs on."""
+    """Return the time of a block with one thread, and with `threads` threads, after a mono context `[n]`."""
     figures = []
     for count in sorted({1, threads}):
         torch.set_num_threads(count)

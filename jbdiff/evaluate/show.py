@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, by matplotlib: imported here at the top, lest a run fail for want of it at its end."""
+"""Pictures of an evaluation. Matplotlib is imported at the top, so that a run without it fails at once."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def _figure(rows: int, columns: int) -> tuple[Any, Any]:
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-RANGE_DECIBELS = 60.0  # of a constant-Q picture, below the loudest point of its row of pictures
+RANGE_DECIBELS = 60.0  # a constant-Q picture shows this range below the loudest point of its row
 MOST_ROWS = 12  # pieces in one picture
 
 
 def write_constant_q(path: Path, pieces: Sequence[Judged], sample_rate: int) -> None:
-    """One row a piece: constant-Q spectrograms of the context's end, the truth, and what is played, side by side."""
+    """Write one row per piece: constant-Q spectrograms of the end of the context, the truth and the continuation."""
     shown = pieces[:MOST_ROWS]
     figure = Figure(figsize=(16, 2.1 * len(shown)), layout="constrained", dpi=58)
     FigureCanvasAgg(figure)
@@ -51,7 +51,7 @@ def write_constant_q(path: Path, pieces: Sequence[Judged], sample_rate: int) -> 
 
 
 def write_drift(path: Path, table: Table, held: Table, stretch: float) -> None:
-    """Each statistic over the minutes of a long run; grey is where held-out music lies (mean and deviation)."""
+    """Write each statistic over the minutes of a long run; grey marks held-out music (mean and deviation)."""
     names = [(s.name, s.unit) for s in STATISTICS] + [("beat", "s")]
     figure, axes = _figure(-(-len(names) // 2), 2)
     for place, (name, unit) in zip(axes.flat, names, strict=False):
@@ -65,7 +65,7 @@ def write_drift(path: Path, table: Table, held: Table, stretch: float) -> None:
 
 
 def write_curves(path: Path, curves: Sequence[Curve]) -> None:
-    """A knob each: a thin line a piece, their mean with its standard error."""
+    """Write one plot per knob: a thin line for each piece, and their mean with its standard error."""
     columns = min(3, len(curves))
     figure, axes = _figure(-(-len(curves) // columns), columns)
     for place, curve in zip(axes.flat, curves, strict=False):

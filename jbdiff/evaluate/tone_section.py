@@ -1,4 +1,4 @@
-"""The sections *tones* and *music*: figures with bounds from what `judged.py` measured of each piece."""
+"""The sections *tones* and *music*: turns the measurements of `judged.py` into figures with bounds."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from jbdiff.evaluate.metrics.tones import SETUP, ToneFigures, harmony
 TONES, MUSIC = "tones", "music"
 Bounds = tuple[float | None, float | None]
 NO_BOUNDS: Bounds = (None, None)
-PULSE, PULSE_SHARE = 0.72, 0.95  # the share holds for music whose own pulse is weaker than .72 / .95
+PULSE, PULSE_SHARE = 0.72, 0.95  # the share is the bound for music whose own pulse is weaker than .72 / .95
 LOUDNESS = 1.5  # LU
 CHANGE: Bounds = (0.6, 1.5)
 
 
 @dataclass(frozen=True)
 class Standard:
-    """How pieces are summed up and what is asked of them. `median`: of the pieces' ratios; else the ratio of means."""
+    """How figures are averaged over pieces, and their bounds.
+
+    `median`: use the median of the pieces' ratios; otherwise the ratio of means.
+    """
 
     section: str
     median: bool
@@ -48,13 +51,13 @@ def _known(values: Sequence[float | None]) -> list[float]:
 
 
 class _Summary:
-    """Means, medians and ratios over pieces."""
+    """Means, medians and ratios over pieces, as the standard wants them."""
 
     def __init__(self, pieces: Sequence[Judged], standard: Standard) -> None:
         self.pieces, self.standard = pieces, standard
 
     def middle(self, values: Sequence[float | None]) -> float | None:
-        """Mean or median of the values that are known; None if there are none."""
+        """Mean or median of the values that are not None; None if there are none."""
         known = _known(values)
         return float((np.median if self.standard.median else np.mean)(known)) if known else None
 
@@ -62,7 +65,7 @@ class _Summary:
         return self.middle([what(getattr(piece, which)) for piece in self.pieces])
 
     def ratio(self, which: str, what: OF_SOUND) -> float | None:
-        """A sound's values relative to the truth's. Pieces without a truth to divide by do not count."""
+        """A sound's values relative to the truth's. Pieces whose truth is unknown or 0 do not count."""
         pairs = [(what(getattr(piece, which)), what(piece.truth)) for piece in self.pieces]
         known = [(own, truth) for own, truth in pairs if own is not None and truth is not None and truth > 0]
         if not known:
@@ -78,7 +81,7 @@ class _Summary:
         return Figure(self.standard.section, name, value, unit, *bounds, note=note)
 
     def beside(self, what: OF_SOUND, *which: str) -> str:
-        """The values of other sounds, for a note."""
+        """The values of other sounds of the pieces, as the text of a note."""
         names = {"played": "played", "truth": "truth", "coded": "codec alone", "context": "context"}
         found = [(names[name], self.of(name, what)) for name in which]
         return ", ".join(f"{name} {value:.3g}" for name, value in found if value is not None)
@@ -89,7 +92,7 @@ class _Summary:
 
 
 def note_figures(pieces: Sequence[Judged], standard: Standard) -> list[Figure]:
-    """Figures of the transcriptions. Raises ValueError if a piece has none."""
+    """Return the figures of the transcriptions. Raises ValueError if a piece was not transcribed."""
     if any(piece.played.tones is None for piece in pieces):
         raise ValueError(f"a piece was not transcribed; run {SETUP}")
     all_ = _Summary(pieces, standard)
@@ -126,13 +129,13 @@ def _profile(sound: SoundFigures) -> Profile:
 
 
 def _others(played: Sequence[Profile], truth: Sequence[Profile]) -> float | None:
-    """Mean harmony of what is played with the truths of all other pieces: what no relation at all reads."""
+    """Return the mean harmony of each piece with the truths of all others: the value of music without any relation."""
     found = [harmony(one, other) for i, one in enumerate(played) for k, other in enumerate(truth) if k != i]
     return float(np.mean(found)) if found else None
 
 
 def _scale(*parts: tuple[str, float | None]) -> str:
-    """Named harmonies for a note; those that are not known are left out."""
+    """Return named harmonies as the text of a note, without the unknown ones."""
     return ", ".join(f"{name} {value:.2f}" for name, value in parts if value is not None)
 
 
@@ -167,7 +170,7 @@ def _harmony_figures(all_: _Summary) -> list[Figure]:
 
 
 def _bar_figures(all_: _Summary) -> list[Figure]:
-    """A row for each two bars: harmony with the same bars of the truth, and the other figures as a note."""
+    """Return a figure for every two bars: harmony with the same bars of the truth. Its note gives the other figures."""
     figures = []
     for place in range(max(len(piece.truth.by_bars) for piece in all_.pieces)):
         there = [
@@ -207,7 +210,7 @@ def _bar_figures(all_: _Summary) -> list[Figure]:
 
 
 def sound_figures(pieces: Sequence[Judged], standard: Standard) -> list[Figure]:
-    """Figures that need no transcriber: pulse, contrast, change and loudness."""
+    """Return the figures that need no transcriber: pulse, contrast, change and loudness."""
     all_ = _Summary(pieces, standard)
     bounded = standard.everything
     truth = all_.of("truth", lambda sound: sound.pulse) or 0.0
@@ -236,9 +239,9 @@ def sound_figures(pieces: Sequence[Judged], standard: Standard) -> list[Figure]:
 
 
 def tone_section(pieces: Sequence[Judged], standard: Standard) -> list[Figure]:
-    """Return all figures of a section; without the transcriber, a figure that says so stands for those of notes.
+    """Return all figures of a section. The first one gives the number of pieces and bars.
 
-    The first figure says how many pieces and bars were judged.
+    Without the transcriber, one figure that says so takes the place of the figures of notes.
     """
     bars = sorted(piece.bars for piece in pieces)
     seconds = np.mean([piece.bar for piece in pieces])
@@ -252,4 +255,5 @@ def tone_section(pieces: Sequence[Judged], standard: Standard) -> list[Figure]:
 
 
 def not_transcribed(standard: Standard) -> Figure:
+    """Return the figure which says that notes were not judged, and names the command that installs the transcriber."""
     return Figure(standard.section, "notes", None, note=f"not judged: no transcriber; {SETUP} installs it")

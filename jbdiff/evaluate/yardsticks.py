@@ -1,7 +1,7 @@
-"""What the codec alone does to held-out sound, beside Opus at two rates (RFC 6716).
+"""The section *codec*: compares the round trip of the codec alone with Opus at two rates (RFC 6716).
 
-Opus is played by `opusenc` and `opusdec` of opus-tools, where these are installed. EnCodec is no yardstick here:
-its weights would have to be fetched, and an evaluation fetches nothing.
+Opus runs with `opusenc` and `opusdec` of opus-tools, if these are installed. EnCodec is not compared: its weights
+would have to be fetched, and an evaluation fetches nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NO_ENCODEC = "EnCodec is not compared: its weights would have to be fetched"
 
 
 def round_trip(stack: Stack, audio: Tensor) -> Tensor:
-    """Mono `[n]` through the codec of the coarsest level and back, cut to whole tokens."""
+    """Encode and decode mono `[n]` with the codec of the coarsest level; returns `[m]`, cut to whole tokens."""
     level = stack.levels[0]
     hop = stack.codec.hop(level)
     whole = audio[: len(audio) // hop * hop]
@@ -35,7 +35,7 @@ def round_trip(stack: Stack, audio: Tensor) -> Tensor:
 
 
 def through_opus(audio: Tensor, sample_rate: int, kilobits: int) -> Tensor:
-    """Mono `[n]` through Opus and back. Raises subprocess.CalledProcessError where the tools do not work."""
+    """Encode and decode mono `[n]` with Opus. Raises subprocess.CalledProcessError if the tools fail."""
     with tempfile.TemporaryDirectory() as folder:
         plain, packed, back = (str(Path(folder) / name) for name in ("a.wav", "a.opus", "b.wav"))
         soundfile.write(plain, audio.numpy(), sample_rate)
@@ -46,7 +46,7 @@ def through_opus(audio: Tensor, sample_rate: int, kilobits: int) -> Tensor:
 
 
 def compared(pairs: Sequence[tuple[Tensor, Tensor]], sample_rate: int) -> dict[str, float]:
-    """Means of `measures.compare` over (original, decoded), each pair cut to the shorter one."""
+    """Return the means of `measures.compare` over pairs (original `[n]`, decoded `[m]`), each cut to the shorter."""
     rows = []
     for original, decoded in pairs:
         count = min(len(original), len(decoded))
@@ -55,7 +55,7 @@ def compared(pairs: Sequence[tuple[Tensor, Tensor]], sample_rate: int) -> dict[s
 
 
 def codec_figures(stack: Stack, pieces: Sequence[Piece]) -> tuple[list[Figure], dict[str, dict[str, float]]]:
-    """Figures, and everything that `measures.compare` says of the codec and of Opus."""
+    """Return the figures, and all measures of `measures.compare`, for the codec and for Opus by name."""
     rate = stack.config.sample_rate
     middles = [piece.middle for piece in pieces]
     details = {"codec": compared([(audio, round_trip(stack, audio)) for audio in middles], rate)}

@@ -48,16 +48,16 @@ class Anchor:
         return replace(self, beat=self.beat + tokens * self.tempo)
 
     def rows(self) -> dict[str, Tensor]:
-        """The four tensors by name, to be stored with other rows; `from_rows` reads them back."""
+        """Return the four tensors `[b, ...]` by name, to be stored with other rows; `from_rows` reads them back."""
         return {"style": self.style, "known": self.known, "beat": self.beat, "tempo": self.tempo}
 
     @classmethod
     def from_rows(cls, rows: Mapping[str, Tensor]) -> Anchor:
-        """The anchor in a mapping of tensors by name, which may hold other names as well."""
+        """Return the anchor from tensors `[b, ...]` by name; the mapping may hold other names as well."""
         return cls(rows["style"], rows["known"], rows["beat"], rows["tempo"])
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Anchor:
-        """Apply `change` to every tensor."""
+        """Return the anchor with `change` applied to each of its tensors `[b, ...]`."""
         return Anchor(**{name: change(part) for name, part in self.rows().items()})
 
     def doubled(self) -> Anchor:
@@ -153,7 +153,7 @@ class AnchorCondition(nn.Module):
         self.bank.copy_(torch.cat([self.standard(styles), loudness], 1)[chosen])
 
     def standard(self, styles: Tensor) -> Tensor:
-        """Measured styles in units of their spread."""
+        """Return measured styles `[n, STYLE_FEATURES]` in units of their spread."""
         return (styles - self.mean) / self.spread
 
     def style(self, anchor: Anchor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Attention without mask or bias, by whichever kernel is fastest for the device and the type."""
+"""Attention without mask or bias, with the fastest kernel for the device and the type."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ class TokenAttention(nn.Module):
         return out
 
     def key_value(self, context: Tensor) -> KeyValue:
-        """As `Attention.key_value`, in the type of the weights."""
+        """Context `[b, n, c]` to keys and values `[b, heads, n, features]`, in the type of the weights."""
         normed = _normed(context, self.eps).to(self.to_out.weight.dtype)
         keys, values = self.project_context(normed).chunk(2, dim=-1)
         return self._split(keys).contiguous(), self._split(values).contiguous()

@@ -103,7 +103,7 @@ class SelfAttention(nn.Module):
 
 
 class Skip(nn.Module):
-    """What `main` makes of x, and x itself, side by side as channels."""
+    """The output of `main` and x itself, side by side as channels."""
 
     def __init__(self, *main: nn.Module) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class Finisher(nn.Module):
         """Level `depth` (counted from 1, the full rate) around the levels below it."""
         channels = self.config.channels
         c, outer = channels[depth - 1], channels[depth - 2]
-        # The published rule counts in such a way that n "attention layers" attend at n + 2 levels.
+        # In the published rule, n "attention layers" mean that n + 2 levels attend.
         attends = depth >= len(channels) - self.config.attention_layers - 1
 
         def attention(width: int) -> nn.Module:

@@ -15,7 +15,7 @@ class Prepared(Protocol):
     """A context that a denoiser prepared once for every step of a window. Each network has its own form."""
 
     def first(self, rows: int) -> Prepared:
-        """The same for the first rows of the batch alone."""
+        """Return the prepared context of the first rows of the batch alone."""
         ...
 
 
@@ -37,7 +37,7 @@ class Denoiser(Protocol):
         ...
 
     def buffers(self) -> Iterator[Tensor]:
-        """Tensors beside the weights that belong to the network."""
+        """Yield the tensors `[...]` of the network that are not weights."""
         ...
 
 
@@ -64,5 +64,5 @@ class Conditioned(Protocol):
         anchor: Anchor | None = None,
         echo: Echo | None = None,
     ) -> Prepared:
-        """As in `PreparesContext`. anchor and echo have `batch` rows."""
+        """Prepare context `[batch, n, c]` as in `PreparesContext`; anchor and echo have `batch` rows too."""
         ...

@@ -95,11 +95,11 @@ def neighbours(bands: Tensor) -> Tensor:
 
 
 def mean_of_sampling(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of a `DetailNet` from those of the network that sampled the detail (weights made before version 0.2).
+    """Convert weights made before version 0.2, whose network sampled the detail, to weights of a `DetailNet`.
 
-    `tensors` are named as in a denoiser's file, with the prefix `detail.`. At noise level 1 and with x = 0 that
-    network's v is minus the mean, and its conditions are constants: they are folded into the layers beside them.
-    Tensors of the new kind are returned unchanged.
+    `tensors` `[...]` are named as in a denoiser's file, with the prefix `detail.`. At noise level 1 and with x = 0, the
+    v of that network is minus the mean. Its conditions are constant there, so they are folded into the neighbouring
+    layers. Tensors of the new kind are returned unchanged.
     """
     prefix = "detail."
     if f"{prefix}axes" not in tensors:

@@ -3,7 +3,7 @@
 The student is the denoiser plus additions of low rank to its matrices (LoRA, Hu et al. 2021) and differences of its
 small tensors. Two further inputs are the guidance scale (Meng et al. 2023) and the length of the step. The additions
 have a file of their own; at rank 32 it is an eighth of the denoiser's. They are merged into plain matrices when a
-stack is loaded, so playing costs nothing more. `guidance.JumpingModel` plays it, `train/distil_module.py` trains it.
+stack is loaded, so playing costs nothing more. `guidance.JumpingModel` plays it, `train/modules/distil.py` trains it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ class Additions(nn.Module):
         self.condition = JumpCondition(denoiser.config.width)
 
     def merged(self, denoiser: JointDenoiser) -> dict[str, Tensor]:
-        """The student's parameters by name, as a `JointDenoiser` with jumps has them; gradients reach the additions."""
+        """Return the student's parameters `[...]` by name, as in a `JointDenoiser` with jumps.
+
+        Gradients reach the additions.
+        """
         student = {}
         for name, weight in denoiser.named_parameters():
             key = _key(name)

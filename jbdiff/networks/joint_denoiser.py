@@ -82,7 +82,7 @@ class PreparedContext:
         return self._each(lambda t: t[:rows], None if self.echo is None else self.echo.first(rows))
 
     def _each(self, change: Callable[[Tensor], Tensor], echo: Echo | None) -> PreparedContext:
-        """The same with every tensor changed, and with that echo."""
+        """Return the context with every tensor changed by `change`, and with this echo."""
         style, clock, mean = (None if t is None else change(t) for t in (self.style, self.clock, self.mean))
         keys, values = (tuple(map(change, tensors)) for tensors in (self.keys, self.values))
         return PreparedContext(keys, values, style, clock, mean, echo)
@@ -123,7 +123,7 @@ class JumpCondition(nn.Module):
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Rotary position: pairs of features `[b, h, n, d]` turned by the angles of their place `[n, d / 2]`."""
+    """Turn pairs of features `[b, h, n, d]` by the angles of their place, `[n, d / 2]` (rotary position)."""
     first, second = x.chunk(2, -1)
     cosine, sine = cosine.to(x.dtype), sine.to(x.dtype)
     return torch.cat([first * cosine - second * sine, first * sine + second * cosine], -1)

@@ -108,7 +108,7 @@ def cell_means(bands: Tensor, bar: float, place: float) -> Tensor:
 
 
 def moved(v: Tensor, clean: Tensor, plan: Plan, beta: Tensor, gain: Tensor | float = 1.0) -> Tensor:
-    """v `[b, c, t]` with the cell means of the clean estimate moved towards the plan, scaled by its confidence.
+    """Return v `[b, c, t]` with the cell means of the clean estimate moved towards the plan, scaled by its confidence.
 
     beta: `[b, 1, 1]`; gain: `[b, c, 1]`. Pure noise takes the plan's means, and a clean window stays as it is.
     """

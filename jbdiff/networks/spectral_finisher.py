@@ -47,14 +47,14 @@ def diffuser(sample_rate: int) -> Tensor:
 
 
 def rounded(audio: Tensor) -> Tensor:
-    """Samples beyond the knee bent towards full scale, which they never pass; the others as they are."""
+    """Bend samples `[...]` beyond the knee towards full scale, which they never pass; others do not change."""
     size = audio.abs()
     room = 1 - KNEE
     return audio.sign() * (size.clamp(max=KNEE) + room * ((size - KNEE).clamp_min(0) / room).tanh())
 
 
 class FrameBlock(nn.Module):
-    """A ConvNeXt block (Liu et al. 2022) over bins and frames; of the frames it sees two before and its own."""
+    """A ConvNeXt block (Liu et al. 2022) over bins and frames. A frame sees itself and the two frames before."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -109,7 +109,11 @@ class SpectralFinisher(nn.Module):
         return self.size + frames * self.hop + len(self.diffuser)
 
     def forward(self, mono: Tensor, image: Tensor, amount: float | Tensor = 1.0) -> Tensor:
-        """Mono to stereo; n is a multiple of the frames' hop. amount: 0..1; 0 gives the mono sound on both sides."""
+        """Return stereo `[b, 2, n]` of mono `[b, 1, n]` with an image `[b, 1, IMAGE_POINTS]`.
+
+        n is a multiple of the frames' hop. amount: 0..1; 0 gives the mono sound on both sides. Raises ValueError if n
+        does not fit.
+        """
         batch, _, count = mono.shape
         if mono.ndim != 3 or mono.shape[1] != 1 or count % self.hop or count < self.size:
             raise ValueError(
@@ -138,7 +142,7 @@ class SpectralFinisher(nn.Module):
             coarse = block(coarse)
         both = torch.cat([fine, self.grow(coarse)], 1)
         found = self.out(F.gelu(self.join(F.pad(both, (2, 0))), approximate="tanh")).float()
-        # Above the highest bin that is looked at, all is as there.
+        # Bins above the highest one of the network get the values of that bin.
         rest = middle.shape[1] - self.bins
         found = torch.cat([found, found[:, :, -1:].expand(-1, -1, rest, -1)], 2)
         nepers, lean, width = found.unbind(1)

@@ -82,7 +82,7 @@ class Modulation(nn.Module):
         self.to_scale_shift = nn.Linear(features, 2 * channels)
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
-        """Scale and shift x `[b, c, t]` by what features `[b, f]` of sigma say."""
+        """Scale and shift x `[b, c, t]` by values computed from features `[b, f]` of sigma."""
         scale, shift = self.to_scale_shift(F.silu(features))[:, None, :].chunk(2, dim=-1)
         x = F.layer_norm(x.transpose(1, 2), (self.channels,), eps=1e-6)
         out: Tensor = (x * (1 + scale) + shift).transpose(1, 2)
@@ -112,7 +112,7 @@ class Attention(nn.Module):
     def key_value(self, context: Tensor) -> KeyValue:
         """Context `[b, n, c]` to keys and values `[b, heads, n, features]`."""
         keys, values = self.to_kv(self.norm_context(context)).chunk(2, dim=-1)
-        # Heads side by side in memory: every step of a block reads these as they are.
+        # Contiguous heads, because every step of a block reads these tensors.
         return self._split(keys).contiguous(), self._split(values).contiguous()
 
     def forward(self, x: Tensor, key_value: KeyValue | None = None) -> Tensor:
@@ -142,7 +142,10 @@ class Item(nn.Module):
         )
 
     def forward(self, x: Tensor, features: Tensor, key_values: list[KeyValue]) -> Tensor:
-        """`key_values` is used up from the front, one per cross-attention met."""
+        """x `[b, c, t]` to the same shape, with features `[b, f]` of sigma.
+
+        Each cross-attention removes the first of key_values.
+        """
         x = self.modulation(self.residual(x), features)
         if self.attention is not None:
             x = self.attention(x)
@@ -215,7 +218,7 @@ class UNetContexts(nn.Module):
         return [attention for attention in found if attention is not None]
 
     def prepare_context(self, context: Tensor | None, drop: Tensor | None, batch: int) -> PreparedContext:
-        """Project context and dropped rows once, to be passed as `context` to many steps.
+        """Project context `[batch, n, c]` and dropped rows `[batch]` once, to be passed as `context` to many steps.
 
         Raises ValueError if the context is longer than the learned null embedding.
         """

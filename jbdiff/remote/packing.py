@@ -1,4 +1,4 @@
-"""What a rented GPU machine without network is sent: stems as Ogg Vorbis, as many tracks as find room."""
+"""Packs stems as Ogg Vorbis for a rented GPU machine without network: as many tracks as there is room for."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from jbdiff.data.stems import FILE, StemTrack, find_tracks, is_stems
 
 MIB = 1 << 20
 GOLDEN = (5**0.5 - 1) / 2
-HELDOUT_SHARE = 0.1  # of the room
-BLOCK = 1 << 16  # frames; whole files at once overflow the encoder's stack
+HELDOUT_SHARE = 0.1  # share of the room for held-out tracks
+BLOCK = 1 << 16  # frames at a time; a whole file at once overflows the encoder's stack
 
 
 @dataclass(frozen=True)
 class Stems:
-    """What was packed: names of the tracks, and their size."""
+    """The packed tracks: their names, and their size in bytes."""
 
     tracks: tuple[str, ...]
     bytes: int
 
 
 def folder_bytes(folder: Path) -> int:
-    """The size of all files in a folder."""
+    """Return the bytes of all files in a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def checkout_bytes(folder: Path) -> int:
-    """The size of a checkout as it travels: files that git knows, and those that it does not ignore. 0 outside one."""
+    """Return the bytes of a checkout: all files that git tracks or does not ignore. 0 outside a checkout."""
     command = ["git", "-C", str(folder), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listed = subprocess.run(command, check=True, capture_output=True).stdout
@@ -49,7 +49,10 @@ def checkout_bytes(folder: Path) -> int:
 
 
 def spread(count: int, skip: int = 0) -> Iterator[int]:
-    """Every number below `count` once, neighbours far apart, from place `skip` on: any beginning is of all kinds."""
+    """Yield every number below `count` once, with neighbours far apart, from place `skip` on.
+
+    So the first few tracks in this order contain all kinds of music.
+    """
     stride = max(1, round(count * GOLDEN))
     while math.gcd(stride, count) > 1:
         stride += 1
@@ -58,7 +61,7 @@ def spread(count: int, skip: int = 0) -> Iterator[int]:
 
 
 def known_tracks(folder: Path) -> list[StemTrack]:
-    """The tracks of a folder. Raises ValueError if it holds none."""
+    """Return the tracks of a folder. Raises ValueError if it holds none."""
     if not is_stems(folder):
         raise ValueError(
             f"no {FILE} in the folders of {str(folder)!r}; docs/data.md says how stems are described"
@@ -76,9 +79,10 @@ def pack_stems(
     always: int = 0,
     report: Report = print,
 ) -> Stems:
-    """Copies tracks from all over `tracks` as Vorbis into `out`, until the next does not fit into `room` bytes.
+    """Copy tracks, spread over `tracks`, as Vorbis into `out`, until the next one does not fit into `room` bytes.
 
-    The first `always` are taken at any size. Raises ValueError when not even `at_least` of them fit.
+    `quality`: 0..1. `skip`: place in the order of `spread` to begin at. The first `always` tracks are copied whatever
+    their size. Raises ValueError if fewer than `at_least` fit.
     """
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -102,7 +106,7 @@ def pack_stems(
 
 
 def transcode(track: StemTrack, folder: Path, quality: float) -> int:
-    """A track's stems as Vorbis, and its description with their new names. Returns the bytes written."""
+    """Write a track's stems as Vorbis, and its description with their new names. Return the bytes written."""
     folder.mkdir()
     facts = json.loads((track.folder / FILE).read_text(encoding="utf-8"))
     for stem in facts["stems"]:
@@ -114,13 +118,14 @@ def transcode(track: StemTrack, folder: Path, quality: float) -> int:
 
 
 def write_vorbis(source: Path, target: Path, quality: float) -> None:
-    """A sound file as Vorbis, `quality` 0 to 1; with one channel where both are the same. Raises OSError on a file that
-    cannot be read.
+    """Write a sound file as Vorbis, `quality` 0..1, with one channel if both channels are the same.
+
+    Raises OSError if the file cannot be read.
     """
     try:
         rate = int(soundfile.info(source).samplerate)
         facts = SoundFacts()
-        # Read twice, so that no stem is in memory as a whole.
+        # The file is read twice, so that it is never in memory as a whole.
         same = all(
             block.shape[1] == 2 and np.array_equal(block[:, 0], block[:, 1])
             for block in audio_blocks(source, rate, facts=facts)

@@ -1,9 +1,9 @@
-"""What a slice of training on a rented machine brings back, and how the next one takes it up again.
+"""Parcels: the results of a slice of training on a rented machine, from which the next slice goes on.
 
 A parcel is a flat folder of few, small files: the averaged weights of each stage in half precision
-(`codec.safetensors`), training states cut into parts (`denoiser.last.ckpt.000`), and `slice.json`, written last, with
-what the runs wrote down about themselves, the checksum of every file, and the history of all slices. `unfold` makes
-run folders of it.
+(`codec.safetensors`) and training states cut into parts (`denoiser.last.ckpt.000`). `slice.json` is written last. It
+holds the descriptions of the runs, the checksum of every file, and the history of all slices. `unfold` turns a parcel
+into run folders.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from jbdiff.untyped import JsonDict
 
 MANIFEST, WEIGHTS, STATE = "slice.json", "weights.safetensors", "last.ckpt"
 STAGES = ("codec", "denoiser", "finisher", "distill")
-# Whose state is worth its room, first to last. A distillation never goes on from a state: that holds its teacher as
-# it was, and the denoiser has moved on since.
+# Stages whose states are packed, the most important first. A distillation is never resumed from a state, because the
+# state holds the teacher, and the denoiser has been trained further since.
 STATES = ("denoiser", "codec", "finisher")
 MIB = 1 << 20
 AVERAGE = "average.network."
@@ -35,7 +35,7 @@ AVERAGE = "average.network."
 
 @dataclass(frozen=True)
 class Room:
-    """What may come back: files, bytes in all, bytes a file."""
+    """Limits of a parcel: number of files, bytes in all, bytes of a file."""
 
     files: int = 8
     bytes: int = 60 * MIB
@@ -44,6 +44,8 @@ class Room:
 
 @dataclass(frozen=True)
 class FileFacts:
+    """Name, size in bytes and checksum of a file of a parcel."""
+
     file: str
     bytes: int
     sha256: str
@@ -51,8 +53,9 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class StageFacts:
-    """A stage in a parcel: its run.json, its weights, the parts of its state if that came along, and of a student the
-    checksum of the denoiser's weights that taught it.
+    """A stage in a parcel: its run.json, its weights, and the parts of its state if that is included.
+
+    `teacher`: for a student, the checksum of the weights of its denoiser.
     """
 
     run: JsonDict
@@ -63,7 +66,7 @@ class StageFacts:
 
 @dataclass(frozen=True)
 class Row:
-    """How a stage of a slice went. `steps` are of this slice, `step` counts from where its state began."""
+    """The history of one stage of a slice. `steps`: of this slice. `step`: since its state began."""
 
     slice: int
     stage: str
@@ -82,7 +85,7 @@ class Row:
 class Parcel:
     """Contents of `slice.json`.
 
-    slice: number of the slice, from 1. heard: tracks of the collection that all slices together were trained on.
+    `slice`: number of the slice, from 1. `heard`: number of the collection's tracks that all slices were trained on.
     """
 
     slice: int = 0
@@ -91,7 +94,7 @@ class Parcel:
     machine: dict[str, str] = field(default_factory=dict)
     stages: dict[str, StageFacts] = field(default_factory=dict)
     history: tuple[Row, ...] = ()
-    left_out: tuple[str, ...] = ()  # states that found no room
+    left_out: tuple[str, ...] = ()  # states for which there was no room
 
 
 def read_parcel(folder: Path) -> Parcel:
@@ -108,17 +111,19 @@ def read_parcel(folder: Path) -> Parcel:
 
 
 def write_parcel(folder: Path, parcel: Parcel) -> None:
+    """Write the description of a parcel into its folder. The file is replaced as a whole."""
     partial = folder / f"{MANIFEST}.part"
     partial.write_bytes(msgspec.json.format(msgspec.json.encode(parcel), indent=1))
     os.replace(partial, folder / MANIFEST)
 
 
 def facts(path: Path) -> FileFacts:
+    """Return name, size and checksum of a file."""
     return FileFacts(path.name, path.stat().st_size, file_sha256(path))
 
 
 def split(path: Path, folder: Path, name: str, part_bytes: int) -> tuple[FileFacts, ...]:
-    """A file as `name.000`, `name.001`, ... in `folder`."""
+    """Cut a file into `name.000`, `name.001`, ... in `folder`, of at most `part_bytes` each; return their facts."""
     parts: list[FileFacts] = []
     with open(path, "rb") as source:
         while chunk := source.read(part_bytes):
@@ -129,7 +134,7 @@ def split(path: Path, folder: Path, name: str, part_bytes: int) -> tuple[FileFac
 
 
 def checked(folder: Path, wanted: FileFacts) -> Path:
-    """A parcel's file. Raises ValueError if it is missing or another than was sent."""
+    """Return the path of a parcel's file. Raises ValueError if it is missing or its checksum differs."""
     path = folder / wanted.file
     if not path.is_file():
         raise ValueError(f"no {wanted.file} in {str(folder)!r}; fetch the whole parcel again")
@@ -139,7 +144,10 @@ def checked(folder: Path, wanted: FileFacts) -> Path:
 
 
 def join(folder: Path, parts: Sequence[FileFacts], target: Path) -> None:
-    """The file that `split` cut. Raises ValueError if a part is missing or damaged; then nothing is written."""
+    """Put the parts of `split` together again.
+
+    If a part is missing or damaged, raises ValueError and writes nothing.
+    """
     sources = [checked(folder, part) for part in parts]
     partial = target.with_suffix(".part")
     with open(partial, "wb") as file:
@@ -149,7 +157,7 @@ def join(folder: Path, parts: Sequence[FileFacts], target: Path) -> None:
 
 
 def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Floating-point tensors in half precision, as a stack holds them."""
+    """Return tensors `[...]` by name with floating-point ones in half precision, as in a stack."""
     return {
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in tensors.items()
@@ -157,11 +165,13 @@ def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def slim(state: JsonDict) -> JsonDict:
-    """A training state at a third of its size: without the average, which comes as weights, and without the rows that
-    were being continued; weights in half precision, the optimiser's moments in bfloat16.
+    """Return a training state at a third of its size.
+
+    It lacks the average, which a parcel has as weights, and the rows that are being continued. Weights are in half
+    precision, the optimiser's moments in bfloat16.
     """
     own = {name: value for name, value in state["state_dict"].items() if not name.startswith(AVERAGE)}
-    # In bfloat16, which has float32's range: squares of gradients are far below what a half can hold.
+    # bfloat16 has float32's range. Half precision cannot hold the squares of gradients, which are far too small.
     optimizers = [
         entry
         | {
@@ -175,24 +185,24 @@ def slim(state: JsonDict) -> JsonDict:
         }
         for entry in state["optimizer_states"]
     ]
-    # Callbacks know nothing but the folder of their machine.
+    # The state of the callbacks is left out: it only holds a folder of this machine.
     kept = {name: value for name, value in state.items() if name not in ("rollouts", "pieces", "callbacks")}
     return kept | {"state_dict": half(own), "optimizer_states": optimizers}
 
 
 def whole(state: JsonDict, weights: dict[str, Tensor]) -> JsonDict:
-    """What `slim` made, with the average back: a state that a run goes on from."""
+    """Return a state of `slim` with the average `weights` `[...]` by name put back, so that a run can be resumed."""
     average = {f"{AVERAGE}{name}": value for name, value in weights.items()}
     return state | {"state_dict": state["state_dict"] | average}
 
 
 def load_state(path: Path) -> JsonDict:
-    """A training state on the CPU, as tensors and plain values only."""
+    """Load a training state to the CPU, as tensors and plain values only."""
     return dict(torch.load(path, map_location="cpu", weights_only=True))
 
 
 def newest(work: Path, stage: str) -> Path | None:
-    """The folder with a stage's weights: that of its own run, or, where that got nowhere, what it began from."""
+    """Return the folder with a stage's weights: that of its run, or that of its start if the run has none; or None."""
     for folder in (work / stage, work / "before" / stage):
         if (folder / WEIGHTS).is_file() and (folder / "run.json").is_file():
             return folder
@@ -200,10 +210,10 @@ def newest(work: Path, stage: str) -> Path | None:
 
 
 def fold(work: Path, out: Path, parcel: Parcel, room: Room, states: bool = True) -> Parcel:
-    """Writes the parcel of a working folder's runs into `out`, in place of the one there; returns it as written.
+    """Write the parcel of a working folder's runs into `out`, in place of an older one; return it as written.
 
-    Weights always; states, if they are wanted, as far as there is room. Raises ValueError if not even the weights
-    fit.
+    Weights are always included. With `states`, states are included as far as there is room. Raises ValueError if the
+    weights alone do not fit.
     """
     out.mkdir(parents=True, exist_ok=True)
     stages: dict[str, StageFacts] = {}
@@ -251,7 +261,7 @@ def fold(work: Path, out: Path, parcel: Parcel, room: Room, states: bool = True)
 
 
 def unfold(folder: Path, work: Path, states: bool = True) -> Parcel:
-    """Run folders `work/codec`, ... of a parcel, with weights, run.json and, where it came along, the state.
+    """Turn a parcel into run folders `work/codec`, ..., with weights, run.json and the state if it is included.
 
     Raises ValueError if a file is missing or damaged.
     """
@@ -269,7 +279,7 @@ def unfold(folder: Path, work: Path, states: bool = True) -> Parcel:
 
 
 def copy_parcel(folder: Path, target: Path, states: bool) -> Parcel:
-    """A parcel's files, whole and checked, in another folder; without the states unless they are wanted."""
+    """Copy a parcel's files into another folder and check them; the states only with `states`. Return the parcel."""
     parcel = read_parcel(folder)
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A parcel that came back from a rented machine as a stack that plays."""
+"""Turns a parcel from a rented machine into a stack that plays."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def export_parcel(
 
 
 def add_missing(parcel: Parcel, runs: Path, stack: str) -> None:
-    """Run folders of the stages that a stack needs and the parcel lacks."""
+    """Write run folders, with the weights of `stack`, for the stages that the parcel lacks."""
 
     def add(stage: str, network: nn.Module, config: PartConfig) -> None:
         (runs / stage).mkdir()
@@ -87,6 +87,6 @@ def add_missing(parcel: Parcel, runs: Path, stack: str) -> None:
 
 
 def taught_by_this(parcel: Parcel, stack: str) -> bool:
-    """Whether the student's teacher is the denoiser of this parcel, or of the stack where it has none."""
+    """Whether the student's teacher is the denoiser of this parcel, or of the stack if the parcel has no denoiser."""
     denoiser = parcel.stages.get("denoiser")
     return parcel.stages["distill"].teacher == (stack if denoiser is None else denoiser.weights.sha256)

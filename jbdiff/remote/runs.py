@@ -1,4 +1,4 @@
-"""Ways to carry out one stage of a slice: as a process that can be ended, or in this one, for tests and debuggers."""
+"""Two ways to run one stage of a slice: in a process of its own, or in this process, for tests and debuggers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from pathlib import Path
 from jbdiff.remote.slices import DONE, FAILED, STOPPED
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-KILL_SECONDS = 3.0  # from asking a process to end until it is made to
+KILL_SECONDS = 3.0  # time between asking a process to end and killing it
 
 
 def as_process(words: Sequence[str], seconds: float, limit: float, log: Path) -> str:
-    """`jbdiff train` with these words for so many seconds, those of starting counted in; ended with all its workers
-    at the limit. Its output goes into `log`.
+    """Run `jbdiff train` with these words as a process for `seconds` seconds, including its start.
+
+    At `limit` seconds the process and its workers are ended by force. Its output goes into `log`. Returns DONE, STOPPED
+    or FAILED.
     """
     paths = [str(ROOT), *(path for path in sys.path if path)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
@@ -42,16 +44,16 @@ def as_process(words: Sequence[str], seconds: float, limit: float, log: Path) ->
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process and what it has started, if any of it still runs."""
+    """End a process and all processes that it has started, if they still run."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):  # all of it is over
+        with contextlib.suppress(ProcessLookupError):  # all of them have ended already
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(KILL_SECONDS)
 
 
 def in_this_process(words: Sequence[str], seconds: float, limit: float, log: Path) -> str:
-    """The same without an end by force."""
+    """Run `jbdiff train` in this process; there is no end by force. Returns DONE or FAILED."""
     until = time.time() + seconds
     with (
         open(log, "w", encoding="utf-8") as file,
@@ -60,14 +62,15 @@ def in_this_process(words: Sequence[str], seconds: float, limit: float, log: Pat
     ):
         try:
             return FAILED if train(words, until) else DONE
-        except Exception:  # what breaks off a stage is a line of its slice, as with a process
+        except Exception:  # a stage that fails becomes a row of the slice, as with a process
             traceback.print_exc()
             return FAILED
 
 
 def train(words: Sequence[str], until: float) -> int:
-    """`jbdiff train` with these words until a time of the day, in seconds since 1970. Returns its exit status."""
-    import jbdiff.train.jobs.denoiser  # noqa: F401 - takes seconds, which are none of the minutes of training
+    """Run `jbdiff train` with these words until a time in seconds since 1970. Return its exit status."""
+    # The import takes seconds, which must not count as minutes of training.
+    import jbdiff.train.jobs.denoiser  # noqa: F401
     from jbdiff.train.cli import app
 
     minutes = max(0.001, (until - time.time()) / 60)

@@ -1,7 +1,7 @@
 """One slice of training on a rented GPU machine: the stages one after another, each with its share of the minutes.
 
-Every stage is a `jbdiff train` command of its own, ended when its time is up: what its last round left counts. The
-parcel in `out` (`parcel.py`) is written anew after every stage, so that a machine that goes early takes little along.
+Every stage is a `jbdiff train` command of its own. It ends when its time is over, and its last complete round counts.
+The parcel in `out` (`parcel.py`) is written anew after every stage, so that little is lost if the machine ends early.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ LOSSES = {
     "finisher": ("middle", "heldout_middle"),
     "distill": ("loss", "heldout_4"),
 }
-LAST_SECONDS = 25.0  # kept back for the parcel with its states
-ENDING_SECONDS = 5.0  # of a stage's share, for its last round and its files; measured from the first stage on
-LEAST_SECONDS, LEAST_TOY_SECONDS = 30.0, 5.0  # for a stage, below which it is not begun
-GRACE = 20.0, 0.2  # seconds, or part of its share, that a stage may go over it: by what its last round takes
+LAST_SECONDS = 25.0  # reserved for the parcel with its states
+# Reserved of a stage's share for its last round and its files. After the first stage, the measured time is used.
+ENDING_SECONDS = 5.0
+LEAST_SECONDS, LEAST_TOY_SECONDS = 30.0, 5.0  # a stage with less time is not begun
+# Seconds, or a part of its share, by which a stage may be late, because its last round has to end.
+GRACE = 20.0, 0.2
 DONE, STOPPED, FAILED, NO_TIME = "done", "stopped", "failed", "no time"
 
 Run = Callable[[Sequence[str], float, float, Path], str]
@@ -40,9 +42,9 @@ Run = Callable[[Sequence[str], float, float, Path], str]
 def take_slice(
     order: Order, run: Run, clock: Callable[[], float] = time.monotonic, report: Report = print
 ) -> Parcel:
-    """Trains for `order.minutes` and leaves a parcel in `order.out`; returns it.
+    """Train for `order.minutes`, write a parcel into `order.out`, and return it.
 
-    Raises ValueError if the order cannot be carried out; a stage that breaks off is a row of the history.
+    Raises ValueError if the order cannot be carried out. A stage that fails becomes a row of the history.
     """
     ends = clock() + 60 * order.minutes - min(LAST_SECONDS, 6 * order.minutes)
     data = order.packed / "data"
@@ -75,7 +77,7 @@ def take_slice(
 
 @dataclass
 class _Course:
-    """How far a slice is. `ending` and `workers` are what the stages so far have taught about this machine."""
+    """The progress of a slice. `ending` (seconds) and `workers` are adapted to this machine after each stage."""
 
     order: Order
     run: Run
@@ -92,7 +94,7 @@ class _Course:
         return self.ends - self.clock()
 
     def stage(self, stage: str, later: Sequence[str]) -> None:
-        """A stage, in its share of the time that is left to it and those later."""
+        """Run a stage in its share of the time that is left for it and the later stages."""
         order, left = self.order, self.left()
         share = left * SHARES[stage] / sum(SHARES[name] for name in (stage, *later))
         if share < (LEAST_TOY_SECONDS if order.toy else LEAST_SECONDS):
@@ -120,7 +122,10 @@ class _Course:
     def _trained(
         self, stage: str, words: list[str], share: float, last: bool, rows_before: int, log: Path
     ) -> str:
-        """Runs it; once more, and all that follow, without workers where those let it get nowhere."""
+        """Run a stage and return its outcome.
+
+        If it ends before its first row of metrics, it runs again without workers, and so do all later stages.
+        """
         training, began = max(share - self.ending, share / 2), self.clock()
         limit = self.left() if last else min(self.left(), share + max(GRACE[0], GRACE[1] * share))
         outcome = self.run([*words, "--workers", str(self.workers)], training, limit, log)
@@ -136,20 +141,23 @@ class _Course:
 
 
 def kept(order: Order, parcel: Parcel) -> Parcel:
-    """The parcel of what is there so far, without states, which take seconds to write."""
+    """Write and return the parcel of the stages so far, without states, which take seconds to write."""
     made = fold(order.work, order.out, parcel, order.room, states=False)
     write_parcel(order.work, made)
     return made
 
 
 def taken_up(order: Order) -> Parcel:
-    """The newer of what this machine's working folder holds and of what was sent along, unfolded into the former."""
+    """Return the newer of two parcels: that of this machine's working folder, and the one that was sent.
+
+    The sent parcel is unfolded into the working folder if it is the newer one.
+    """
     here, sent = read_parcel(order.work), read_parcel(order.packed / "state")
     return here if here.slice >= sent.slice else unfold(order.packed / "state", order.work)
 
 
 def packed_facts(packed: Path) -> tuple[int, str]:
-    """How many tracks of the collection have been sent so far, and the commit that packed them."""
+    """Return how many tracks of the collection have been sent so far, and the commit that packed them."""
     path = packed / "packed.json"
     if not path.is_file():
         return 0, ""
@@ -158,11 +166,12 @@ def packed_facts(packed: Path) -> tuple[int, str]:
 
 
 def with_row(parcel: Parcel, row: Row) -> Parcel:
+    """Return the parcel with one more row of history."""
     return replace(parcel, history=(*parcel.history, row))
 
 
 def metrics(folder: Path) -> list[JsonDict]:
-    """The rows of a run's metrics.jsonl; a last one that was cut off is dropped."""
+    """Return the rows of a run's metrics.jsonl. An incomplete last row is dropped."""
     path = folder / "metrics.jsonl"
     if not path.is_file():
         return []
@@ -173,7 +182,7 @@ def metrics(folder: Path) -> list[JsonDict]:
 def told(
     folder: Path, number: int, stage: str, outcome: str, seconds: float, first_step: int, rows_before: int
 ) -> Row:
-    """What the metrics say of a stage of this slice."""
+    """Return the history row of a stage of this slice from its metrics."""
     rows = metrics(folder)[rows_before:]
     loss, heldout = LOSSES[stage]
     losses = [row[loss] for row in rows if loss in row]
@@ -201,7 +210,7 @@ def told(
 
 
 def table(parcel: Parcel) -> str:
-    """The history of all slices, a line a stage."""
+    """Return the history of all slices as text, one line per stage."""
     heads = (
         "slice stage outcome seconds steps steps/s loss-first loss-last held-out-first held-out-last".split()
     )

@@ -1,4 +1,4 @@
-"""What each stage of a slice is asked to do: its order, the sounds it finds ready, the words of its command."""
+"""The order for a slice, the preparation of its sounds, and the command words of each stage."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from jbdiff.train.latents.latent_pack import is_packed
 from jbdiff.train.latents.latents import cache_latents
 from jbdiff.untyped import JsonTable
 
-# Batches for a GPU of 40 GB or more. On an H100 a step of the denoiser took .16 s with 32 windows and .21 s with 80:
-# one processor core starts its many small kernels.
+# Batches for a GPU of 40 GB or more. On an H100 a step of the denoiser took .16 s with 32 windows and .21 s with 80,
+# because the time goes into starting many small kernels from one processor core.
 GPU = """
 round-steps = 100
 [codec]
@@ -68,13 +68,15 @@ width = 4
 depth = 1
 """
 SHARES = {"codec": 0.2, "denoiser": 0.45, "finisher": 0.1, "distill": 0.25}
-MOST_MIXES, MIXING_SHARE = 8, 0.12  # mixes of a track; of the time, for making them
+MOST_MIXES, MIXING_SHARE = 8, 0.12  # most mixes of a track; share of the time for making mixes
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a slice is to do. `packed` holds `data`, perhaps `heldout`, and perhaps `state`, the parcel of the slice
-    before; runs lie in `work`, which a slice on the same machine finds again. `steps` ends each stage at that step.
+    """The options of a slice.
+
+    `packed` holds the folder `data`, and perhaps `heldout` and `state`, the parcel of the slice before. Runs are in
+    `work`, where the next slice on the same machine finds them. `steps` ends each stage at that step.
     """
 
     packed: Path
@@ -94,13 +96,16 @@ class Order:
 
     @property
     def heldout(self) -> Path | None:
+        """The folder of packed held-out sounds, or None if there is none."""
         folder = self.packed / "heldout"
         return folder if folder.is_dir() else None
 
 
 def prepare(order: Order, seconds: float, report: Report) -> tuple[int, bool]:
-    """Mixes and caches of sounds and latents, as the stages will look for them. Returns how many mixes of each track
-    there are, and whether the stack has a finisher to start from.
+    """Make mixes and the caches of sounds and latents for the stages.
+
+    Returns the number of mixes of each track, and whether the stack has a finisher to start from. Raises ValueError if
+    the packed data cannot train a stage of the order.
     """
     torch.set_num_threads(order.threads)
     if is_packed(order.packed / "data"):
@@ -127,8 +132,9 @@ def prepare(order: Order, seconds: float, report: Report) -> tuple[int, bool]:
 
 
 def affordable_mixes(order: Order, data: Path, seconds: float) -> int:
-    """How many mixes of each track can be made in their share of the time, by how long one takes. Those that there
-    are, are kept.
+    """Return how many mixes of each track can be made in their share of the time, from the time that one mix takes.
+
+    If mixes exist already, returns their number.
     """
     known = cache_about(order.work / "cache" / "audio")
     files = known.get("files", [])
@@ -141,7 +147,7 @@ def affordable_mixes(order: Order, data: Path, seconds: float) -> int:
     mix(tracks[0], 1, tracks, 44_100)
     one = time.monotonic() - began
     copies = 2 if "finisher" in order.stages else 1
-    # Threads that share one interpreter do about half of what as many processors could.
+    # Threads share one interpreter, so they reach about half the speed of as many processors.
     workers = max(1.0, (os.cpu_count() or 1) / 2)
     return max(1, min(MOST_MIXES, int(MIXING_SHARE * seconds * workers / (one * copies * len(tracks)))))
 
@@ -149,10 +155,10 @@ def affordable_mixes(order: Order, data: Path, seconds: float) -> int:
 def stage_words(
     order: Order, stage: str, mixes: int, finisher: bool, parcel: Parcel
 ) -> tuple[int, list[str]]:
-    """The first step of a stage's training, and the words of its command.
+    """Return the first step of a stage's training, and the words of its command.
 
-    If the working folder has a saved state, the run continues from it. Else it starts from the weights in that folder,
-    else from those of the stack. At toy size it starts from fresh weights.
+    If the working folder has a saved state, the run continues from it. Otherwise it starts from the weights in that
+    folder; without these, from the stack's weights, or from fresh weights at toy size.
     """
     work, run = order.work, order.work / stage
     resume = stage in STATES and (run / STATE).is_file()
@@ -192,9 +198,7 @@ def stage_words(
 
 
 def planned(order: Order, stage: str, going_on: Path | None) -> str:
-    """The options of a stage as TOML. A run that goes on gets the sizes that it wrote down: others would not fit its
-    state.
-    """
+    """Return the options of a stage as TOML. A run that is continued keeps its recorded sizes, which fit its state."""
     text = order.config.read_text(encoding="utf-8") if order.config else TOY if order.toy else GPU
     document = tomlkit.parse(text)
     table = document.setdefault(stage, tomlkit.table())

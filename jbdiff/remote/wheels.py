@@ -1,5 +1,6 @@
-"""Packages for a machine without network: wheels gathered here, unpacked there behind what it has. Standard library
-alone: it runs there before anything else can.
+"""Packages for a machine without network: wheels are gathered here and unpacked there, after its own packages.
+
+It uses the standard library only, because it runs there before any package is installed.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-# What training imports. Lightning's twin of the other name is never imported by it.
+# Packages that training imports. It never imports pytorch-lightning, the second package with Lightning's code.
 ROOTS = ("lightning", "soundfile", "soxr", "safetensors", "msgspec", "tomlkit", "typer", "rich")
 NEVER = frozenset(("torch", "numpy", "pytorch-lightning", "setuptools"))
-# pip takes each of these names literally: a wheel for glibc 2.28 is found under no other.
+# pip compares these names literally: it finds a wheel for glibc 2.28 only under that name.
 PLATFORMS = (
     *(f"manylinux_2_{minor}_x86_64" for minor in (35, 34, 31, 28, 27, 26, 24, 17)),
     *(f"manylinux{name}_x86_64" for name in ("2014", "2010", "1")),
@@ -24,14 +25,14 @@ PLATFORMS = (
 
 
 def plain(name: str) -> str:
-    """A distribution's name as all its spellings are compared."""
+    """Return the normal form of a distribution's name, which is the same for all its spellings."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def closure(roots: Iterable[str], python: str, never: Iterable[str] = NEVER) -> dict[str, str]:
-    """These packages and all that they need on 64-bit Linux with this Python, with the versions installed here.
+    """Return these packages and their requirements on 64-bit Linux with this Python, in the versions installed here.
 
-    Extras are left out: nothing that trains here comes through one. Raises ValueError on one that is not installed.
+    Extras are left out, because training needs none. Raises ValueError if a package is not installed.
     """
     from packaging.requirements import Requirement
 
@@ -62,9 +63,9 @@ def closure(roots: Iterable[str], python: str, never: Iterable[str] = NEVER) -> 
 def download(
     folder: Path, pythons: Sequence[str], also: Sequence[str] = (), roots: Sequence[str] = ROOTS
 ) -> list[Path]:
-    """Wheels of `roots`, `also` and all that they need, for 64-bit Linux with each of these Pythons ("3.12").
+    """Download wheels of `roots`, `also` and their requirements, for 64-bit Linux and each of these Pythons ("3.12").
 
-    Raises RuntimeError, with pip's own words, when one cannot be had.
+    Returns the paths. Raises RuntimeError with pip's message if a wheel cannot be found.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for python in pythons:
@@ -87,7 +88,7 @@ def download(
 
 
 def fits(wheel: Path, version: tuple[int, int]) -> bool:
-    """Whether a wheel is for this Python, 64-bit Linux or any machine."""
+    """Whether a wheel is for this Python and for 64-bit Linux or any machine."""
     pythons, abis, machines = (tags.split(".") for tags in wheel.stem.split("-")[-3:])
     if not any(machine == "any" or machine.endswith(platform.machine()) for machine in machines):
         return False
@@ -101,10 +102,10 @@ def fits(wheel: Path, version: tuple[int, int]) -> bool:
 
 
 def unpack_missing(wheels: Iterable[Path], site: Path, version: tuple[int, int] | None = None) -> list[str]:
-    """Unpacks the wheels whose packages this Python lacks into `site`; what a machine has, stays as it is.
+    """Unpack the wheels of packages that this Python lacks into `site`, and return their names.
 
-    Returns their names. A wheel is an archive of what an installation would copy; none of ours has more to do. Raises
-    ValueError where a package is lacking and none of its wheels is for this Python.
+    Installed packages do not change. Unpacking is enough: a wheel is an archive of the installed files, and ours need
+    nothing else. Raises ValueError if a package is missing and none of its wheels is for this Python.
     """
     version = version or (sys.version_info.major, sys.version_info.minor)
     packages: dict[str, list[Path]] = {}

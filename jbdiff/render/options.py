@@ -25,7 +25,7 @@ from jbdiff.untyped import JsonDict, JsonTable
 
 E = TypeVar("E", bound=enum.Enum)
 NUMBER = (int, float)
-# Ranges of the options for the style of a piece. No denoiser can follow a tempo outside of its range.
+# Ranges of the options for the style of a piece. A denoiser cannot follow a tempo outside of its range.
 RANGES = {
     "anchor": (0.0, 1.0),
     "memory": (0.0, 1.0),
@@ -34,24 +34,24 @@ RANGES = {
     "motion": (-1.0, 1.0),
 }
 LONGEST_SECONDS = 7 * 24 * 3600.0
-MOST = (1 << 31) - 1  # of a count; a seed may have 64 bits
+MOST = (1 << 31) - 1  # largest count; a seed may have 64 bits
 MOST_STEPS = 10_000
 
 
 class OptionError(ValueError):
-    """An option that is unknown or of the wrong kind; says what is known."""
+    """An option that is unknown, of the wrong kind or out of range. The message gives what is allowed."""
 
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """One call of `jbdiff sample`."""
+    """All options of one call of `jbdiff sample`."""
 
     seconds: float = 20.0
     seeds: tuple[int, ...] = (0,)
     levels: tuple[int, ...] | None = None
     token_multiplier: int = 1
     hop: int | None = None  # tokens of the coarsest level in a block; None: its whole window
-    sampler: str = ""  # a name of `sampling.SAMPLERS`; empty: the stack's own
+    sampler: str = ""  # a name of `diffusion.samplers.SAMPLERS`; empty: the stack's own
     bits: int = 24
     stems: bool = False
     pictures: bool = False
@@ -69,7 +69,7 @@ class RenderOptions:
     finisher_seed: int | None = None  # None: the seed of the piece
 
     def settings(self, seed: int, guidance: float) -> BlockSettings:
-        """Settings of one piece. `guidance` is for the coarsest level, unless its own options set one."""
+        """Return the settings of one piece. `guidance` is for the coarsest level, unless its own options set one."""
         finisher_seed = seed if self.finisher_seed is None else self.finisher_seed
         return BlockSettings(
             seed=seed,
@@ -88,7 +88,7 @@ class RenderOptions:
 
 
 def read_toml(path: Path) -> JsonDict:
-    """The options of a file. Raises OptionError when it is no TOML, OSError when it cannot be read."""
+    """Return the options of a file. Raises OptionError if it is no TOML, OSError if it cannot be read."""
     try:
         return read_toml_file(path)
     except ValueError as error:
@@ -96,7 +96,10 @@ def read_toml(path: Path) -> JsonDict:
 
 
 def with_assignments(values: JsonTable, assignments: Iterable[str]) -> JsonDict:
-    """Options with `level1.steps=20` and the like put over them; a value is TOML, or a bare word."""
+    """Return options changed by assignments such as `level1.steps=20`. A value is TOML or a bare word.
+
+    Raises OptionError on an assignment that is no setting.
+    """
     result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
@@ -115,7 +118,7 @@ def with_assignments(values: JsonTable, assignments: Iterable[str]) -> JsonDict:
 
 
 def _assigned(text: str, assignment: str) -> object:
-    """What stands behind the equals sign: TOML, or else a bare word."""
+    """Return the value after the equals sign: TOML, or a bare word if it is no TOML."""
     try:
         return parse_toml(f"value = {text}", f"--set {assignment[:60]}")["value"]
     except ValueError as error:
@@ -126,7 +129,7 @@ def _assigned(text: str, assignment: str) -> object:
 
 
 def with_flags(values: JsonTable, flags: JsonTable, table: str | None = None) -> JsonDict:
-    """Options with the flags that were given (not None) put over them, or over one of their tables."""
+    """Return options, or one of their tables, changed by the flags that are not None."""
     given = {key: value for key, value in flags.items() if value is not None}
     if table is None or not given:
         return {**values, **given}
@@ -134,7 +137,10 @@ def with_flags(values: JsonTable, flags: JsonTable, table: str | None = None) ->
 
 
 def options_from(values: JsonTable) -> RenderOptions:
-    """Options checked one by one. Raises OptionError on a name or a kind it does not know."""
+    """Check options one by one and return them.
+
+    Raises OptionError on an unknown name, a wrong kind or a wrong range.
+    """
     fields: JsonDict = {}
     levels: dict[int, LevelSettings] = {}
     for key, value in values.items():
@@ -188,7 +194,7 @@ def _level(name: str, table: JsonTable, fields: JsonDict) -> LevelSettings:
         else:
             known = ", ".join(field.name for field in dataclasses.fields(LevelSettings))
             raise OptionError(f"unknown option {where!r}; known: {known}")
-    if name == "level2" and "strength" in given:  # of the coarsest level, that is what resample means
+    if name == "level2" and "strength" in given:  # the strength of the coarsest level is the option resample
         fields.setdefault("resample", given.pop("strength"))
     return LevelSettings(**given)
 
@@ -221,25 +227,26 @@ def _table(name: str, value: object) -> JsonTable:
     return value
 
 
-def _kind(name: str, value: object, kinds: tuple[type, ...]) -> Any:  # one of `kinds`, which mypy cannot say
+# returns one of `kinds`, which mypy cannot express
+def _kind(name: str, value: object, kinds: tuple[type, ...]) -> Any:
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise OptionError(f"{name} = {value!r}; it takes {' or '.join(kind.__name__ for kind in kinds)}")
     return value
 
 
 def _number(name: str, value: object) -> float:
-    """A finite number: not nan or inf, which every comparison lets through."""
+    """Return a finite number. NaN and infinity are errors, because later comparisons would not find them."""
     try:
         number = float(_kind(name, value, NUMBER))
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise OptionError(f"{name} {number:g} is outside of what it takes: a finite number")
+        raise OptionError(f"{name} {number:g}: give a finite number")
     return number
 
 
 def _whole(name: str, value: object, most: int = MOST) -> int:
-    """A whole number of `most` at most, either way."""
+    """Return a whole number from -`most` to `most`."""
     number: int = _kind(name, value, (int,))
     if abs(number) > most:
         raise OptionError(f"{name}: a number of {number.bit_length()} bits; {most} is the most")

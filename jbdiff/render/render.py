@@ -30,13 +30,15 @@ SUBTYPES = {
     (".flac", 16): "PCM_16",
     (".flac", 24): "PCM_24",
 }
-DESCRIBED, PLACED = "render.json", "placed"  # in the folder: which render it is of; which files have left it
-WRITE_FRAMES = 1 << 16  # samples turned at a time when the raw sound becomes a file
-LEAD_SECONDS = 2.0  # of the init before a block's own piece, so that the encoder does not meet an edge there
+# files in the folder: the description of its render; the list of finished files that were moved out
+DESCRIBED, PLACED = "render.json", "placed"
+WRITE_FRAMES = 1 << 16  # frames at a time when raw samples are written to a sound file
+# of the init before a block's part of it, so that the encoder sees no edge at the beginning
+LEAD_SECONDS = 2.0
 
 
 def level_file(out: Path, level: int) -> Path:
-    """The file of a level's own sound, beside the whole."""
+    """Return the path for a level's own sound, beside the whole sound."""
     return out.with_name(f"{out.stem}-level{level}{out.suffix}")
 
 
@@ -52,14 +54,14 @@ class RenderPlan:
     frames: int
     settings: BlockSettings
     context: Tensor | None = None  # [1, 1, n] to go on from
-    init: Tensor | None = None  # [1, 1, n] to resample from, repeated where it is shorter
+    init: Tensor | None = None  # [1, 1, n] to resample from, repeated if it is shorter
     bits: int = 24  # 32 is floating point and not clipped
     stems: bool = False
     pictures: bool = False  # a mel picture beside every sound file
-    sampler: str = ""  # the stream's, by name: another one does not continue this render
+    sampler: str = ""  # name of the stream's sampler; a render with another one is not continued
 
     def subtype(self) -> str:
-        """libsndfile's word for the sample format. Raises RenderError if the file type cannot hold it."""
+        """Return libsndfile's name of the sample format. Raises RenderError if the file type cannot hold it."""
         key = (self.out.suffix.lower(), self.bits)
         if key not in SUBTYPES:
             known = ", ".join(f"{suffix} at {bits}" for suffix, bits in SUBTYPES)
@@ -67,13 +69,13 @@ class RenderPlan:
         return SUBTYPES[key]
 
     def targets(self, levels: Sequence[int]) -> list[Path]:
-        """Every file that is written: the sound, then a stem for each level, then their pictures."""
+        """Return every file that is written: the sound, then a stem for each level, then their pictures."""
         stems = [level_file(self.out, level) for level in levels] if self.stems else []
         sounds = [self.out, *stems]
         return sounds + ([path.with_suffix(".png") for path in sounds] if self.pictures else [])
 
     def fingerprint(self, stream: BlockStream) -> str:
-        """Digest of everything that determines the samples, so that only the same render is continued."""
+        """Return a digest of everything that determines the samples, so that only the same render is continued."""
         digest = hashlib.sha256(stream.stack.identity.encode())
         digest.update(repr((stream.levels, stream.channels, stream.block_frames, self.settings)).encode())
         digest.update(repr((stream.latency_frames, self.frames, self.stems)).encode())
@@ -85,12 +87,12 @@ class RenderPlan:
 
 @dataclass(frozen=True)
 class Rendered:
-    """What came out."""
+    """The result of a render."""
 
     files: tuple[Path, ...]  # the sound, then the stems
     peak: float  # of the sound before clipping
     resumed_at: int  # blocks that an earlier run had made
-    pictures: tuple[Path, ...] = ()  # one a file, where asked for
+    pictures: tuple[Path, ...] = ()  # one for each file, if they are wanted
 
 
 def check_targets(
@@ -99,8 +101,10 @@ def check_targets(
     overwrite: bool,
     inputs: Mapping[str, Path | None] | None = None,
 ) -> None:
-    """Raises RenderError if the plan would replace a file: one of `inputs` (by the option that names it) in any case,
-    another one unless `overwrite`. Files of the same render, written before it was broken off, are its own.
+    """Raise RenderError if the plan would replace a file.
+
+    A file of `inputs` (by the name of its option) is never replaced, any other only with `overwrite`. Files that an
+    interrupted run of the same render wrote do not count.
     """
     for target in plan.targets(levels):
         for option, path in (inputs or {}).items():
@@ -124,7 +128,7 @@ def _partial(plan: RenderPlan) -> Path:
 
 
 def _written_before(plan: RenderPlan) -> list[str]:
-    """Files that a run of the same name had begun to put into their places."""
+    """Return the names of files that an interrupted run of the same name had already moved into place."""
     listed = _partial(plan) / PLACED
     return (
         listed.read_text(encoding="utf-8", errors="surrogateescape").split("\n") if listed.is_file() else []
@@ -153,7 +157,7 @@ def render(
     partial = _partial(plan)
     if fresh and partial.is_dir():
         shutil.rmtree(partial)
-    # Stems leave earlier than the whole; every one must be long enough after its own delay is cut off.
+    # Stems have a shorter delay than the whole sound. All must be long enough after their own delay is cut off.
     blocks = -(-(plan.frames + stream.latency_frames) // stream.block_frames)
     tracks = {"sound": stream.channels} | ({f"level{n}": 1 for n in stream.levels} if plan.stems else {})
     done = _begin(stream, plan, partial)
@@ -259,7 +263,7 @@ def _write_out(
 
 
 def _chunks(path: Path, channels: int, skip: int, frames: int) -> Iterator[NDArray[np.float32]]:
-    """Raw samples as `[n, channels]`, from `skip` on, `frames` in all."""
+    """Yield raw samples as `[n, channels]`, from frame `skip` on, `frames` in all."""
     with path.open("rb") as handle:
         handle.seek(skip * channels * 4)
         while frames > 0:
@@ -270,9 +274,9 @@ def _chunks(path: Path, channels: int, skip: int, frames: int) -> Iterator[NDArr
 
 
 def _piece(source: Tensor, index: int, frames: int, lead: int) -> Tensor:
-    """Block `index` of a sound `[1, 1, n]`, which repeats at its end, with `lead` before it: `[1, 1, lead + frames]`.
+    """Return block `index` of a sound `[1, 1, n]`, with `lead` frames before it: `[1, 1, lead + frames]`.
 
-    Near the beginning of the sound the lead is shorter.
+    The sound repeats at its end. Near the beginning of the sound the lead is shorter.
     """
     end = (index + 1) * frames
     places = torch.arange(end - frames - min(lead, index * frames), end) % source.shape[2]
@@ -280,7 +284,7 @@ def _piece(source: Tensor, index: int, frames: int, lead: int) -> Tensor:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
+    """Write a file as a whole or not at all."""
     new = path.with_name(path.name + ".new")
     new.write_bytes(content)
     new.replace(path)

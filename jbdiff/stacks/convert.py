@@ -1,7 +1,7 @@
-"""Original checkpoints, or a stack of ours, to a stack folder: one safetensors file a part, each tensor once.
+"""Convert original checkpoints, or a stack of ours, to a stack folder: one safetensors file a part, each tensor once.
 
-Files are mapped and written tensor by tensor, so that converting costs about the memory of the tensors kept:
-a Lightning finisher file of 1.8 GB needs 1.2 GB. Nothing is left behind when a file is refused.
+Files are mapped and written tensor by tensor. So the conversion needs about the memory of the tensors that are kept:
+1.2 GB for a Lightning finisher file of 1.8 GB. If a file is refused, nothing is left on the disk.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _write_parts(
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype, source: str = "") -> None:
-    """A safetensors file, one tensor in memory at a time; floating-point tensors become `dtype`.
+    """Write tensors `[...]` as a safetensors file, one in memory at a time; floating-point tensors become `dtype`.
 
     The library's own `save_file` turns the whole set into bytes first. Raises CheckpointError at a value that
     is not finite, in the file or after rounding to `dtype`.
@@ -241,8 +241,8 @@ def _role_by_content(path: Path) -> str:
     if level is not None:
         return f"level{level}"
     raise CheckpointError(
-        f"{path.name} is {file.kind()}, and neither its name nor its content says what for; "
-        f"name its role outright ({', '.join(ROLES)})"
+        f"{path.name} is {file.kind()}, and neither its name nor its content shows its role; "
+        f"give it by the option of its role ({', '.join(ROLES)})"
     )
 
 

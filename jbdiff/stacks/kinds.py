@@ -103,9 +103,9 @@ def skeleton(config: PartConfig) -> nn.Module:
 
 
 def part_tensors(file: CheckpointFile, config: PartConfig) -> Mapping[str, Tensor]:
-    """The tensors of a file for a network of these sizes, under our names; original files are known by theirs.
+    """Return the tensors `[...]` of a file for a network of these sizes, under our names.
 
-    Raises CheckpointError if the file is of another kind.
+    Original files are recognised by their own names. Raises CheckpointError if the file is of another kind.
     """
     kind = KINDS[type(config)]
     if kind.read_original is not None and kind.own_tensor not in file.tensors:

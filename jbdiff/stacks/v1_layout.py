@@ -15,7 +15,7 @@ from jbdiff.config import UNetConfig
 from jbdiff.stacks.published import PUBLISHED
 from jbdiff.stacks.weight_files import CheckpointError, CheckpointFile
 
-# A level's file lists the same storages under these three prefixes; the first is read.
+# A level's file has the same tensors under these three prefixes; the first is read.
 UNET_PREFIXES = ("diffusion.net.", "diffusion.diffusion.net.", "diffusion.sampler.net.")
 VQVAE_PREFIX = "vqvae."
 FINISHER_PREFIX = "diffusion_ema."
@@ -90,7 +90,10 @@ def _item(keys: dict[str, str], ours: str, theirs: str, position: int, attends: 
 
 
 def unet_tensors(file: CheckpointFile, config: UNetConfig) -> dict[str, Tensor]:
-    """A level file's U-Net under our names. Raises CheckpointError if the file is of another kind."""
+    """Return the U-Net's tensors `[...]` of a level file under our names.
+
+    Raises CheckpointError for another kind of file.
+    """
     prefix = next((p for p in UNET_PREFIXES if any(name.startswith(p) for name in file.tensors)), None)
     if prefix is None or any(name.startswith("diffusion_ema.") for name in file.tensors):
         raise CheckpointError(
@@ -106,7 +109,10 @@ def unet_tensors(file: CheckpointFile, config: UNetConfig) -> dict[str, Tensor]:
 
 
 def vqvae_tensors(file: CheckpointFile) -> dict[str, Tensor]:
-    """The VQ-VAE of an official file, or of a level file that carries one along."""
+    """Return the VQ-VAE's tensors `[...]` of an official file or of a level file, which holds a copy.
+
+    Raises CheckpointError for another kind of file.
+    """
     inside = {
         name.removeprefix(VQVAE_PREFIX): tensor
         for name, tensor in file.tensors.items()
@@ -119,7 +125,10 @@ def vqvae_tensors(file: CheckpointFile) -> dict[str, Tensor]:
 
 
 def finisher_tensors(file: CheckpointFile) -> dict[str, Tensor]:
-    """The averaged finisher of a Dance Diffusion file; the other copy in it is the one being trained."""
+    """Return the averaged finisher's tensors `[...]` of a Dance Diffusion file. The file also holds the trained copy.
+
+    Raises CheckpointError for another kind of file.
+    """
     averaged = {
         name.removeprefix(FINISHER_PREFIX): tensor
         for name, tensor in file.tensors.items()

@@ -124,7 +124,7 @@ def _read_torch(path: Path) -> CheckpointFile:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
-        # torch's own words advise to switch the check off.
+        # torch's own message advises to switch the check off, so it is not shown.
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
         if asked is not None:
             raise CheckpointError(
@@ -153,15 +153,16 @@ def _read_torch(path: Path) -> CheckpointFile:
 
 
 def _check_records(path: Path) -> bool:
-    """Return whether the file is a zip, as PyTorch's are. Raises CheckpointError if a record differs from its CRC-32,
-    which torch does not look at in mapped files.
+    """Return whether the file is a zip, as PyTorch's files are.
+
+    Raises CheckpointError if a record differs from its CRC-32. Torch does not check it in mapped files.
     """
     try:
         if not zipfile.is_zipfile(path):
             return False
         with zipfile.ZipFile(path) as archive:
             records = archive.infolist()
-            # PyTorch packs nothing: what is packed, or lies in several records at once, may unpack without end.
+            # PyTorch does not compress. Compressed or overlapping records could unpack without end.
             if any(record.compress_type != zipfile.ZIP_STORED for record in records):
                 raise CheckpointError(f"{path.name} is a zip archive, not a PyTorch file; unpack it first")
             if sum(record.file_size for record in records) > path.stat().st_size:
@@ -184,7 +185,10 @@ def _first_line(error: BaseException) -> str:
 
 
 def check_fit(needed: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: str, source: str) -> None:
-    """Raises CheckpointError if names or shapes differ from `needed`, naming the first of each kind."""
+    """Raise CheckpointError if names or shapes of `tensors` `[...]` differ from `needed`.
+
+    The message names the first difference of each kind.
+    """
     missing = sorted(set(needed) - set(tensors))
     extra = sorted(set(tensors) - set(needed))
     wrong = [name for name in needed if name in tensors and needed[name].shape != tensors[name].shape]
@@ -207,10 +211,10 @@ def check_fit(needed: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what:
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str, source: str) -> None:
-    """Fills `module` with `tensors` as float32, checking every name and shape first, in words.
+    """Check names and shapes of `tensors` `[...]`, then put them into `module` as float32.
 
-    Integer tensors keep their type. The tensors become the module's own (`assign`), so a module built
-    on the meta device comes alive.
+    Integer tensors keep their type. The tensors become the module's own (`assign`), so this also fills a module on the
+    meta device. Raises CheckpointError if they do not fit. `what` and `source` are for the message.
     """
     check_fit(module.state_dict(), tensors, what, source)
     filled = {

@@ -1,10 +1,10 @@
-"""Work of fixed shapes recorded once as a CUDA graph and replayed: the CPU launches one thing instead of thousands.
+"""Records work of fixed shapes once as a CUDA graph and replays it: one launch by the CPU instead of thousands.
 
     recordings = recordings_for(device)                     # None if the device cannot record
     clean = recordings("denoise", loop, (x, sigmas, None))  # records at the first call of these shapes, then replays
 
-What changes from call to call goes in as tensors, which are copied into buffers of fixed place; a number that the
-work reads as a number would stay what it was when it was recorded. So the work may read no value back from the device.
+Values that change from call to call are passed as tensors, which are copied into fixed buffers. A Python number would
+keep its value of the recording for ever. So the work must not read a value back from the device.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Replay = Callable[[], Tensor]
 InputShape = tuple[tuple[int, ...], torch.dtype] | None
 Recorder = Callable[[Callable[[], Tensor]], Replay]
 WARM_UPS = 2  # runs before a recording: libraries choose their kernels and take their workspace
-MOST_RECORDINGS = 12  # of one stage; the one that was made first goes
+MOST_RECORDINGS = 12  # of one stage; one more replaces the oldest
 LONGEST_LOOP = 64  # steps; 250 of the full-size U-Net are some 200 000 launches, long to record
 
 
 def cuda_recorder(work: Callable[[], Tensor]) -> Replay:
-    """Records `work` on the current CUDA device; what a replay returns is overwritten by the next one."""
+    """Record `work` on the current CUDA device; each replay returns the same tensor `[...]` with new values."""
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):
@@ -34,7 +34,8 @@ def cuda_recorder(work: Callable[[], Tensor]) -> Replay:
             work()
     torch.cuda.current_stream().wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    # Another thread may play another stack meanwhile; what it asks of the device must end neither it nor the recording.
+    # Another thread may play another stack at the same time. Its calls to the device must not fail or end the
+    # recording.
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         result = work()
 
@@ -53,7 +54,7 @@ def recorder_for(device: torch.device) -> Recorder | None:
 class Recorded:
     """One function of tensors, recorded at its first call for that call's shapes.
 
-    What comes out is overwritten by the next call: callers who keep it clone it. Raises ValueError for other shapes.
+    The next call overwrites the result, so callers clone a result that they keep. Raises ValueError for other shapes.
     """
 
     def __init__(self, work: Callable[..., Tensor], device: torch.device, recorder: Recorder) -> None:
@@ -62,6 +63,7 @@ class Recorded:
         self._replay: Replay | None = None
 
     def __call__(self, *inputs: Tensor | None) -> Tensor:
+        """Return `work(*inputs)`, `[...]`: recorded in the first call, replayed in later ones."""
         if self._replay is None:
             self._buffers = [None if one is None else one.to(self._device, copy=True) for one in inputs]
             # Autocast's cache would keep tensors of the recording beyond it.
@@ -80,7 +82,7 @@ class Recorded:
 
 
 def signature(inputs: Sequence[Tensor | None]) -> tuple[InputShape, ...]:
-    """What a recording is bound to: shape and type of every input."""
+    """Return shape and type of every input `[...]`, for which a recording is valid; None for an input None."""
     return tuple(None if one is None else (tuple(one.shape), one.dtype) for one in inputs)
 
 
@@ -96,7 +98,10 @@ class Recordings:
         self._kept: dict[tuple[str, tuple[InputShape, ...]], Recorded] = {}
 
     def __call__(self, kind: str, work: Callable[..., Tensor], inputs: Sequence[Tensor | None]) -> Tensor:
-        """`work(*inputs)`, recorded or replayed; a tensor of its own. The same kind always means the same work."""
+        """Return `work(*inputs)`, recorded or replayed, as a new tensor `[...]`.
+
+        One kind always means the same work.
+        """
         key = (kind, signature(inputs))
         if key not in self._kept:
             if len(self._kept) >= MOST_RECORDINGS:
@@ -137,6 +142,7 @@ class RecordedSampler:
         self._sampler, self._recordings = sampler, recordings
 
     def __call__(self, model: Model, x: Tensor, sigmas: Tensor, callback: Callback | None = None) -> Tensor:
+        """Return the clean sample `[b, c, t]`, as the recorded sampler does."""
         count = len(sigmas) - 1
         if loop_obstacle(count, self._sampler) is not None:
             return self._sampler(model, x, sigmas, callback)

@@ -146,7 +146,10 @@ class BlockDecoder:
         return latents
 
     def check(self, values: Tensor, what: str, index: int) -> None:
-        """Raise StreamError if values are not finite. what: their name in the message; index: number of the block."""
+        """Raise StreamError if values `[...]` are not finite.
+
+        what: their name in the message. index: number of the block.
+        """
         if not bool(torch.isfinite(values).all()):
             raise StreamError(
                 f"block {index}: {what} of level {self._sizes.level} are not finite. Lower guidance, use float32, "

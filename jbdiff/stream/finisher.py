@@ -63,7 +63,7 @@ class FinisherStage(Protocol):
         ...
 
     def example(self, normal: Callable[..., Tensor]) -> tuple[Tensor, Tensor]:
-        """Inputs of one network call. normal(*shape) returns random values."""
+        """Return the inputs `[...]` of one network call. normal(*shape) returns random values."""
         ...
 
 

@@ -34,7 +34,7 @@ TEMPO_TOLERANCE = 0.01
 
 
 class StreamMemory:
-    """What a level remembers, block by block. It holds no state: `MemoryState` goes in and comes out."""
+    """The memory of a level, block by block. It holds no state: `MemoryState` goes in and comes out."""
 
     def __init__(
         self, channels: int, tokens_per_second: float, window: int, level: int, device: torch.device

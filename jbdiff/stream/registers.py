@@ -23,15 +23,18 @@ def facts_of(register: NoiseRegister) -> dict[str, Any]:
 
 
 def tensors_of(register: NoiseRegister, name: str) -> dict[str, Tensor]:
-    """The tensors of a register under names that begin with `name`. No two of them share memory."""
+    """Return the tensors `[1, channels, tokens]` of a register by name, with `name` in front.
+
+    None of them share memory.
+    """
     found = {f"{name}.slot{slot}": noise.clone() for slot, noise in register.loop.slots.items()}
     return found if register.current is None else {name: register.current, **found}
 
 
 def register_from(facts: Mapping[str, Any], tensors: Mapping[str, Tensor], name: str) -> NoiseRegister:
-    """The register whose `facts_of` and `tensors_of` are given. Raises KeyError or TypeError if something lacks.
+    """Return the register of `facts_of` and `tensors_of` `[1, channels, tokens]`.
 
-    Facts of an older version have no loop: it then begins untouched.
+    Raises KeyError or TypeError if something is missing. Facts of an older version have no loop, so the loop is fresh.
     """
     plain = dict(facts)
     place, numbers = int(plain.pop("place", 0)), plain.pop("slots", ())
@@ -45,14 +48,14 @@ def pair_facts(pair: NoisePair) -> dict[str, Any]:
 
 
 def pair_tensors(pair: NoisePair, name: str) -> dict[str, Tensor]:
-    """As `tensors_of`, for both registers."""
+    """Return the tensors `[1, channels, tokens]` of both registers, as `tensors_of` does."""
     return {**tensors_of(pair.a, name), **tensors_of(pair.b, f"{name}.b")}
 
 
 def pair_from(facts: Mapping[str, Any], tensors: Mapping[str, Tensor], name: str) -> NoisePair:
-    """The pair whose `pair_facts` and `pair_tensors` are given. Raises as `register_from` does.
+    """Return the pair of `pair_facts` and `pair_tensors` `[1, channels, tokens]`. Raises as `register_from` does.
 
-    Facts of an older version have no seed B: it then begins at its home noise.
+    Facts of an older version have no seed B, which then begins at its home noise.
     """
     plain = dict(facts)
     other = plain.pop("b", None)

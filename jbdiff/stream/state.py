@@ -1,4 +1,4 @@
-"""Everything a stream remembers between blocks, as one immutable value that can be kept as bytes."""
+"""The whole state of a stream between blocks, as one immutable value that can be stored as bytes."""
 
 from __future__ import annotations
 

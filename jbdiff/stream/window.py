@@ -187,13 +187,13 @@ class WindowDenoiser:
 
 
 def echo_parts(echo: Echo) -> tuple[Tensor, ...]:
-    """Echoes and their plan as tensors; `echo_from_parts` reads them back."""
+    """Return the tensors `[1, ...]` of echoes and their plan; `echo_from_parts` reads them back."""
     plan = echo.plan
     return (echo.sound, echo.known, *(() if plan is None else (plan.values, plan.pool, plan.known)))
 
 
 def echo_from_parts(parts: tuple[Tensor, ...]) -> Echo | None:
-    """The echoes of such tensors; None without any."""
+    """Return the echoes of the tensors `[1, ...]` of `echo_parts`; None without tensors."""
     if not parts:
         return None
     sound, known, *plan = parts
@@ -213,11 +213,11 @@ def sample_window(
     strength: float = 0.0,
     callback: Callback | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """One window of v1: latents `[b, c, t]` (normalised, not quantised) and their audio `[b, 1, n]`.
+    """Sample one window of v1; return latents `[b, c, t]` (normalised, not quantised) and their audio `[b, 1, n]`.
 
-    noise `[b, c, t]` and context `[b, n, c]`. With init `[b, c, t]`, int(strength * steps) steps are
-    skipped and sampling starts from the init noised to that level; upsampling levels pass the encoded
-    lower level as noise and as init alike. Without init, strength means nothing.
+    noise: `[b, c, t]`. context: `[b, n, c]`. init: `[b, c, t]`; with it, int(strength * steps) steps are skipped, and
+    sampling starts from the init, noised to that level. Levels 1 and 0 use the encoded level below as noise and as
+    init. Without an init, strength has no effect.
     """
     model = GuidedModel(stack.denoisers[level], context, guidance, noise.shape[0], device=noise.device)
     if init is None:

@@ -16,14 +16,14 @@ app = typer.Typer(
 
 DataOption = Annotated[Path, typer.Option("--data", help="Folder of sounds, any format libsndfile reads.")]
 HeldOutOption = Annotated[
-    Path | None, typer.Option(help="Folder to judge by; else every 20th file is kept back.")
+    Path | None, typer.Option(help="Held-out sounds; else every 20th file is held out.")
 ]
 CodecWeightsOption = Annotated[
-    Path | None, typer.Option(help="Codec run's weights.safetensors; else --stack's.")
+    Path | None, typer.Option(help="weights.safetensors of a codec run; else --stack's.")
 ]
 ShippedOption = Annotated[bool, typer.Option("--from-shipped", help="Start from the weights of --stack.")]
 StackOption = Annotated[
-    str, typer.Option("--stack", help="Name or folder of the stack that codec and --from-shipped come from.")
+    str, typer.Option("--stack", help="Name or folder of the stack for the codec and for --from-shipped.")
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of batches and noise.")]
 Bf16Option = Annotated[bool, typer.Option(help="Matrix products in bfloat16.")]
@@ -37,8 +37,10 @@ def codec(
     heldout: HeldOutOption = None,
     batch: Annotated[int, typer.Option(min=1, help="Stretches of audio a step, of each process.")] = 6,
     seconds: Annotated[float, typer.Option(help="Length of each stretch.")] = 1.0,
-    rate: Annotated[float, typer.Option(help="Learning rate at its highest.")] = 1e-3,
-    discriminator: Annotated[bool, typer.Option("--discriminator", help="Also against a critic.")] = False,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+    discriminator: Annotated[
+        bool, typer.Option("--discriminator", help="Also train against a discriminator.")
+    ] = False,
     codec_weights: Annotated[
         Path | None, typer.Option(help="Start from this run's weights.safetensors.")
     ] = None,
@@ -49,7 +51,7 @@ def codec(
 ) -> None:
     """Train the codec's synthesis: latents to sound.
 
-    The analysis is fixed, so that the denoiser need not wait for it.
+    The analysis is fixed, so a denoiser can be trained at the same time.
     """
     from jbdiff.train.jobs.codec import CodecJob, train_codec
 
@@ -63,21 +65,19 @@ def denoiser(
     settings: RunSettings,
     data: DataOption,
     level: Annotated[
-        int, typer.Option(min=0, max=2, help="2 invents; 1 and 0, of U-Net stacks alone, clean up.")
+        int, typer.Option(min=0, max=2, help="2 makes new music; 1 and 0 (U-Nets only) refine it.")
     ] = 2,
     codec_weights: CodecWeightsOption = None,
     heldout: HeldOutOption = None,
     batch: Annotated[int, typer.Option(min=1, help="Windows a step, of each process.")] = 6,
     levels: Annotated[int, typer.Option(min=1, help="Noise levels for each window; a U-Net has one.")] = 4,
     lines: Annotated[
-        bool, typer.Option("--lines", help="Only the last convolution; try --rate 4e-3.")
+        bool, typer.Option("--lines", help="Train the last convolution only; try --rate 4e-3.")
     ] = False,
     plan_inputs: Annotated[
-        bool, typer.Option("--plan-inputs", help="Only what a plan goes through; try --rate 2e-3.")
+        bool, typer.Option("--plan-inputs", help="Train the inputs of a plan only; try --rate 2e-3.")
     ] = False,
-    rate: Annotated[
-        float | None, typer.Option(help="Learning rate at its highest; 8e-4, a U-Net's 1e-4.")
-    ] = None,
+    rate: Annotated[float | None, typer.Option(help="Highest learning rate; 8e-4, for a U-Net 1e-4.")] = None,
     denoiser_weights: Annotated[
         Path | None, typer.Option(help="Start from this weights.safetensors.")
     ] = None,
@@ -88,7 +88,7 @@ def denoiser(
 ) -> None:
     """Train the denoiser of one level, on the latents of a trained codec.
 
-    What kind it is follows from --stack: a transformer for pocket's codec, a U-Net for a VQ-VAE's levels.
+    --stack decides its kind: a transformer for pocket's codec, a U-Net for a VQ-VAE's levels.
     """
     from jbdiff.train.jobs.denoiser import DenoiserJob, train_denoiser
     from jbdiff.train.jobs.unet import UNetJob, is_unet, train_unet
@@ -129,14 +129,14 @@ def distill(
     data: DataOption,
     codec_weights: CodecWeightsOption = None,
     denoiser_weights: Annotated[
-        Path | None, typer.Option(help="The teacher: a denoiser run's weights.safetensors; else --stack's.")
+        Path | None, typer.Option(help="The teacher: weights.safetensors of a denoiser run; else --stack's.")
     ] = None,
     start: Annotated[
         Path | None, typer.Option(help="Start from an earlier distillation's weights.safetensors.")
     ] = None,
     heldout: HeldOutOption = None,
     batch: Annotated[int, typer.Option(min=1, help="Windows a step, of each process.")] = 6,
-    rate: Annotated[float, typer.Option(help="Learning rate at its highest.")] = 1e-3,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
     stack: StackOption = "pocket",
     seed: SeedOption = 0,
     bf16: Bf16Option = True,
@@ -163,7 +163,7 @@ def plan(
     heldout: HeldOutOption = None,
     batch: Annotated[int, typer.Option(min=1, help="Plans of four bars a step, of each process.")] = 8,
     levels: Annotated[int, typer.Option(min=1, help="Noise levels for each plan.")] = 2,
-    rate: Annotated[float, typer.Option(help="Learning rate at its highest.")] = 1.2e-3,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1.2e-3,
     stack: StackOption = "pocket",
     seed: SeedOption = 0,
     bf16: Bf16Option = True,
@@ -187,7 +187,7 @@ def finisher(
     denoiser_weights: Annotated[
         Path | None,
         typer.Option(
-            help="Denoiser run's weights.safetensors: its detail is in the decodes. Else the stack's."
+            help="weights.safetensors of a denoiser run, which makes the detail of decodes; else the stack's."
         ),
     ] = None,
     finisher_weights: Annotated[
@@ -197,12 +197,12 @@ def finisher(
     heldout: HeldOutOption = None,
     batch: Annotated[int, typer.Option(min=1, help="Stretches of audio a step, of each process.")] = 4,
     seconds: Annotated[float, typer.Option(help="Length of each stretch.")] = 1.5,
-    rate: Annotated[float, typer.Option(help="Learning rate at its highest.")] = 2e-3,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
     stack: StackOption = "pocket",
     seed: SeedOption = 0,
     bf16: Bf16Option = True,
 ) -> None:
-    """Train the finisher: from what the codec gives back to the stereo sound that went in."""
+    """Train the finisher, which turns decodes of the codec into the original stereo sound."""
     from jbdiff.train.jobs.finisher import FinisherJob, train_finisher
 
     start = finisher_weights or (stack if from_shipped else None)
@@ -215,18 +215,18 @@ def finisher(
 @with_home
 def export(
     codec_weights: Annotated[
-        Path | None, typer.Option(help="weights.safetensors of a codec run; its fixed half comes along.")
+        Path | None, typer.Option(help="weights.safetensors of a codec run; its fixed analysis is included.")
     ] = None,
     denoiser_weights: Annotated[
         list[Path] | None,
-        typer.Option(help="The same of a denoiser run; again for more levels of U-Nets."),
+        typer.Option(help="The same of a denoiser run; once for each level of U-Nets."),
     ] = None,
     distill_weights: Annotated[
         Path | None,
-        typer.Option(help="The same of a distillation: plays where four steps or fewer are asked."),
+        typer.Option(help="The same of a distillation: the student for four steps or fewer."),
     ] = None,
     finisher_weights: Annotated[Path | None, typer.Option(help="The same of a finisher run.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the stack; its name is how it is loaded.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder of the stack; it is loaded by the folder's name.")] = Path(
         "stack"
     ),
     base: Annotated[
@@ -235,7 +235,7 @@ def export(
     name: Annotated[str, typer.Option(help="Name of the stack.")] = "pocket",
     licence: Annotated[str, typer.Option(help="Licence of the weights; CC0-1.0 for the pocket stack.")] = "",
 ) -> None:
-    """Write a stack that plays: half-precision weights, sizes, checksums, where it came from."""
+    """Write a stack that plays: half-precision weights, sizes, checksums, origin."""
     from jbdiff.train.jobs.export import POCKET_SOURCE, StackParts, export_stack
     from jbdiff.train.jobs.unet import put_into_stack
 
@@ -273,7 +273,7 @@ def own(
     ] = None,
     demo_minutes: Annotated[float, typer.Option(help="Minutes between demos; inf: none.")] = 10.0,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on, or fail if there is nothing to go on with.")
+        bool, typer.Option("--resume", help="Resume a training; fail if there is none.")
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a stack or training of the same name.")
@@ -287,8 +287,8 @@ def own(
 ) -> None:
     """Train a stack on your own tracks within a given time; the window then shows it under Stack.
 
-    Fine-tunes the denoiser of --stack, then its student of few steps, then the finisher if tracks are stereo. The same
-    command goes on with a training that was broken off.
+    It fine-tunes the denoiser of --stack, then its student of few steps, then the finisher if tracks are stereo. If the
+    training is interrupted, the same command continues it.
     """
     from jbdiff.train.own.command import OwnJob, train_own
 

@@ -1,4 +1,4 @@
-"""`jbdiff sample --compat v1`: a piece as the first implementation made it, from the same options.
+"""`jbdiff sample --compat v1`: make a piece as the first implementation does, from the same options.
 
 Windows are nested and rendered in memory (`renderer.py`), so an interrupted piece begins again from its start.
 """
@@ -28,7 +28,7 @@ FADES = {"linear": Crossfade.LINEAR, "constant-power": Crossfade.V1_CONSTANT_POW
 
 
 def v1_defaults(values: JsonTable, coarsest: int) -> JsonDict:
-    """Options with v1's defaults where they differ from ours. Raises OptionError for those v1 does not have."""
+    """Return options with v1's defaults where they differ from ours. Raises OptionError for options that v1 lacks."""
     for key in ("hop", "sampler"):
         if values.get(key) not in (None, "vddim"):
             raise OptionError(f"--compat v1 has no {key}; leave it out, or leave out --compat")
@@ -60,7 +60,7 @@ class V1Piece:
 
 
 def v1_piece(stack: Stack, options: RenderOptions, seed: int, finisher: bool, with_init: bool) -> V1Piece:
-    """The run that covers `options.seconds`, in whole windows. Raises OptionError if v1 cannot do it."""
+    """Return the piece for `options.seconds`, in whole windows. Raises OptionError if v1 cannot do it."""
     if not isinstance(stack.config.codec, VQVAEConfig):
         raise OptionError(f"--compat v1 plays stacks of v1's kind; {stack.config.name!r} is another")
     if options.crossfade not in (None, *FADES):
@@ -116,10 +116,10 @@ def render_v1(
     device: str = "cpu",
     overwrite: bool = False,
 ) -> Rendered:
-    """Makes the files of `plan` (its settings and sampler are not used), of the first `plan.frames` samples.
+    """Write the files of `plan`, from the first `plan.frames` frames of the piece; the plan's settings are not used.
 
-    A shorter init begins again where it ends. on_progress(done, of) counts denoising steps. Raises RenderError for
-    formats that cannot be written, and when a file is there already and not to be overwritten.
+    A shorter init repeats. on_progress(done, of) counts denoising steps. Raises RenderError for formats that cannot be
+    written, for a sound that is not finite, and if a file exists already and `overwrite` is not set.
     """
     subtype = plan.subtype()
     check_targets(plan, piece.renderer.levels, overwrite)

@@ -1,7 +1,7 @@
-"""The first implementation's way of working, for recorded results: levels nested, one finisher pass each.
+"""Works as the first implementation does, to repeat its recorded results: levels are nested.
 
-Every window of a coarse level is cut into windows of the next finer one, each sampled from the encoded
-audio above it; the finest level's audio goes through the finisher and is crossfaded into the result.
+Every window of a coarse level is cut into windows of the next finer level. Each of these is sampled from the encoded
+audio of the coarser level. Each window of the finest level goes through the finisher and is crossfaded into the result.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from jbdiff.stream.window import sample_window
 
 @dataclass(frozen=True)
 class V1LevelSettings:
-    """How one level is sampled. The strength of an upsampling level is how much of its input it keeps."""
+    """How one level is sampled. `strength`, 0..1: how much of its input an upsampling level keeps."""
 
     steps: int
     guidance: float
@@ -39,9 +39,9 @@ class V1Settings:
 
     levels: Mapping[int, V1LevelSettings]
     windows: int
-    token_multiplier: int = 1  # windows of this many training windows
+    token_multiplier: int = 1  # length of a window, in training windows
     update_lowest_context: bool = False
-    finisher: bool = True  # False: the finest level's mono on both channels, window beside window
+    finisher: bool = True  # False: the finest level's mono on both channels, without crossfades
     finisher_steps: int = 150
     finisher_strength: float = 0.23
     finisher_seed: int = 0
@@ -52,7 +52,7 @@ class V1Settings:
 
 @dataclass
 class V1Run:
-    """A run under way, and its results: all audio of each level, contexts, finished stereo."""
+    """The state and the results of a run: all audio of each level, contexts, finished stereo."""
 
     audio: Tensor  # [1, 2, n], not clamped
     contexts: dict[int, Tensor]  # level -> [1, tokens, c]
@@ -62,7 +62,7 @@ class V1Run:
 
 
 class V1Renderer:
-    """Renders a whole run of the v1 stack. Make one for each run: the finisher's noise runs along.
+    """Renders a whole run of the v1 stack. Make a new one for each run, because it holds the finisher's noise.
 
     run = V1Renderer(stack, settings).render(base_noise, context)
     """
@@ -78,7 +78,7 @@ class V1Renderer:
             stack.config.level(level)
         self.stack, self.settings = stack, settings
         self.geometry = Geometry(stack.config)
-        # The check above says that it is v1's kind.
+        # The check above makes sure that it is v1's kind.
         self.finisher = cast(Finisher | None, stack.finisher) if settings.finisher else None
         self.finisher_config = config if isinstance(config, FinisherConfig) else FinisherConfig()
         self._on_step: Callable[[], None] = lambda: None
@@ -97,11 +97,14 @@ class V1Renderer:
         init: Tensor | None = None,
         on_step: Callable[[], None] = lambda: None,
     ) -> V1Run:
-        """The whole run, on the device of base_noise, where the stack's modules are. on_step runs `steps` times.
+        """Render the whole run on the device of base_noise, where the stack's modules are.
 
-        base_noise `[1, c, windows * tokens]` (`noise.v1_base_noise`); context audio `[1, 1, n]` before the
-        beginning, zeros in front where it is short; init audio `[1, 1, n]` as long as the run, which the
-        coarsest level's strength keeps to its amount.
+        - base_noise: `[1, c, windows * tokens]` (`noise.v1_base_noise`).
+        - context: audio `[1, 1, n]` before the beginning; if it is short, zeros are put in front.
+        - init: audio `[1, 1, n]` as long as the run; the coarsest level's strength is how much of it is kept.
+        - on_step: called after each denoising step, `steps` times in all.
+
+        Raises ValueError if the init has another length.
         """
         self._on_step = on_step
         self._noise = self._noise.to(base_noise.device)
@@ -125,7 +128,7 @@ class V1Renderer:
         return run
 
     def steps(self, *, with_init: bool) -> int:
-        """Denoising steps of the whole run, over all its parts."""
+        """Return the number of denoising steps of the whole run, with the finisher's."""
         total, windows = 0, self.settings.windows
         for index, level in enumerate(self.levels):
             how = self.settings.levels[level]
@@ -142,14 +145,17 @@ class V1Renderer:
         self._on_step()
 
     def first_context(self, audio: Tensor, level: int) -> Tensor:
-        """The end of the audio, right-aligned in two windows of silence `[1, tokens, c]`."""
+        """Return a level's first context `[1, tokens, c]`: the end of audio `[1, 1, n]`.
+
+        If the audio is short, silence is put before it.
+        """
         length = self.geometry.context_samples(level)
         audio = audio[..., -length:]
         padded = torch.nn.functional.pad(audio, (length - audio.shape[2], 0))
         return self.stack.codec.encode(padded, level).transpose(1, 2)
 
     def _sample(self, run: V1Run, index: int, noise: Tensor, init: Tensor | None) -> None:
-        """One window of level `index` and everything below it."""
+        """Sample one window of the level with this index, and everything below it."""
         level = self.levels[index]
         how = self.settings.levels[level]
         _, audio = sample_window(
@@ -175,10 +181,10 @@ class V1Renderer:
             self._update_context(run, finer)
 
     def _update_context(self, run: V1Run, level: int) -> None:
-        """The context of a level, encoded anew from the finished audio, averaged to mono.
+        """Encode the context of a level anew from the finished audio, averaged to mono.
 
-        While less is finished than the context spans, the end of the *present* context stays in front,
-        so tokens of an earlier update can repeat (as v1 does).
+        If the finished audio is shorter than the context, the end of the *present* context stays in front. So tokens of
+        an earlier update can repeat, as in v1.
         """
         context = run.contexts[level]
         tokens = min(self.geometry.whole_tokens(run.position, level), context.shape[1])
@@ -188,7 +194,7 @@ class V1Renderer:
         run.contexts[level] = torch.cat([context[:, tokens:], new], dim=1)
 
     def _finish(self, run: V1Run, audio: Tensor) -> None:
-        """Stereo, and into the result; its head is crossfaded with what was there."""
+        """Finish audio `[1, 1, n]` to stereo and add it to the result; its head is crossfaded with the tail there."""
         if self.finisher is None:
             run.audio[..., run.position : run.position + audio.shape[2]] = audio
             run.position += audio.shape[2]
@@ -215,7 +221,7 @@ class V1Renderer:
         self._noise = self._next_noise()
 
     def _draw(self) -> Tensor:
-        """Fresh finisher noise, as many whole windows as a padded piece needs."""
+        """Return fresh finisher noise `[1, 2, n]`, as many whole windows as a padded piece needs."""
         window = self.finisher_config.window_samples
         count = -(-(self._frames + self.finisher_config.fade_samples) // window)
         return torch.randn(1, 2, count * window, generator=self._generator)

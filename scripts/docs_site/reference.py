@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def modules(folder: Path) -> list[str]:
-    """Names of the modules in a folder that have a docstring and are no command's entry."""
+    """Return the names of the modules in a folder that have a docstring and are not the entry of a command."""
     found = []
     for path in sorted(folder.glob("*.py")):
         if path.stem != "__main__" and ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))):

@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def run(jobs: list[Job], processes: int) -> int:
-    """Renders all jobs and prints how it goes. Returns the exit status of the program."""
+    """Render all jobs and print the progress. Return the exit status of the program."""
     from worker import render_one, stay_until_ended  # needs dawdreamer and scipy, which --help does not
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -123,7 +123,7 @@ def seed(text: str) -> int:
 
 
 def within(text: str, low: float, high: float, unit: str, whole: bool = False) -> float:
-    """A number of the command line. Raises `ArgumentTypeError` if it is none, or out of range."""
+    """Return a number of the command line. Raises `ArgumentTypeError` if it is no number or out of range."""
     try:
         value = int(text) if whole else float(text)
     except ValueError:

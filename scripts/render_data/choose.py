@@ -1,4 +1,4 @@
-"""Small choices that all styles make: instruments with their knobs, and which sections a part plays in."""
+"""Random choices that all styles share: instruments with their knobs, and the sections in which a part plays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def patch(
     bright: tuple[float, float] = (0.25, 0.75),
     tail: float = 0.45,
 ) -> Faust:
-    """One of these patches with knobs that move slowly."""
+    """Return one of these patches, with knobs that move slowly."""
     name = str(rng.choice(list(names)))
     spans = {
         "bright": (*bright, 0.15),
@@ -41,7 +41,7 @@ def program(rng: np.random.Generator, programs: Sequence[int]) -> Soundfont:
 
 
 def letters(rng: np.random.Generator, a: float, b: float, c: float) -> str:
-    """Which sections a part plays in, given the chance for each letter."""
+    """Return the letters of the sections in which a part plays; a, b, c: chance of each letter."""
     return "".join(letter for letter, chance in zip("ABC", (a, b, c), strict=True) if rng.random() < chance)
 
 
@@ -54,5 +54,5 @@ def level(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def side(rng: np.random.Generator, low: float, high: float) -> float:
-    """A place that far to the left or to the right."""
+    """Return a random place in the stereo image, left or right, from `low` to `high` away from the centre."""
     return round(float(rng.uniform(low, high) * rng.choice((-1, 1))), 3)

@@ -1,7 +1,9 @@
-"""The classic styles: score and sound of one seed, as stems and how they are mixed (`jbdiff/data/stems.py` does that).
+"""The classic styles: score and sound of one seed, as stems with their mix settings.
 
-Seeds of these styles are trained on and held out, so their order of random draws must never change.
-Everything that is played starts on a sixteenth of a bar that is a whole number of codec tokens (`tempi.py`).
+`jbdiff/data/stems.py` mixes them.
+
+Stacks were trained and judged on seeds of these styles, so the order of their random draws must never change.
+Every note starts on a sixteenth of a bar. A bar is a whole number of codec tokens (`tempi.py`).
 """
 
 from __future__ import annotations
@@ -50,15 +52,14 @@ KEYS = (0, 4, 5, 8, 11, 12, 16, 24, 26, 45, 46, 48)
 
 
 def euclid(hits: int, steps: int, rotation: int) -> str:
-    """Hits spread as evenly as they go (Toussaint 2005)."""
+    """Return a pattern with its hits spread as evenly as possible (Toussaint 2005)."""
     return "".join("x" if ((step + rotation) * hits) % steps < hits else "." for step in range(steps))
 
 
 class Track:
     """Score and sound of one seed; `render` fills `parts` and `kicks`.
 
-    `bars` are the lengths of bars, in tokens, that it draws its tempo from; a length that comes twice is drawn twice as
-    often.
+    `bars`: lengths of bars in tokens, of which one is drawn. A length that comes twice is drawn twice as often.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Track:
         self.frames = int(seconds * SAMPLE_RATE)
         self.parts: list[Part] = []
         self.kicks: list[float] = []
-        # Parts come and go every eight bars; drums and bass hardly ever leave.
+        # Parts come and go every eight bars. Drums and bass nearly always play.
         chances = {
             "drums": 0.95,
             "bass": 0.92,
@@ -117,7 +118,7 @@ class Track:
     def add(
         self, stems: dict[str, Audio], level: float, reverb: float, delay: float, pan: float = 0.0
     ) -> None:
-        """Stems that belong together become parts; where anything sounds, their sum has the level (RMS) in the mix."""
+        """Add stems that belong together as parts. Where they sound, their sum has the level (RMS) in the mix."""
         together = sum(stems.values(), np.zeros((2, self.frames), np.float32))
         loud = np.abs(together).max(0) > 1e-4
         if loud.mean() < 0.01:
@@ -226,7 +227,10 @@ class Track:
         return notes
 
     def melody(self, octave: int) -> Notes:
-        """A motif of one bar in the form A A B A, that mostly moves by steps and rests where it likes."""
+        """Return a melody in the form A A B A, of motifs of one bar.
+
+        Motifs mostly move by steps and have random rests.
+        """
         rng, size = self.rng, len(self.scale)
         rhythm = euclid(int(rng.choice((3, 4, 5, 6))), 16, int(rng.integers(16)))
 
@@ -284,7 +288,7 @@ class Track:
         return {
             "style": self.style,
             "seconds": self.seconds,
-            # So exact that the bar it is worked back to is whole.
+            # Exact enough that the bar computed from it is a whole number of tokens.
             "bpm": round(beats_per_minute(self.tokens_per_bar), 6),
             "tokens_per_bar": self.tokens_per_bar,
             "key": self.root % 12,

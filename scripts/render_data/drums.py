@@ -72,12 +72,12 @@ def kit(
 
 
 def euclid(hits: int, rotation: int) -> str:
-    """So many strokes in a bar, spread as evenly as they go (Toussaint 2005)."""
+    """Return a bar with `hits` strokes, spread as evenly as possible (Toussaint 2005)."""
     return "".join("x" if ((step + rotation) * hits) % STEPS < hits else "." for step in range(STEPS))
 
 
 def strokes(bar: int, pattern: str, sound: str, gain: float, pan: float = 0.0) -> list[Hit]:
-    """A bar of a pattern."""
+    """Return the hits of a pattern in one bar."""
     return [
         Hit(bar * STEPS + step, sound, round(gain * LOUDNESS[mark], 4), pan)
         for step, mark in enumerate(pattern)
@@ -175,9 +175,9 @@ def break_bars(rng: np.random.Generator) -> list[list[tuple[int, str, float, flo
 
 
 def chop(rng: np.random.Generator, amount: float) -> list[tuple[int, bool]]:
-    """An order of eight slices (two bars), and whether each is played as its first half twice.
+    """Return an order of eight slices (two bars), and for each whether its first half is played twice.
 
-    The first slice of each bar stays, so that the bar is still felt. `amount` 0..1 is the share that moves.
+    The first slice of each bar stays, so that the bar can still be felt. `amount` 0..1: share of slices that move.
     """
     order = []
     for place in range(8):
@@ -189,7 +189,7 @@ def chop(rng: np.random.Generator, amount: float) -> list[tuple[int, bool]]:
 
 
 def chopped(piece: Piece, letters: str) -> Layers:
-    """A break through the track, by stem: straight at first, chopped the more the further a section goes."""
+    """Return a break for the track, by stem: straight at first, and chopped more and more in each section."""
     rng = piece.rng("break")
     slices = break_bars(rng)
     layers: Layers = {"kick": [], "drums": []}

@@ -13,7 +13,7 @@ from sounds import Audio
 from tempi import SAMPLE_RATE
 
 ECHOES = 8
-LEAST = 0.02  # softer echoes are left out
+LEAST = 0.02  # echoes softer than this are left out
 
 
 def apply(effect: Effect, audio: Audio, step_seconds: float) -> Audio:
@@ -40,7 +40,7 @@ def high_passed(audio: Audio, hertz: float) -> Audio:
 
 
 class Delay:
-    """Makes a sound later by a number of frames that may change with time and need not be whole (`[frames]`)."""
+    """Delays a sound by a number of frames `[frames]`, which may change with time and need not be whole."""
 
     def __init__(self, frames: NDArray[np.float64]) -> None:
         now = np.arange(len(frames))
@@ -56,7 +56,7 @@ class Delay:
 
 
 def tape_echo(audio: Audio, effect: TapeEcho, step_seconds: float) -> Audio:
-    """Repeats from side to side, each through the tape once more: duller, thinner, a little out of time."""
+    """Add repeats from side to side. Each repeat passes the tape once more: duller, thinner, a little out of time."""
     frames = effect.steps * step_seconds * SAMPLE_RATE
     time = np.arange(audio.shape[1]) / SAMPLE_RATE
     later = Delay(frames + effect.wow * SAMPLE_RATE * np.sin(2 * np.pi * 0.7 * time))
@@ -73,7 +73,7 @@ def tape_echo(audio: Audio, effect: TapeEcho, step_seconds: float) -> Audio:
 
 
 def spring(audio: Audio, effect: Spring) -> Audio:
-    """Echoes of a spring: low sounds arrive before high ones, each pass duller, left and right from two springs."""
+    """Add echoes of two springs, left and right: low sounds arrive before high ones, and each pass is duller."""
     rng = np.random.default_rng(effect.seed)
     length = int(effect.seconds * SAMPLE_RATE)
     impulse = np.zeros((2, length))
@@ -95,7 +95,7 @@ def spring(audio: Audio, effect: Spring) -> Audio:
 
 
 def widened(audio: Audio, effect: Widen) -> Audio:
-    """The sound and two copies of its middle, which move in time: one added left, one right."""
+    """Add two copies of the middle, which move in time: one left, one right."""
     time = np.arange(audio.shape[1]) / SAMPLE_RATE
     middle = audio.mean(0, keepdims=True)
     sides = []
@@ -103,6 +103,6 @@ def widened(audio: Audio, effect: Widen) -> Audio:
         frames = (base + 0.002 * np.sin(2 * np.pi * effect.hertz * time + phase)) * SAMPLE_RATE
         sides.append(Delay(frames)(middle)[0])
     wet = high_passed(np.stack(sides), 160)
-    # Opposite signs keep the middle as it is.
+    # Opposite signs, so that the middle does not change.
     side = (wet[0] - wet[1]) / 2
     return (audio + effect.amount * np.stack([side, -side])).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Tracks on disk: a folder for each, which appears under its name only when it is complete."""
+"""Tracks on disk: one folder each, which gets its name only when it is complete."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from part import Part
 from sounds import Audio
 from tempi import SAMPLE_RATE, drawn_bar
 
-PEAK = 0.9  # of every stem's file
+PEAK = 0.9  # peak of every stem's file
 
 
 @dataclass(frozen=True)
 class Job:
-    """One seed to render: its style, the folder of all tracks, and the lengths of bars that it draws its tempo from."""
+    """One seed to render: its style, the folder of all tracks, and the lengths of bars from which the tempo is
+    drawn."""
 
     seed: int
     style: str
@@ -34,7 +35,7 @@ class Job:
 
 
 def is_finished(job: Job) -> bool:
-    """Return whether the track of a job is there already.
+    """Return whether the track of a job exists already.
 
     Raises ValueError if it has another length, tempo or file format, or is not complete.
     """
@@ -60,7 +61,7 @@ def is_finished(job: Job) -> bool:
 def write_track(job: Job, facts: Mapping[str, object], parts: Sequence[Part]) -> None:
     """Write stems and `track.json` to a folder that ends in ".part", then rename it.
 
-    What an interrupted run left in such a folder is removed first.
+    Files that an interrupted run left in such a folder are removed first.
     """
     partial = job.path.with_name(f"{job.path.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
@@ -86,7 +87,7 @@ def write_track(job: Job, facts: Mapping[str, object], parts: Sequence[Part]) ->
 
 
 def write_stem(path: Path, audio: Audio) -> None:
-    """A stem `[2, frames]`: FLAC of 16 bit, or Ogg Vorbis, which is smaller."""
+    """Write a stem `[2, frames]` as 16-bit FLAC, or as Ogg Vorbis, which is smaller."""
     if path.suffix == ".flac":
         soundfile.write(path, audio.T, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
         return

@@ -17,7 +17,7 @@ INTENSITY = {"A": 0.75, "B": 1.0, "C": 0.45}
 
 @dataclass
 class Piece:
-    """What all parts of one track know of each other. `chords` are those of every half bar of the track."""
+    """Facts that all parts of a track share. `chords`: one for every half bar of the track."""
 
     seed: int
     style: str
@@ -28,14 +28,14 @@ class Piece:
     chords: tuple[Chord, ...]
 
     def rng(self, name: str) -> np.random.Generator:
-        """Randomness of one part: a change of one part leaves the others as they are."""
+        """Return the random generator of one part, so that a change of one part does not change the others."""
         return np.random.default_rng([self.seed, crc32(f"{self.style}/{name}".encode())])
 
     def chord(self, step: int) -> Chord:
         return self.chords[min(step // (STEPS // 2), len(self.chords) - 1)]
 
     def voicings(self, low: int, high: int, count: int) -> list[tuple[int, ...]]:
-        """A voicing for every half bar. A letter that returns brings its voicings back."""
+        """Return a voicing for every half bar. A section that returns has the same voicings again."""
         known: dict[tuple[str, int, Chord], tuple[int, ...]] = {}
         found: list[tuple[int, ...]] = []
         for section in self.sections:
@@ -63,9 +63,10 @@ def compose(
     lengths: Sequence[int] = (2, 4, 4, 8),
     slow: int = 1,
 ) -> Piece:
-    """Key, form and chords of a track. `sizes` are tones of a chord to draw from, `lengths` bars of a progression.
+    """Draw key, form and chords of a track.
 
-    With `slow` 2 or 4, every chord lasts so many times longer.
+    `sizes`: numbers of tones in a chord, of which one is drawn. `lengths`: the same for the bars of a progression.
+    `slow`: factor by which every chord lasts longer, 1, 2 or 4.
     """
     rng = np.random.default_rng([seed, crc32(f"{style}/piece".encode())])
     tonic, mode = int(rng.integers(12)), str(rng.choice(list(modes)))

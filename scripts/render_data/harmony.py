@@ -1,4 +1,4 @@
-"""Chords: progressions of 2, 4 and 8 bars, and voicings that move as little as they can from chord to chord."""
+"""Chords: progressions of 2, 4 and 8 bars, and voicings that move as little as possible from chord to chord."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODES = {
     "mixolydian": (0, 2, 4, 5, 7, 9, 10),
     "lydian": (0, 2, 4, 6, 7, 9, 11),
 }
-# A degree a bar. Degrees whose triad is diminished are never among them.
+# One degree for each bar. Degrees with a diminished triad are not used.
 PROGRESSIONS: dict[str, dict[int, tuple[tuple[int, ...], ...]]] = {
     "minor": {
         2: ((0, 5), (0, 6), (0, 3), (0, 2)),
@@ -80,7 +80,7 @@ class Chord:
 
 
 def chord_of(tonic: int, mode: str, degree: int, size: int, raised_leading: bool = False) -> Chord:
-    """The chord of `size` stacked thirds on a degree of a mode. Size 2 gives root, second and fifth.
+    """Return the chord of `size` stacked thirds on a degree of a mode. Size 2 gives root, second and fifth.
 
     `raised_leading` makes the fifth degree of minor a major chord.
     """
@@ -97,9 +97,9 @@ def chord_of(tonic: int, mode: str, degree: int, size: int, raised_leading: bool
 def progression(
     rng: np.random.Generator, tonic: int, mode: str, bars: int, size: int, other_than: int | None = None
 ) -> tuple[Chord, ...]:
-    """Chords for each half bar of a progression of so many bars. `other_than` is a degree that it does not begin with.
+    """Return the chords for each half bar of a progression of `bars` bars. It does not begin with degree `other_than`.
 
-    In one of three that are not static the last bar is shared by two chords, so that the end moves faster.
+    In one of three progressions that move, two chords share the last bar, so that the end moves faster.
     """
     choices = PROGRESSIONS[mode][bars]
     wanted = [degrees for degrees in choices if degrees[0] != other_than] or list(choices)
@@ -146,7 +146,7 @@ def voicing(chord: Chord, previous: Sequence[int] | None, low: int, high: int, c
 
 
 def _most_telling(tones: tuple[int, ...], count: int) -> tuple[int, ...]:
-    """So many tones of a chord: the third and the seventh before the root and the fifth; triads stay whole."""
+    """Return `count` tones of a chord: third and seventh come before root and fifth. Triads stay complete."""
     if len(tones) <= count:
         return tones
     order = (1, 3, 4, 0, 2)

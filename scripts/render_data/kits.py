@@ -10,13 +10,13 @@ from score import Effect, Hit, Kit, Voice
 def drum_voices(
     layers: Layers, kit: Kit, together: float, reverb: float, effects: tuple[Effect, ...] = ()
 ) -> list[Voice]:
-    """The stems of a kit at levels that belong together: the hits' own gains say how they relate."""
+    """Return the stems of a kit, with levels that keep the balance of the hits' own gains."""
     energy = {stem: sum(hit.gain**2 for hit in hits) for stem, hits in layers.items() if hits}
     whole = sum(energy.values()) or 1.0
     voices = []
     for stem, hits in layers.items():
         if hits:
-            # A kick has most of a kit's energy in few strokes.
+            # A kick has most of the energy of a kit, in few strokes.
             share = {"kick": 0.7, "drums": 0.55, "perc": 0.3}[stem]
             share *= min(1.3, max(0.5, (3 * energy[stem] / whole) ** 0.25))
             loud = round(together * share, 4)

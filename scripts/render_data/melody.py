@@ -26,13 +26,13 @@ MOVES = (-2, -1, -1, -1, 0, 1, 1, 1, 2, 3, -3)
 
 @dataclass(frozen=True)
 class Motif:
-    """Onsets within a bar, and by how many steps of the scale each note moves from the last."""
+    """Onsets within a bar, and the steps of the scale by which each note moves from the one before."""
 
     onsets: tuple[int, ...]
     moves: tuple[int, ...]
 
     def varied(self, rng: np.random.Generator, chance: float) -> Motif:
-        """Some moves changed, and perhaps one note left out."""
+        """Return the motif with some moves changed, and perhaps without one note."""
         moves = [int(rng.choice(MOVES)) if rng.random() < chance else move for move in self.moves]
         onsets = list(self.onsets)
         if len(onsets) > 2 and rng.random() < chance:
@@ -101,7 +101,7 @@ def phrase(
             elif onset % 4 == 0 or length >= 3 or _rubs(pitch, chord):
                 pitch = nearest(pitch + 0.1 * np.sign(move), chord.clear, low, high)
             if onset < 8 < onset + length and int(pitch) % 12 not in chords[2 * bar + 1].clear:
-                length = 8 - onset  # it would rub against the next chord
+                length = 8 - onset  # otherwise it would clash with the next chord
             accent = 96 if onset % 4 == 0 else 84
             rise = 10 * np.sin(np.pi * (bar + onset / STEPS) / bars)  # a phrase swells and sinks
             velocity = int(accent + rise + rng.integers(-5, 6))
@@ -110,7 +110,7 @@ def phrase(
 
 
 def _moved(pitch: float, move: int, chord: Chord, low: int, high: int, notes: Sequence[Note]) -> float:
-    """So many steps of the scale on. After a leap it turns back, and so it does at the ends of the range."""
+    """Return the pitch `move` steps of the scale further. After a leap, and at the ends of the range, it turns back."""
     scale = [p for p in range(low, high + 1) if p % 12 in chord.scale]
     at = min(range(len(scale)), key=lambda index: abs(scale[index] - pitch))
     if len(notes) >= 2:
@@ -161,7 +161,7 @@ def melody(
             for note in own:
                 velocity = int(np.clip(note.velocity * gain, 1, 127))
                 if section.visit and note.step % 4 and change.random() < 0.15:
-                    continue  # a return leaves some passing notes out
+                    continue  # some passing notes are left out when a section returns
                 notes.append(
                     Note((section.start + start) * STEPS + note.step, note.length, note.pitch, velocity)
                 )

@@ -12,6 +12,6 @@ NAMES = (CLASSIC, *dict.fromkeys(classic.STYLES), *STYLES)
 
 
 def style_of(seed: int, names: Sequence[str]) -> str:
-    """The style of a seed. Names take turns; those of "classic" take turns whenever it is drawn."""
+    """Return the style of a seed. The names take turns; when "classic" comes, its own styles take turns."""
     name = names[seed % len(names)]
     return classic.STYLES[seed // len(names) % len(classic.STYLES)] if name == CLASSIC else name

@@ -1,4 +1,4 @@
-"""One-shots and loops: the CC0 samples of Sonic Pi, and the synthetic drums, each once a process."""
+"""One-shots and loops: the CC0 samples of Sonic Pi, and the synthetic drums. A process loads each of them once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SAMPLES = Path("/usr/share/sonic-pi/samples")
 
 # The uploader's CC0 tag does not clear the famous breaks that these three seem to be cut from.
 UNCLEARED = {"loop_amen", "loop_amen_full", "loop_breakbeat"}
-FADE = 0.35  # of a one-shot fade out at its end
+FADE = 0.35  # share of a one-shot that fades out
 
 
 @lru_cache(maxsize=256)

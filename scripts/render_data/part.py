@@ -1,4 +1,4 @@
-"""What a rendered stem is."""
+"""The data of a rendered stem."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sounds import Audio
 class Part:
     """One stem: audio `[2, frames]`, and how it goes into the mix.
 
-    `gain` brings it to its level there; `reverb` and `delay` are what it sends; `ducked` parts give way to kicks.
+    `gain` brings it to its level there. `reverb`, `delay`: its sends. `ducked` parts become softer at each kick.
     """
 
     name: str

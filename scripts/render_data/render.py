@@ -13,8 +13,8 @@ from synthesizer import Synthesizer
 from tempi import HOP, SAMPLE_RATE
 
 SILENT = 1e-4
-# How loud a stem's side may be beside its middle. Places and rooms of the mix come on top. Kick and bass are nearly
-# mono; where they play, the others may be wider.
+# Limits of a stem's side, as a share of its middle. Places and rooms of the mix add to it. Kick and bass are nearly
+# mono; if they play, the other parts may be wider.
 MOST_SIDE, MOST_SIDE_BESIDE_DRUMS, MOST_SIDE_LOW = 0.33, 0.55, 0.1
 LOW_PARTS = ("bass", "kick")
 
@@ -54,7 +54,7 @@ def sound_of(voice: Voice, score: Score, synthesizer: Synthesizer) -> Audio:
 
 
 def narrowed(audio: Audio, most: float) -> Audio:
-    """The sound with its side at most so loud beside its middle (RMS)."""
+    """Return the sound `[2, frames]` with its side at most `most` times as loud as its middle (RMS)."""
     middle, side = (audio[0] + audio[1]) / 2, (audio[0] - audio[1]) / 2
     ratio = float(np.sqrt((side**2).mean() / ((middle**2).mean() + 1e-12)))
     side = side * min(1.0, most / max(ratio, 1e-9))

@@ -1,6 +1,6 @@
-"""What a score is: plain frozen data, in sixteenths of a bar. It says everything that `render.py` needs to make sound.
+"""A score: plain frozen data, in sixteenths of a bar. It holds everything that `render.py` needs to make sound.
 
-A note starts on a whole sixteenth by its type. Steps count from the start of the track.
+Steps are whole numbers, so every note starts on a sixteenth. They count from the start of the track.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Faust:
 
 @dataclass(frozen=True)
 class Soundfont:
-    """A General MIDI program of FluidR3, counted from 0."""
+    """A General MIDI program of FluidR3; programs count from 0."""
 
     program: int
 
@@ -86,7 +86,7 @@ class TapeEcho:
 
 @dataclass(frozen=True)
 class Spring:
-    """A reverb like a spring's: chirped echoes that die away in so many seconds."""
+    """A reverb like a spring's: chirped echoes that fade within `seconds`."""
 
     wet: float
     seconds: float
@@ -95,7 +95,7 @@ class Spring:
 
 @dataclass(frozen=True)
 class Widen:
-    """Left and right apart by two slowly moving delays; `amount` 0..1 is how much of them is added."""
+    """Widens a sound by two slowly moving delays, left and right; `amount` 0..1 is how much of them is added."""
 
     amount: float
     hertz: float = 0.3
@@ -114,7 +114,7 @@ Instrument = Faust | Soundfont | Kit
 
 @dataclass(frozen=True)
 class Voice:
-    """One stem: what plays it, what it plays, and how it goes into the mix (`level` is its RMS there)."""
+    """One stem: its instrument, its notes or hits, and its settings in the mix (`level` is its RMS there)."""
 
     part: str
     instrument: Instrument
@@ -145,7 +145,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Score:
-    """A whole track before there is sound."""
+    """A whole track as data, without sound."""
 
     seed: int
     style: str

@@ -39,7 +39,7 @@ def soundfont_part(parts: list[tuple[int, Notes]], seconds: float, quick: bool =
     with tempfile.TemporaryDirectory() as folder:
         score, sound = Path(folder) / "part.mid", Path(folder) / "part.wav"
         midi.save(score)
-        # Only the samples that are played are read: the same sound sooner.
+        # Only the samples that are played are read. The sound is the same, and it starts sooner.
         lazily = ["-o", "synth.dynamic-sample-loading=1"] if quick else []
         command = ["fluidsynth", "-ni", "-q", "-g", "0.6", "-R", "0", "-C", "0", "-r", str(SAMPLE_RATE)]
         played = subprocess.run(

@@ -102,7 +102,7 @@ BASSES = ("sub", "acid", "reese", "organ", "fold")
 LEADS = ("bell", "stab", "pulse", "pluck", "acid", "fold", "organ")
 
 
-# Where a knob of a classic track starts (low, high), and how far it swings.
+# Range in which a knob of a classic track starts (low, high), and how far it swings.
 SPANS = (("bright", 0.2, 0.85, 0.2), ("shape", 0.0, 1.0, 0.1), ("tail", 0.1, 0.7, 0.08))
 
 
@@ -114,7 +114,7 @@ def knobs_of(name: str) -> tuple[str, ...]:
 def knob_curves(
     name: str, points: int, frames: int, rng: np.random.Generator
 ) -> dict[str, NDArray[np.float64]]:
-    """For each knob of a patch so many values 0..1, `frames` apart: a random start, then a slow swing."""
+    """Return `points` values 0..1 for each knob of a patch, `frames` apart: a random start, then a slow swing."""
     time = np.arange(points) * frames / SAMPLE_RATE
     curves = {}
     for knob, low, high, depth in SPANS:

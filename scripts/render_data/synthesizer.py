@@ -17,7 +17,7 @@ BUFFER = 256  # frames; knobs move once a buffer
 
 @contextmanager
 def quiet_library() -> Iterator[None]:
-    """Drop what is printed to standard error: Faust's library prints a line for every voice that it takes over."""
+    """Drop the output on standard error inside a `with` block: Faust's library prints a line for every stolen voice."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
@@ -29,16 +29,17 @@ def quiet_library() -> Iterator[None]:
 
 
 class Synthesizer:
-    """Faust patches, each compiled when it is first asked for.
+    """Plays Faust patches; each is compiled at its first use.
 
-    Each has an engine of its own: one engine renders all patches that it ever made, asked for or not.
+    Each patch has its own engine, because an engine renders all its patches every time, whether they are needed or not.
     """
 
     def __init__(self) -> None:
         self._compiled: dict[tuple[str, int], tuple[dawdreamer.RenderEngine, dawdreamer.FaustProcessor]] = {}
 
     def render(self, name: str, notes: Notes, seconds: float, rng: np.random.Generator) -> Audio:
-        """One part of a classic track: the patch's knobs start at random places and move slowly."""
+        """Return one part of a classic track, `[2, frames]`: the patch's knobs start at random places and move
+        slowly."""
         voices = 8 if name in ("pad", "bell", "pluck", "stab") else 3
         frames = int(seconds * SAMPLE_RATE)
         return self._played(
@@ -46,7 +47,7 @@ class Synthesizer:
         )
 
     def play(self, instrument: Faust, notes: Notes, seconds: float) -> Audio:
-        """One part of a score."""
+        """Return one part of a score, `[2, frames]`."""
         time = np.arange(int(seconds * SAMPLE_RATE) // BUFFER + 2) * BUFFER / SAMPLE_RATE
         curves = {}
         for knob in instrument.knobs:

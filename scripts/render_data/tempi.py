@@ -1,8 +1,8 @@
 """The tempi of the training music, as lengths of bars in codec tokens of 512 samples.
 
 A beat is a whole number of tokens, so that training can repeat whole bars without moving the beat
-(`jbdiff/train/modules/rollouts.py`). The tempi lie 3 to 8 beats a minute apart: a network that knows the place in the
-bar finds what lies between two tempi that it knows, and little beyond the last of them.
+(`jbdiff/train/modules/rollouts.py`). The tempi lie 3 to 8 beats a minute apart. A network that gets the place in the
+bar can play tempi between two trained ones, but hardly any beyond the first and the last of them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,15 @@ def beats_per_minute(tokens_per_bar: int) -> float:
 
 
 def nearest_bar(beats_a_minute: float) -> int:
-    """Tokens of the bar whose tempo is nearest, of those whose beats are whole tokens."""
+    """Return the tokens of the bar with the nearest tempo whose beats are whole tokens.
+
+    Raises ValueError out of range.
+    """
     if not 40 <= beats_a_minute <= 300:
         raise ValueError(f"a tempo of {beats_a_minute:g}; give 40 to 300 beats a minute")
     return BEATS * round(beats_per_minute(BEATS) / beats_a_minute)
 
 
 def drawn_bar(seed: int, bars: Sequence[int]) -> int:
-    """The length of the bars of a seed, in tokens, drawn from these; one that stands twice is drawn twice as often."""
+    """Draw the length of a seed's bars, in tokens, from `bars`. A length that comes twice is drawn twice as often."""
     return bars[int(len(bars) * np.random.default_rng(seed).random())]

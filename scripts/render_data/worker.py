@@ -1,4 +1,4 @@
-"""What a worker process does: it renders seeds to folders of stems. A module, so that spawned workers find it."""
+"""The work of a worker process: it renders seeds to folders of stems. Spawned workers import this module."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from tempi import HOP, SAMPLE_RATE, beats_per_minute
 
 
 def stay_until_ended() -> None:
-    """Leave Ctrl-C to the process that started this one: it ends its workers."""
+    """Ignore Ctrl-C: the process that started this one handles it and ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @lru_cache(maxsize=1)
 def synthesizer() -> Synthesizer:
-    """The synthesizer of this process: it compiles every patch once."""
+    """Return the synthesizer of this process, which compiles every patch once."""
     return Synthesizer()
 
 
 def render_one(job: Job) -> str:
-    """Render one seed, unless that is done, and return the name of its folder."""
+    """Render one seed if it is not rendered yet, and return the name of its folder."""
     if not is_finished(job):
         write_track(job, *rendered(job))
     return job.path.name
 
 
 def rendered(job: Job) -> tuple[dict[str, object], list[Part]]:
-    """What `track.json` says of a track, and its stems."""
+    """Return the content of `track.json` for a track, and its stems."""
     if job.style in classic.STYLES:
         track = classic.Track(synthesizer(), job.seed, job.seconds, job.style, job.bars)
         track.render()
@@ -44,13 +44,13 @@ def rendered(job: Job) -> tuple[dict[str, object], list[Part]]:
 
 
 def describe(score: Score) -> dict[str, object]:
-    """A score without its notes."""
+    """Return a score as plain values, without its notes."""
     step = score.tokens_per_bar * HOP / SAMPLE_RATE / STEPS
     kicks = (place * step for place in score.kick_steps)
     return {
         "style": score.style,
         "seconds": score.seconds,
-        # So exact that the bar it is worked back to is whole.
+        # Exact enough that the bar computed from it is a whole number of tokens.
         "bpm": round(beats_per_minute(score.tokens_per_bar), 6),
         "tokens_per_bar": score.tokens_per_bar,
         "key": score.tonic,

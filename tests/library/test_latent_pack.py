@@ -140,7 +140,7 @@ def test_latents_of_another_codec_are_refused(tmp_path: Path) -> None:
     pack(tmp_path)
     other = codec()
     other.analysis.mean[3] += 1
-    with pytest.raises(ValueError, match="another codec's; give theirs with --codec-weights"):
+    with pytest.raises(ValueError, match="another codec made the latents"):
         unpacked(tmp_path / "packed", other, tmp_path / "cache")
     other.analysis.mean[3] -= 1
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""How strong the beat of a sound is: the pulse that the section *tones* is judged by."""
+"""The strength of the beat in a sound: the figure *pulse* of the section *tones*."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from torch import Tensor
 from jbdiff.evaluate.metrics.measures import mel_matrix, spectrogram
 
 SIZE, HOP, BANDS = 2048, 512, 128
-RANGE_DECIBELS = 80.0  # below the loudest point, where onsets no longer count
-SHORTEST, LONGEST = 0.3, 0.8  # seconds of a beat: 75 to 200 a minute
+RANGE_DECIBELS = 80.0  # levels further than this below the loudest point count as silence
+SHORTEST, LONGEST = 0.3, 0.8  # seconds between beats: 200 to 75 beats a minute
 
 
 def beat_pulse(audio: Tensor, sample_rate: int) -> float:
-    """Return how like itself one beat later the onset strength of mono audio `[n]` is, 0..1.
+    """Return how much the onset strength of mono audio `[n]` resembles itself one beat later, 0..1.
 
     Onset strength is the mean rise of 128 mel bands in dB. The figure is the highest value of its autocorrelation
     from 0.3 to 0.8 s, relative to lag 0. Longer lags have fewer products, so a sound should last ten seconds or more.

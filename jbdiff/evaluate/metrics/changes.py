@@ -1,7 +1,8 @@
-"""Whether music freezes into a loop or wanders off, and how clear its lines are, read from levels of semitone bands.
+"""Change from bar to bar, and contrast of semitone bands.
 
-The bands are those of the pocket codec (`jbdiff/codecs/bands.py`), but measured on the sound, so that any stack
-can be judged.
+The change shows whether music freezes into a loop or wanders off. The contrast shows how clear its lines are. The
+bands are those of the pocket codec (`jbdiff/codecs/bands.py`), but measured on the sound, so that any stack can be
+judged.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from jbdiff.codecs.tempo import estimated_tempo
 from jbdiff.config import BandCodecConfig
 
 HOP = 512
-CELLS = 16  # in a bar: levels are averaged over sixteenths, so that a note a little late is no other note
+# In a bar: averages over sixteenths, so that a note that comes a little late counts as the same note.
+CELLS = 16
 BEATS = 4  # in a bar
-FLOOR = -70.0  # dB of full scale; what is quieter is silence here
-REACH = 3  # semitones on each side that a band is compared with
+FLOOR = -70.0  # dB of full scale; lower levels count as silence
+REACH = 3  # a band is compared with so many semitones on each side
 
 
 @cache
@@ -30,7 +32,7 @@ def _analysis(sample_rate: int) -> BandAnalysis:
 
 @torch.no_grad()
 def band_levels(audio: Tensor, sample_rate: int) -> Tensor:
-    """Levels in dB of 84 semitones and 12 whole tones of mono audio `[n]`, every 512 samples: `[t, 96]`."""
+    """Return levels in dB `[t, 96]` of mono audio `[n]`, every 512 samples: 84 semitones, then 12 whole tones."""
     padded = F.pad(audio, (0, -len(audio) % HOP))
     levels = _analysis(sample_rate).decibels(padded[None])[0]
     return levels[:, : SEMITONES + TREBLE_BANDS].clamp_min(FLOOR)
@@ -38,9 +40,9 @@ def band_levels(audio: Tensor, sample_rate: int) -> Tensor:
 
 @torch.no_grad()
 def bar_seconds(audio: Tensor, sample_rate: int) -> float:
-    """Length of a bar of four beats in mono audio `[n]`, at the tempo that the instrument's clock finds in it.
+    """Return the length in seconds of a bar of four beats in mono audio `[n]`.
 
-    Raises ValueError if nothing in it has a beat.
+    The tempo is estimated with the estimator of the instrument's clock. Raises ValueError if no beat is found.
     """
     padded = F.pad(audio, (0, -len(audio) % HOP))
     latents = _analysis(sample_rate)(padded[None])[0].T
@@ -51,7 +53,10 @@ def bar_seconds(audio: Tensor, sample_rate: int) -> float:
 
 
 def cells(levels: Tensor, bar: float) -> Tensor:
-    """Means `[k, bands]` of levels `[t, bands]` over sixteenths of a bar of so many tokens, from the first one on."""
+    """Return the means `[k, bands]` of levels `[t, bands]` over sixteenths of a bar.
+
+    `bar`: length of a bar in tokens.
+    """
     size = bar / CELLS
     count = int(len(levels) / size + 1e-6)
     total = F.pad(levels.double().cumsum(0), (0, 0, 1, 0))
@@ -63,7 +68,10 @@ def cells(levels: Tensor, bar: float) -> Tensor:
 
 
 def change(sixteenths: Tensor, bars: int) -> float | None:
-    """Mean square in dB of how far cells `[k, bands]` are from those so many bars before. None if there are too few."""
+    """Return the mean square difference, in dB squared, between cells `[k, bands]` and the cells `bars` bars earlier.
+
+    Returns None if there are too few cells.
+    """
     apart = bars * CELLS
     if len(sixteenths) <= apart:
         return None
@@ -71,9 +79,9 @@ def change(sixteenths: Tensor, bars: int) -> float | None:
 
 
 def contrast(levels: Tensor) -> float:
-    """How far in dB semitones `[t, 96]` stand out from, or sink between, the three on each side: the deviation.
+    """Return the root mean square, in dB, of the differences between semitones `[t, 96]` and the three on each side.
 
-    Clear lines have much of it, haze has little.
+    Clear lines have a high contrast, haze has a low one.
     """
     keys = levels[:, :SEMITONES]
     around = keys.unfold(1, 2 * REACH + 1, 1).mean(2)

@@ -1,4 +1,4 @@
-"""Constant-Q spectrograms: every pitch is a row of its own, whatever its octave, so that a steady tone is a line."""
+"""Constant-Q spectrograms: every third of a semitone has its own row in each octave, so a steady tone is a line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from torch import Tensor
 
 LOWEST_HZ = 440 * 2 ** (-45 / 12)  # C1
 OCTAVES, ROWS_PER_OCTAVE = 8, 36
-LONGEST, SHORTEST = 16_384, 1024  # samples of a window; a low tone's own would blur what is short
+# Samples of a window; windows as long as low tones need would blur short sounds.
+LONGEST, SHORTEST = 16_384, 1024
 HOP = 1024
 FLOOR = 1e-5
 
@@ -39,9 +40,9 @@ def constant_q(audio: Tensor, sample_rate: int) -> Tensor:
 
 @cache
 def _kernels(sample_rate: int) -> list[tuple[Tensor, Tensor]]:
-    """Row numbers `[k]` and windowed cosines, then sines `[samples, 2 * k]`, for each length of frames.
+    """Return, for each length of frames, row numbers `[k]` and windowed cosines, then sines, `[samples, 2 * k]`.
 
-    Rows whose windows are about as long share their frames.
+    Rows with windows of about the same length share their frames.
     """
     hertz = row_hertz()
     quality = 1 / (2 ** (1 / ROWS_PER_OCTAVE) - 1)

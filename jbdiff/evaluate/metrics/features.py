@@ -1,7 +1,7 @@
-"""What two seconds of sound are like, in 158 numbers made by hand: nothing is trained, nothing is random.
+"""Describe two seconds of sound by 158 features made by hand: nothing is trained, nothing is random.
 
-They stand in for the embedding of a network in a Fréchet distance (`frechet.py`): timbre, how it moves, pulse,
-harmony, and how much of the sound is tones. None knows where in time or in which key a window is.
+They take the place of a network's embedding in a Fréchet distance (`frechet.py`). They measure timbre and its
+movement, pulse, harmony, and how tonal the sound is. They do not depend on the key or on the position in the track.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from torch import Tensor
 
 from jbdiff.evaluate.metrics.measures import decibels, mel_matrix
 
-SIZE, HOP = 2048, 512  # of the spectra that timbre and rhythm are read from
-LONG_SIZE, LONG_HOP = 8192, 2048  # of those that harmony is read from
+SIZE, HOP = 2048, 512  # spectra for timbre and rhythm
+LONG_SIZE, LONG_HOP = 8192, 2048  # spectra for harmony
 BANDS, GROUPS = 32, 8
 FLOOR = 1e-4  # -80 dB of a full-scale sine
 MODULATION_HZ = (0.4, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 LAGS, SHORTEST_LAG, LONGEST_LAG = 12, 0.1, 1.0  # of the onsets' autocorrelation, in seconds
 OCTAVES_HZ = (125, 250, 500, 1000, 2000, 4000)
-# Timbre, modulation, pulse, tone: so many features each. Each kind is to count as much as the others.
+# Number of features of each kind: timbre, modulation, pulse, tone. All kinds have the same weight in the distance.
 KINDS = (2 * BANDS + GROUPS, GROUPS * (len(MODULATION_HZ) - 1), LAGS + 3, 3 + 12 + 3 + len(OCTAVES_HZ) - 1)
 
 
 def windows(audio: Tensor, length: int) -> Tensor:
-    """A sound `[n]` cut into whole windows `[count, length]`; what does not fill one is left out."""
+    """Cut a sound `[n]` into whole windows `[count, length]`. A rest that does not fill a window is left out."""
     return audio[: len(audio) // length * length].reshape(-1, length)
 
 
 def describe_windows(audio: Tensor, sample_rate: int) -> Tensor:
-    """Mono windows `[w, n]` to features `[w, 158]`, not yet scaled. A window is to last a second or more."""
+    """Return the features `[w, 158]`, unscaled, of mono windows `[w, n]`. A window must last a second or more."""
     levels = decibels(
         _spectra(audio, SIZE, HOP).transpose(1, 2) @ mel_matrix(SIZE, BANDS, sample_rate), FLOOR
     )
@@ -43,19 +43,19 @@ def describe_windows(audio: Tensor, sample_rate: int) -> Tensor:
 
 
 def _spectra(audio: Tensor, size: int, hop: int) -> Tensor:
-    """Amplitudes `[w, bins, t]`; a sine of amplitude 1 reads 1."""
+    """Return amplitudes `[w, bins, t]` of `[w, n]`; a sine of amplitude 1 reads 1."""
     window = torch.hann_window(size)
     return torch.stft(audio, size, hop, window=window, return_complex=True).abs() * (2 / window.sum())
 
 
 def _grouped(levels: Tensor) -> Tensor:
-    """Neighbouring bands averaged, `[w, groups, t]`."""
+    """Average neighbouring bands: `[w, bands, t]` to `[w, groups, t]`."""
     out: Tensor = levels.unflatten(1, (GROUPS, -1)).mean(2)
     return out
 
 
 def _timbre(levels: Tensor) -> list[Tensor]:
-    """Mean and deviation of each band in dB, and the skew of each group of them."""
+    """Return mean and deviation of each band in dB, and the skew of each group of bands."""
     groups = _grouped(levels)
     centred = groups - groups.mean(2, keepdim=True)
     skew = centred.pow(3).mean(2) / centred.square().mean(2).sqrt().clamp_min(1.0).pow(3)
@@ -63,7 +63,7 @@ def _timbre(levels: Tensor) -> list[Tensor]:
 
 
 def _modulation(levels: Tensor, rate: float) -> Tensor:
-    """How strongly each group of bands moves at each speed, in tens of dB: `[w, groups * speeds]`."""
+    """Return how strongly each group of bands moves at each speed, in tens of dB: `[w, groups * speeds]`."""
     groups = _grouped(levels)
     moving = (groups - groups.mean(2, keepdim=True)) * torch.hann_window(groups.shape[2])
     power = torch.fft.rfft(moving).abs().square() / groups.shape[2]
@@ -71,14 +71,14 @@ def _modulation(levels: Tensor, rate: float) -> Tensor:
     found = []
     for low, high in itertools.pairwise(MODULATION_HZ):
         inside = (hertz >= low) & (hertz < high)
-        # A short window has no bin in the slowest ranges: there the nearest one.
+        # A short window has no bin in the slowest ranges; the nearest bin is used.
         inside[int((hertz - math.sqrt(low * high)).abs().argmin())] = True
         found.append((power[..., inside].mean(2) + 0.1).log10())
     return torch.cat(found, 1)
 
 
 def _pulse(levels: Tensor, rate: float) -> list[Tensor]:
-    """The autocorrelation of onsets in ranges of lags, and how strong and how sudden onsets are."""
+    """Return the autocorrelation of onsets in ranges of lags, and how strong and how sudden onsets are."""
     onset = levels.diff(dim=2).clamp_min(0).mean(1)
     centred = onset - onset.mean(1, keepdim=True)
     length = centred.shape[1]
@@ -94,13 +94,13 @@ def _pulse(levels: Tensor, rate: float) -> list[Tensor]:
 
 
 def _steadiness(levels: Tensor) -> Tensor:
-    """Correlation of spectra 1, 4 and 16 frames apart (12 to 186 ms at 44.1 kHz): haze forgets itself at once."""
+    """Return the correlation of spectra 1, 4 and 16 frames apart (12 to 186 ms at 44.1 kHz); it is low for haze."""
     shape = F.normalize(levels - levels.mean((1, 2), keepdim=True), dim=1)
     return torch.stack([(shape[..., lag:] * shape[..., :-lag]).sum(1).mean(1) for lag in (1, 4, 16)], 1)
 
 
 def _harmony(spectra: Tensor, sample_rate: int) -> list[Tensor]:
-    """Shares of the twelve pitch classes in order of size, how few they are, how steady, and tones above haze."""
+    """Return the shares of the twelve pitch classes by size, how few and how steady they are, and tones above haze."""
     hertz = torch.arange(spectra.shape[1]) * sample_rate / LONG_SIZE
     tonal = (hertz >= 100) & (hertz < 2000)
     classes = (12 * (hertz[tonal] / 440).log2()).round().long() % 12

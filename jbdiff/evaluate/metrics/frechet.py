@@ -1,12 +1,16 @@
-"""How far a set of sounds is from another one: the Fréchet distance of two Gaussians over features.
+"""The distance between two sets of sounds: the Fréchet distance of two Gaussians over features.
 
     d^2 = |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))        Dowson & Landau 1982; Heusel et al. 2017 use its square
 
-An estimate from few windows is too large, by an amount that depends on their number and on how many tracks they come
-from: here that is most of the floor. So only estimates made alike are compared. Tracks are divided into thirds. The
-space of features is fitted to the third one, and seen by neither of the others; the floor is the distance of the first
-to the second; and what is judged is the distance to the same second third of what was made from the contexts of the
-first, window for window. All orders of many random thirds are averaged.
+An estimate from few windows is too large. The error depends on the number of windows and of tracks, and is most of the
+floor here. So only estimates that are made in the same way are compared. Tracks are divided into thirds:
+
+- The space of features is fitted to the last third alone.
+- The floor is the distance of the first third to the second.
+- The judged figure is the distance to the same second third of the sounds that were made from the contexts of the
+  first, window for window.
+
+All orders of many random thirds are averaged.
 """
 
 from __future__ import annotations
@@ -20,20 +24,20 @@ import torch
 from torch import Tensor
 
 MOST_AXES = 6
-WINDOWS_PER_AXIS = 5  # so many windows, at least, for each axis of a covariance
-LEAST_SHARE = 0.05  # an axis of less than this share of the largest variance is not blown up to the same size
-LEAST_DEVIATION = 0.02  # of a feature, as a share of the median deviation
+WINDOWS_PER_AXIS = 5  # least number of windows for each axis of a covariance
+# Least variance for the scale of an axis, as a share of the largest; noise is not blown up.
+LEAST_SHARE = 0.05
+LEAST_DEVIATION = 0.02  # least deviation of a feature, as a share of the median deviation
 LEAST_TRACKS = 6
-LEAST_OUTSIDE = (
-    0.25  # deviation of the log of how far outside the axes windows lie; few windows agree by chance
-)
+# Deviation of the log of how far outside the axes windows lie; few windows agree by chance.
+LEAST_OUTSIDE = 0.25
 
 
 @dataclass(frozen=True)
 class Space:
-    """Principal axes of scaled features, whitened, and last how far a window lies outside of them.
+    """Whitened principal axes of scaled features, and one coordinate for the distance outside of the axes.
 
-    The last coordinate is what sees sounds unlike any that the axes were made from.
+    The last coordinate grows for sounds that are unlike all the sounds to which the axes were fitted.
     """
 
     mean: Tensor  # [features]
@@ -43,7 +47,7 @@ class Space:
     outside: tuple[float, float]  # mean and deviation of the log of the distance
 
     def __call__(self, features: Tensor) -> Tensor:
-        """`[w, features]` to `[w, axes + 1]`."""
+        """Map features `[w, features]` to points of the space, `[w, axes + 1]`."""
         scaled = (features.double() - self.mean) / self.deviation
         inside = scaled @ self.axes
         rest = (scaled - inside @ self.axes.T).square().mean(1).sqrt().clamp_min(1e-6).log()
@@ -52,9 +56,10 @@ class Space:
 
 
 def fit_space(features: Tensor, kinds: Sequence[int]) -> Space:
-    """The space of features `[w, features]`, of which so many of each kind follow one another; kinds weigh the same.
+    """Fit a space to features `[w, features]`.
 
-    Raises ValueError with fewer windows than two axes need.
+    `kinds` holds the number of features of each kind, in their order; all kinds have the same weight. Raises ValueError
+    if there are fewer windows than two axes need.
     """
     axes = min(MOST_AXES, len(features) // WINDOWS_PER_AXIS)
     if axes < 2:
@@ -79,7 +84,7 @@ def fit_space(features: Tensor, kinds: Sequence[int]) -> Space:
 
 
 def frechet_distance(one: Tensor, other: Tensor) -> float:
-    """The square of the distance between the Gaussians of two sets of points `[n, d]`; 0 for the same set."""
+    """Return the squared distance between the Gaussians of two sets of points `[n, d]`; 0 for the same set."""
     (m1, s1), (m2, s2) = ((x.mean(0), torch.cov(x.T)) for x in (one.double(), other.double()))
     variances, directions = torch.linalg.eigh(s1)
     root = directions * variances.clamp_min(0).sqrt() @ directions.T
@@ -89,7 +94,7 @@ def frechet_distance(one: Tensor, other: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Distances:
-    """Means over random thirds, and how far they spread."""
+    """Means over random thirds and their standard deviations: of the floor, and of each set of sounds by name."""
 
     floor: float
     floor_spread: float
@@ -97,6 +102,7 @@ class Distances:
     spread: dict[str, float]
 
     def ratio(self, name: str) -> float:
+        """Return the distance of one set of sounds in floors: 1 is the floor itself."""
         return self.of[name] / max(self.floor, 1e-12)
 
 
@@ -107,10 +113,11 @@ def distances(
     splits: int,
     seed: int = 0,
 ) -> Distances:
-    """Distances of `made` sounds to the originals, beside the originals' own.
+    """Return the distances of `made` sounds to the originals, and the floor: the distance between originals.
 
-    Each sequence has the features `[windows, features]` of one track an entry, and entry n of what was made belongs
-    to track n: as many windows, made without hearing any other track. Raises ValueError with fewer than six tracks.
+    Each sequence has one entry per track, with its features `[windows, features]`. Entry n of `made` was generated
+    after the context of track n and has as many windows as the original. Raises ValueError if there are fewer than six
+    tracks, or if numbers of windows differ.
     """
     if len(original) < LEAST_TRACKS:
         raise ValueError(f"{len(original)} tracks are too few to divide; give {LEAST_TRACKS} or more")

@@ -1,6 +1,6 @@
-"""Loudness in LUFS, gated, as ITU-R BS.1770-4 and EBU R 128 define it: what a listener would call louder.
+"""Loudness in LUFS as people perceive it, gated, as ITU-R BS.1770-4 and EBU R 128 define it.
 
-An own one, because it is forty lines of torch and one more package would be needed for it otherwise; it is tested
+The code is our own, because it is only forty lines of torch and a package would be one more dependency. It is tested
 against the standard's reference tone and gating examples (EBU Tech 3341).
 """
 
@@ -14,16 +14,16 @@ from torch import Tensor
 BLOCK_SECONDS, STEP_SECONDS = 0.4, 0.1
 OFFSET = -0.691  # dB: a sine of 997 Hz at 0 dBFS in one channel reads -3.01 LUFS
 ABSOLUTE_GATE, RELATIVE_GATE = -70.0, -10.0
-SILENCE = -120.0  # LUFS that silence reads; it has none
-# The two filters of BS.1770: a shelf for the head, and a high pass. Hertz, dB and quality that give the standard's
-# coefficients at 48 kHz, and the same curves at any other rate (Mansbridge et al. 2012).
+SILENCE = -120.0  # LUFS that stand for silence, whose loudness is not defined
+# The two filters of BS.1770: a shelf for the effect of the head, and a high pass. These frequencies, gains and
+# qualities give the standard's coefficients at 48 kHz, and the same curves at any other rate (Mansbridge et al. 2012).
 SHELF_HZ, SHELF_DECIBELS, SHELF_QUALITY = 1681.974450955533, 3.999843853973347, 0.7071752369554196
 PASS_HZ, PASS_QUALITY = 38.13547087602444, 0.5003270373238773
 SHELF_BEND = 0.4996667741545416
 
 
 def _weighting(hertz: Tensor, sample_rate: int) -> Tensor:
-    """Power gain `[k]` of both filters at these frequencies `[k]`, exactly that of the digital filters."""
+    """Return the power gain `[k]` of both digital filters at frequencies `[k]` in Hz."""
     turn = torch.polar(torch.ones_like(hertz), -2 * math.pi * hertz / sample_rate)  # z^-1
 
     def response(numerator: tuple[float, ...], denominator: tuple[float, ...]) -> Tensor:
@@ -43,13 +43,13 @@ def _weighting(hertz: Tensor, sample_rate: int) -> Tensor:
 
 
 def loudness(audio: Tensor, sample_rate: int) -> float:
-    """Integrated loudness in LUFS of `[channels, n]`, mono or stereo (each channel weighs 1); `[n]` is one channel.
+    """Return the integrated loudness in LUFS of `[channels, n]`, mono or stereo (each channel weighs 1), or of `[n]`.
 
-    A sound shorter than a block of 0.4 s is measured ungated. Returns -120 for silence.
+    A sound shorter than a block of 0.4 s is measured without a gate. Returns -120 for silence.
     """
     sound = torch.atleast_2d(audio).double()
     samples = sound.shape[1]
-    # Filtered through its spectrum, with a second of silence behind it so that nothing wraps around.
+    # The filter multiplies the spectrum. A second of silence at the end keeps its tail from wrapping around.
     size = samples + sample_rate
     gain = _weighting(torch.arange(size // 2 + 1, dtype=torch.float64) * sample_rate / size, sample_rate)
     weighted = torch.fft.irfft(torch.fft.rfft(sound, size) * gain.sqrt(), size)[:, :samples]

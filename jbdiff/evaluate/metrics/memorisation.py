@@ -1,13 +1,13 @@
-"""Whether a stack plays what it was trained on: how near what it plays comes to the nearest training music.
+"""Measures whether a stack copies its training music: the distance of its sound to the nearest training music.
 
-A window of two seconds becomes a picture of semitone bands over time. It is laid over every place of every training
-track, in every key that training may have moved it to, and correlated; 1 less the highest correlation is its distance.
-Louder or softer makes no difference. Held-out music has such a distance too, and is what to compare with: it shares
-scales, sounds and styles with the training music and cannot have been copied from it.
+A window of two seconds becomes a picture of semitone bands over time. It is correlated with every place of every
+training track, in every key to which training may have transposed the track. The distance is 1 less the highest
+correlation, and does not depend on loudness. Held-out music has such a distance too, and serves for comparison: it
+shares scales, sounds and styles with the training music, but cannot be a copy of it.
 
-A plain sound (a drum alone, a held chord) is near to many tracks, a copy to the one that it was copied from. So a
-distance is also put into relation to those of the next tracks (Carlini et al. 2023, "Extracting Training Data from
-Diffusion Models", section 4.2).
+A plain sound (a drum alone, a held chord) is near to many tracks. A copy is near to one track only. So each distance is
+also divided by the mean distance to the next tracks (Carlini et al. 2023, "Extracting Training Data from Diffusion
+Models", section 4.2).
 """
 
 from __future__ import annotations
@@ -23,17 +23,20 @@ from torch import Tensor
 
 from jbdiff.evaluate.metrics.measures import decibels, spectrogram
 
-SIZE, HOP = 8192, 2048  # a copy is at most half a hop (23 ms) out of step with the grid
+SIZE, HOP = 8192, 2048  # samples; a copy lies at most half a hop (23 ms) beside the grid
 LOWEST_NOTE, NOTES = 45, 60  # MIDI: A2, five octaves up
-FARTHEST_SEMITONES = 4  # that training transposes by (`train/latents.py`)
+FARTHEST_SEMITONES = 4  # most by which training transposes (`train/latents/latents.py`)
 FLOOR = 1e-3
 SECONDS = 2.0
-NEIGHBOURS = 10  # tracks that the nearest one is compared with, or as many as there are
-QUIETEST = 1.0  # dB: the least deviation that a picture is scaled by; silence is like nothing
+NEIGHBOURS = 10  # most tracks with which the nearest one is compared
+QUIETEST = 1.0  # dB; least deviation for the scale of a picture, so that silence resembles nothing
 
 
 def note_levels(audio: Tensor, sample_rate: int) -> Tensor:
-    """Mono `[n]` to levels in dB of semitone bands `[notes, frames]`, those that keys may move in among them."""
+    """Return levels in dB `[notes, frames]` of semitone bands of mono `[n]`.
+
+    Beside the `NOTES` bands there are `FARTHEST_SEMITONES` more on each side, for the transposed keys.
+    """
     notes = torch.arange(LOWEST_NOTE - FARTHEST_SEMITONES, LOWEST_NOTE + NOTES + FARTHEST_SEMITONES)
     hertz = 440 * 2 ** ((notes - 69) / 12)
     bins = torch.arange(SIZE // 2 + 1) * sample_rate / SIZE
@@ -45,20 +48,21 @@ def note_levels(audio: Tensor, sample_rate: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Scaled windows `[w, notes * frames]`, each of mean 0 and length 1."""
+    """Windows as scaled pictures: `rows` `[w, notes * frames]`, each with mean 0 and length 1."""
 
     rows: Tensor
     frames: int
 
 
 def window_frames(sample_rate: int) -> int:
+    """Return the number of frames in a window of two seconds, at least 4."""
     return max(4, int(SECONDS * sample_rate / HOP))
 
 
 def pictures(sounds: Iterable[Tensor], mean: Tensor, sample_rate: int) -> Pictures:
-    """Windows end to end of mono sounds `[n]`; `mean` `[notes]` is the usual level of each band.
+    """Cut mono sounds `[n]` into windows without gaps and return their pictures.
 
-    Raises ValueError if no sound is as long as one.
+    `mean` `[notes]`: the usual level of each band in dB. Raises ValueError if no sound is as long as a window.
     """
     frames, rows = window_frames(sample_rate), []
     for sound in sounds:
@@ -74,8 +78,10 @@ def pictures(sounds: Iterable[Tensor], mean: Tensor, sample_rate: int) -> Pictur
 
 
 def nearest(windows: Pictures, training: Sequence[Tensor], mean: Tensor) -> NDArray[np.float64]:
-    """Distance of each window to the nearest place in each of `training` (`note_levels` of the tracks), nearest tracks
-    first: `[w, tracks]`, 0..2. Tracks that are shorter than a window are left out.
+    """Return the distance of each window to the nearest place in each training track, nearest track first.
+
+    `training`: `note_levels` `[notes, frames]` of each track; tracks shorter than a window are left out. `mean`
+    `[notes]`: the usual level of each band. Returns `[w, tracks]`, 0..2. Raises ValueError if no track is long enough.
     """
     found = []
     for levels in training:
@@ -89,7 +95,7 @@ def nearest(windows: Pictures, training: Sequence[Tensor], mean: Tensor) -> NDAr
             flat = places.permute(1, 0, 2).flatten(1)
             width = flat.shape[1]
             size = (flat.square().sum(1) - flat.sum(1).square() / width).clamp_min(0).sqrt()
-            # The windows have mean 0, so the places' own means fall out of the product.
+            # The windows have mean 0, so the means of the places do not change the product.
             alike = (windows.rows @ flat.T) / size.clamp_min(QUIETEST * math.sqrt(width))
             best = torch.maximum(best, alike.amax(1))
         found.append((1 - best).clamp_min(0))
@@ -100,9 +106,10 @@ def nearest(windows: Pictures, training: Sequence[Tensor], mean: Tensor) -> NDAr
 
 @dataclass(frozen=True)
 class Nearness:
-    """Distances to the nearest training music `[sounds, windows]` of what was played and of held-out music.
+    """Distances of the played and of held-out music to the nearest training music, `[sounds, windows]` each.
 
-    `relative`: divided by the mean of those to the next nearest tracks. It is 1 where no track is nearer than others.
+    `relative` distances are divided by the mean distance to the next nearest tracks. They are 1 if no track is nearer
+    than the others.
     """
 
     played: NDArray[np.float64]
@@ -111,18 +118,24 @@ class Nearness:
     relative_held: NDArray[np.float64]
 
     def distance(self, percentile: float) -> tuple[float, float, float]:
-        """That percentile of the played, of the held-out, and the standard error of the difference."""
+        """Return a percentile (0..100) of the played and of the held-out distances, and a standard error.
+
+        The error is that of the difference.
+        """
         return _compared(self.played, self.held, percentile)
 
     def relative(self, percentile: float) -> tuple[float, float, float]:
-        """The same of the relative distances."""
+        """Return the same three values of the relative distances."""
         return _compared(self.relative_played, self.relative_held, percentile)
 
 
 def _compared(
     played: NDArray[np.float64], held: NDArray[np.float64], percentile: float
 ) -> tuple[float, float, float]:
-    """The error is a bootstrap's over sounds: windows of one sound are near or far together."""
+    """Return both percentiles and the standard error of their difference.
+
+    The error is a bootstrap over sounds, because the windows of one sound are near or far together.
+    """
     rng = np.random.default_rng(0)
 
     def resampled(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -138,7 +151,10 @@ def _compared(
 def nearness(
     played: Sequence[Tensor], held: Sequence[Tensor], training: Sequence[Tensor], sample_rate: int
 ) -> Nearness:
-    """Of mono sounds `[n]`, all as long; `training` are `note_levels`. Raises ValueError without training music."""
+    """Return the distances of mono sounds `[n]`, all of one length, to the training music.
+
+    `training`: `note_levels` `[notes, frames]` of the tracks. Raises ValueError without training music.
+    """
     if not training:
         raise ValueError("no training music to compare with; give a folder that holds some")
     mean = torch.cat(list(training), 1).mean(1)
@@ -146,7 +162,7 @@ def nearness(
     for sounds in (played, held):
         found = nearest(pictures(sounds, mean, sample_rate), training, mean)
         others = found[:, 1 : 1 + NEIGHBOURS]
-        relative = np.ones(len(found))  # of one track: nothing is nearer than others
+        relative = np.ones(len(found))  # with one track there is no other to compare with
         if others.shape[1]:
             relative = found[:, 0] / np.maximum(others.mean(1), 1e-6)
         shares.append(relative.reshape(len(sounds), -1))

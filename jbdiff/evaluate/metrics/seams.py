@@ -1,9 +1,9 @@
-"""Whether one hears where blocks meet: jumps of the sound there, among the jumps everywhere else.
+"""Measures whether the borders of blocks are audible: compares jumps of the sound there with jumps everywhere else.
 
 A jump is the root mean square of the sound's second difference over one token, around a place on the token grid. The
-figure of a seam is its rank: the share of places inside blocks that jump less. Where seams do not show, ranks are
-spread evenly and their mean is 0.5; where every seam shows, it is near 1. Ranks need no assumption about how large
-jumps are, and places on the token grid share the decoder's own pattern.
+figure of a seam is its rank: the share of places inside blocks that jump less. If seams do not show, ranks are spread
+evenly and their mean is 0.5. If every seam shows, the mean is near 1. Ranks need no assumption about the size of jumps.
+All places lie on the token grid, so that all share the decoder's own pattern.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 def jumps(sound: Tensor, places: Tensor, hop: int) -> Tensor:
-    """Sound `[n]` to the size of the jump at each of `places` `[m]` (samples): `[m]`."""
+    """Return the size of the jump `[m]` of a sound `[n]` at each of `places` `[m]`. `places`, `hop`: samples."""
     curve = torch.nn.functional.pad(sound.double().diff(n=2).square(), (1, 1))
     total = torch.nn.functional.pad(curve.cumsum(0), (1, 0))
     half = max(1, hop // 2)
@@ -24,9 +24,10 @@ def jumps(sound: Tensor, places: Tensor, hop: int) -> Tensor:
 
 
 def ranks(sound: Tensor, seams: Tensor, hop: int, start: int) -> Tensor:
-    """The rank `[m]`, 0..1, of the jump at each seam among places `start + k * hop` that are no seam's neighbours.
+    """Return the rank `[m]`, 0..1, of the jump at each of `seams` `[m]` in a sound `[n]`.
 
-    Ties count half.
+    It is compared with the places `start + k * hop` that are not next to a seam. Ties count half. `seams`, `hop`,
+    `start`: samples.
     """
     inside = torch.arange(start, len(sound) - 2 * hop, hop)
     inside = inside[inside >= 2 * hop]
@@ -38,18 +39,17 @@ def ranks(sound: Tensor, seams: Tensor, hop: int, start: int) -> Tensor:
 
 
 def places(first: int, every: int, end: int, hop: int) -> Tensor:
-    """`first`, `first + every`, ... that have sound on both sides."""
+    """Return the places `[m]` in samples, `first`, `first + every`, ..., with two tokens of sound on both sides."""
     found = torch.arange(first, end - 2 * hop, every)
     return found[found >= 2 * hop]
 
 
 def spread_of_difference(own: Sequence[Tensor], without: Sequence[Tensor]) -> float:
-    """Two standard errors of how far the mean of ranks lies from that of the same places in music without seams; a
-    tensor a piece in both.
+    """Return two standard errors of the difference between mean ranks at seams and those in music without seams.
 
-    Where bars are as long as blocks, all seams of a piece lie at the same place of the bar, and have one rank rather
-    than many, which need not be near 0.5: a place between two beats jumps less than most. So the error comes from
-    how far the pieces' differences differ.
+    `own` and `without` hold the ranks `[m]` of one piece per entry. If bars are as long as blocks, all seams of a piece
+    lie at the same place of the bar. Then a piece has one rank rather than many, and it need not be near 0.5: a place
+    between two beats jumps less than most. So the error is computed from the spread of the differences between pieces.
     """
     spread = spread_of_mean(sum(len(rank) for rank in own))
     if len(own) < 2:
@@ -59,5 +59,5 @@ def spread_of_difference(own: Sequence[Tensor], without: Sequence[Tensor]) -> fl
 
 
 def spread_of_mean(count: int) -> float:
-    """Two standard errors of the mean of so many ranks that are spread evenly over 0..1."""
+    """Return two standard errors of the mean of `count` ranks that are spread evenly over 0..1."""
     return 2 * math.sqrt(1 / 12 / max(1, count))

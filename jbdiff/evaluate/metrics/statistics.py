@@ -1,6 +1,6 @@
-"""What one hears change when music drifts: level, dynamics, width, colour, noisiness, onsets and pulse, as numbers.
+"""Statistics that change when music drifts: level, dynamics, width, colour, noisiness, onsets and pulse.
 
-Each is read from a stretch of some ten seconds (`statistics_of`) and followed over time (`over_time`).
+Each is computed from a stretch of about ten seconds (`statistics_of`) and followed over time (`over_time`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from jbdiff.evaluate.metrics.measures import level, onset_strength, spectrogram
 
 SIZE, HOP = 2048, 512  # of spectra
 ONSET_SIZE, ONSET_HOP = 1024, 256
-LOUD_DECIBELS = 40.0  # colour is that of frames within so much of the loudest
+LOUD_DECIBELS = 40.0  # colour counts only frames within so many dB of the loudest
 FLATNESS_HZ = (100.0, 16_000.0)
-ONSET_RISE = 0.05  # mean rise of the log spectrum; a fifth of a kick drum's
-ONSET_SECONDS = 0.05  # two onsets are at least so far apart
+ONSET_RISE = 0.05  # least mean rise of the log spectrum at an onset; a fifth of a kick drum's
+ONSET_SECONDS = 0.05  # least time between two onsets
 SHORTEST_BEAT, LONGEST_BEAT = 0.2, 1.0  # seconds
 
 Table = dict[str, NDArray[np.float64]]
@@ -30,14 +30,16 @@ Table = dict[str, NDArray[np.float64]]
 
 
 class Scale(enum.Enum):
-    """How a change of a statistic is made relative."""
+    """How a change of a statistic becomes a share."""
 
-    DECIBELS = "decibels"  # as the ratio of amplitudes that the difference means
+    DECIBELS = "decibels"  # a difference in dB counts as the ratio of amplitudes
     PLAIN = "plain"
 
 
 @dataclass(frozen=True)
 class Statistic:
+    """Name, unit and scale of a statistic. Its values are in a `Table` under the name."""
+
     name: str
     unit: str
     scale: Scale = Scale.PLAIN
@@ -55,13 +57,16 @@ STATISTICS = (
 
 
 def crest_factor(audio: Tensor) -> float:
-    """Peak over root mean square in dB: a sine has 3."""
+    """Return the peak over the root mean square of `[channels, n]`, in dB; a sine has 3."""
     peak, power = float(audio.abs().max()), float(audio.square().mean())
     return 20 * math.log10(max(peak, 1e-6)) - 10 * math.log10(power + 1e-12)
 
 
 def stereo_correlation(audio: Tensor) -> float:
-    """Of the two channels of `[2, n]`: 1 is mono, 0 as wide as two strangers. One channel has 1."""
+    """Return the correlation of the two channels of `[2, n]`, -1..1: 1 for mono, 0 for unrelated channels.
+
+    Returns 1 for one channel.
+    """
     if audio.shape[0] == 1:
         return 1.0
     left, right = (channel - channel.mean() for channel in audio[:2])
@@ -70,7 +75,10 @@ def stereo_correlation(audio: Tensor) -> float:
 
 
 def colour(audio: Tensor, sample_rate: int) -> tuple[float, float]:
-    """Spectral centroid in Hz, and flatness (geometric over arithmetic mean of the power, 100 Hz to 16 kHz)."""
+    """Return the spectral centroid in Hz and the flatness, 0..1, of mono `[n]`.
+
+    Flatness is the geometric over the arithmetic mean of the power from 100 Hz to 16 kHz.
+    """
     power = spectrogram(audio, SIZE, HOP).square()
     total = power.sum(0)
     power = power[:, total >= total.max() * 10 ** (-LOUD_DECIBELS / 10)] + 1e-14
@@ -81,7 +89,10 @@ def colour(audio: Tensor, sample_rate: int) -> tuple[float, float]:
 
 
 def onset_times(audio: Tensor, sample_rate: int) -> Tensor:
-    """Where sounds begin, in seconds: peaks of the onset strength that stand out from the fifth of a second around."""
+    """Return the times `[k]` in seconds at which sounds begin in mono `[n]`.
+
+    An onset is a peak of the onset strength that stands out from the fifth of a second around it.
+    """
     strength = onset_strength(audio, ONSET_SIZE, ONSET_HOP)[None, None]
     rate = sample_rate / ONSET_HOP
     near, wide = max(1, int(ONSET_SECONDS * rate)), max(1, int(0.1 * rate))
@@ -92,10 +103,10 @@ def onset_times(audio: Tensor, sample_rate: int) -> Tensor:
 
 
 def pulse(audio: Tensor, sample_rate: int) -> tuple[float, float]:
-    """The highest peak of the onsets' autocorrelation between 0.2 and 1 s, 0..1, and its lag in seconds.
+    """Return the highest peak of the onsets' autocorrelation between 0.2 and 1 s, 0..1, and its lag in seconds.
 
-    The lag is found to a fraction of a frame, by a parabola through the peak and its neighbours. A sound too short
-    for a lag of a second has (0, 0).
+    Takes mono `[n]`. A parabola through the peak and its neighbours gives the lag to a fraction of a frame. Returns
+    (0, 0) if the sound is too short for a lag of a second.
     """
     rate = sample_rate / ONSET_HOP
     onset = onset_strength(audio, ONSET_SIZE, ONSET_HOP)
@@ -104,7 +115,7 @@ def pulse(audio: Tensor, sample_rate: int) -> tuple[float, float]:
         return 0.0, 0.0
     onset = onset - onset.mean()
     correlation = torch.fft.irfft(torch.fft.rfft(onset, 2 * len(onset)).abs().square())[: last + 2]
-    # By the number of products in each sum: long lags are not to seem weaker for the window's end.
+    # Each sum is divided by its number of products. Otherwise the end of the window would make long lags seem weaker.
     correlation = correlation / torch.arange(len(onset), len(onset) - last - 2, -1) * len(onset)
     best = first + int(correlation[first : last + 1].argmax())
     before, at, after = correlation[best - 1 : best + 2].tolist()
@@ -115,7 +126,7 @@ def pulse(audio: Tensor, sample_rate: int) -> tuple[float, float]:
 
 
 def statistics_of(audio: Tensor, sample_rate: int) -> dict[str, float]:
-    """Every one of `STATISTICS`, and "beat", the lag of the pulse in seconds, of a sound `[channels, n]`."""
+    """Return all `STATISTICS` of a sound `[channels, n]` by name, and "beat": the lag of the pulse in seconds."""
     mono = audio.mean(0)
     centroid, flatness = colour(mono, sample_rate)
     strength, beat = pulse(mono, sample_rate)
@@ -132,7 +143,7 @@ def statistics_of(audio: Tensor, sample_rate: int) -> dict[str, float]:
 
 
 def over_time(audio: Tensor, sample_rate: int, seconds: float) -> Table:
-    """Statistics of one stretch of `seconds` after another of a sound `[channels, n]`; at least of one, if shorter."""
+    """Return the statistics of each stretch of `seconds` of a sound `[channels, n]`; a shorter sound is one stretch."""
     length = min(audio.shape[1], int(seconds * sample_rate))
     count = audio.shape[1] // length
     rows = [statistics_of(audio[:, i * length : (i + 1) * length], sample_rate) for i in range(count)]
@@ -140,9 +151,10 @@ def over_time(audio: Tensor, sample_rate: int, seconds: float) -> Table:
 
 
 def tempo_wander(beats: NDArray[np.float64]) -> float:
-    """How far the beat wanders from stretch to stretch: the deviation of its lag as a share of the lag.
+    """Return how far the beat wanders: the deviation of its lag over stretches, as a share of the lag.
 
-    Half a beat and two beats are the same tempo: each lag is first taken to the octave of the median.
+    `beats`: lags `[t]` in seconds. Half a beat and two beats count as the same tempo: each lag is first halved or
+    doubled to lie next to the median.
     """
     known = np.log2(beats[beats > 0])
     if len(known) < 2:
@@ -152,11 +164,11 @@ def tempo_wander(beats: NDArray[np.float64]) -> float:
 
 
 def relative_drift(statistic: Statistic, first: float, last: float, held: NDArray[np.float64]) -> float:
-    """The change from `first` to `last` as a share: 0.2 is a drift of 20 %.
+    """Return the change from `first` to `last` as a share: 0.2 is a drift of 20 %.
 
-    Decibels are taken as the ratio of amplitudes that they mean: 1.58 dB are 20 %, up or down. Other quantities are
-    taken relative to `first`; where that is smaller than the spread of the held-out sounds' values `held`, it says
-    little about what is much, and the mean size of those is taken.
+    A change in decibels counts as a ratio of amplitudes: 1.58 dB are 20 %, up or down. Other quantities are divided by
+    `first`. If `first` is smaller than the spread of held-out music's values `held` `[t]`, it is no useful scale, and
+    the mean size of those values is the divisor.
     """
     if statistic.scale is Scale.DECIBELS:
         return 10 ** (abs(last - first) / 20) - 1

@@ -1,6 +1,6 @@
-"""How many notes a sound has, how they overlap and last, and which pitch classes they are: figures of a transcription.
+"""Figures of a transcription: number of notes, how they overlap and last, and their pitch classes.
 
-The figures are those that docs/evaluation.md explains. Everything here but `transcribe` works without the transcriber.
+docs/evaluation.md explains the figures. Everything here except `transcribe` works without the transcriber.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ PITCH_CLASSES = 12
 
 @dataclass(frozen=True)
 class ToneFigures:
-    """What the notes of a sound amount to.
+    """Figures of the notes of a sound.
 
-    `notes` a second; `polyphony`: mean number of keys that sound at once; `stay`: share of sounding keys that still
-    sound 250 ms later, 0..1; `entropy`: of the pitch classes in bits, 0 (one class) to 3.58 (all twelve alike);
+    `notes`: notes a second. `polyphony`: mean number of keys that sound at once. `stay`: share of sounding keys that
+    still sound 250 ms later, 0..1. `entropy`: of the pitch classes in bits, 0 (one class) to 3.58 (all twelve equal).
     `profile` `[12]`: seconds of notes of each pitch class, C first.
     """
 
@@ -50,13 +50,14 @@ class ToneFigures:
     profile: NDArray[np.float64]
 
     def as_dict(self) -> JsonDict:
+        """Return the fields by name, for JSON."""
         return vars(self) | {"profile": self.profile.tolist()}
 
 
 def tone_figures(sound: Transcription | NDArray[Any] | Tensor, sample_rate: int = 44_100) -> ToneFigures:
-    """Return the figures of a transcription, or of audio, mono or stereo, which is transcribed first.
+    """Return the figures of a transcription, or of audio, which is transcribed first.
 
-    Of audio: raises what `transcribe` raises.
+    Audio: mono `[n]` or stereo `[2, n]`. For audio, raises what `transcribe` raises.
     """
     transcription = sound if isinstance(sound, Transcription) else transcribe(sound, sample_rate)
     active = transcription.posterior > ACTIVE
@@ -73,25 +74,25 @@ def tone_figures(sound: Transcription | NDArray[Any] | Tensor, sample_rate: int 
 
 
 def pitch_classes(notes: Sequence[Note]) -> NDArray[np.float64]:
-    """Seconds of notes of each pitch class `[12]`, C first."""
+    """Return the seconds of notes of each pitch class `[12]`, C first."""
     keys = np.array([note.key % PITCH_CLASSES for note in notes], int)
     lengths = np.array([note.end - note.start for note in notes], float)
     return np.bincount(keys, lengths, PITCH_CLASSES).astype(float)
 
 
 def entropy(profile: NDArray[np.float64]) -> float:
-    """Bits of a pitch-class profile `[12]`; 0 of an empty one."""
+    """Return the entropy in bits of a pitch-class profile `[12]`; 0 for an empty one."""
     share = profile[profile > 0] / max(float(profile.sum()), 1e-9)
     return float(-(share * np.log2(share)).sum()) + 0.0
 
 
 def harmony(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Cosine of two pitch-class profiles `[12]`, 0..1; 0 if one of them is empty."""
+    """Return the cosine of two pitch-class profiles `[12]`, 0..1; 0 if one of them is empty."""
     size = float(np.linalg.norm(one) * np.linalg.norm(other))
     return float(one @ other) / size if size > 0 else 0.0
 
 
 def tones_over_time(transcription: Transcription, seconds: float) -> list[ToneFigures]:
-    """Return figures of one stretch of `seconds` after another; a last one that is less than half full is left out."""
+    """Return the figures of each stretch of `seconds`; a last stretch that is less than half full is left out."""
     count = max(1, round(transcription.seconds / seconds))
     return [tone_figures(transcription.part(i * seconds, (i + 1) * seconds)) for i in range(count)]

@@ -1,4 +1,4 @@
-"""Transcription: the notes in a sound, found by a network that knows nothing of this project.
+"""Transcription: the notes in a sound, found by a network that was trained outside of this project.
 
 The network is basic-pitch (Bittner et al. 2022, "A lightweight instrument-agnostic model for polyphonic note
 transcription").
@@ -26,12 +26,12 @@ RATE, HOP = 22_050, 256  # of the model
 FRAMES_PER_SECOND = RATE / HOP
 WINDOW = 43_844  # samples that the model takes at once
 WINDOW_FRAMES = 172
-EDGE = 15  # frames at both ends of a window that its neighbours know better
-KEPT = 141  # frames that are kept of a window; a whole number of hops keeps all frames on one grid
+EDGE = 15  # frames at both ends of a window; the neighbouring windows judge them better
+KEPT = 141  # frames that are kept of a window; whole frames, so that all windows share one grid
 BATCH = 4  # windows a call: more are no faster and need more memory
 LOWEST_KEY, KEYS = 21, 88  # MIDI
-STRUCK = 0.5  # least likelihood that a key was struck, which begins a note
-SOUNDS = 0.3  # least likelihood that a key sounds, which a note goes on with
+STRUCK = 0.5  # a note begins at this likelihood, or more, that a key was struck
+SOUNDS = 0.3  # a note goes on at this likelihood, or more, that a key sounds
 GAP = 11  # frames below `SOUNDS` that end a note
 SHORTEST_SECONDS = 0.058  # of a note
 
@@ -61,7 +61,10 @@ class Transcription:
     seconds: float
 
     def part(self, start: float, end: float) -> Transcription:
-        """The stretch between two times in seconds: notes that begin there, and its frames. Times begin at 0 again."""
+        """Return the part between two times in seconds: the notes that begin there, and its frames.
+
+        Its times begin at 0.
+        """
         notes = tuple(
             Note(note.start - start, note.end - start, note.key)
             for note in self.notes
@@ -104,7 +107,7 @@ def _session(path: Path) -> Any:
 
 
 def mono(audio: NDArray[Any] | Tensor) -> NDArray[np.float32]:
-    """Return `[n]` of mono `[n]`, or of a few channels `[channels, n]` or `[n, channels]`.
+    """Return mono `[n]` of audio `[n]`, `[channels, n]` or `[n, channels]`, with few channels.
 
     Raises ValueError on any other shape, on no samples, and on samples that are not finite.
     """
@@ -120,9 +123,9 @@ def mono(audio: NDArray[Any] | Tensor) -> NDArray[np.float32]:
 
 
 def transcribe(audio: NDArray[Any] | Tensor, sample_rate: int = 44_100) -> Transcription:
-    """Return the notes of a sound, mono or stereo, float, in any shape that `mono` takes.
+    """Return the notes of a sound: float, `[n]`, `[channels, n]` or `[n, channels]`.
 
-    A second of sound costs some 45 ms of one core. Raises NoJudgeError if the model is not installed, and what `mono`
+    A second of sound takes about 45 ms of one core. Raises NoJudgeError if the model is not installed, and what `mono`
     raises.
     """
     path = model_path()
@@ -133,7 +136,7 @@ def transcribe(audio: NDArray[Any] | Tensor, sample_rate: int = 44_100) -> Trans
 
 
 def _likelihoods(path: Path, sound: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Likelihoods that keys were struck and that they sound, `[frames, 88]` each, of `[n]` at `RATE`."""
+    """Return the likelihoods that keys were struck and that they sound, `[frames, 88]` each, of `[n]` at `RATE`."""
     frames = max(1, -(-len(sound) // HOP))
     count = -(-frames // KEPT)
     padded = np.zeros(EDGE * HOP + (count - 1) * KEPT * HOP + WINDOW, np.float32)
@@ -143,7 +146,7 @@ def _likelihoods(path: Path, sound: NDArray[np.float32]) -> tuple[NDArray[np.flo
     struck: list[NDArray[np.float32]] = []
     posterior: list[NDArray[np.float32]] = []
     for first in range(0, count, BATCH):
-        # The model's outputs have no names but numbers: 2 is what was struck, 1 is what sounds.
+        # The model's outputs have numbers instead of names: 2 is for struck keys, 1 for sounding keys.
         given = {session.get_inputs()[0].name: windows[first : first + BATCH, :, None]}
         names = ["StatefulPartitionedCall:2", "StatefulPartitionedCall:1"]
         for found, whole in zip(session.run(names, given), (struck, posterior), strict=True):
@@ -152,11 +155,11 @@ def _likelihoods(path: Path, sound: NDArray[np.float32]) -> tuple[NDArray[np.flo
 
 
 def pick_notes(struck: NDArray[np.float32], posterior: NDArray[np.float32]) -> list[Note]:
-    """Notes from the likelihoods that keys were struck and that they sound, `[frames, 88]` each; by start.
+    """Return the notes, in the order of their starts, from likelihoods `[frames, 88]` that keys were struck and sound.
 
-    A note begins where a key was struck and lasts until it no longer sounds. What then still sounds without a
-    beginning becomes notes too, the likeliest first. Each note silences its own key and both neighbours while it
-    lasts, since a key sounds in its neighbours as well (Bittner et al. 2022, section 2.3).
+    A note begins when a key is struck and lasts until the key no longer sounds. Keys that still sound without such a
+    beginning become notes too, the likeliest first. The network also finds a key in its two neighbours. So each note
+    silences its own key and both neighbours while it lasts (Bittner et al. 2022, section 2.3).
     """
     left = posterior.astype(np.float64)
     shortest = round(SHORTEST_SECONDS * FRAMES_PER_SECOND)
@@ -171,7 +174,7 @@ def pick_notes(struck: NDArray[np.float32], posterior: NDArray[np.float32]) -> l
     for place in likeliest.tolist():
         middle, key = divmod(place, KEYS)
         if left[middle, key] <= SOUNDS:
-            continue  # a note that was found since has silenced it
+            continue  # a note that was found in the meantime has silenced it
         near = slice(max(0, key - 1), key + 2)
         after, looked_after = _sounding(left[middle + 1 : -1, key])
         before, looked_before = _sounding(left[middle - 1 : 0 : -1, key] if middle else left[:0, key])
@@ -188,10 +191,10 @@ def pick_notes(struck: NDArray[np.float32], posterior: NDArray[np.float32]) -> l
 
 
 def beginnings(struck: NDArray[np.float32], posterior: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Frame and key `[n, 2]` of every note that begins, by frame.
+    """Return frame and key `[n, 2]` of the beginning of every note, in the order of frames, from `[frames, 88]` each.
 
-    A sudden rise of the likelihood that a key sounds counts like a stroke: the highest rise as much as the highest
-    likelihood of a stroke.
+    A sudden rise of the likelihood that a key sounds counts as a stroke too. Rises are scaled so that the highest one
+    equals the highest likelihood of a stroke.
     """
     rises = np.zeros_like(posterior)
     rises[2:] = np.minimum(posterior[2:] - posterior[1:-1], posterior[2:] - posterior[:-2]).clip(0)
@@ -203,7 +206,7 @@ def beginnings(struck: NDArray[np.float32], posterior: NDArray[np.float32]) -> N
 
 
 def _sounding(likelihood: NDArray[np.float64]) -> tuple[int, int]:
-    """For how many frames from the first `[n]` a key goes on to sound, and how many were looked at to know it."""
+    """Return for how many frames a key goes on to sound, from likelihoods `[n]`, and how many frames were read."""
     looked = silent = 0
     for value in likelihood.tolist():
         looked += 1

@@ -29,7 +29,11 @@ from jbdiff.train.run.run import Batches, RunSettings, fit, prepare_folder
 
 @dataclass(frozen=True)
 class CodecJob:
-    """What to train a codec on, and how. `start`: a weights file, the name of a stack, or None for fresh."""
+    """The options of a codec training. `start`: a weights file, the name of a stack, or None for fresh weights.
+
+    `batch`: stretches a step. `seconds`: length of a stretch. `rate`: highest learning rate. `rivalry`: train against a
+    discriminator too.
+    """
 
     data: Path
     heldout: Path | None
@@ -43,7 +47,7 @@ class CodecJob:
 
 
 def load_codec(start: Path | str) -> BandCodec:
-    """A band codec from a run's weights, or out of a stack."""
+    """Load a band codec from the weights of a run or from a stack. Raises ValueError if the stack has no band codec."""
     if isinstance(start, Path):
         sizes = recorded(start, "codec")
         codec = BandCodec(BandCodecConfig(**sizes) if sizes else cast(BandCodecConfig, POCKET.codec))
@@ -56,10 +60,10 @@ def load_codec(start: Path | str) -> BandCodec:
 
 
 def grown(codec: BandCodec, config: BandCodecConfig, training: Clips) -> BandCodec:
-    """A codec of these sizes with the weights of another that may lack its detail, which is measured on `training`.
+    """Return a codec of the sizes `config` with the weights of `codec`.
 
-    The bands keep their statistics: denoisers that were trained on them still understand them. Raises ValueError
-    where other sizes differ.
+    If `codec` has no detail and `config` has, the statistics of the detail are measured on `training`. The bands keep
+    their statistics, so that denoisers that were trained on them still fit. Raises ValueError if other sizes differ.
     """
     if config == codec.config:
         return codec
@@ -82,7 +86,7 @@ def grown(codec: BandCodec, config: BandCodecConfig, training: Clips) -> BandCod
 
 
 def train_codec(settings: RunSettings, job: CodecJob, config: BandCodecConfig | None = None) -> None:
-    """Runs a codec training to its end. Without sizes it takes those of what it starts from."""
+    """Run a codec training to its end. If `config` is None, the sizes are those of the codec that it starts from."""
     started = None if job.start is None or settings.resume else load_codec(job.start)
     if config is None:
         config = settings.sized(started.config if started else cast(BandCodecConfig, POCKET.codec))
@@ -108,5 +112,5 @@ def train_codec(settings: RunSettings, job: CodecJob, config: BandCodecConfig | 
         settings.round_steps,
         validations=3,
     )
-    # The critic and the synthesis go backwards one after the other, each without the other's weights.
+    # Discriminator and synthesis have separate backward passes, and neither uses the other's weights.
     fit(module, batches, settings, config.sample_rate, loose=job.rivalry)

@@ -39,7 +39,11 @@ from jbdiff.train.run.run import Batches, RunSettings, fit, prepare_folder
 
 @dataclass(frozen=True)
 class DenoiserJob:
-    """What to train a denoiser on, and how. `codec`: a weights file or the name of a stack."""
+    """The options of a denoiser training. `codec`, `start`: a weights file or the name of a stack.
+
+    `batch`: windows a step. `levels`: noise levels of each window. `rate`: highest learning rate. `lines_only`: train
+    the last convolution only. `plan_only`: train the inputs of a plan only.
+    """
 
     data: Path
     heldout: Path | None
@@ -55,7 +59,7 @@ class DenoiserJob:
 
 
 def load_denoiser(start: Path | str) -> JointDenoiser:
-    """A joint denoiser from a run's weights, or out of a stack."""
+    """Load a joint denoiser from the weights of a run or from a stack. Raises ValueError if the stack has none."""
     if isinstance(start, Path):
         sizes = recorded(start, "denoiser")
         given = denoiser_from_dict(sizes) if sizes else POCKET.level(2).denoiser
@@ -70,14 +74,14 @@ def load_denoiser(start: Path | str) -> JointDenoiser:
 
 
 def fitted(config: JointDenoiserConfig, codec: BandCodecConfig) -> JointDenoiserConfig:
-    """These sizes for what this codec gives: its bands, and its detail where it has some."""
+    """Return the sizes changed to fit a codec: to its bands, and to its detail if it has one."""
     channels = QUARTERS * codec.detail_bands
     detail = replace(config.detail or DetailConfig(), channels=channels) if channels else None
     return replace(config, latent_channels=CHANNELS, detail=detail)
 
 
 def _check(job: DenoiserJob, resumed: bool) -> None:
-    """Raise ValueError if a job trains a part of a network that it does not have."""
+    """Raise ValueError if a job is to train a part that needs trained weights and has none, or two parts at once."""
     for wanted, option in ((job.lines_only, "--lines"), (job.plan_only, "--plan-inputs")):
         if wanted and job.start is None and not resumed:
             raise ValueError(f"{option} needs a trained denoiser: give --denoiser-weights or --from-shipped")
@@ -90,13 +94,13 @@ def train_denoiser(
     job: DenoiserJob,
     config: JointDenoiserConfig | None = None,
 ) -> None:
-    """Runs a denoiser training to its end; its latents are as wide as the codec's."""
+    """Run a denoiser training to its end. Latents have as many channels as the codec's."""
     _check(job, settings.resume)
     codec = load_codec(job.codec)
     begun = load_denoiser(job.start) if job.start is not None and not settings.resume else None
     if config is None:
         config = begun.config if begun else cast(JointDenoiserConfig, POCKET.level(2).denoiser)
-        # Weights without an anchor or echoes learn them on the way.
+        # Weights without an anchor or echoes learn these during the training.
         new = not job.lines_only
         config = replace(config, anchor=config.anchor or new, echo_channels=config.echo_channels or 16 * new)
         config = replace(config, plan=config.plan or job.plan_only)
@@ -130,7 +134,7 @@ def train_denoiser(
     vary, at_hand = Varied(codec.analysis), Resident(training)
 
     def draw(first: int, count: int) -> LatentBatches:
-        # An anchor is measured over more than the window: the style of the window alone would give too much of it away.
+        # An anchor is measured over more than the window. The style of the window alone would reveal too much of it.
         length = stretch if module.rolling or config.anchor else history + window
         return LatentBatches(
             training, job.batch, length, job.seed, first, count, vary, at_hand.on(module.device)
@@ -150,8 +154,8 @@ def _begin(
 ) -> None:
     """Put weights or statistics into a network before its first step.
 
-    begun: trained weights to start from; None starts from statistics of the latents. anchored: tokens of music that an
-    anchor is measured over. Raises ValueError if the latents lack the detail that the network has to learn.
+    `begun`: trained weights to start from; None starts from statistics of the latents. `anchored`: tokens of music over
+    which an anchor is measured. Raises ValueError if the latents lack the detail that the network has to learn.
     """
     config = module.config
     if begun is not None:

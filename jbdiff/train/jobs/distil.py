@@ -1,4 +1,4 @@
-"""The training job behind `jbdiff train distill`: a denoiser's student of few steps."""
+"""The training job of `jbdiff train distill`: a student of a denoiser that needs few steps."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from jbdiff.train.latents.latents import Resident, Varied, widened
 from jbdiff.train.modules.distil import DistilTraining
 from jbdiff.train.run.run import Batches, RunSettings, fit, prepare_folder
 
-ROUND_STEPS = 25  # a step takes seconds: state is saved, and the clock looked at, about once a minute
+# A step takes seconds, so a round ends about once a minute: it saves the state and checks the time.
+ROUND_STEPS = 25
 
 
 @dataclass(frozen=True)
 class DistilJob:
-    """Whose student to train, on what, and how. `denoiser` and `codec`: a weights file, or the name of a stack.
+    """The options of a distillation. `denoiser` and `codec`: a weights file or the name of a stack.
 
-    `start`: weights of an earlier run of this command; they may have been learnt from an earlier state of the
-    denoiser, and are then most of the way.
+    `start`: weights of an earlier run of this command. They may come from an earlier state of the denoiser; most of the
+    training is then done. `batch`: windows a step. `rate`: highest learning rate.
     """
 
     data: Path
@@ -43,12 +44,13 @@ class DistilJob:
 
 
 def load_additions(start: Path, denoiser: JointDenoiser) -> Additions:
-    """A run's weights, for the denoiser that they belong to. Raises CheckpointError if they do not fit it."""
+    """Load the additions of a run for their denoiser. Raises CheckpointError if they do not fit it."""
     sizes = recorded(start, "distill")
     if sizes is not None:
         sizes["guidance"] = tuple(sizes["guidance"])
     additions = Additions(denoiser, FewStepsConfig(**sizes) if sizes else FewStepsConfig())
-    # What was learnt of a denoiser without an anchor or echoes adds nothing to those of one that has them now.
+    # Additions of a denoiser without anchor or echoes have no weights for these. They start from fresh ones, which add
+    # 0.
     own = additions.state_dict()
     fresh = {
         name: value for name, value in own.items() if name.split(".", 1)[1].startswith(("anchor/", "echo_"))
@@ -58,9 +60,10 @@ def load_additions(start: Path, denoiser: JointDenoiser) -> Additions:
 
 
 def train_distil(settings: RunSettings, job: DistilJob, few: FewStepsConfig | None = None) -> None:
-    """Runs a distillation to its end; `weights.safetensors` then holds the additions alone.
+    """Run a distillation to its end; `weights.safetensors` then holds the additions alone.
 
-    A run that goes on has its denoiser in its own state; the one that the job names is used for its sizes.
+    A run that is resumed has the denoiser in its own state. Of the job's denoiser it only uses the sizes. Raises
+    ValueError if denoiser and codec do not belong together.
     """
     codec, denoiser = load_codec(job.codec), load_denoiser(job.denoiser)
     if denoiser.config.all_channels != codec.latent_channels:
@@ -68,7 +71,8 @@ def train_distil(settings: RunSettings, job: DistilJob, few: FewStepsConfig | No
             f"the denoiser works on {denoiser.config.all_channels} channels, the codec gives "
             f"{codec.latent_channels}; distil runs that belong together"
         )
-    bands = denoiser.without_detail()  # the detail follows the bands, whoever made them
+    # The detail is computed from the bands, so the student does not need to learn it.
+    bands = denoiser.without_detail()
     config = bands.config
     begun = None if job.start is None or settings.resume else load_additions(job.start, bands)
     few = few or (begun.config if begun is not None else FewStepsConfig())

@@ -1,4 +1,4 @@
-"""Turns the results of runs into a stack folder that plays: fp16 safetensors and their description."""
+"""Writes a stack folder from the results of runs: fp16 safetensors and their description."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ POCKET_SOURCE: JsonDict = {
 
 @dataclass(frozen=True)
 class StackParts:
-    """The weights.safetensors of the runs that a stack is made of. Without a denoiser it is untrained, for trying a
-    codec out; the student of few steps and the finisher may be missing. Codec and finisher may also be those of a
-    stack, by its name.
+    """The parts of a new stack: files weights.safetensors of runs. Codec and finisher may also be the name of a stack.
+
+    If `denoiser` is None, the stack gets an untrained denoiser, to try a codec out. `few` (the student) and `finisher`
+    may be None.
     """
 
     codec: Path | str
@@ -44,10 +45,10 @@ class StackParts:
 
 
 def export_stack(parts: StackParts, out: Path, name: str, source: JsonTable) -> Path:
-    """A playable stack in `out`.
+    """Write a stack into `out` and return `out`.
 
-    Files are replaced one by one, description last, each whole: `load_stack` refuses the moment between. Raises
-    ValueError or CheckpointError where parts do not belong together.
+    Each file is replaced as a whole, and the description comes last. `load_stack` refuses a folder that is only half
+    replaced. Raises ValueError or CheckpointError if parts do not belong together.
     """
     codec = load_codec(parts.codec)
     level = POCKET.level(2)

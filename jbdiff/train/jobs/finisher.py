@@ -1,4 +1,4 @@
-"""The training job behind `jbdiff train finisher`."""
+"""The training job of `jbdiff train finisher`."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ from jbdiff.train.run.run import Batches, RunSettings, fit, prepare_folder
 
 @dataclass(frozen=True)
 class FinisherJob:
-    """What to train a finisher on, and how. `codec`: whose decodes it gets, a weights file or the name of a stack;
-    `denoiser` likewise: its detail network gives the detail of the decodes, if it fits the codec. `start` likewise,
-    None for fresh.
+    """The options of a finisher training. `codec`, `denoiser`, `start`: a weights file or the name of a stack.
+
+    The finisher learns from decodes of the codec. If the denoiser fits the codec, its detail network makes the detail
+    of the decodes. `start` None: fresh weights. `batch`: stretches a step, of `seconds` each. `rate`: highest learning
+    rate.
     """
 
     data: Path
@@ -41,7 +43,7 @@ class FinisherJob:
 
 
 def load_finisher(start: Path | str) -> SpectralFinisher:
-    """A spectral finisher from a run's weights, or out of a stack. Raises ValueError if that has another kind."""
+    """Load a spectral finisher from the weights of a run or from a stack. Raises ValueError if the stack has none."""
     if isinstance(start, Path):
         sizes = recorded(start, "finisher")
         network = SpectralFinisher(SpectralFinisherConfig(**sizes) if sizes else SpectralFinisherConfig())
@@ -54,7 +56,7 @@ def load_finisher(start: Path | str) -> SpectralFinisher:
 
 
 def train_finisher(settings: RunSettings, job: FinisherJob) -> None:
-    """Runs a finisher's training to its end. Mono sounds teach it that they are mono."""
+    """Run a finisher training to its end. Mono sounds are used too: the finisher learns to leave them mono."""
     codec = load_codec(job.codec)
     begun = load_finisher(job.start) if job.start is not None and not settings.resume else None
     config = settings.sized(begun.config if begun else SpectralFinisherConfig())

@@ -1,4 +1,4 @@
-"""Job behind `jbdiff train plan`: level 3, from folders of sound to a Lightning run."""
+"""The training job of `jbdiff train plan`: level 3, from folders of sound to a Lightning run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VALIDATION_ROWS = 16
 
 @dataclass(frozen=True)
 class PlanJob:
-    """What to train a planner on, and how. `codec`: a weights file or a stack's name; `start`: weights, or None."""
+    """The options of a planner training. `codec`: a weights file or the name of a stack. `start`: weights, or None."""
 
     data: Path
     heldout: Path | None
@@ -32,7 +32,7 @@ class PlanJob:
 
 
 def train_plan(settings: RunSettings, job: PlanJob) -> None:
-    """Runs the training of a planner to its end. Its bars are those of the sounds (`bars.py`)."""
+    """Run a planner training to its end. The bars come from `bars.py`."""
     codec = load_codec(job.codec)
     begun = load_planner(job.start) if job.start is not None and not settings.resume else None
     config = settings.sized(begun.config if begun else PlannerConfig())

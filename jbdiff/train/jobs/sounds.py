@@ -1,4 +1,4 @@
-"""Read what every training job reads: sounds, latents, threads and seed, recorded results."""
+"""The shared preparation of all training jobs: sounds, latents, threads and seed, recorded sizes."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ def sound_clips(
     channels: int = 1,
     report: Report = print,
 ) -> tuple[Clips, Clips]:
-    """Training and held-out audio, cached beside the run; sounds below `shortest` samples are named and left out.
+    """Return training and held-out audio, cached beside the run.
 
-    Of stems the training audio holds so many mixes, held-out audio one.
+    Sounds below `shortest` samples are left out, and `report` receives their names. Of stems, the training audio holds
+    `mixes` mixes of each track, and the held-out audio one. Raises ValueError if no sound is long enough.
     """
 
     def usable(folder: Path, name: str, count: int) -> Clips:
@@ -48,7 +49,10 @@ def sound_clips(
 
 
 def long_enough(clips: Clips, shortest: int, sample_rate: int, report: Report = print) -> Clips:
-    """The clips of at least `shortest` samples; names the others. Raises ValueError when none is left."""
+    """Return the clips of at least `shortest` samples; `report` receives the names of the others.
+
+    Raises ValueError if no clip is left.
+    """
     needed = shortest / sample_rate
     keep = [index for index, length in enumerate(clips.lengths) if length >= shortest]
     if not keep:
@@ -64,13 +68,13 @@ def long_enough(clips: Clips, shortest: int, sample_rate: int, report: Report = 
 
 
 def recorded(weights: Path, part: str) -> JsonDict | None:
-    """The sizes that the run of these weights wrote down beside them, if it did."""
+    """Return the sizes that a run recorded beside its weights, or None if it recorded none."""
     path = weights.parent / "run.json"
     return dict(json.loads(path.read_text())[part]) if path.exists() else None
 
 
 def settled(settings: RunSettings, seed: int) -> Path:
-    """Threads and seed as the run wants them; returns where its caches lie."""
+    """Set the run's threads and seed; return the folder of its caches."""
     torch.set_num_threads(settings.threads)
     torch.manual_seed(seed)
     return settings.out.parent / "cache"
@@ -79,9 +83,10 @@ def settled(settings: RunSettings, seed: int) -> Path:
 def latent_clips(
     data: Path, heldout: Path | None, codec: BandCodec, cache: Path, mixes: int, shortest: int = 0
 ) -> tuple[Clips, Clips]:
-    """Training and held-out latents, cached beside the run, with bars: as described, or estimated from the latents.
+    """Return training and held-out latents with their bars, cached beside the run.
 
-    `data` may also hold latents that were packed (`train/latents/latent_pack.py`).
+    Bars come from descriptions, or are estimated from the latents. `data` may also hold packed latents
+    (`train/latents/latent_pack.py`). `shortest`: samples.
     """
     if is_packed(data):
         return unpacked(data, codec, cache)
@@ -96,8 +101,10 @@ def latent_clips(
 
 
 def stretch_tokens(clips: Clips, past: int, window: int) -> int:
-    """Tokens of a context and as many windows after it as rows are continued over and their style is taken from: as
-    nine in ten of the clips have that are long enough for one.
+    """Return the length of a training stretch in tokens: a context and as many windows as rows are continued over.
+
+    It has at most `STRETCH_WINDOWS` windows. Nine in ten of the clips that are long enough for one window can fill it.
+    `past`, `window`: tokens.
     """
     lengths = sorted(length for length in clips.lengths if length >= past + window)
     if not lengths:
@@ -107,8 +114,10 @@ def stretch_tokens(clips: Clips, past: int, window: int) -> int:
 
 
 def history_tokens(clips: Clips, past: int, window: int) -> int:
-    """Tokens before a window that echoes may come from: eight windows, which are eight bars of slow music, or what nine
-    in ten of the clips have that are long enough for a context and two windows.
+    """Return how many tokens before a window echoes may come from, at least `past`.
+
+    It is eight windows, which are eight bars of slow music. It is less if nine in ten of the clips that are long enough
+    for a context and two windows could not fill it. `past`, `window`: tokens.
     """
     lengths = sorted(length for length in clips.lengths if length >= past + 2 * window)
     if not lengths:

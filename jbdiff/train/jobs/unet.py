@@ -1,4 +1,4 @@
-"""The job behind `jbdiff train denoiser --level N` for stacks of U-Nets, and the way of its result into one."""
+"""The training job of `jbdiff train denoiser --level N` for stacks of U-Nets, and the export of its result."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ from jbdiff.untyped import JsonDict
 
 @dataclass(frozen=True)
 class UNetJob:
-    """Which level to train, on what, and how. `stack` gives the codec, the sizes, and with `go_on` the weights that
-    training starts from; `start` is a run's weights file to start from.
+    """The options of a U-Net training. `stack` gives the codec and the sizes.
+
+    With `go_on`, training starts from the stack's weights; with `start`, from the weights file of a run. `batch`:
+    windows a step. `rate`: highest learning rate.
     """
 
     data: Path
@@ -41,20 +43,20 @@ class UNetJob:
 
 
 def is_unet(stack: str) -> bool:
-    """Whether the levels of the stack of this name, or in this folder, are U-Nets; looks at its description alone."""
+    """Whether the levels of a stack are U-Nets. `stack`: name or folder; only its description is read."""
     folder = Path(stack) if Path(stack).is_dir() else known_stacks().get(stack)
     config = read_manifest(folder).config if folder is not None else load_stack(stack).config
     return all(isinstance(level.denoiser, UNetConfig) for level in config.levels)
 
 
 def with_level(config: StackConfig, level: LevelConfig) -> StackConfig:
-    """The stack with this level in the place of its own, coarsest first."""
+    """Return the stack's configuration with this level in place of its own, coarsest level first."""
     levels = [own for own in config.levels if own.level != level.level] + [level]
     return replace(config, levels=tuple(sorted(levels, key=lambda one: -one.level)))
 
 
 def train_unet(settings: RunSettings, job: UNetJob) -> None:
-    """Runs the training of one level to its end. Raises ValueError when the stack has no such level to start from."""
+    """Run the training of one level to its end. Raises ValueError if the stack has no VQ-VAE or lacks the level."""
     stack = load_stack(job.stack)
     own = [level for level in stack.config.levels if level.level == job.level]
     level = own[0] if own else V1.level(job.level)
@@ -100,19 +102,22 @@ def _beginning(stack: Stack, level: LevelConfig, job: UNetJob) -> UNet:
 
 
 def load_level(weights: Path, config: UNetConfig) -> UNet:
-    """A run's U-Net. Raises CheckpointError if the weights are not of these sizes."""
+    """Load the U-Net of a run. Raises CheckpointError if the weights do not have these sizes."""
     network = UNet(config)
     load_into(network, read_checkpoint(weights).tensors, "this level", weights.name)
     return network
 
 
 def listed(sizes: JsonDict) -> JsonDict:
-    """Sizes out of a JSON file, where tuples are lists."""
+    """Return sizes from a JSON file with lists turned into tuples."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()}
 
 
 def put_into_stack(base: str, weights: Sequence[Path], out: Path, name: str, source: JsonDict) -> Path:
-    """A stack in `out`: `base` with the levels that these runs have trained. Raises ValueError on other weights."""
+    """Write the stack `base` with the newly trained levels into `out`, and return the folder.
+
+    `weights`: weights files of U-Net runs. Raises ValueError if one is of another kind.
+    """
     stack = load_stack(base)
     config, denoisers = replace(stack.config, name=name), dict(stack.denoisers)
     for path in weights:

@@ -1,8 +1,8 @@
-"""Bars of training music: from its description if it has one, else estimated from its latents, once.
+"""Bars of training music: from its description if it has one; otherwise estimated once from its latents.
 
-An echo needs the length of a bar alone. The clock of an anchor also needs to know where beats are. So a track whose
-beat is steady from end to end is cut to begin on a beat. The bar of any other track is kept as a negative number: its
-length serves echoes (`echo_of` ignores the sign), and its clock counts as unknown.
+An echo only needs the length of a bar. The clock of an anchor also needs the places of beats. So a track with a steady
+beat is cut to begin on a beat. The bar of any other track is stored as a negative number: echoes use its length
+(`echo_of` ignores the sign), and its clock counts as unknown.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ from jbdiff.stream.memory import likeliest_bar
 
 ESTIMATES = "bars.json"
 MEASURED_SECONDS = 90.0  # from the middle of a track, for tempo and bar
-# A clock is given to tracks of at least so many seconds whose beat keeps its place in parts of so many seconds.
+# A track gets a clock if it lasts CLOCK_SECONDS or more, and its beat keeps its place over parts of PART_SECONDS.
 CLOCK_SECONDS, PART_SECONDS, STEADY = 20.0, 8.0, 0.7
-SEARCHED, FINENESS = 0.005, 0.25  # share of the tempo on either side; steps of so many turns over a track
+# Search range, as a share of the tempo on each side; its step, in turns over a track.
+SEARCHED, FINENESS = 0.005, 0.25
 
 
 @dataclass(frozen=True)
 class Bar:
-    """The bar of a track. tokens: its length, 0 if unknown. first: the token at which a beat begins.
+    """The bar of a track. `tokens`: its length, 0 if unknown. `first`: the token at which a beat begins.
 
-    clocked: whether beats keep their place from there to the end.
+    `clocked`: whether beats keep their place from there to the end.
     """
 
     tokens: float = 0.0
@@ -45,11 +46,10 @@ class Bar:
 
 
 def described_tempo(name: str) -> tuple[float, bool]:
-    """Beats a minute that `track.json` gives for the clip of this name, 0 without one; and whether its stems start on a
-    bar.
+    """Return the tempo of a clip from `track.json`, and whether the clip is a mix that begins on a bar.
 
-    The mix of stems has its description in its own folder. A sound file has it in the folder that it lies in. Raises
-    ValueError if a description holds no tempo that can be used.
+    The tempo is in beats a minute, 0 without a description. The mix of stems has its description in its own folder. A
+    sound file has it in the folder of the file. Raises ValueError if the tempo of a description cannot be used.
     """
     source = Path(name.split(MIX)[0])
     for path, stems in ((source / FILE, True), (source.parent / FILE, False)):
@@ -59,7 +59,10 @@ def described_tempo(name: str) -> tuple[float, bool]:
 
 
 def read_tempo(path: Path) -> float:
-    """`bpm` of a description; 0 if it has none. Raises ValueError if the file or the number makes no sense."""
+    """Return `bpm` of a description, or 0 if it has none.
+
+    Raises ValueError if the file is damaged or the number is outside 20..400.
+    """
     try:
         bpm = json.loads(path.read_text(encoding="utf-8")).get("bpm", 0)
         bpm = float(bpm or 0)
@@ -71,9 +74,9 @@ def read_tempo(path: Path) -> float:
 
 
 def with_bars(clips: Clips, rate: float, cache: Path, shortest: int = 0) -> Clips:
-    """Latents with their bars, `rate` being tokens a second. Estimates are kept in the folder of the cache.
+    """Return the clips with their bars. `rate`: tokens a second. `cache`: folder in which estimates are kept.
 
-    A steady track loses its tokens before the first beat, unless fewer than `shortest` tokens would be left.
+    A steady track loses the tokens before its first beat, unless fewer than `shortest` tokens would be left.
     """
     bars = found_bars(clips, rate, cache)
     starts, lengths, signed = list(clips.starts), list(clips.lengths), []
@@ -87,7 +90,10 @@ def with_bars(clips: Clips, rate: float, cache: Path, shortest: int = 0) -> Clip
 
 
 def found_bars(clips: Clips, rate: float, cache: Path) -> list[Bar]:
-    """The bar of every clip: read from descriptions and from the kept estimates, or estimated and kept."""
+    """Return the bar of every clip.
+
+    Bars are read from the cache if it fits; otherwise they are found and kept there.
+    """
     tempi = [described_tempo(name) for name in clips.names]
     about = digest(clips, rate, tempi)
     path = cache / ESTIMATES
@@ -102,7 +108,7 @@ def found_bars(clips: Clips, rate: float, cache: Path) -> list[Bar]:
             latents = torch.from_numpy(np.asarray(clips.clip(index)[:, :CHANNELS], np.float32))
             bars.append(estimated_bar(latents, rate, bpm))
     rows = [[bar.tokens, bar.first, bar.clocked] for bar in bars]
-    # Replaced whole: several processes may write the same estimates.
+    # The file is replaced as a whole, because several processes may write the same estimates.
     partial = path.with_name(f"{ESTIMATES}.{os.getpid()}.part")
     partial.write_text(json.dumps({"about": about, "bars": rows}), encoding="utf-8")
     os.replace(partial, path)
@@ -110,7 +116,7 @@ def found_bars(clips: Clips, rate: float, cache: Path) -> list[Bar]:
 
 
 def digest(clips: Clips, rate: float, tempi: list[tuple[float, bool]]) -> str:
-    """A hash that changes with the clips, with a sample of their latents and with what is written about them."""
+    """Return a hash of the clips, of a sample of their latents and of their described tempi."""
     found = hashlib.sha256(json.dumps([clips.names, clips.lengths, rate, tempi]).encode())
     for index in range(len(clips)):
         clip = clips.clip(index)
@@ -119,7 +125,7 @@ def digest(clips: Clips, rate: float, tempi: list[tuple[float, bool]]) -> str:
 
 
 def estimated_bar(bands: Tensor, rate: float, bpm: float = 0.0) -> Bar:
-    """The bar of latents `[n, CHANNELS]` of a track. bpm: its tempo if that is known; 0: estimated too."""
+    """Estimate the bar of a track from its latents `[n, CHANNELS]`. `bpm`: its tempo, or 0 to estimate that too."""
     given = bpm > 0
     middle = bands[max(0, (len(bands) - round(MEASURED_SECONDS * rate)) // 2) :]
     middle = middle[: round(MEASURED_SECONDS * rate)]
@@ -127,7 +133,7 @@ def estimated_bar(bands: Tensor, rate: float, bpm: float = 0.0) -> Bar:
     bar = 60 * BEATS * rate / bpm if bpm else 0.0
     if not given:
         bar = likeliest_bar(middle, bar, rate)
-    # A clock counts bars of four beats. Two of two beats are such a bar; one of another count gives the clock nothing.
+    # A clock counts bars of four beats. Two bars of two beats count as one; other bars cannot be used for a clock.
     beats = round(bar * bpm / (60 * rate))
     if beats == BEATS / 2:
         bar, beats = 2 * bar, BEATS
@@ -141,10 +147,10 @@ def estimated_bar(bands: Tensor, rate: float, bpm: float = 0.0) -> Bar:
 
 
 def steady_beat(bands: Tensor, per_token: float, part: int) -> tuple[float, float]:
-    """Beats a token near `per_token` that suit all of latents `[n, CHANNELS]` best, and how steady the beat is, 0..1.
+    """Return the beats a token, near `per_token`, that fit latents `[n, CHANNELS]` best, and their steadiness, 0..1.
 
-    Steadiness compares the sum of what parts of so many tokens have at the beat with the sum of its sizes: 1 if the
-    beat has the same place in every part.
+    Each part of `part` tokens has a complex amplitude at the beat. Steadiness is the size of their sum over the sum of
+    their sizes: 1 if the beat has the same place in every part.
     """
     rises = onsets(bands)
     steps = math.ceil(SEARCHED * per_token * len(bands) / FINENESS)
@@ -155,7 +161,7 @@ def steady_beat(bands: Tensor, per_token: float, part: int) -> tuple[float, floa
     best = near[int(strength.argmax())]
     whole = len(rises) // part * part
     parts = rises[:whole].reshape(-1, part)
-    # Of the beat alone: a beat that moves by half of itself leaves the half beats where they are.
+    # The half beats are not used: if a beat moves by half a beat, they stay where they are.
     angle = 2 * math.pi * best * torch.arange(whole).reshape(-1, part)
     found = (torch.polar(torch.ones_like(angle), -angle) * parts).sum(1)
     return float(best), float(found.sum().abs() / found.abs().sum().clamp_min(1e-9))

@@ -1,8 +1,8 @@
-"""Latents as small files, for machines that sounds cannot be sent to: the bands alone, in steps of a decibel or so.
+"""Packs latents into small files, for machines to which sounds cannot be sent: bands only, in steps of about 1 dB.
 
-A packed folder holds `packed.json` and numbered parts, each a compressed array of some clips; more parts may be added
-to it. A minute takes about a tenth of what its stems take as Vorbis. Rounding is far below what a codec's own grain
-is, and what is rounded away is replaced by noise, so that a denoiser does not learn the steps.
+A packed folder holds `packed.json` and numbered parts, each a compressed array of some clips. More parts may be added
+to it. A minute takes about a tenth of the size of its stems as Vorbis. The rounding is far below the grain of the
+codec. Noise of a step's width is added when unpacking, so that a denoiser does not learn the steps.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "lp": 0, "pb": 0}]
 
 
 def is_packed(folder: Path) -> bool:
-    """Whether `pack_latents` wrote it."""
+    """Whether `pack_latents` wrote this folder."""
     return (folder / ABOUT).is_file()
 
 
 def pack_latents(
     training: Sequence[Clips], heldout: Clips, codec: BandCodec, out: Path, part_bytes: int
 ) -> list[Path]:
-    """Writes the bands of these clips into parts of no more than `part_bytes`, the held-out ones first; their paths.
+    """Write the bands of clips into parts of at most `part_bytes`, held-out clips first; return the paths of the parts.
 
-    Training clips come from all over, so that any few parts are of all kinds.
+    Training clips are mixed, so that any few parts contain all kinds of music.
     """
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("part*.lat"):
@@ -72,7 +72,7 @@ def pack_latents(
 
 
 def packed(bands: NDArray[np.generic]) -> bytes:
-    """Latents `[n, CHANNELS]` in whole steps, each as the difference to the token before."""
+    """Compress latents `[n, CHANNELS]`, rounded to whole steps, each stored as the difference to the token before."""
     steps = np.round(bands.astype(np.float32) / STEP).clip(-120, 120).astype(np.int16)
     changes = np.diff(steps, axis=0, prepend=np.zeros_like(steps[:1]))
     return lzma.compress(
@@ -81,20 +81,25 @@ def packed(bands: NDArray[np.generic]) -> bytes:
 
 
 def unpack(blob: bytes, rng: np.random.Generator, step: float = STEP) -> NDArray[np.float16]:
-    """What `packed` wrote in such steps, with noise of a step's width, `[n, CHANNELS]`."""
+    """Return the latents `[n, CHANNELS]` of `packed` bytes, with noise of a step's width.
+
+    `step`: deviations of a band.
+    """
     raw = np.frombuffer(lzma.decompress(blob, lzma.FORMAT_RAW, filters=FILTERS), np.int8)
     steps = np.cumsum(raw.reshape(CHANNELS, -1), axis=1, dtype=np.int8).T.astype(np.float32)
     return ((steps + rng.uniform(-0.5, 0.5, steps.shape)) * step).astype(np.float16)
 
 
 def unpacked(folder: Path, codec: BandCodec, cache: Path) -> tuple[Clips, Clips]:
-    """Training and held-out clips of a packed folder, written to `cache`: of several processes the first one writes,
-    the others wait. Raises ValueError if the codec is another than they were made by.
+    """Return training and held-out clips of a packed folder, unpacked into `cache`.
+
+    If there are several processes, the first one unpacks and the others wait. Raises ValueError if another codec made
+    the latents, or if the folder has no clips.
     """
     about = json.loads((folder / ABOUT).read_text())
     if about["codec"] != fingerprint(codec.analysis):
         raise ValueError(
-            f"the latents in {str(folder)!r} are another codec's; give theirs with --codec-weights"
+            f"another codec made the latents in {str(folder)!r}; give that one with --codec-weights"
         )
     parts = sorted(folder.glob("part*.lat"))
     rows = [row for path in parts for row in _rows(path.read_bytes())]
@@ -120,7 +125,7 @@ def unpacked(folder: Path, codec: BandCodec, cache: Path) -> tuple[Clips, Clips]
 
 
 def _rows(content: bytes) -> Sequence[tuple[JsonDict, bytes]]:
-    """What a part holds: of each clip what is known of it, and its bytes."""
+    """Return the clips of a part: the facts and the packed bytes of each."""
     length = int.from_bytes(content[:4], "little")
     place, found = 4 + length, []
     for row in json.loads(content[4:place]):

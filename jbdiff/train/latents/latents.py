@@ -1,4 +1,4 @@
-"""Encodes a folder of sounds once: the denoiser trains on latents and never decodes a sample of audio."""
+"""Encodes a folder of sounds once. The denoiser trains on these latents and needs no audio."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from jbdiff.codecs.bands import LOWEST_DECIBELS, BandAnalysis, transposed
 from jbdiff.data.clips import Clips, ClipWriter, Report, awaited_cache, cache_about, first_process, open_clips
 from jbdiff.networks.anchor import measured_loudness, measured_style
 
-EDGE = 64  # tokens encoded on either side of a stretch and thrown away; more than the longest window
+# tokens on each side of a stretch that are encoded and thrown away; more than the longest analysis window
+EDGE = 64
 STRETCH = 2048  # tokens encoded at a time
-MOST_MEASURED = 3600.0  # seconds: means over an hour are as good as any
-SAMPLE_TOKENS, MOST_SAMPLES = 64, 2000  # of latents that statistics are made from
+MOST_MEASURED = 3600.0  # seconds; more sound would not change the means
+SAMPLE_TOKENS, MOST_SAMPLES = 64, 2000  # length and number of the stretches for statistics
 FARTHEST_SEMITONES = 4
 GAIN_DECIBELS = (-6.0, 3.0)
 
 
 def fingerprint(analysis: BandAnalysis) -> str:
-    """Changes when the standardisation does; the synthesis may change freely."""
+    """Return a hash of the analysis and its standardisation. It does not depend on the synthesis."""
     digest = hashlib.sha256()
     for name, tensor in sorted(analysis.state_dict().items()):
         digest.update(name.encode() + tensor.detach().float().cpu().numpy().tobytes())
@@ -34,7 +35,10 @@ def fingerprint(analysis: BandAnalysis) -> str:
 
 
 def level_parts(analysis: BandAnalysis, clip: NDArray[np.int16]) -> Iterator[Tensor]:
-    """A sound `[frames]` as stretches of levels in dB `[tokens, channels]`; what does not fill a token is cut."""
+    """Yield the levels in dB `[tokens, channels]` of a sound `[frames]`, stretch by stretch.
+
+    A rest below a token is cut.
+    """
     hop = analysis.hop
     tokens = len(clip) // hop
     for start in range(0, tokens, STRETCH):
@@ -46,12 +50,15 @@ def level_parts(analysis: BandAnalysis, clip: NDArray[np.int16]) -> Iterator[Ten
 
 
 def as_float(clip: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Return 16-bit audio `[n]` or `[n, channels]` as float32 in -1..1, in the same shape."""
     return clip.astype(np.float32) / np.float32(32768)
 
 
 def measure_bands(clips: Clips, analysis: BandAnalysis) -> None:
-    """Sets the mean and the spread of each band to those of these sounds, or of clips from all over them where they
-    are longer than `MOST_MEASURED`.
+    """Set the mean and the spread of each band to those of these sounds.
+
+    If they are longer than `MOST_MEASURED`, evenly spread clips are measured. Raises ValueError if no sound is as long
+    as a token.
     """
     total = torch.zeros(2, len(analysis.mean), dtype=torch.float64)
     count = 0
@@ -68,9 +75,9 @@ def measure_bands(clips: Clips, analysis: BandAnalysis) -> None:
 
 
 def cache_latents(clips: Clips, codec: BandCodec, cache: Path, report: Report = print) -> Clips:
-    """Latents of every clip. Kept when the standardisation and the clips are the same.
+    """Return the latents of every clip. The cache is used again if the standardisation and the clips are the same.
 
-    Of several processes the first one makes it, the others wait.
+    If there are several processes, the first one encodes and the others wait.
     """
     about = {"codec": fingerprint(codec.analysis), "names": list(clips.names), "lengths": list(clips.lengths)}
     if cache_about(cache) == about:
@@ -87,7 +94,7 @@ def cache_latents(clips: Clips, codec: BandCodec, cache: Path, report: Report = 
 
 
 class Resident:
-    """All latents of some clips on a device of its own memory, where batches are cut without a copy from here."""
+    """All latents of some clips in the memory of a device, so that batches are cut there without a copy."""
 
     SHARE = 0.4  # of the free memory that they may take
 
@@ -96,7 +103,10 @@ class Resident:
         self._latents: Tensor | None = None
 
     def on(self, device: torch.device) -> Tensor | None:
-        """`[total, channels]` there; None on a CPU, and where they would take too much room."""
+        """Return the latents `[total, channels]` on the device.
+
+        Returns None for a CPU, or if they would take too much memory.
+        """
         if device.type != "cuda":
             return None
         if (
@@ -108,8 +118,9 @@ class Resident:
 
 
 def styles_of(clips: Clips, tokens: int, decibels: Tensor) -> tuple[Tensor, Tensor]:
-    """Styles `[n, STYLE_FEATURES]` and loudness `[n, MEANS]` of stretches of so many tokens from all over the clips.
-    `decibels` are those of one unit of each band.
+    """Return styles `[n, STYLE_FEATURES]` and loudness `[n, MEANS]` of stretches spread over the clips.
+
+    `decibels`: how many dB one unit of each band is.
     """
     styles, loudness = [], []
     for index in range(len(clips)):
@@ -122,8 +133,9 @@ def styles_of(clips: Clips, tokens: int, decibels: Tensor) -> tuple[Tensor, Tens
 
 
 def covariance(clips: Clips, patch: int, channels: int) -> Tensor:
-    """Of patches of the first `channels` of latents about zero, `[patch * channels] * 2`: what the denoiser's axes
-    are made from.
+    """Return the covariance `[patch * channels, patch * channels]`, about zero, of patches of latents.
+
+    The denoiser's axes are made from it. Only the first `channels` channels count; `patch`: tokens.
     """
     width = patch * channels
     total, count = torch.zeros(width, width, dtype=torch.float64), 0
@@ -138,7 +150,11 @@ def covariance(clips: Clips, patch: int, channels: int) -> Tensor:
 
 
 def split_latents(clips: Clips, channels: int) -> tuple[Tensor, Tensor]:
-    """Stretches from all over the clips, cut into the first `channels` and the rest, `[n, c, SAMPLE_TOKENS]` each."""
+    """Return stretches spread over the clips: their first `channels` channels and the rest, `[n, c, SAMPLE_TOKENS]`
+    each.
+
+    Raises ValueError if no clip is long enough.
+    """
     parts = []
     every = max(SAMPLE_TOKENS, sum(clips.lengths) // MOST_SAMPLES)
     for index in range(len(clips)):
@@ -152,19 +168,21 @@ def split_latents(clips: Clips, channels: int) -> tuple[Tensor, Tensor]:
 
 
 def widened(latents: Tensor, channels: int) -> Tensor:
-    """Latents `[n, c]` with as many channels as a codec has; those that were not kept are at their mean."""
+    """Return latents `[n, c]` with all `channels` channels of a codec; missing channels are 0, which is their mean."""
     return F.pad(latents, (0, channels - latents.shape[1]))
 
 
 class Varied:
-    """Another performance of the same latents `[n, channels]`, of all channels or the bands alone: half of the time in
-    another key, or louder or softer.
+    """Varies latents `[n, channels]` for training: half of the time another key, and another level.
+
+    `channels` may be all channels or the bands alone.
     """
 
     def __init__(self, analysis: BandAnalysis) -> None:
         self.mean, self.spread = analysis.mean.cpu().clone(), analysis.spread.cpu().clone()
 
     def __call__(self, latents: Tensor, rng: np.random.Generator) -> Tensor:
+        """Return a varied copy `[n, channels]` of latents `[n, channels]`."""
         self.mean, self.spread = self.mean.to(latents), self.spread.to(latents)
         mean, spread = self.mean[: latents.shape[1]], self.spread[: latents.shape[1]]
         levels = latents * spread + mean

@@ -1,4 +1,4 @@
-"""Training of the band codec's synthesis: spectra first, then also against a discriminator."""
+"""Training of the band codec's synthesis: with spectral losses, and with a discriminator if one is wanted."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from jbdiff.train.modules.losses import (
 from jbdiff.train.modules.stage import Demo, StageTraining, as_array
 from jbdiff.train.run.schedule import Budget
 
-EDGE = 8  # tokens at either end that are encoded but not judged: their windows reach outside
-LAST_NUMBER = 1 << 18  # stretches are decoded as if from anywhere in 50 minutes
+EDGE = 8  # tokens at each end without a loss, because their windows reach beyond the stretch
+LAST_NUMBER = 1 << 18  # stretches are decoded at a random place within 50 minutes
 
 
 class CodecTraining(StageTraining):
-    """The synthesis learns to give back the analysed sound, from latents with some noise on them, as a
-    denoiser's are. The analysis is fixed, so that a denoiser may be trained before, after or beside it.
+    """Trains the synthesis to reproduce the analysed sound from noisy latents; a denoiser's latents are noisy too.
+
+    The analysis is fixed, so that a denoiser may be trained before, after or at the same time.
     """
 
     def __init__(
@@ -41,15 +42,17 @@ class CodecTraining(StageTraining):
         self.demo_audio: Tensor | None = None
 
     def adopt(self, codec: BandCodec) -> None:
-        """Starts from a codec's weights and standardisation."""
+        """Take over a codec's weights and standardisation; to be called before the first step."""
         self.codec.load_state_dict(codec.state_dict())
         self.begin_average()
 
     @property
     def learns(self) -> BandCodec:
+        """The codec that is trained."""
         return self.codec
 
     def configure_optimizers(self) -> torch.optim.Optimizer | list[torch.optim.Optimizer]:
+        """Return the optimizer of the synthesis; with a discriminator, also the optimizer of that."""
         learnt = self.codec.synthesis.parameters()
         optimizer = torch.optim.AdamW(learnt, lr=self.rate, betas=(0.8, 0.98), weight_decay=0.01)
         if self.discriminator is None:
@@ -58,6 +61,7 @@ class CodecTraining(StageTraining):
         return [optimizer, rival]
 
     def training_step(self, audio: Tensor, batch_number: int) -> Tensor:
+        """Train on audio `[b, 1, n]` and return the loss, a scalar. Both optimizers take their step here."""
         given = self.optimizers()
         optimizers = cast(list[LightningOptimizer], given if isinstance(given, list) else [given])
         generator = self.chance()
@@ -81,14 +85,14 @@ class CodecTraining(StageTraining):
         return loss.detach()
 
     def on_train_batch_end(self, outputs: object, batch: object, batch_idx: int) -> None:
-        """Optimized by hand, a step is over when `training_step` is."""
+        """Do nothing: `training_step` runs the optimizers itself and counts the step."""
 
     def _inside(self, audio: Tensor) -> Tensor:
         edge = EDGE * self.config.hop_length
         return audio[..., edge:-edge] if audio.shape[2] > 4 * edge else audio
 
     def _rivalry(self, audio: Tensor, output: Tensor, optimizer: LightningOptimizer) -> Tensor:
-        """Trains the discriminator on this batch, then says what the decoder owes it."""
+        """Train the discriminator on this batch; return the synthesis's loss against it, a scalar."""
         assert self.discriminator is not None
         with torch.autocast(audio.device.type, torch.bfloat16, enabled=self.bf16):
             real = self.discriminator(audio)
@@ -106,12 +110,13 @@ class CodecTraining(StageTraining):
         return owed
 
     def validation_step(self, audio: Tensor, batch_number: int) -> None:
+        """Log the spectral loss of the averaged codec's round trip on held-out audio `[b, 1, n]`."""
         codec = cast(BandCodec, self.average.network)
         output = codec.decode(codec.encode(audio))
         self.log("heldout_spectral", spectral_loss(output, audio), prog_bar=True, sync_dist=True)
 
     def demo(self) -> Demo:
-        """Held-out audio as it was, and as the averaged codec gives it back."""
+        """Return held-out audio, and the same after the averaged codec's round trip, `[n]` each."""
         codec = cast(BandCodec, self.average.network)
         assert self.demo_audio is not None
         audio = self.demo_audio.to(self.device)

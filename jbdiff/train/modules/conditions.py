@@ -1,6 +1,6 @@
-"""Contexts, anchors and echoes as training gives them: sometimes missing, short, noisy or not exact.
+"""Contexts, anchors and echoes for training: sometimes missing, short, noisy or inexact.
 
-The instrument gives the network such conditions too, so it has to learn to work with them.
+The instrument gives the network such conditions too, so the network has to learn to work with them.
 """
 
 from __future__ import annotations
@@ -20,30 +20,34 @@ from jbdiff.networks.joint_denoiser import JointDenoiser
 CONTEXT_NOISE = 0.15
 DROP_CHANCE = 0.12
 SHORT_CHANCE = 0.2
-# Of an anchor alone; the instrument may lack either part. A style that is measured over two windows is not exact.
+# For anchors. The instrument may lack either part, and a style that is measured over two windows is not exact.
 STYLE_DROP_CHANCE, CLOCK_DROP_CHANCE, STYLE_NOISE = 0.15, 0.2, 0.2
-# Of echoes in training: that the bar is not known, that a row has none at all, the largest share of them that a row
-# drops, and how often and how strongly one is noisy, in deviations of latents.
+# For echoes, in this order: chance that the bar is unknown, chance that a row has no echoes, largest share of echoes
+# that a row drops, chance that an echo is noisy, its largest noise, and the deviation of latents that scales it.
 BAR_DROP_CHANCE, NO_ECHO_CHANCE, MOST_DROPPED = 0.05, 0.08, 0.4
 ECHO_NOISE_CHANCE, ECHO_NOISE, LATENT_DEVIATION = 0.3, 0.4, 0.5
 SHORT_HISTORY_CHANCE = 0.35
 
 
 def coin(chance: float, generator: torch.Generator) -> bool:
-    """True with this chance, 0..1."""
+    """Return True with this chance, 0..1."""
     return float(torch.rand((), generator=generator, device=generator.device)) < chance
 
 
 def walked(before: Tensor, fresh: Tensor, generator: torch.Generator) -> Tensor:
-    """Noise a step on from `before`, both `[b, c, t]`, as `NoiseStyle.WALK` steps; small steps are more likely."""
+    """Return noise `[b, c, t]` one step of `NoiseStyle.WALK` from `before` towards `fresh`.
+
+    Small steps are more likely.
+    """
     shape = (len(before), 1, 1)
     step = (torch.rand(shape, generator=generator, device=generator.device) ** 2).to(before)
     return step_from(before, fresh, step)
 
 
 def anchor_of(network: JointDenoiser, batch: Stretches, place: int, begin: int = 0) -> Anchor:
-    """The anchor of windows that begin at token `place` of these stretches, in the network's units; none for a network
-    that takes none. The style is measured from token `begin` on.
+    """Return the anchor, in the network's units, of windows that begin at token `place` of the stretches.
+
+    The style is measured from token `begin` on. If the network takes no anchor, the anchor is marked as unknown.
     """
     stretch = batch.latents
     if network.anchor is None:
@@ -56,7 +60,7 @@ def anchor_of(network: JointDenoiser, batch: Stretches, place: int, begin: int =
 
 
 def blurred(anchor: Anchor, generator: torch.Generator) -> Anchor:
-    """As the instrument has it: a style that is not exact, and at times only one part or neither."""
+    """Return an anchor as the instrument may have it: with an inexact style, and sometimes without style or clock."""
     rows, device = len(anchor.style), generator.device
     noise = torch.randn(anchor.style.shape, generator=generator, device=device).to(anchor.style)
     chances = torch.rand(2, rows, generator=generator, device=device).to(anchor.style)
@@ -71,8 +75,10 @@ def blurred(anchor: Anchor, generator: torch.Generator) -> Anchor:
 def echoes_in_training(
     config: JointDenoiserConfig, history: Tensor, bars: Tensor, generator: torch.Generator, held: int = 0
 ) -> Echo | None:
-    """Echoes of the window after a history `[b, n, c]`, of which `held` tokens belong to the window, as the instrument
-    has them: some are missing, some are noisy, and the history may be short. None for a network that takes none.
+    """Return echoes of the window after a history `[b, n, c]`, as the instrument may have them.
+
+    Some are missing, some are noisy, and the history may be short. `bars` `[b]`: tokens a bar, 0 if unknown. `held`:
+    how many tokens at the end of the history belong to the window. Returns None for a network that takes no echoes.
     """
     if not config.echo_channels:
         return None
@@ -96,10 +102,10 @@ def echoes_in_training(
 
 
 def corrupt(context: Tensor, generator: torch.Generator, patch: int) -> tuple[Tensor, Tensor]:
-    """Context `[b, n, c]` as the live instrument will have it, and which rows drop it, `[b]`.
+    """Return a context `[b, n, c]` as the live instrument may have it, and which rows drop it, `[b]` (bool).
 
-    Noise at a random level up to CONTEXT_NOISE keeps autoregression from drifting on its own small errors; a
-    fifth of the batches has a shorter past.
+    The network continues its own output, so its small errors would add up. Noise at a random level up to CONTEXT_NOISE
+    makes it robust against them. A fifth of the batches has a shorter past, in whole patches of `patch` tokens.
     """
     batch, length, _ = context.shape
     device = generator.device

@@ -1,4 +1,4 @@
-"""Training of the joint denoiser: v-objective; its context is sometimes missing, short, noisy or its own invention."""
+"""Training of the joint denoiser on v. Its context is sometimes missing, short, noisy or its own output."""
 
 from __future__ import annotations
 
@@ -27,25 +27,26 @@ from jbdiff.train.modules.stage import Demo, StageTraining, as_array
 from jbdiff.train.run.schedule import Budget
 from jbdiff.untyped import JsonDict
 
-# From this share of a run on, most steps continue what the average itself has made (`rollouts.py`), from noise that
-# has walked on from that of the window before: the live instrument does hardly anything else. A net that never saw its
-# own noise come again takes it for music and plays it louder, by 2 dB a block.
+# From this share of a run on, most steps continue the average's own output (`rollouts.py`). Their noise is a step from
+# the noise of the window before. The live instrument works like this nearly all the time. A network that never meets
+# its own noise again in training treats it as music and plays it louder, by 2 dB a block.
 ROLL_FROM, ROLL_CHANCE, ROLL_STEPS = 0.25, 0.7, 6
-# Half of them as guidance makes them: its own errors are others.
+# Half of these windows are made with guidance, because guidance has errors of its own.
 ROLL_GUIDED_CHANCE, ROLL_GUIDANCE = 0.5, (1.0, 2.5)
-# With echoes most of these windows begin from the real one at a level in this range, and are made in fewer steps.
+# With echoes, most of these windows start from the real window, noised to a level in this range, in fewer steps.
 REAL_CHANCE, REAL_LEVELS, REAL_STEPS = 0.75, (0.4, 0.95), 4
 GUIDANCE_INTERVAL = POCKET.level(2).guidance_interval
-# Levels are drawn as u ** 0.75: what is left to predict at the lowest levels is the grain of each band.
+# Levels are drawn as u ** 0.75, so low ones are rarer: at the lowest levels only the grain of each band is left to
+# learn.
 LEVEL_POWER = 0.75
 SAMPLES = 3  # in a demo
 
 
 class DenoiserTraining(StageTraining):
-    """Each window is noised at several levels at once: they share the context, which is worked through once.
+    """Trains a joint denoiser. Each window is noised at several levels, which share one pass over the context.
 
-    With `lines_only` the transformer stays as it is and its last convolution learns alone, at a fraction of the cost.
-    With `plan_only` only the inputs of the plan are learnt: without a plan the network stays as it is.
+    With `lines_only` only the last convolution learns, at a fraction of the cost; the transformer does not change. With
+    `plan_only` only the inputs of the plan learn; without a plan the network then behaves as before.
     """
 
     def __init__(
@@ -60,7 +61,11 @@ class DenoiserTraining(StageTraining):
         history: int | None = None,
         plan_only: bool = False,
     ) -> None:
-        """history: tokens before a window that echoes may come from, at least the context; None: the context alone."""
+        """Make the network and its average. `rate`: highest learning rate. `levels`: noise levels of each window.
+
+        `history`: tokens before a window from which echoes may come, at least the context; None: the context alone.
+        Raises ValueError if `plan_only` is set and the network has no plan.
+        """
         super().__init__(budget, rate, seed, bf16)
         self.config, self.levels, self.lines_only = config, levels, lines_only
         self.history = max(config.context_tokens, history or 0)
@@ -82,7 +87,7 @@ class DenoiserTraining(StageTraining):
         self._demo: tuple[BandCodec, Tensor] | None = None
 
     def adopt(self, network: JointDenoiser) -> None:
-        """Starts from trained weights, which may lack the detail, anchor, echoes or plan that this network has."""
+        """Take over trained weights; they may lack the detail, anchor, echoes or plan of this network."""
         own = self.network.state_dict()
         parts = ("detail.", "anchor.", "echo_", "plan_inputs.")
         missing = {name: value for name, value in own.items() if name.startswith(parts)}
@@ -90,42 +95,55 @@ class DenoiserTraining(StageTraining):
         self.begin_average()
 
     def begin_with(self, covariance: Tensor) -> None:
-        """Before the first step: the covariance of clean patches, see `JointDenoiser.set_statistics`."""
+        """Set the covariance `[patch * c, patch * c]` of clean patches, before the first step.
+
+        See `JointDenoiser.set_statistics`.
+        """
         self.network.set_statistics(covariance)
         self.begin_average()
 
     def begin_detail_with(self, bands: Tensor, detail: Tensor) -> None:
-        """Before the first step: clean bands and detail `[n, c, t]`, see `DetailNet.set_statistics`."""
+        """Set statistics of clean bands and detail `[n, c, t]` each, before the first step.
+
+        See `DetailNet.set_statistics`.
+        """
         assert self.network.detail is not None
         self.network.detail.set_statistics(bands, detail)
         self.begin_average()
 
     def begin_anchor_with(self, styles: Tensor, loudness: Tensor) -> None:
-        """Before the first step: styles and loudness of real music, see `AnchorCondition.set_statistics`."""
+        """Set styles `[n, STYLE_FEATURES]` and loudness `[n, MEANS]` of real music, before the first step.
+
+        See `AnchorCondition.set_statistics`.
+        """
         assert self.network.anchor is not None
         self.network.anchor.set_statistics(styles, loudness)
         self.begin_average()
 
     def show_with(self, codec: BandCodec, latents: Tensor) -> None:
-        """What demos start from: a codec, and latents `[tokens, channels]` of held-out audio.
+        """Set the codec and the held-out latents `[tokens, channels]` for demos.
 
-        Kept out of the module's own weights, so that checkpoints hold no codec.
+        They are not part of the module, so that checkpoints hold no codec.
         """
         object.__setattr__(self, "_demo", (codec, latents))
 
     @property
     def learns(self) -> JointDenoiser:
+        """The denoiser that is trained."""
         return self.network
 
     def on_save_checkpoint(self, checkpoint: JsonDict) -> None:
+        """Add the step count and the rollouts to a checkpoint."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["rollouts"] = self.rollouts.state
 
     def on_load_checkpoint(self, checkpoint: JsonDict) -> None:
+        """Take the step count and the rollouts from a checkpoint."""
         super().on_load_checkpoint(checkpoint)
         self.rollouts.state = dict(checkpoint.get("rollouts", {}))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return AdamW for the weights that learn, with weight decay on matrices only."""
         learnt = [p for p in self.network.parameters() if p.requires_grad]
         matrices = [p for p in learnt if p.ndim >= 2]
         others = [p for p in learnt if p.ndim < 2]
@@ -134,11 +152,14 @@ class DenoiserTraining(StageTraining):
 
     @property
     def rolling(self) -> bool:
-        """Whether the run has come to where it continues its own inventions; needs longer stretches."""
+        """Whether the run now continues its own output, for which it needs longer stretches."""
         return not self.plan_only and self.budget.progress(self.step_count) > ROLL_FROM
 
     def training_step(self, batch: Stretches, batch_number: int) -> Tensor:
-        """Stretches of history + n * window: of one window, or of more, to be continued over."""
+        """Return the loss, a scalar, on stretches `[b, history + n * window, c]`.
+
+        If n is 1, the window is learnt after real music. If n is more, rows are continued over the windows.
+        """
         generator = self.chance(self.device)
         stretch, bars = batch.latents, batch.bars[:, 1]
         past, window = self.history, self.config.window_tokens
@@ -173,8 +194,10 @@ class DenoiserTraining(StageTraining):
         return torch.stack(losses).sum()
 
     def _continuing(self, generator: torch.Generator) -> Continue:
-        """The window `[b, window, c]` that the average makes in a few steps, sometimes with guidance. It begins from
-        noise or, with echoes, mostly from the real window at some level. Its detail is 0: contexts are used without it.
+        """Return a function that makes the next windows `[b, window, c]` with the average.
+
+        It takes few steps, sometimes with guidance. It starts from noise or, with echoes, mostly from the noised real
+        window. The detail is 0, because contexts are used without detail.
         """
         network = cast(JointDenoiser, self.average.network)
         bands, context_tokens = network.config.latent_channels, self.config.context_tokens
@@ -225,14 +248,15 @@ class DenoiserTraining(StageTraining):
         before: Tensor | None = None,
         echo: Echo | None = None,
     ) -> list[Tensor]:
-        """Mean squared error of the bands' v over `levels` noise levels a window, spread over 0..1 as u ** power; then
-        that of the mean detail, if the window `[b, c, t]` has detail.
+        """Return mean squared errors: that of the bands' v, and that of the mean detail if there is detail.
 
-        With `before` the noise has walked on from that `[b, c, t]`.
+        window: `[b, c, t]`. context: `[b, n, c]`. drop: `[b]`. Each window gets `levels` noise levels, spread over 0..1
+        as u ** power. before: noise `[b, c, t]` from which the noise of this window is one step away; None: fresh
+        noise.
         """
         bands = network.config.latent_channels
         rows = window.shape[0] * levels
-        # One draw a window from each of `levels` equal parts: less noise in the loss than free draws.
+        # Each window draws one level from each of `levels` equal parts. The loss is less noisy than with free draws.
         device = generator.device
         part = torch.arange(levels, device=device).repeat(window.shape[0])
         drawn = torch.rand(rows, generator=generator, device=device)
@@ -255,6 +279,10 @@ class DenoiserTraining(StageTraining):
         return losses
 
     def validation_step(self, batch: Stretches, batch_number: int) -> None:
+        """Log held-out losses of the average on stretches `[b, history + window, c]`.
+
+        They are measured with all conditions, and without each of them.
+        """
         past, stretch = self.history, batch.latents
         context, window = (
             stretch[:, past - self.config.context_tokens : past],
@@ -288,8 +316,9 @@ class DenoiserTraining(StageTraining):
                 self.log("heldout_v_detail", losses[1], sync_dist=True)
 
     def demo(self) -> Demo:
-        """Held-out context, what truly follows it, and `SAMPLES` continuations from different noise; and one piece
-        that is context and first continuation in one.
+        """Return sounds `[n]`: held-out context, true continuation, and `SAMPLES` generated continuations.
+
+        One more piece joins the context and the first continuation. Empty if there is nothing to show.
         """
         if self._demo is None:
             return {}
@@ -313,7 +342,7 @@ class DenoiserTraining(StageTraining):
 
 
 def continuation(network: JointDenoiser, latents: Tensor, seed: int, guidance: float, steps: int) -> Tensor:
-    """The context of latents `[tokens, channels]` and as much music after it as they have, made window by window."""
+    """Return latents `[tokens, channels]` with everything after their context generated anew, window by window."""
     window, past, device = network.config.window_tokens, network.config.context_tokens, latents.device
     made = latents[None, :past]
     generator = torch.Generator().manual_seed(seed)

@@ -1,12 +1,12 @@
-"""Training of a student of few steps: it learns to land where the guided denoiser's many short steps lead.
+"""Training of a student of few steps: one of its steps learns to reach the result of many steps of the teacher.
 
-A trajectory is what the denoiser makes of a start in `NODES` steps, with guidance, exactly as the instrument would.
-Between any two of its places x at angles a > b (sigma * pi / 2) there is one v whose single step of v-DDIM leads from
-the first to the second, v = (cos(a - b) x_a - x_b) / sin(a - b): progressive distillation's target (Salimans & Ho
-2022, appendix G) for a step of any length. One trajectory teaches every step of the grids of 1, 2, 3 and 4 steps.
+A trajectory is the path of the guided denoiser from a start in `NODES` steps, exactly as in the instrument. Take any
+two of its places x at angles a > b (sigma * pi / 2). There is one v whose single step of v-DDIM leads from the first to
+the second: v = (cos(a - b) x_a - x_b) / sin(a - b). It is progressive distillation's target (Salimans & Ho 2022,
+appendix G) for a step of any length. One trajectory teaches every step of the grids of 1, 2, 3 and 4 steps.
 
-Starts are what the instrument starts from: mostly noise, walked on from the window before, else a window that is
-partly kept; sometimes the window's beginning is known. What a trajectory leads to is the context of the next one.
+Starts are those of the instrument: mostly noise, one step from the noise of the window before; sometimes a window
+that is partly kept; sometimes the beginning of the window is known. The end of a trajectory is the context of the next.
 """
 
 from __future__ import annotations
@@ -39,11 +39,10 @@ from jbdiff.train.modules.stage import Demo, StageTraining, as_array
 from jbdiff.train.run.schedule import Budget
 from jbdiff.untyped import JsonDict
 
-NODES = (
-    12  # of third order, with the error of some 50 steps of v-DDIM; grids of 1, 2, 3, 4 steps fall onto them
-)
+# Third order; about as exact as 50 steps of v-DDIM; the steps of grids of 1, 2, 3, 4 coincide with them.
+NODES = 12
 GRIDS = (1, 2, 3, 4)
-# A single step can only be roughly right; its errors are not to push those aside that the instrument plays with.
+# A single step can only be roughly right. Its large errors must not outweigh those of four steps, which players use.
 GRID_WEIGHTS = {1: 0.25, 2: 0.5, 3: 0.75, 4: 1.0}
 KEPT_CHANCE, KNOWN_CHANCE, ALONE_CHANCE = 0.3, 0.2, 0.06
 USUAL_GUIDANCE, USUAL_CHANCE = (1.0, 3.0), 0.6
@@ -51,10 +50,10 @@ USUAL_GUIDANCE, USUAL_CHANCE = (1.0, 3.0), 0.6
 
 @dataclass(frozen=True)
 class Start:
-    """Where a trajectory begins: x and the noise in it `[b, c, window]`, sigmas `[NODES + 1]`, and what conditions it.
+    """The start of a trajectory: x and its noise `[b, c, window]`, sigmas `[NODES + 1]`, and the conditioning.
 
-    Of the window, `known` (clean, noise) `[b, c, n]` is held. `context` `[b, n, c]`, `anchor` and `echo` are what the
-    network gets; None for networks that take no anchor or no echoes.
+    `known`: clean latents and noise `[b, c, n]` each, of the beginning of the window, which is held. `context`
+    `[b, n, c]`. `anchor` and `echo` are None for networks that do not take them.
     """
 
     x: Tensor
@@ -67,7 +66,7 @@ class Start:
 
 
 class Jumps(nn.Module):
-    """A network with jumps as one call, context and all, so that other parameters can be put in its place."""
+    """A network with jumps and its preparation of the context in one call, so that its parameters can be replaced."""
 
     def __init__(self, network: JointDenoiser) -> None:
         super().__init__()
@@ -83,19 +82,25 @@ class Jumps(nn.Module):
         anchor: Anchor | None = None,
         echo: Echo | None = None,
     ) -> Tensor:
-        """`times` rows of x `[b * times, c, t]` share each row of context `[b, n, c]`, anchor and echo."""
+        """Return v `[b * times, c, t]` of x in that shape, at sigma `[b * times]`.
+
+        `times` rows of x share each row of context `[b, n, c]`, anchor and echo.
+        """
         prepared = self.network.prepare_context(context, None, len(x) // times, anchor, echo).repeat(times)
         return cast(Tensor, self.network(x, sigma, prepared, jump=jump))
 
 
 def jump_target(x: Tensor, after: Tensor, sigma: Tensor, sigma_after: Tensor) -> Tensor:
-    """The v that takes x at sigma to `after` at sigma_after in one step of v-DDIM; sigmas broadcast against x."""
+    """Return the v `[b, c, t]` that leads x at sigma to `after` at sigma_after in one step of v-DDIM.
+
+    x and after are `[b, c, t]`; the sigmas broadcast against them.
+    """
     angle = (sigma - sigma_after) * math.pi / 2
     return (angle.cos() * x - after) / angle.sin()
 
 
 def grid_jumps(grids: tuple[int, ...] = GRIDS) -> tuple[list[int], list[int], list[float]]:
-    """First and last node of every step of the grids, and its weight in the loss."""
+    """Return the first nodes, the last nodes and the loss weights of all steps of the grids."""
     jumps = [
         (step * NODES // steps, (step + 1) * NODES // steps, GRID_WEIGHTS[steps])
         for steps in grids
@@ -106,7 +111,7 @@ def grid_jumps(grids: tuple[int, ...] = GRIDS) -> tuple[list[int], list[int], li
 
 
 class DistilTraining(StageTraining):
-    """The denoiser stays as it is; additions to it are trained, and their average is what plays."""
+    """Trains additions to a denoiser that does not change itself. The average of the additions is exported."""
 
     def __init__(
         self,
@@ -118,11 +123,14 @@ class DistilTraining(StageTraining):
         bf16: bool,
         history: int | None = None,
     ) -> None:
-        """history: tokens before a window that echoes may come from, at least the context; None: the context alone."""
+        """Make the additions and their average. `rate`: highest learning rate.
+
+        `history`: tokens before a window from which echoes may come, at least the context; None: the context alone.
+        """
         super().__init__(budget, rate, seed, bf16)
         self.config, self.few = config, few
         self.history = max(config.context_tokens, history or 0)
-        # With jumps, so that it also serves as the shape that the student's parameters are put into.
+        # It has jumps, so that the student's parameters can be put into the same network.
         self.jumps = Jumps(JointDenoiser(config, jumps=True)).requires_grad_(False)
         self.student = Additions(self.teacher, few)
         self.begin_average()
@@ -132,42 +140,51 @@ class DistilTraining(StageTraining):
 
     @property
     def teacher(self) -> JointDenoiser:
+        """The denoiser; its weights do not change."""
         return self.jumps.network
 
     def adopt(self, denoiser: JointDenoiser) -> None:
-        """Whose student this is; before the first step."""
+        """Take over the weights of the teacher; to be called before the first step."""
         self.jumps = Jumps(with_jumps(denoiser)).requires_grad_(False)
 
     def go_on_from(self, additions: Additions) -> None:
-        """Starts from what another run has learnt, of this denoiser or of an earlier state of it."""
+        """Take over the additions of another run, of this denoiser or of an earlier state of it."""
         self.student.load_state_dict(additions.state_dict())
         self.begin_average()
 
     def show_with(self, codec: BandCodec, latents: Tensor, denoiser: JointDenoiser) -> None:
-        """What demos are made of: a codec, latents `[tokens, channels]` of held-out audio, and the denoiser with its
-        detail; in no checkpoint.
+        """Set the codec, held-out latents `[tokens, channels]`, and the denoiser with its detail, for demos.
+
+        They are not part of the module, so that checkpoints do not hold them.
         """
         object.__setattr__(self, "_demo", (codec, latents, denoiser))
 
     @property
     def learns(self) -> Additions:
+        """The student's additions, which are trained."""
         return self.student
 
     def on_save_checkpoint(self, checkpoint: JsonDict) -> None:
+        """Add the step count and the pieces that are being continued to a checkpoint."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["pieces"] = self.pieces
 
     def on_load_checkpoint(self, checkpoint: JsonDict) -> None:
+        """Take the step count and the pieces from a checkpoint."""
         super().on_load_checkpoint(checkpoint)
         self.pieces = dict(checkpoint["pieces"])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return AdamW for the additions, without weight decay."""
         return torch.optim.AdamW(self.student.parameters(), lr=self.rate, betas=(0.9, 0.98), weight_decay=0.0)
 
     # One step
 
     def training_step(self, batch: Stretches, batch_number: int) -> Tensor:
-        """Stretches of context + window or more: the real music that rows begin with. Its bands alone are looked at."""
+        """Return the loss, a scalar, on stretches `[b, context + window or more, c]`; rows begin with this real music.
+
+        Only the bands are used.
+        """
         batch = batch._replace(latents=batch.latents[..., : self.config.latent_channels])
         generator = self.chance(self.device)
         guidance = self._any_guidance(generator)
@@ -186,9 +203,11 @@ class DistilTraining(StageTraining):
         return float(low + (high - low) * place)
 
     def _begun(self, batch: Stretches, generator: torch.Generator) -> dict[str, Tensor]:
-        """Rows to go on with: history `[b, past, c]`, the noise of its last window and of the next one
-        `[b, c, window]`, the real or else the own window of before `[b, window, c]`, the parts of the anchor, tokens a
-        bar, and how many windows were made.
+        """Return the rows to continue, by name.
+
+        They hold the history `[b, past, c]`, the noise of its last window and of the next one `[b, c, window]`, a
+        window that may be kept (the real one or the row's last own one) `[b, window, c]`, the parts of the anchor,
+        tokens a bar, and how many windows were made.
         """
         past, window = self.history, self.config.window_tokens
         stretch, device = batch.latents, generator.device
@@ -217,7 +236,7 @@ class DistilTraining(StageTraining):
         }
 
     def _start(self, rows: dict[str, Tensor], generator: torch.Generator) -> Start:
-        """A trajectory's beginning as the instrument has it: steps, resample, hop and context as they may come."""
+        """Return a start as the instrument may have it, with random steps, resample, hop and context."""
         window, patch = self.config.window_tokens, self.config.patch
         history, noise, device = rows["context"], rows["noise"], generator.device
         context = history[:, -self.config.context_tokens :]
@@ -232,7 +251,7 @@ class DistilTraining(StageTraining):
         if chances[1] < KEPT_CHANCE:
             top = 0.1 + 0.9 * chances[4]
         sigmas = linear_sigmas(NODES, top)
-        # At level 1 nothing of what is kept remains.
+        # At sigma 1 nothing of the kept window remains.
         x = noised(rows["kept"].transpose(1, 2), noise, sigmas[0]) if top < 1 else noise
         if known is not None:
             x = torch.cat([noised(*known, sigmas[0]), x[..., : window - held]], 2)
@@ -246,7 +265,7 @@ class DistilTraining(StageTraining):
 
     @torch.no_grad()
     def trajectory(self, start: Start, guidance: float) -> list[Tensor]:
-        """Where the guided denoiser is at each of the start's sigmas, `[b, c, t]` each; the last one is clean."""
+        """Return x of the guided denoiser at each of the start's sigmas, `[b, c, t]` each; the last one is clean."""
         places: list[Tensor] = []
         with torch.autocast(start.x.device.type, torch.bfloat16, enabled=self.bf16):
             model = GuidedModel(
@@ -275,7 +294,7 @@ class DistilTraining(StageTraining):
         return [*places, last]
 
     def _loss(self, start: Start, places: list[Tensor], guidance: float) -> tuple[Tensor, Tensor]:
-        """Mean squared error of v over all steps of all grids, weighted, and that of the finest grid alone."""
+        """Return two scalars: the weighted mean squared error of v over all grids, and that of the finest grid."""
         first, last, weights = grid_jumps()
         batch, times = len(start.x), len(first)
         device = start.x.device
@@ -298,7 +317,7 @@ class DistilTraining(StageTraining):
         return (error * weight).mean() / weight.mean(), error.detach()[:, -GRIDS[-1] :].mean()
 
     def _move_on(self, rows: dict[str, Tensor], start: Start, clean: Tensor) -> None:
-        """What was made becomes context, what it was made from the noise before."""
+        """Append the window `clean` to the history of the rows, and keep its noise as the noise before."""
         held = 0 if start.known is None else start.known[0].shape[2]
         new = clean[..., held:].transpose(1, 2).to(rows["context"].dtype)
         self.pieces = {
@@ -312,7 +331,7 @@ class DistilTraining(StageTraining):
     # Held-out music
 
     def validation_step(self, batch: Stretches, batch_number: int) -> None:
-        """Mean squared distance of clean windows to the teacher's, from the same noise after the same context."""
+        """Log the mean squared distance of the student's windows to the teacher's, from the same noise and context."""
         past, window = self.history, self.config.window_tokens
         batch = batch._replace(latents=batch.latents[..., : self.config.latent_channels])
         stretch = batch.latents
@@ -334,7 +353,10 @@ class DistilTraining(StageTraining):
             self.log(f"heldout_{steps}", F.mse_loss(made, wanted), prog_bar=steps == 4)
 
     def demo(self) -> Demo:
-        """Held-out context followed by what the student makes of it in its most steps, against the true one."""
+        """Return two sounds `[n]`: held-out music, and its context followed by the student's continuation.
+
+        The student uses its largest number of steps. Empty if there is nothing to show.
+        """
         if self._demo is None:
             return {}
         codec, latents, whole = self._demo
@@ -368,7 +390,7 @@ def played(
     anchor: Anchor | None = None,
     echo: Echo | None = None,
 ) -> Tensor:
-    """A window `[b, c, t]` that a student makes from noise of that shape; parameters as in `JumpingModel`."""
+    """Return a window `[b, c, t]` that a student makes from noise of that shape; parameters as in `JumpingModel`."""
     sigmas = linear_sigmas(steps)
     model = JumpingModel(
         student, context, guidance, sigmas, reach, len(noise), anchor=anchor, echo=echo, device=noise.device

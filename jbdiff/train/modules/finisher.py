@@ -1,6 +1,6 @@
-"""Training of the spectral finisher: decodes of the codec go in, the stereo sound that was encoded should come out.
+"""Training of the spectral finisher: its input is a decode of the codec, its target the stereo sound that was encoded.
 
-With a detail network the decodes are made as in playing: from the bands and their mean detail.
+With a detail network, decodes are made as in playing: from the bands and their mean detail.
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ from jbdiff.train.modules.losses import magnitude, spectral_loss
 from jbdiff.train.modules.stage import Demo, StageTraining, as_array
 from jbdiff.train.run.schedule import Budget
 
-EDGE = 24  # tokens at either end that are not judged: decodes and frames reach outside
-LATENT_NOISE = 0.15  # greatest deviation: what the denoiser leaves is not clean either
+EDGE = 24  # tokens at each end without a loss, because decodes and frames reach beyond the stretch
+LATENT_NOISE = 0.15  # largest deviation of the noise on latents; a denoiser's latents are not clean either
 SIDE_SCALES = (512, 2048, 8192)
-COHERENCE_SIZE, TILE = 2048, (12, 8)  # bins and frames over which sides are compared with the middle
+# window in samples; bins and frames of a tile that compares side and middle
+COHERENCE_SIZE, TILE = 2048, (12, 8)
 SIDE_FLOOR = 3e-3
 
 
 class FinisherTraining(StageTraining):
-    """The codec is fixed. Middle and side are judged by their spectra, the side also by how much it goes with the
-    middle: neither the side that a part leans to nor the phases of a diffuse sound can be guessed.
+    """Trains a finisher for a codec that does not change.
+
+    Middle and side have spectral losses. The side also has a loss for its coherence with the middle. The network can
+    guess neither whether a part leans to the left or to the right, nor the phases of a diffuse sound.
     """
 
     def __init__(
@@ -43,35 +46,42 @@ class FinisherTraining(StageTraining):
         bf16: bool,
         detail: DetailNet | None = None,
     ) -> None:
-        """detail: gives the detail of the decodes; None: they have the detail of the sound itself."""
+        """Make the network and its average. `rate`: highest learning rate.
+
+        `detail`: makes the detail of the decodes; if it is None, they have the detail of the sound itself.
+        """
         super().__init__(budget, rate, seed, bf16)
         self.config = config
         self.network = SpectralFinisher(config)
         self.begin_average()
         self.demo_audio: Tensor | None = None
-        # Kept out of the module's own weights, so that checkpoints hold no codec.
+        # The codec is not part of the module, so that checkpoints do not hold it.
         object.__setattr__(self, "_codec", codec.eval().requires_grad_(False))
         object.__setattr__(self, "_detail", detail)
 
     @property
     def codec(self) -> BandCodec:
+        """The codec, on the device of this module."""
         return cast(BandCodec, self._codec).to(self.device)
 
     def adopt(self, network: SpectralFinisher) -> None:
-        """Starts from trained weights."""
+        """Take over trained weights."""
         self.network.load_state_dict(network.state_dict())
         self.begin_average()
 
     @property
     def learns(self) -> SpectralFinisher:
+        """The finisher that is trained."""
         return self.network
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return AdamW for all weights of the finisher."""
         return torch.optim.AdamW(
             self.network.parameters(), lr=self.rate, betas=(0.9, 0.98), weight_decay=0.01
         )
 
     def training_step(self, stereo: Tensor, batch_number: int) -> Tensor:
+        """Return the loss, a scalar, on stereo audio `[b, 2, n]`."""
         generator = self.chance()
         decoded = self._decoded(stereo, generator)
         image = torch.randn(len(stereo), 1, IMAGE_POINTS, generator=generator).to(stereo)
@@ -84,11 +94,11 @@ class FinisherTraining(StageTraining):
 
     @torch.no_grad()
     def _decoded(self, stereo: Tensor, generator: torch.Generator) -> Tensor:
-        """What the codec makes of the sound's middle `[b, 1, n]`, from latents with some noise on them."""
+        """Return the codec's decode `[b, 1, n]` of the middle of stereo audio, from latents with some noise."""
         latents = self.codec.encode(stereo.mean(1, keepdim=True))
         level = LATENT_NOISE * torch.rand(len(stereo), 1, 1, generator=generator).to(latents)
         latents = latents + level * torch.randn(latents.shape, generator=generator).to(latents)
-        # One place in time for all: rows whose long frames stand elsewhere would be decoded one by one.
+        # All rows have the same place in time. Otherwise their long frames would differ and rows be decoded one by one.
         first = int(torch.randint(LAST_NUMBER, (), generator=generator))
         detail = cast("DetailNet | None", self._detail)
         if detail is not None:
@@ -118,6 +128,7 @@ class FinisherTraining(StageTraining):
         }
 
     def validation_step(self, stereo: Tensor, batch_number: int) -> None:
+        """Log held-out losses of the averaged finisher on stereo audio `[b, 2, n]`."""
         generator = torch.Generator().manual_seed(batch_number)
         decoded = self._decoded(stereo, generator)
         image = torch.randn(len(stereo), 1, IMAGE_POINTS, generator=generator).to(stereo)
@@ -129,7 +140,7 @@ class FinisherTraining(StageTraining):
         self.log("heldout_middle_unfinished", before, sync_dist=True)
 
     def demo(self) -> Demo:
-        """Held-out sound, its decode, and the finished decode, which is stereo."""
+        """Return held-out sound `[n, 2]`, its decode `[n]`, and the finished decode `[n, 2]`."""
         assert self.demo_audio is not None
         stereo = self.demo_audio.to(self.device)
         decoded = self._decoded(stereo, torch.Generator().manual_seed(0))
@@ -144,13 +155,14 @@ class FinisherTraining(StageTraining):
 
 
 def _floor(size: int) -> float:
-    """Below this a side is not worth much, at windows of any size."""
+    """Return the amplitude below which a side counts little, for a window of this size."""
     return float(SIDE_FLOOR * (size / 1024) ** 0.5)
 
 
 def coherence(side: Tensor, middle: Tensor) -> tuple[Tensor, Tensor]:
-    """How much a side `[b, n]` goes with a middle in tiles of bins and frames, 0 (diffuse) to 1 (leans), and how loud
-    it is there; both `[b, tiles, tiles]`.
+    """Return the coherence of a side and a middle `[b, n]` in tiles of bins and frames, and how loud the side is there.
+
+    Coherence is 0 for a diffuse sound and 1 for one that leans to a side. Both results are `[b, tiles, tiles]`.
     """
     window = torch.hann_window(COHERENCE_SIZE, device=side.device)
 

@@ -1,4 +1,4 @@
-"""Spectral losses and the discriminator that teaches the decoder crisp attacks."""
+"""Spectral losses, and the discriminator, with which the decoder learns crisp attacks."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ SCALES = (128, 256, 512, 1024, 2048, 4096, 8192)
 
 
 def magnitude(audio: Tensor, size: int) -> Tensor:
-    """`[b, samples]` to the magnitude spectrogram `[b, bins, frames]`, Hann window, hop a quarter of it."""
+    """Return the magnitude spectrogram `[b, bins, frames]` of `[b, samples]`; Hann window, hop a quarter of `size`."""
     window = torch.hann_window(size, device=audio.device)
     spectrum = torch.stft(audio, size, size // 4, window=window, return_complex=True)
-    # The root's slope is infinite at zero; the small number keeps silent bins from sending NaN back.
+    # The slope of the root is infinite at zero. The small number keeps NaN out of the gradients of silent bins.
     return (spectrum.real**2 + spectrum.imag**2 + 1e-9).sqrt()
 
 
 def spectral_loss(output: Tensor, target: Tensor, scales: tuple[int, ...] = SCALES) -> Tensor:
-    """Spectral convergence and log-magnitude L1, averaged over scales (Yamamoto et al. 2020).
+    """Return spectral convergence plus log-magnitude L1, averaged over scales (Yamamoto et al. 2020), a scalar.
 
-    Both `[b, 1, samples]`. The long windows respond to tones beside their pitch, the short ones to smeared attacks. The
-    convergence counts half: it asks noise, which can never be the same noise, to be quieter than it should.
+    output, target: `[b, 1, samples]`. Long windows respond to tones of the wrong pitch, short ones to smeared attacks.
+    Convergence counts half: noise can never match the target's noise, so convergence makes it too quiet.
     """
     total = output.new_zeros(())
     for size in scales:
@@ -35,9 +35,9 @@ def spectral_loss(output: Tensor, target: Tensor, scales: tuple[int, ...] = SCAL
 
 
 class SpectrogramDiscriminator(nn.Module):
-    """Judges magnitude spectrograms at three resolutions, as UnivNet's does (Jang et al. 2021), but smaller.
+    """Discriminator of magnitude spectrograms at three resolutions, like UnivNet's (Jang et al. 2021), but smaller.
 
-    Two channels go in, magnitude and its logarithm; strides along frequency keep it cheap on one core.
+    Its two input channels are the magnitude and its logarithm. Strides along frequency keep it cheap on one core.
     """
 
     def __init__(self, sizes: tuple[int, ...] = (512, 1024, 2048), width: int = 16) -> None:
@@ -62,7 +62,10 @@ class SpectrogramDiscriminator(nn.Module):
         self.towers = nn.ModuleList(tower() for _ in sizes)
 
     def forward(self, audio: Tensor) -> list[list[Tensor]]:
-        """`[b, 1, samples]` to, for each resolution, the features of every layer; the last are the verdicts."""
+        """Return the features of every layer for each resolution, from audio `[b, 1, samples]`.
+
+        The last features of each resolution are the scores.
+        """
         results = []
         for size, tower in zip(self.sizes, self.towers, strict=True):
             level = magnitude(audio[:, 0], size) * (2 / size) ** 0.5
@@ -77,18 +80,24 @@ class SpectrogramDiscriminator(nn.Module):
 
 
 def discriminator_loss(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
-    """Hinge loss: real above 1, fake below -1."""
+    """Return the discriminator's hinge loss, a scalar: scores of real sound should be above 1, of fake below -1.
+
+    real, fake: features `[b, c, bins, frames]` by resolution and layer, as the discriminator returns them.
+    """
     losses = [F.relu(1 - r[-1]).mean() + F.relu(1 + f[-1]).mean() for r, f in zip(real, fake, strict=True)]
     return torch.stack(losses).mean()
 
 
 def adversarial_loss(fake: list[list[Tensor]]) -> Tensor:
-    """The decoder's loss: how well the discriminator knows its output from real sound."""
+    """Return the decoder's loss, a scalar: the lower the discriminator's scores `[b, 1, bins, frames]`, the higher."""
     return torch.stack([-f[-1].mean() for f in fake]).mean()
 
 
 def feature_loss(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
-    """Distance between the discriminator's features of real and decoded audio, scaled by their own size."""
+    """Return the distance between features `[b, c, bins, frames]` of real and decoded audio.
+
+    It is relative to their size.
+    """
     losses = []
     for r, f in zip(real, fake, strict=True):
         for a, b in zip(r[:-1], f[:-1], strict=True):

@@ -17,11 +17,11 @@ def v_loss(
     noise: Tensor,
     drop: Tensor | None = None,
 ) -> Tensor:
-    """Mean squared error of the predicted v (Salimans & Ho 2022, section 4): a scalar.
+    """Return the mean squared error of the predicted v (Salimans & Ho 2022, section 4): a scalar.
 
-    x and noise `[b, c, t]`: clean latents and what they are mixed with (Gaussian noise at level 2; the
-    encoded lossy audio of the level below for the upsampling levels); sigmas `[b]` in 0..1; context
-    `[b, n, c]`; drop `[b]` (bool) trains the null embedding in the place of those rows' contexts.
+    x: clean latents `[b, c, t]`. noise: `[b, c, t]`, Gaussian at level 2; for levels 1 and 0, the encoded lossy audio
+    of the level below. sigmas: `[b]` in 0..1. context: `[b, n, c]`. drop: `[b]` (bool); in these rows the null
+    embedding takes the place of the context and is trained.
     """
     alphas, betas = alpha_beta(sigmas[:, None, None])
     v = denoiser(alphas * x + betas * noise, sigmas, context, drop)

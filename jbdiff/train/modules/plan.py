@@ -1,4 +1,4 @@
-"""Training of level 3, the planner: v-objective; what it knows of earlier bars is short, noisy or missing at times."""
+"""Training of level 3, the planner, on v. Its knowledge of earlier bars is sometimes short, noisy or missing."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ from jbdiff.networks.planner import LAGS, Past, Planner, PreparedPast
 from jbdiff.train.modules.stage import StageTraining
 from jbdiff.train.run.schedule import Budget
 
-# Of rows: how often the past is short, missing, noisy and a beat beside its place; the largest noise, in latents.
+# Chances that a row's past is short, missing, noisy, or a beat beside its place. Then the largest noise, in latents.
 SHORT_CHANCE, NO_PAST_CHANCE, NOISE_CHANCE, BESIDE_CHANCE = 0.5, 0.1, 0.7, 0.15
 NOISE, CELL_DEVIATION = 0.8, 0.4
-MOST_DROPPED = 0.5  # the largest share of its echoes that a row drops
-LEVEL_POWER = 0.6  # levels are drawn as u ** 0.6: high ones are more likely, since they decide the notes
-SHORTEST = 8  # cells of a past
+MOST_DROPPED = 0.5  # largest share of its echoes that a row drops
+LEVEL_POWER = 0.6  # levels are drawn as u ** 0.6: high ones are more likely, because they decide the notes
+SHORTEST = 8  # least cells of a past
 SHIFTS = (0.0, 0.0, 0.3, -0.3)  # how far cells lie beside the bar's, in cells
 BEAT = CELLS // 4
 
 
 class CellStretches(NamedTuple):
-    """Cells `[b, past + window, c]`, how many of the past are music `[b]`, and the place of the window's first cell."""
+    """Cells `[b, past + window, c]`.
+
+    `played` `[b]`: music cells at the end of the past. `place` `[b]`: number of the window's first cell in its bar.
+    """
 
     cells: Tensor
     played: Tensor
@@ -38,7 +41,7 @@ class CellStretches(NamedTuple):
 
 
 class CellBatches(Dataset[CellStretches]):
-    """Batch number i: stretches of cells from all over the clips, each varied by `vary` if it is given."""
+    """Batches by number: stretches of cells from random places of the clips, each varied by `vary` if it is given."""
 
     def __init__(
         self,
@@ -50,7 +53,10 @@ class CellBatches(Dataset[CellStretches]):
         count: int,
         vary: Vary | None = None,
     ) -> None:
-        """lines: of every clip its cells `[n, c]`, once for every one of `SHIFTS` or once in all (`cell_lines`)."""
+        """`lines`: for every clip its cells `[n, c]`, one tensor for each of `SHIFTS`, or a single one (`cell_lines`).
+
+        `batch`: rows of a batch. `first`, `count`: number of the first batch, and number of batches.
+        """
         self.lines, self.config, self.batch, self.vary = lines, config, batch, vary
         self.seed, self.first, self.count = seed, first, count
 
@@ -78,8 +84,9 @@ class CellBatches(Dataset[CellStretches]):
 
 
 def cell_lines(clips: Clips, config: PlannerConfig, shifts: Sequence[float] = SHIFTS) -> list[list[Tensor]]:
-    """Cells of every clip with a bar that is long enough, once for each of the shifts; the first cell of each is the
-    first of a bar. Raises ValueError if no clip is left.
+    """Return the cells `[n, c]` of every clip that has a bar and is long enough, one tensor for each shift.
+
+    The first cell of each tensor is the first of a bar. `shifts`: in cells. Raises ValueError if no clip is left.
     """
     lines = []
     for index in range(len(clips)):
@@ -92,7 +99,7 @@ def cell_lines(clips: Clips, config: PlannerConfig, shifts: Sequence[float] = SH
         size = bar / CELLS
         found = {}
         for shift in set(shifts):
-            # A negative shift leaves out a bar, so that the first cell stays the first of a bar.
+            # A negative shift skips one bar, so that the first cell is still the first of a bar.
             begin = shift * size if shift >= 0 else bar + shift * size
             whole = int(begin)
             found[shift] = cell_means(bands[whole:], bar, whole - begin)
@@ -106,7 +113,7 @@ def cell_lines(clips: Clips, config: PlannerConfig, shifts: Sequence[float] = SH
 
 
 class PlanTraining(StageTraining):
-    """Each window is noised at several levels at once: they share the past, which is worked through once."""
+    """Trains a planner. Each window is noised at several levels, which share one pass over the past."""
 
     def __init__(
         self, config: PlannerConfig, budget: Budget, rate: float, levels: int, seed: int, bf16: bool
@@ -118,25 +125,28 @@ class PlanTraining(StageTraining):
 
     @property
     def learns(self) -> Planner:
+        """The planner that is trained."""
         return self.network
 
     def adopt(self, network: Planner) -> None:
-        """Starts from trained weights."""
+        """Take over trained weights."""
         self.network.load_state_dict(network.state_dict())
         self.begin_average()
 
     def begin_with(self, lines: Sequence[Sequence[Tensor]]) -> None:
-        """Before the first step: cells of real music, see `Planner.set_statistics`."""
+        """Set statistics from cells `[n, c]` of real music, before the first step; see `Planner.set_statistics`."""
         self.network.set_statistics(torch.cat([versions[0] for versions in lines]))
         self.begin_average()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return AdamW, with weight decay on matrices only."""
         matrices = [p for p in self.network.parameters() if p.ndim >= 2]
         others = [p for p in self.network.parameters() if p.ndim < 2]
         groups = [{"params": matrices, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]
         return torch.optim.AdamW(groups, lr=self.rate, betas=(0.9, 0.98))
 
     def training_step(self, batch: CellStretches, batch_number: int) -> Tensor:
+        """Return the loss of v, a scalar, on stretches of cells `[b, past + window, c]`."""
         generator = self.chance(self.device)
         cells = batch.cells.transpose(1, 2)
         past, window = cells[..., : self.config.past], cells[..., self.config.past :]
@@ -145,7 +155,10 @@ class PlanTraining(StageTraining):
         return loss
 
     def validation_step(self, batch: CellStretches, batch_number: int) -> None:
-        """Held-out loss of v; mean square error of the first guess from noise, and of the last bars as the guess."""
+        """Log the held-out loss of v, and mean square errors of two guesses.
+
+        The guesses are the first step from noise, and the last bars.
+        """
         cells, past = batch.cells.transpose(1, 2), self.config.past
         network = cast(Planner, self.average.network)
         given = Past(cells[..., :past], music(past, batch.played), batch.place)
@@ -164,7 +177,7 @@ class PlanTraining(StageTraining):
     def _loss(
         self, network: Planner, past: Past, window: Tensor, generator: torch.Generator, levels: int
     ) -> Tensor:
-        """Mean square error of v over so many noise levels of each window `[b, c, window]`."""
+        """Return the mean square error of v, a scalar, over `levels` noise levels of each window `[b, c, window]`."""
         device, rows = generator.device, len(window) * levels
         part = torch.arange(levels, device=device).repeat(len(window))
         drawn = torch.rand(rows, generator=generator, device=device)
@@ -178,17 +191,17 @@ class PlanTraining(StageTraining):
         return F.mse_loss(v.float(), alpha * noise - beta * x)
 
     def demo(self) -> dict[str, Any]:
-        """A plan is no sound: there is nothing to listen to."""
+        """Return nothing: a plan has no sound."""
         return {}
 
 
 def music(past: int, played: Tensor) -> Tensor:
-    """1 in the cells of a past that are music, `[b, past]`: so many at the end."""
+    """Return a mask `[b, past]`: 1 in the last `played` `[b]` cells of a past, which are music, and 0 before."""
     return (torch.arange(past, device=played.device) >= past - played[:, None]).float()
 
 
 def blurred_past(past: Tensor, batch: CellStretches, generator: torch.Generator) -> Past:
-    """The past `[b, c, past]` as an instrument has it: short, noisy, with few echoes, or a beat beside its place."""
+    """Return a past `[b, c, past]` as an instrument may have it: short, noisy, with few echoes, or a beat off."""
     device, (rows, bands, length) = generator.device, past.shape
 
     def random(*shape: int) -> Tensor:

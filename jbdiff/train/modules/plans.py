@@ -1,4 +1,4 @@
-"""Plans as training has them: the music's own, the bars before, noisy ones, and none."""
+"""Plans for training: the music's true plan, earlier bars as a plan, noisy plans, and no plan."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from jbdiff.networks.anchor import Anchor
 from jbdiff.networks.echoes import Echo, echo_of
 from jbdiff.networks.plan import CELLS, FORM, SHORT_FORM, Plan, cells_of, plan_of
 
-# Of the rows: those without a plan, those whose plan is the music itself; all others have earlier bars as a plan.
+# Shares of rows without a plan, and with the true plan of the music. All others have earlier bars as a plan.
 NO_PLAN_CHANCE, TRUE_CHANCE = 0.15, 0.4
-# The confidence in earlier bars as a plan: the network knows by it that they are not what comes.
+# The confidence of earlier bars as a plan. It shows the network that they are not the true plan.
 REPEATED = 0.5
-NOISE_CHANCE, NOISE, CELL_DEVIATION = 0.4, 0.6, 0.4  # largest noise, and what it is a share of, in latents
-SHIFT_CHANCE, SHIFT = 0.5, 0.3  # how often and how far a plan's cells lie beside the bar's, in cells
+# chance, largest noise, and the deviation of latents that scales it
+NOISE_CHANCE, NOISE, CELL_DEVIATION = 0.4, 0.6, 0.4
+# chance and distance by which cells of a plan lie beside those of the bar, in cells
+SHIFT_CHANCE, SHIFT = 0.5, 0.3
 
 
 def true_plan(window: Tensor, place: Tensor, bars: Tensor, shift: Tensor | None = None) -> Plan:
-    """The plan of a window's own bands `[b, t, c]`; place and bars `[b]` in tokens, a bar of 0 gives no plan."""
+    """Return the true plan of a window of bands `[b, t, c]`. place, bars: `[b]` in tokens; a bar of 0 gives no plan."""
     cells = _cells(window.shape[1], place, bars, shift)
     there = (bars.abs() > 0).to(window)[:, None].expand(-1, window.shape[1])
     return plan_of(window.transpose(1, 2), there, cells)
@@ -30,7 +32,10 @@ def true_plan(window: Tensor, place: Tensor, bars: Tensor, shift: Tensor | None 
 def repeated_plan(
     history: Tensor, tokens: int, place: Tensor, bars: Tensor, shift: Tensor | None = None
 ) -> Plan:
-    """Eight bars ago in a history `[b, n, c]` as the plan of the `tokens` after it; four if there are no eight."""
+    """Return the bars eight bars ago in a history `[b, n, c]` as the plan of the next `tokens` tokens.
+
+    If the history has no eight bars, four bars ago. place, bars: `[b]` in tokens. shift: `[b]` in cells.
+    """
     echo = echo_of(history, bars, tokens, multiples=(FORM, SHORT_FORM))
     eight = echo.known[:, 0] > 0
     sound = torch.where(eight[:, None], echo.sound[:, 0], echo.sound[:, 1])
@@ -42,7 +47,7 @@ def repeated_plan(
 def plan_in_training(
     history: Tensor, window: Tensor, place: Tensor, bars: Tensor, generator: torch.Generator
 ) -> Plan:
-    """A plan of a window `[b, t, c]` after a history `[b, n, c]`; of each row another kind."""
+    """Return a plan of a window `[b, t, c]` after a history `[b, n, c]`; each row gets a random kind."""
     device, rows, tokens = generator.device, len(window), window.shape[1]
 
     def random(*shape: int) -> Tensor:
@@ -66,7 +71,7 @@ def plan_in_training(
 
 
 def _cells(tokens: int, place: Tensor, bars: Tensor, shift: Tensor | None) -> Tensor:
-    """The cells of a window's tokens, `[b, tokens]`; shift `[b]`, in cells."""
+    """Return the number of the cell of each token of a window, `[b, tokens]`; shift: `[b]`, in cells."""
     bars = bars.abs().clamp_min(1.0)
     if shift is not None:
         place = place + shift * bars / CELLS
@@ -74,9 +79,10 @@ def _cells(tokens: int, place: Tensor, bars: Tensor, shift: Tensor | None) -> Te
 
 
 def place_in_bar(batch: Stretches, anchor: Anchor, past: int) -> Tensor:
-    """Tokens from the beginning of a bar to the window, `[b]`.
+    """Return the tokens from the beginning of a bar to the window, `[b]`.
 
-    The clock of the anchor says it for a row that the run continued itself; for others, the place where it was cut.
+    For a row that the run has continued itself, they come from the clock of the anchor. For other rows, they come from
+    the place at which the row was cut.
     """
     cut = (batch.bars[:, 0] + past).to(batch.latents)
     beats = anchor.beat / anchor.tempo.clamp_min(1e-9)
@@ -84,9 +90,9 @@ def place_in_bar(batch: Stretches, anchor: Anchor, past: int) -> Tensor:
 
 
 def with_plans(echo: Echo, bands: Tensor, window: Tensor, place: Tensor, bar: Tensor) -> dict[str, Echo]:
-    """The echoes with each kind of plan that held-out loss is measured with, by name.
+    """Return the echoes with each kind of plan for the held-out losses, by name.
 
-    bands `[b, n, c]`: the music before. window `[b, channels, t]`: what follows. place and bar in tokens, `[b]`.
+    bands: the music before, `[b, n, c]`. window: the music after it, `[b, channels, t]`. place, bar: `[b]` in tokens.
     """
     own = true_plan(window[:, : bands.shape[2]].transpose(1, 2), place, bar)
     last = repeated_plan(bands, window.shape[2], place, bar)

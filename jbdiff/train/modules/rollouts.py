@@ -1,13 +1,14 @@
-"""Contexts that the model itself has made, many windows in a row: what a long set is played from.
+"""Contexts for training that the model itself has made, many windows in a row, as in a long set.
 
-A network that is trained on real contexts only takes its own small errors for music and makes more of them; after
-minutes they are all there is. Here pieces are always being continued by the average. Each training step adds one
-window to all of them, and what is to be predicted next is what the real piece does at that place (as in scheduled
-sampling, Bengio et al. 2015, but at every depth up to `MOST_WINDOWS`). Where the bars of a piece are known, whole bars
-of it come round again, so that a row goes on for longer than the piece.
+A network that is trained on real contexts only treats its own small errors as music and enlarges them. After minutes
+nothing else is left. Here the average continues pieces all the time. Each training step adds one window to every piece,
+and the target is the real piece at that place. This is scheduled sampling (Bengio et al. 2015), but at every depth up
+to `MOST_WINDOWS`. If the bars of a piece are known, whole bars of it are repeated, so that a row can be longer than
+the piece.
 
-A network with echoes would learn from this to mistrust them: after a free invention the real piece is in another key.
-So most windows begin from the real one, noised to some level: they are in the network's own sound, and keep its notes.
+From this alone, a network with echoes would learn not to trust them: after a free continuation the real piece is in
+another key. So most windows start from the real window, noised to some level. They have the network's own sound and
+the notes of the piece.
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ from torch import Tensor
 from jbdiff.diffusion.noise import step_from
 from jbdiff.networks.anchor import Anchor
 
-STRETCH_WINDOWS = 8  # of the real piece, beside the context
-HISTORY_WINDOWS = 8  # before it, for networks with echoes
-MOST_WINDOWS = 64  # that a row is made long
-TIRED_CHANCE = 1 / 16  # of a row to begin anew before that
+STRETCH_WINDOWS = 8  # windows of the real piece after the context
+HISTORY_WINDOWS = 8  # windows before it, for networks with echoes
+MOST_WINDOWS = 64  # greatest length of a row
+TIRED_CHANCE = 1 / 16  # chance, at each window, that a row begins anew before that length
 
 
 @dataclass(frozen=True)
 class Next:
-    """What the next window of every row is made from."""
+    """The inputs for the next window of every row."""
 
     context: Tensor  # [b, past, c]
     noise: Tensor  # [b, c, window]
     anchor: Anchor
-    bars: Tensor  # [b] tokens a bar, 0 where it is not known
-    real: Tensor  # [b, window, c] what the piece does there
+    bars: Tensor  # [b] tokens a bar, 0 if unknown
+    real: Tensor  # [b, window, c] the real piece at that place
 
 
 Continue = Callable[[Next], Tensor]
@@ -44,8 +45,10 @@ Continue = Callable[[Next], Tensor]
 
 @dataclass(frozen=True)
 class Rolled:
-    """What to train on: context `[b, past, c]`, the real next window `[b, window, c]` and its anchor, and the noise
-    `[b, c, t]` that the last window of the context was made from.
+    """A training batch from rollouts.
+
+    `context` `[b, past, c]`; `target`, the real next window `[b, window, c]`, and its anchor; `before`, the noise
+    `[b, c, t]` of the last window of the context.
     """
 
     context: Tensor
@@ -55,7 +58,10 @@ class Rolled:
 
 
 class Rollouts:
-    """Pieces being continued, one a row. `state` is kept in checkpoints: a resumed run goes on with them."""
+    """Pieces that are being continued, one per row.
+
+    `state` is kept in checkpoints, so a resumed run goes on with them.
+    """
 
     def __init__(self, past: int, window: int) -> None:
         self.past, self.window = past, window
@@ -64,11 +70,13 @@ class Rollouts:
     def advance(
         self, fresh: Tensor, bars: Tensor, anchor: Anchor, continue_: Continue, generator: torch.Generator
     ) -> Rolled:
-        """One window more for every row; rows that have come to their end, and some others, begin with `fresh`.
+        """Continue every row by one window and return the next training batch.
 
-        `fresh` is `[b, past + n * window, c]` with n at least 2, `bars` `[b]` how many tokens a bar of each has, 0
-        where it is not known; `anchor` is that of its first window. A row with bars is made up to `MOST_WINDOWS` long,
-        any other n - 1 windows.
+        Rows that are at their end, and some others, begin anew with `fresh`.
+
+        fresh: `[b, past + n * window, c]` with n at least 2. bars: `[b]`, tokens a bar of each piece, 0 if unknown.
+        anchor: that of the first window of `fresh`. A row with bars gets up to `MOST_WINDOWS` windows, any other n - 1.
+        Raises ValueError if n is less than 2.
         """
         windows = (fresh.shape[1] - self.past) // self.window
         if windows < 2:
@@ -81,7 +89,7 @@ class Rollouts:
 
         draw = torch.randn(batch, channels, self.window, generator=generator, device=device).to(fresh)
         step = random(batch, 1, 1) ** 2
-        # Some begin anew before their end, so that rows are of every depth at any time.
+        # Some rows begin anew before their end, so that a batch always has rows of all depths.
         new = random(batch) < TIRED_CHANCE
         rows = {
             "stretch": fresh,
@@ -111,7 +119,7 @@ class Rollouts:
         return Rolled(rows["context"], self._real(rows), rows["noise"], anchor)
 
     def _real(self, rows: dict[str, Tensor]) -> Tensor:
-        """What each piece does after so many windows were made of it, `[b, window, c]`."""
+        """Return the real window `[b, window, c]` of each piece at the place that its row has reached."""
         stretch, loop = rows["stretch"], rows["loop"][:, None]
         window = torch.arange(self.window, device=stretch.device)
         places = (self.past + rows["made"] * self.window)[:, None] + window
@@ -120,9 +128,10 @@ class Rollouts:
 
 
 def whole_bars(bars: Tensor, tokens: int) -> Tensor:
-    """Tokens of as many whole bars as `tokens` hold, `[b]` whole numbers; 0 where not even one does, or none is known.
+    """Return the length in tokens of the whole bars that fit into `tokens`, `[b]` whole numbers.
 
-    Only bars of a whole number of tokens come round without the beat moving.
+    0 if no bar fits or the bar is unknown. Only bars with a whole number of tokens can be repeated without moving the
+    beat.
     """
     whole = (bars > 0) & ((bars - bars.round()).abs() < 1e-3) & (bars <= tokens)
     length = bars.round().long().clamp_min(1)

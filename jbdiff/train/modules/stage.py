@@ -1,4 +1,4 @@
-"""What the training of every stage does alike."""
+"""The shared part of all training stages."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from jbdiff.untyped import JsonDict
 
 
 def as_array(audio: Tensor) -> NDArray[np.float32]:
-    """A tensor on any device as float32 numpy."""
+    """Return a tensor `[...]` of any device as a float32 numpy array of the same shape."""
     return np.asarray(audio.detach().float().cpu().numpy(), np.float32)
 
 
 class StageTraining(pl.LightningModule):
-    """Counts its steps, over broken-off runs as well; lowers the learning rate over the run; averages what it learns.
+    """Counts steps, also over interrupted runs; sets the learning rate; keeps the average of the trained weights.
 
-    A stage says what `learns`, and makes the first average when that is there: `begin_average`.
+    A stage defines `learns`, and calls `begin_average` as soon as that network exists.
     """
 
     average: WeightAverage
@@ -38,26 +38,38 @@ class StageTraining(pl.LightningModule):
         raise NotImplementedError
 
     def begin_average(self) -> None:
-        """Before the first step, and wherever weights are put in from outside: nothing of others is left in it."""
+        """Start a new average from the present weights.
+
+        A stage calls this before the first step, and whenever weights come in from outside, so that no old weights
+        remain.
+        """
         self.average = WeightAverage(self.learns)
 
     def chance(self, device: torch.device | str = "cpu") -> torch.Generator:
-        """The random numbers of this step and this process, the same in a run that was broken off and resumed."""
+        """Return the random generator of this step and process.
+
+        An interrupted and resumed run draws the same numbers.
+        """
         number = self.step_count + self.global_rank * PROCESS_STRIDE
         return torch.Generator(device).manual_seed(self.seed * 1_000_003 + number)
 
     def on_save_checkpoint(self, checkpoint: JsonDict) -> None:
+        """Add the step count to a checkpoint."""
         checkpoint["step_count"] = self.step_count
 
     def on_load_checkpoint(self, checkpoint: JsonDict) -> None:
+        """Take the step count from a checkpoint."""
         self.step_count = int(checkpoint["step_count"])
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Set the learning rate of this step."""
         schedule_rate(optimizer, self.budget, self.step_count, self.rate)
 
     def on_train_batch_end(self, outputs: object, batch: object, batch_idx: int) -> None:
+        """Count the step and update the average. A stage that optimizes by hand overrides this."""
         self.took_step()
 
     def took_step(self) -> None:
+        """Count one step and update the average with the new weights."""
         self.step_count += 1
         self.average.update(self.learns)

@@ -1,7 +1,7 @@
 """Training of one U-Net level of a stack with a VQ-VAE: level 2 from noise, levels 1 and 0 from the level below.
 
-At levels 1 and 0 the sound as the level below decodes it, encoded again, takes the place of noise: they start from
-this when they play. Everything is encoded as it comes, from audio, with the codec as it is.
+Levels 1 and 0 use no noise: in training, as in playing, they start from the sound of the level below, encoded again.
+Audio is encoded in each step, with a codec that does not change.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from jbdiff.train.modules.objective import v_loss
 from jbdiff.train.modules.stage import Demo, StageTraining, as_array
 from jbdiff.train.run.schedule import Budget
 
-DEMO_STEPS = 50  # at most; the published level 2 takes 250
+DEMO_STEPS = 50  # most steps of a demo; the published level 2 takes 250
 DEMO_WINDOWS = 4
 
 
 def unet_config(level: LevelConfig) -> UNetConfig:
-    """The sizes of a level's U-Net. Raises ValueError if its denoiser is of another kind."""
+    """Return the sizes of a level's U-Net. Raises ValueError if its denoiser is of another kind."""
     if not isinstance(level.denoiser, UNetConfig):
         raise ValueError(f"level {level.level} has no U-Net; choose a stack of U-Nets")
     return level.denoiser
 
 
 class UNetTraining(StageTraining):
-    """One level's v-objective (`objective.v_loss`); contexts are sometimes missing, short or noisy, as in playing.
+    """Trains one level on v (`objective.v_loss`); contexts are sometimes missing, short or noisy, as in playing.
 
     Batches are audio `[b, 1, context + window]` in samples. `config` is the stack's, with the sizes of this level.
     """
@@ -62,30 +62,35 @@ class UNetTraining(StageTraining):
         self.begin_average()
         self.demo_audio: Tensor | None = None
         self.codec: VQVAE
-        # Not as a part of the module: checkpoints hold no codec.
+        # The codec is not part of the module, so that checkpoints do not hold it.
         object.__setattr__(self, "codec", codec.requires_grad_(False).eval())
 
     def on_fit_start(self) -> None:
+        """Move the codec, which is no part of the module, to the device of the run."""
         self.codec.to(self.device)
 
     def adopt(self, network: torch.nn.Module) -> None:
-        """Starts from trained weights."""
+        """Take over trained weights."""
         self.network.load_state_dict(network.state_dict())
         self.begin_average()
 
     @property
     def learns(self) -> UNet:
+        """The U-Net that is trained."""
         return self.network
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return AdamW for all weights of the U-Net."""
         return torch.optim.AdamW(
             self.network.parameters(), lr=self.rate, betas=(0.9, 0.99), weight_decay=0.01
         )
 
     @torch.no_grad()
     def pairs(self, audio: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Of audio `[b, 1, context + window]`: the window's latents and what they are mixed with, `[b, c, t]`, and
-        the context `[b, n, c]`.
+        """Return the window's latents and their noise, `[b, c, t]` each, and the context `[b, n, c]`.
+
+        audio: `[b, 1, context + window]`. At levels 1 and 0, the encoded sound of the level below takes the place of
+        noise.
         """
         level, target = self.level_config.level, audio[..., self.past :]
         x = self.codec.encode(target, level)
@@ -95,11 +100,12 @@ class UNetTraining(StageTraining):
         return x, self.codec.encode(self.lossy(target), level), context
 
     def lossy(self, audio: Tensor) -> Tensor:
-        """Audio `[b, 1, n]` as the level below gives it back."""
+        """Return audio `[b, 1, n]` after the codec's round trip at the level below."""
         assert self.coarser is not None
         return self.codec.decode(self.codec.encode(audio, self.coarser), self.coarser)
 
     def training_step(self, audio: Tensor, batch_number: int) -> Tensor:
+        """Return the loss of v, a scalar, on audio `[b, 1, context + window]`."""
         generator = self.chance()
         x, noise, context = self.pairs(audio, generator)
         context, drop = corrupt(context, generator, 1)
@@ -110,8 +116,9 @@ class UNetTraining(StageTraining):
         return loss
 
     def validation_step(self, audio: Tensor, batch_number: int) -> None:
+        """Log held-out losses of the average on audio `[b, 1, context + window]`, with and without context."""
         x, noise, context = self.pairs(audio, torch.Generator().manual_seed(batch_number))
-        # The middles of equal parts: every level of noise once, and the same ones each time.
+        # Sigmas are the middles of equal parts of 0..1, so that all noise levels occur, and the same ones each time.
         sigmas = ((torch.arange(len(x)) + 0.5) / len(x)).to(x)
         for name, dropped in (("heldout_v", False), ("heldout_v_without_context", True)):
             drop = torch.full((len(x),), dropped, device=x.device)
@@ -119,9 +126,10 @@ class UNetTraining(StageTraining):
             self.log(name, loss, prog_bar=not dropped, sync_dist=True)
 
     def demo(self) -> Demo:
-        """Held-out context, what truly follows, and `SAMPLES` times what the average makes of it.
+        """Return sounds `[n]`: held-out context, its true continuation, and `SAMPLES` continuations by the average.
 
-        Level 2 differs by its noise; the others, whose start is the level below ("given"), by how much of it they keep.
+        At level 2 the samples differ in their noise. At the other levels, whose start is the level below ("given"),
+        they differ in how much of it they keep.
         """
         if self.demo_audio is None:
             return {}
@@ -139,7 +147,7 @@ class UNetTraining(StageTraining):
         return {name: as_array(piece[0, 0]) for name, piece in (pieces | samples).items()}
 
     def _continuation(self, audio: Tensor, seed: int, kept: float) -> Tensor:
-        """As much sound `[1, 1, n]` as follows the context in `audio`, window after window on its own."""
+        """Return generated sound `[1, 1, n]`, as long as the part of `audio` after the context, window by window."""
         level = self.level_config
         average = {level.level: cast(UNet, self.average.network)}
         config = replace(self.stack_config, levels=(level,), finisher=None)

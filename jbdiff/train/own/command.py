@@ -1,8 +1,8 @@
-"""Train a stack on a folder of anybody's tracks, within a given time: the work behind `jbdiff train own`.
+"""Train a stack on a folder of tracks within a given time: the work of `jbdiff train own`.
 
-It prepares the tracks (`tracks.py`), runs the training jobs of denoiser, student and finisher one after the other,
-exports a stack into the player's own folder, and writes a page about it (`page.py`). The same command goes on with
-a training that was broken off.
+It prepares the tracks (`tracks.py`) and runs the training jobs of denoiser, student and finisher one after the other.
+Then it exports a stack into the player's own folder and writes a page about it (`page.py`). If a training was
+interrupted, the same command goes on with it.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from jbdiff.train.run.run import RunSettings
 from jbdiff.train.run.schedule import in_words
 
 DENOISER, STUDENT, FINISHER = "denoiser", "student", "finisher"
-SHARES = {DENOISER: 0.7, STUDENT: 0.2, FINISHER: 0.1}  # of the time for training
-LEAST_SHARE = 0.02  # of the whole time, for a stage that begins when none is left
-# Half of what each command takes by default: these weights are trained already.
+SHARES = {DENOISER: 0.7, STUDENT: 0.2, FINISHER: 0.1}  # shares of the training time
+LEAST_SHARE = 0.02  # least share of the whole time, for a stage that begins when no time is left
+# Half of the default of each command, because these weights are already trained.
 RATES = {DENOISER: 4e-4, STUDENT: 5e-4, FINISHER: 1e-3}
 FINISHER_SECONDS = 1.5
-MIXES = 3  # of each track of a folder of stems
-# Steps between saved states, for each minute of a stage, and at most: a stage ends with a round.
+MIXES = 3  # mixes of each track in a folder of stems
+# Steps between saved states for each minute of a stage, and their maximum. A stage can only end with a round.
 ROUNDS_A_MINUTE, MOST_ROUND_STEPS, VALIDATED_STEPS = 3, 100, 300
-SHORT_MINUTES = 30.0  # a stage below that looks at one batch of held-out music at a time
+SHORT_MINUTES = 30.0  # a shorter stage uses a single batch of held-out music for each measurement
 CACHE = "cache"
 
 
 @dataclass(frozen=True)
 class OwnJob:
-    """What to train on, from which stack, for how many minutes in all, and under which name to keep the result.
+    """The options of a training on own tracks: folder, minutes in all, name of the result, stack to start from.
 
-    `bpm` is the tempo of tracks without a `track.json`. `resume` asks for a training that was broken off; without it
-    one is taken up if there is one.
+    `bpm` is the tempo of tracks without a `track.json`. An interrupted training is resumed if it exists; `resume` makes
+    it an error if it does not.
     """
 
     folder: Path
@@ -69,7 +69,7 @@ class OwnJob:
 
 @dataclass(frozen=True)
 class BatchSizes:
-    """Windows or stretches a step of each stage, and noise levels of each window."""
+    """Windows or stretches a step for each stage; `levels`: noise levels of each window of the denoiser."""
 
     denoiser: int = 6
     levels: int = 4
@@ -78,7 +78,7 @@ class BatchSizes:
 
 
 def batch_sizes(accelerator: str) -> BatchSizes:
-    """Sizes for this machine. Those of CUDA cards follow their memory."""
+    """Return the batch sizes for this machine. For a CUDA card they depend on its memory."""
     if accelerator == "cpu" or not torch.cuda.is_available():
         return BatchSizes()
     gigabytes = torch.cuda.get_device_properties(0).total_memory / 1e9
@@ -89,7 +89,7 @@ def train_own(job: OwnJob, report: Report = print) -> Path:
     """Train, export, and write the page; returns the folder of the stack.
 
     Raises OSError and ValueError, with the remedy, if folder, name or tracks cannot be used; RuntimeError if training
-    breaks off.
+    fails on its way.
     """
     job = replace(job, folder=job.folder.resolve())
     base = load_stack(job.stack)
@@ -106,7 +106,7 @@ def train_own(job: OwnJob, report: Report = print) -> Path:
     try:
         training.run_stages()
     except (KeyboardInterrupt, SystemExit):
-        report("broken off; the same command goes on")
+        report("interrupted; the same command goes on")
         raise
     finally:
         training.record()
@@ -115,7 +115,7 @@ def train_own(job: OwnJob, report: Report = print) -> Path:
 
 
 class OwnTraining:
-    """One training from its preparation to its export. `progress` is kept on disk between the stages."""
+    """One training, from the preparation to the export. `progress` is written to disk after each stage."""
 
     def __init__(self, job: OwnJob, base: Stack, work: Path, progress: Progress, report: Report) -> None:
         network, codec = base.denoisers.get(2), base.codec
@@ -126,20 +126,21 @@ class OwnTraining:
         self.config, self.codec = network.config, codec
         self.job, self.base, self.work, self.progress, self.report = job, base, work, progress, report
         self.sizes = batch_sizes(job.accelerator)
-        # A process that was killed has not recorded its last stage.
+        # A process that was killed could not record its last stage, so the minutes come from the runs themselves.
         spent = sum(spent_minutes(work / stage) for stage in SHARES)
         self._used_before, self._begun = max(progress.used, spent), time.monotonic()
 
     def used(self) -> float:
-        """Minutes since the very beginning, without those between two runs of the command."""
+        """Return the minutes of all runs of the command together, without the time between them."""
         return self._used_before + (time.monotonic() - self._begun) / 60
 
     def record(self) -> None:
+        """Write the progress, with the minutes used so far, to disk."""
         self.progress.used = self.used()
         self.progress.write(self.work)
 
     def run_stages(self) -> None:
-        """Prepare what the missing stages need, and run them."""
+        """Prepare the data for the stages that are not done yet, and run these stages."""
         if set(self.progress.done) >= set(self.progress.stages) != set():
             return
         config, codec = self.config, self.codec
@@ -169,7 +170,7 @@ class OwnTraining:
             self.record()
 
     def prepare(self, chosen: Chosen, shortest: int) -> Path:
-        """Encode all tracks and estimate their bars, for the stages to find. Returns the folder to train on."""
+        """Encode all tracks and estimate their bars into the caches of the stages. Return the folder to train on."""
         data = self.job.folder
         places: dict[str, Track] = {}
         if not chosen.stems:
@@ -193,7 +194,7 @@ class OwnTraining:
     def _facts(
         self, clips: Clips, use: str, rate: float, cache: Path, places: dict[str, Track]
     ) -> list[TrackFacts]:
-        """What the page says of these latents."""
+        """Return the facts about these clips for the page."""
         facts = []
         for name, length, bar in zip(clips.names, clips.lengths, clips.bars, strict=True):
             shown = Path(name).name
@@ -203,7 +204,7 @@ class OwnTraining:
         return facts
 
     def settings(self, stage: str) -> RunSettings:
-        """How long the run of a stage may take, and how it goes."""
+        """Return the settings for the run of a stage."""
         planned, spent = self.planned(stage), spent_minutes(self.work / stage)
         round_steps = max(2, min(MOST_ROUND_STEPS, round(ROUNDS_A_MINUTE * planned)))
         run = self.work / stage
@@ -224,7 +225,10 @@ class OwnTraining:
         )
 
     def planned(self, stage: str) -> float:
-        """Minutes of a stage: its share of those that are left when it begins. Kept when it is taken up again."""
+        """Return the minutes of a stage: its share of the time left when it first begins.
+
+        A resumed stage keeps them.
+        """
         if stage not in self.progress.plans:
             missing = [other for other in self.progress.stages if other not in self.progress.done]
             left = max(self.job.minutes - self.used(), LEAST_SHARE * self.job.minutes)
@@ -234,10 +238,11 @@ class OwnTraining:
         return self.progress.plans[stage]
 
     def weights(self, stage: str) -> Path:
+        """Return the path of the weights that the run of a stage writes."""
         return self.work / stage / "weights.safetensors"
 
     def train(self, stage: str, settings: RunSettings, data: Path) -> None:
-        """One stage, with the job that `jbdiff train` has for it."""
+        """Run one stage with its job of `jbdiff train`."""
         job, stack, sizes, rate = self.job, self.job.stack, self.sizes, RATES[stage]
         if stage == DENOISER:
             train_denoiser(
@@ -271,7 +276,7 @@ class OwnTraining:
             )
 
     def student_start(self) -> Path | None:
-        """The weights of the stack's student, laid out as a run; None if the stack has none."""
+        """Write the weights of the stack's student as a run's; return their path, or None without a student."""
         few, folder = self.base.config.level(2).few, self.base.folder
         if few is None or folder is None:
             return None
@@ -285,7 +290,7 @@ class OwnTraining:
         return start / "weights.safetensors"
 
     def export(self, name: str, out: Path) -> None:
-        """Write the stack and its page; remove the caches, which can be made again."""
+        """Write the stack and its page into `out`; remove the caches, which can be made again."""
         finisher: Path | str | None = None
         if FINISHER in self.progress.done:
             finisher = self.weights(FINISHER)

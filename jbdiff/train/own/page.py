@@ -1,4 +1,4 @@
-"""The page that `jbdiff train own` leaves with its stack: what was used, what was left out, losses before and after."""
+"""The page that `jbdiff train own` writes beside its stack: tracks that were used or left out, and losses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jbdiff.train.run.schedule import in_words
 
 PAGE = "training.md"
 HELDOUT = "heldout_"
-# Figures that the page explains; others stand with their own name.
+# Figures that the page explains. All others appear under their own name.
 MEANINGS = {
     "heldout_v": "denoiser: error of v, with context, anchor and echoes",
     "heldout_v_without_echoes": "denoiser: the same without echoes",
@@ -26,15 +26,15 @@ MEANINGS = {
     "heldout_middle": "finisher: spectrum of the middle",
     "heldout_middle_unfinished": "finisher: the same without a finisher",
     "heldout_side": "finisher: spectrum of the side",
-    "heldout_coherence": "finisher: how the side goes with the middle",
+    "heldout_coherence": "finisher: coherence of side and middle",
 }
 
 
 @dataclass(frozen=True)
 class TrackFacts:
-    """What the page says of a track. bar: seconds, 0 if it is unknown. steady: beats keep their place.
+    """Facts about a track for the page. `bar`: seconds, 0 if unknown. `steady`: beats keep their place.
 
-    use: "training" or "held out".
+    `use`: "training" or "held out".
     """
 
     name: str
@@ -44,6 +44,7 @@ class TrackFacts:
     use: str
 
     def bar_in_words(self) -> str:
+        """Return the bar and its tempo as words for the page."""
         if not self.bar:
             return "no bar found"
         tempo = f"bar {self.bar:.2f} s, {60 * BEATS / self.bar:.1f} beats a minute"
@@ -51,7 +52,7 @@ class TrackFacts:
 
 
 def figures(run: Path) -> dict[str, tuple[float, float]]:
-    """Every held-out figure of a run, before its first step and after its last one."""
+    """Return every held-out figure of a run by name: before its first step and after its last one."""
     found: dict[str, tuple[float, float]] = {}
     for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
         try:
@@ -73,7 +74,7 @@ def write_page(
     command: str,
     minutes: float,
 ) -> None:
-    """Write the page as markdown. judged: figures of each stage. command: the one that judges the stack."""
+    """Write the page as Markdown. `judged`: figures of each stage. `command`: the command that evaluates the stack."""
     held = any(track["use"] == "held out" for track in progress.tracks)
     lines = [
         f"# {name}",
@@ -121,5 +122,5 @@ def write_page(
 
 
 def escaped(text: str) -> str:
-    """Text for one cell of a table."""
+    """Return text for one cell of a Markdown table, without bars and line breaks."""
     return text.replace("|", "\\|").replace("\n", " ")

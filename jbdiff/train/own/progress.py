@@ -1,6 +1,6 @@
-"""How far a training of `jbdiff train own` is, and whom its name belongs to.
+"""The progress of a training of `jbdiff train own`, and the rules for its name.
 
-Each training has a folder of its own beside the player's stacks. `own.json` in it holds the progress.
+Each training has its own folder beside the player's stacks. `own.json` in that folder holds the progress.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ TRAININGS = "own-training"  # in the player's folder; no stack may have this nam
 
 @dataclass
 class Progress:
-    """Progress of one training. folder, stack: what it was asked for. minutes: in all; `used` so far.
+    """Progress of one training. `folder`, `stack`: from its options. `minutes`: in all; `used`: so far.
 
-    plans: minutes of each stage that has begun. tracks, left_out: rows for the page.
+    `plans`: minutes of each stage that has begun. `tracks`, `left_out`: rows for the page.
     """
 
     folder: str
@@ -41,14 +41,14 @@ class Progress:
     finished: bool = False
 
     def write(self, work: Path) -> None:
-        """Replaced whole: a reader never sees half of it."""
+        """Write the progress into a folder. The file is replaced as a whole, so a reader never sees half of it."""
         partial = work / f"{FILE}.part"
         partial.write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
         os.replace(partial, work / FILE)
 
 
 def read_progress(work: Path) -> Progress | None:
-    """The progress kept in a folder; None if there is none. Raises ValueError if it cannot be read."""
+    """Return the progress in a folder, or None if there is none. Raises ValueError if it cannot be read."""
     path = work / FILE
     if not path.is_file():
         return None
@@ -61,12 +61,15 @@ def read_progress(work: Path) -> Progress | None:
 
 
 def work_folder(name: str) -> Path:
-    """Where the training of this name keeps its runs."""
+    """Return the folder for the runs of the training of this name."""
     return user_directory() / TRAININGS / name
 
 
 def safe_name(folder: Path, name: str | None) -> str:
-    """The name of the stack: as given, or made from the folder's name. Raises ValueError if it cannot name one."""
+    """Return the given name of the stack, or one made from the folder's name.
+
+    Raises ValueError if it is not allowed.
+    """
     if name is None:
         return _safe(folder.resolve().name) or "own"
     if name != _safe(name) or name == TRAININGS:
@@ -84,21 +87,21 @@ def _safe(name: str) -> str:
 
 
 def claimed(folder: Path, stack: str, name: str, minutes: float, overwrite: bool, resume: bool) -> Progress:
-    """The training to go on with, or a new one under a name that is free; its folder exists afterwards.
+    """Return the training to resume, or a new one under a free name; its folder exists afterwards.
 
-    With `overwrite` a name may be taken from another stack or training, except from those that ship. With `resume`
-    there has to be a training to go on with. Raises OSError or ValueError, with the remedy.
+    With `overwrite`, the name may belong to another stack or training, but not to a stack that ships. With `resume`, a
+    training must exist. Raises OSError or ValueError, with the remedy.
     """
     work, stacks = work_folder(name), known_stacks()
     own, progress = user_directory() / name, read_progress(work)
     asked = str(folder.resolve()), stack
     mine = progress is not None and (progress.folder, progress.stack) == asked
     if progress is not None and mine and not (progress.finished and overwrite):
-        # A stack that was removed is written again.
+        # If the stack was removed, it is written again.
         progress.finished = progress.finished and own.is_dir()
         if not progress.finished and minutes != progress.minutes:
             scale, plans = minutes / progress.minutes, progress.plans.items()
-            # A stage that has not taken a step gets its share of what is left.
+            # A stage that has not taken a step gets its share of the time that is left.
             progress.plans = {
                 stage: scale * planned for stage, planned in plans if spent_minutes(work / stage)
             }
@@ -112,7 +115,7 @@ def claimed(folder: Path, stack: str, name: str, minutes: float, overwrite: bool
         raise FileExistsError(f"{name!r} is a stack that ships; give another --name")
     if name == stack:
         raise ValueError(f"the stack {name!r} is what the training starts from; give another --name")
-    # A training that failed before its first stage, of a mistyped folder perhaps, takes no name.
+    # A training that failed before its first stage, perhaps because of a mistyped folder, does not occupy its name.
     begun = progress if progress is not None and progress.plans else None
     if (own.exists() or begun is not None) and not overwrite:
         of = f", of {begun.folder!r}" if begun is not None else ""
@@ -134,7 +137,7 @@ def claimed(folder: Path, stack: str, name: str, minutes: float, overwrite: bool
 
 
 def check_writable(folder: Path) -> None:
-    """Makes the folder. Raises OSError, with the remedy, if no file can be written into it."""
+    """Make the folder. Raises OSError, with the remedy, if no file can be written into it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -146,7 +149,7 @@ def check_writable(folder: Path) -> None:
 
 
 def spent_minutes(run: Path) -> float:
-    """Minutes that a run has trained for, over all its parts: the clock of its `metrics.jsonl` begins anew in each."""
+    """Return the training minutes of a run, summed over its parts; the clock in `metrics.jsonl` starts anew in each."""
     path = run / "metrics.jsonl"
     if not path.is_file():
         return 0.0

@@ -1,7 +1,7 @@
-"""Choose which tracks of a person's folder can train, and lay them out for the training jobs.
+"""Choose the tracks of a person's folder that can be used for training, and arrange them for the training jobs.
 
-A track that cannot be used is left out with the reason. The others are linked into a folder of the training itself,
-each beside a `track.json` if its tempo is known. Nothing in the person's folder is changed.
+A track that cannot be used is left out, with the reason. The others are linked into the training's own folder, each
+beside a `track.json` if its tempo is known. Nothing in the person's folder is changed.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from jbdiff.data.clips import Report
 from jbdiff.data.stems import FILE
 from jbdiff.train.latents.bars import read_tempo
 
-# Folders between the data folder and each track: `stems.is_stems` looks one folder deep, and these are no stems.
+# A folder between the data folder and the tracks. `stems.is_stems` looks one folder deep; these tracks are no stems.
 BETWEEN = "each"
-SILENT = 1e-3  # peak, -60 dB below full scale
-FULL_SCALE, MOST_CLIPPED = 0.999, 0.1  # the share of samples at full scale that loud masters do not reach
-STEREO = 0.01  # level of the side, of the level of the middle
+SILENT = 1e-3  # peak; 60 dB below full scale
+# peak, and the share of samples at it; loud masters stay below the share
+FULL_SCALE, MOST_CLIPPED = 0.999, 0.1
+STEREO = 0.01  # least level of the side, as a share of the middle's
 
 
 @dataclass(frozen=True)
 class Track:
-    """A track that can train. bpm: beats a minute as described, 0 if they have to be estimated."""
+    """A track that can be used. `bpm`: beats a minute from a description, 0 if they have to be estimated."""
 
     path: Path
     seconds: float
@@ -47,6 +48,7 @@ class Chosen:
 
     @property
     def seconds(self) -> float:
+        """Length of all tracks together, in seconds."""
         return sum(track.seconds for track in self.tracks)
 
     @property
@@ -56,9 +58,10 @@ class Chosen:
 
 
 def choose(folder: Path, least_seconds: float, bpm: float | None, report: Report) -> Chosen:
-    """Look at every sound of the folder. bpm: of tracks without a description; None: to be estimated.
+    """Check every sound of the folder and return the tracks that can be used.
 
-    Raises OSError if there is no such folder, ValueError if no track in it can be used.
+    `bpm`: tempo of tracks without a description; None: it will be estimated. Raises OSError if the folder does not
+    exist, ValueError if no track in it can be used.
     """
     described = {path.parent: is_of_stems(path) for path in folder.glob(f"*/{FILE}")}
     files = find_sounds(folder)
@@ -82,7 +85,7 @@ def choose(folder: Path, least_seconds: float, bpm: float | None, report: Report
 
 
 def is_of_stems(path: Path) -> bool:
-    """Whether this `track.json` describes stems; one that holds a tempo alone describes whole tracks beside it."""
+    """Whether this `track.json` describes stems. If it only holds a tempo, it describes whole tracks beside it."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -91,7 +94,7 @@ def is_of_stems(path: Path) -> bool:
 
 
 def of_stems(folder: Path, files: list[Path], parents: set[Path], report: Report) -> Chosen:
-    """A folder of stems: every track is a folder. Sounds outside of those are left out."""
+    """Return the tracks of a folder of stems: every track is a folder. Sounds outside of these folders are left out."""
     tracks = []
     for parent in sorted(parents):
         inside = [file for file in files if file.parent == parent]
@@ -105,7 +108,7 @@ def of_stems(folder: Path, files: list[Path], parents: set[Path], report: Report
 
 
 def opened(file: Path) -> soundfile._SoundFileInfo:
-    """Rate and length of a sound file. Raises OSError if it cannot be read."""
+    """Return rate and length of a sound file. Raises OSError if it cannot be read."""
     try:
         return soundfile.info(file)
     except soundfile.LibsndfileError as error:
@@ -115,7 +118,7 @@ def opened(file: Path) -> soundfile._SoundFileInfo:
 
 
 def looked_at(file: Path, least_seconds: float, bpm: float | None) -> Track:
-    """The track of this file. Raises OSError or ValueError, with the reason, if it cannot train."""
+    """Read a file and return its track. Raises OSError or ValueError, with the reason, if it cannot be used."""
     rate = int(opened(file).samplerate)
     frames, full, peak = 0, 0, 0.0
     middle = side = 0.0
@@ -142,16 +145,16 @@ def looked_at(file: Path, least_seconds: float, bpm: float | None) -> Track:
 
 
 def lay_out(chosen: Chosen, folder: Path) -> dict[str, Track]:
-    """Link the tracks into `folder`, one folder each, with their tempi. Returns the tracks by name of the link.
+    """Link the tracks into `folder`, one folder each, with their tempi. Return the tracks by name of the link.
 
-    Links keep their numbers from one call to the next if the tracks are the same, so that caches stay valid.
+    The same tracks get the same numbers in each call, so that caches stay valid.
     """
     shutil.rmtree(folder, ignore_errors=True)
     places = {}
     for number, track in enumerate(chosen.tracks):
         own = folder / BETWEEN / f"{number:05}"
         own.mkdir(parents=True)
-        # A plain name: training takes what follows " mix " in a name for the number of a mix.
+        # The link has a plain name: in a name, training reads the text after " mix " as the number of a mix.
         link = own / f"track{track.path.suffix.lower()}"
         linked(track.path.resolve(), link)
         if track.bpm:
@@ -161,11 +164,11 @@ def lay_out(chosen: Chosen, folder: Path) -> dict[str, Track]:
 
 
 def linked(source: Path, link: Path) -> None:
-    """A link to a file, or a copy where the file system allows no links."""
+    """Link a file, or copy it if the file system does not allow links."""
     for make in (os.symlink, os.link):
         try:
             make(source, link)
             return
-        except OSError:  # Windows asks for a right, and hard links stay on one disk
+        except OSError:  # Windows needs a permission for links, and hard links only work on one disk
             continue
     shutil.copyfile(source, link)

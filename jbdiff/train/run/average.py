@@ -1,4 +1,4 @@
-"""A running average of weights: what is tried out, exported and played."""
+"""A running average of weights. The average, not the last state, is tried out, exported and played."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import nn
 class WeightAverage(nn.Module):
     """Exponential moving average of a network's weights and buffers.
 
-    Early on the decay is small, `(1 + n) / (10 + n)`, so that the random start is soon forgotten. Integer
-    buffers are copied. Part of the training state, so it comes back with a resumed run.
+    At first the decay is small, `(1 + n) / (10 + n)`, so that the random start is soon forgotten. Integer buffers are
+    copied. The average is part of the training state, so a resumed run has it too.
     """
 
     updates: torch.Tensor
@@ -25,7 +25,7 @@ class WeightAverage(nn.Module):
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """One step of averaging towards the network's present weights."""
+        """Move the average one step towards the network's present weights."""
         count = int(self.updates) + 1
         self.updates.fill_(count)
         keep = min(self.decay, (1 + count) / (10 + count))
@@ -37,5 +37,5 @@ class WeightAverage(nn.Module):
                 value.copy_(new[name])
 
     def train(self, mode: bool = True) -> WeightAverage:
-        """Stays in evaluation mode: the average is never trained itself."""
+        """Stay in evaluation mode, because the average is never trained itself."""
         return super().train(False)

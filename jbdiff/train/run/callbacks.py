@@ -1,4 +1,4 @@
-"""What happens beside a training run: one clock, metrics, weights on disk, demos to hear and see."""
+"""Callbacks of a training run: a shared clock, metrics, saved weights, and demos as sounds and pictures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Boards = Sequence[Board]
 
 
 class Trained(Protocol):
-    """What the callbacks ask of a training module."""
+    """The attributes of a training module that the callbacks use."""
 
     average: WeightAverage
     budget: Budget
@@ -43,17 +43,20 @@ class Trained(Protocol):
     device: torch.device
 
     def demo(self) -> Demo:
-        """Sounds to keep, by name; none if there is nothing to show."""
+        """Return sounds `[frames]` or `[frames, 2]` by name; empty if there is nothing to show."""
         ...
 
 
 def trained(module: pl.LightningModule) -> Trained:
-    """The module that a callback belongs to: Lightning knows only its own type of it."""
+    """Return the module as our own type; Lightning only knows the type `LightningModule`."""
     return cast(Trained, module)
 
 
 def save_weights(network: nn.Module, path: Path, dtype: torch.dtype = torch.float32) -> None:
-    """A safetensors file, replaced whole: a reader never sees half of it."""
+    """Write a network's weights as a safetensors file, floating-point tensors as `dtype`.
+
+    The file is replaced as a whole, so a reader never sees half of it.
+    """
 
     def stored(tensor: Tensor) -> Tensor:
         return tensor.detach().cpu().to(dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
@@ -64,7 +67,7 @@ def save_weights(network: nn.Module, path: Path, dtype: torch.dtype = torch.floa
 
 
 class SharedClock(pl.Callback):
-    """Where several processes train together, the first one's clock counts for all: learning rate and end follow it."""
+    """Shares the clock of the first process with all others, so that learning rate and end are the same in all."""
 
     def _agree(self, trainer: pl.Trainer, module: Trained) -> None:
         if trainer.world_size > 1:
@@ -72,6 +75,7 @@ class SharedClock(pl.Callback):
             module.budget.agreed = float(trainer.strategy.broadcast(minutes))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Share the first process's minutes and begin the budget."""
         self._agree(trainer, trained(pl_module))
         module = trained(pl_module)
         module.budget.begin(module.step_count)
@@ -79,13 +83,15 @@ class SharedClock(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
     ) -> None:
+        """Share the first process's minutes before each step."""
         self._agree(trainer, trained(pl_module))
 
 
 class Progress(TQDMProgressBar):
-    """The round's bar, with the time that is left of the whole run."""
+    """The progress bar of a round, with the time left of the whole run."""
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> JsonDict:
+        """Return the figures of the bar, with the time left of the run under "left"."""
         items: JsonDict = dict(super().get_metrics(trainer, pl_module))
         module = trained(pl_module)
         left = module.budget.seconds_left(module.step_count)
@@ -93,7 +99,7 @@ class Progress(TQDMProgressBar):
 
 
 class RunLog(pl.Callback):
-    """`metrics.jsonl` and the boards, and a line of text now and then where no progress bar can be drawn."""
+    """Writes `metrics.jsonl` and the boards; prints lines of text if no progress bar can be drawn."""
 
     def __init__(self, folder: Path, boards: Boards, every: int = 20) -> None:
         self.path, self.boards, self.every = folder / "metrics.jsonl", boards, every
@@ -122,10 +128,12 @@ class RunLog(pl.Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
+        """Write the figures of training at every `every`-th step."""
         if trained(pl_module).step_count % self.every == 0:
             self._of_training(trainer, trained(pl_module))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the figures of training at the end of each round."""
         self._of_training(trainer, trained(pl_module))
 
     def _of_training(self, trainer: pl.Trainer, module: Trained) -> None:
@@ -133,6 +141,7 @@ class RunLog(pl.Callback):
             self._write(module, {k: v for k, v in trainer.callback_metrics.items() if "heldout" not in k})
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the held-out figures."""
         if trainer.is_global_zero:
             self._write(
                 trained(pl_module), {k: v for k, v in trainer.callback_metrics.items() if "heldout" in k}
@@ -140,12 +149,13 @@ class RunLog(pl.Callback):
 
 
 class SaveAverage(pl.Callback):
-    """After every round: the averaged weights as `weights.safetensors`; ends the run when its budget is spent."""
+    """Writes the average as `weights.safetensors` after every round; ends the run when its budget is spent."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the average; end the run if its budget is spent."""
         module = trained(pl_module)
         if trainer.is_global_zero:
             save_weights(module.average.network, self.folder / "weights.safetensors")
@@ -155,8 +165,9 @@ class SaveAverage(pl.Callback):
 
 
 class Demos(pl.Callback):
-    """Every so many minutes, and at the end: sounds and mel pictures of what the average makes, as files and on the
-    boards. With infinite minutes there are none at all.
+    """Writes demos of the average every `minutes` minutes and at the end, as files and on the boards.
+
+    A demo is sounds and their mel pictures. With infinite minutes there are no demos at all.
     """
 
     def __init__(self, folder: Path, minutes: float, sample_rate: int, boards: Boards) -> None:
@@ -164,6 +175,7 @@ class Demos(pl.Callback):
         self.boards, self.last = boards, time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Make a demo if its time has come, or if the run ends."""
         due = time.monotonic() - self.last >= self.minutes * 60
         wanted = due or (trainer.should_stop and self.minutes != math.inf)
         if trainer.is_global_zero and wanted:
@@ -187,5 +199,5 @@ class Demos(pl.Callback):
 
 
 def _mono(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`[frames]` of `[frames]` or `[frames, channels]`."""
+    """Return mono `[frames]` of audio `[frames]` or `[frames, channels]`."""
     return audio if audio.ndim == 1 else audio.mean(axis=1)

@@ -1,4 +1,4 @@
-"""Where a run's weights come from: what is written beside them, so that the run can be identified and repeated."""
+"""The origin of a run's weights, written beside them, so that the run can be identified and repeated."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from jbdiff.untyped import JsonDict, JsonTable
 
 
 def provenance(job: JsonTable) -> JsonDict:
-    """The commit of this code ("-changed" behind it where files differ; None outside a checkout) and the data."""
+    """Return the commit of this code and the hashes of the job's data.
+
+    The commit ends with "-changed" if files differ from it, and is None outside a checkout.
+    """
     folders = {name: job.get(name) for name in ("data", "heldout")}
     digests = {name: data_digest(Path(folder)) for name, folder in folders.items() if folder}
     return {"commit": commit(), "data_sha256": digests}
 
 
 def config_toml(given: JsonTable, sizes: JsonTable | None) -> str:
-    """The options of a command as the TOML file that repeats it with --config. Folders become absolute."""
+    """Return the options of a command as TOML; with --config they repeat the command. Folders become absolute."""
     document = tomlkit.document()
     for name, value in given.items():
         if value is not None and value != []:

@@ -31,14 +31,14 @@ MakeBatches = Callable[[int, int], Dataset[Any]]
 """(number of the first batch, how many) -> those batches."""
 
 
-WORKER_SECONDS = 60.0  # for a batch; a worker that takes longer hangs
+WORKER_SECONDS = 60.0  # most time for a batch; a worker that takes longer counts as hung
 
 
 class Batches(pl.LightningDataModule):
-    """Rounds of numbered batches: each round starts where the step count stands.
+    """Rounds of numbered batches. Each round begins with the batch whose number is the step count.
 
-    With `workers`, so many forked processes draw them ahead; they are the same batches in the same order. Batches that
-    are `resident` on the device are drawn where they are needed.
+    `workers`: number of forked processes that draw batches ahead; the batches and their order stay the same. If the
+    data is `resident` on the device, batches are drawn in the training process.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Batches(pl.LightningDataModule):
         self.workers = 0
 
     def train_dataloader(self) -> DataLoader[Any]:
+        """Return the batches of the next round."""
         assert self.trainer is not None
         module = trained(self.trainer.lightning_module)
         done, limit = module.step_count, module.budget.steps
@@ -63,19 +64,22 @@ class Batches(pl.LightningDataModule):
             batches,
             batch_size=None,
             num_workers=self.workers,
-            multiprocessing_context="fork",  # a copy of a mapped cache for each would not do
+            # forked processes share the mapped cache; other methods would copy it
+            multiprocessing_context="fork",
             timeout=WORKER_SECONDS,
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
+        """Return the held-out batches, the same ones each time."""
         return DataLoader(self.heldout(0, self.validations), batch_size=None)
 
 
 def prepare_folder(settings: RunSettings, about: JsonDict) -> None:
-    """Makes the run's folder and writes `run.json` and `config.toml`: what is trained, from what, by which code.
+    """Make the run's folder and write `run.json` and `config.toml`: sizes, data and code of the run.
 
-    `about` holds the kind, the job, and under the kind's name the sizes. Raises FileExistsError rather than mix two
-    runs, ValueError when a board is asked for that is not installed.
+    `about` holds the kind, the job, and under the kind's name the sizes. Raises FileExistsError if the folder holds
+    another run, FileNotFoundError if there is no state to resume, ValueError if a board is wanted that is not
+    installed.
     """
     check_boards(settings.wandb)
     if not first_process():
@@ -107,11 +111,11 @@ def fit(
     clip: float | None = None,
     loose: bool = False,
 ) -> None:
-    """Trains until the budget is spent; a broken-off run goes on from its last round.
+    """Train until the budget is spent; a resumed run goes on from its last round.
 
-    clip: greatest gradient norm, for modules that leave optimisation to Lightning. loose: True if some backward passes
-    use only a part of the weights; training in several processes needs to know. Raises RuntimeError, with its cause,
-    if training breaks off.
+    `clip`: largest gradient norm, for modules whose optimisation Lightning runs. `loose`: True if some backward passes
+    use only a part of the weights, which training in several processes has to know. Raises RuntimeError, with its
+    cause, if training fails.
     """
     torch.set_num_threads(settings.threads)
     batches.workers = settings.workers
@@ -129,7 +133,7 @@ def fit(
         if settings.judge_ends and not settings.resume:
             began = time.monotonic()
             trainer.validate(module, datamodule=batches, verbose=False)
-            # The look after the last step takes as long, and is to end in time.
+            # The measurement after the last step takes as long as this one, and must fit into the budget.
             trained(module).budget.spare((time.monotonic() - began) / 60)
         trainer.fit(module, datamodule=batches, ckpt_path=state, weights_only=True)
         if settings.judge_ends:
@@ -142,9 +146,9 @@ def fit(
 
 
 def quieten() -> None:
-    """Silences what Lightning says of things that are meant to be so."""
+    """Silence Lightning's warnings about things that are intended."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    # Batches are drawn from memory in a millisecond: workers and long epochs would gain nothing.
+    # Batches are drawn from memory in a millisecond, so workers and long epochs would bring nothing.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*number of training batches.*")
     # The average is meant to stay in evaluation mode, and a run's folder holds its cache and its description.
@@ -156,7 +160,7 @@ def quieten() -> None:
 def make_trainer(
     settings: RunSettings, boards: list[Board], sample_rate: int, clip: float | None
 ) -> pl.Trainer:
-    """Lightning's engine with this run's machine, rounds and callbacks."""
+    """Return Lightning's trainer with the run's machine, rounds and callbacks."""
     keep = ModelCheckpoint(
         settings.out,
         filename="last",
@@ -171,7 +175,7 @@ def make_trainer(
         devices=settings.devices,
         num_nodes=settings.nodes,
         strategy=settings.strategy,
-        # Each process draws its own batches by number; a sampler on top would leave half of them out.
+        # Each process draws its own batches by number. An additional sampler would leave half of them out.
         use_distributed_sampler=False,
         max_epochs=-1,
         logger=False,

@@ -1,4 +1,4 @@
-"""How far a run is, how long it will take, and the learning rate that follows from it."""
+"""The progress of a run, the time left, and the learning rate that follows from the progress."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
-# Batches and noise are numbered; each process of a distributed run has its own stretch of numbers.
+# Batches and noise are numbered. Each process of a distributed run has its own range of numbers, of this size.
 PROCESS_STRIDE = 1_000_000_000
 
 
 @dataclass
 class Budget:
-    """A run ends at a number of steps, after some minutes, or at whichever comes first.
+    """The end of a run: a number of steps, a number of minutes, or both, and the first one to come counts.
 
-    Steps count from the very beginning, over broken-off runs; minutes count this run alone. Where several processes
-    train together, `agreed` holds the minutes that the first one has seen: they must not part over the time.
+    Steps count from the very beginning, over interrupted runs. Minutes count this run only. If several processes train
+    together, `agreed` holds the minutes of the first one, so that all end at the same step. Raises ValueError if
+    neither steps nor minutes are given.
     """
 
     steps: int | None = None
@@ -32,26 +33,26 @@ class Budget:
             raise ValueError("a run needs an end: give --steps or --minutes")
 
     def own_minutes(self) -> float:
-        """Minutes by this process's clock."""
+        """Return the minutes of this process's own clock."""
         return (time.monotonic() - self.started) / 60
 
     def progress(self, step: int) -> float:
-        """0 at the start, 1 when the run is over."""
+        """Return the progress: 0 at the start, 1 when the run is over."""
         by_steps = step / self.steps if self.steps else 0.0
         gone = self.own_minutes() if self.agreed is None else self.agreed
         return max(by_steps, gone / self.minutes if self.minutes else 0.0)
 
     def spare(self, minutes: float) -> None:
-        """Leave so many minutes of the end to something else."""
+        """End the run so many minutes earlier, for other work."""
         if self.minutes is not None:
             self.minutes = max(1e-3, self.minutes - minutes)
 
     def begin(self, step: int) -> None:
-        """The first step of this run is about to be taken."""
+        """Note the time before the first step of this run, which has number `step`."""
         self._begun = (step, time.monotonic())
 
     def seconds_left(self, step: int) -> float | None:
-        """Until the end, as things go; None before the first step of a run that is counted in steps."""
+        """Return the estimated time to the end; None if the run ends by steps and has not taken any yet."""
         ends = [] if self.minutes is None else [(self.minutes - self.own_minutes()) * 60]
         if self.steps is not None and self._begun is not None and step > self._begun[0]:
             first, began = self._begun
@@ -60,7 +61,7 @@ class Budget:
 
 
 def in_words(seconds: float) -> str:
-    """Time as 48s, 12:05 or 3:07:30."""
+    """Return a time in words: 48s, 12:05 or 3:07:30."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole}s"
@@ -69,14 +70,17 @@ def in_words(seconds: float) -> str:
 
 
 def learning_rate_scale(progress: float, step: int, warmup: int = 100, decay_from: float = 0.6) -> float:
-    """Linear warm-up, then level, then linearly down to a twentieth over the last part of the run."""
+    """Return the factor of the learning rate, 0..1: it rises over `warmup` steps, stays at 1, then falls to 0.05.
+
+    It falls linearly from progress `decay_from` to the end of the run.
+    """
     rise = min(1.0, (step + 1) / warmup)
     fall = 1.0 if progress <= decay_from else max(0.0, 1 - (progress - decay_from) / (1 - decay_from))
     return rise * (0.05 + 0.95 * fall)
 
 
 def schedule_rate(optimizer: Optimizer, budget: Budget, step: int, rate: float) -> None:
-    """Sets the learning rate of a torch optimizer to what a run, `rate` at its highest, has at this step."""
+    """Set the learning rate of an optimizer for this step of a run. `rate`: highest learning rate."""
     scale = learning_rate_scale(budget.progress(step), step)
     for group in optimizer.param_groups:
         group["lr"] = rate * scale

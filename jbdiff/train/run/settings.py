@@ -29,19 +29,19 @@ from jbdiff.train.run.schedule import Budget
 from jbdiff.untyped import JsonDict, JsonTable
 
 T = TypeVar("T")
-SIZES = "sizes"  # the table of a file that holds no options
+SIZES = "sizes"  # name of a table in the file that holds sizes instead of options
 RUNNING, MACHINE = "The run", "The machine"  # panels of --help
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How a run goes on and ends. A round is `round_steps` batches; state is saved after each.
+    """The options that all runs share. A round is `round_steps` batches; the state is saved after each round.
 
-    `minutes_before` of the minutes went by in earlier parts of the same run. With `judge_ends` there are held-out
-    figures before the first step and after the last one too. `validations` is the most held-out batches of one look;
-    None: as many as the stage has. `sizes` are fields of the trained network's configuration
-    that differ from the usual. `given` are the options of the command line, by name: they are written down as the run's
-    `config.toml`.
+    - `minutes_before`: minutes that earlier parts of the same run have used; they count towards `minutes`.
+    - `judge_ends`: also measure held-out figures before the first step and after the last one.
+    - `validations`: most held-out batches of one measurement; None: all that the stage has.
+    - `sizes`: fields of the network's configuration that differ from the default.
+    - `given`: the options of the command line by name, which are written to the run's `config.toml`.
     """
 
     out: Path
@@ -66,14 +66,16 @@ class RunSettings:
     given: JsonTable = field(default_factory=dict)
 
     def budget(self) -> Budget:
+        """The end of the run, as steps and minutes; counts from now, with the minutes before."""
         return Budget(self.steps, self.minutes, time.monotonic() - 60 * self.minutes_before)
 
     @property
     def state(self) -> Path:
+        """Path of the training state."""
         return self.out / "last.ckpt"
 
     def sized(self, config: T) -> T:
-        """The configuration with this run's sizes. Raises ValueError on one that it does not have."""
+        """Return the configuration with this run's sizes. Raises ValueError on a size that it does not have."""
         if not self.sizes:
             return config
         fields = {name.replace("-", "_"): value for name, value in self.sizes.items()}
@@ -86,7 +88,7 @@ class RunSettings:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """What could have been meant, in words."""
+    """Return a hint at the name that could have been meant, as text for an error."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, 1, 0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
@@ -95,9 +97,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def read_config(
     path: Path, command: str, known: Iterable[str], commands: Iterable[str]
 ) -> tuple[JsonDict, JsonDict]:
-    """Options and sizes for one command out of a TOML file, by the names of its parameters.
+    """Return options and sizes of one command from a TOML file, by the names of its parameters.
 
-    Raises ValueError on a file that is no TOML and on a key that the command does not know.
+    Raises ValueError if the file is not TOML, or on a key that the command does not know.
     """
     try:
         content = read_toml_file(path)
@@ -121,7 +123,7 @@ def read_config(
 
 
 def take_config(context: typer.Context, path: Path | None) -> Path | None:
-    """Puts a file's options where the command's defaults were."""
+    """Replace the command's defaults by the options of a file."""
     if path is None or context.resilient_parsing:
         return path
     assert context.info_name is not None and context.parent is not None
@@ -164,7 +166,7 @@ def run_options(
     ] = 10.0,
     mixes: Annotated[
         int,
-        typer.Option(min=1, help="Mixes of each track, where --data holds stems.", rich_help_panel=RUNNING),
+        typer.Option(min=1, help="Mixes of each track, if --data holds stems.", rich_help_panel=RUNNING),
     ] = 3,
     wandb: Annotated[
         bool, typer.Option("--wandb", help="Also report to Weights & Biases.", rich_help_panel=RUNNING)
@@ -174,25 +176,23 @@ def run_options(
     ] = 1,
     workers: Annotated[
         int,
-        typer.Option(
-            min=0, help="Processes that draw batches ahead, of each process.", rich_help_panel=MACHINE
-        ),
+        typer.Option(min=0, help="Workers of each process that draw batches ahead.", rich_help_panel=MACHINE),
     ] = 0,
     accelerator: Annotated[
         str, typer.Option(help="auto, cpu, gpu or another that Lightning knows.", rich_help_panel=MACHINE)
     ] = "auto",
     devices: Annotated[
-        str, typer.Option(help="How many on each node, or which (0,2); auto: all.", rich_help_panel=MACHINE)
+        str, typer.Option(help="Number on each node, or a list (0,2); auto: all.", rich_help_panel=MACHINE)
     ] = "auto",
     nodes: Annotated[int, typer.Option(min=1, help="Machines.", rich_help_panel=MACHINE)] = 1,
     strategy: Annotated[
         str,
         typer.Option(
-            help="auto, ddp or another of Lightning's that keeps whole weights.", rich_help_panel=MACHINE
+            help="auto, ddp or another of Lightning that keeps weights whole.", rich_help_panel=MACHINE
         ),
     ] = "auto",
 ) -> RunSettings:
-    """The options that all training commands share."""
+    """Return the settings from the options that all training commands share."""
     return RunSettings(
         out=out,
         minutes=minutes,
@@ -224,9 +224,9 @@ def in_one_line() -> Iterator[None]:
 
 
 def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose first parameter is a RunSettings, as one that takes the shared options in its place.
+    """Return a command that takes the shared options in place of its first parameter, a RunSettings.
 
-    What cannot be done is one line of error; a run that breaks off on its way keeps its traceback.
+    Errors that the user can mend are printed in one line. A run that fails on its way keeps its traceback.
     """
     common = inspect.signature(run_options, eval_str=True).parameters
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
@@ -242,7 +242,7 @@ def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
             command(settings, **values)
 
     shared = list(common.values())
-    # --data, --out and --config first: what a person has to give.
+    # --data, --out and --config come first in --help, because they are the options that everybody needs.
     parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (own[0], *shared[:2], *own[1:], *shared[2:])]
     run.__signature__ = inspect.Signature([context_parameter, *parameters])  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in (context_parameter, *parameters)}
