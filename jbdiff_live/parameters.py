@@ -187,7 +187,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter("tempo", "Tempo", 60, 180, 117, unit="BPM", help="beats a minute, if Clock is at tempo"),
     Parameter(
-        "memory", "Memory", 0, 1, 0.65,
+        "memory", "Memory", 0, 1, 0.7,
         help="how much the music repeats its own bars: 0 invents freely, 1 is a living loop",
     ),
     Parameter("resample", "Resample", 0, 1, 0, help="how much of the init sound is kept; 0 invents freely"),

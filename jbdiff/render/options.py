@@ -63,7 +63,7 @@ class RenderOptions:
     tempo: float | None = None  # beats a minute; 0 is no clock, None that of the context
     brightness: float = 0.0  # -1..1
     motion: float = 0.0  # -1..1
-    memory: float = 0.65  # 0..1: how much a piece repeats its own bars
+    memory: float = 0.7  # 0..1: how much a piece repeats its own bars
     level: Mapping[int, LevelSettings] = dataclasses.field(default_factory=dict)
     finisher: FinisherSettings = dataclasses.field(default_factory=FinisherSettings)
     finisher_seed: int | None = None  # None: the seed of the piece
