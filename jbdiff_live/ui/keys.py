@@ -47,6 +47,7 @@ KEYS: tuple[Key, ...] = (
     Key(("Shift+L",), "learn_row", "Shift+L", "learn the knobs in a row; again: skip one"),
     Key(("U",), "unlearn", "U", "unlearn: let go of the control touched next"),
     Key(("K",), "locate", "K", "which knob does a control move? K again: done"),
+    Key(("Ctrl+B",), "bindings", "Ctrl+B", "table of all bindings"),
     Key(tuple(str(n) for n in range(1, 10)) + tuple(f"Alt+{n}" for n in range(1, 10)), "focus", "1 … 9",
         "focus a knob (Alt+1 … 9 from a knob)"),
     Key((), "", "0 … 9  .  Enter", "on a knob: type a value; Enter again leaves"),
