@@ -228,7 +228,7 @@ def _run(options: SessionOptions, wanted: _Wanted) -> None:
     """Make a session, list or play, and close it in every case. Raises typer.Exit with the exit status."""
     from jbdiff_live.session import Session
     from jbdiff_live.shown import printable
-    from jbdiff_live.start.listing import binding_lines, print_all
+    from jbdiff_live.start.listing import binding_lines, print_all, reader_may_go
     from jbdiff_live.start.screen import ScreenTrial
     from jbdiff_live.system.ending import Interrupts, on_ending
 
@@ -237,12 +237,14 @@ def _run(options: SessionOptions, wanted: _Wanted) -> None:
         session, trial = _opened(Session, options), None
         try:
             if wanted.list_devices:
-                print_all(session)
+                with reader_may_go():
+                    print_all(session)
                 return
             trial = None if wanted.headless or wanted.list_bindings else ScreenTrial()
             _prepare(session, wanted)
             if wanted.list_bindings:
-                print(*binding_lines(session.binding_rows_of(session.midi_inputs())), sep="\n")
+                with reader_may_go():
+                    print(*binding_lines(session.binding_rows_of(session.midi_inputs())), sep="\n")
                 return
             session.open()
             raise typer.Exit(_play(session, trial, wanted))

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from jbdiff_live.beat.line import Unit
 from jbdiff_live.parameters import (
     ACTIONS_BY_NAME,
     BY_NAME,
     FUNCTIONS_BY_NAME,
+    NEVER_HELD,
     Action,
     Parameter,
     unknown_name,
@@ -70,6 +72,14 @@ class TakeoverMode(Enum):
     SCALE = "scale"  # the value moves in the same direction, by the same share of the remaining travel
 
 
+class Bend(Enum):
+    """How a control's travel maps onto its range."""
+
+    LINEAR = "linear"
+    SLOW = "slow"  # finer at the start of the travel
+    FAST = "fast"  # finer at its end
+
+
 HIGHEST_NUMBER: Mapping[BindingKind, int] = {
     BindingKind.CC14: HIGHEST_COARSE,
     BindingKind.NRPN: HIGHEST_14,
@@ -105,11 +115,13 @@ class Binding:
     """One control bound to one parameter, action or function of the session.
 
     target: name of a parameter, an action or a function. number: of the CC, note, program (from 1), (N)RPN or
-    sound channel (from 1); for an OSC address or a key, the checksum of its `name`. channel: of MIDI, 1 to 16; None
-    listens to all of them. encoding: of a relative encoder; None for an absolute control. velocity: a note sets the
-    value by its velocity, and does not step. button: a CC steps a switch or list at each press, as a note does.
-    Without it a switch is on as long as a CC is above the middle. takeover: None is the map's own. gate: a switch is
-    on as long as the note is held.
+    sound channel (from 1); of an OSC address or a key the checksum of its `name`. channel: of MIDI, 1 to 16; None
+    listens to all of them. encoding: of a relative encoder; None for an
+    absolute control. velocity: a note sets the value to how hard it is struck, and does not step. button: a
+    CC steps a switch or list at each press, as a note does; else a switch is on as long as a CC is above
+    the middle. takeover: None is the map's own. gate: a switch is on as long as the note is held.
+    span: the lowest and highest value that the control reaches, in the parameter's unit; None is the whole range.
+    bend, inverted: of its travel. hold: what its changes wait for; None follows the knob Hold changes.
 
     Raises ValueError with the reason if the control does not fit the target; KeyError for an unknown target.
     """
@@ -124,6 +136,10 @@ class Binding:
     takeover: TakeoverMode | None = None
     name: str = ""
     gate: bool = False
+    span: tuple[float, float] | None = None
+    bend: Bend = Bend.LINEAR
+    inverted: bool = False
+    hold: Unit | None = None
 
     def __post_init__(self) -> None:
         label(self.target)
@@ -140,6 +156,7 @@ class Binding:
             raise ValueError(f"{self.control} for {self.target}: only a CC can be relative")
         if self.velocity and self.kind is not BindingKind.NOTE:
             raise ValueError(f"{self.control} for {self.target}: only a note has a velocity")
+        self._check_travel()
         parameter = BY_NAME.get(self.target)
         if self.button and (
             self.kind is not BindingKind.CC or parameter is None or not takes_notes(parameter)
@@ -162,6 +179,35 @@ class Binding:
                 f"{self.target} is continuous and needs a knob (a CC), not {self.control}; buttons work for switches, "
                 f"lists and actions{hint if self.kind is BindingKind.NOTE else ''}"
             )
+
+    def _check_travel(self) -> None:
+        """Raise ValueError if range, curve, inversion or hold do not suit control and target."""
+        where, parameter = f"{self.control} for {self.target}", BY_NAME.get(self.target)
+        if self.hold is not None and self.target in NEVER_HELD:
+            raise ValueError(f"{where}: {label(self.target)} never waits; leave 'hold' out")
+        if self.inverted and not self.has_travel:
+            raise ValueError(f"{where}: 'inverted' is for a control that has a position, or an encoder")
+        if (self.span or self.bend is not Bend.LINEAR) and not (self.has_travel and _is_smooth(parameter)):
+            raise ValueError(f"{where}: 'from … to …' and 'curve' are for a knob that sets a number")
+        if self.span is not None and parameter is not None:
+            low, high = self.span
+            if not parameter.low <= low < high <= parameter.high:
+                raise ValueError(
+                    f"{where}: from {low:g} to {high:g}: write the lower value first, between {parameter.low:g} and "
+                    f"{parameter.high:g}; 'inverted' turns the control round"
+                )
+
+    @property
+    def has_travel(self) -> bool:
+        """True if the control has a position that moves a parameter: no button, and no action."""
+        if self.target not in BY_NAME or self.button or self.gate:
+            return False
+        return self.kind not in TRIGGERS or self.velocity
+
+    @property
+    def has_range(self) -> bool:
+        """True if the control may have a range and a curve."""
+        return self.has_travel and _is_smooth(BY_NAME.get(self.target))
 
     @property
     def control(self) -> str:
@@ -193,6 +239,10 @@ class Binding:
                 "button" if self.button else "",
                 "gate" if self.gate else "",
                 "" if self.takeover is None else self.takeover.value,
+                "" if self.span is None else f"from {self.span[0]:.10g} to {self.span[1]:.10g}",
+                "" if self.bend is Bend.LINEAR else f"curve {self.bend.value}",
+                "inverted" if self.inverted else "",
+                "" if self.hold is None else f"hold {self.hold.value}",
             )
             if word
         )
@@ -205,7 +255,7 @@ class Binding:
             raise ValueError(f"{text!r} for {target}: {HOW_TO_WRITE}")
         name = match["address"] or match["computer_key"] or ""
         kind, number = _control(target, text, match)
-        relative = match["relative"]
+        relative, settings = match["relative"], _settings(target, text, match["settings"])
         return Binding(
             target,
             kind,
@@ -214,9 +264,13 @@ class Binding:
             None if relative is None else Encoding(relative),
             match["velocity"] is not None,
             match["button"] is not None,
-            None if match["takeover"] is None else TakeoverMode(match["takeover"].lower()),
+            settings.takeover,
             name,
             match["held"] is not None,
+            settings.span,
+            settings.bend,
+            settings.inverted,
+            settings.hold,
         )
 
     @property
@@ -235,7 +289,8 @@ class Binding:
 HOW_TO_WRITE = (
     "write 'CC 74', 'CC 1/33 14-bit', 'CC 21 relative 1/127', 'NRPN 300', 'pitch bend', 'pressure', 'note C3', "
     "'program 5' or 'MIDI start', with 'ch 2 ' before it to listen to one channel only; or 'CV 3', 'gate 4', "
-    "'OSC /1/fader3', 'key F5'"
+    "'OSC /1/fader3', 'key F5'; and behind it, if you like, 'pickup', 'from 0.2 to 0.8', 'curve slow', 'inverted', "
+    "'hold bar'"
 )
 _WORDS = {
     BindingKind.CC: "CC",
@@ -245,6 +300,14 @@ _WORDS = {
     BindingKind.CV: "CV",
     BindingKind.GATE: "gate",
 }
+_SETTING = (
+    rf"(?P<takeover>{'|'.join(m.value for m in TakeoverMode)})"
+    r"|from\s+(?P<low>-?\d+(?:\.\d+)?)\s+to\s+(?P<high>-?\d+(?:\.\d+)?)"
+    rf"|curve\s+(?P<bend>{'|'.join(b.value for b in Bend)})"
+    r"|(?P<inverted>inverted)"
+    rf"|hold\s+(?P<hold>{'|'.join(u.value for u in Unit)})"
+)
+_UNNAMED_SETTING = re.sub(r"\?P<\w+>", "?:", _SETTING)
 _NOTE = r"\d{1,3}|[A-G][#b]?-?\d"
 _TEXT = re.compile(
     r"(?:ch(?:annel)?\s*(?P<channel>\d{1,2})\s+)?"
@@ -261,9 +324,36 @@ _TEXT = re.compile(
     r"|key\s+(?P<computer_key>\S+))"
     rf"(?:\s+relative\s+(?P<relative>{'|'.join(e.value for e in Encoding)}))?"
     r"(?P<velocity>\s+velocity)?(?P<button>\s+button)?(?P<held>\s+gate)?"
-    rf"(?:\s+(?P<takeover>{'|'.join(m.value for m in TakeoverMode)}))?",
+    rf"(?P<settings>(?:\s+(?:{_UNNAMED_SETTING}))*)",
     re.IGNORECASE,
 )
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What stands behind a control: how it takes over, its travel, and what it waits for."""
+
+    takeover: TakeoverMode | None = None
+    span: tuple[float, float] | None = None
+    bend: Bend = Bend.LINEAR
+    inverted: bool = False
+    hold: Unit | None = None
+
+
+def _settings(target: str, text: str, written: str) -> _Settings:
+    found = list(re.finditer(_SETTING, written, re.IGNORECASE))
+    given: dict[str, str] = {}
+    for name, value in [(n, v) for match in found for n, v in match.groupdict().items() if v is not None]:
+        if name in given:
+            raise ValueError(f"{text!r} for {target}: says {value!r} and {given[name]!r}; keep one of them")
+        given[name] = value.lower()
+    return _Settings(
+        TakeoverMode(given["takeover"]) if "takeover" in given else None,
+        (float(given["low"]), float(given["high"])) if "low" in given else None,
+        Bend(given.get("bend", Bend.LINEAR.value)),
+        "inverted" in given,
+        Unit(given["hold"]) if "hold" in given else None,
+    )
 
 
 def _control(target: str, text: str, match: re.Match[str]) -> tuple[BindingKind, int]:
@@ -320,6 +410,11 @@ def note_name(number: int) -> str:
 def takes_notes(parameter: Parameter) -> bool:
     """Return True for switches and lists, which a pad can step. Anything continuous, the seed too, needs a knob."""
     return parameter.toggle or bool(parameter.choices)
+
+
+def _is_smooth(parameter: Parameter | None) -> bool:
+    """Return True if a parameter has a number that a knob turns: no switch, no list, no action."""
+    return parameter is not None and not takes_notes(parameter)
 
 
 def label(target: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from jbdiff_live.binding import Binding
+
 
 class Waiting(Enum):
     """The use of the next touched control."""
@@ -17,13 +19,21 @@ class Waiting(Enum):
 
 @dataclass(frozen=True)
 class BindingRow:
-    """One line of the table of bindings. source: "map" of the controller, "patch", or "always"."""
+    """One line of the table of bindings. source: "map" of the controller, "patch", or "always".
+
+    binding: None for panic's own message, and for a target that the map keeps free of the patch's controls. takeover:
+    the mode in use. conflict: what else the control moves. unused: why the binding is not in use.
+    """
 
     device: str
     target: str
     label: str
     control: str
     source: str
+    binding: Binding | None = None
+    takeover: str = ""
+    conflict: str = ""
+    unused: str = ""
 
 
 @dataclass(frozen=True)

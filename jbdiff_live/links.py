@@ -19,7 +19,7 @@ from jbdiff_live.control.cv import CvChannel, CvReader
 from jbdiff_live.control.map import ControlMap
 from jbdiff_live.control.midi.midi_out import MidiSender
 from jbdiff_live.control.midi.out_ports import OutPorts, RtOutPorts
-from jbdiff_live.control.names import place
+from jbdiff_live.control.names import CV_INPUT, place
 from jbdiff_live.control.osc.link import OscLink, OscSettings
 from jbdiff_live.control.osc.packets import Argument
 from jbdiff_live.control.outgoing.feedback import Views
@@ -87,7 +87,7 @@ class Links:
         self.sender = MidiSender(ports or RtOutPorts(midi_api), clock)
         self.cv: CvReader | None = None
         if options.cv_in is not None:
-            device = f"CV in {options.cv_in}"
+            device = f"{CV_INPUT}{options.cv_in}"
             self.cv = CvReader(
                 device,
                 handle,

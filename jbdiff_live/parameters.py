@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 
+from jbdiff_live.beat.line import Unit
 from jbdiff_live.travel import even_position, even_value
 
 
@@ -239,6 +240,9 @@ FUNCTIONS: tuple[Action, ...] = (
     Action("send_all", "Send all", "send every value to the controllers that show it, and by OSC"),
 )
 
+# Never held for a beat or bar: silence, the tempo itself, what is held, and what changes no sound.
+NEVER_HELD = frozenset({"panic", "tap", "hold_changes", "send_all"})
+
 OF_THE_FINISHER = frozenset(p.name for p in PARAMETERS if p.name.startswith("finisher_"))
 OF_THE_REGISTER = frozenset({"noise_length", "noise_mutation"})
 OF_THE_MEMORY = frozenset({"memory"})
@@ -281,13 +285,17 @@ class ParameterSnapshot:
 
 @dataclass(frozen=True)
 class Change:
-    """One accepted change: a parameter's new value, or an action's new count."""
+    """One accepted change: a parameter's new value, or an action's new count.
+
+    hold: what the control that made it waits for; None follows the knob Hold changes.
+    """
 
     name: str
     value: float
     origin: Origin
     version: int
     is_action: bool = False
+    hold: Unit | None = None
 
 
 Listener = Callable[[Change], None]
@@ -319,9 +327,9 @@ class ParameterStore:
         with self._lock:
             self._listeners = (*self._listeners, listener)
 
-    def set(self, name: str, value: float, origin: Origin) -> ParameterSnapshot:
-        """Set one value, clamped to its range. KeyError: unknown name. ValueError: NaN."""
-        return self.set_many({name: value}, origin)
+    def set(self, name: str, value: float, origin: Origin, hold: Unit | None = None) -> ParameterSnapshot:
+        """Set one value, clamped to its range. hold: as in `Change`. KeyError: unknown name. ValueError: NaN."""
+        return self.set_many({name: value}, origin, hold)
 
     def set_normal(self, name: str, normal: float, origin: Origin) -> ParameterSnapshot:
         """Set one value from a knob position 0..1."""
@@ -329,7 +337,9 @@ class ParameterStore:
             raise unknown_name(name)
         return self.set(name, self._table[name].from_normal(normal), origin)
 
-    def set_many(self, values: Mapping[str, float], origin: Origin) -> ParameterSnapshot:
+    def set_many(
+        self, values: Mapping[str, float], origin: Origin, hold: Unit | None = None
+    ) -> ParameterSnapshot:
         """Set several values in one swap: a reader sees all of them or none."""
         for name in values:
             if name not in self._table:
@@ -345,10 +355,10 @@ class ParameterStore:
                 version, MappingProxyType({**old.values, **changed}), old.counts
             )
             for name, value in changed.items():
-                self._tell(Change(name, value, origin, version))
+                self._tell(Change(name, value, origin, version, hold=hold))
             return self._snapshot
 
-    def trigger(self, action: str, origin: Origin) -> ParameterSnapshot:
+    def trigger(self, action: str, origin: Origin, hold: Unit | None = None) -> ParameterSnapshot:
         """Add one to an action's count. The parts that do the action compare counts."""
         with self._lock:
             old = self._snapshot
@@ -358,7 +368,7 @@ class ParameterStore:
             self._snapshot = ParameterSnapshot(
                 old.version + 1, old.values, MappingProxyType({**old.counts, action: count})
             )
-            self._tell(Change(action, float(count), origin, old.version + 1, is_action=True))
+            self._tell(Change(action, float(count), origin, old.version + 1, is_action=True, hold=hold))
             return self._snapshot
 
     def _tell(self, change: Change) -> None:

@@ -24,6 +24,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Table
 
+from jbdiff_live.beat.line import Unit
 from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.binding import Binding, binding_table
 from jbdiff_live.parameters import (
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 PROGRAMS = 128  # of MIDI; most devices count them from 1
+DECIMALS = {"tempo": 2}  # that a file holds; nobody hears more of a tapped tempo
 PARTS = ("levels", "finisher", "hop", "steps")  # keys of the file's head that choose parts of a stack
 
 Plain = bool | int | float | str  # a value as a person writes it
@@ -78,9 +80,12 @@ class Patch:
     program: int | None = None
     lfos: Mapping[str, Lfo] = field(default_factory=lambda: MappingProxyType({}))
 
-    def apply(self, store: ParameterStore) -> ParameterSnapshot:
-        """Set all values in one swap. The bindings are a suggestion: `ControlMap.suggest(patch.bindings)`."""
-        return store.set_many({n: BY_NAME[n].parse(v) for n, v in self.values.items()}, Origin.PATCH)
+    def apply(self, store: ParameterStore, hold: Unit | None = None) -> ParameterSnapshot:
+        """Set all values in one swap. The bindings are a suggestion: `ControlMap.suggest(patch.bindings)`.
+
+        hold: what the values wait for; None follows the knob Hold changes.
+        """
+        return store.set_many({n: BY_NAME[n].parse(v) for n, v in self.values.items()}, Origin.PATCH, hold)
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -264,7 +269,8 @@ def save_patch(path: Path, patch: Patch) -> None:
             document.pop(key, None)
         elif key not in document or document[key] != value:
             document[key] = value
-    _update(document, "values", patch.values)
+    values = {n: round(v, DECIMALS[n]) if n in DECIMALS else v for n, v in patch.values.items()}  # type: ignore[arg-type]
+    _update(document, "values", values)
     _update(document, "bindings", binding_table(patch.bindings))
     update_lfos(document, patch.lfos)
     try:

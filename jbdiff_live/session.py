@@ -29,6 +29,7 @@ from jbdiff_live.control.programs import ProgramChanges
 from jbdiff_live.control.shelf import MapShelf
 from jbdiff_live.control.source import ControlEvent, ControlSource, EventKind
 from jbdiff_live.desks.answers import Answers, answer_to
+from jbdiff_live.desks.function_desk import FunctionDesk
 from jbdiff_live.desks.patch_desk import PatchDesk
 from jbdiff_live.desks.sound_desk import SoundDesk
 from jbdiff_live.desks.stack_desk import StackDesk
@@ -129,8 +130,10 @@ class Session(Reports):
         bars = clock_from(options.clock, options.beats_per_bar, options.clock_offset, store.snapshot["tempo"])
         out = None if options.clock_out is None else ClockOut(rate, options.beats_per_bar)
         self.conductor = Conductor(
-            store, bars, rate, clock.now, lambda when: self.audio.frame_at(when), lambda: self.plays, out
-        )
+            store, bars, rate, clock.now, lambda when: self.audio.frame_at(when), lambda: self.plays, out,
+            lambda change, frame: self.tape.note(change, self.audio.frames_heard if frame is None else frame),
+            lambda function, frame: self.functions.landed(function, frame),
+        )  # fmt: skip
         self.beat_keeper = BeatKeeper(
             self.conductor, clock, lambda: self.audio.sounds, options.clock_out, options.midi_api
         )
@@ -142,7 +145,7 @@ class Session(Reports):
         self.controls = ControlMap(
             self.store,
             shelf=MapShelf(None if maps is None else maps.with_name("controllers")),
-            perform=self.perform,
+            perform=lambda function, hold: self.functions.perform(function, hold),
             changed=lambda: self.programs.ask("saving a map", self.controls.save_maps),
             takeover=options.takeover,
         )
@@ -156,6 +159,7 @@ class Session(Reports):
             user_patches_folder,
         )
         self.programs = ProgramChanges(self._load_program, options.program_channel)
+        self.functions = FunctionDesk(self, self.programs.ask, self.answers.say)
         self.links = Links(
             options.links,
             self.store,
@@ -235,8 +239,8 @@ class Session(Reports):
     # ------------------------------------------------------------------ other threads
 
     def perform(self, function: str) -> None:
-        """Call a function of the session, such as "play", on the program changes' thread. Never waits."""
-        self.programs.ask(function, lambda: self._perform(function))
+        """Call a function of the session, such as "play", at its time, on the program changes' thread. Never waits."""
+        self.functions.perform(function)
 
     def _controlled(self, event: ControlEvent) -> bool:
         """Give an event to the control map. A program change without a binding goes to the thread that loads patches.
@@ -253,21 +257,6 @@ class Session(Reports):
         listed = self.controls.program_patch(event)
         self.patch_desk.load_program(event.number, event.text(), listed, event.time)
 
-    def _perform(self, function: str) -> None:
-        """Call a function of the session for a controller. Program changes' thread."""
-        if function == "start" or (function == "play" and not self.plays):
-            self.start()
-        elif function in ("play", "stop"):
-            self.stop()
-        elif function == "record" and self.tape.status().recording:
-            self.stop_recording()
-        elif function == "record":
-            self.start_recording()
-        elif function == "send_all":
-            self.send_all()
-        else:
-            self.patch_desk.load_neighbour(1 if function == "next_patch" else -1)
-
     def _block_made(self, block: Block) -> None:
         """Keep the block, record it, and start the device when enough is queued. Engine thread."""
         recent = self.tape.recent
@@ -279,14 +268,13 @@ class Session(Reports):
         self.audio.block_made(min(int(BEGIN_SECONDS * self.generator.sample_rate), 3 * block.frames))
 
     def _changed(self, change: Change) -> None:
-        """Record a change and answer an action. A panic wakes the engine at once. Writer's thread."""
+        """Answer an action. A panic wakes the engine at once. Writer's thread."""
         if change.name == "panic":
             self.engine.wake()
         if change.is_action:
             waits = self.conductor.answer_to(change.name)
             style = self.store.snapshot.choice("noise_style")
             self.answers.say(waits or answer_to(change.name, self.engine.status.state, style))
-        self.tape.note(change, self.audio.frames_heard)
 
 
 def _run_all(*steps: Callable[[], object]) -> list[Exception]:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from jbdiff_live.beat.line import ClockStatus
 from jbdiff_live.beat.modulation import Lfo
+from jbdiff_live.binding import Binding
 from jbdiff_live.block import SAMPLE_RATE, Block, Rung
 from jbdiff_live.control_view import BindingRow, Ghost, LearnQuestion, Waiting
 from jbdiff_live.parameters import ParameterSnapshot
@@ -159,6 +160,10 @@ class Transport(Protocol):
     def start_recording(self) -> None: ...
     def stop_recording(self) -> None: ...
 
+    def holds(self, function: str) -> bool:
+        """Let "play" or "record" wait for the next beat or bar. Return False if nothing is held: do it now."""
+        ...
+
     def status(self) -> Status: ...
     def snapshot(self) -> ParameterSnapshot: ...
     def recent_blocks(self) -> tuple[Block, ...]:
@@ -208,8 +213,24 @@ class Transport(Protocol):
         """Bind a target of one controller to an address that a person wrote, such as "CC 21 relative 65/63"."""
         ...
 
+    def edit_binding(self, device: str, old: Binding, new: Binding) -> None:
+        """Put a binding of a controller in the place of another. A patch's becomes the controller's own."""
+        ...
+
+    def remove_binding(self, device: str, old: Binding) -> None:
+        """Let go of one binding of a controller."""
+        ...
+
+    def allow_bindings(self, device: str, name: str) -> None:
+        """Let the patch's controls of a target work on a controller whose map keeps them away."""
+        ...
+
     def binding_rows(self) -> Sequence[BindingRow]:
         """Return every binding in use, by controller."""
+        ...
+
+    def all_binding_rows(self) -> Sequence[BindingRow]:
+        """Return every binding, also those that are not in use, with conflicts and takeover."""
         ...
 
     def bindings(self) -> Mapping[str, str]:

@@ -12,13 +12,15 @@ from pathlib import Path
 from jbdiff_live.audio.names import names_or_reason
 from jbdiff_live.audio.switch import NULL_DEVICE, AudioSwitch
 from jbdiff_live.beat.modulation import Lfo, Modulation
-from jbdiff_live.binding import checksum
+from jbdiff_live.binding import Binding, checksum
 from jbdiff_live.block import Block
 from jbdiff_live.control.map import ControlMap
 from jbdiff_live.control.midi.inputs import MidiInput, list_midi_inputs
+from jbdiff_live.control.names import KEYBOARD
 from jbdiff_live.control.source import ControlEvent, EventKind
 from jbdiff_live.control_view import BindingRow
 from jbdiff_live.desks.answers import Answers
+from jbdiff_live.desks.function_desk import FunctionDesk
 from jbdiff_live.desks.patch_desk import PatchDesk
 from jbdiff_live.desks.sound_desk import SoundDesk
 from jbdiff_live.desks.stack_desk import StackDesk
@@ -29,8 +31,6 @@ from jbdiff_live.parameters import Origin, ParameterSnapshot, ParameterStore
 from jbdiff_live.record.tape import Tape
 from jbdiff_live.stack_choice import StackChoice, StackParts
 from jbdiff_live.status import EngineState
-
-KEYBOARD = "computer keyboard"  # its name among the controllers
 
 
 class Wishes:
@@ -48,6 +48,7 @@ class Wishes:
     stack_desk: StackDesk
     sound_desk: SoundDesk[FileSource]
     patch_desk: PatchDesk
+    functions: FunctionDesk
     midi_api: str | None  # None: the system's default
 
     # ------------------------------------------------------------------ values
@@ -85,9 +86,13 @@ class Wishes:
 
     # ------------------------------------------------------------------ recording
 
-    def start_recording(self) -> None:
-        """Record from the audible frame on. If nothing plays, record from the first sound on."""
-        self.tape.start(self.audio.frames_heard)
+    def holds(self, function: str) -> bool:
+        """Let a function such as "play" wait for its beat or bar. Return False if it is to be done now."""
+        return self.functions.waits(function)
+
+    def start_recording(self, frame: int | None = None) -> None:
+        """Record from the audible frame on, or from `frame`. If nothing plays, record from the first sound on."""
+        self.tape.start(self.audio.frames_heard if frame is None else frame)
         first = "recording begins with the first sound; press start"
         self.answers.say("recording" if self.plays else first)
 
@@ -132,6 +137,15 @@ class Wishes:
     def unbind(self, name: str) -> None:
         self.controls.unbind(name)
 
+    def edit_binding(self, device: str, old: Binding, new: Binding) -> None:
+        self.controls.edit(device, old, new)
+
+    def remove_binding(self, device: str, old: Binding) -> None:
+        self.controls.remove(device, old)
+
+    def allow_bindings(self, device: str, name: str) -> None:
+        self.controls.allow(device, name)
+
     def correct_binding(self, device: str, name: str, text: str) -> None:
         self.controls.correct(device, name, text)
 
@@ -140,6 +154,9 @@ class Wishes:
 
     def binding_rows(self) -> Sequence[BindingRow]:
         return self.controls.rows()
+
+    def all_binding_rows(self) -> Sequence[BindingRow]:
+        return self.controls.all_rows()
 
     def binding_rows_of(self, inputs: Sequence[str]) -> Sequence[BindingRow]:
         """Return the bindings for the case that these inputs are connected. For use before `open`."""

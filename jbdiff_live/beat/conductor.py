@@ -16,7 +16,8 @@ from types import MappingProxyType
 from jbdiff_live.beat.bar_clock import BarClock
 from jbdiff_live.beat.clock_out import ClockOut, Segment, Sent
 from jbdiff_live.beat.held import HeldChanges
-from jbdiff_live.beat.line import BeatLine, ClockSource, ClockStatus
+from jbdiff_live.beat.held_functions import HeldFunctions
+from jbdiff_live.beat.line import BeatLine, ClockSource, ClockStatus, Unit
 from jbdiff_live.beat.link import LinkClock
 from jbdiff_live.beat.modulation import Modulation
 from jbdiff_live.block import Block
@@ -43,10 +44,24 @@ class Conductor:
         frame_at: Callable[[float], float],
         playing: Callable[[], bool] = lambda: True,
         out: ClockOut | None = None,
+        landed: Callable[[Change, int | None], None] = lambda change, frame: None,
+        perform: Callable[[str, int], None] = lambda function, frame: None,
     ) -> None:
-        """now: seconds of the clock that `frame_at` and the MIDI inputs use."""
+        """now: seconds of the clock that `frame_at` and the MIDI inputs use.
+
+        landed: is given each change when it is made, and the frame of its beat or bar; None if it did not wait.
+        perform: does a function of the session that waited for a frame. Neither may block.
+        """
         self.clock = clock
-        self.held = HeldChanges(store.snapshot, clock, now, playing)
+        self.held = HeldChanges(
+            store.snapshot,
+            clock,
+            now,
+            playing,
+            lambda change, due: landed(change, None if due is None else self._frame_of(due)),
+        )
+        self.functions = HeldFunctions(clock)
+        self._perform = perform
         self._store = store
         self._rate = sample_rate
         self._now = now
@@ -67,7 +82,16 @@ class Conductor:
             self._tapped = self.clock.tap(self._now()) or self._tapped
         elif change.name in ("tempo", "clock") and change.origin is not Origin.SESSION:
             self.clock.forget_taps()
+        elif change.name == "panic":
+            self.functions.cancel()
         self.held.hear(change)
+
+    def hold_function(self, function: str, hold: Unit | None = None) -> str:
+        """Let a function of the session wait. Return the answer for the player; an empty one: it does not wait.
+
+        hold: what its control waits for; None follows the knob Hold changes.
+        """
+        return self.functions.hold(function, self.held.unit if hold is None else hold, self._now())
 
     # ------------------------------------------------------------------ engine's thread
 
@@ -123,6 +147,8 @@ class Conductor:
     def settle(self, now: float) -> list[Sent]:
         """Make the changes that are due. Return the messages for MIDI clock out."""
         self.held.settle(now)
+        for function in self.functions.due(now, self.held.rendered):
+            self._perform(function.name, self._frame_of(function.due))
         if undone := self.held.take_undone():
             self._store.set_many(undone, Origin.SESSION)
         tapped, self._tapped = self._tapped, None
@@ -135,6 +161,11 @@ class Conductor:
         return [] if self._out is None or not self._out.runs else self._out.stop()
 
     # ------------------------------------------------------------------ any thread
+
+    def _frame_of(self, second: float) -> int:
+        """Return the session's frame that plays at a second, also one that lies ahead."""
+        now = self._now()
+        return int(self._frame_at(now) + (second - now) * self._rate)
 
     @property
     def sounding(self) -> ParameterSnapshot:
@@ -157,16 +188,15 @@ class Conductor:
         if action == "tap":
             tempo = self.clock.tapped
             return f"{label}: tap again" if tempo is None else f"{label}: {tempo:.1f} BPM"
-        if any(held.name == action for held in self.held.waiting):
-            return f"{label}: waits for the next {self._store.snapshot.choice('hold_changes')}"
-        return ""
+        waits = next((held for held in self.held.waiting if held.name == action), None)
+        return "" if waits is None else f"{label}: waits for the next {waits.unit.value}"
 
     def status(self) -> ClockStatus:
         """Return the clock for the window, with the countdown to the first held change."""
         now = self._now()
-        return replace(
-            self.clock.status(now), countdown=self.held.countdown(now), waiting=len(self.held.waiting)
-        )
+        waiting = [held.due for held in self.held.waiting] + [held.due for held in self.functions.waiting]
+        countdown = min(waiting) - now if waiting else None
+        return replace(self.clock.status(now), countdown=countdown, waiting=len(waiting))
 
 
 def clock_from(source: ClockSource, beats_per_bar: int, offset: float, tempo: float) -> BarClock:

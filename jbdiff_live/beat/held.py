@@ -1,7 +1,8 @@
 """Changes that wait for the next beat or bar. The store has them already; the sound follows them later.
 
 `ParameterStore` holds the set values; knobs, takeover and patches use them at once. The engine and the output follow
-`HeldChanges.snapshot`. A change passes at once, or waits for its beat or bar.
+`HeldChanges.snapshot`. A change passes at once, or waits for its beat or bar. The knob Hold changes says which, unless
+the control that made the change says it (`Change.hold`).
 
 Threads: `hear` runs on the thread that changed a value, `for_block` on the engine's, `settle` on the clock's, `at` and
 `next_instant` on the audio feeder. A short lock guards the writers. The feeder only reads objects swapped whole.
@@ -16,9 +17,8 @@ from types import MappingProxyType
 
 from jbdiff_live.beat.bar_clock import BarClock
 from jbdiff_live.beat.line import Unit
-from jbdiff_live.parameters import BY_NAME, Change, ParameterSnapshot, TakesEffect
+from jbdiff_live.parameters import BY_NAME, NEVER_HELD, Change, ParameterSnapshot, TakesEffect
 
-NEVER_HELD = frozenset({"panic", "tap", "hold_changes"})
 UNITS = (Unit.OFF, Unit.BEAT, Unit.BAR)  # in the order of the parameter's choices
 
 
@@ -30,17 +30,26 @@ class Held:
     take shows which blocks have which changes.
     """
 
-    name: str
-    value: float
-    version: int
+    change: Change
     due: float
     unit: Unit
-    is_action: bool
     instant: bool  # the output stage makes it, at the frame of the bar
+
+    @property
+    def name(self) -> str:
+        return self.change.name
+
+    @property
+    def value(self) -> float:
+        return self.change.value
+
+    @property
+    def is_action(self) -> bool:
+        return self.change.is_action
 
     def on(self, snapshot: ParameterSnapshot) -> ParameterSnapshot:
         """Return the snapshot with this change made."""
-        version = max(snapshot.version, self.version)
+        version = max(snapshot.version, self.change.version)
         if self.is_action:
             counts = MappingProxyType({**snapshot.counts, self.name: int(self.value)})
             return ParameterSnapshot(version, snapshot.values, counts)
@@ -61,10 +70,16 @@ class HeldChanges:
         clock: BarClock,
         now: Callable[[], float],
         playing: Callable[[], bool] = lambda: True,
+        landed: Callable[[Change, float | None], None] = lambda change, due: None,
     ) -> None:
+        """landed: is given each change when it is made, and the second of its beat or bar; None if it did not wait.
+
+        It is called inside the lock, and may neither block nor write to the store.
+        """
         self._clock = clock
         self._now = now
         self._playing = playing
+        self._landed = landed
         self._lock = threading.Lock()
         self._snapshot = first
         self._waiting: tuple[Held, ...] = ()  # in the order in which they were asked for; swapped whole
@@ -83,6 +98,16 @@ class HeldChanges:
     def snapshot(self) -> ParameterSnapshot:
         """The values that the sound follows."""
         return self._snapshot
+
+    @property
+    def unit(self) -> Unit:
+        """What changes wait for, as the knob Hold changes says."""
+        return self._unit
+
+    @property
+    def rendered(self) -> float:
+        """Second up to which the output stage has rendered."""
+        return self._rendered
 
     @property
     def waiting(self) -> tuple[Held, ...]:
@@ -105,39 +130,33 @@ class HeldChanges:
                 self._cancel()
             instant = _is_instant(change)
             earliest = max(self._now(), self._rendered if instant else self._begun)
-            due = self._due(change, earliest)
-            new = Held(
-                change.name,
-                change.value,
-                change.version,
-                due or earliest,
-                self._unit,
-                change.is_action,
-                instant,
-            )
+            unit = self._unit if change.hold is None else change.hold
+            due = self._due(change, unit, earliest)
+            new = Held(change, due or earliest, unit, instant)
             old = next((held for held in self._waiting if held.name == change.name), None)
             if due is None:
                 self._waiting = tuple(held for held in self._waiting if held is not old)
                 self._make((new,))
+                self._landed(change, None)
             elif not change.is_action and change.value == self._snapshot.values[change.name]:
                 self._waiting = tuple(
                     held for held in self._waiting if held is not old
                 )  # turned back before its bar
             elif (
-                old is not None and old.due > earliest
+                old is not None and old.due > earliest and old.unit is unit
             ):  # the latest value counts, at the bar that was promised
-                kept = replace(new, due=old.due, unit=old.unit)
+                kept = replace(new, due=old.due)
                 self._waiting = tuple(kept if held is old else held for held in self._waiting)
             else:
                 self._waiting = (*(held for held in self._waiting if held is not old), new)
             if self._unit is Unit.OFF and change.name == "hold_changes":
-                self._release(lambda held: True)
+                self._release(lambda held: held.change.hold is None)
 
-    def _due(self, change: Change, earliest: float) -> float | None:
+    def _due(self, change: Change, unit: Unit, earliest: float) -> float | None:
         """Return the second, after `earliest`, at which a change must sound; None means at once."""
-        if self._unit is Unit.OFF or change.name in NEVER_HELD or not self._playing():
+        if unit is Unit.OFF or change.name in NEVER_HELD or not self._playing():
             return None
-        return self._clock.next(self._unit, earliest, self._now())
+        return self._clock.next(unit, earliest, self._now())
 
     def _cancel(self) -> None:
         """Cancel all held changes at a panic. The store gets the sounding values back."""
@@ -185,6 +204,8 @@ class HeldChanges:
         if made:
             self._make(made)  # before they leave the list: the feeder must find each in one of the two
             self._waiting = tuple(held for held in self._waiting if held not in made)
+            for held in made:
+                self._landed(held.change, held.due)
 
     def _make(self, changes: tuple[Held, ...]) -> None:
         """Swap the snapshot for one with these changes."""

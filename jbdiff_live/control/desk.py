@@ -8,7 +8,7 @@ free. A silenced target is not free. A patch's note without a channel never coun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from jbdiff_live.binding import Binding, BindingKind, TakeoverMode, label
@@ -95,6 +95,11 @@ class MapDesk:
 
     # ------------------------------------------------------------------ changing
 
+    @property
+    def usable(self) -> tuple[Binding, ...]:
+        """The patch's bindings that may count on a controller."""
+        return self._usable
+
     def suggest(self, bindings: Iterable[Binding]) -> None:
         """Take the bindings of another patch. Panic keeps its control if the patch has none for it."""
         before = [b for b in self._usable if b.target == PANIC]
@@ -134,9 +139,16 @@ class MapDesk:
         self._put(device, cv={**self.shelf.find(device).cv, number: channel})
 
     def unbind(self, target: str) -> None:
-        """Remove every binding of a target, on all connected controllers."""
+        """Remove every binding of a target on all connected controllers, also the bindings of a patch."""
         for device in self.devices:
-            self._release(device, [b for b in self.table(device).bindings if b.target == target])
+            old = self.shelf.find(device)
+            suggested = {b.target for b in self._usable}
+            if any(b.target == target for b in self.table(device).bindings):
+                self._put(
+                    device,
+                    bindings=tuple(b for b in old.bindings if b.target != target),
+                    silent=old.silent | ({target} & suggested),
+                )
         if not self.devices:
             self.suggested = tuple(b for b in self.suggested if b.target != target)
             self._usable = tuple(b for b in self._usable if b.target != target)
@@ -147,8 +159,68 @@ class MapDesk:
         return tuple(b.target for b in self._of(device, kind, number, channel))
 
     def release(self, device: str, kind: BindingKind, number: int, channel: int) -> None:
-        """Remove every binding of a control."""
-        self._release(device, self._of(device, kind, number, channel))
+        """Remove every binding of a control. Another control of a patch for the same target works again."""
+        gone = self._of(device, kind, number, channel)
+        if not gone:
+            return
+        old = self.shelf.find(device)
+        self._put(device, bindings=tuple(b for b in old.bindings if b not in gone))
+        # What still moves a target by this control is the patch's. Only the map can keep it away.
+        for still in self._of(device, kind, number, channel):
+            self.remove(device, still)
+
+    def in_use(self, device: str, targets: Collection[str]) -> list[str]:
+        """Which controls of a patch move these targets now, in words."""
+        bindings = [b for b in self.table(device).bindings if b.target in targets]
+        return [f"{b.control} of the patch moves {label(b.target)} again" for b in bindings]
+
+    def remove(self, device: str, old: Binding) -> None:
+        """Remove one binding of a controller, or of a patch if there is no controller.
+
+        Other controls that a patch suggests for the target stay in use.
+        """
+        if device == EVERYWHERE:
+            self._suggest_instead(old, ())
+            return
+        self._check(device)
+        own = self.shelf.find(device)
+        if old in own.bindings:
+            self._put(device, bindings=tuple(b for b in own.bindings if b != old))
+            return
+        kept = tuple(b for b in self.table(device).bindings if b.target == old.target and b != old)
+        silent = own.silent | {old.target} if not kept else own.silent
+        self._put(device, bindings=(*own.bindings, *kept), silent=silent)
+
+    def allow(self, device: str, target: str) -> None:
+        """Let the patch's controls of a target work on a controller again."""
+        self._check(device)
+        self._put(device, silent=self.shelf.find(device).silent - {target})
+
+    def edit(self, device: str, old: Binding, new: Binding) -> None:
+        """Put a binding in the place of another, of the same target. A patch's becomes the controller's own.
+
+        If there is no controller, the patch's own suggestion changes. Other targets keep their controls.
+        """
+        if device == EVERYWHERE:
+            self._suggest_instead(old, (new,))
+            return
+        self._check(device)
+        own = self.shelf.find(device)
+        used = self.table(device).bindings
+        mine = [new if b == old else b for b in used if b in own.bindings or b.target == old.target]
+        mine += [b for b in self.others(device, new) if b not in mine]
+        self._put(device, bindings=tuple(mine))
+
+    def _check(self, device: str) -> None:
+        if device not in self.devices:
+            raise ValueError(f"{device} is not connected; connect it, then change its bindings")
+
+    def _suggest_instead(self, old: Binding, new: tuple[Binding, ...]) -> None:
+        place = self.suggested.index(old)
+        self.suggest((*self.suggested[:place], *new, *self.suggested[place + 1 :]))
+        self._usable = tuple(
+            b for b in self._usable if b != old
+        )  # panic keeps its control only for another patch
 
     def _of(self, device: str, kind: BindingKind, number: int, channel: int) -> list[Binding]:
         return [
@@ -156,15 +228,6 @@ class MapDesk:
             for b in self.table(device).bindings
             if (kind, number) in b.controls | {(b.kind, b.number)} and b.channel in (None, channel)
         ]
-
-    def _release(self, device: str, gone: Sequence[Binding]) -> None:
-        if not gone:
-            return
-        old = self.shelf.find(device)
-        kept = tuple(b for b in old.bindings if b not in gone)
-        still = {b.target for b in kept}
-        silent = {b.target for b in gone} & {b.target for b in self._usable} - still
-        self._put(device, bindings=kept, silent=old.silent | silent)
 
     def _put(self, device: str, **changes: object) -> None:
         self.shelf.put(device, replace(self.shelf.find(device), **changes))  # type: ignore[arg-type]
@@ -201,4 +264,4 @@ def _usable(binding: Binding) -> bool:
 
 
 def _row(device: str, binding: Binding, source: str) -> BindingRow:
-    return BindingRow(device, binding.target, label(binding.target), binding.text, source)
+    return BindingRow(device, binding.target, label(binding.target), binding.text, source, binding)

@@ -12,6 +12,8 @@ The rule, for a rig where other things send messages as well:
   moves. A fine half is CC n + 32 within PAIR_SECONDS after CC n, on the same device and channel;
 - once a CC counts, its partner (n and n + 32) has PAIR_SECONDS to follow. If it comes, the control is a
   14-bit pair. If the same CC comes again first, or the time runs out, it is a plain CC;
+- to unlearn or locate, where any control will do, the second message of a control that was at rest counts. So does
+  an encoder, which may send the same number again and again;
 - a registered or non-registered parameter is one control, although it uses several CCs;
 - channel mode messages (CC 120 to 127) and addresses (CC 98 to 101) are never learned;
 - bank select (CC 0 and 32) and data entry (CC 6 and 38) are learned only if the controller's map says that they
@@ -22,12 +24,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from jbdiff_live.binding import FINE_OFFSET, BindingKind
 from jbdiff_live.control.decode import ADDRESSES, DATA_COARSE, DATA_FINE, FIRST_MODE_CC, Place, Reading
 from jbdiff_live.control.source import ControlEvent, EventKind
 
 MOVED = 4  # steps of 127
+STILL_SECONDS = 1.0  # a control that sent nothing for so long is at rest
+TURNED_SECONDS = 0.5  # two messages in so short a time, after that rest, come from a hand
 PAIR_SECONDS = 0.12  # controllers send both halves back to back; JACK and USB add a few ms each
 RESERVED = {
     0: "selects a bank of sounds",
@@ -85,15 +90,21 @@ class Learner:
         self._buttons: bool | None = None
         self._ignored: frozenset[Place] = frozenset()
         self._start: dict[Place, int] = {}
+        self._heard: dict[Place, float] = {}  # time of each control's last message
+        self._woke: dict[Place, float] = {}  # time of the first message after a rest
         self._touched: ControlEvent | None = None  # a CC that counts, waiting for its partner
         self._struck: ControlEvent | None = None  # a note that is held, for a continuous target
         self._coarse_seen: dict[tuple[str, int, int], float] = {}
         self._refused: dict[tuple[str, int, int], int] = {}
 
     def begin(
-        self, positions: Mapping[Place, int], buttons: bool | None, ignored: frozenset[Place] = frozenset()
+        self,
+        positions: Mapping[Place, int],
+        buttons: bool | None,
+        ignored: frozenset[Place] = frozenset(),
+        heard: Mapping[Place, float] = MappingProxyType({}),
     ) -> None:
-        """Listen for a control. positions: where the controls stand now, 0 to 127.
+        """Listen for a control, from these positions (0 to 127) on. heard: second of each control's last message.
 
         buttons: True if the target takes a button, False if it takes a position, None if any control will do.
         ignored: controls that do not count.
@@ -101,7 +112,7 @@ class Learner:
         self.end()
         self.listening = True
         self._buttons, self._ignored = buttons, ignored
-        self._start = dict(positions)
+        self._start, self._heard, self._woke = dict(positions), dict(heard), {}
 
     def end(self) -> None:
         self.listening = False
@@ -120,6 +131,8 @@ class Learner:
         """Take a message and its readings. plain: CCs that this controller sends from plain knobs."""
         if any(place_of(event.device, reading) in self._ignored for reading in readings):
             return NOTHING
+        for reading in readings:
+            self._time(place_of(event.device, reading), event.time)
         late = self.settle(event.time)
         if late is not None:
             same = (event.device, event.channel, event.kind, event.number) == (
@@ -169,7 +182,7 @@ class Learner:
             if reading.kind is BindingKind.CV:  # a voltage is always present: start from the first one
                 self._start.setdefault(place, reading.seven_bits)
             start = self._start.get(place, REST.get(reading.kind))
-            if start is None or abs(reading.seven_bits - start) >= MOVED:
+            if start is None or abs(reading.seven_bits - start) >= MOVED or self._turned(place):
                 gesture = Gesture(device, reading.channel, reading.kind, reading.number, name=reading.name)
                 return Answer(gesture, True)
         return NOTHING
@@ -190,7 +203,7 @@ class Learner:
             return self._after(touched, event)
         if not self._counts(event):
             return NOTHING
-        if event.number >= 2 * FINE_OFFSET:  # has no partner
+        if event.number >= 2 * FINE_OFFSET or self._buttons is None:  # has no partner, or needs none
             return Answer(_plain(event), True)
         self._touched = event
         return Answer(taken=True)
@@ -224,8 +237,26 @@ class Learner:
             coarse = self._coarse_seen.get((event.device, event.channel, event.number - FINE_OFFSET))
             if coarse is not None and event.time - coarse <= PAIR_SECONDS:
                 return False
-        start = self._start.get((event.device, event.channel, BindingKind.CC, event.number))
-        return start is None or abs(event.value - start) >= MOVED
+        place = (event.device, event.channel, BindingKind.CC, event.number)
+        start = self._start.get(place)
+        return start is None or abs(event.value - start) >= MOVED or self._turned(place)
+
+    def _time(self, place: Place, now: float) -> None:
+        """Note a control's message. The first one after a rest may be a drift; a hand sends a second one soon."""
+        last = self._heard.get(place)
+        self._heard[place] = now
+        if last is None or now - last >= STILL_SECONDS:
+            self._woke[place] = now
+
+    def _turned(self, place: Place) -> bool:
+        """Return True if a control is turned by a hand, where any control will do."""
+        woke, now = self._woke.get(place), self._heard.get(place)
+        return (
+            self._buttons is None
+            and woke is not None
+            and now is not None
+            and 0 < now - woke <= TURNED_SECONDS
+        )
 
 
 def _plain(event: ControlEvent, *more: int) -> Gesture:

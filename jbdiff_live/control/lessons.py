@@ -48,15 +48,20 @@ class _Trial:
 class Lessons:
     """The use of the next touched control.
 
-    positions: where the controls stand (0 to 127), as the control map keeps it. on_bound: called with
-    the device after each change of its bindings.
+    positions: where the controls stand (0 to 127), as the control map keeps it. heard: second of each control's last
+    message. on_bound: called with the device after each change of its bindings.
     """
 
     def __init__(
-        self, desk: MapDesk, positions: Mapping[Place, int], on_bound: Callable[[str], None]
+        self,
+        desk: MapDesk,
+        positions: Mapping[Place, int],
+        heard: Mapping[Place, float],
+        on_bound: Callable[[str], None],
     ) -> None:
         self._desk = desk
         self._positions = positions
+        self._heard = heard
         self._on_bound = on_bound
         self._learner = Learner()
         self._learned: frozenset[Place] = frozenset()  # in this row: a hand may still move them
@@ -173,7 +178,10 @@ class Lessons:
         parameter = BY_NAME.get(self.target or "")
         buttons = parameter is None or takes_notes(parameter)
         self._learner.begin(
-            self._positions, buttons if self.waiting is Waiting.LEARN else None, self._learned
+            self._positions,
+            buttons if self.waiting is Waiting.LEARN else None,
+            self._learned,
+            self._heard,
         )
 
     def _touch(self, gesture: Gesture, time: float) -> None:
@@ -187,7 +195,10 @@ class Lessons:
             self._await(Waiting.NOTHING)
             self._desk.release(gesture.device, *control)
             self._on_bound(gesture.device)
-            self.note = f"it no longer moves {names}" if names else "that control moved nothing"
+            again = self._desk.in_use(gesture.device, targets)
+            self.note = (
+                "; ".join([f"it no longer moves {names}", *again]) if names else "that control moved nothing"
+            )
             if PANIC in targets:
                 self.tell_lost_panic()
         else:

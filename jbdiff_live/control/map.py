@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from jbdiff_live.binding import Binding, BindingKind, TakeoverMode
+from jbdiff_live.control.all_rows import all_rows
 from jbdiff_live.control.cv import ALL_USED, UNCALIBRATED, CvChannel, Used
 from jbdiff_live.control.desk import PANIC, MapDesk
 from jbdiff_live.control.outgoing.feedback import Views
+from jbdiff_live.control.play import Perform
 from jbdiff_live.control.receiver import Receiver
 from jbdiff_live.control.shelf import MapShelf
 from jbdiff_live.control.source import ControlEvent, EventKind
@@ -33,19 +35,20 @@ class ControlMap:
         bindings: Iterable[Binding] = (),
         clock: Callable[[], float] = time.monotonic,
         shelf: MapShelf | None = None,
-        perform: Callable[[str], None] = lambda function: None,
+        perform: Perform = lambda function, hold: None,
         changed: Callable[[], None] = lambda: None,
         takeover: TakeoverMode = TakeoverMode.PICKUP,
     ) -> None:
         """bindings: what a patch suggests. takeover: the mode of controllers whose map has none.
 
-        perform: does a function of the session, such as "play". changed: called when `save_maps` has something to
-        do. Neither may block.
+        perform: does a function of the session, such as "play", for a control that waits for a beat or bar, or does
+        not. changed: called when `save_maps` has something to do. Neither may block.
         """
         self._clock = clock
         self._lock = threading.Lock()
         self._shelf = shelf if shelf is not None else MapShelf(None)
         self._desk = MapDesk(self._shelf, bindings, changed)
+        self._usual = takeover
         self._receiver = Receiver(store, self._desk, takeover, perform)
         self._lessons, self._feedback = self._receiver.lessons, self._receiver.feedback
 
@@ -175,6 +178,27 @@ class ControlMap:
             self._desk.bind(device, new, share=True)
             self._receiver.bound(device)
 
+    def edit(self, device: str, old: Binding, new: Binding) -> None:
+        """Put a binding of a controller in the place of another. Its control has to come for the value again."""
+        self._change(device, lambda: self._desk.edit(device, old, new))
+
+    def remove(self, device: str, old: Binding) -> None:
+        """Let go of one binding of a controller."""
+        self._change(device, lambda: self._desk.remove(device, old))
+        if old.target == PANIC:
+            with self._lock:
+                self._lessons.tell_lost_panic()
+
+    def allow(self, device: str, name: str) -> None:
+        """Let the patch's controls of a target work on a controller whose map keeps them away."""
+        self._change(device, lambda: self._desk.allow(device, name))
+
+    def _change(self, device: str, change: Callable[[], None]) -> None:
+        with self._lock:
+            change()
+            for there in self._desk.devices:  # equal controllers share a map
+                self._receiver.bound(there)
+
     def load_maps(self) -> None:
         """Read the maps from the disk. Call it before the sources start."""
         self._shelf.load()
@@ -202,6 +226,11 @@ class ControlMap:
         """Return every binding in use."""
         with self._lock:
             return self._desk.rows()
+
+    def all_rows(self) -> tuple[BindingRow, ...]:
+        """Every binding, also those that are not in use, with conflicts and takeover."""
+        with self._lock:
+            return all_rows(self._desk, self._usual)
 
     def texts(self) -> Mapping[str, str]:
         """Return the controls of each bound name, as a person would write them; several are joined by ", "."""

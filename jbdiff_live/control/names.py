@@ -28,6 +28,11 @@ _LINUX = (
 )
 _WINDOWS = (r"^\d+- ", r" \d+$")
 
+# Controllers that are no MIDI inputs.
+KEYBOARD = "computer keyboard"
+OSC_SENDERS = "OSC"  # all of them together
+CV_INPUT = "CV in "  # and the name of the sound input
+
 Port = tuple[str, int]  # the system's name, and which of the ports of exactly that name, from 0
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from jbdiff_live.beat.line import Unit
 from jbdiff_live.binding import TRIGGERS, Binding, BindingKind, TakeoverMode
 from jbdiff_live.control.decode import Reading
 from jbdiff_live.control.relative import steps
+from jbdiff_live.control.response import position_of, travel_of
 from jbdiff_live.control.takeover import Takeover
 from jbdiff_live.control_view import Ghost
 from jbdiff_live.parameters import ACTIONS_BY_NAME, BY_NAME, Origin, Parameter, ParameterStore
@@ -24,13 +26,14 @@ ORIGINS = {
     BindingKind.KEY: Origin.KEY,
 }  # every other kind comes by MIDI
 
+Perform = Callable[[str, Unit | None], None]  # a function of the session, and what its control waits for
 Hand = tuple[str, int, Binding]  # device, channel, binding
 
 
 class Player:
     """Applies one movement of a control. perform: does a session's function, such as "play"; must not block."""
 
-    def __init__(self, store: ParameterStore, perform: Callable[[str], None]) -> None:
+    def __init__(self, store: ParameterStore, perform: Perform) -> None:
         self._store = store
         self._perform = perform
         self._takeovers: dict[Hand, Takeover] = {}
@@ -48,9 +51,9 @@ class Player:
         parameter = BY_NAME.get(binding.target)
         if parameter is None:
             if pressed:
-                self._act(binding.target, origin_of(reading))
+                self._act(binding, origin_of(reading))
         elif binding.encoding is not None:
-            self._turn(parameter, steps(binding.encoding, reading.value))
+            self._turn(parameter, binding, steps(binding.encoding, reading.value))
         elif binding.gate:
             self._gate((device, reading.channel, binding), reading.on, quiet)
         elif reading.kind in BUTTONS or binding.button:
@@ -69,8 +72,9 @@ class Player:
                 takeover.arm()
 
     def placed(self, device: str, channel: int, binding: Binding, position: float, travel: float) -> None:
-        """Note that a control has followed its value by itself, by a motor or a ring of lights."""
-        self._takeovers.setdefault((device, channel, binding), Takeover()).placed(position, travel)
+        """A control follows the values by itself (a motor, a ring of lights) and now stands at its value."""
+        takeover = self._takeovers.setdefault((device, channel, binding), Takeover())
+        takeover.placed(position, position_of(binding, travel))
 
     def forget(self, device: str) -> None:
         """Make the controls of a controller take over again: its bindings changed, or it came or went.
@@ -89,42 +93,46 @@ class Player:
             takeover = self._takeovers.get(hand)
             if takeover is not None and takeover.position is not None:
                 travel = BY_NAME[name].to_normal(self._store.snapshot[name])
-                found[name] = Ghost(takeover.position, takeover.holds(travel))
+                taken = takeover.holds(position_of(hand[2], travel))
+                found[name] = Ghost(travel_of(hand[2], takeover.position), taken)
         return found
 
     # ------------------------------------------------------------------ kinds of control
 
-    def _act(self, target: str, origin: Origin) -> None:
-        if target in ACTIONS_BY_NAME:
-            self._store.trigger(target, origin)
+    def _act(self, binding: Binding, origin: Origin) -> None:
+        if binding.target in ACTIONS_BY_NAME:
+            self._store.trigger(binding.target, origin, binding.hold)
         else:
-            self._perform(target)
+            self._perform(binding.target, binding.hold)
 
-    def _turn(self, parameter: Parameter, count: int) -> None:
-        """Turn by an endless encoder: one step is one entry, one count, or 1/127 of the travel."""
+    def _turn(self, parameter: Parameter, binding: Binding, count: int) -> None:
+        """An encoder without ends: one step is one entry, one count, or 1/127 of its travel."""
         now = self._store.snapshot[parameter.name]
+        up = -count if binding.inverted else count
         if parameter.toggle:
-            value = float(count > 0)
+            value = float(up > 0)
         elif parameter.choices or parameter.integer:
-            value = now + count
+            low, high = binding.span or (parameter.low, parameter.high)
+            value = min(high, max(low, now + up))
         else:
-            value = parameter.from_normal(parameter.to_normal(now) + count * STEP)
-        self._store.set(parameter.name, value, Origin.MIDI)
+            position = position_of(binding, parameter.to_normal(now)) + count * STEP
+            value = parameter.from_normal(travel_of(binding, min(1.0, max(0.0, position))))
+        self._store.set(parameter.name, value, Origin.MIDI, binding.hold)
 
     def _gate(self, hand: Hand, on: bool, quiet: bool) -> None:
         """Keep a switch on while a note is held. The end of a note whose start was not received changes nothing."""
         if on == (hand in self._held) or (on and quiet):
             return
         self._held ^= {hand}
-        self._store.set(hand[2].target, float(on), Origin.MIDI)
+        self._store.set(hand[2].target, float(on), Origin.MIDI, hand[2].hold)
 
     def _strike(self, parameter: Parameter, binding: Binding, reading: Reading) -> None:
         """Apply a press: a button steps a switch or list; a note with a velocity binding sets the value."""
         if binding.velocity:
-            value = value_at(parameter, reading.value, reading.full)
+            value = _value_of(parameter, binding, reading)
         else:
             value = (self._store.snapshot[parameter.name] + 1) % (len(parameter.choices) or 2)
-        self._store.set(parameter.name, value, origin_of(reading))
+        self._store.set(parameter.name, value, origin_of(reading), binding.hold)
 
     def _switch(
         self, device: str, parameter: Parameter, binding: Binding, reading: Reading, quiet: bool
@@ -133,7 +141,8 @@ class Player:
         takeover = self._takeover(device, reading, binding)
         before, takeover.position = takeover.position, reading.position
         if not quiet and reading.high != (before is not None and before > 0.5):
-            self._store.set(parameter.name, float(reading.high), origin_of(reading))
+            on = reading.high != binding.inverted
+            self._store.set(parameter.name, float(on), origin_of(reading), binding.hold)
 
     def _follow(
         self, device: str, parameter: Parameter, binding: Binding, reading: Reading, mode: TakeoverMode
@@ -144,11 +153,12 @@ class Player:
         position, near = reading.position, max(1 / reading.full, NEAR)
         if parameter.choices:  # each entry has its share of the travel
             position, near = parameter.to_normal(value_at(parameter, reading.value, reading.full)), 0.0
-        travel = parameter.to_normal(self._store.snapshot[parameter.name])
-        new = takeover.move(mode, position, travel, near)
+        place = position_of(binding, parameter.to_normal(self._store.snapshot[parameter.name]))
+        new = takeover.move(mode, position, place, near)
         if new is not None:
-            after = self._store.set(parameter.name, parameter.from_normal(new), origin_of(reading))
-            takeover.wrote(parameter.to_normal(after[parameter.name]))
+            value = parameter.from_normal(travel_of(binding, new))
+            after = self._store.set(parameter.name, value, origin_of(reading), binding.hold)
+            takeover.wrote(position_of(binding, parameter.to_normal(after[parameter.name])))
 
     def _takeover(self, device: str, reading: Reading, binding: Binding) -> Takeover:
         return self._takeovers.setdefault((device, reading.channel, binding), Takeover())
@@ -157,6 +167,14 @@ class Player:
 def origin_of(reading: Reading) -> Origin:
     """Return the origin of changes by this control."""
     return ORIGINS.get(reading.kind, Origin.MIDI)
+
+
+def _value_of(parameter: Parameter, binding: Binding, reading: Reading) -> float:
+    """Return the parameter's value for a reading, in the binding's range."""
+    if parameter.toggle or parameter.choices:
+        value = reading.full - reading.value if binding.inverted else reading.value
+        return value_at(parameter, value, reading.full)
+    return parameter.from_normal(travel_of(binding, reading.position))
 
 
 def value_at(parameter: Parameter, value: int, full: int) -> float:

@@ -6,7 +6,6 @@ No thread of its own; the control map's lock protects it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
 from jbdiff_live.binding import Binding, BindingKind, TakeoverMode, label
 from jbdiff_live.control.decode import Decoder, Place, Reading, is_panic
@@ -14,7 +13,7 @@ from jbdiff_live.control.desk import PANIC, MapDesk
 from jbdiff_live.control.learning import place_of
 from jbdiff_live.control.lessons import Lessons
 from jbdiff_live.control.outgoing.feedback import Feedback
-from jbdiff_live.control.play import BUTTONS, Player
+from jbdiff_live.control.play import BUTTONS, Perform, Player
 from jbdiff_live.control.source import ControlEvent
 from jbdiff_live.parameters import Origin, ParameterStore
 
@@ -29,14 +28,15 @@ class Receiver:
     """Moves values by messages. `lessons` learns from them, `feedback` makes the messages to the controllers."""
 
     def __init__(
-        self, store: ParameterStore, desk: MapDesk, takeover: TakeoverMode, perform: Callable[[str], None]
+        self, store: ParameterStore, desk: MapDesk, takeover: TakeoverMode, perform: Perform
     ) -> None:
         """takeover: the mode of controllers whose map has none. perform: does a function of the session."""
         self._store = store
         self._desk = desk
         self._mode = takeover
         self._positions: dict[Place, int] = {}  # of every control, 0 to 127
-        self.lessons = Lessons(desk, self._positions, self.bound)
+        self._heard: dict[Place, float] = {}  # when they sent last
+        self.lessons = Lessons(desk, self._positions, self._heard, self.bound)
         self._decoder = Decoder()
         self.player = Player(store, perform)
         self.feedback = Feedback(self.player.placed)
@@ -100,6 +100,7 @@ class Receiver:
         if reading.kind not in BUTTONS:
             before = self._positions.get(place)
             self._positions[place] = reading.seven_bits
+            self._heard[place] = now
             pressed = reading.high and not (before is not None and before > 63)
             quiet = self._only_tells(device, now, first=before is None)
         self.feedback.moved(device, reading, now)

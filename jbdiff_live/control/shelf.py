@@ -50,6 +50,12 @@ class MapShelf:
             self._chosen[name] = self._fitting(name) or ControllerMap(name, (name,))
         return self._chosen[name]
 
+    @property
+    def own(self) -> tuple[ControllerMap, ...]:
+        """The player's own maps that are in files, as they are now."""
+        chosen = [m for m in self._chosen.values() if m.path is not None and m.path.parent == self._folder]
+        return tuple({m.path: m for m in (*self._own, *chosen)}.values())
+
     def put(self, device: str, new: ControllerMap) -> None:
         """Use another map for an input from now on; `write` saves it."""
         name = model(device)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from jbdiff_live.beat.line import Unit
 from jbdiff_live.beat.modulation import Modulation
 from jbdiff_live.binding import Binding
 from jbdiff_live.desks.stack_desk import StackDesk
@@ -87,16 +88,17 @@ class PatchDesk:
     def programs(self) -> Mapping[str, int]:
         return patch_programs(self.patches())
 
-    def load(self, path: Path, asked_at: float | None = None) -> None:
+    def load(self, path: Path, asked_at: float | None = None, hold: Unit | None = None) -> None:
         """Take over values, LFOs, suggested bindings, the stack and the sound to begin from.
 
-        asked_at: when the player asked, on `time.monotonic`; None is now. PatchError names the line and the remedy.
+        asked_at: when the player asked, on `time.monotonic`; None is now. hold: what the values wait for; None follows
+        the knob Hold changes. PatchError names the line and the remedy.
         """
         began = time.monotonic() if asked_at is None else asked_at
         with self._lock:
             patch = load_patch(path)
             again = path.resolve() == self._path
-            patch.apply(self._store)
+            patch.apply(self._store, hold)
             self._modulation.put_all(patch.lfos)
             self._bindings.suggest(patch.bindings)
             self._patch, self._path, self.problem = patch, path.resolve(), ""
@@ -108,14 +110,14 @@ class PatchDesk:
             if begins and patch.context is not None and self._sounds.takes("context"):
                 self._sounds.load("context", patch.context, f"patch {patch.name!r}")
 
-    def load_neighbour(self, step: int) -> None:
+    def load_neighbour(self, step: int, hold: Unit | None = None) -> None:
         """Load the patch that is `step` places after this one in the list, around its end."""
         paths = list(self.patches().values())
         here = [path.resolve() for path in paths]
         if not paths:
             return
         before = here.index(self._path) if self._path in here else -1 if step > 0 else 0
-        self.load(paths[(before + step) % len(paths)])
+        self.load(paths[(before + step) % len(paths)], hold=hold)
 
     def load_program(self, number: int, text: str, listed: str | None, asked_at: float) -> None:
         """Load the patch of a program change. A player's own patch is preferred to one of the factory's.

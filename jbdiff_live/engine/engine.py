@@ -73,7 +73,7 @@ class Engine:
         with self._starting:
             thread = self._thread
             if thread is not None and thread.is_alive():
-                if self._stop.is_set():
+                if self._stop.is_set() and self._status.state is not EngineState.OFFLINE:
                     raise RuntimeError(f"the engine cannot start: {self._status.detail}")
                 if self._status.state not in (EngineState.FAILED, EngineState.OFFLINE):
                     return

@@ -72,6 +72,7 @@ class PlainLines:
             status.message,
             status.note,
             status.stack.loading,
+            status.control.osc and status.control.osc.last_unusable,
         )
         if now != self._said:
             self._said = now
@@ -251,6 +252,8 @@ def describe(status: Status) -> str:
     )
     loading = f"loading {status.stack.loading}" if status.stack.loading else ""
     clock = "" if status.clock.state is ClockState.NONE and not status.clock.detail else status.clock.text()
-    problems = (status.audio.problem, status.recorder.problem, status.message)
+    osc = status.control.osc
+    unusable = f"OSC: a message changed nothing: {osc.last_unusable}" if osc and osc.last_unusable else ""
+    problems = (status.audio.problem, status.recorder.problem, status.message, unusable)
     parts = (clock, word.why, loading, *problems, status.note)
     return "; ".join([text, *dict.fromkeys(p for p in parts if p)])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from jbdiff_live.control_view import BindingRow
@@ -12,6 +15,17 @@ from jbdiff_live.shown import printable
 
 if TYPE_CHECKING:
     from jbdiff_live.session import Session
+
+
+@contextmanager
+def reader_may_go() -> Iterator[None]:
+    """Let the reader of a pipe, such as `head`, stop reading: the rest is printed nowhere, without a word."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more when it ends, and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_all(session: Session) -> None:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -18,7 +20,9 @@ from jbdiff_live.shown import printable
 from jbdiff_live.stage_word import StageWord, Word, stage_word
 from jbdiff_live.status import ControlStatus, Status
 
-KEYS = "Space start/stop   P panic   R record   ← → patch   H hold   M mute   N re-roll   B home   Q quit"
+KEYS = (
+    "Space start/stop", "P panic", "R record", "← → patch", "H hold", "M mute", "N re-roll", "B home", "Q quit",
+)  # fmt: skip
 BAR_CELLS = 30
 FULL_QUEUE_SECONDS = 6.0
 QUIETEST_DB = -60.0
@@ -26,17 +30,48 @@ COLOURS = {Word.PLAYING: "green", Word.GETTING_READY: "cyan", Word.STOPPED: "whi
 
 
 def terminal_view(status: Status, values: ParameterSnapshot, bindings: Mapping[str, str]) -> RenderableType:
-    """Return the picture of the instrument for a terminal. values: set values. bindings: controls by target."""
-    return Group(
-        _state(stage_word(status), status),
-        _meters(status),
-        Text(),
+    """Return what a terminal shows of the instrument. values: as they are set. bindings: controls by target."""
+    return _Fitted(
+        Group(_state(stage_word(status), status), _meters(status)),
         _all_values(status, values, bindings),
-        Text(),
-        *_controls(status.control),
-        *_problems(status),
-        Text(KEYS, style="dim"),
+        Group(*_controls(status.control), *_problems(status)),
     )
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """The view in the size that the terminal has. What does not fit is cut from the values: never the keys."""
+
+    head: RenderableType
+    values: RenderableType
+    tail: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        free = options.reset_height()
+        head, values, tail = (
+            console.render_lines(part, free, pad=False) for part in (self.head, self.values, self.tail)
+        )
+        keys = [[Segment(line, console.get_style("dim"))] for line in lines_of_keys(options.max_width)]
+        gap: list[list[Segment]] = [[]]
+        room = options.max_height - len(head) - len(tail) - len(keys)
+        if room < len(values) + 2:
+            gap = []
+        values = values[: max(0, room)]
+        for line in (*head, *gap, *values, *gap, *tail, *keys):
+            yield from line
+            yield Segment.line()
+
+
+def lines_of_keys(width: int) -> list[str]:
+    """The keys and what they do, in lines that fit; a key and its words stay together."""
+    lines = [KEYS[0]]
+    for key in KEYS[1:]:
+        longer = f"{lines[-1]}   {key}"
+        if len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(key)
+    return lines
 
 
 def _state(word: StageWord, status: Status) -> Text:

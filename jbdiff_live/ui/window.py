@@ -124,7 +124,7 @@ class MainWindow(PlayersWishes):
         self.scope = Scope()
         self.health = HealthStrip()
         self.panel = KnobsPanel()
-        self.devices = DeviceRow(transport, self.asker, self.files.browse_sound)
+        self.devices = DeviceRow(transport, self.asker, self.files.browse_sound, self.open_bindings)
         column = QVBoxLayout(self)
         column.setContentsMargins(14, 12, 14, 12)
         column.setSpacing(8)
@@ -172,6 +172,7 @@ class MainWindow(PlayersWishes):
                 "learn_row": lambda _: self.learn_row(),
                 "unlearn": lambda _: self.await_control("unlearn", self._transport.unlearn),
                 "locate": lambda _: self.await_control("locate", self._transport.locate),
+                "bindings": lambda _: self.open_bindings(),
                 "focus": lambda key: self.focus_number(int(key[-1])),
                 "load_patch": lambda _: self.files.browse_patch(),
                 "save_patch": lambda _: self.files.save_patch(),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 
 from PySide6.QtWidgets import QWidget
 
@@ -15,6 +16,7 @@ from jbdiff_live.control_view import Waiting
 from jbdiff_live.parameters import BY_NAME
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import Asker
+from jbdiff_live.ui.bindings.dialog import BindingsDialog
 from jbdiff_live.ui.overlay import KeysOverlay
 from jbdiff_live.ui.rows.notices import NoticeLine
 from jbdiff_live.ui.rows.transport_bar import PLAYING, TransportBar
@@ -47,6 +49,14 @@ class PlayersWishes(QWidget):
     @abstractmethod
     def show_bindings(self) -> None: ...
 
+    @cached_property
+    def bindings(self) -> BindingsDialog:
+        """The table of all bindings; made when it is asked for."""
+        return BindingsDialog(self, self._transport, self.asker)
+
+    def open_bindings(self) -> None:
+        self.bindings.open_table()
+
     def set_parameter(self, name: str, value: float) -> None:
         label = BY_NAME[name].label if name in BY_NAME else name
         if self.asker.ask(label, self._transport.set_parameter, name, value):
@@ -68,6 +78,8 @@ class PlayersWishes(QWidget):
         self.show_values(self._clock())
 
     def start_stop(self) -> None:
+        if self.asker.get("play", lambda: self._transport.holds("play"), False):
+            return
         if self.status.engine.state in PLAYING:
             self.asker.ask("stop", self._transport.stop)
         else:
@@ -75,6 +87,8 @@ class PlayersWishes(QWidget):
         self.look()
 
     def record(self) -> None:
+        if self.asker.get("record", lambda: self._transport.holds("record"), False):
+            return
         if self.status.recorder.recording:
             self.asker.ask("record", self._transport.stop_recording)
         else:

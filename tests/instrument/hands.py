@@ -57,7 +57,7 @@ class Hands:
             [Binding.parse(name, text) for name, text in suggested],
             self.clock,
             shelf,
-            self.performed.append,
+            lambda function, hold: self.performed.append(function),
             takeover=takeover,
         )
 

@@ -142,7 +142,30 @@ def test_what_is_damaged_changes_nothing_is_counted_and_shown(
 def test_a_wrong_name_is_answered_with_the_right_one(link: OscLink, surface: Surface) -> None:
     surface.send(link, message("/jbdiff/noise_stepp", 0.5))
     wait_for(lambda: link.status().unusable == 1, "the message")
-    assert "did you mean 'noise_step'?" in link.status().last_unusable
+    assert "did you mean /jbdiff/noise_step?" in link.status().last_unusable
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("/noise_step", "did you mean /jbdiff/noise_step?"),
+        ("/jbdiff/noise_stepp/normal", "did you mean /jbdiff/noise_step/normal?"),
+        ("/jbdiff/re-roll", "did you mean /jbdiff/reroll?"),
+        ("/2/xy", "learn it, or send to /jbdiff/<parameter>"),
+    ],
+)
+def test_an_unknown_address_is_shown_once_with_the_nearest_one(
+    link: OscLink, surface: Surface, address: str, words: str
+) -> None:
+    surface.send(link, message(address, 0.5))
+    wait_for(lambda: link.status().unusable == 1, "the message")
+    assert link.status().last_unusable == f"nothing has the address {address}; {words}"
+    surface.send(link, message("/jbdiff/seed", "x"))
+    wait_for(lambda: link.status().unusable == 2, "another fault")
+    shown = link.status().last_unusable
+    surface.send(link, message(address, 0.6))
+    wait_for(lambda: link.status().unusable == 3, "it is counted")
+    assert link.status().last_unusable == shown, "but not shown again"
 
 
 @given(st.binary(max_size=200))

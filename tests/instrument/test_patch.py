@@ -360,3 +360,10 @@ def test_a_sound_whose_name_is_not_utf8_cannot_be_written_into_a_patch_and_that_
     with pytest.raises(PatchError, match=r"is not UTF-8.*rename that file"):
         save_patch(path, Patch("x", context=tmp_path / "na\udcefve.wav"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tapped_tempo_is_saved_with_two_decimals(tmp_path: Path) -> None:
+    path = tmp_path / "tapped.toml"
+    save_patch(path, Patch("tapped", values={"tempo": 117.18749999999937, "noise_step": 0.708661417}))
+    assert "tempo = 117.19\n" in path.read_text()
+    assert load_patch(path).values == {"tempo": 117.19, "noise_step": 0.708661417}

@@ -18,13 +18,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from rich.screen import Screen
 
 from jbdiff_live.control_view import BindingRow, Ghost
 from jbdiff_live.parameters import PARAMETERS, Origin, ParameterSnapshot, ParameterStore
 from jbdiff_live.start.headless import Announcements, obey
 from jbdiff_live.start.listing import binding_lines
 from jbdiff_live.start.terminal_keys import SEQUENCES, TerminalKeys, split_keys
-from jbdiff_live.start.terminal_view import terminal_view
+from jbdiff_live.start.terminal_view import KEYS, terminal_view
 from jbdiff_live.status import (
     AudioStatus,
     ControlStatus,
@@ -262,3 +263,22 @@ def test_a_player_on_a_terminal_sees_the_picture_and_leaves_the_terminal_as_it_w
         code = os.waitpid(child, 0)[1]
         os.close(master)
     assert os.waitstatus_to_exitcode(code) in (0, -signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (60, 20), (120, 40)])
+def test_the_keys_are_whole_in_a_terminal_of_any_size(width: int, height: int) -> None:
+    busy = replace(
+        PLAYING, control=ControlStatus(connected=("box",), moved=("CC 74: Noise",)), message="a problem"
+    )
+    console = Console(width=width, height=height, markup=False, file=open(os.devnull, "w"))  # noqa: SIM115
+    lines = [
+        "".join(segment.text for segment in line).rstrip()
+        for line in console.render_lines(
+            Screen(terminal_view(busy, ParameterStore().snapshot, {})), console.options.update(height=height)
+        )
+    ]
+    console.file.close()
+    assert len(lines) == height and all(len(line) <= width for line in lines)
+    text = "   ".join(line for line in lines if line.strip())
+    assert all(key in text for key in KEYS), "none is cut, none is broken in two"
+    assert "PLAYING" in text and "a problem" in text

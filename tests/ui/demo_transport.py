@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jbdiff_live.beat.modulation import Lfo, Modulation
-from jbdiff_live.binding import label
+from jbdiff_live.binding import Binding, TakeoverMode, label
 from jbdiff_live.block import Block
 from jbdiff_live.control_view import BindingRow, Waiting
 from jbdiff_live.parameters import (
@@ -109,6 +109,12 @@ class DemoTransport:
             "resample": "CC 1/33 14-bit",
             "panic": "note C1",
         }
+        self.bindings_of = [
+            Binding.parse("noise_step", "ch 1 CC 21 from 0.2 to 0.8 curve slow hold bar"),
+            Binding.parse("resample", "ch 1 CC 1/33 14-bit scale"),
+            Binding.parse("gain", "ch 1 CC 23 inverted"),
+            Binding.parse("reroll", "ch 10 note C1"),
+        ]
         self.state = Status(
             sample_rate=RATE,
             patch="first light",
@@ -189,6 +195,9 @@ class DemoTransport:
             raise self.refuse[str(call[0])]
 
     # Transport
+
+    def holds(self, function: str) -> bool:
+        return False
 
     def start(self) -> None:
         self._note("start")
@@ -296,6 +305,40 @@ class DemoTransport:
     def correct_binding(self, device: str, name: str, text: str) -> None:
         self._note("correct_binding", device, name, text)
         self.bound[name] = text
+
+    def edit_binding(self, device: str, old: Binding, new: Binding) -> None:
+        self._note("edit_binding", device, old, new)
+        self.bindings_of = [new if b == old else b for b in self.bindings_of]
+
+    def remove_binding(self, device: str, old: Binding) -> None:
+        self._note("remove_binding", device, old)
+        self.bindings_of = [b for b in self.bindings_of if b != old]
+
+    def allow_bindings(self, device: str, name: str) -> None:
+        self._note("allow_bindings", device, name)
+
+    def all_binding_rows(self) -> Sequence[BindingRow]:
+        """A table with each kind of line."""
+        device = "nanoKONTROL2"
+        rows = [BindingRow("every input", "panic", "Panic", "CC 120 or CC 123 (all off)", "always")]
+        rows += [
+            BindingRow(
+                device,
+                b.target,
+                label(b.target),
+                b.control,
+                "map",
+                b,
+                (b.takeover or TakeoverMode.PICKUP).value,
+            )
+            for b in self.bindings_of
+        ]
+        rows.append(BindingRow(device, "tempo", "Tempo", "no control", "map"))
+        spare = Binding.parse("gain", "CC 7")
+        rows.append(
+            BindingRow(device, "gain", "Gain", "CC 7", "patch", spare, "pickup", unused="the map uses CC 23")
+        )
+        return rows
 
     def binding_rows(self) -> Sequence[BindingRow]:
         return [BindingRow("nanoKONTROL2", name, name, text, "map") for name, text in self.bound.items()]

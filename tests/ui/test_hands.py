@@ -111,3 +111,19 @@ def test_closing_the_question_cancels(window: MainWindow, demo: DemoTransport, q
     assert window.question.menu is not None, "the same question may come again"
     window.question.menu.close()
     qtbot.waitUntil(lambda: len(demo.asked) == 2)
+
+
+@pytest.mark.parametrize(("key", "function"), [(Qt.Key.Key_Space, "play"), (Qt.Key.Key_R, "record")])
+def test_what_is_held_for_the_bar_is_not_done_at_once(
+    window: MainWindow,
+    demo: DemoTransport,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+    key: Qt.Key,
+    function: str,
+) -> None:
+    held: list[str] = []
+    monkeypatch.setattr(demo, "holds", lambda name: held.append(name) or True)
+    qtbot.waitUntil(window.isActiveWindow)
+    qtbot.keyClick(window, key)
+    assert held == [function] and demo.asked == []

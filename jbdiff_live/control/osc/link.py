@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from jbdiff_live.clock import MACHINE, Clock
-from jbdiff_live.control.osc.names import OscNames, no_voltages
+from jbdiff_live.control.osc.names import OscNames, UnknownAddressError, no_voltages
 from jbdiff_live.control.osc.packets import Argument, BadPacketError, build_packets, read_packet
 from jbdiff_live.control.source import EventHandler
 from jbdiff_live.parameters import ParameterStore
@@ -26,7 +26,8 @@ LOOPBACK = "127.0.0.1"
 SEND_SECONDS = 0.020
 MOST_PACKETS = 256  # packets read before the values are sent again, so that a flood does not stop the sending
 JOIN_SECONDS = 2.0
-SHOWN_SECONDS = 20.0  # how long the reason for a refused message is shown
+MOST_ADDRESSES = 256  # unknown ones that are remembered; more than these are only counted
+SHOWN_SECONDS = 20.0  # that the reason for a refused message is shown
 
 Address = tuple[str, int]
 
@@ -85,6 +86,7 @@ class OscLink:
         self._received = self._unusable = self._sent = 0
         self._last_unusable = self._problem = ""
         self._refused_at = float("-inf")
+        self._unknown: set[str] = set()  # addresses that were shown as unknown
 
     # ------------------------------------------------------------------ any thread
 
@@ -201,6 +203,12 @@ class OscLink:
             self._received += 1
             try:
                 self._names.act(call, self._clock.now(), from_receiver)
+            except UnknownAddressError as error:  # shown once: some programs send one again and again
+                if error.address in self._unknown or len(self._unknown) >= MOST_ADDRESSES:
+                    self._unusable += 1
+                else:
+                    self._unknown.add(error.address)
+                    self._refuse(str(error.args[0]))
             except (ValueError, KeyError) as error:
                 self._refuse(str(error.args[0]))
 

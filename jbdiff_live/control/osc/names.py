@@ -12,10 +12,12 @@ Every other address may be learned, like a control of a MIDI controller: it send
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable, Mapping
 
 from jbdiff_live.binding import HIGHEST_14, checksum
+from jbdiff_live.control.names import OSC_SENDERS
 from jbdiff_live.control.osc.packets import Argument, BadPacketError, Call
 from jbdiff_live.control.source import ControlEvent, EventKind
 from jbdiff_live.parameters import (
@@ -26,13 +28,25 @@ from jbdiff_live.parameters import (
     Parameter,
     ParameterSnapshot,
     ParameterStore,
-    unknown_name,
 )
 
 ROOT = "/jbdiff/"
 NORMAL = "normal"
 CV = "cv"
-DEVICE = "OSC"  # the device name of all OSC senders together
+
+
+class UnknownAddressError(KeyError):
+    """No parameter, action or binding has this address."""
+
+    def __init__(self, address: str) -> None:
+        near = difflib.get_close_matches(address, _ADDRESSES, 1)
+        hint = f"did you mean {near[0]}?" if near else f"learn it, or send to {ROOT}<parameter>"
+        super().__init__(f"nothing has the address {address}; {hint}")
+        self.address = address
+
+
+_ADDRESSES = [ROOT + name for name in (*BY_NAME, *ACTIONS_BY_NAME, *FUNCTIONS_BY_NAME)]
+_ADDRESSES += [f"{ROOT}{name}/{NORMAL}" for name in BY_NAME]
 
 
 def no_voltages(channel: int, end: str) -> None:
@@ -89,15 +103,15 @@ class OscNames:
             if _pressed(call):
                 self._perform(name)
         else:
-            raise unknown_name(f"{name}/{form}" if form else name)
+            raise UnknownAddressError(call.address)
 
     def _play(self, call: Call, now: float) -> None:
         position = round(min(1.0, max(0.0, _number(call))) * HIGHEST_14)
         event = ControlEvent(
-            DEVICE, EventKind.OSC, 1, checksum(call.address), position, position > 0, now, call.address
+            OSC_SENDERS, EventKind.OSC, 1, checksum(call.address), position, position > 0, now, call.address
         )
         if not self._handle(event):
-            raise KeyError(f"nothing is bound to {call.address}; learn it, or send to {ROOT}<parameter>")
+            raise UnknownAddressError(call.address)
 
     def forget(self) -> None:
         """Forget what the other side has: `news` then returns everything."""

@@ -19,6 +19,7 @@ from jbdiff_live.binding import FINE_OFFSET, HIGHEST_14, HIGHEST_CC, TRIGGERS, B
 from jbdiff_live.control.decode import Place, Reading
 from jbdiff_live.control.desk import DeviceTable
 from jbdiff_live.control.outgoing.lights import Shown, Shows
+from jbdiff_live.control.response import position_of
 from jbdiff_live.parameters import BY_NAME, ParameterSnapshot
 
 HOLD_SECONDS = 0.3
@@ -122,6 +123,8 @@ def _value(shown: Shown, values: ParameterSnapshot, states: Mapping[str, bool]) 
     if parameter.toggle:
         return light.on if values.on(parameter.name) else light.off
     travel = parameter.to_normal(values[parameter.name])
+    if light.own:  # the control stands where it would set this value
+        travel = position_of(shown.control, travel)
     if shown.control.kind in FINE:
         return round(travel * HIGHEST_14)
     return round(light.off + travel * (light.on - light.off))

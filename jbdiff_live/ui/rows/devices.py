@@ -17,13 +17,20 @@ from jbdiff_live.ui.rows.pickers import Picker, add_choices
 
 
 class DeviceRow(QWidget):
-    """`browse(role)` asks the player for a file for "context" or "init"."""
+    """`browse(role)` asks the player for a file for "context" or "init". `bindings()` opens their table."""
 
-    def __init__(self, transport: Transport, asker: Asker, browse: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        asker: Asker,
+        browse: Callable[[str], None],
+        bindings: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__()
         self._transport = transport
         self._asker = asker
         self._browse = browse
+        self._bindings = bindings
         self._status = Status()
         self.output = Picker("OUTPUT", self._fill_outputs)
         self.input = Picker("INPUT", self._fill_inputs)
@@ -77,6 +84,8 @@ class DeviceRow(QWidget):
             entry.setCheckable(True)
             entry.setChecked(name in chosen)
             entry.triggered.connect(lambda on, name=name: self._switch_midi(name, on))
+        menu.addSeparator()
+        menu.addAction("Table of bindings…\tCtrl+B").triggered.connect(self._bindings)
 
     def _switch_midi(self, name: str, on: bool) -> None:
         control = self._status.control

@@ -1,0 +1,243 @@
+"""The dialog with the table of all bindings. It needs no mouse, and the music and the window go on beside it.
+
+Thread: Qt's. The session is asked for the table a few times a second while it is open, and for each edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, Qt, QTimer
+from PySide6.QtGui import QHideEvent, QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from jbdiff_live.binding import Binding
+from jbdiff_live.control_view import BindingRow
+from jbdiff_live.status import Transport
+from jbdiff_live.ui.asking import Asker, reason
+from jbdiff_live.ui.bindings.columns import COLUMNS, editable, in_words
+from jbdiff_live.ui.bindings.model import BindingsModel
+from jbdiff_live.ui.drawing import theme
+
+LOOK_MS = 250
+WIDTHS = {"Control": 130, "Controller": 124}  # pixels
+HINT = "Arrows move, Enter changes a cell, Delete lets go of a control, P is panic, Esc closes."
+SHEET = f"""
+QTableView {{ font-size: 13px; background: {theme.PANEL.name()}; gridline-color: {theme.LINE.name()};
+    border: 1px solid {theme.LINE.name()};
+    selection-background-color: {theme.ACCENT_DEEP.name()}; selection-color: {theme.TEXT.name()}; }}
+QTableView::item {{ padding: 2px 6px; }}
+QTableView::item:focus {{ border: 2px solid {theme.ACCENT.name()}; }}
+QHeaderView::section {{ background: {theme.RAISED.name()}; color: {theme.DIM.name()}; border: none; padding: 5px 6px;
+    font-size: 13px; font-weight: bold; }}
+"""
+
+
+class CellEditor(QStyledItemDelegate):
+    """A list for cells with few choices, else a line to type in."""
+
+    def createEditor(
+        self, parent: QWidget, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> QWidget:
+        model = index.model()
+        assert isinstance(model, BindingsModel)
+        choices, title = model.choices(index), COLUMNS[index.column()].title
+        if choices is None:
+            editor = super().createEditor(parent, option, index)
+        else:
+            editor = box = QComboBox(parent)
+            box.addItems(choices)
+            box.activated.connect(lambda _: self._chosen(box))
+        editor.setAccessibleName(title)
+        return editor
+
+    def _chosen(self, box: QComboBox) -> None:
+        self.commitData.emit(box)
+        self.closeEditor.emit(box)
+
+    def setEditorData(self, editor: QWidget, index: QModelIndex | QPersistentModelIndex) -> None:
+        if isinstance(editor, QComboBox):
+            editor.setCurrentIndex(max(0, editor.findText(index.data())))
+            QTimer.singleShot(0, editor, editor.showPopup)
+        else:
+            super().setEditorData(editor, index)
+
+    def setModelData(
+        self, editor: QWidget, model: QAbstractItemModel, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        if isinstance(editor, QComboBox):
+            model.setData(index, editor.currentText())
+        else:
+            super().setModelData(editor, model, index)
+
+
+class BindingsTable(QTableView):
+    """The table. Enter edits, as F2 does in Qt."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
+            self.edit(self.currentIndex())
+        else:
+            super().keyPressEvent(event)
+
+    def keyboardSearch(self, search: str) -> None:
+        """Letters are keys of the instrument, and find no line."""
+
+
+class BindingsDialog(QDialog):
+    """Made once; `open_table` shows it."""
+
+    def __init__(self, window: QWidget, transport: Transport, asker: Asker) -> None:
+        super().__init__(window)
+        self._window = window
+        self._transport = transport
+        self._asker = asker
+        self.setWindowTitle("Bindings")
+        self.setAccessibleName("Bindings of all controllers")
+        self.setStyleSheet(SHEET)
+        self.model = BindingsModel(self, self._edit, self._refuse)
+        self.table = BindingsTable(self)
+        self.table.setModel(self.model)
+        self.table.setItemDelegate(CellEditor(self.table))
+        self.table.setAccessibleName("Bindings")
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setTabKeyNavigation(False)  # Tab goes on to the buttons
+        self.table.verticalHeader().hide()
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setStretchLastSection(True)
+        self.table.setFont(theme.font(13))
+        header.setFont(theme.font(13, True))
+        for title, width in WIDTHS.items():  # longer ones are cut; the line below the table is whole
+            place = [column.title for column in COLUMNS].index(title)
+            header.setSectionResizeMode(place, QHeaderView.ResizeMode.Interactive)
+            header.resizeSection(place, width)
+        header.setDefaultAlignment(theme.LEFT)
+        self.line = QLabel(HINT)
+        self.line.setWordWrap(True)
+        self.line.setMinimumHeight(44)
+        self.line.setAccessibleName("About this line")
+        self.remove = QPushButton("Let go  (Delete)")
+        self.close_button = QPushButton("Close  (Esc)")
+        for button in (self.remove, self.close_button):
+            button.setAutoDefault(False)
+        self._lay_out()
+        self.table.selectionModel().currentChanged.connect(lambda *_: self._tell())
+        self._timer = QTimer(self)
+        self._timer.setInterval(LOOK_MS)
+        self._timer.timeout.connect(self.look)
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(14, 12, 14, 12)
+        column.addWidget(self.table, 1)
+        foot = QHBoxLayout()
+        foot.addWidget(self.line, 1)
+        foot.addWidget(self.remove)
+        foot.addWidget(self.close_button)
+        column.addLayout(foot)
+        self.remove.clicked.connect(self.let_go)
+        self.close_button.clicked.connect(self.close)
+        for keys, deed in (
+            ("Delete", self.let_go),
+            ("Backspace", self.let_go),
+            ("P", lambda: self._transport.trigger("panic")),
+            ("Ctrl+B", self.close),
+        ):
+            shortcut = QShortcut(QKeySequence(keys), self)
+            shortcut.setAutoRepeat(False)
+            shortcut.activated.connect(deed)
+
+    # ------------------------------------------------------------------ the player
+
+    def open_table(self) -> None:
+        """Show the table; a second call closes it."""
+        if self.isVisible():
+            self.close()
+            return
+        self.look()
+        room = self._window.size()
+        self.resize(min(1240, room.width() - 20), min(680, room.height() - 20))
+        self._timer.start()
+        self.show()
+        if self.model.rows and not self.table.currentIndex().isValid():
+            self.table.setCurrentIndex(self.model.index(min(1, len(self.model.rows) - 1), 0))
+        self.table.setFocus(Qt.FocusReason.OtherFocusReason)
+        self._tell()
+
+    def let_go(self) -> None:
+        """Let go of the chosen line's control; of a line without a control, let the patch's controls work again."""
+        row = self._chosen()
+        if row is None:
+            return
+        if row.binding is not None and editable(row):
+            binding = row.binding
+            self._do(lambda: self._transport.remove_binding(row.device, binding))
+        elif row.binding is None and row.source == "map":
+            self._do(lambda: self._transport.allow_bindings(row.device, row.target))
+        else:
+            self._refuse(row.unused or "this message always means panic")
+
+    # ------------------------------------------------------------------ inside
+
+    def look(self) -> None:
+        """Show what the session has now, but never under an open editor."""
+        if self.table.state() is QAbstractItemView.State.EditingState:
+            return
+        none: Sequence[BindingRow] = self.model.rows
+        if self.model.show(self._asker.get("table of bindings", self._transport.all_binding_rows, none)):
+            self._tell()
+
+    def _chosen(self) -> BindingRow | None:
+        index = self.table.currentIndex()
+        return (
+            self.model.rows[index.row()] if index.isValid() and index.row() < len(self.model.rows) else None
+        )
+
+    def _tell(self) -> None:
+        """Write the whole line below the table: its cells may be cut."""
+        row = self._chosen()
+        self.remove.setEnabled(
+            row is not None and (editable(row) or (row.binding is None and row.source == "map"))
+        )
+        free = row is not None and row.binding is None and row.source == "map"
+        self.remove.setText("Use the patch's  (Delete)" if free else "Let go  (Delete)")
+        self.line.setStyleSheet("")
+        self.line.setText(HINT if row is None else f"{in_words(row)}.\n{HINT}")
+
+    def _edit(self, row: BindingRow, new: Binding) -> bool:
+        old = row.binding
+        assert old is not None
+        return self._do(lambda: self._transport.edit_binding(row.device, old, new))
+
+    def _do(self, wish: Callable[[], None]) -> bool:
+        """Ask the session. What it refuses is written below the table."""
+        try:
+            wish()
+        except (KeyError, ValueError, OSError, RuntimeError) as error:
+            self._refuse(reason(error))
+            return False
+        QTimer.singleShot(0, self, self.look)
+        return True
+
+    def _refuse(self, why: str) -> None:
+        self.line.setStyleSheet(f"color: {theme.CAUTION.name()};")
+        self.line.setText(why)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self._timer.stop()
+        super().hideEvent(event)
