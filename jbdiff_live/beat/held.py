@@ -10,15 +10,15 @@ Threads: `hear` runs on the thread that changed a value, `for_block` on the engi
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from jbdiff_live.beat.bar_clock import BarClock
 from jbdiff_live.beat.line import Unit
-from jbdiff_live.parameters import BY_NAME, Change, ParameterSnapshot, TakesEffect
+from jbdiff_live.parameters import BY_NAME, OF_THE_SCENES, Change, ParameterSnapshot, TakesEffect
 
-NEVER_HELD = frozenset({"panic", "tap", "hold_changes"})
+NEVER_HELD = frozenset({"panic", "tap", "hold_changes"}) | OF_THE_SCENES
 UNITS = (Unit.OFF, Unit.BEAT, Unit.BAR)  # in the order of the parameter's choices
 
 
@@ -88,6 +88,21 @@ class HeldChanges:
         waiting = self._waiting
         return min(held.due for held in waiting) - now if waiting else None
 
+    def lands_in(self, names: Collection[str], now: float) -> float | None:
+        """Return the seconds until the first of these parameters' held changes is made; None if none waits."""
+        dues = [held.due for held in self._waiting if held.name in names]
+        return min(dues) - now if dues else None
+
+    def next_due(self, unit: Unit, promised: float | None = None) -> float | None:
+        """Return the second of the next beat or bar that a block can still reach; None: there is none to wait for.
+
+        promised: the second that an earlier call returned. It is moved with the clock.
+        """
+        if promised is None or unit is Unit.OFF or not self._playing():
+            return self._due("", unit, self._reached())
+        line = self._clock.line(self._now())
+        return None if line is None else line.nearest(self._clock.beats(unit), promised)
+
     # ------------------------------------------------------------------ writers' threads
 
     def hear(self, change: Change) -> None:
@@ -98,9 +113,12 @@ class HeldChanges:
             if change.name == "panic":
                 self._cancel()
             instant = _is_instant(change)
+            unit = self._unit if change.until is None else Unit(change.until)
             earliest = max(self._now(), self._rendered if instant else self._begun)
-            due = self._due(change, earliest)
-            new = Held(change.name, change.value, due or earliest, self._unit, change.is_action, instant)
+            if change.until is not None:  # a scene lands whole: on a beat that block and output both reach
+                earliest = self._reached()
+            due = self._due(change.name, unit, earliest)
+            new = Held(change.name, change.value, due or earliest, unit, change.is_action, instant)
             old = next((held for held in self._waiting if held.name == change.name), None)
             if due is None:
                 self._waiting = tuple(held for held in self._waiting if held is not old)
@@ -119,11 +137,15 @@ class HeldChanges:
             if self._unit is Unit.OFF and change.name == "hold_changes":
                 self._release(lambda held: True)
 
-    def _due(self, change: Change, earliest: float) -> float | None:
+    def _due(self, name: str, unit: Unit, earliest: float) -> float | None:
         """Return the second, after `earliest`, at which a change must sound; None means at once."""
-        if self._unit is Unit.OFF or change.name in NEVER_HELD or not self._playing():
+        if unit is Unit.OFF or name in NEVER_HELD or not self._playing():
             return None
-        return self._clock.next(self._unit, earliest, self._now())
+        return self._clock.next(unit, earliest, self._now())
+
+    def _reached(self) -> float:
+        """Return the second up to which blocks are begun and the output has rendered; now, if both are behind."""
+        return max(self._now(), self._rendered, self._begun)
 
     def _cancel(self) -> None:
         """Cancel all held changes at a panic. The store gets the sounding values back."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -17,8 +17,12 @@ from jbdiff_live.parameters import PARAMETERS, Parameter, ParameterSnapshot
 from jbdiff_live.stage_word import StageWord, Word, stage_word
 from jbdiff_live.status import ControlStatus, Status
 
-KEYS = "Space start/stop   P panic   R record   ← → patch   H hold   M mute   N re-roll   B home   Q quit"
+KEYS = (
+    "Space start/stop   P panic   R record   ← → patch   H hold   M mute   N re-roll   B home   Q quit\n"
+    "1 … 8 scene   C then 1 … 8 capture   Z undo   Y redo   = compare with the saved patch"
+)
 BAR_CELLS = 30
+WIDE = 130  # letters in a line, from which three columns of values fit
 FULL_QUEUE_SECONDS = 6.0
 QUIETEST_DB = -60.0
 COLOURS = {Word.PLAYING: "green", Word.GETTING_READY: "cyan", Word.STOPPED: "white", Word.LOOPING: "yellow"}
@@ -30,8 +34,9 @@ def terminal_view(status: Status, values: ParameterSnapshot, bindings: Mapping[s
         _state(stage_word(status), status),
         _meters(status),
         Text(),
-        _all_values(status, values, bindings),
+        _AllValues(status, values, bindings),
         Text(),
+        _scenes(status),
         *_controls(status.control),
         *_problems(status),
         Text(KEYS, style="dim"),
@@ -43,7 +48,7 @@ def _state(word: StageWord, status: Status) -> Text:
     text = Text(f" {word.text} ", style=style)
     text.append(f"  {word.why}" if word.why else "", style="default")
     facts = [
-        f"patch {status.patch}",
+        f"patch {status.patch}{' (modified)' if status.undo.modified else ''}",
         f"stack {status.stack.name}" if status.stack.name else "",
         _recording(status),
     ]
@@ -79,13 +84,18 @@ def _bar(share: float) -> Text:
     return Text("█" * cells + "·" * (BAR_CELLS - cells), style="green")
 
 
-def _all_values(status: Status, values: ParameterSnapshot, bindings: Mapping[str, str]) -> Table:
-    """Every value, in two columns."""
-    middle = -(-len(PARAMETERS) // 2)
-    table = Table.grid(padding=(0, 4))
-    halves = (PARAMETERS[:middle], PARAMETERS[middle:])
-    table.add_row(*(_values(half, status, values, bindings) for half in halves))
-    return table
+class _AllValues:
+    """Every value, in three columns on a wide terminal and in two on a narrow one: 24 lines hold the whole picture."""
+
+    def __init__(self, status: Status, values: ParameterSnapshot, bindings: Mapping[str, str]) -> None:
+        self._shown = status, values, bindings
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        columns = 3 if options.max_width >= WIDE else 2
+        rows = -(-len(PARAMETERS) // columns)
+        table = Table.grid(padding=(0, 4))
+        table.add_row(*(_values(PARAMETERS[n * rows : (n + 1) * rows], *self._shown) for n in range(columns)))
+        yield table
 
 
 def _values(
@@ -112,6 +122,31 @@ def _values(
             Text(bindings.get(name, ""), style="dim"),
         )
     return table
+
+
+def _scenes(status: Status) -> Text:
+    """Make a line of the scenes that there are, and of the next step of undo."""
+    scenes, undo = status.scenes, status.undo
+    text = Text("scenes   ")
+    for view in scenes.scenes:
+        if not view.filled:
+            continue
+        states = []
+        if view.number == scenes.pending:
+            states.append("waits" if scenes.lands_in is None else f"in {scenes.lands_in:.1f} s")
+        if view.number == scenes.active and scenes.morph is not None:
+            states.append(f"{100 * scenes.morph:.0f} %")
+        words = f"{view.number} {view.name}".strip() + (f" ({', '.join(states)})" if states else "")
+        text.append(words, style="bold reverse" if view.number == scenes.active else "")
+        text.append("   ")
+    if not any(view.filled for view in scenes.scenes):
+        text.append("none   ", style="dim")
+    if scenes.capturing:
+        text.append("capture: press 1 … 8   ", style="bold yellow")
+    if undo.comparing:
+        text.append("the saved patch plays   ", style="bold yellow")
+    text.append(f"undo: {undo.undo or 'nothing'}   redo: {undo.redo or 'nothing'}", style="dim")
+    return text
 
 
 def _controls(control: ControlStatus) -> list[Text]:

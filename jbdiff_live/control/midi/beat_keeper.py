@@ -1,4 +1,4 @@
-"""The thread that keeps the beat: it makes held changes, and sends MIDI clock out.
+"""The thread that keeps the beat: it makes held changes, moves scenes, and sends MIDI clock out.
 
 Threads: its own one, "beat", and the session's for `start` and `stop`. Anyone may call `status`. A MIDI system that
 does not answer holds up clock out alone.
@@ -31,8 +31,13 @@ class BeatKeeper:
         sounds: Callable[[], bool],
         port: str | None,
         api: str | None,
+        also: Callable[[float], None] = lambda now: None,
     ) -> None:
-        """sounds: whether a device plays. port: as `ClockPort`; None sends nothing. api: MIDI system, None: any."""
+        """sounds: whether a device plays. port: as `ClockPort`; None sends nothing. api: MIDI system, None: any.
+
+        also: called with the time at each look, such as a morph between scenes. It must not block.
+        """
+        self._also = also
         self._conductor = conductor
         self._clock = clock
         self._sounds = sounds
@@ -81,6 +86,7 @@ class BeatKeeper:
     def _look(self, now: float) -> None:
         """Make what is due, and send what goes with it; stop once nothing plays any more."""
         messages = self._conductor.settle(now)
+        self._also(now)
         if self._port is not None:
             if not self._sounds():
                 messages += self._conductor.silent()
