@@ -47,6 +47,8 @@ class Origin(Enum):
     PATCH = "patch"
     SESSION = "session"
     REPLAY = "replay"
+    SCENE = "scene"
+    UNDO = "undo"  # undo, redo, compare or revert
 
 
 SWITCH_WORDS = {"on": True, "off": False, "true": True, "false": False, "yes": True, "no": False}
@@ -155,6 +157,10 @@ FINISHER_STYLES = NOISE_STYLES[:4]
 SOURCES = ("own", "file", "live")
 CLOCKS = ("off", "context", "tempo")
 HOLDS = ("off", "beat", "bar")
+SCENES = 8  # in a patch
+TIME_UNITS = ("seconds", "bars")
+MORPH_CURVES = ("linear", "smooth")
+SCENE_STARTS = ("now", "beat", "bar")
 
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
@@ -216,6 +222,31 @@ PARAMETERS: tuple[Parameter, ...] = (
         "hold_changes", "Hold changes", 0, 2, 0, TakesEffect.NOW, choices=HOLDS,
         help="changes wait for the next beat or bar, while a clock runs; panic never waits",
     ),
+    Parameter(
+        "scene_morph", "Scene morph", 0, 1, 0, TakesEffect.NOW,
+        help="moves the knobs from scene A, at 0, to scene B, at 1",
+    ),
+    Parameter("scene_a", "Scene A", 1, SCENES, 1, TakesEffect.NOW, integer=True, help="where Scene morph begins"),
+    Parameter("scene_b", "Scene B", 1, SCENES, 2, TakesEffect.NOW, integer=True, help="where Scene morph ends"),
+    Parameter(
+        "scene_time", "Morph time", 0, 64, 0, TakesEffect.NOW, curve=Curve.SQUARED,
+        help="how long a recalled scene takes to arrive, in seconds or bars; 0 is at once",
+    ),
+    Parameter(
+        "scene_unit", "Time in", 0, 1, 0, TakesEffect.NOW, choices=TIME_UNITS, help="the unit of Morph time"
+    ),
+    Parameter(
+        "scene_curve", "Morph shape", 0, 1, 0, TakesEffect.NOW, choices=MORPH_CURVES,
+        help="linear: at an even pace; smooth: slow at both ends",
+    ),
+    Parameter(
+        "scene_start", "Scene start", 0, 2, 0, TakesEffect.NOW, choices=SCENE_STARTS,
+        help="a recalled scene starts now, on the next beat or on the next bar",
+    ),
+    Parameter(
+        "scene_store", "Keep edits", 0, 1, 0, TakesEffect.NOW, toggle=True,
+        help="leaving a scene for another one stores the knobs in it as they stand",
+    ),
 )  # fmt: skip
 
 ACTIONS: tuple[Action, ...] = (
@@ -238,15 +269,31 @@ FUNCTIONS: tuple[Action, ...] = (
     Action("next_patch", "Next patch", "load the patch after this one"),
     Action("previous_patch", "Previous patch", "load the patch before this one"),
     Action("send_all", "Send all", "send every value to the controllers that show it, and by OSC"),
+    *(Action(f"scene_{n}", f"Scene {n}", f"recall scene {n}") for n in range(1, SCENES + 1)),
+    Action("capture_scene", "Capture", "the scene that is chosen next is captured in place of recalled"),
+    Action("undo", "Undo", "take back the last change of a hand, a scene or a patch"),
+    Action("redo", "Redo", "make the change again that was undone last"),
+    Action("compare", "Compare", "swap between what plays and the saved patch"),
+    Action("revert", "Revert", "go back to the saved patch"),
 )
 
-# Never held for a beat or bar: silence, the tempo itself, what is held, and what changes no sound.
-NEVER_HELD = frozenset({"panic", "tap", "hold_changes", "send_all"})
 
 OF_THE_FINISHER = frozenset(p.name for p in PARAMETERS if p.name.startswith("finisher_"))
 OF_THE_REGISTER = frozenset({"noise_length", "noise_mutation"})
 OF_THE_MEMORY = frozenset({"memory"})
 OF_THE_ANCHOR = frozenset({"anchor", "brightness", "motion", "clock", "tempo"})
+OF_THE_SCENES = frozenset(p.name for p in PARAMETERS if p.name.startswith("scene_"))
+# Functions with a time of their own: scenes have the knob Launch, and a way back is made at once.
+_AT_THEIR_OWN_TIME = {
+    *(f"scene_{n}" for n in range(1, SCENES + 1)),
+    "capture_scene",
+    "undo",
+    "redo",
+    "compare",
+    "revert",
+}
+# Never held for a beat or bar: silence, the tempo itself, what is held, and what changes no sound.
+NEVER_HELD = frozenset({"panic", "tap", "hold_changes", "send_all"}) | OF_THE_SCENES | _AT_THEIR_OWN_TIME
 BY_NAME: Mapping[str, Parameter] = MappingProxyType({p.name: p for p in PARAMETERS})
 ACTIONS_BY_NAME: Mapping[str, Action] = MappingProxyType({a.name: a for a in ACTIONS})
 FUNCTIONS_BY_NAME: Mapping[str, Action] = MappingProxyType({f.name: f for f in FUNCTIONS})
@@ -340,23 +387,41 @@ class ParameterStore:
     def set_many(
         self, values: Mapping[str, float], origin: Origin, hold: Unit | None = None
     ) -> ParameterSnapshot:
-        """Set several values in one swap: a reader sees all of them or none."""
+        """Set several values in one swap: a reader sees all of them or none. hold: as in `Change`."""
+        clean = self._clean(values)
+        with self._lock:
+            return self._swap(clean, origin, hold)
+
+    def set_from(
+        self,
+        make: Callable[[ParameterSnapshot], Mapping[str, float]],
+        origin: Origin,
+        hold: Unit | None = None,
+    ) -> ParameterSnapshot:
+        """Set the values that `make` returns for the present snapshot. No other change comes in between.
+
+        make: runs inside the lock, so it must neither block nor call the store.
+        """
+        with self._lock:
+            return self._swap(self._clean(make(self._snapshot)), origin, hold)
+
+    def _clean(self, values: Mapping[str, float]) -> dict[str, float]:
         for name in values:
             if name not in self._table:
                 raise unknown_name(name)
-        clean = {name: self._table[name].clamp(value) for name, value in values.items()}
-        with self._lock:
-            old = self._snapshot
-            changed = {name: value for name, value in clean.items() if old.values[name] != value}
-            if not changed:
-                return old
-            version = old.version + 1
-            self._snapshot = ParameterSnapshot(
-                version, MappingProxyType({**old.values, **changed}), old.counts
-            )
-            for name, value in changed.items():
-                self._tell(Change(name, value, origin, version, hold=hold))
-            return self._snapshot
+        return {name: self._table[name].clamp(value) for name, value in values.items()}
+
+    def _swap(self, clean: Mapping[str, float], origin: Origin, hold: Unit | None) -> ParameterSnapshot:
+        """Build the next snapshot. The caller holds the lock."""
+        old = self._snapshot
+        changed = {name: value for name, value in clean.items() if old.values[name] != value}
+        if not changed:
+            return old
+        version = old.version + 1
+        self._snapshot = ParameterSnapshot(version, MappingProxyType({**old.values, **changed}), old.counts)
+        for name, value in changed.items():
+            self._tell(Change(name, value, origin, version, hold=hold))
+        return self._snapshot
 
     def trigger(self, action: str, origin: Origin, hold: Unit | None = None) -> ParameterSnapshot:
         """Add one to an action's count. The parts that do the action compare counts."""

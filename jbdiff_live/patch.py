@@ -16,6 +16,7 @@ import sysconfig
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -37,6 +38,8 @@ from jbdiff_live.parameters import (
 )
 from jbdiff_live.patch_lfo import read_lfo, update_lfos
 from jbdiff_live.patch_text import PatchError, read_plain, read_text
+from jbdiff_live.scenes.in_patch import read_scenes, update_scenes
+from jbdiff_live.scenes.scene import NO_SCENES, Scenes
 from jbdiff_live.stack_choice import StackChoice
 
 log = logging.getLogger(__name__)
@@ -67,7 +70,7 @@ class Patch:
     `choice` is the stack and the parts of it that play. None keeps the stack that plays. `context` is the sound file
     that the music begins from. None keeps the present one. The file may hold its path relative to the patch.
     `program`, 1 to 128, is the MIDI program change that loads the patch. `lfos` holds every LFO, by parameter; the
-    patch removes all others.
+    patch removes all others. The same holds for `scenes`.
     """
 
     name: str
@@ -79,13 +82,19 @@ class Patch:
     context: Path | None = None
     program: int | None = None
     lfos: Mapping[str, Lfo] = field(default_factory=lambda: MappingProxyType({}))
+    scenes: Scenes = NO_SCENES
+
+    @cached_property
+    def numbers(self) -> Mapping[str, float]:
+        """The values as the store holds them."""
+        return {name: BY_NAME[name].parse(value) for name, value in self.values.items()}
 
     def apply(self, store: ParameterStore, hold: Unit | None = None) -> ParameterSnapshot:
         """Set all values in one swap. The bindings are a suggestion: `ControlMap.suggest(patch.bindings)`.
 
         hold: what the values wait for; None follows the knob Hold changes.
         """
-        return store.set_many({n: BY_NAME[n].parse(v) for n, v in self.values.items()}, Origin.PATCH, hold)
+        return store.set_many(self.numbers, Origin.PATCH, hold)
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -104,9 +113,15 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     values: dict[str, bool | int | float | str] = {}
     bindings: dict[str, str | list[str]] = {}
     lfo: dict[str, dict[str, object]] = {}
+    scene: list[dict[str, object]] = []
 
 
-_HEAD = frozenset(field.name for field in msgspec.structs.fields(_File)) - {"values", "bindings", "lfo"}
+_HEAD = frozenset(field.name for field in msgspec.structs.fields(_File)) - {
+    "values",
+    "bindings",
+    "lfo",
+    "scene",
+}
 
 # ---------------------------------------------------------------------- reading
 
@@ -144,12 +159,20 @@ def load_patch(path: Path) -> Patch:
         _sound(path, file.context) if file.context else None,
         file.program,
         MappingProxyType(_lfos(path, file)),
+        _scenes(path, file),
     )
 
 
 def _lfos(path: Path, file: _File) -> dict[str, Lfo]:
     try:
         return {name: read_lfo(name, table) for name, table in file.lfo.items()}
+    except ValueError as error:
+        raise PatchError(f"{path}: {error}") from error
+
+
+def _scenes(path: Path, file: _File) -> Scenes:
+    try:
+        return read_scenes(file.scene)
     except ValueError as error:
         raise PatchError(f"{path}: {error}") from error
 
@@ -273,6 +296,7 @@ def save_patch(path: Path, patch: Patch) -> None:
     _update(document, "values", values)
     _update(document, "bindings", binding_table(patch.bindings))
     update_lfos(document, patch.lfos)
+    update_scenes(document, patch.scenes)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, tomlkit.dumps(document))

@@ -14,7 +14,7 @@ from jbdiff_live.beat.conductor import Conductor
 from jbdiff_live.block import Block, BlockGenerator
 from jbdiff_live.control.midi.beat_keeper import BeatKeeper
 from jbdiff_live.control.programs import ProgramChanges
-from jbdiff_live.parameters import BY_NAME, ParameterSnapshot
+from jbdiff_live.parameters import BY_NAME, SCENES, ParameterSnapshot
 from jbdiff_live.shown import shown
 from jbdiff_live.stack_choice import StackPlaying, take_details
 from jbdiff_live.status import ControlStatus, Status
@@ -58,6 +58,8 @@ class Reports(Wishes):
             priority=self._priority,
             message="; ".join(problem for problem in problems if problem),
             note=self.answers.newest,
+            scenes=self.scene_desk.status(),
+            undo=self.undo_desk.status(),
         )
 
     def _control_status(self) -> ControlStatus:
@@ -91,4 +93,11 @@ class Reports(Wishes):
 
     def _states(self) -> Mapping[str, bool]:
         """Return the states for the lights of buttons: on or off by name."""
-        return {"play": self.plays, "start": self.plays, "record": self.tape.status().recording}
+        active, comparing = self.scene_desk.kept.active, self.undo_desk.status().comparing
+        return {
+            "play": self.plays,
+            "start": self.plays,
+            "record": self.tape.status().recording,
+            "compare": comparing,
+            **{f"scene_{number}": number == active for number in range(1, SCENES + 1)},
+        }

@@ -30,9 +30,12 @@ from jbdiff_live.control.shelf import MapShelf
 from jbdiff_live.control.source import ControlEvent, ControlSource, EventKind
 from jbdiff_live.desks.answers import Answers, answer_to
 from jbdiff_live.desks.function_desk import FunctionDesk
+from jbdiff_live.desks.history import History
 from jbdiff_live.desks.patch_desk import PatchDesk
+from jbdiff_live.desks.scene_desk import SceneDesk
 from jbdiff_live.desks.sound_desk import SoundDesk
 from jbdiff_live.desks.stack_desk import StackDesk
+from jbdiff_live.desks.undo_desk import UndoDesk
 from jbdiff_live.engine.engine import STOP_SECONDS, Engine
 from jbdiff_live.engine.generator import ModelGenerator
 from jbdiff_live.engine.voices.sound_reader import SoundReader
@@ -134,14 +137,22 @@ class Session(Reports):
             lambda change, frame: self.tape.note(change, self.audio.frames_heard if frame is None else frame),
             lambda function, frame: self.functions.landed(function, frame),
         )  # fmt: skip
-        self.beat_keeper = BeatKeeper(
-            self.conductor, clock, lambda: self.audio.sounds, options.clock_out, options.midi_api
+        self.modulation, self.history = self.conductor.modulation, History()
+        self.scene_desk = SceneDesk(
+            store, self.conductor, self.history, clock.now, self.answers.say, self.conductor.lfo_of_scenes
         )
-        self.modulation = self.conductor.modulation
+        self.beat_keeper = BeatKeeper(
+            self.conductor,
+            clock,
+            lambda: self.audio.sounds,
+            options.clock_out,
+            options.midi_api,
+            self.scene_desk.step,
+        )
 
     def _make_controls(self, clock: Clock) -> None:
         """Make the parts of control: sources of events, control map, values, and program changes."""
-        options, maps = self.options, user_patches_folder()
+        options, maps, say = self.options, user_patches_folder(), self.answers.say
         self.controls = ControlMap(
             self.store,
             shelf=MapShelf(None if maps is None else maps.with_name("controllers")),
@@ -155,8 +166,13 @@ class Session(Reports):
             self.modulation,
             self.stack_desk,
             self.sound_desk,
-            self.answers.say,
+            self.scene_desk,
+            self.history,
+            say,
             user_patches_folder,
+        )
+        self.undo_desk = UndoDesk(
+            self.store, self.history, self.patch_desk, self.scene_desk, self.modulation, clock.now, say
         )
         self.programs = ProgramChanges(self._load_program, options.program_channel)
         self.functions = FunctionDesk(self, self.programs.ask, self.answers.say)
@@ -253,8 +269,12 @@ class Session(Reports):
         return used
 
     def _load_program(self, event: ControlEvent) -> None:
-        """Load the patch of a MIDI program. Program changes' thread."""
+        """Recall the scene or load the patch of a MIDI program. Program changes' thread."""
         listed = self.controls.program_patch(event)
+        scene = self.scene_desk.kept.of_program(event.number)
+        if listed is None and scene is not None:
+            self.recall_scene(scene)
+            return
         self.patch_desk.load_program(event.number, event.text(), listed, event.time)
 
     def _block_made(self, block: Block) -> None:

@@ -14,6 +14,7 @@ from jbdiff_live.binding import Binding
 from jbdiff_live.block import SAMPLE_RATE, Block, Rung
 from jbdiff_live.control_view import BindingRow, Ghost, LearnQuestion, Waiting
 from jbdiff_live.parameters import ParameterSnapshot
+from jbdiff_live.scenes.view import SceneStatus, UndoStatus
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
 
 
@@ -150,6 +151,8 @@ class Status:
     priority: str = ""  # the process's priority against other programs
     message: str = ""  # a problem that the player should read
     note: str = ""  # the answer to the player's last action; no problem
+    scenes: SceneStatus = field(default_factory=SceneStatus)
+    undo: UndoStatus = field(default_factory=UndoStatus)
 
 
 class Transport(Protocol):
@@ -182,6 +185,39 @@ class Transport(Protocol):
 
     def set_lfo(self, name: str, lfo: Lfo | None) -> None:
         """Give a knob an LFO, or remove its LFO."""
+        ...
+
+    def recall_scene(self, number: int) -> None:
+        """Recall scene 1 to 8 as the scene knobs say; after `arm_capture`, capture it."""
+        ...
+
+    def capture_scene(self, number: int) -> None:
+        """Keep the knobs as they stand in scene 1 to 8."""
+        ...
+
+    def arm_capture(self) -> None:
+        """Capture the scene that is recalled next. A second call lets it be."""
+        ...
+
+    def rename_scene(self, number: int, name: str) -> None: ...
+    def copy_scene(self, number: int, to: int) -> None: ...
+    def clear_scene(self, number: int) -> None: ...
+    def leave_out_of_scene(self, number: int, groups: frozenset[str]) -> None:
+        """Leave these groups of `scenes.scene.GROUPS` out of a scene."""
+        ...
+
+    def set_scene_program(self, number: int, program: int | None) -> None:
+        """Let a MIDI program, 1 to 128, recall a scene. None takes the program away."""
+        ...
+
+    def undo(self) -> None: ...
+    def redo(self) -> None: ...
+    def compare(self) -> None:
+        """Swap to the saved patch. Called again, swap back."""
+        ...
+
+    def revert(self) -> None:
+        """Go back to the saved patch, as one step of undo."""
         ...
 
     def learn(self, name: str | None) -> None:

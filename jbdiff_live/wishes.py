@@ -22,6 +22,7 @@ from jbdiff_live.control_view import BindingRow
 from jbdiff_live.desks.answers import Answers
 from jbdiff_live.desks.function_desk import FunctionDesk
 from jbdiff_live.desks.patch_desk import PatchDesk
+from jbdiff_live.desks.scene_wishes import SceneWishes
 from jbdiff_live.desks.sound_desk import SoundDesk
 from jbdiff_live.desks.stack_desk import StackDesk
 from jbdiff_live.engine.engine import Engine
@@ -33,7 +34,7 @@ from jbdiff_live.stack_choice import StackChoice, StackParts
 from jbdiff_live.status import EngineState
 
 
-class Wishes:
+class Wishes(SceneWishes):
     """The requests of `jbdiff_live.status.Transport`. A subclass makes the parts below."""
 
     store: ParameterStore
@@ -70,7 +71,7 @@ class Wishes:
 
     def set_lfo(self, name: str, lfo: Lfo | None) -> None:
         """Give a knob an LFO, or remove its LFO. KeyError: no such parameter."""
-        self.modulation.put(name, lfo)
+        self.undo_desk.set_lfo(name, lfo)
 
     def press_key(self, key: str) -> bool:
         """Press a key of the computer's keyboard, such as "F5". Return True if it has a binding."""

@@ -9,7 +9,7 @@ delays of queue and device. From it follows the second at which a block that is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -19,7 +19,7 @@ from jbdiff_live.beat.held import HeldChanges
 from jbdiff_live.beat.held_functions import HeldFunctions
 from jbdiff_live.beat.line import BeatLine, ClockSource, ClockStatus, Unit
 from jbdiff_live.beat.link import LinkClock
-from jbdiff_live.beat.modulation import Modulation
+from jbdiff_live.beat.modulation import BEATS_PER_SECOND, Modulation
 from jbdiff_live.block import Block
 from jbdiff_live.parameters import ACTIONS_BY_NAME, BY_NAME, Change, Origin, ParameterSnapshot, ParameterStore
 
@@ -179,6 +179,23 @@ class Conductor:
             return line.tempo / 60
         snapshot = self.held.snapshot
         return snapshot["tempo"] / 60 if snapshot["clock"] == _BY_TEMPO else None
+
+    def bar_seconds(self) -> float:
+        """Return the length of a bar. A beat lasts half a second while no tempo is known."""
+        return self.clock.beats_per_bar / (self.beats_per_second() or BEATS_PER_SECOND)
+
+    def next_due(self, unit: Unit, promised: float | None = None) -> float | None:
+        """As `HeldChanges.next_due`."""
+        return self.held.next_due(unit, promised)
+
+    def lands_in(self, names: Collection[str]) -> float | None:
+        """Return the seconds until the first of these parameters' held changes is made; None if none waits."""
+        return self.held.lands_in(names, self._now())
+
+    def lfo_of_scenes(self) -> float | None:
+        """Return the place of Scene morph with its LFO; None while it has none."""
+        lfo = self.modulation.lfos.get("scene_morph")
+        return None if lfo is None or not lfo.on else self.sounding["scene_morph"]
 
     def answer_to(self, action: str) -> str:
         """Return the answer to an action of the beat; empty for other actions."""

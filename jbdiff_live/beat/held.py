@@ -11,13 +11,13 @@ Threads: `hear` runs on the thread that changed a value, `for_block` on the engi
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from jbdiff_live.beat.bar_clock import BarClock
 from jbdiff_live.beat.line import Unit
-from jbdiff_live.parameters import BY_NAME, NEVER_HELD, Change, ParameterSnapshot, TakesEffect
+from jbdiff_live.parameters import BY_NAME, NEVER_HELD, Change, Origin, ParameterSnapshot, TakesEffect
 
 UNITS = (Unit.OFF, Unit.BEAT, Unit.BAR)  # in the order of the parameter's choices
 
@@ -119,6 +119,21 @@ class HeldChanges:
         waiting = self._waiting
         return min(held.due for held in waiting) - now if waiting else None
 
+    def lands_in(self, names: Collection[str], now: float) -> float | None:
+        """Return the seconds until the first of these parameters' held changes is made; None if none waits."""
+        dues = [held.due for held in self._waiting if held.name in names]
+        return min(dues) - now if dues else None
+
+    def next_due(self, unit: Unit, promised: float | None = None) -> float | None:
+        """Return the second of the next beat or bar that a block can still reach; None: there is none to wait for.
+
+        promised: the second that an earlier call returned. It is moved with the clock.
+        """
+        if promised is None or unit is Unit.OFF or not self._playing():
+            return self._due("", unit, self._reached())
+        line = self._clock.line(self._now())
+        return None if line is None else line.nearest(self._clock.beats(unit), promised)
+
     # ------------------------------------------------------------------ writers' threads
 
     def hear(self, change: Change) -> None:
@@ -129,9 +144,11 @@ class HeldChanges:
             if change.name == "panic":
                 self._cancel()
             instant = _is_instant(change)
-            earliest = max(self._now(), self._rendered if instant else self._begun)
             unit = self._unit if change.hold is None else change.hold
-            due = self._due(change, unit, earliest)
+            earliest = max(self._now(), self._rendered if instant else self._begun)
+            if change.origin is Origin.SCENE:  # it lands whole: on a beat that block and output both reach
+                earliest = self._reached()
+            due = self._due(change.name, unit, earliest)
             new = Held(change, due or earliest, unit, instant)
             old = next((held for held in self._waiting if held.name == change.name), None)
             if due is None:
@@ -152,11 +169,15 @@ class HeldChanges:
             if self._unit is Unit.OFF and change.name == "hold_changes":
                 self._release(lambda held: held.change.hold is None)
 
-    def _due(self, change: Change, unit: Unit, earliest: float) -> float | None:
+    def _due(self, name: str, unit: Unit, earliest: float) -> float | None:
         """Return the second, after `earliest`, at which a change must sound; None means at once."""
-        if unit is Unit.OFF or change.name in NEVER_HELD or not self._playing():
+        if unit is Unit.OFF or name in NEVER_HELD or not self._playing():
             return None
         return self._clock.next(unit, earliest, self._now())
+
+    def _reached(self) -> float:
+        """Return the second up to which blocks are begun and the output has rendered; now, if both are behind."""
+        return max(self._now(), self._rendered, self._begun)
 
     def _cancel(self) -> None:
         """Cancel all held changes at a panic. The store gets the sounding values back."""

@@ -48,6 +48,7 @@ class Instrument(Protocol):
     def start_recording(self, frame: int | None = None) -> None: ...
     def stop_recording(self, end_frame: int | None = None) -> None: ...
     def send_all(self) -> None: ...
+    def perform_scene(self, function: str) -> bool: ...
 
 
 class FunctionDesk:
@@ -110,5 +111,5 @@ class FunctionDesk:
             session.start_recording(frame)
         elif function == "send_all":
             session.send_all()
-        else:
+        elif not session.perform_scene(function):
             session.patch_desk.load_neighbour(1 if function == "next_patch" else -1, hold)

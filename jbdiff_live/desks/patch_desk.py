@@ -16,8 +16,10 @@ from typing import Protocol
 from jbdiff_live.beat.line import Unit
 from jbdiff_live.beat.modulation import Modulation
 from jbdiff_live.binding import Binding
+from jbdiff_live.desks.history import History, Moment, Step
+from jbdiff_live.desks.patch_state import PatchState
 from jbdiff_live.desks.stack_desk import StackDesk
-from jbdiff_live.parameters import BY_NAME, ParameterStore
+from jbdiff_live.parameters import BY_NAME, Origin, ParameterStore
 from jbdiff_live.patch import (
     Patch,
     PatchError,
@@ -27,6 +29,8 @@ from jbdiff_live.patch import (
     patch_programs,
     save_patch,
 )
+from jbdiff_live.scenes.scene import Kept
+from jbdiff_live.stack_choice import StackChoice
 
 
 class Bindings(Protocol):
@@ -47,6 +51,15 @@ class Files(Protocol):
     def forget_problem(self, role: str) -> None: ...
 
 
+class SceneRack(Protocol):
+    """The part of the desk of scenes that a patch uses."""
+
+    @property
+    def kept(self) -> Kept: ...
+
+    def put(self, kept: Kept) -> None: ...
+
+
 class PatchDesk:
     """`own_folder` holds the player's own patches; None for a user without folders."""
 
@@ -57,6 +70,8 @@ class PatchDesk:
         modulation: Modulation,
         stacks: StackDesk,
         sounds: Files,
+        scenes: SceneRack,
+        history: History,
         say: Callable[[str], None],
         own_folder: Callable[[], Path | None],
     ) -> None:
@@ -65,11 +80,17 @@ class PatchDesk:
         self._modulation = modulation
         self._stacks = stacks
         self._sounds = sounds
+        self._scenes = scenes
+        self._history = history
         self._say = say
         self._own_folder = own_folder
         self._lock = threading.Lock()  # one patch at a time
         self._patch = Patch(name="untitled")  # swapped whole
         self._path: Path | None = None
+        self._begun: tuple[StackChoice | None, str] = (
+            None,
+            "",
+        )  # stack and sound as they were when the patch was loaded or saved
         self.problem = ""
 
     @property
@@ -98,9 +119,11 @@ class PatchDesk:
         with self._lock:
             patch = load_patch(path)
             again = path.resolve() == self._path
+            first, before = self._path is None, self._state(patch.values)
             patch.apply(self._store, hold)
             self._modulation.put_all(patch.lfos)
             self._bindings.suggest(patch.bindings)
+            self._scenes.put(Kept(patch.scenes))
             self._patch, self._path, self.problem = patch, path.resolve(), ""
             self._sounds.forget_problem("context")
             self._say(f"patch {patch.name} loaded")
@@ -109,6 +132,61 @@ class PatchDesk:
             begins = again or str(patch.context) != self._sounds.wanted("context")
             if begins and patch.context is not None and self._sounds.takes("context"):
                 self._sounds.load("context", patch.context, f"patch {patch.name!r}")
+            self._begun = self._choices()
+            if first:
+                self._history.forget()  # there is no patch to go back to
+            else:
+                after = self._state(patch.values)
+                self._history.push(Step(f"patch {patch.name}", Moment(patch=before), Moment(patch=after)))
+
+    # ------------------------------------------------------------------ the way back
+
+    @property
+    def saved(self) -> Patch:
+        """The patch as its file has it."""
+        return self._patch
+
+    @property
+    def modified(self) -> bool:
+        """True if what plays differs from the patch's file. A value that the file does not name does not count."""
+        patch, now = self._patch, self._store.snapshot
+        return (
+            any(now[name] != value for name, value in patch.numbers.items())
+            or self._scenes.kept.scenes != patch.scenes
+            or dict(self._modulation.lfos) != dict(patch.lfos)
+            or tuple(self._bindings.suggested) != tuple(patch.bindings)
+            or self._choices() != self._begun
+        )
+
+    def _choices(self) -> tuple[StackChoice | None, str]:
+        return self._stacks.choice, self._sounds.wanted("context")
+
+    def _state(self, names: Iterable[str]) -> PatchState:
+        """Return the patch as it is played now, with the values of these parameters."""
+        values = self._store.snapshot.values
+        return PatchState(
+            self._patch,
+            self._path,
+            {name: values[name] for name in names},
+            self._modulation.lfos,
+            self._bindings.suggested,
+            self._scenes.kept,
+            *self._choices(),
+            self._begun,
+        )
+
+    def restore(self, state: PatchState) -> None:
+        """Go back to a patch as it was played. Another stack loads beside the music, and so does another sound."""
+        with self._lock:
+            self._store.set_many(state.values, Origin.UNDO, Unit.OFF)
+            self._modulation.put_all(state.lfos)
+            self._bindings.suggest(state.bindings)
+            self._scenes.put(state.scenes)
+            self._patch, self._path, self._begun, self.problem = state.patch, state.path, state.begun, ""
+            if state.choice is not None and state.choice != self._stacks.choice:
+                self._stacks.choose(state.choice)
+            if state.context and state.context != self._sounds.wanted("context"):
+                self._sounds.load("context", Path(state.context), f"patch {state.patch.name!r}")
 
     def load_neighbour(self, step: int, hold: Unit | None = None) -> None:
         """Load the patch that is `step` places after this one in the list, around its end."""
@@ -153,7 +231,8 @@ class PatchDesk:
                 # A copy under another name does not take the program from its original.
                 program=self._patch.program if same else None,
                 lfos=self._modulation.lfos,
+                scenes=self._scenes.kept.scenes,
             )
             save_patch(path, self._patch)
-            self._path = path.resolve()
+            self._path, self._begun = path.resolve(), self._choices()
             self._say(f"patch {name} saved: {path}")

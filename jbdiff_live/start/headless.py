@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from jbdiff_live.beat.line import ClockState
+from jbdiff_live.parameters import SCENES
 from jbdiff_live.session import Session
 from jbdiff_live.shown import printable
 from jbdiff_live.stage_word import stage_word
@@ -174,7 +175,10 @@ def _play(
 
 
 # What a key does: a function of the session, an action, or a switch.
-FUNCTIONS = {"Space": "play", "R": "record", "Right": "next_patch", "Left": "previous_patch"}
+FUNCTIONS = {
+    "Space": "play", "R": "record", "Right": "next_patch", "Left": "previous_patch", "C": "capture_scene",
+    "Z": "undo", "Y": "redo", "=": "compare", **{str(n): f"scene_{n}" for n in range(1, SCENES + 1)},
+}  # fmt: skip
 ACTIONS = {"P": "panic", "N": "reroll", "B": "home"}
 SWITCHES = {"H": "hold", "M": "mute"}
 

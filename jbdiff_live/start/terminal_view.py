@@ -21,9 +21,11 @@ from jbdiff_live.stage_word import StageWord, Word, stage_word
 from jbdiff_live.status import ControlStatus, Status
 
 KEYS = (
-    "Space start/stop", "P panic", "R record", "← → patch", "H hold", "M mute", "N re-roll", "B home", "Q quit",
+    "Space start/stop", "P panic", "R record", "← → patch", "H hold", "M mute", "N re-roll", "B home", "1 … 8 scene",
+    "C then 1 … 8 capture", "Z undo", "Y redo", "= compare with the saved patch", "Q quit",
 )  # fmt: skip
 BAR_CELLS = 30
+WIDE = 130  # letters in a line, from which three columns of values fit
 FULL_QUEUE_SECONDS = 6.0
 QUIETEST_DB = -60.0
 COLOURS = {Word.PLAYING: "green", Word.GETTING_READY: "cyan", Word.STOPPED: "white", Word.LOOPING: "yellow"}
@@ -33,8 +35,8 @@ def terminal_view(status: Status, values: ParameterSnapshot, bindings: Mapping[s
     """Return what a terminal shows of the instrument. values: as they are set. bindings: controls by target."""
     return _Fitted(
         Group(_state(stage_word(status), status), _meters(status)),
-        _all_values(status, values, bindings),
-        Group(*_controls(status.control), *_problems(status)),
+        _AllValues(status, values, bindings),
+        Group(_scenes(status), *_controls(status.control), *_problems(status)),
     )
 
 
@@ -79,7 +81,7 @@ def _state(word: StageWord, status: Status) -> Text:
     text = Text(f" {word.text} ", style=style)
     text.append(f"  {printable(word.why)}" if word.why else "", style="default")
     facts = [
-        f"patch {status.patch}",
+        f"patch {status.patch}{' (modified)' if status.undo.modified else ''}",
         f"stack {status.stack.name}" if status.stack.name else "",
         _recording(status),
     ]
@@ -115,13 +117,18 @@ def _bar(share: float) -> Text:
     return Text("█" * cells + "·" * (BAR_CELLS - cells), style="green")
 
 
-def _all_values(status: Status, values: ParameterSnapshot, bindings: Mapping[str, str]) -> Table:
-    """Every value, in two columns."""
-    middle = -(-len(PARAMETERS) // 2)
-    table = Table.grid(padding=(0, 4))
-    halves = (PARAMETERS[:middle], PARAMETERS[middle:])
-    table.add_row(*(_values(half, status, values, bindings) for half in halves))
-    return table
+class _AllValues:
+    """Every value, in three columns on a wide terminal and in two on a narrow one: 24 lines hold the whole picture."""
+
+    def __init__(self, status: Status, values: ParameterSnapshot, bindings: Mapping[str, str]) -> None:
+        self._shown = status, values, bindings
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        columns = 3 if options.max_width >= WIDE else 2
+        rows = -(-len(PARAMETERS) // columns)
+        table = Table.grid(padding=(0, 4))
+        table.add_row(*(_values(PARAMETERS[n * rows : (n + 1) * rows], *self._shown) for n in range(columns)))
+        yield table
 
 
 def _values(
@@ -148,6 +155,31 @@ def _values(
             Text(bindings.get(name, ""), style="dim"),
         )
     return table
+
+
+def _scenes(status: Status) -> Text:
+    """Make a line of the scenes that there are, and of the next step of undo."""
+    scenes, undo = status.scenes, status.undo
+    text = Text("scenes   ")
+    for view in scenes.scenes:
+        if not view.filled:
+            continue
+        states = []
+        if view.number == scenes.pending:
+            states.append("waits" if scenes.lands_in is None else f"in {scenes.lands_in:.1f} s")
+        if view.number == scenes.active and scenes.morph is not None:
+            states.append(f"{100 * scenes.morph:.0f} %")
+        words = f"{view.number} {view.name}".strip() + (f" ({', '.join(states)})" if states else "")
+        text.append(words, style="bold reverse" if view.number == scenes.active else "")
+        text.append("   ")
+    if not any(view.filled for view in scenes.scenes):
+        text.append("none   ", style="dim")
+    if scenes.capturing:
+        text.append("capture: press 1 … 8   ", style="bold yellow")
+    if undo.comparing:
+        text.append("the saved patch plays   ", style="bold yellow")
+    text.append(f"undo: {undo.undo or 'nothing'}   redo: {undo.redo or 'nothing'}", style="dim")
+    return text
 
 
 def _controls(control: ControlStatus) -> list[Text]:

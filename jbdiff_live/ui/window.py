@@ -27,7 +27,14 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.block import Block
-from jbdiff_live.parameters import OF_THE_ANCHOR, OF_THE_FINISHER, OF_THE_MEMORY, ParameterSnapshot
+from jbdiff_live.parameters import (
+    OF_THE_ANCHOR,
+    OF_THE_FINISHER,
+    OF_THE_MEMORY,
+    OF_THE_SCENES,
+    PARAMETERS,
+    ParameterSnapshot,
+)
 from jbdiff_live.stage_word import stage_word
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui import keys
@@ -44,6 +51,7 @@ from jbdiff_live.ui.rows.notices import NoticeLine
 from jbdiff_live.ui.rows.pickers import Picker
 from jbdiff_live.ui.rows.stack_picker import StackPicker
 from jbdiff_live.ui.rows.transport_bar import PLAYING, TransportBar
+from jbdiff_live.ui.scenes.strip import SceneStrip
 from jbdiff_live.ui.tiles.panel import KnobsPanel
 from jbdiff_live.ui.tiles.tile import Tile
 from jbdiff_live.ui.wishes import PlayersWishes
@@ -123,16 +131,17 @@ class MainWindow(PlayersWishes):
         self.bar = TransportBar(self.patch, self.stack)
         self.scope = Scope()
         self.health = HealthStrip()
-        self.panel = KnobsPanel()
+        self.scenes = SceneStrip(transport, self.asker)
+        self.panel = KnobsPanel([p for p in PARAMETERS if p.name not in OF_THE_SCENES])
         self.devices = DeviceRow(transport, self.asker, self.files.browse_sound, self.open_bindings)
         column = QVBoxLayout(self)
         column.setContentsMargins(14, 12, 14, 12)
         column.setSpacing(8)
-        for part in (self.bar, self.notices, self.scope, self.health, self.panel, self.devices):
+        for part in (self.bar, self.notices, self.scope, self.health, self.scenes, self.panel, self.devices):
             column.addWidget(part, 1 if part is self.scope else 0)
         self.keys = KeysOverlay(self, keys.rows())
         self.zones = DropZones(self)
-        self.tiles: dict[str, Tile] = {**self.panel.tiles, "panic": self.bar.panic}
+        self.tiles: dict[str, Tile] = {**self.panel.tiles, **self.scenes.tiles, "panic": self.bar.panic}
         self._connect()
         self._order_tabs()
 
@@ -157,17 +166,11 @@ class MainWindow(PlayersWishes):
             {
                 "start_stop": lambda _: self.start_stop(),
                 "record": lambda _: self.record(),
-                "panic": lambda _: self.trigger("panic"),
                 "escape": lambda _: self.escape(),
                 "hold": lambda _: self.flip("hold"),
                 "mute": lambda _: self.flip("mute"),
-                "reroll": lambda _: self.trigger("reroll"),
-                "tap": lambda _: self.trigger("tap"),
-                "home": lambda _: self.trigger("home"),
-                "advance": lambda _: self.trigger("advance"),
-                "write": lambda _: self.trigger("write"),
-                "erase": lambda _: self.trigger("erase"),
-                "reset_context": lambda _: self.trigger("reset_context"),
+                **self.action_deeds(),
+                **self.scenes.deeds(),
                 "learn": lambda _: self.learn_focused(),
                 "learn_row": lambda _: self.learn_row(),
                 "unlearn": lambda _: self.await_control("unlearn", self._transport.unlearn),
@@ -184,8 +187,9 @@ class MainWindow(PlayersWishes):
     def _order_tabs(self) -> None:
         """Knobs first, then what is used between pieces."""
         order: list[QWidget] = [
-            *self.panel.order, self.bar.start, self.bar.record, self.bar.panic, self.patch, self.stack,
-            self.devices.output, self.devices.input, self.devices.midi, self.devices.context, self.devices.init,
+            *self.panel.order, *self.scenes.order, self.bar.start, self.bar.record, self.bar.panic,
+            self.patch, self.stack, self.devices.output, self.devices.input, self.devices.midi,
+            self.devices.context, self.devices.init,
         ]  # fmt: skip
         for before, after in itertools.pairwise(order):
             QWidget.setTabOrder(before, after)
@@ -240,6 +244,7 @@ class MainWindow(PlayersWishes):
         self.bar.show_status(status)
         self.health.show_status(status, now)
         self.devices.show_status(status)
+        self.scenes.refresh(status)
         self.panel.show_inapplicable(dict.fromkeys(OF_THE_FINISHER, without_finisher(status)))
         self.panel.show_inapplicable(form_reasons(status, self._now))
         self.panel.show_inapplicable(noise_reasons(self._now))
@@ -261,12 +266,14 @@ class MainWindow(PlayersWishes):
             self._now = snapshot
             heard = self.status.heard if self.status.engine.state in PLAYING else None
             self.panel.show_hardware(self.status.control.hardware)
+            self.scenes.show_values(snapshot, self.status.control.hardware)
             if self.panel.show_values(snapshot, heard):
                 self._values_at = now
 
     def show_bindings(self) -> None:
         none: Mapping[str, str] = {}
         bindings = self.asker.get("bindings", self._transport.bindings, none)
+        self.scenes.show_bindings(bindings)
         no_lfos: Mapping[str, Lfo] = {}
         lfos = self.asker.get("LFOs", self._transport.lfos, no_lfos)
         for name, tile in self.tiles.items():
@@ -330,6 +337,7 @@ class MainWindow(PlayersWishes):
         for part, share, least, most in (
             (self.bar, 0.092, 64, 112),
             (self.health, 0.078, 56, 86),
+            (self.scenes, 0.115, 86, 140),
             (self.panel, 0.262, 186, 330),
             (self.devices, 0.056, 42, 62),
         ):

@@ -20,8 +20,11 @@ from jbdiff_live.ui.bindings.dialog import BindingsDialog
 from jbdiff_live.ui.overlay import KeysOverlay
 from jbdiff_live.ui.rows.notices import NoticeLine
 from jbdiff_live.ui.rows.transport_bar import PLAYING, TransportBar
+from jbdiff_live.ui.scenes.strip import SceneStrip
 from jbdiff_live.ui.tiles.panel import KnobsPanel
 from jbdiff_live.ui.tiles.tile import Tile
+
+ACTIONS_WITH_KEYS = ("panic", "reroll", "tap", "home", "advance", "write", "erase", "reset_context")
 
 
 class PlayersWishes(QWidget):
@@ -34,6 +37,7 @@ class PlayersWishes(QWidget):
     notices: NoticeLine
     panel: KnobsPanel
     bar: TransportBar
+    scenes: SceneStrip
     keys: KeysOverlay
 
     @abstractmethod
@@ -77,6 +81,14 @@ class PlayersWishes(QWidget):
         self.asker.ask(action, self._transport.trigger, action)
         self.show_values(self._clock())
 
+    def action_deeds(self) -> dict[str, Callable[[str], None]]:
+        """Return what the keys of actions do, by the action."""
+
+        def deed(action: str) -> Callable[[str], None]:
+            return lambda _: self.trigger(action)
+
+        return {action: deed(action) for action in ACTIONS_WITH_KEYS}
+
     def start_stop(self) -> None:
         if self.asker.get("play", lambda: self._transport.holds("play"), False):
             return
@@ -109,7 +121,7 @@ class PlayersWishes(QWidget):
 
     def learn_focused(self) -> None:
         focused = self.focusWidget()
-        functions = {self.bar.start: "play", self.bar.record: "record"}
+        functions = {self.bar.start: "play", self.bar.record: "record", **self.scenes.functions}
         if isinstance(focused, Tile):
             self.learn("" if focused.learning else focused.name)
         elif focused in functions:

@@ -255,6 +255,42 @@ class DemoTransport:
         self._note("set_lfo", name, lfo)
         self.modulation.put(name, lfo)
 
+    def recall_scene(self, number: int) -> None:
+        self._note("recall_scene", number)
+
+    def capture_scene(self, number: int) -> None:
+        self._note("capture_scene", number)
+
+    def arm_capture(self) -> None:
+        self._note("arm_capture")
+
+    def rename_scene(self, number: int, name: str) -> None:
+        self._note("rename_scene", number, name)
+
+    def copy_scene(self, number: int, to: int) -> None:
+        self._note("copy_scene", number, to)
+
+    def clear_scene(self, number: int) -> None:
+        self._note("clear_scene", number)
+
+    def leave_out_of_scene(self, number: int, groups: frozenset[str]) -> None:
+        self._note("leave_out_of_scene", number, groups)
+
+    def set_scene_program(self, number: int, program: int | None) -> None:
+        self._note("set_scene_program", number, program)
+
+    def undo(self) -> None:
+        self._note("undo")
+
+    def redo(self) -> None:
+        self._note("redo")
+
+    def compare(self) -> None:
+        self._note("compare")
+
+    def revert(self) -> None:
+        self._note("revert")
+
     def learn(self, name: str | None) -> None:
         self._note("learn", name)
         if name is not None:

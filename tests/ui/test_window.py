@@ -60,9 +60,9 @@ def test_space_starts_even_while_a_knob_or_button_has_the_focus(
     assert [call[0] for call in demo.asked] == ["start", "stop"] * 2
 
 
-def test_numbers_focus_knobs_and_alt_numbers_do_so_from_a_knob(window: MainWindow, qtbot: QtBot) -> None:
+def test_alt_and_a_number_focus_a_knob(window: MainWindow, qtbot: QtBot) -> None:
     assert not any(tile.hasFocus() for tile in window.tiles.values())
-    qtbot.keyClick(window, Press.Key_3)
+    qtbot.keyClick(window, Press.Key_3, Qt.KeyboardModifier.AltModifier)
     assert window.panel.numbered[2].hasFocus()
     qtbot.keyClick(window.panel.numbered[2], Press.Key_1, Qt.KeyboardModifier.AltModifier)
     assert window.panel.numbered[0].hasFocus()
@@ -315,6 +315,7 @@ def test_every_state_is_drawn_and_nothing_overlaps(
         window.notices,
         window.scope,
         window.health,
+        window.scenes,
         window.panel,
         window.devices,
     ]

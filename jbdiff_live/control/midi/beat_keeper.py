@@ -1,4 +1,4 @@
-"""The thread that keeps the beat: it makes held changes, and sends MIDI clock out.
+"""The thread that keeps the beat: it makes held changes, moves scenes, and sends MIDI clock out.
 
 Threads: its own, "beat"; the session's for `start` and `stop`. Any thread may call `status`. If a MIDI system does not
 answer, it delays only clock out.
@@ -31,8 +31,13 @@ class BeatKeeper:
         sounds: Callable[[], bool],
         port: str | None,
         api: str | None,
+        also: Callable[[float], None] = lambda now: None,
     ) -> None:
-        """sounds: returns True while a device plays. port: as for `ClockPort`; None sends nothing. api: None is any."""
+        """sounds: returns True while a device plays. port: as for `ClockPort`; None sends nothing. api: None is any.
+
+        also: called with the time at each look, such as a morph between scenes. It must not block.
+        """
+        self._also = also
         self._conductor = conductor
         self._clock = clock
         self._sounds = sounds
@@ -81,6 +86,7 @@ class BeatKeeper:
     def _look(self, now: float) -> None:
         """Make the changes that are due and send their messages. Send stop when nothing plays any more."""
         messages = self._conductor.settle(now)
+        self._also(now)
         if self._port is not None:
             if not self._sounds():
                 messages += self._conductor.silent()

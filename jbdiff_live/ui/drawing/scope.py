@@ -65,7 +65,7 @@ class Scope(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self.setMinimumSize(320, 150)
+        self.setMinimumSize(320, 96)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName("Waveform and spectrogram")
         self.setAccessibleDescription("The last ten seconds heard, and what is queued")

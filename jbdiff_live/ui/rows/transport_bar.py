@@ -175,5 +175,5 @@ class TransportBar(QWidget):
         else:
             self.record.show_face("REC", "", theme.RAISED, theme.TEXT, dot=True)
         program = "" if status.program is None else f"program {status.program}"
-        self.patch.show_value(status.patch or "untitled", program)
+        self.patch.show_value(status.patch or "untitled", "modified" if status.undo.modified else program)
         self.stack.show_status(status)
