@@ -156,7 +156,9 @@ class Conductor:
             return f"{label}: the tempo comes from {self.clock.source.value}; start with --clock internal to tap it"
         if action == "tap":
             tempo = self.clock.tapped
-            return f"{label}: once more" if tempo is None else f"{label}: {tempo:.1f} BPM"
+            if tempo is None:
+                return f"{label}: tap once more"
+            return f"{label}: {tempo:.1f} BPM; Clock is at tempo now, so the next block keeps this beat"
         if any(held.name == action for held in self.held.waiting):
             return f"{label}: waits for the next {self._store.snapshot.choice('hold_changes')}"
         return ""

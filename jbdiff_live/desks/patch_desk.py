@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from jbdiff_live.beat.modulation import Modulation
@@ -26,6 +27,7 @@ from jbdiff_live.patch import (
     patch_programs,
     save_patch,
 )
+from jbdiff_live.shown import shown
 
 
 class Bindings(Protocol):
@@ -69,6 +71,8 @@ class PatchDesk:
         self._lock = threading.Lock()  # one patch at a time
         self._patch = Patch(name="untitled")  # swapped whole
         self._path: Path | None = None
+        self.values: Mapping[str, float] = MappingProxyType({})  # that the patch names; swapped whole
+        self.file = ""  # the patch's path as it can be shown
         self.problem = ""
 
     @property
@@ -79,6 +83,17 @@ class PatchDesk:
     def program(self) -> int | None:
         """The MIDI program that loads this patch, 1 to 128; None if it has none."""
         return self._patch.program
+
+    @property
+    def stage(self) -> tuple[str, ...]:
+        """The knobs that the patch wants on the stage view; empty for the usual ones."""
+        return self._patch.stage
+
+    def _hold(self, patch: Patch, path: Path) -> None:
+        """Let this patch be the one that plays."""
+        self._patch, self._path = patch, path.resolve()
+        self.values = MappingProxyType({n: BY_NAME[n].parse(value) for n, value in patch.values.items()})
+        self.file = shown(self._path)
 
     def patches(self) -> Mapping[str, Path]:
         """All patches by name; the player's own come after the factory's."""
@@ -99,7 +114,8 @@ class PatchDesk:
             patch.apply(self._store)
             self._modulation.put_all(patch.lfos)
             self._bindings.suggest(patch.bindings)
-            self._patch, self._path, self.problem = patch, path.resolve(), ""
+            self._hold(patch, path)
+            self.problem = ""
             self._sounds.forget_problem("context")
             self._say(f"patch {patch.name} loaded")
             self._stacks.from_patch(patch.choice, began)
@@ -136,12 +152,20 @@ class PatchDesk:
             self.problem = f"{text}: {error}"
 
     def save(self, path: Path, name: str) -> None:
-        """Write the present settings into a file. PatchError or OSError gives the reason of a failure."""
+        """Write the present settings into a file. PatchError or OSError gives the reason of a failure.
+
+        The factory's own files are not written: PatchError.
+        """
+        if any(path.resolve() == factory.resolve() for factory in factory_patches().values()):
+            raise PatchError(
+                f"{path.name} comes with the instrument and stays as it is; save under another name, or in "
+                "another folder"
+            )
         with self._lock:
             same = path.resolve() == self._path
             values = {n: BY_NAME[n].plain(value) for n, value in self._store.snapshot.values.items()}
             context = self._sounds.wanted("context")
-            self._patch = replace(
+            patch = replace(
                 self._patch,
                 name=name,
                 values=values,
@@ -152,6 +176,6 @@ class PatchDesk:
                 program=self._patch.program if same else None,
                 lfos=self._modulation.lfos,
             )
-            save_patch(path, self._patch)
-            self._path = path.resolve()
+            save_patch(path, patch)
+            self._hold(patch, path)
             self._say(f"patch {name} saved: {path}")

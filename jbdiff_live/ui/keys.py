@@ -30,7 +30,8 @@ class Key:
 
 
 KEYS: tuple[Key, ...] = (
-    Key(("Space",), "start_stop", "Space", "start, stop"),
+    Key(("Space",), "start_stop", "Space", "start; twice: stop"),
+    Key(("F2", "F3", "F4"), "view", "F2 F3 F4", "stage, workshop, settings"),
     Key(("R",), "record", "R", "record, stop recording"),
     Key(("P",), "panic", "P", "panic: silence now, begin again"),
     Key(("Esc",), "escape", "Esc", "close this, cancel learn"),
@@ -51,7 +52,7 @@ KEYS: tuple[Key, ...] = (
         "focus a knob (Alt+1 … 9 from a knob)"),
     Key((), "", "0 … 9  .  Enter", "on a knob: type a value; Enter again leaves"),
     Key((), "", "↑ ↓  PgUp PgDn", "on a knob: turn (Shift: fine); Home, End"),
-    Key((), "", "drag, wheel", "turn (Shift: fine); double-click: default"),
+    Key((), "", "drag, wheel", "turn (Shift: fine); double-click: the patch's value"),
     Key((), "", "Tab, right click", "next control; learn, unbind, reset"),
     Key(("Ctrl+O",), "load_patch", "Ctrl+O", "load a patch"),
     Key(("Ctrl+S",), "save_patch", "Ctrl+S", "save a patch"),
