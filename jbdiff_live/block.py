@@ -137,6 +137,8 @@ class BlockGenerator(Protocol):
     def prepare(self, report: Callable[[str], None], keep_going: Callable[[], bool]) -> bool:
         """Load and warm up. `report` gets the work in progress. An error names the remedy.
 
+        Words for `report` begin with "loading" until the warm-up begins.
+
         Returns False if `keep_going` turned false meanwhile.
         """
         ...

@@ -257,7 +257,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("erase", "Erase", "put new noise into the register's next slot"),
     Action("reset_context", "Forget", "forget the music so far and begin anew, without a silence"),
     Action("panic", "Panic", "silence now, forget the context, begin again"),
-    Action("tap", "Tap", "tap the tempo: two or more in time"),
+    Action("tap", "Tap", "tap the tempo, twice or more in time; this also puts Clock to tempo"),
 )
 
 # Functions of the session. A controller can be bound to them. A take does not log them with the knobs.

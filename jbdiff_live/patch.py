@@ -49,6 +49,8 @@ PROGRAMS = 128  # of MIDI; most devices count them from 1
 DECIMALS = {"tempo": 2}  # that a file holds; nobody hears more of a tapped tempo
 PARTS = ("levels", "finisher", "hop", "steps")  # keys of the file's head that choose parts of a stack
 
+STAGE_KNOBS = 8  # the most that the stage view has room for
+
 Plain = bool | int | float | str  # a value as a person writes it
 
 
@@ -70,7 +72,8 @@ class Patch:
     `choice` is the stack and the parts of it that play. None keeps the stack that plays. `context` is the sound file
     that the music begins from. None keeps the present one. The file may hold its path relative to the patch.
     `program`, 1 to 128, is the MIDI program change that loads the patch. `lfos` holds every LFO, by parameter; the
-    patch removes all others. The same holds for `scenes`.
+    patch removes all others. The same holds for `scenes`. `stage` names the knobs of the stage view, at most
+    `STAGE_KNOBS`; it is empty for the usual ones.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Patch:
     program: int | None = None
     lfos: Mapping[str, Lfo] = field(default_factory=lambda: MappingProxyType({}))
     scenes: Scenes = NO_SCENES
+    stage: tuple[str, ...] = ()
 
     @cached_property
     def numbers(self) -> Mapping[str, float]:
@@ -114,6 +118,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     bindings: dict[str, str | list[str]] = {}
     lfo: dict[str, dict[str, object]] = {}
     scene: list[dict[str, object]] = []
+    stage: list[str] = []
 
 
 _HEAD = frozenset(field.name for field in msgspec.structs.fields(_File)) - {
@@ -160,7 +165,22 @@ def load_patch(path: Path) -> Patch:
         file.program,
         MappingProxyType(_lfos(path, file)),
         _scenes(path, file),
+        _stage(path, file.stage),
     )
+
+
+def _stage(path: Path, names: list[str]) -> tuple[str, ...]:
+    """Return the knobs of the stage view. PatchError: too many, named twice, unknown, or no knob that turns."""
+    turning = [name for name, one in BY_NAME.items() if not one.toggle and not one.choices]
+    line = _line(path, "stage")
+    for name in names:
+        if name not in turning:
+            raise PatchError(f"{path}{line}: stage: no knob {name!r}; {_nearest(name, turning)}")
+        if names.count(name) > 1:
+            raise PatchError(f"{path}{line}: stage: {name} twice; name each knob once")
+    if len(names) > STAGE_KNOBS:
+        raise PatchError(f"{path}{line}: stage: {len(names)} knobs; the stage has room for {STAGE_KNOBS}")
+    return tuple(names)
 
 
 def _lfos(path: Path, file: _File) -> dict[str, Lfo]:
@@ -287,6 +307,7 @@ def save_patch(path: Path, patch: Patch) -> None:
         head["context"] = _written(patch.context, path.parent)
     if patch.program is not None:
         head["program"] = patch.program
+    head["stage"] = list(patch.stage) or None
     for key, value in {**head, **_written_choice(patch.choice)}.items():
         if value is None:
             document.pop(key, None)

@@ -46,6 +46,7 @@ from jbdiff_live.modular.movement import Movement
 from jbdiff_live.parameters import Change, ParameterStore
 from jbdiff_live.patch import user_patches_folder
 from jbdiff_live.record.recorder import Recorder
+from jbdiff_live.record.room import TakeRoom
 from jbdiff_live.record.tape import Tape
 from jbdiff_live.reports import Reports
 from jbdiff_live.ring import RingBuffer
@@ -123,7 +124,10 @@ class Session(Reports):
             ladder=options.ladder,
             knobs=self.conductor.knobs,
         )
-        self.tape = Tape(Recorder(rate, channels), options.takes, rate, self.ring.capacity, self._take_info)
+        room = TakeRoom(options.takes, rate, channels, clock.now)
+        self.tape = Tape(
+            Recorder(rate, channels), options.takes, rate, self.ring.capacity, self._take_info, room
+        )
         self.stack_desk = StackDesk(self.model, options.over, rate, lambda: self.audio.frames_heard)
         self.sound_desk = SoundDesk[FileSource](file_takers(generator), self.sounds, store, self.answers.say)
 

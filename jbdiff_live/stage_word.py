@@ -38,7 +38,7 @@ class StageWord:
 
     @property
     def text(self) -> str:
-        return f"{self.word.value} {self.step}/{STEPS}" if self.step else self.word.value
+        return f"{self.word.value} {self.step} of {STEPS}" if self.step else self.word.value
 
 
 HELD = {
@@ -60,7 +60,7 @@ def stage_word(status: Status) -> StageWord:
     if engine.state is EngineState.STOPPING:
         return StageWord(Word.STOPPED, engine.detail)
     if engine.state is EngineState.LOADING:
-        return StageWord(Word.GETTING_READY, engine.detail, step=1)
+        return StageWord(Word.GETTING_READY, engine.detail or "loading the model", step=1)
     if engine.state is EngineState.WARMING:
         return StageWord(Word.GETTING_READY, engine.detail, step=2)
     if not audio.running and audio.problem and not audio.nowhere:  # the feeder has ended

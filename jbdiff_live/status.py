@@ -93,6 +93,7 @@ class RecorderStatus:
     folder: Path | None = None
     frames: int = 0
     dropped_blocks: int = 0
+    seconds_left: float | None = None  # room for a take on the disk; None if the disk does not say
     problem: str = ""
 
 
@@ -144,6 +145,11 @@ class Status:
     rung: Rung | None = None  # rung of the audible block
     patch: str = ""
     program: int | None = None  # the MIDI program that loads the patch
+    patch_file: str = ""  # path of the patch; empty if no file holds it
+    patch_values: Mapping[str, float] = field(default_factory=dict)  # values that the patch names
+    stage_knobs: tuple[
+        str, ...
+    ] = ()  # parameters that the patch wants on the stage view; empty for the usual ones
     reload_seconds: float = 0.0  # time from the last choice of a stack to its first sound
     stack: StackStatus = field(default_factory=StackStatus)
     context_file: str = ""

@@ -38,10 +38,9 @@ MOMENTUM = 0.6  # share of the last round's change that is repeated (Perraudin e
 # measured one, so it acts on treble alone. Measured detail gets more rounds, because no player waits for them.
 # Share of the original's notes, share of its polyphony, mel distance, of 12 excerpts of 8 s of held-out music with
 # measured detail: .935, .820, 1.52 dB (share .3, 2 to 6 kHz, 8 rounds); .993, .880, 1.74 (.1); .980, .869, 1.53 (.1, 16
-# rounds); .971, .865, 1.46 (.1, 1 to 4 kHz, 16 rounds); .987, .904, 1.46 (.03, .9 to 3.5 kHz, 32 rounds); .996, .908,
-# 1.45 (the same with 48 rounds and a momentum of .4).
+# rounds); .971, .865, 1.46 (.1, 1 to 4 kHz, 16 rounds); .987, .904, 1.46 (.03, .9 to 3.5 kHz, 32 rounds).
 MEASURED_SHARE, MEASURED_HERTZ = 0.03, (900.0, 3500.0)
-MEASURED_TIMES, MEASURED_MOMENTUM = 6, 0.4  # the first: times the rounds of a stack
+MEASURED_TIMES = 4  # times the rounds of a stack
 # Mean detail, other excerpts: .885, .829 with a share of .3, and .944, .909 with .1. What pocket plays after six
 # pieces, relative to how they really go on: .728, .604 (.3), .802, .682 (.1), .82, .69 (.05).
 MEAN_SHARE, MEAN_HERTZ = 0.05, (2000.0, 6000.0)
@@ -225,13 +224,12 @@ class BandMatching(nn.Module):
         detail = levels[..., CHANNELS:].unflatten(2, (QUARTERS, -1)).flatten(1, 2)
         long, short = levels[:, offset :: self.step, self.long_bands], levels[..., self.short_bands]
         shares = self.mean_shares if mean_detail else self.measured_shares
-        measured = detail.shape[2] > 0 and not mean_detail
-        times, momentum = (MEASURED_TIMES, MEASURED_MOMENTUM) if measured else (1, MOMENTUM)
+        times = MEASURED_TIMES if detail.shape[2] and not mean_detail else 1
         before: Tensor | None = None
         for _ in range(times * self.rounds):
             matched = self.detail(audio, detail, shares=shares)
             matched = self.long(matched, long, skip) if long.shape[1] else matched
             matched = self.short(matched, short)
-            audio = matched if before is None else matched + momentum * (matched - before)
+            audio = matched if before is None else matched + MOMENTUM * (matched - before)
             before = matched
         return audio if before is None else before

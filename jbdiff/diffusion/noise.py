@@ -139,6 +139,7 @@ class NoiseIdentity:
     jumped: bool  # this block plays the home noise of its epoch
     seed_b: int | None = None  # the other seed, if it has a part
     morph: float = 0.0  # its part
+    slot: int | None = None  # the slot of the loop, from 0, in style REGISTER
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,7 @@ class NoiseRegister:
             index=self.index,
             held=not moves and not jumped,
             jumped=jumped,
+            slot=loop.place if settings.style is NoiseStyle.REGISTER else None,
         )
         after = replace(
             self,

@@ -91,9 +91,7 @@ class BlockSettings:
     )
     brightness: float = 0.0  # -1..1, from the style's own
     motion: float = 0.0  # -1..1, likewise
-    memory: float = (
-        0.65  # 0..1: the share of windows that get each echo of earlier bars; 1 repeats, 0 invents
-    )
+    memory: float = 0.7  # 0..1: the share of windows that get each echo; 1 repeats, 0 invents
     levels: Mapping[int, LevelSettings] = field(default_factory=dict)
     finisher: FinisherSettings = field(default_factory=FinisherSettings)
 

@@ -204,7 +204,9 @@ class Conductor:
             return f"{label}: the tempo comes from {self.clock.source.value}; start with --clock internal to tap it"
         if action == "tap":
             tempo = self.clock.tapped
-            return f"{label}: tap again" if tempo is None else f"{label}: {tempo:.1f} BPM"
+            if tempo is None:
+                return f"{label}: tap again"
+            return f"{label}: {tempo:.1f} BPM; Clock is at tempo now, so the next block keeps this beat"
         waits = next((held for held in self.held.waiting if held.name == action), None)
         return "" if waits is None else f"{label}: waits for the next {waits.unit.value}"
 

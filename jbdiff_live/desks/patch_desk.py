@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from jbdiff_live.beat.line import Unit
@@ -30,6 +31,7 @@ from jbdiff_live.patch import (
     save_patch,
 )
 from jbdiff_live.scenes.scene import Kept
+from jbdiff_live.shown import shown
 from jbdiff_live.stack_choice import StackChoice
 
 
@@ -87,10 +89,10 @@ class PatchDesk:
         self._lock = threading.Lock()  # one patch at a time
         self._patch = Patch(name="untitled")  # swapped whole
         self._path: Path | None = None
-        self._begun: tuple[StackChoice | None, str] = (
-            None,
-            "",
-        )  # stack and sound as they were when the patch was loaded or saved
+        # Stack and sound as they were when the patch was loaded or saved.
+        self._begun: tuple[StackChoice | None, str] = None, ""
+        self.values: Mapping[str, float] = MappingProxyType({})  # that the patch names; swapped whole
+        self.file = ""  # the patch's path as it can be shown
         self.problem = ""
 
     @property
@@ -101,6 +103,17 @@ class PatchDesk:
     def program(self) -> int | None:
         """The MIDI program that loads this patch, 1 to 128; None if it has none."""
         return self._patch.program
+
+    @property
+    def stage(self) -> tuple[str, ...]:
+        """The knobs that the patch wants on the stage view; empty for the usual ones."""
+        return self._patch.stage
+
+    def _hold(self, patch: Patch, path: Path | None) -> None:
+        """Let this patch be the one that plays."""
+        self._patch, self._path = patch, None if path is None else path.resolve()
+        self.values = patch.numbers
+        self.file = "" if self._path is None else shown(self._path)
 
     def patches(self) -> Mapping[str, Path]:
         """All patches by name; the player's own come after the factory's."""
@@ -124,7 +137,8 @@ class PatchDesk:
             self._modulation.put_all(patch.lfos)
             self._bindings.suggest(patch.bindings)
             self._scenes.put(Kept(patch.scenes))
-            self._patch, self._path, self.problem = patch, path.resolve(), ""
+            self._hold(patch, path)
+            self.problem = ""
             self._sounds.forget_problem("context")
             self._say(f"patch {patch.name} loaded")
             self._stacks.from_patch(patch.choice, began)
@@ -182,7 +196,8 @@ class PatchDesk:
             self._modulation.put_all(state.lfos)
             self._bindings.suggest(state.bindings)
             self._scenes.put(state.scenes)
-            self._patch, self._path, self._begun, self.problem = state.patch, state.path, state.begun, ""
+            self._hold(state.patch, state.path)
+            self._begun, self.problem = state.begun, ""
             if state.choice is not None and state.choice != self._stacks.choice:
                 self._stacks.choose(state.choice)
             if state.context and state.context != self._sounds.wanted("context"):
@@ -216,12 +231,20 @@ class PatchDesk:
             self.problem = f"{text}: {error}"
 
     def save(self, path: Path, name: str) -> None:
-        """Write the present settings into a file. PatchError or OSError gives the reason of a failure."""
+        """Write the present settings into a file. PatchError or OSError gives the reason of a failure.
+
+        The factory's own files are not written: PatchError.
+        """
+        if any(path.resolve() == factory.resolve() for factory in factory_patches().values()):
+            raise PatchError(
+                f"{path.name} comes with the instrument and stays as it is; save under another name, or in "
+                "another folder"
+            )
         with self._lock:
             same = path.resolve() == self._path
             values = {n: BY_NAME[n].plain(value) for n, value in self._store.snapshot.values.items()}
             context = self._sounds.wanted("context")
-            self._patch = replace(
+            patch = replace(
                 self._patch,
                 name=name,
                 values=values,
@@ -233,6 +256,6 @@ class PatchDesk:
                 lfos=self._modulation.lfos,
                 scenes=self._scenes.kept.scenes,
             )
-            save_patch(path, self._patch)
-            self._path, self._begun = path.resolve(), self._choices()
+            save_patch(path, patch)
+            self._hold(patch, path)
             self._say(f"patch {name} saved: {path}")

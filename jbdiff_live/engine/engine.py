@@ -151,12 +151,16 @@ class Engine:
         behind_sound()
         try:
             self._say(EngineState.LOADING, "loading the model")
-            if self._generator.prepare(lambda detail: self._say(EngineState.WARMING, detail), self._running):
+            if self._generator.prepare(self._getting_ready, self._running):
                 self._play()
             self._say(EngineState.OFFLINE, "")
         except Exception as error:  # the thread's top: the player must see every failure
             log.info("engine failed", exc_info=True)
             self._say(EngineState.FAILED, f"{error}" or type(error).__name__)
+
+    def _getting_ready(self, detail: str) -> None:
+        """Put the generator's progress into the status. Words that begin with "loading" are of the first step."""
+        self._say(EngineState.LOADING if detail.startswith("loading") else EngineState.WARMING, detail)
 
     def _play(self) -> None:
         generator = self._generator

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from jbdiff_live.block import Block
 from jbdiff_live.parameters import Change
 from jbdiff_live.record.recorder import Recorder
+from jbdiff_live.record.room import TakeRoom
 from jbdiff_live.stack_choice import StackPlaying
 from jbdiff_live.status import RecorderStatus
 
@@ -23,7 +25,8 @@ class Tape:
     """Recordings of one session.
 
     `folder` holds the takes. Blocks are made at most `keep_frames` ahead. `describe(playing)` gives the facts that a
-    take keeps beside its sound. `playing` is the stack of its first block, or None if there is no block yet.
+    take keeps beside its sound. `playing` is the stack of its first block, or None if there is no block yet. `room`
+    measures the disk; without it the status does not say what is left.
     """
 
     def __init__(
@@ -33,12 +36,14 @@ class Tape:
         sample_rate: int,
         keep_frames: int,
         describe: Callable[[StackPlaying | None], Mapping[str, object]],
+        room: TakeRoom | None = None,
     ) -> None:
         self._recorder = recorder
         self._folder = folder
         self.sample_rate = sample_rate
         self._keep_frames = int(RECENT_SECONDS * sample_rate) + keep_frames
         self._describe = describe
+        self._room = room
         self._lock = threading.Lock()
         self._recent: tuple[Block, ...] = ()
         self._record_next = False
@@ -50,7 +55,8 @@ class Tape:
         return self._recent
 
     def status(self) -> RecorderStatus:
-        return self._recorder.status()
+        status = self._recorder.status()
+        return status if self._room is None else replace(status, seconds_left=self._room.seconds_left())
 
     def at(self, frame: int) -> Block | None:
         """Return the block that holds the session's `frame`, or None if it is no longer kept."""

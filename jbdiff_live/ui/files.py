@@ -5,13 +5,17 @@ Thread: Qt's. A dialog runs its own loop over Qt's events: the window goes on po
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 
+from jbdiff_live.patch import user_patches_folder
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import Asker
+
+log = logging.getLogger(__name__)
 
 AUDIO_FILES = (".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3", ".opus", ".w64", ".caf", ".au")
 
@@ -27,17 +31,57 @@ def _home() -> Path:
 class FileDesk:
     """Asks for files over `window` and hands them to the session; `look` shows the outcome at once."""
 
-    def __init__(self, window: QWidget, transport: Transport, asker: Asker, look: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        window: QWidget,
+        transport: Transport,
+        asker: Asker,
+        look: Callable[[], None],
+        own_folder: Callable[[], Path | None] = user_patches_folder,
+    ) -> None:
         self._window = window
         self._transport = transport
         self._asker = asker
         self._look = look
+        self._own_folder = own_folder
+        self._order: list[tuple[str, Path, str]] | None = None  # name, path, and the whole path as text
+        self._order_for = ""
 
     def _status(self) -> Status:
         return self._asker.get("status", self._transport.status, Status())
 
     def _patch_folder(self) -> Path:
-        return next((path.parent for path in self._patches().values()), _home())
+        """Return the folder of the player's own patches, and make it if it is missing. It is where dialogs begin."""
+        folder = self._own_folder()
+        if folder is None:
+            return _home()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            log.info("no folder for own patches: %s", error)
+            return _home()
+        return folder
+
+    def following(self, status: Status) -> tuple[str, Path] | None:
+        """Return name and path of the patch after the one that plays, around the end of the list; None without one.
+
+        The list is read again when another patch plays.
+        """
+        if self._order_for != status.patch_file or self._order is None:
+            self._order_for = status.patch_file
+            self._order = [(name, path, str(path.resolve())) for name, path in self._patches().items()]
+        order = self._order
+        here = next((n for n, (_, _, whole) in enumerate(order) if whole == status.patch_file), -1)
+        if not order or (len(order) == 1 and here == 0):
+            return None
+        name, path, _ = order[(here + 1) % len(order)]
+        return name, path
+
+    def load_following(self) -> None:
+        """Load the patch after the one that plays."""
+        found = self.following(self._status())
+        if found is not None:
+            self.load_patch(found[1])
 
     def _patches(self) -> Mapping[str, Path]:
         none: Mapping[str, Path] = {}
@@ -45,6 +89,7 @@ class FileDesk:
 
     def fill_patches(self, menu: QMenu) -> None:
         known = self._patches()
+        self._order = None
         if not known:
             menu.addAction("no patch found").setEnabled(False)
         nothing: Mapping[str, int] = {}
@@ -79,6 +124,7 @@ class FileDesk:
             path = Path(chosen)
             path = path if path.suffix else path.with_suffix(".toml")
             self._asker.ask("save patch", self._transport.save_patch, path, path.stem)
+            self._order = None
             self._look()
 
     def browse_sound(self, role: str) -> None:

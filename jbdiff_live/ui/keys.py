@@ -30,7 +30,8 @@ class Key:
 
 
 KEYS: tuple[Key, ...] = (
-    Key(("Space",), "start_stop", "Space", "start, stop"),
+    Key(("Space",), "start_stop", "Space", "start; twice: stop"),
+    Key(("F2", "F3", "F4"), "view", "F2 F3 F4", "stage, workshop, settings"),
     Key(("R",), "record", "R", "record, stop recording"),
     Key(("P",), "panic", "P", "panic: silence now, begin again"),
     Key(("Esc",), "escape", "Esc", "close this, cancel learn"),
@@ -45,7 +46,7 @@ KEYS: tuple[Key, ...] = (
     Key(("T",), "tap", "T", "tap the tempo"),
     Key(("L",), "learn", "L", "learn MIDI for the focused knob"),
     Key(("Shift+L",), "learn_row", "Shift+L", "learn the knobs in a row; again: skip one"),
-    Key(("U",), "unlearn", "U", "unlearn: remove the bindings of the control touched next"),
+    Key(("U",), "unlearn", "U", "unlearn the control touched next"),
     Key(("K",), "locate", "K", "which knob does a control move? K again: done"),
     Key(("Ctrl+B",), "bindings", "Ctrl+B", "table of all bindings"),
     Key(tuple(str(n) for n in range(1, 9)), "scene", "1 … 8", "recall a scene (not while a knob has the focus)"),
@@ -57,7 +58,7 @@ KEYS: tuple[Key, ...] = (
     Key(tuple(f"Alt+{n}" for n in range(1, 10)), "focus", "Alt+1 … 9", "focus a knob"),
     Key((), "", "0 … 9  .  Enter", "on a knob: type a value; Enter again leaves"),
     Key((), "", "↑ ↓  PgUp PgDn", "on a knob: turn (Shift: fine); Home, End"),
-    Key((), "", "drag, wheel", "turn (Shift: fine); double-click: default"),
+    Key((), "", "drag, wheel", "turn (Shift: fine); double-click: the patch's value"),
     Key((), "", "Tab, right click", "next control; learn, unbind, reset"),
     Key(("Ctrl+O",), "load_patch", "Ctrl+O", "load a patch"),
     Key(("Ctrl+S",), "save_patch", "Ctrl+S", "save a patch"),

@@ -47,21 +47,25 @@ class KeysOverlay(Overlay):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.fillRect(self.rect(), SHADE)
         half = -(-len(self.rows) // 2)
-        wide, line = min(self.width() - 40, 1240), min(46.0, (self.height() - 140) / half)
+        narrow = self.width() < 1100
+        pad, cap_wide = (14, 134) if narrow else (32, 168)
+        wide, line = min(self.width() - 16, 1240), min(46.0, (self.height() - 112) / half)
         high = line * half + 96
         box = QRectF((self.width() - wide) / 2, (self.height() - high) / 2, wide, high)
         plate(painter, box, theme.PANEL, theme.LINE, 1, 14)
-        title = QRectF(box.x() + 32, box.y() + 18, box.width() - 64, 44)
+        title = QRectF(box.x() + pad, box.y() + 18, box.width() - 2 * pad, 44)
         theme.write(painter, title, "Keys", 26, theme.TEXT, bold=True)
         theme.write(painter, title, "Esc or a click closes this", 15, theme.DIM, theme.RIGHT)
         for index, (keys, text) in enumerate(self.rows):
             column, row = divmod(index, half)
-            x = box.x() + 32 + column * (wide - 40) / 2
+            column_wide = (wide - pad) / 2
+            x = box.x() + pad + column * column_wide
             y = box.y() + 74 + row * line
-            cap = QRectF(x, y + 4, 168, line - 8)
+            cap = QRectF(x, y + 2, cap_wide, line - 4)
             plate(painter, cap, theme.RAISED, theme.LINE, 1, 6)
             theme.write(painter, cap.adjusted(6, 0, -6, 0), keys, 16, theme.ACCENT, theme.CENTRE, bold=True)
-            theme.write(painter, QRectF(x + 184, y, (wide - 40) / 2 - 210, line), text, 16, theme.TEXT)
+            place = QRectF(x + cap_wide + 12, y, column_wide - cap_wide - 12 - pad, line)
+            theme.write(painter, place, text, 16, theme.TEXT)
         painter.end()
 
 

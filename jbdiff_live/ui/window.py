@@ -1,4 +1,6 @@
-"""The window: joins the parts, looks at the session up to thirty times a second, turns wishes into its calls.
+"""The window: joins the views, looks at the session up to thirty times a second, turns wishes into its calls.
+
+Top row, picture of the sound and bottom row are the same in every view, so that nothing jumps when the view changes.
 
 Thread: Qt's, and only Qt's: it polls `Transport.status()` and never waits for another thread.
 """
@@ -6,90 +8,55 @@ Thread: Qt's, and only Qt's: it polls `Transport.status()` and never waits for a
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QRect, Qt, QTimer
 from PySide6.QtGui import (
     QCloseEvent,
-    QDragEnterEvent,
-    QDragLeaveEvent,
-    QDragMoveEvent,
-    QDropEvent,
-    QKeyEvent,
-    QKeySequence,
     QMouseEvent,
     QResizeEvent,
     QShowEvent,
 )
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.block import Block
-from jbdiff_live.parameters import (
-    OF_THE_ANCHOR,
-    OF_THE_FINISHER,
-    OF_THE_MEMORY,
-    OF_THE_SCENES,
-    PARAMETERS,
-    ParameterSnapshot,
-)
+from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stage_word import stage_word
 from jbdiff_live.status import Status, Transport
-from jbdiff_live.ui import keys
+from jbdiff_live.ui import accessible, keys
 from jbdiff_live.ui.asking import Asker
+from jbdiff_live.ui.coming import Changes
 from jbdiff_live.ui.drawing.scope import Scope
 from jbdiff_live.ui.files import FileDesk
-from jbdiff_live.ui.noise_reasons import noise_reasons
+from jbdiff_live.ui.gestures import Gestures
 from jbdiff_live.ui.overlay import DropZones, KeysOverlay
 from jbdiff_live.ui.pace import Pace
 from jbdiff_live.ui.question import QuestionMenu
+from jbdiff_live.ui.reasons import idle_reasons
 from jbdiff_live.ui.rows.devices import DeviceRow
-from jbdiff_live.ui.rows.health import HealthStrip
 from jbdiff_live.ui.rows.notices import NoticeLine
 from jbdiff_live.ui.rows.pickers import Picker
 from jbdiff_live.ui.rows.stack_picker import StackPicker
 from jbdiff_live.ui.rows.transport_bar import PLAYING, TransportBar
-from jbdiff_live.ui.scenes.strip import SceneStrip
+from jbdiff_live.ui.scenes.strip import SceneSettings, SceneStrip
+from jbdiff_live.ui.tiles.board import Board
 from jbdiff_live.ui.tiles.panel import KnobsPanel
+from jbdiff_live.ui.tiles.strips import SlotsStrip
 from jbdiff_live.ui.tiles.tile import Tile
-from jbdiff_live.ui.wishes import PlayersWishes
+from jbdiff_live.ui.views.foot import FootRow
+from jbdiff_live.ui.views.settings import SettingsView
+from jbdiff_live.ui.views.stage import StageView
+from jbdiff_live.ui.views.tabs import View
 
 KNOB_SECONDS = 0.06  # between two pictures of a knob that is swept from elsewhere: every second frame
 FRAMES_PER_WORDS = 3  # what is read rather than watched: ten times a second, or five where time is short
 FRAMES_PER_BINDINGS = 12  # bindings change seldom: asked for now and then, and whenever learning ends
-
-
-def without_finisher(status: Status) -> str:
-    """Why the finisher's knobs do nothing; empty where they do, or where that is not known yet."""
-    stack = status.stack
-    if stack.finisher or stack.parts is None:
-        return ""
-    return "it is left out under Stack" if stack.parts.finisher else "this stack has no finisher"
-
-
-def form_reasons(status: Status, now: ParameterSnapshot | None) -> Mapping[str, str]:
-    """Why each knob of form and style does nothing; empty if it does something, or if that is not known yet."""
-    parts = status.stack.parts
-    if parts is not None and not parts.anchor:
-        reasons = dict.fromkeys(OF_THE_ANCHOR, "this stack cannot be held to an anchor")
-    else:
-        reasons = dict.fromkeys(OF_THE_ANCHOR, "")
-        reasons |= _unused(now)
-    forgets = parts is not None and not parts.memory
-    return reasons | dict.fromkeys(OF_THE_MEMORY, "this stack has no memory" if forgets else "")
-
-
-def _unused(now: ParameterSnapshot | None) -> dict[str, str]:
-    """Why a knob of the anchor does nothing at other knobs' values."""
-    reasons: dict[str, str] = {}
-    if now is not None:
-        if now["anchor"] == 0:
-            reasons |= dict.fromkeys(("brightness", "motion"), "Anchor is at 0")
-        if now.choice("clock") != "tempo":
-            reasons["tempo"] = f"Clock is at {now.choice('clock')}"
-    return reasons
+LEAST_WIDTH, LEAST_HEIGHT = 940, 500  # fits a screen of 960 x 540 with the title bar
+MARGIN, GAP = 8, 6
+SLOT = re.compile(r"slot=(\d+)")  # in a block's noise identity
 
 
 def _tells_more(before: Status, now: Status) -> bool:
@@ -101,49 +68,38 @@ def _tells_more(before: Status, now: Status) -> bool:
     )
 
 
-MODIFIERS = (Qt.Key.Key_Shift, Qt.Key.Key_Control, Qt.Key.Key_Alt, Qt.Key.Key_AltGr, Qt.Key.Key_Meta)
+def slot_of(status: Status, blocks: tuple[Block, ...]) -> int | None:
+    """Return the slot of the noise register that the audible block plays, from 0; None if none does."""
+    playing = next((block for block in blocks if block.start_frame <= status.frame < block.end_frame), None)
+    found = None if playing is None else SLOT.search(playing.noise)
+    return None if found is None else int(found[1])
 
 
-class MainWindow(PlayersWishes):
+class MainWindow(Gestures):
     """The whole instrument on screen. `transport` is all it knows of the rest."""
 
     def __init__(self, transport: Transport, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
+        accessible.install()
         self._transport = transport
         self._clock = clock
         self._frames = 0
-        self._values_at = float("-inf")
+        self._values_at = self._asked_to_stop = float("-inf")
         self.pace = Pace()
         self.status = Status()
+        self._blocks: tuple[Block, ...] = ()
+        self._lfos: Mapping[str, Lfo] = {}
         self._now: ParameterSnapshot | None = None
         self._touched: tuple[str, ...] = ()  # what the control moves that was located last
         self.setWindowTitle("jbdiff-live")
-        self.setMinimumSize(1180, 640)
+        self.setMinimumSize(LEAST_WIDTH, LEAST_HEIGHT)
         self.setAcceptDrops(True)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # a click beside the knobs lets go of the focused one
-
-        self.notices = NoticeLine()
-        self.asker = Asker(self.notices)
-        self.question = QuestionMenu(self, transport, self.asker)
-        self.files = FileDesk(self, transport, self.asker, self.look)
-        self.patch = Picker("PATCH", self.files.fill_patches)
-        self.stack = StackPicker(transport, self.asker)
-        self.bar = TransportBar(self.patch, self.stack)
-        self.scope = Scope()
-        self.health = HealthStrip()
-        self.scenes = SceneStrip(transport, self.asker)
-        self.panel = KnobsPanel([p for p in PARAMETERS if p.name not in OF_THE_SCENES])
-        self.devices = DeviceRow(transport, self.asker, self.files.browse_sound, self.open_bindings)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(14, 12, 14, 12)
-        column.setSpacing(8)
-        for part in (self.bar, self.notices, self.scope, self.health, self.scenes, self.panel, self.devices):
-            column.addWidget(part, 1 if part is self.scope else 0)
-        self.keys = KeysOverlay(self, keys.rows())
-        self.zones = DropZones(self)
-        self.tiles: dict[str, Tile] = {**self.panel.tiles, **self.scenes.tiles, "panic": self.bar.panic}
-        self._connect()
+        self._make_parts()
+        self._lay_out()
+        keys.install(self, self.deeds())
         self._order_tabs()
+        self.show_view(View.STAGE)
 
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
@@ -151,48 +107,108 @@ class MainWindow(PlayersWishes):
         self._timer.start(1000 // self.pace.frames_per_second)
         self.look()
 
-    def _connect(self) -> None:
-        for tile in self.tiles.values():
-            tile.set_asked.connect(self.set_parameter)
-            tile.triggered.connect(self.trigger)
-            tile.learn_asked.connect(self.learn)
-            tile.unbind_asked.connect(self.unbind)
-            tile.lfo_asked.connect(self.set_lfo)
-            tile.refused.connect(lambda why: self.notices.refuse("typed", why))
+    def _make_parts(self) -> None:
+        """Make the rows and the views. Every tile goes on the board."""
+        transport = self._transport
+        self.notices = NoticeLine(self)
+        self.asker = Asker(self.notices)
+        self.question = QuestionMenu(self, transport, self.asker)
+        self.files = FileDesk(self, transport, self.asker, self.look)
+        self.changes = Changes()
+        self.board = Board(self._connect)
+        self.patch = Picker("PATCH", self.files.fill_patches)
+        self.stack = StackPicker(transport, self.asker)
+        self.bar = TransportBar(self.patch)
+        self.scope = Scope()
+        self.devices = DeviceRow(transport, self.asker, self.files.browse_sound, self.open_bindings)
+        given = {"stack": self.stack, "context file": self.devices.context, "init file": self.devices.init}
+        self.panel = KnobsPanel(given=given)
+        self.stage = StageView(self.board.add)
+        self.scenes = SceneStrip(transport, self.asker)
+        self.stage.add_strip(self.scenes)
+        self.scene_settings = SceneSettings()
+        self.settings = SettingsView(self.devices, self.scene_settings)
+        self.health = self.settings.health
+        self.foot = FootRow()
+        self.foot.tabs.chosen.connect(self.show_view)
+        self.tiles: dict[str, Tile] = {
+            **self.panel.tiles,
+            **self.scenes.tiles,
+            **self.scene_settings.tiles,
+            **self.foot.tiles,
+            "panic": self.bar.panic,
+        }
+        for tile in (*self.tiles.values(), self.bar.beat, self.foot.following):
+            self.board.add(tile)
         self.bar.start.pressed.connect(self.start_stop)
         self.bar.record.pressed.connect(self.record)
-        keys.install(
-            self,
-            {
-                "start_stop": lambda _: self.start_stop(),
-                "record": lambda _: self.record(),
-                "escape": lambda _: self.escape(),
-                "hold": lambda _: self.flip("hold"),
-                "mute": lambda _: self.flip("mute"),
-                **self.action_deeds(),
-                **self.scenes.deeds(),
-                "learn": lambda _: self.learn_focused(),
-                "learn_row": lambda _: self.learn_row(),
-                "unlearn": lambda _: self.await_control("unlearn", self._transport.unlearn),
-                "locate": lambda _: self.await_control("locate", self._transport.locate),
-                "bindings": lambda _: self.open_bindings(),
-                "focus": lambda key: self.focus_number(int(key[-1])),
-                "load_patch": lambda _: self.files.browse_patch(),
-                "save_patch": lambda _: self.files.save_patch(),
-                "full_screen": lambda _: self.toggle_full_screen(),
-                "show_keys": lambda _: self.toggle_keys(),
-            },
-        )
+
+    def _lay_out(self) -> None:
+        """Put the parts into the window."""
+        self.pages = QStackedWidget()
+        for page in (self.stage, self.panel, self.settings):  # in the order of `View`
+            self.pages.addWidget(page)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
+        column.setSpacing(GAP)
+        for part in (self.bar, self.scope, self.pages, self.foot):
+            column.addWidget(part, 1 if part is self.scope else 0)
+        self.keys = KeysOverlay(self, keys.rows())
+        self.zones = DropZones(self)
+
+    def _connect(self, tile: Tile) -> None:
+        """Let the window obey a tile."""
+        tile.set_asked.connect(self.set_parameter)
+        tile.triggered.connect(self.trigger)
+        tile.learn_asked.connect(self.learn)
+        tile.unbind_asked.connect(self.unbind)
+        tile.lfo_asked.connect(self.set_lfo)
+        tile.refused.connect(lambda why: self.notices.refuse("typed", why))
 
     def _order_tabs(self) -> None:
-        """Knobs first, then what is used between pieces."""
+        """The knobs of the view first, then what is used between pieces."""
         order: list[QWidget] = [
-            *self.panel.order, *self.scenes.order, self.bar.start, self.bar.record, self.bar.panic,
-            self.patch, self.stack, self.devices.output, self.devices.input, self.devices.midi,
-            self.devices.context, self.devices.init,
+            *self.stage.rings, *self.scenes.order, *self.panel.tabs,
+            self.devices.output, self.devices.input, self.devices.midi, *self.scene_settings.tiles.values(),
+            *self.foot.tiles.values(), self.foot.following, *self.foot.tabs.buttons,
+            self.bar.start, self.bar.record, self.bar.beat, self.patch, self.bar.meter, self.bar.panic,
         ]  # fmt: skip
         for before, after in itertools.pairwise(order):
             QWidget.setTabOrder(before, after)
+
+    # The views
+
+    @property
+    def view(self) -> View:
+        return View(self.pages.currentIndex())
+
+    def show_view(self, number: int) -> None:
+        """Show a view, by its number in `View`."""
+        self.pages.setCurrentIndex(number)
+        self.foot.tabs.show_view(self.view)
+        self.settings.show_status(self.status, self._clock())
+        self._share_height()
+
+    def _share_height(self) -> None:
+        """Give each part its height. The rows grow with the window, and their letters with them."""
+        height = self.height()
+        row = int(min(104, max(62, height * 0.115)))
+        self.bar.setFixedHeight(row)
+        self.foot.setFixedHeight(row)
+        rest = height - 2 * MARGIN - 2 * row - 3 * GAP
+        if self.view is View.STAGE:
+            page = int(min(300, max(132, height * 0.27))) + self.stage.strips_height
+        elif self.view is View.WORKSHOP:
+            page = int(min(560, max(252, height * 0.47)))
+        else:
+            page = rest + GAP
+        self.scope.setVisible(self.view is not View.SETTINGS)
+        self.pages.setFixedHeight(page)
+        top = MARGIN + row + GAP
+        room = QRect(MARGIN, top, self.width() - 2 * MARGIN, rest - page)
+        if self.view is View.SETTINGS:  # over the sentences, and over the devices if there is much to say
+            room.setHeight(self.settings.facts.height() + self.devices.height())
+        self.notices.lie_in(room, at_top=self.view is View.SETTINGS)
 
     # Up to thirty times a second
 
@@ -216,7 +232,7 @@ class MainWindow(PlayersWishes):
         """Polls the session and lets every part repaint what changed in it."""
         now = self._watch()
         self.show_values(now)
-        self._read(now)
+        self._read(now, whole=True)
         self.show_bindings()
 
     def _watch(self) -> float:
@@ -224,40 +240,56 @@ class MainWindow(PlayersWishes):
         now = self._clock()
         status = self.asker.get("status", self._transport.status, self.status)
         none: tuple[Block, ...] = ()
-        blocks = self.asker.get("recent blocks", self._transport.recent_blocks, none)
+        blocks = self._blocks = self.asker.get("recent blocks", self._transport.recent_blocks, none)
         ended = self.status.control.learning != status.control.learning
         self.status = status
-        self.health.show_peaks(status, now)
-        self.scope.advance(status, blocks, now)
+        silence = (0.0, 0.0)
+        self.bar.meter.show_peaks(
+            status.audio.peak if status.audio.running else silence, status.audio.limited, now
+        )
+        if self.scope.isVisible():
+            self.scope.advance(status, blocks, now)
         if ended:
             self.show_bindings()
         if ended or status.control.learning is not None:
-            for name, tile in self.tiles.items():
-                tile.show_learning(name == status.control.learning)
-                if tile.learning:
-                    tile.pulse(now)
+            self.board.show_learning(status.control.learning, now)
         return now
 
-    def _read(self, now: float) -> None:
-        """What is there in words and numbers."""
+    def _read(self, now: float, whole: bool = False) -> None:
+        """What is there in words and numbers. whole: also the views that cannot be seen now."""
         status = self.status
-        self.bar.show_status(status)
-        self.health.show_status(status, now)
-        self.devices.show_status(status)
-        self.scenes.refresh(status)
-        self.panel.show_inapplicable(dict.fromkeys(OF_THE_FINISHER, without_finisher(status)))
-        self.panel.show_inapplicable(form_reasons(status, self._now))
-        self.panel.show_inapplicable(noise_reasons(self._now))
+        self.stage.show_status(status)
+        self.bar.show_status(status, self.asks_to_stop)
+        self.stack.show_status(status)
+        if whole or self.view is View.SETTINGS:
+            self.settings.show_status(status, now)
+        self.devices.show_files(status, self._now)
+        following = self.files.following(status)
+        self.foot.following.show_next("" if following is None else following[0])
+        self.board.show_inapplicable(idle_reasons(status, self._now))
+        self.board.show_starts(status.patch_values)
+        self._show_changes()
         view = self.bar.view
         details = "" if view.fits(view.word.why) else view.word.why
         self.notices.show_status(status, details)
         if status.control.touched != self._touched:
             self._touched = status.control.touched
-            located = self.tiles.get(self._touched[0]) if self._touched else None
+            located = self.board.seen(self._touched[0]) if self._touched else None
             if located is not None:
                 located.setFocus(Qt.FocusReason.OtherFocusReason)
         question = status.control.question
-        self.question.show(question, None if question is None else self.tiles.get(question.target))
+        self.question.show(question, None if question is None else self.board.seen(question.target))
+
+    def _show_changes(self) -> None:
+        """Show what is on its way: on the tiles, and on the picture of the sound."""
+        plays = self.status.engine.state in PLAYING
+        moved = [name for name, lfo in self._lfos.items() if lfo.on]
+        self.changes.look(self.status, self._blocks if plays else (), self._now, moved)
+        self.board.show_changes(self.changes)
+        self.scope.show_marks(self.changes.marks)
+        slots = self.tiles["noise_length"]
+        if isinstance(slots, SlotsStrip):
+            slots.show_slot(slot_of(self.status, self._blocks) if plays else None)
 
     def show_values(self, now: float) -> None:
         """Turn the knobs to what is set. One that begins to turn is seen in the next frame."""
@@ -265,9 +297,8 @@ class MainWindow(PlayersWishes):
         if snapshot is not None:
             self._now = snapshot
             heard = self.status.heard if self.status.engine.state in PLAYING else None
-            self.panel.show_hardware(self.status.control.hardware)
-            self.scenes.show_values(snapshot, self.status.control.hardware)
-            if self.panel.show_values(snapshot, heard):
+            self.board.show_hardware(self.status.control.hardware)
+            if self.board.show_values(snapshot, heard):
                 self._values_at = now
 
     def show_bindings(self) -> None:
@@ -275,73 +306,14 @@ class MainWindow(PlayersWishes):
         bindings = self.asker.get("bindings", self._transport.bindings, none)
         self.scenes.show_bindings(bindings)
         no_lfos: Mapping[str, Lfo] = {}
-        lfos = self.asker.get("LFOs", self._transport.lfos, no_lfos)
-        for name, tile in self.tiles.items():
-            tile.show_binding(bindings.get(name, ""))
-            tile.show_lfo(lfos.get(name))
-
-    # The window itself
-
-    def focus_number(self, number: int) -> None:
-        if number <= len(self.panel.numbered):
-            self.panel.numbered[number - 1].setFocus(Qt.FocusReason.ShortcutFocusReason)
-
-    def toggle_full_screen(self) -> None:
-        self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
-
-    def toggle_keys(self) -> None:
-        self.keys.hide() if self.keys.isVisible() else self.keys.cover()
-
-    # Drag and drop
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if any(url.isLocalFile() for url in event.mimeData().urls()):
-            self.zones.cover()
-            self.zones.aim(event.position().x())
-            event.acceptProposedAction()
-
-    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
-        self.zones.aim(event.position().x())
-        event.acceptProposedAction()
-
-    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
-        self.zones.hide()
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        role = self.zones.aim(event.position().x())
-        self.zones.hide()
-        files = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
-        if files:
-            event.acceptProposedAction()
-            self.files.load_sound(role, Path(files[0]))
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.text() == "?":
-            self.toggle_keys()
-        elif event.isAutoRepeat() or not self._press(event):
-            super().keyPressEvent(event)
-
-    def _press(self, event: QKeyEvent) -> bool:
-        """Press a key that the window does not use itself. Return whether the player bound it to something."""
-        if event.key() in MODIFIERS:
-            return False
-        key = QKeySequence(event.keyCombination()).toString()
-        return bool(key) and self.asker.get("key", lambda: self._transport.press_key(key), False)
+        self._lfos = self.asker.get("LFOs", self._transport.lfos, no_lfos)
+        self.board.show_bindings(bindings, self._lfos)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.setFocus(Qt.FocusReason.MouseFocusReason)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Parts grow with the window, and their letters with them; the picture takes the rest."""
-        height = self.height()
-        for part, share, least, most in (
-            (self.bar, 0.092, 64, 112),
-            (self.health, 0.078, 56, 86),
-            (self.scenes, 0.115, 86, 140),
-            (self.panel, 0.262, 186, 330),
-            (self.devices, 0.056, 42, 62),
-        ):
-            part.setFixedHeight(int(min(most, max(least, height * share))))
+        self._share_height()
         for overlay in (self.keys, self.zones):
             overlay.setGeometry(self.rect())
         super().resizeEvent(event)
@@ -352,5 +324,9 @@ class MainWindow(PlayersWishes):
         super().showEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
+        """Ask first if a person closes the window while it plays or records; not if the program does."""
+        if event.spontaneous() and not self.may_close():
+            event.ignore()
+            return
         self._timer.stop()
         super().closeEvent(event)

@@ -9,22 +9,26 @@ from abc import abstractmethod
 from collections.abc import Callable
 from functools import cached_property
 
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QMessageBox, QWidget
 
 from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.control_view import Waiting
 from jbdiff_live.parameters import BY_NAME
-from jbdiff_live.status import Status, Transport
+from jbdiff_live.status import EngineState, Status, Transport
 from jbdiff_live.ui.asking import Asker
 from jbdiff_live.ui.bindings.dialog import BindingsDialog
+from jbdiff_live.ui.files import FileDesk
 from jbdiff_live.ui.overlay import KeysOverlay
 from jbdiff_live.ui.rows.notices import NoticeLine
 from jbdiff_live.ui.rows.transport_bar import PLAYING, TransportBar
 from jbdiff_live.ui.scenes.strip import SceneStrip
 from jbdiff_live.ui.tiles.panel import KnobsPanel
 from jbdiff_live.ui.tiles.tile import Tile
+from jbdiff_live.ui.views.foot import FootRow
+from jbdiff_live.ui.views.stage import StageView
 
-ACTIONS_WITH_KEYS = ("panic", "reroll", "tap", "home", "advance", "write", "erase", "reset_context")
+ASK_SECONDS = 3.0  # within which a second press of stop counts
+GETTING_READY = (EngineState.LOADING, EngineState.WARMING)  # nothing sounds that a press could end
 
 
 class PlayersWishes(QWidget):
@@ -36,9 +40,13 @@ class PlayersWishes(QWidget):
     asker: Asker
     notices: NoticeLine
     panel: KnobsPanel
+    stage: StageView
+    foot: FootRow
     bar: TransportBar
     scenes: SceneStrip
     keys: KeysOverlay
+    files: FileDesk
+    _asked_to_stop: float  # second at which stop was pressed once
 
     @abstractmethod
     def look(self) -> None:
@@ -78,25 +86,48 @@ class PlayersWishes(QWidget):
         self.set_parameter(name, 0.0 if snapshot.on(name) else 1.0)
 
     def trigger(self, action: str) -> None:
+        """Do an action of the parameter table, or load the next patch."""
+        if action == "next_patch":
+            self.files.load_following()
+            return
         self.asker.ask(action, self._transport.trigger, action)
         self.show_values(self._clock())
 
-    def action_deeds(self) -> dict[str, Callable[[str], None]]:
-        """Return what the keys of actions do, by the action."""
-
-        def deed(action: str) -> Callable[[str], None]:
-            return lambda _: self.trigger(action)
-
-        return {action: deed(action) for action in ACTIONS_WITH_KEYS}
-
     def start_stop(self) -> None:
+        """Start, or stop. While music sounds, the first press asks and a second one within seconds stops.
+
+        A press that waits for the beat or bar asks nothing, because a second press takes it back.
+        """
         if self.asker.get("play", lambda: self._transport.holds("play"), False):
             return
-        if self.status.engine.state in PLAYING:
+        if self.status.engine.state not in PLAYING:
+            self.asker.ask("start", self._transport.start)
+        elif self.status.engine.state in GETTING_READY or self.asks_to_stop:
+            self._asked_to_stop = float("-inf")
             self.asker.ask("stop", self._transport.stop)
         else:
-            self.asker.ask("start", self._transport.start)
+            self._asked_to_stop = self._clock()
         self.look()
+
+    @property
+    def asks_to_stop(self) -> bool:
+        """True for some seconds after the first press of stop."""
+        return self._clock() - self._asked_to_stop < ASK_SECONDS
+
+    def may_close(self) -> bool:
+        """Ask the player if closing would end music or a take. Return True if the window may close."""
+        recording, plays = self.status.recorder.recording, self.status.engine.state in PLAYING
+        if not recording and not plays:
+            return True
+        what = "The take ends here and is kept." if recording else "The music ends here."
+        answer = QMessageBox.question(
+            self,
+            "Close jbdiff-live?",
+            f"Close while {'recording' if recording else 'playing'}? {what}",
+            QMessageBox.StandardButton.Close | QMessageBox.StandardButton.Cancel,
+            QMessageBox.StandardButton.Cancel,
+        )
+        return answer == QMessageBox.StandardButton.Close
 
     def record(self) -> None:
         if self.asker.get("record", lambda: self._transport.holds("record"), False):
@@ -134,7 +165,8 @@ class PlayersWishes(QWidget):
         if self.status.control.learning is not None:
             self.asker.ask("learn", self._transport.skip_learning)
         else:
-            names = [tile.name for tile in self.panel.order]
+            tiles = self.stage.rings if self.stage.isVisible() else self.panel.order
+            names = [tile.name for tile in tiles]
             focused = self.focusWidget()
             first = names.index(focused.name) if isinstance(focused, Tile) and focused.name in names else 0
             self.asker.ask("learn", self._transport.learn_row, names[first:])

@@ -83,14 +83,14 @@ def test_getting_ready_is_counted_and_a_panic_meanwhile_leaves_nothing_behind(tm
     with stage(tmp_path, stack, clock) as rig:
         assert rig.word.word is Word.STOPPED
         rig.session.start()
-        clock.run_until(lambda: rig.word.text == "GETTING READY 1/3", rig.describe)
+        clock.run_until(lambda: rig.word.text == "GETTING READY 1 of 3", rig.describe)
         rig.session.trigger("panic")
         stack.loading.set()
-        clock.run_until(lambda: rig.word.text == "GETTING READY 2/3", rig.describe)
+        clock.run_until(lambda: rig.word.text == "GETTING READY 2 of 3", rig.describe)
         assert rig.word.why == "warming up, block 1"
         rig.session.trigger("panic")
         stack.warming.set()
-        clock.run_until(lambda: rig.word.text == "GETTING READY 3/3", rig.describe)
+        clock.run_until(lambda: rig.word.text == "GETTING READY 3 of 3", rig.describe)
         stack.fault = Fault.NONE
         rig.wait_for_sound()
 

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.views.tabs import View
 from jbdiff_live.ui.window import MainWindow
 
 
@@ -40,10 +41,11 @@ def demo() -> DemoTransport:
 
 @pytest.fixture
 def window(qtbot: QtBot, qapp: QApplication, demo: DemoTransport, clock: HandClock) -> Iterator[MainWindow]:
-    """A shown, active window of 1280x720 on the demo session."""
+    """A shown, active window of 1280x720 on the demo session. It shows the workshop view, which has every knob."""
     theme.apply(qapp)
     made = MainWindow(demo, clock=clock)
     made.resize(1280, 720)
+    made.show_view(View.WORKSHOP)
     made.show()
     made.activateWindow()
     qtbot.waitActive(made)

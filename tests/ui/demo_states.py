@@ -7,6 +7,9 @@ from dataclasses import replace
 
 from demo_transport import DemoTransport
 
+from jbdiff_live.beat.line import ClockSource, ClockState, ClockStatus
+from jbdiff_live.beat.modulation import Lfo
+from jbdiff_live.block import Rung
 from jbdiff_live.stack_choice import StackChoice
 from jbdiff_live.status import ControlStatus, EngineState, EngineStatus
 
@@ -32,6 +35,7 @@ def running(demo: DemoTransport, look: Callable[[], None] = lambda: None) -> Non
     demo.start()
     play(demo, 12.0, look)
     demo.hear_cc(74)
+    demo.set_status(patch_values={"noise_step": 0.3, "resample": 0.0})
     demo.set_parameter("noise_step", 0.62)
     demo.set_parameter("noise_style", 2)
     demo.set_parameter("resample", 0.35)
@@ -40,9 +44,34 @@ def running(demo: DemoTransport, look: Callable[[], None] = lambda: None) -> Non
 
 
 def loading(demo: DemoTransport, look: Callable[[], None] = lambda: None) -> None:
+    demo.set_status(engine=EngineStatus(EngineState.LOADING, "loading the model: pocket"))
+    look()
+
+
+def warming(demo: DemoTransport, look: Callable[[], None] = lambda: None) -> None:
+    demo.set_status(engine=EngineStatus(EngineState.WARMING, "warming up: trial block 2"))
+    look()
+
+
+def looping(demo: DemoTransport, look: Callable[[], None] = lambda: None) -> None:
+    """No time for new blocks; a change waits, and a register plays."""
+    running(demo, look)
+    demo.set_parameter("noise_style", 4)
+    demo.set_parameter("hold_changes", 2)
+    demo.set_lfo("memory", Lfo(bars=4))
     demo.set_status(
-        engine=EngineStatus(EngineState.LOADING, "level 2 of stack pocket: 17 MB from jbdiff/weights")
+        rung=Rung.REPEAT,
+        engine=replace(demo.state.engine, rung=Rung.REPEAT, block_seconds=0.001),
+        clock=ClockStatus(ClockSource.MIDI, ClockState.RUNNING, 124.0, 117, 4, countdown=3.2, waiting=2),
+        audio=replace(demo.state.audio, limited=True),
     )
+    look()
+
+
+def no_device(demo: DemoTransport, look: Callable[[], None] = lambda: None) -> None:
+    running(demo, look)
+    problem = "Scarlett 2i2 USB is gone; plug it in again, or choose another output"
+    demo.set_status(audio=replace(demo.state.audio, nowhere=True, problem=problem))
     look()
 
 
@@ -92,6 +121,9 @@ STATES: dict[str, Callable[..., None]] = {
     "offline": lambda demo, look=lambda: None: look(),
     "running": running,
     "loading": loading,
+    "warming": warming,
+    "looping": looping,
+    "no device": no_device,
     "failed": failed,
     "learning": learning,
     "coasting": coasting,

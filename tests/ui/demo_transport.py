@@ -119,6 +119,8 @@ class DemoTransport:
             sample_rate=RATE,
             patch="first light",
             program=12,
+            patch_file=str(Path("patches/first-light.toml").resolve()),
+            recorder=RecorderStatus(seconds_left=18_720.0),
             stack=stack_status(POCKET, StackChoice("pocket")),
             audio=AudioStatus(
                 device="Scarlett 2i2 USB",
@@ -163,7 +165,7 @@ class DemoTransport:
                     index,
                     start,
                     self.modulation.applied(self.store.snapshot),
-                    f"walk 1 0 {index}",
+                    f"NoiseIdentity(index={index}, slot={index % 8})",
                     0.1,
                 )
             )
@@ -222,7 +224,8 @@ class DemoTransport:
 
     def start_recording(self) -> None:
         self._note("start_recording")
-        self.set_status(recorder=RecorderStatus(recording=True, folder=Path("takes/2026-11-23 00.41.07")))
+        folder = Path("takes/2026-11-23 00.41.07")
+        self.set_status(recorder=replace(self.state.recorder, recording=True, folder=folder))
 
     def stop_recording(self) -> None:
         self._note("stop_recording")
@@ -438,7 +441,7 @@ class DemoTransport:
 
     def load_patch(self, path: Path) -> None:
         self._note("load_patch", path)
-        self.set_status(patch=path.stem, program=None)
+        self.set_status(patch=path.stem, program=None, patch_file=str(path.resolve()))
 
     def save_patch(self, path: Path, name: str) -> None:
         self._note("save_patch", path, name)

@@ -20,7 +20,7 @@ def test_every_time_at_which_knobs_are_read_has_its_place(window: MainWindow, de
     demo.set_status(reload_seconds=6.2)
     window.look()
     assert [shown.texts[when] for when in TakesEffect] == ["0.09 s", "1.2 s", "1.4 s", "6.2 s"]
-    assert shown.note == "p99 2.53"
+    assert shown.note == "at most 2.5 s"
     assert "next step 1.2 s" in shown.toolTip() and "reload 6.2 s" in shown.accessibleDescription()
 
 

@@ -137,9 +137,9 @@ def test_a_pad_says_what_its_scene_does(window: MainWindow, demo: DemoTransport)
     pads = window.scenes.pads
     demo.set_status(scenes=scenes(active=1, pending=2, lands_in=1.23))
     window.look()
-    assert (pads[1].face.label, pads[1].face.lit) == ("1 calm", True)
+    assert (pads[1].face.label, pads[1].face.note, pads[1].face.lit) == ("1", "calm", True)
     assert (pads[2].face.note, pads[2].face.framed) == ("in 1.2 s", True)
-    assert (pads[3].face.label, pads[3].face.dim) == ("3 empty", True)
+    assert (pads[3].face.label, pads[3].face.note, pads[3].face.dim) == ("3", "empty", True)
     assert "active" in pads[1].accessibleDescription()
     assert "program 5, leaves out Noise, Output (gain, mute)" in pads[2].accessibleDescription()
     demo.set_status(scenes=scenes(active=2, morph=0.25))
@@ -147,7 +147,7 @@ def test_a_pad_says_what_its_scene_does(window: MainWindow, demo: DemoTransport)
     assert (pads[2].face.note, pads[2].face.done) == ("25 %", 0.25)
     demo.set_status(scenes=scenes(capturing=True))
     window.look()
-    assert pads[5].face.note == "capture here" and window.scenes.capture.face.lit
+    assert pads[5].face.note == "here" and window.scenes.capture.face.lit
 
 
 def test_the_buttons_name_the_step_and_the_patch_is_marked(window: MainWindow, demo: DemoTransport) -> None:
@@ -157,10 +157,10 @@ def test_the_buttons_name_the_step_and_the_patch_is_marked(window: MainWindow, d
     assert (strip.undo.face.note, strip.undo.face.dim) == ("Memory 0.90", False)
     assert (strip.redo.face.note, strip.redo.face.dim) == ("nothing", True)
     assert "Memory 0.90" in strip.undo.accessibleDescription()
-    assert window.bar.patch.note == "modified" and strip.compare.face.note == "modified"
+    assert window.bar.patch.note.startswith("changed") and strip.compare.face.note == "changed"
     demo.set_status(undo=UndoStatus("compare", comparing=True))
     window.look()
-    assert strip.compare.face.lit and strip.compare.face.note == "the saved patch plays"
+    assert strip.compare.face.lit and strip.compare.face.note == "saved patch"
 
 
 def test_a_refusal_is_read_below(window: MainWindow, demo: DemoTransport) -> None:
@@ -176,7 +176,7 @@ def test_pads_are_learned_and_show_their_binding(
     pad = window.scenes.pads[4]
     pad.setFocus()
     qtbot.keyClick(pad, Qt.Key.Key_L)
-    assert demo.asked == [("learn", "scene_4")] and pad.face.note == "hit a pad"
+    assert demo.asked == [("learn", "scene_4")] and pad.face.note == "learn"
     demo.hear_cc(33)
     window.look()
     window.look()
@@ -186,22 +186,22 @@ def test_pads_are_learned_and_show_their_binding(
 def test_the_scene_knobs_follow_the_store_and_stand_in_the_strip_alone(
     window: MainWindow, demo: DemoTransport
 ) -> None:
-    assert set(window.scenes.tiles) == OF_THE_SCENES and not OF_THE_SCENES & set(window.panel.tiles)
+    rows = [window.scenes.tiles, window.scene_settings.tiles]
+    assert sorted(name for row in rows for name in row) == sorted(OF_THE_SCENES)
+    assert not OF_THE_SCENES & set(window.panel.tiles)
     demo.store.set("scene_time", 8, Origin.MIDI)
     window.look()
     assert window.scenes.tiles["scene_time"].value == 8
 
 
 def test_every_control_of_the_strip_has_a_role_a_name_and_room(window: MainWindow) -> None:
-    for size in ((1180, 640), (1920, 1080)):
+    for size in ((960, 540), (1920, 1080)):
         window.resize(*size)
         QApplication.processEvents()
         for widget in window.scenes.order:
             least = widget.minimumSize()
             assert widget.width() >= least.width() and widget.height() >= least.height(), widget.objectName()
             assert widget.accessibleName()
-        assert window.scenes.geometry().bottom() < window.panel.geometry().top()
-        assert window.panel.geometry().bottom() < window.devices.geometry().top() < window.height()
     for button in window.scenes.functions:
         interface = QAccessible.queryAccessibleInterface(button)
         assert interface.role() is QAccessible.Role.Button

@@ -127,6 +127,8 @@ def test_nothing_found_yet_is_said(
 def test_the_finishers_knobs_do_nothing_without_one_and_say_why(
     window: MainWindow, demo: DemoTransport
 ) -> None:
+    window.set_parameter("finisher_style", 3)
+    window.look()
     tiles = [window.tiles[name] for name in OF_THE_FINISHER]
     assert len(tiles) == 5 and all("this stack has no finisher" in tile.toolTip() for tile in tiles)
     grey = {tile.name: tile.grab().toImage() for tile in tiles}
@@ -177,8 +179,8 @@ def test_a_strip_is_a_knob_that_lies_flat(window: MainWindow, demo: DemoTranspor
     qtbot.keyClicks(strip, "0,5")
     qtbot.keyClick(strip, Qt.Key.Key_Return)
     assert demo.snapshot()["finisher_strength"] == 0.5
-    for expected in ("region", "walk", "random"):
-        qtbot.mouseClick(style, LEFT, pos=QPoint(20, 20))
+    for part, expected in ((0.6, "region"), (0.9, "walk"), (0.1, "random")):
+        qtbot.mouseClick(style, LEFT, pos=QPoint(round(style.width() * part), 20))
         window.look()
         assert demo.snapshot().choice("finisher_style") == expected
     plain = strip.grab().toImage()

@@ -38,7 +38,8 @@ class StackTooSlow(RuntimeError):
     def __init__(self, choice: StackChoice, seconds: float, duration: float) -> None:
         super().__init__(
             f"{choice.text}: a block takes about {seconds:.2g} s and lasts {duration:.2g} s, so it cannot keep up "
-            "here; choose fewer levels, leave the finisher out, or render it with `jbdiff sample`"
+            "here; close other programs and try again, choose fewer levels, leave the finisher out, or render it with "
+            "`jbdiff sample`"
         )
         self.seconds, self.duration = seconds, duration
 
@@ -60,12 +61,12 @@ def load_voice(
     raised if a block takes longer than its duration. Without it only a hopelessly slow stack raises. CheckpointError:
     a file is missing or bad. ValueError: the stack lacks a part of the choice, or runs at another rate.
     """
-    report("loading torch")
+    report("loading the model: libraries")
     device = set_up_torch(threads)
     from jbdiff.stacks.stack import load_stack
     from jbdiff.stream.stream import StreamError
 
-    report(f"loading {choice.stack}")
+    report(f"loading the model: {choice.stack}")
     stack = load_stack(choice.stack, device=device) if shared is None else _shared(shared)
     if stack.config.sample_rate != SAMPLE_RATE:
         raise ValueError(
@@ -196,7 +197,7 @@ def _warm_up(
             return None
     taken: list[float] = []
     while len(taken) < blocks or (len(taken) == blocks and taken[-1] > most * duration):
-        report(f"warming up, block {len(taken) + 1}")
+        report(f"warming up: trial block {len(taken) + 1}")
         began = clock()
         try:
             stream.step(BlockSettings(steps=choice.steps), on_step=watch)

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QRectF
-from PySide6.QtGui import QColor, QLinearGradient, QPainter
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QLinearGradient, QMouseEvent, QPainter
 from PySide6.QtWidgets import QSizePolicy
 
 from jbdiff_live.ui.drawing import theme
-from jbdiff_live.ui.drawing.painted import Painted, head_of, plate
+from jbdiff_live.ui.drawing.painted import Painted, plate
 
 FLOOR_DB = -54.0
 FALL_DB = 24.0  # a second
 HOLD_SECONDS = 1.5
 LIMITER_SECONDS = 0.5
-LIT_FROM_DB = -1.0  # hotter than this is said in the warning colour
+LIT_FROM_DB = -0.1  # the limiter keeps peaks below this; hotter ones are shown in red
 HOT = QColor("#d9f58a")  # of the bars, between the accent and the warning
 
 
@@ -45,31 +45,66 @@ class Needle:
 
 
 class PeakMeter(Painted):
-    """Both channels, one above the other."""
+    """Both channels, one above the other, and a lamp that stays lit after the limiter has worked.
 
-    stretch = 24
+    A click, or Enter, puts the lamp out.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.needles = (Needle(), Needle())
-        self.limiting = False
+        self.limiting = False  # now
+        self.limited = False  # since the lamp was put out
+        self.clipped = False  # a peak reached full scale since then
         self._limited_at = -math.inf
-        self.setAccessibleName("Peak level")
+        self.setAccessibleName("Output level")
+        self.setToolTip(
+            "The highest peak in dB below full scale. LIMIT: the limiter has turned peaks down; CLIP: a peak "
+            "reached full scale. The lamp stays until you click it."
+        )
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setMinimumWidth(150)
+        self.setMinimumWidth(112)
 
     def show_peaks(self, peak: tuple[float, float], limited: bool, now: float) -> None:
         """`peak` is linear, left and right; `now` a running clock in seconds."""
         if limited:
-            self._limited_at = now
+            self._limited_at, self.limited = now, True
+        self.clipped = self.clipped or max(peak) >= 1.0
         self.limiting = now - self._limited_at < LIMITER_SECONDS
         for needle, value in zip(self.needles, peak, strict=True):
             needle.follow(dbfs(value), now)
+        self._show()
+
+    def _show(self) -> None:
         seen = tuple((self._place(n.level), self._place(n.held)) for n in self.needles)
-        if self.present(seen, self.limiting, self._text()):
-            self.setAccessibleDescription(
-                f"{self._text()} dBFS{', limiter working' if self.limiting else ''}"
-            )
+        if self.present(seen, self.limiting, self.limited, self.clipped, self._text(), self.hasFocus()):
+            self.setAccessibleDescription(f"{self.value_text()}. {self.toolTip()}")
+
+    def value_text(self) -> str:
+        """What a screen reader says as the value."""
+        lamp = ", clipped" if self.clipped else ", limiter has worked" if self.limited else ""
+        return f"{self._text()} dB{lamp}"
+
+    def put_out(self) -> None:
+        """Put the held lamp out."""
+        self.limited = self.clipped = False
+        self._show()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self.put_out()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.put_out()
+        else:
+            super().keyPressEvent(event)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        self._show()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self._show()
 
     def _text(self) -> str:
         held = max(needle.held for needle in self.needles)
@@ -82,38 +117,46 @@ class PeakMeter(Painted):
         return round(min(1.0, 1 - level / FLOOR_DB) * 250) / 250
 
     def face(self) -> tuple[object, ...]:
-        return (self.limiting,)
+        return self.limiting, self.limited, self.clipped
 
     def _places(self, area: QRectF) -> tuple[QRectF, int, tuple[QRectF, QRectF]]:
         """The line above, the size of its letters, and the two bars."""
-        height = area.height()
-        head, size = head_of(area)
-        top, bar = head.bottom() + height * 0.06, height * 0.19
-        left = QRectF(head.x() + 17, top, head.width() - 17, bar)
-        return head, size, (left, left.translated(0, bar + height * 0.06))
+        head = QRectF(area.x() + 8, area.y() + 4, area.width() - 16, max(20.0, area.height() * 0.34))
+        gap = (area.bottom() - head.bottom()) * 0.12
+        bar = (area.bottom() - head.bottom() - 3 * gap) / 2
+        top = QRectF(head.x(), head.bottom() + gap, head.width(), bar)
+        return head, int(max(12, min(15, area.height() * 0.19))), (top, top.translated(0, bar + gap))
 
     def draw_face(self, painter: QPainter, area: QRectF) -> None:
         plate(painter, area, theme.PANEL)
-        head, size, strips = self._places(area)
-        theme.write(painter, head, "PEAK dBFS", size, theme.FAINT, bold=True)
-        lamp = QRectF(head.right() - size * 3.6, head.y() + 1, size * 3.6, head.height() - 2)
-        plate(painter, lamp, theme.CAUTION if self.limiting else theme.RAISED, round_=3)
-        theme.write(painter, lamp, "LIMIT", size - 2, theme.BACKGROUND if self.limiting else theme.FAINT,
-                    theme.CENTRE, bold=True)  # fmt: skip
-        for strip, name in zip(strips, "LR", strict=True):
-            theme.write(painter, QRectF(head.x(), strip.y(), 14, strip.height()), name, size - 1, theme.DIM)
+        head, _, strips = self._places(area)
+        word = "CLIP" if self.clipped else "LIMIT"
+        width = theme.metrics(12, True).horizontalAdvance("LIMIT") + 8
+        lamp = QRectF(head.right() - width, head.y() + 1, width, 18)
+        lit = theme.WARN if self.clipped else theme.CAUTION
+        fill = lit if self.clipped or self.limiting else theme.RAISED
+        plate(painter, lamp, fill, lit if self.limited or self.clipped else None, 2, 3)
+        ink = theme.BACKGROUND if fill is lit else lit if self.limited else theme.FAINT
+        theme.write(painter, lamp, word, 12, ink, theme.CENTRE, bold=True)
+        for strip in strips:
             painter.fillRect(strip, theme.RAISED)
         for level in (-48, -36, -24, -12, -6):
             x = strips[0].x() + strips[0].width() * self._place(level)
-            gap = strips[1].y() - strips[0].bottom()
-            painter.fillRect(QRectF(x, strips[0].bottom(), 1, gap), theme.FAINT)
+            painter.fillRect(
+                QRectF(x, strips[0].bottom(), 1, strips[1].y() - strips[0].bottom()), theme.FAINT
+            )
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
         head, size, strips = self._places(area)
         hot = max(needle.held for needle in self.needles) > LIT_FROM_DB
         value = self._text().replace("-", "−")
-        theme.write(painter, head.adjusted(0, 0, -size * 4.4, 0), value, int(size * 1.25),
-                    theme.WARN if hot else theme.TEXT, theme.RIGHT, bold=True)  # fmt: skip
+        lamp = theme.metrics(12, True).horizontalAdvance("LIMIT") + 12
+        ink = theme.WARN if hot else theme.TEXT
+        texts = (f"{value} dB", value)
+        room = head.adjusted(0, 0, -lamp, 0)
+        theme.write(
+            painter, room, theme.first_fitting(texts, room.width() - 4, size + 1), size + 1, ink, bold=True
+        )
         shades = QLinearGradient(strips[0].topLeft(), strips[0].topRight())
         shades.setColorAt(0, theme.ACCENT_DIM)
         shades.setColorAt(self._place(-12.0), theme.ACCENT)
@@ -126,3 +169,5 @@ class PeakMeter(Painted):
                 colour = theme.WARN if needle.held > LIT_FROM_DB else theme.TEXT
                 place = strip.x() + strip.width() * held - 2
                 painter.fillRect(QRectF(place, strip.y(), 2, strip.height()), colour)
+        if self.hasFocus():
+            plate(painter, area, QColor(0, 0, 0, 0), theme.TEXT, 2.5)

@@ -89,7 +89,7 @@ def head_of(area: QRectF) -> tuple[QRectF, int]:
     height = area.height()
     inner = area.adjusted(11, 0, -11, 0)
     head = QRectF(inner.x(), area.y() + height * 0.06, inner.width(), height * 0.27)
-    return head, int(max(11, min(14, height * 0.19)))
+    return head, int(max(12, min(14, height * 0.19)))
 
 
 def readout_plate(painter: QPainter, area: QRectF, caption: str) -> tuple[QRectF, int, float]:

@@ -24,6 +24,21 @@ LINE = QColor(255, 255, 255, 46)  # where a block begins
 NUMBER_ROOM = 220  # logical pixels that a block's number and rung may take
 
 
+RUNG_WORDS = {
+    Rung.FEWER_STEPS: "fewer steps",
+    Rung.NO_LEVEL_0: "without level 0",
+    Rung.NO_LEVEL_1: "without levels 0 and 1",
+    Rung.QUICK_FINISHER: "quick finisher",
+    Rung.LOOP: "looping",
+    Rung.REPEAT: "looping",
+}
+
+
+def rung_words(rung: Rung) -> str:
+    """What a player calls a cheaper block; empty for a whole one."""
+    return RUNG_WORDS.get(rung, "")
+
+
 class Reels:
     """Two images of one `picture`. `ratio` is that of device pixels to logical ones."""
 
@@ -73,7 +88,7 @@ class Reels:
 
         Within `place` (logical pixels), whose left edge shows `column`. The caller clips.
         """
-        painter.setFont(theme.font(11))
+        painter.setFont(theme.font(12))
         for block in blocks:
             start = block.start_frame // self.picture.frames_per_column
             x = place.x() + (start - column) / self.ratio
@@ -82,7 +97,7 @@ class Reels:
             cut = block.rung is not Rung.FULL
             painter.fillRect(QRectF(x, place.y(), 1, place.height()), LINE)
             painter.setPen(theme.CAUTION if cut else theme.FAINT)
-            text = f"{block.index} {block.rung.label}" if cut else str(block.index)
+            text = f"{block.index} {rung_words(block.rung)}" if cut else str(block.index)
             painter.drawText(QPointF(x + 5, place.y() + 14), text)
 
     def show(self, painter: QPainter, area: QRectF, left: int, now: int, blocks: Sequence[Block]) -> None:

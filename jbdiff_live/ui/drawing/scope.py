@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent
+from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from jbdiff_live.block import SAMPLE_RATE, Block
 from jbdiff_live.status import Status
+from jbdiff_live.ui.coming import Mark
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.picture import HIGH_HZ, LOW_HZ, Picture
 from jbdiff_live.ui.drawing.reels import Reels
@@ -24,8 +25,17 @@ from jbdiff_live.ui.drawing.reels import Reels
 HEARD_SECONDS = 10.0
 LEAST_QUEUE_SECONDS, MOST_QUEUE_SECONDS = 2.0, 6.0
 WAVE_PART = 0.3  # of the height
-GUTTER, RULER = 46, 20  # logical pixels for the frequencies and for the seconds
+GUTTER, RULER = 42, 20  # logical pixels for the frequencies and for the seconds
 COLUMNS_PER_FRAME = 24  # of spectrogram, 1 ms: even at 15 frames a second three times what arrives
+
+
+NAME_PIXELS, NAME_HEIGHT, NAME_WIDTH = (
+    12,
+    18,
+    220,
+)  # of the names of changes; the width is the widest expected
+MOST_NAMES = 4  # at one moment; the rest is counted
+NAME_SHADE = QColor(9, 11, 14, 170)  # under the names of what has been heard
 
 
 class Playhead:
@@ -65,7 +75,7 @@ class Scope(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self.setMinimumSize(320, 96)
+        self.setMinimumSize(320, 64)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName("Waveform and spectrogram")
         self.setAccessibleDescription("The last ten seconds heard, and what is queued")
@@ -77,9 +87,16 @@ class Scope(QWidget):
         self._sample_rate = SAMPLE_RATE
         self._queue_seconds = LEAST_QUEUE_SECONDS
         self._drawn: tuple[object, ...] = ()
+        self._marks: tuple[Mark, ...] = ()
 
     def sizeHint(self) -> QSize:
         return QSize(900, 360)
+
+    def show_marks(self, marks: tuple[Mark, ...]) -> None:
+        """Show the changes that travel with the sound. They move with each `advance`."""
+        if marks != self._marks:
+            self._marks = marks
+            self.update(self._area())
 
     # Geometry, in logical pixels
 
@@ -144,18 +161,58 @@ class Scope(QWidget):
             reels.show(painter, QRectF(area), left, now, self._blocks)
         wave_bottom = area.y() + round(area.height() * WAVE_PART)
         painter.fillRect(area.x(), wave_bottom, area.width(), 1, theme.LINE)
+        self._draw_marks(painter, area, playhead)
         painter.fillRect(playhead - 1, area.y(), 2, area.height(), theme.TEXT)
         painter.end()
 
+    def _draw_marks(self, painter: QPainter, area: QRect, playhead: int) -> None:
+        """Draw a line for each moment with changes, and their names beside it. What has been heard is pale."""
+        per_second = (playhead - area.x()) / HEARD_SECONDS
+        moments: dict[int, list[Mark]] = {}
+        for mark in self._marks:
+            moments.setdefault(mark.frame, []).append(mark)
+        room = max(1, min(MOST_NAMES, (area.height() - 16) // NAME_HEIGHT))
+        for frame, marks in moments.items():
+            x = playhead + (frame - self._frame) / self._sample_rate * per_second
+            x = min(x, area.right() - 1)  # what comes later than the picture reaches waits at its edge
+            if x < area.x() - NAME_WIDTH:
+                continue
+            comes = frame > self._frame
+            colour = theme.ACCENT if comes else theme.FAINT
+            pen = QPen(
+                colour,
+                2.0 if comes else 1.0,
+                Qt.PenStyle.DotLine if marks[0].waits else Qt.PenStyle.SolidLine,
+            )
+            painter.setPen(pen)
+            painter.drawLine(QPointF(x, area.y()), QPointF(x, area.bottom()))
+            names = [mark.text for mark in marks]
+            if len(names) > room:
+                names = [*names[: room - 1], f"and {len(names) - room + 1} more"]
+            self._draw_names(painter, area, x, names, comes)
+
+    def _draw_names(self, painter: QPainter, area: QRect, x: float, names: list[str], comes: bool) -> None:
+        """Draw the names of one moment, right of its line; left of it at the right edge."""
+        widest = max(theme.metrics(NAME_PIXELS, True).horizontalAdvance(name) for name in names) + 10
+        left = x + 3 if x + 3 + widest <= area.right() else x - 3 - widest
+        for row, name in enumerate(names):
+            place = QRectF(left, area.y() + 16 + row * NAME_HEIGHT, widest, NAME_HEIGHT - 1)
+            painter.fillRect(place, theme.ACCENT_DEEP if comes else NAME_SHADE)
+            ink = theme.TEXT if comes else theme.DIM
+            theme.write(painter, place.adjusted(5, 0, -3, 0), name, NAME_PIXELS, ink, bold=comes)
+
     def _draw_scales(self, painter: QPainter, area: QRect, playhead: int) -> None:
         wave = round(area.height() * WAVE_PART)
-        small = 11
+        small, last = 12, float("inf")
         theme.write(painter, QRectF(0, 2, GUTTER - 8, 16), "L+R", small, theme.FAINT, theme.RIGHT)
         top, height = area.y() + wave, area.height() - wave
         for hz, text in ((50, "50"), (100, "100"), (200, "200"), (500, "500"), (1000, "1k"), (2000, "2k"),
                          (5000, "5k"), (10_000, "10k")):  # fmt: skip
             place = math.log(hz / LOW_HZ) / math.log(HIGH_HZ / LOW_HZ)
             y = top + (1 - place) * height
+            if last - y < 15 or y - 8 < top - wave + 18:  # no room under the label above
+                continue
+            last = y
             theme.write(painter, QRectF(0, y - 8, GUTTER - 8, 16), text, small, theme.FAINT, theme.RIGHT)
             painter.fillRect(QRectF(GUTTER - 5, y, 4, 1), theme.LINE)
         for second in range(-int(HEARD_SECONDS), int(self._queue_seconds) + 1):

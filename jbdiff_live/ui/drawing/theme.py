@@ -19,7 +19,7 @@ RAISED = QColor("#1f262e")
 LINE = QColor("#36404b")
 TEXT = QColor("#f4f7f9")
 DIM = QColor("#a9b4bf")
-FAINT = QColor("#74808c")
+FAINT = QColor("#929eaa")
 ACCENT = QColor("#3fe0c5")
 ACCENT_DIM = QColor("#1f6e62")  # the accent over the panel, for a set value that is not yet heard
 ACCENT_DEEP = QColor("#123b37")
@@ -27,6 +27,8 @@ WARN = QColor("#ff5a3d")  # red: the audience hears nothing, or clipping
 WARN_DEEP = QColor("#43160e")
 CAUTION = QColor("#ffb547")  # amber: something to look at, while the music goes on
 CAUTION_DEEP = QColor("#3a2a0c")
+
+LEAST_PIXELS = 12  # no letter is smaller, so that it can be read on a stage
 
 # The first family that the machine has. DejaVu is the widest of them: a layout that holds with it holds.
 FAMILIES = ["Inter", "Noto Sans", "Segoe UI", "Helvetica Neue", "DejaVu Sans"]
@@ -41,7 +43,7 @@ def font(pixels: int, bold: bool = False) -> QFont:
     """A font of so many logical pixels, with digits of one width where the family has them."""
     made = QFont()
     made.setFamilies(FAMILIES)
-    made.setPixelSize(max(8, pixels))
+    made.setPixelSize(max(LEAST_PIXELS, pixels))
     made.setBold(bold)
     return made
 
@@ -52,7 +54,7 @@ def metrics(pixels: int, bold: bool = False) -> QFontMetricsF:
 
 
 @lru_cache(maxsize=4096)
-def fitting(text: str, width: float, largest: int, smallest: int = 10, bold: bool = False) -> int:
+def fitting(text: str, width: float, largest: int, smallest: int = LEAST_PIXELS, bold: bool = False) -> int:
     """The largest font size in pixels at which `text` is no wider than `width`.
 
     Remembered: measuring costs as much as drawing, and most texts are drawn again and again in the same place.
@@ -63,6 +65,12 @@ def fitting(text: str, width: float, largest: int, smallest: int = 10, bold: boo
     return smallest
 
 
+@lru_cache(maxsize=1024)
+def first_fitting(texts: tuple[str, ...], width: float, pixels: int) -> str:
+    """The first of several ways to say a thing that is no wider than `width`; the last one if none is."""
+    return next((text for text in texts if metrics(pixels).horizontalAdvance(text) <= width), texts[-1])
+
+
 def write(
     painter: QPainter,
     where: QRectF,
@@ -71,7 +79,7 @@ def write(
     colour: QColor = TEXT,
     align: Qt.AlignmentFlag = LEFT,
     bold: bool = False,
-    least: int = 10,
+    least: int = LEAST_PIXELS,
 ) -> None:
     """One line of text: shrinks to fit down to `least` px, then is cut in the middle; tooltips hold the whole."""
     size = fitting(text, where.width(), pixels, least, bold=bold)

@@ -1,4 +1,4 @@
-"""The row of pickers at the bottom: sound out and in, MIDI inputs, the files for context and init.
+"""The pickers of devices and files: sound out and in, MIDI inputs, and beside the knobs the files for context and init.
 
 Thread: Qt's. Lists are asked for when a menu opens; nothing else blocks.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QWidget
 
+from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import Asker
 from jbdiff_live.ui.rows.notices import longer_delay
@@ -17,7 +18,10 @@ from jbdiff_live.ui.rows.pickers import Picker, add_choices
 
 
 class DeviceRow(QWidget):
-    """`browse(role)` asks the player for a file for "context" or "init". `bindings()` opens their table."""
+    """A row of three pickers; `context` and `init` find their place elsewhere.
+
+    `browse(role)` asks the player for a file for "context" or "init".
+    """
 
     def __init__(
         self,
@@ -35,13 +39,22 @@ class DeviceRow(QWidget):
         self.output = Picker("OUTPUT", self._fill_outputs)
         self.input = Picker("INPUT", self._fill_inputs)
         self.midi = Picker("MIDI IN", self._fill_midi)
-        self.context = Picker("CONTEXT FILE", lambda menu: self._fill_file(menu, "context"))
-        self.init = Picker("INIT FILE", lambda menu: self._fill_file(menu, "init"))
+        self.context = Picker("CONTEXT", lambda menu: self._fill_file(menu, "context"))
+        self.init = Picker("INIT", lambda menu: self._fill_file(menu, "init"))
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)
-        for picker in (self.output, self.input, self.midi, self.context, self.init):
+        for picker in (self.output, self.input, self.midi):
             row.addWidget(picker, 1)
+
+    def show_files(self, status: Status, now: ParameterSnapshot | None) -> None:
+        """Show the files, and what the sources do with them. now: the set values."""
+        self._status = status
+        context, init = Path(status.context_file).name, Path(status.init_file).name
+        plays = now is not None and now.choice("context_source") == "file"
+        self.context.show_value(context, ("plays" if plays else "began it") if context else "")
+        used = now is not None and now.choice("init_source") == "file"
+        self.init.show_value(init, ("plays" if used else "not used") if init else "")
 
     def show_status(self, status: Status) -> None:
         self._status = status
@@ -54,8 +67,6 @@ class DeviceRow(QWidget):
         gone, there = ", ".join(control.missing), ", ".join(control.connected)
         # What went away is named first: there is room for about one name.
         self.midi.show_value(f"{gone} gone" if gone else there, there if gone else "", warning=bool(gone))
-        self.context.show_value(Path(status.context_file).name)
-        self.init.show_value(Path(status.init_file).name)
 
     def _list(self, what: str, call: Callable[[], Sequence[str]]) -> list[str]:
         none: Sequence[str] = ()

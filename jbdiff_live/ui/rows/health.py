@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from PySide6.QtCore import QRectF
 from PySide6.QtGui import QColor, QPainter
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
+from PySide6.QtWidgets import QGridLayout, QSizePolicy, QWidget
 
 from jbdiff_live.block import Rung
 from jbdiff_live.status import EngineState, EngineStatus, RecorderStatus, Status
 from jbdiff_live.ui.drawing import theme
-from jbdiff_live.ui.drawing.meters import PeakMeter
 from jbdiff_live.ui.drawing.painted import Painted, plate, readout_plate
+from jbdiff_live.ui.drawing.reels import rung_words
 from jbdiff_live.ui.rows.heard_after import HeardAfter
+from jbdiff_live.ui.rows.transport_bar import clock
 
 ALARM_SECONDS = 10.0  # a count that grew stays amber for so long
 LAMP_SECONDS = 0.15
@@ -25,11 +26,10 @@ LAMP_SECONDS = 0.15
 class Readout(Painted):
     """A caption, a large value and a small note; optionally a bar with marks at the bottom."""
 
-    def __init__(self, caption: str, stretch: int, help_text: str) -> None:
+    def __init__(self, caption: str, help_text: str) -> None:
         super().__init__()
         self.help = help_text
         self.caption = caption
-        self.stretch = stretch
         self.value, self.note, self.alarm = "", "", False
         self.bar: float | None = None
         self.marks: tuple[tuple[float, bool], ...] = ()
@@ -110,51 +110,47 @@ class Grown:
 
 
 class HealthStrip(QWidget):
-    """All readouts in one row."""
+    """All readouts, in rows of four columns."""
 
     def __init__(self) -> None:
         super().__init__()
         self.queue = Readout(
-            "QUEUED", 19, "sound made and not heard yet; the strong mark is where the next block is started"
+            "SOUND AHEAD", "sound made and not heard yet; the strong mark is where the next block is started"
         )
         self.block = Readout(
-            "BLOCK",
-            26,
-            "how fast blocks are made; the bar is the last one against the time it lasts, the mark is p99",
+            "SPEED",
+            "how fast blocks are made; the bar is the last one against the time it lasts, the mark is the slowest of "
+            "a hundred",
         )
         self.heard_after = HeardAfter()
         self.underruns = Readout(
-            "UNDERRUNS",
-            12,
+            "HOLES",
             "how often sound ran dry, and seconds of silence in place of late blocks; at the top the "
             "priority of the thread that feeds the device",
         )
-        self.late = Readout("LATE", 9, "blocks that came too late")
-        self.peaks = PeakMeter()
-        self.recorder = Readout("TAKE", 17, "the recording")
-        self.midi = Readout("MIDI", 17, "the last message from a controller")
+        self.late = Readout("LATE BLOCKS", "blocks that came too late")
+        self.recorder = Readout("TAKE", "the recording")
+        self.midi = Readout("MIDI", "the last message from a controller")
+        self.clock = Readout("CLOCK", "tempo, bar and beat, and where they come from")
+        self.voltages = Readout("CV IN", "the control voltages that come in, from channel 1 on")
         self._grown = {name: Grown() for name in ("underruns", "late", "midi")}
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(8)
-        for readout in (
-            self.queue,
-            self.block,
-            self.heard_after,
-            self.underruns,
-            self.late,
-            self.peaks,
-            self.recorder,
-            self.midi,
-        ):
-            row.addWidget(readout, readout.stretch)
-
-    def show_peaks(self, status: Status, now: float) -> None:
-        """Move the meters, which fall smoothly; `now` is a running clock in seconds."""
-        self.peaks.show_peaks(status.audio.peak, status.audio.limited, now)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(6)
+        for row, places in enumerate((
+            ((self.heard_after, 2), (self.block, 1), (self.queue, 1)),
+            ((self.midi, 1), (self.clock, 2), (self.voltages, 1)),
+            ((self.recorder, 2), (self.underruns, 1), (self.late, 1)),
+        )):  # fmt: skip
+            column = 0
+            for readout, columns in places:
+                grid.addWidget(readout, row, column, 1, columns)
+                column += columns
+        for column in range(4):
+            grid.setColumnStretch(column, 1)
 
     def show_status(self, status: Status, now: float) -> None:
-        """Everything but the meters; lamps and alarms fade by `now`."""
+        """Show all of it; lamps and alarms fade by `now`, a running clock in seconds."""
         self._show_queue(status)
         self._show_block(status.engine)
         self.heard_after.show_status(status)
@@ -169,6 +165,10 @@ class HealthStrip(QWidget):
             control.last_message or "no message yet", note, lamp=lit, alarm=bool(control.missing)
         )
 
+        self.clock.show_reading(status.clock.text())
+        volts = "  ".join(f"{level:+.2f}" for level in control.voltages[:4])
+        self.voltages.show_reading(volts or "not in use")
+
     def _show_queue(self, status: Status) -> None:
         """The bar is two blocks long: a mark for one block, a strong one where the next block is started."""
         engine, queued = status.engine, status.seconds_queued
@@ -181,25 +181,26 @@ class HealthStrip(QWidget):
         )
         self.queue.show_reading(
             f"{queued:.1f} s",
-            f"starts at {engine.deadline_seconds:.1f}",
+            f"next at {engine.deadline_seconds:.1f} s",
             alarm=low,
             bar=queued / scale,
             marks=((0.5, False), (engine.deadline_seconds / scale, True)),
         )
 
     def _show_block(self, engine: EngineStatus) -> None:
-        """The bar is the budget: the time that a block lasts. x1 is real time, above it there is time to spare."""
+        """The bar is the budget: the time that a block lasts. A repeat of older sound has no speed."""
         if engine.block_duration <= 0 or engine.block_seconds <= 0:
             self.block.show_reading("–", bar=0.0)
             return
         budget = engine.block_duration
-        factor = budget / engine.block_seconds
-        speed = f"×{factor:.0f}" if factor >= 20 else f"×{factor:.1f}"
-        note = f"{engine.block_seconds:.2f} · p99 {engine.block_seconds_p99:.2f} of {budget:.2f} s"
-        rung = "" if engine.rung is Rung.FULL else f"  {engine.rung.label}"
+        share = min(999, round(100 * engine.block_seconds / budget))
+        words = rung_words(engine.rung) or f"{share} % of the time"
+        note = f"{budget:.2f} s a block"
         self.block.show_reading(
-            f"{speed} real time{rung}",
+            words,
             note,
+            help_text=f"A block takes {engine.block_seconds:.2f} s, and {engine.block_seconds_p99:.2f} s at worst; it "
+            f"lasts {budget:.2f} s",
             alarm=engine.block_seconds > budget or engine.rung is not Rung.FULL,
             bar=engine.block_seconds / budget,
             marks=((engine.block_seconds_p99 / budget, True),),
@@ -209,7 +210,7 @@ class HealthStrip(QWidget):
         underruns, late = status.audio.underruns, status.engine.late_blocks
         missing = status.audio.short_frames / status.sample_rate
         self.underruns.show_reading(
-            f"{underruns} · {missing:.1f} s" if missing >= 0.05 else str(underruns),
+            f"{underruns}, {missing:.1f} s in all" if missing >= 0.05 else str(underruns),
             status.audio.priority,
             help_text=f"The process goes {status.priority}" if status.priority else "",
             alarm=self._grown["underruns"].recently(underruns, now, ALARM_SECONDS),
@@ -220,8 +221,7 @@ class HealthStrip(QWidget):
         name = recorder.folder.name if recorder.folder is not None else ""
         dropped = f"{recorder.dropped_blocks} dropped" if recorder.dropped_blocks else ""
         if recorder.recording:
-            # Tens of thousands of frames: the last digits only flicker.
-            note = dropped or f"{recorder.frames / 1e6:.2f} M frames"
+            note = dropped or clock(recorder.frames / sample_rate)
             self.recorder.show_reading(name or "recording", note, alarm=bool(dropped))
         else:
             self.recorder.show_reading(name or "not recording", dropped, alarm=bool(dropped))

@@ -15,10 +15,10 @@ from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import Painted, readout_plate
 
 LABELS = {
-    TakesEffect.NOW: "now",
-    TakesEffect.NEXT_STEP: "step",
-    TakesEffect.NEXT_BLOCK: "block",
-    TakesEffect.RELOAD: "stack",
+    TakesEffect.NOW: "gain, mute",
+    TakesEffect.NEXT_STEP: "guidance",
+    TakesEffect.NEXT_BLOCK: "other knobs",
+    TakesEffect.RELOAD: "new stack",
 }
 UNKNOWN = "–"
 
@@ -26,11 +26,9 @@ UNKNOWN = "–"
 class HeardAfter(Painted):
     """Two rows of two: gain and mute, guidance, most knobs, and the last change of stack; medians in seconds."""
 
-    stretch = 21
-
     def __init__(self) -> None:
         super().__init__()
-        self.caption = "HEARD AFTER"
+        self.caption = "KNOBS ARE HEARD AFTER"
         self.texts = dict.fromkeys(TakesEffect, UNKNOWN)
         self.note = ""
         self.setAccessibleName("Heard after")
@@ -47,12 +45,12 @@ class HeardAfter(Painted):
             TakesEffect.RELOAD: status.reload_seconds and status.reload_seconds + behind,
         }
         texts = {when: seconds_text(seconds) for when, seconds in medians.items()}
-        note = f"p99 {engine.reach_p99 + behind:.2f}" if engine.reach_p99 else ""
+        note = f"at most {engine.reach_p99 + behind:.1f} s" if engine.reach_p99 else ""
         if not self.present(tuple(texts.values()), note):
             return
         self.texts, self.note = texts, note
         told = ", ".join(f"{when.value} {texts[when]}" for when in TakesEffect)
-        longest = f"; {note} s at the next block" if note else ""
+        longest = f"; {note} at the next block" if note else ""
         step = f", {engine.step_reach_p99 + behind:.2f} s at the next step" if engine.step_reach_p99 else ""
         self.setAccessibleDescription(f"{told}{longest}{step}")
         self.setToolTip(

@@ -1,5 +1,6 @@
 """The problem line: everything that is wrong, in full, until it is right, and the newest message.
 
+It lies over the picture of the sound, so that nothing moves when a message comes. Without a message it is hidden.
 Red when the audience hears nothing, amber when something else is wrong.
 
 Thread: Qt's. Nothing here blocks.
@@ -7,8 +8,8 @@ Thread: Qt's. Nothing here blocks.
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QResizeEvent, QTextOption
+from PySide6.QtCore import QRect, Qt
+from PySide6.QtGui import QTextOption
 from PySide6.QtWidgets import QFrame, QTextEdit, QWidget
 
 from jbdiff_live.binding import label
@@ -18,7 +19,7 @@ from jbdiff_live.status import AudioStatus, ControlStatus, EngineState, Status
 from jbdiff_live.ui.drawing import theme
 
 HINT = "F1 shows all keys. Press L on a knob to bind it to a controller."
-MOST_HEIGHT = 200  # pixels; beyond this the text scrolls
+LEAST_HEIGHT = 34  # pixels
 LONGER = 1.2  # times its usual length from which a longer delay of gain and mute is worth a line
 
 
@@ -73,7 +74,10 @@ def longer_delay(audio: AudioStatus) -> str:
 
 
 class NoticeLine(QTextEdit):
-    """Wraps and grows with its text, and can be selected and copied. A click on it dismisses refused requests."""
+    """Wraps and grows with its text, and can be selected and copied. A double click dismisses refused requests.
+
+    Beyond the room that `lie_in` gives, the text scrolls.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -88,6 +92,7 @@ class NoticeLine(QTextEdit):
         self.document().setDocumentMargin(5)
         self._refused: dict[str, str] = {}
         self._shown: tuple[object, ...] | None = None
+        self._room, self._at_top = QRect(0, 0, 400, 200), False
         self._dress("", "", False)
 
     def refuse(self, what: str, reason: str) -> None:
@@ -117,7 +122,7 @@ class NoticeLine(QTextEdit):
             for text in (status.message, *hands(status.control), loading, details, delay, status.note)
             if text
         ]
-        if not wrong and not calm:
+        if not wrong and not calm and status.engine.state is EngineState.OFFLINE:
             calm = [HINT]
         self._dress("\n".join(wrong), "\n".join(calm), stage_word(status).alarm)
 
@@ -126,7 +131,7 @@ class NoticeLine(QTextEdit):
         if (wrong, calm, alarm) == self._shown:
             return
         self._shown = (wrong, calm, alarm)
-        fill, ink, edge = theme.BACKGROUND, theme.DIM, theme.BACKGROUND
+        fill, ink, edge = theme.PANEL, theme.TEXT, theme.LINE
         if alarm:
             fill, ink, edge = theme.WARN_DEEP, theme.TEXT, theme.WARN
         elif wrong:
@@ -138,20 +143,26 @@ class NoticeLine(QTextEdit):
         self.setPlainText("\n".join(text for text in (wrong, calm) if text))
         self._fit()
 
-    def _fit(self) -> None:
-        self.document().setTextWidth(self.viewport().width())
-        needed = int(self.document().size().height()) + 2
-        height = min(MOST_HEIGHT, max(theme.metrics(15).height() + 12, needed))
-        if self.height() != int(height) or self.minimumHeight() != int(height):
-            self.setFixedHeight(int(height))
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        if event.size().width() != event.oldSize().width():
+    def lie_in(self, room: QRect, at_top: bool = False) -> None:
+        """Lie at the lower edge of this room, or at its upper one, in the coordinates of the parent."""
+        if (room, at_top) != (self._room, self._at_top):
+            self._room, self._at_top = room, at_top
             self._fit()
 
-    def minimumSizeHint(self) -> QSize:
-        return QSize(100, 28)
+    def _fit(self) -> None:
+        """Take the height that the text needs, within the room."""
+        if not self.toPlainText():
+            self.hide()
+            return
+        room = self._room
+        self.resize(room.width(), max(1, self.height()))
+        self.document().setTextWidth(self.viewport().width())
+        needed = max(LEAST_HEIGHT, int(self.document().size().height()) + 2)
+        height = min(room.height(), needed)
+        top = room.y() if self._at_top else room.bottom() + 1 - height
+        self.setGeometry(room.x(), top, room.width(), height)
+        self.raise_()
+        self.show()
 
     def mouseDoubleClickEvent(self, event: object) -> None:
         self.dismiss()

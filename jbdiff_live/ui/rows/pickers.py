@@ -75,16 +75,18 @@ class Picker(Painted):
     def draw(self, painter: QPainter, area: QRectF) -> None:
         plate(painter, area, theme.PANEL)
         height = area.height()
-        caption = int(max(10, min(13, height * 0.24)))
-        head = QRectF(area.x() + 11, area.y() + height * 0.08, area.width() - 34, height * 0.34)
-        used = theme.metrics(caption, True).horizontalAdvance(self.caption) + 12
+        caption = int(max(12, min(13, height * 0.24)))
+        head = QRectF(area.x() + 8, area.y() + height * 0.06, area.width() - 14, height * 0.36)
+        used = theme.metrics(caption, True).horizontalAdvance(self.caption) + 8
         theme.write(painter, head, self.caption, caption, theme.FAINT, bold=True)
         if self.note:
-            theme.write(painter, head.adjusted(used, 0, 0, 0), self.note, caption, theme.DIM)
-        body = QRectF(area.x() + 11, area.y() + height * 0.42, area.width() - 34, height * 0.5)
+            room = head.adjusted(used, 0, 0, 0)
+            ways = (self.note, self.note.partition(", ")[0], "")
+            theme.write(painter, room, theme.first_fitting(ways, room.width(), caption), caption, theme.DIM)
+        body = QRectF(area.x() + 8, area.y() + height * 0.42, area.width() - 30, height * 0.5)
         ink = theme.CAUTION if self.warning else theme.TEXT
         theme.write(painter, body, self.value or "none", int(min(height * 0.36, 24)),
-                    ink if self.value else theme.FAINT, bold=bool(self.value), least=14)  # fmt: skip
+                    ink if self.value else theme.FAINT, bold=bool(self.value))  # fmt: skip
         x, y = area.right() - 15, body.center().y()
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme.DIM)

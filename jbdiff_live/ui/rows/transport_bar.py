@@ -1,4 +1,4 @@
-"""The bar at the top: start, record, the state word, patch and stack, panic.
+"""The bar at the top: start, record, the state word, the beat, the patch, the output level, panic.
 
 Thread: Qt's. Nothing here blocks.
 """
@@ -9,17 +9,18 @@ from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QTextOption
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
-from jbdiff_live.beat.line import ClockState
-from jbdiff_live.parameters import ACTIONS_BY_NAME
+from jbdiff_live.beat.line import ClockStatus
 from jbdiff_live.stage_word import StageWord, Word, stage_word
 from jbdiff_live.status import EngineState, Status
 from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.drawing.meters import PeakMeter
 from jbdiff_live.ui.drawing.painted import Painted, plate
 from jbdiff_live.ui.rows.pickers import Picker
-from jbdiff_live.ui.rows.stack_picker import StackPicker
-from jbdiff_live.ui.tiles.buttons import Pad
+from jbdiff_live.ui.tiles.stage_pads import BeatPad, HeldPad
 
 PLAYING = (EngineState.LOADING, EngineState.WARMING, EngineState.RUNNING, EngineState.COASTING)
+
+MANY_SECONDS = 48 * 3600  # from here on the room on the disk is counted in days
 
 WORD_COLOURS = {
     Word.STOPPED: theme.DIM,
@@ -49,7 +50,7 @@ class BigButton(Painted):
         self.text, self.note, self.fill, self.ink, self.dot = "", "", theme.RAISED, theme.TEXT, False
         self.setObjectName(name)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setMinimumWidth(112)
+        self.setMinimumWidth(84)
 
     def show_face(self, text: str, note: str, fill: QColor, ink: QColor, dot: bool = False) -> None:
         if self.present(text, note, fill.rgba(), ink.rgba(), dot, self._down, self.hasFocus()):
@@ -70,7 +71,7 @@ class BigButton(Painted):
         plate(painter, area, self.fill)
         height = area.height()
         big = min(height * 0.36, 34)
-        words = area.adjusted(10, height * 0.14, -10, -height * 0.3)
+        words = area.adjusted(6, height * 0.12, -6, -height * 0.34)
         if self.dot:
             size = big * 0.62
             wide = theme.metrics(int(big), True).horizontalAdvance(self.text) + size * 1.6
@@ -82,25 +83,27 @@ class BigButton(Painted):
             theme.write(painter, words, self.text, int(big), self.ink, theme.LEFT, bold=True)
         else:
             theme.write(painter, words, self.text, int(big), self.ink, theme.CENTRE, bold=True)
-        foot = QRectF(area.x() + 8, area.bottom() - height * 0.34, area.width() - 16, height * 0.24)
+        foot = QRectF(area.x() + 5, area.bottom() - height * 0.36, area.width() - 10, height * 0.28)
         note = theme.DIM if self.ink == theme.TEXT else self.ink
-        theme.write(painter, foot, self.note or self.key, int(min(height * 0.17, 14)), note, theme.CENTRE)
+        theme.write(
+            painter, foot, self.note or self.key, int(max(12, min(height * 0.17, 14))), note, theme.CENTRE
+        )
         if self.hasFocus():
             plate(painter, area, QColor(0, 0, 0, 0), theme.TEXT, 2.5)
 
 
 class StateView(Painted):
-    """What the audience hears, as one large word, and the reason below it, wrapped; without a reason, the clock."""
+    """What the audience hears, as one large word. Below it, wrapped: the reason, or else the changes that wait."""
 
     def __init__(self) -> None:
         super().__init__()
         self.word = StageWord(Word.STOPPED)
         self.beat = ""
-        self.setMinimumWidth(190)
+        self.setMinimumWidth(180)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
 
     def show_word(self, word: StageWord, beat: str = "") -> None:
-        """beat: tempo, bar and beat; empty without a clock."""
+        """beat: the changes that wait for a beat or bar; empty if none does."""
         if self.present(word, beat):
             self.word, self.beat = word, beat
             self.setAccessibleName(f"State: {word.text}")
@@ -128,7 +131,7 @@ class StateView(Painted):
         largest = int(min(area.height() * 0.42, 40))
         theme.write(painter, place, self.word.text, largest, colour, theme.LEFT, bold=True)
         if not self.fits(text):
-            text = "the reason stands below"
+            text = "read why below"
         painter.setFont(theme.font(size))
         painter.setPen(theme.DIM)
         option = QTextOption(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
@@ -137,43 +140,66 @@ class StateView(Painted):
 
 
 class TransportBar(QWidget):
-    """Joins the above. `start` and `record` are pressed; `panic` is a pad like the others."""
+    """The row at the top of every view. `start` and `record` are buttons; `panic` and `beat` are pads."""
 
-    def __init__(self, patch: Picker, stack: StackPicker) -> None:
+    def __init__(self, patch: Picker) -> None:
         super().__init__()
         self.start = BigButton("start", "Space")
         self.record = BigButton("record", "R")
         self.view = StateView()
+        self.beat = BeatPad()
         self.patch = patch
-        self.stack = stack
-        self.panic = Pad(ACTIONS_BY_NAME["panic"], key="P", warning=True)
+        self.meter = PeakMeter()
+        self.panic = HeldPad()
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(10)
-        self.panic.setMinimumWidth(150)
+        row.setSpacing(6)
+        self.start.setMinimumWidth(84)
+        self.record.setMinimumWidth(116)
+        self.patch.setMinimumWidth(124)
+        self.panic.setMinimumWidth(100)
         for widget, stretch in (
-            (self.start, 13), (self.record, 12), (self.view, 28), (self.patch, 16), (self.stack, 18),
-            (self.panic, 15),
+            (self.start, 9), (self.record, 11), (self.view, 28), (self.beat, 12), (self.patch, 14), (self.meter, 12),
+            (self.panic, 11),
         ):  # fmt: skip
             widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
             row.addWidget(widget, stretch)
 
-    def show_status(self, status: Status) -> None:
+    def show_status(self, status: Status, asks: bool = False) -> None:
+        """asks: the next press of start ends the music."""
         state = status.engine.state
-        clocked = status.clock.state is not ClockState.NONE or status.clock.detail
-        self.view.show_word(stage_word(status), status.clock.text() if clocked else "")
-        if state in PLAYING:
+        self.view.show_word(stage_word(status), waits(status.clock))
+        self.beat.show_clock(status.clock)
+        if state in PLAYING and asks:
+            self.start.show_face("STOP?", "once more", theme.CAUTION, theme.BACKGROUND)
+        elif state in PLAYING:
             self.start.show_face("STOP", "", theme.ACCENT, theme.BACKGROUND)
         elif state is EngineState.STOPPING:
-            self.start.show_face("STOPPING", "", theme.RAISED, theme.DIM)
+            self.start.show_face("STOP", "stopping", theme.RAISED, theme.DIM)
         else:
             self.start.show_face("START", "", theme.RAISED, theme.TEXT)
         recorder = status.recorder
+        left = room_left(recorder.seconds_left)
         if recorder.recording:
-            self.record.show_face(clock(recorder.frames / status.sample_rate), "recording", theme.CAUTION,
+            self.record.show_face(clock(recorder.frames / status.sample_rate), left or "recording", theme.CAUTION,
                                   theme.BACKGROUND, dot=True)  # fmt: skip
         else:
-            self.record.show_face("REC", "", theme.RAISED, theme.TEXT, dot=True)
+            self.record.show_face("REC", left and f"R, {left}", theme.RAISED, theme.TEXT, dot=True)
         program = "" if status.program is None else f"program {status.program}"
-        self.patch.show_value(status.patch or "untitled", "modified" if status.undo.modified else program)
-        self.stack.show_status(status)
+        notes = ("changed" if status.undo.modified else "", program)
+        self.patch.show_value(status.patch or "untitled", ", ".join(note for note in notes if note))
+
+
+def waits(clock: ClockStatus) -> str:
+    """The changes that are held for the next beat or bar; else the problem of the clock; else nothing."""
+    if clock.countdown is not None:
+        changes = f"{clock.waiting} change{'s' * (clock.waiting != 1)}"
+        return f"{changes} in {max(0.0, clock.countdown):.1f} s"
+    return clock.detail
+
+
+def room_left(seconds: float | None) -> str:
+    """The room on the disk: "312 min left"; empty if it is not known."""
+    if seconds is None:
+        return ""
+    return f"{int(seconds / 60)} min left" if seconds < MANY_SECONDS else "days left"

@@ -31,7 +31,7 @@ class ScenePad(FaceButton):
     learn = Signal(str)
 
     def __init__(self, number: int, parent: QWidget | None = None) -> None:
-        super().__init__(Face(f"{number} empty", dim=True), f"Scene {number}", parent)
+        super().__init__(Face(str(number), "empty", dim=True), f"Scene {number}", parent)
         self.number = number
         self.function = f"scene_{number}"
         self.binding = ""
@@ -49,17 +49,21 @@ class ScenePad(FaceButton):
         view = self.view = status.scenes[self.number - 1]
         active, pending = status.active == self.number, status.pending == self.number
         morph = status.morph if active else None
-        label = f"{self.number} {view.name or ('' if view.filled else 'empty')}".strip()
-        note, words = self.binding, ""
+        # A pad is as wide as its number and a short word: its name takes the place of the binding.
+        label, note, words = (
+            str(self.number),
+            view.name or self.binding or ("" if view.filled else "empty"),
+            "",
+        )
         if learning:
-            note = words = "hit a pad"
+            note, words = "learn", "hit a pad"
         elif pending:
             words = "waits" if status.lands_in is None else f"in {status.lands_in:.1f} s"
             note = words
         elif morph is not None:
             note = words = f"{100 * morph:.0f} %"
         elif status.capturing:
-            note = words = "capture here"
+            note, words = "here", "capture here"
         framed = pending or learning or status.capturing
         self.show_face(
             Face(label, note, active, framed, not view.filled, morph),

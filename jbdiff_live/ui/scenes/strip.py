@@ -1,7 +1,7 @@
-"""The strip of scenes: eight pads, the knobs of a morph, capture and compare, undo and redo.
+"""Scenes in the window: the row of pads on the stage, and the row of knobs that say how scenes are recalled.
 
-A part of its own: it needs a transport and an `Asker`, and is shown news by `refresh`, `show_values` and
-`show_bindings`. Its `tiles` are learned and bound like those of the panel.
+The row of pads needs a transport and an `Asker`, and gets news by `refresh` and `show_bindings`. The tiles of both
+rows go on the window's board, and are learned and bound like all others.
 
 Thread: Qt's. Nothing here blocks.
 """
@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QWidget
 
-from jbdiff_live.control_view import Ghost
-from jbdiff_live.parameters import BY_NAME, SCENES, Parameter, ParameterSnapshot
+from jbdiff_live.parameters import BY_NAME, SCENES, Parameter
 from jbdiff_live.scenes.view import UndoStatus
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import Asker
@@ -23,13 +22,9 @@ from jbdiff_live.ui.tiles.buttons import Toggle
 from jbdiff_live.ui.tiles.strips import Strip, StripChoice
 from jbdiff_live.ui.tiles.tile import ParameterTile
 
-COLUMNS = (
-    ("scene_morph", "scene_store"),
-    ("scene_a", "scene_b"),
-    ("scene_time", "scene_unit"),
-    ("scene_curve", "scene_start"),
-)
-PADS_IN_A_ROW = 4
+ON_STAGE = ("scene_time",)
+IN_SETTINGS = ("scene_morph", "scene_a", "scene_b", "scene_curve", "scene_unit", "scene_start", "scene_store")
+LEAST_PAD, LEAST_BUTTON = 50, 82  # widths
 
 
 def make_tile(parameter: Parameter) -> ParameterTile:
@@ -37,6 +32,19 @@ def make_tile(parameter: Parameter) -> ParameterTile:
     if parameter.toggle:
         return Toggle(parameter)
     return StripChoice(parameter) if parameter.choices else Strip(parameter)
+
+
+class SceneSettings(QWidget):
+    """A row of tiles: between which scenes a morph by hand goes, and how scenes are recalled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tiles: dict[str, ParameterTile] = {name: make_tile(BY_NAME[name]) for name in IN_SETTINGS}
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        for tile in self.tiles.values():
+            row.addWidget(tile, 1)
 
 
 class SceneStrip(QWidget):
@@ -48,9 +56,7 @@ class SceneStrip(QWidget):
         self._asker = asker
         self.setAccessibleName("Scenes")
         self.pads = {number: ScenePad(number) for number in range(1, SCENES + 1)}
-        self.tiles: dict[str, ParameterTile] = {
-            name: make_tile(BY_NAME[name]) for column in COLUMNS for name in column
-        }
+        self.tiles: dict[str, ParameterTile] = {name: make_tile(BY_NAME[name]) for name in ON_STAGE}
         self.capture = FaceButton(Face("Capture", "C"), "Capture")
         self.compare = FaceButton(Face("Compare", "="), "Compare")
         self.undo = FaceButton(Face("Undo", dim=True), "Undo")
@@ -77,25 +83,15 @@ class SceneStrip(QWidget):
     def _lay_out(self) -> None:
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(12)
-        pads = QGridLayout()
-        pads.setSpacing(6)
-        for number, pad in self.pads.items():
-            pads.addWidget(pad, (number - 1) // PADS_IN_A_ROW, (number - 1) % PADS_IN_A_ROW)
-        row.addLayout(pads, 5)
-        for columns in (
-            [[self.tiles[name] for name in column] for column in COLUMNS],
-            [[self.capture, self.compare], [self.undo, self.redo]],
-        ):
-            group = QHBoxLayout()
-            group.setSpacing(6)
-            for column in columns:
-                stack = QVBoxLayout()
-                stack.setSpacing(6)
-                for widget in column:
-                    stack.addWidget(widget)
-                group.addLayout(stack, 1)
-            row.addLayout(group, len(columns))
+        row.setSpacing(4)
+        for widget in self.order:
+            if isinstance(widget, ScenePad):
+                widget.setMinimumSize(LEAST_PAD, 40)
+            elif isinstance(widget, FaceButton):
+                widget.setMinimumSize(LEAST_BUTTON, 40)
+            else:
+                widget.setMinimumWidth(LEAST_BUTTON)
+            row.addWidget(widget, 2 if isinstance(widget, ScenePad) else 3)
 
     def _connect(self) -> None:
         transport = self._transport
@@ -148,12 +144,12 @@ class SceneStrip(QWidget):
             pad.show_scene(scenes, learning == pad.function)
         waits = "Capture: the scene that is chosen next is captured. Key C."
         self.capture.show_face(
-            Face("Capture", "choose a scene" if scenes.capturing else "C", lit=scenes.capturing), waits
+            Face("Capture", "pick a pad" if scenes.capturing else "C", lit=scenes.capturing), waits
         )
         self._show_undo(status.undo)
 
     def _show_undo(self, undo: UndoStatus) -> None:
-        words = "the saved patch plays" if undo.comparing else "modified" if undo.modified else "as saved"
+        words = "saved patch" if undo.comparing else "changed" if undo.modified else "as saved"
         self.compare.show_face(
             Face("Compare", words, lit=undo.comparing),
             f"Compare with the saved patch: {words}. Key =.",
@@ -165,14 +161,6 @@ class SceneStrip(QWidget):
             button.show_face(
                 Face(label, step or "nothing", dim=not step), f"{label}: {step or 'nothing'}. {key}."
             )
-
-    def show_values(self, now: ParameterSnapshot, hardware: Mapping[str, Ghost]) -> None:
-        """Show the values of the scene knobs, and where their controls stand."""
-        for name, tile in self.tiles.items():
-            tile.show_value(now[name], now[name])
-            if isinstance(tile, Strip):
-                ghost = hardware.get(name)
-                tile.show_hardware(None if ghost is None or ghost.taken else ghost.position)
 
     def show_bindings(self, bindings: Mapping[str, str]) -> None:
         """bindings: text by target."""

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QWidget
 from jbdiff_live.parameters import Action, Parameter
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import plate
-from jbdiff_live.ui.tiles.tile import ParameterTile, Tile
+from jbdiff_live.ui.tiles.tile import TALL, ParameterTile, Tile
 
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 _MORE = (Qt.Key.Key_Up, Qt.Key.Key_Right)
@@ -26,7 +26,7 @@ class Toggle(ParameterTile):
         super().__init__(parameter, parent)
         self.key = key
         self.warning = False  # lit in the warning colour: for a switch that silences
-        self.setMinimumSize(72, 40)
+        self.setMinimumSize(72, 46)
 
     def sizeHint(self) -> QSize:
         return QSize(130, 60)
@@ -62,14 +62,17 @@ class Toggle(ParameterTile):
         on = self.value >= 0.5 and not self.inapplicable
         dark = on and not self.queued
         ink = theme.BACKGROUND if dark else theme.TEXT
-        note = ink if dark else theme.DIM
+        note = ink if dark else theme.TEXT if self.queued else theme.DIM
         if self.queued:
             plate(painter, area, QColor(0, 0, 0, 0), theme.ACCENT, 2)
         status = "not here" if self.inapplicable else self.parameter.text(self.value)
-        if self.queued and self.heard is not None:
-            status = f"{status}, heard {self.parameter.text(self.heard)}"
-        two_lines(painter, area, self.label, "turn a knob" if self.learning else join(status, self.binding), ink,
-                  note, self.key)  # fmt: skip
+        if self.queued:
+            status = join(status, self.coming)
+        small = "turn a knob" if self.learning else self.fitting_note(status, area)
+        two_lines(painter, area, self.label, small, ink, note, self.key)
+
+    def wave_place(self, area: QRectF) -> QRectF:
+        return QRectF(area.x() + 8, area.y() + 6, 18, 9)  # the key stands at the right
 
 
 class Pad(Tile):
@@ -83,7 +86,7 @@ class Pad(Tile):
         self._down = False
         self._waiting = False
         super().__init__(action.name, action.label, action.help, parent)
-        self.setMinimumSize(72, 40)
+        self.setMinimumSize(72, 46)
 
     def sizeHint(self) -> QSize:
         return QSize(130, 60)
@@ -95,7 +98,12 @@ class Pad(Tile):
             self.update()
 
     def takes_effect(self) -> str:
+        if self.name == "tap":
+            return "sets tempo"
         return "now" if self.warning else "next block"
+
+    def value_text(self) -> str:
+        return "on its way" if self._waiting else ""
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() is Qt.MouseButton.LeftButton:
@@ -118,22 +126,20 @@ class Pad(Tile):
 
     def plate_colour(self) -> QColor:
         if self.warning:
-            return theme.WARN.darker(140) if self._down else theme.WARN
+            return theme.WARN.darker(112) if self._down else theme.WARN
         if self._down:
             return theme.ACCENT
         return theme.ACCENT_DIM if self._waiting else theme.RAISED
 
     def draw_body(self, painter: QPainter, area: QRectF) -> None:
         ink = theme.BACKGROUND if self.warning or self._down else theme.TEXT
-        note = ink if self.warning or self._down else theme.DIM
+        note = ink if self.warning or self._down else theme.TEXT if self._waiting else theme.DIM
         if self.learning:
             small = "hit a pad"
         elif self._waiting and not self.warning:
-            small = "queued"
+            small = self.coming or "on its way"
         else:
-            small = join(self.takes_effect(), self.binding)
-            if self.binding and theme.metrics(10).horizontalAdvance(small) > area.width() - 12:
-                small = self.binding  # whole, rather than a half of both
+            small = self.fitting_note(self.takes_effect(), area)
         label = self.label.upper() if self.warning else self.label
         two_lines(painter, area, label, small, ink, note, self.key)
 
@@ -144,18 +150,20 @@ class Choice(ParameterTile):
     def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
         super().__init__(parameter, parent)
         self._wheel = 0.0
-        self.setMinimumSize(72, 120)
+        self.setMinimumSize(72, 98)
 
     def sizeHint(self) -> QSize:
         return QSize(130, 190)
 
     def _rows(self) -> list[QRectF]:
         """The segments, in widget coordinates."""
-        height = self.height()
-        top, bottom = height * 0.17, height * 0.795
+        head, foot = self.frame_places(QRectF(self.rect()))
+        top, bottom = head.bottom() + 1, foot.top() - 1
+        if self.height() < TALL:  # the rows need all the room that there is
+            bottom = self.height() - 3
         count = len(self.parameter.choices)
         step = (bottom - top) / count
-        return [QRectF(7, top + i * step + 1.5, self.width() - 14, step - 3) for i in range(count)]
+        return [QRectF(7, top + i * step + 1, self.width() - 14, step - 2) for i in range(count)]
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() is Qt.MouseButton.LeftButton:
@@ -185,9 +193,13 @@ class Choice(ParameterTile):
         else:
             super().keyPressEvent(event)
 
+    def draw_footer(self, painter: QPainter, area: QRectF, first: str, colour: QColor = theme.FAINT) -> None:
+        if self.height() >= TALL or self.learning:
+            super().draw_footer(painter, area, first, colour)
+
     def draw_body(self, painter: QPainter, area: QRectF) -> None:
         self.draw_frame(painter, area)
-        size = int(min(area.height() * 0.088, self._rows()[0].height() * 0.6))
+        size = int(min(16, self._rows()[0].height() * 0.7))
         for index, (row, text) in enumerate(zip(self._rows(), self.parameter.choices, strict=True)):
             is_set, is_heard = index == int(self.value), self.heard is not None and index == int(self.heard)
             fill, ink = theme.RAISED, theme.DIM
@@ -214,17 +226,17 @@ def two_lines(
     """A large label over a small note, in the middle; the key that does the same stands in the corner."""
     height = area.height()
     big = int(min(height * 0.36, 30))
-    small = int(max(10, min(height * 0.19, 14)))
+    small = int(max(12, min(height * 0.19, 15)))
     block = big * 1.25 + small * 1.4
     top = area.y() + (height - block) / 2
     shows_key = key and height >= 44
     inset = 8.0
-    if shows_key and top - area.y() < small:  # side by side: the label stays clear of the key
-        inset += theme.metrics(small - 1).horizontalAdvance(key)
+    if shows_key and top - area.y() < small + 6:  # side by side: the label stays clear of the key
+        inset += theme.metrics(12).horizontalAdvance(key)
     theme.write(painter, QRectF(area.x() + inset, top, area.width() - 2 * inset, big * 1.25), label, big, ink,
                 theme.CENTRE, bold=True)  # fmt: skip
     theme.write(painter, QRectF(area.x() + 6, top + big * 1.25, area.width() - 12, small * 1.4), note, small,
                 note_ink, theme.CENTRE)  # fmt: skip
     if shows_key:
         corner = QRectF(area.x() + 8, area.y() + 4, area.width() - 15, small * 1.2)
-        theme.write(painter, corner, key, small - 1, note_ink, theme.RIGHT)
+        theme.write(painter, corner, key, 12, note_ink, theme.RIGHT)

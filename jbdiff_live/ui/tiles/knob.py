@@ -22,6 +22,7 @@ START_DEGREES = 225.0  # half past seven, counted anticlockwise from three o'clo
 SWEEP_DEGREES = 270.0
 DRAG_PIXELS = 220.0  # of vertical travel for the whole range
 FINE = 0.1  # Shift makes every movement so much smaller
+SILENT_BELOW = "gain"  # the knob whose lowest position is silence
 STEP = 0.01  # of the travel, for one arrow key or wheel notch
 PAGE = 0.1
 
@@ -35,9 +36,10 @@ class Knob(ParameterTile):
     def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
         super().__init__(parameter, parent)
         self.typed = ""
+        self.wrong = False  # what was typed is outside the range
         self.hardware: float | None = None  # in the travel, 0 to 1; None if the hardware has taken over
-        self._drag_from: tuple[float, float] | None = None  # y of the pointer, travel 0..1
-        self.setMinimumSize(72, 112)
+        self._drag_from: tuple[QPointF, float] | None = None  # the pointer, travel 0..1
+        self.setMinimumSize(72, 98)
 
     def sizeHint(self) -> QSize:
         return QSize(130, 190)
@@ -52,19 +54,24 @@ class Knob(ParameterTile):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() is Qt.MouseButton.LeftButton:
-            self._drag_from = (event.position().y(), self.parameter.to_normal(self.value))
+            self._drag_from = (event.position(), self.parameter.to_normal(self.value))
             event.accept()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._drag_from is None:
             return
-        last_y, travel = self._drag_from
-        y = event.position().y()
+        last, travel = self._drag_from
+        at = event.position()
         fine = FINE if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1.0
         # The travel is kept unrounded, so that a slow drag over a counter does not stick between two counts.
-        travel = min(1.0, max(0.0, travel + (last_y - y) / DRAG_PIXELS * fine))
-        self._drag_from = (y, travel)
+        travel = min(1.0, max(0.0, travel + self.dragged(last, at) * fine))
+        self._drag_from = (at, travel)
+        self.forget_typed()
         self.ask(self.parameter.from_normal(travel))
+
+    def dragged(self, before: QPointF, now: QPointF) -> float:
+        """The part of the travel by which the pointer moved the knob."""
+        return (before.y() - now.y()) / DRAG_PIXELS
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         self._drag_from = None
@@ -75,6 +82,7 @@ class Knob(ParameterTile):
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         # Qt turns the wheel sideways while Alt is held; either axis counts.
+        self.forget_typed()
         notches = (event.angleDelta().y() or event.angleDelta().x()) / 120
         self.move_by(notches * STEP, bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
         event.accept()
@@ -104,7 +112,8 @@ class Knob(ParameterTile):
         elif key == Qt.Key.Key_PageDown:
             self.move_by(-PAGE, fine)
         elif key == Qt.Key.Key_Home:
-            self.ask(self.parameter.low)
+            # The lowest gain is silence: no single key may end the music.
+            self.ask(self.start if self.name == SILENT_BELOW else self.parameter.low)
         elif key == Qt.Key.Key_End:
             self.ask(self.parameter.high)
         else:
@@ -120,25 +129,33 @@ class Knob(ParameterTile):
         self.ask(self.parameter.from_normal(now + travel * (FINE if fine else 1.0)))
 
     def _type(self, key: int, text: str) -> None:
-        """Collect digits; Enter sets exactly what was typed, Esc forgets it."""
+        """Collect digits; Enter sets exactly what was typed, Esc forgets it. A value out of range stays, marked."""
         if key in _ENTER:
-            typed, self.typed = self.typed, ""
             try:
-                value = self.parameter.parse(float(typed.replace(",", ".")))
+                value = self.parameter.parse(float(self.typed.replace(",", ".")))
             except ValueError as error:
+                self.wrong = True
                 self.refused.emit(str(error))
             else:
+                self.typed = ""
                 self.ask(value)
         elif key == Qt.Key.Key_Escape:
             self.typed = ""
         elif key == Qt.Key.Key_Backspace:
-            self.typed = self.typed[:-1]
+            self.typed, self.wrong = self.typed[:-1], False
         elif len(self.typed) < 10:
-            self.typed += text
+            self.typed, self.wrong = self.typed + text, False
+        self.wrong = self.wrong and bool(self.typed)
         self.update()
 
+    def forget_typed(self) -> None:
+        """Drop a half-typed value."""
+        if self.typed:
+            self.typed, self.wrong = "", False
+            self.update()
+
     def focusOutEvent(self, event: QFocusEvent) -> None:
-        self.typed = ""
+        self.forget_typed()
         super().focusOutEvent(event)
 
     # Drawing
@@ -157,14 +174,23 @@ class Knob(ParameterTile):
         middle = QPointF(room.center().x(), room.top() + max(size / 2, room.height() * 0.54))
         return middle, size / 2 - thick, thick
 
+    def wave_place(self, area: QRectF) -> QRectF:
+        head, _ = self.frame_places(area)
+        return QRectF(area.right() - 25, head.bottom() + 2, 18, 9)
+
+    def _from_zero(self, place: float) -> tuple[float, float]:
+        """The ends of the arc, in the travel. It begins in the middle for a knob that goes both ways."""
+        zero = self.parameter.to_normal(0) if self.parameter.both_ways else 0.0
+        return min(zero, place), max(zero, place)
+
     def draw_still(self, painter: QPainter, area: QRectF) -> None:
         self.draw_frame(painter, area)
         middle, radius, thick = self._dial(area)
         self._arc(painter, middle, radius, 0.0, 1.0, theme.RAISED, thick)
         if self.queued and self.heard is not None:
             heard = self.parameter.to_normal(self.heard)
-            self._arc(painter, middle, radius, 0.0, heard, theme.ACCENT, thick)
-        start = self.parameter.to_normal(self.parameter.default)
+            self._arc(painter, middle, radius, *self._from_zero(heard), theme.ACCENT, thick)
+        start = self.parameter.to_normal(self.start)
         self._tick(painter, middle, radius + thick * 0.85, start, theme.FAINT, 1.0, max(2.5, thick * 0.28))
 
     def draw_body(self, painter: QPainter, area: QRectF) -> None:
@@ -177,7 +203,7 @@ class Knob(ParameterTile):
             self._tick(painter, middle, radius, heard, theme.ACCENT, thick, max(2.0, thick * 0.3))
         else:
             colour = theme.FAINT if self.heard is None else theme.ACCENT
-            self._arc(painter, middle, radius, 0.0, place, colour, thick)
+            self._arc(painter, middle, radius, *self._from_zero(place), colour, thick)
         self._tick(
             painter, middle, radius - thick * 0.3, place, theme.TEXT, thick * 1.4, max(3.0, thick * 0.45)
         )
@@ -188,7 +214,10 @@ class Knob(ParameterTile):
     def _value(self, painter: QPainter, middle: QPointF, radius: float) -> None:
         box = QRectF(middle.x() - radius, middle.y() - radius * 0.42, 2 * radius, radius * 0.84)
         if self.typed:
-            plate(painter, box.adjusted(2, 0, -2, 0), theme.ACCENT_DEEP, theme.ACCENT, 2, 5)
+            deep, edge = (
+                (theme.CAUTION_DEEP, theme.CAUTION) if self.wrong else (theme.ACCENT_DEEP, theme.ACCENT)
+            )
+            plate(painter, box.adjusted(2, 0, -2, 0), deep, edge, 2, 5)
             theme.write(painter, box.adjusted(6, 0, -6, 0), self.typed + "_", int(radius * 0.62), theme.TEXT,
                         theme.CENTRE, bold=True)  # fmt: skip
             return

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QEvent, QPoint, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QContextMenuEvent, QFocusEvent, QKeyEvent, QPainter
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QContextMenuEvent, QFocusEvent, QKeyEvent, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QMenu, QWidget
 
 from jbdiff_live.beat.modulation import Lfo
@@ -20,7 +20,9 @@ from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import Painted, plate
 from jbdiff_live.ui.tiles.lfo_menu import fill_lfo_menu, lfo_text
 
-FADED = 0.45  # opacity of a tile that does nothing now
+FADED = 0.7  # the palest at which the text keeps a contrast of 4.5; opacity of a tile that does nothing now
+LINE = 16.0  # pixels of the smallest line
+TALL = 150  # pixels of height from which a tile has two lines at the bottom
 SEEN_STEPS = 1000  # of a knob's travel: finer than the pixels of the largest ring
 
 
@@ -44,9 +46,9 @@ class Tile(Painted):
         self.help_text = help_text
         self.binding = ""
         self.learning = False
-        self.number = ""  # the key that focuses it
         self.inapplicable = ""  # why it does nothing now
         self.lfo: Lfo | None = None
+        self.coming = ""  # when the newest change is heard
         self._pulse = 0.0
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setObjectName(name)
@@ -65,6 +67,12 @@ class Tile(Painted):
         if lfo != self.lfo:
             self.lfo = lfo
             self._tell()
+            self.update()
+
+    def show_coming(self, text: str) -> None:
+        """Show when the newest change is heard, such as "in 1.2 s"; empty if no change is on its way."""
+        if text != self.coming:
+            self.coming = text
             self.update()
 
     def show_learning(self, learning: bool) -> None:
@@ -92,6 +100,10 @@ class Tile(Painted):
 
     def state_text(self) -> str:
         """What a screen reader says after the label."""
+        return ""
+
+    def value_text(self) -> str:
+        """What a screen reader says as the value."""
         return ""
 
     def draw_body(self, painter: QPainter, area: QRectF) -> None:
@@ -159,6 +171,8 @@ class Tile(Painted):
         painter.setOpacity(FADED if self.inapplicable else 1.0)
         self.draw_body(painter, area)
         painter.setOpacity(1.0)
+        if self.lfo is not None and self.lfo.on:
+            draw_wave(painter, self.wave_place(area))
         if self.learning:
             edge = QColor(theme.ACCENT)
             edge.setAlphaF(0.35 + 0.65 * self._pulse)
@@ -169,27 +183,52 @@ class Tile(Painted):
     def plate_colour(self) -> QColor:
         return theme.PANEL
 
+    def wave_place(self, area: QRectF) -> QRectF:
+        """Where the mark of an LFO stands."""
+        return QRectF(area.right() - 25, area.y() + 6, 18, 9)
+
     def draw_footer(self, painter: QPainter, area: QRectF, first: str, colour: QColor = theme.FAINT) -> None:
-        """Draw two small lines at the bottom: the moment at which a change acts, and the binding."""
-        line = area.height() / 2
-        size = int(line * 0.78)
+        """Draw one or two small lines at the bottom: the moment at which a change acts, and the binding."""
+        lines = 2 if area.height() >= 2 * LINE else 1
+        line = area.height() / lines
+        size = int(min(line * 0.8, 14))
         if self.learning:
-            theme.write(painter, area, "turn a knob", int(line * 0.95), theme.ACCENT, theme.CENTRE, bold=True)
+            theme.write(painter, area, "turn a knob", size + 1, theme.ACCENT, theme.CENTRE, bold=True)
             return
         top = QRectF(area.x(), area.y(), area.width(), line)
+        bound = short_binding(self.binding, area.width(), size)
+        if lines == 1:
+            said = self.coming or bound or first
+            theme.write(painter, top, said, size, theme.ACCENT if self.coming else theme.DIM, theme.CENTRE)
+            return
         theme.write(painter, top, first, size, colour, theme.CENTRE)
-        theme.write(painter, top.translated(0, line), self.binding or "–", size, theme.DIM, theme.CENTRE)
+        ink = theme.ACCENT if self.coming else theme.DIM
+        theme.write(painter, top.translated(0, line), self.coming or bound or "–", size, ink, theme.CENTRE)
+
+    def fitting_note(self, status: str, area: QRectF) -> str:
+        """The state and the binding if both fit, else the binding if there is one, else the state."""
+        width, pixels = area.width() - 14, int(max(12, min(area.height() * 0.19, 15)))
+        bound = short_binding(self.binding, width, pixels)
+        both = f"{status} · {bound}" if bound and status else bound or status
+        return theme.first_fitting((both, bound or status), width, pixels)
 
     def _tell(self) -> None:
         """Keep tooltip and accessible description true."""
+        self.setToolTip(self.whole_text())
+        self.setAccessibleDescription(f"{self.state_text()} {self.toolTip()}".strip())
+
+    def whole_text(self) -> str:
+        """All that the tooltip says."""
         bound = f"Bound to {self.binding}." if self.binding else "Not bound; L learns a knob."
         when = f"Heard: {self.takes_effect()}."
         learning = " Learning: turn a knob or press a pad, Esc cancels." if self.learning else ""
         nothing = f" Does nothing now: {self.inapplicable}." if self.inapplicable else ""
         lfo = f" LFO: {lfo_text(self.lfo)}." if self.lfo is not None and self.lfo.on else ""
-        text = f"{self.label}: {self.help_text}.{nothing} {when} {bound}{lfo}{learning}"
-        self.setToolTip(text)
-        self.setAccessibleDescription(f"{self.state_text()} {text}".strip())
+        return f"{self.label}: {self.help_text}.{nothing} {when}{self.facts()} {bound}{lfo}{learning}"
+
+    def facts(self) -> str:
+        """Further facts for the tooltip, with a space before them."""
+        return ""
 
 
 class ParameterTile(Tile):
@@ -198,6 +237,9 @@ class ParameterTile(Tile):
     def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
         self.parameter = parameter
         self.value = parameter.default
+        self.start = (
+            parameter.default
+        )  # the value to which a reset goes: the patch's, or else the parameter's
         self.heard: float | None = None
         super().__init__(parameter.name, parameter.label, parameter.help, parent)
 
@@ -228,7 +270,7 @@ class ParameterTile(Tile):
         The heard value is part of the face while a change is queued, since it stands still then.
         """
         heard = self.heard if self.queued else None
-        return heard, self.learning, self.binding, self.inapplicable, self.number
+        return heard, self.learning, self.binding, self.inapplicable, self.coming, self.start
 
     @property
     def queued(self) -> bool:
@@ -241,8 +283,24 @@ class ParameterTile(Tile):
         if value != self.value:
             self.set_asked.emit(self.name, value)
 
+    def show_start(self, value: float) -> None:
+        """Show the value to which a reset goes."""
+        if value != self.start:
+            self.start = value
+            self._tell()
+            self.update()
+
     def reset(self) -> None:
-        self.ask(self.parameter.default)
+        self.ask(self.start)
+
+    def facts(self) -> str:
+        """The range, and the value to which a reset goes."""
+        one = self.parameter
+        ends = "" if one.toggle or one.choices else f" From {one.text(one.low)} to {one.text(one.high)}."
+        return f"{ends} Double-click: {one.text(self.start)}."
+
+    def value_text(self) -> str:
+        return self.parameter.text(self.value)
 
     def takes_effect(self) -> str:
         return self.parameter.takes_effect.value
@@ -258,30 +316,44 @@ class ParameterTile(Tile):
     def add_to_menu(self, menu: QMenu) -> None:
         lfo = menu.addMenu("LFO" if self.lfo is None else f"LFO  {lfo_text(self.lfo)}")
         fill_lfo_menu(lfo, self.lfo, lambda chosen: self.lfo_asked.emit(self.name, chosen))
-        reset = menu.addAction(f"Reset to {self.parameter.text(self.parameter.default)}")
+        reset = menu.addAction(f"Reset to {self.parameter.text(self.start)}")
         reset.triggered.connect(self.reset)
 
     def frame_places(self, area: QRectF) -> tuple[QRectF, QRectF]:
         """Where label and number stand above, and the footer below."""
         height = area.height()
-        head = QRectF(area.x(), area.y() + height * 0.03, area.width(), height * 0.14)
-        foot = QRectF(area.x() + 5, area.bottom() - height * 0.205, area.width() - 10, height * 0.19)
-        return head, foot
+        head = QRectF(area.x(), area.y() + 3, area.width(), max(18.0, min(height * 0.14, 26)))
+        lines = 2 if height >= TALL else 1
+        foot = lines * max(LINE, min(height * 0.09, 19))
+        return head, QRectF(area.x() + 5, area.bottom() - foot - 3, area.width() - 10, foot)
 
     def draw_frame(self, painter: QPainter, area: QRectF) -> None:
-        """Label and number above, footer below."""
-        height = area.height()
+        """Label above, footer below."""
         head, foot = self.frame_places(area)
-        small = int(max(10, height * 0.06))
-        inset = small + 4  # on both sides, so that labels stay centred beside the number
-        label, size = head.adjusted(inset, 0, -inset, 0), int(height * 0.086)
-        if theme.metrics(size, True).horizontalAdvance(self.label) > label.width():
-            label = head.adjusted(inset, 0, -3, 0)
+        size = int(min(max(13, head.height() * 0.74), 18))
+        label = head.adjusted(4, 0, -4, 0)
         theme.write(painter, label, self.label, size, theme.TEXT, theme.CENTRE, bold=True)
-        if self.number:
-            corner = QRectF(area.x() + 7, area.y() + 4, inset, small * 1.3)
-            theme.write(painter, corner, self.number, small, theme.FAINT, theme.LEFT)
         note, colour = self.takes_effect(), theme.FAINT
         if self.queued and self.heard is not None:
             note, colour = f"heard {self.parameter.text(self.heard)}", theme.ACCENT
         self.draw_footer(painter, foot, note, colour)
+
+
+def short_binding(text: str, width: float, pixels: int) -> str:
+    """The binding in the most words that fit: all, the first one and how many more, or that it is bound."""
+    first, *more = text.split(", ")
+    count = f" +{len(more)}" if more else ""
+    brief = first.removesuffix(" 14-bit")
+    ways = (text, f"{first}{count}", f"{brief}{count}", brief.partition(" note ")[2] + count, "bound")
+    return theme.first_fitting(tuple(way for way in ways if way), width, pixels) if text else ""
+
+
+def draw_wave(painter: QPainter, place: QRectF) -> None:
+    """The mark of an LFO: one cycle of a wave."""
+    path = QPainterPath(place.topLeft() + QPointF(0, place.height() / 2))
+    for left, way in ((0.0, -1.0), (0.5, 1.0)):
+        x, middle, half = place.x() + left * place.width(), place.center().y(), place.width() / 2
+        path.quadTo(x + half / 2, middle + way * place.height(), x + half, middle)
+    painter.setPen(QPen(theme.ACCENT, 2.0))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawPath(path)

@@ -1,0 +1,41 @@
+"""The room that is left for takes on their disk, in seconds of sound.
+
+Thread: one at a time; the session's. `seconds_left` asks the system at most every five seconds.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+SAMPLE_BYTES = 4  # float32
+ASK_SECONDS = 5.0
+
+
+class TakeRoom:
+    """The room in `folder`, which need not exist yet: the nearest folder above it counts."""
+
+    def __init__(self, folder: Path, sample_rate: int, channels: int, now: Callable[[], float]) -> None:
+        self._folder = folder
+        self._bytes_a_second = sample_rate * channels * SAMPLE_BYTES
+        self._now = now
+        self._asked_at = float("-inf")
+        self._left: float | None = None
+
+    def seconds_left(self) -> float | None:
+        """Return the seconds of sound that the disk has room for; None if the system does not say."""
+        if self._now() - self._asked_at >= ASK_SECONDS:
+            self._asked_at = self._now()
+            self._left = self._ask()
+        return self._left
+
+    def _ask(self) -> float | None:
+        for folder in (self._folder, *self._folder.absolute().parents):
+            try:
+                return shutil.disk_usage(folder).free / self._bytes_a_second
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return None
+        return None

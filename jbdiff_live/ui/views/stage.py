@@ -1,0 +1,80 @@
+"""The stage view: the large rings that the patch chooses, and below them the row of scenes.
+
+Thread: Qt's. Nothing here blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+
+from jbdiff_live.parameters import BY_NAME
+from jbdiff_live.status import Status
+from jbdiff_live.ui.tiles.knob import Knob
+from jbdiff_live.ui.tiles.tile import Tile
+
+# The rings of a patch that names none.
+USUAL = ("noise_step", "memory", "seed_morph", "brightness", "motion", "resample", "guidance", "gain")
+STRIP_HEIGHT = 56
+
+
+class StageView(QWidget):
+    """`made` is called with each new ring, so that it gets values like every other tile."""
+
+    def __init__(self, made: Callable[[Tile], None]) -> None:
+        super().__init__()
+        self._made = made
+        self._known: dict[str, Knob] = {}
+        self.rings: list[Knob] = []
+        self.strips: list[QWidget] = []
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(6)
+        self._row = QHBoxLayout()
+        self._row.setSpacing(6)
+        self._column.addLayout(self._row, 1)
+        self.choose(())
+
+    def add_strip(self, widget: QWidget) -> None:
+        """Put a row of 56 pixels below the rings: the place of the scenes.
+
+        A widget with a method `refresh(status)` is called with each status. Add it before the window is shown.
+        """
+        widget.setFixedHeight(STRIP_HEIGHT)
+        self.strips.append(widget)
+        self._column.addWidget(widget)
+
+    def show_status(self, status: Status) -> None:
+        """Show the rings that the patch chooses, and refresh the strips."""
+        self.choose(status.stage_knobs)
+        for strip in self.strips:
+            refresh = getattr(strip, "refresh", None)
+            if callable(refresh):
+                refresh(status)
+
+    @property
+    def strips_height(self) -> int:
+        """The height that the strips take, with the gaps above them."""
+        return len(self.strips) * (STRIP_HEIGHT + self._column.spacing())
+
+    def choose(self, names: tuple[str, ...]) -> None:
+        """Show the rings of these parameters; the usual ones if none is named."""
+        wanted = [name for name in names or USUAL if name in BY_NAME]
+        if wanted == [ring.name for ring in self.rings]:
+            return
+        for ring in self.rings:
+            self._row.removeWidget(ring)
+            ring.hide()
+        self.rings = [self._ring(name) for name in wanted]
+        for ring in self.rings:
+            self._row.addWidget(ring, 1)
+            ring.show()
+
+    def _ring(self, name: str) -> Knob:
+        ring = self._known.get(name)
+        if ring is None:
+            ring = self._known[name] = Knob(BY_NAME[name], self)
+            ring.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
+            self._made(ring)
+        return ring

@@ -1,0 +1,287 @@
+"""Three views in every size and state: nothing is cut, nothing lies on something else, all can be reached and read."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from demo_states import LONG_REASON, STATES
+from demo_transport import DemoTransport
+from PySide6.QtCore import QRect, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPixmap
+from PySide6.QtWidgets import QApplication, QWidget
+from pytestqt.qtbot import QtBot
+
+from jbdiff_live.parameters import PARAMETERS
+from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.drawing.painted import Painted
+from jbdiff_live.ui.drawing.scope import Scope
+from jbdiff_live.ui.rows.health import Readout
+from jbdiff_live.ui.rows.pickers import Picker
+from jbdiff_live.ui.tiles.stage_pads import NextPad
+from jbdiff_live.ui.views.stage import STRIP_HEIGHT, USUAL
+from jbdiff_live.ui.views.tabs import View
+from jbdiff_live.ui.window import LEAST_HEIGHT, LEAST_WIDTH, MainWindow
+
+# Logical pixels, and device pixels for each; the smallest is a screen of 960 x 540 without its title bar.
+SIZES = ((LEAST_WIDTH, LEAST_HEIGHT, 1), (960, 540, 1), (1366, 768, 1), (1920, 1080, 2))
+FREE_TEXT = (
+    Picker,
+    Readout,
+    NextPad,
+)  # names of files, devices, takes and patches may be cut; tooltips hold the whole
+TOUCH = 48  # pixels of a target on the stage
+
+Written = tuple[QRectF, str, int, bool, Qt.AlignmentFlag]
+
+
+@contextmanager
+def writing(patch: pytest.MonkeyPatch) -> Iterator[list[Written]]:
+    """Collect each text that is drawn: its place, the text, its size, whether it is bold, how it lies."""
+    found: list[Written] = []
+    write = theme.write
+
+    def watched(
+        painter: QPainter, where: QRectF, text: str, pixels: int, colour: QColor = theme.TEXT,
+        align: Qt.AlignmentFlag = theme.LEFT, bold: bool = False, least: int = theme.LEAST_PIXELS,
+    ) -> None:  # fmt: skip
+        found.append(
+            (QRectF(where), text, theme.fitting(text, where.width(), pixels, least, bold), bold, align)
+        )
+        write(painter, where, text, pixels, colour, align, bold, least)
+
+    with patch.context() as context:
+        context.setattr(theme, "write", watched)
+        yield found
+
+
+def ink(one: Written) -> QRectF:
+    """The place of the letters themselves."""
+    where, text, pixels, bold, align = one
+    size = theme.metrics(pixels, bold)
+    wide, high = size.horizontalAdvance(text), size.tightBoundingRect(text).height()
+    left = where.center().x() - wide / 2
+    if align & Qt.AlignmentFlag.AlignRight:
+        left = where.right() - wide
+    elif align & Qt.AlignmentFlag.AlignLeft:
+        left = where.left()
+    return QRectF(left, where.center().y() - high / 2, wide, high)
+
+
+def faults_of_text(widget: Painted, ratio: int, written: list[Written]) -> list[str]:
+    """Draw a widget and find letters that are cut, too small, outside, or on other letters."""
+    written.clear()
+    widget._face = None
+    picture = QPixmap(widget.size() * ratio)
+    picture.setDevicePixelRatio(ratio)
+    widget.render(picture)
+    name = f"{type(widget).__name__} {widget.objectName() or widget.accessibleName()}"
+    area = QRectF(widget.rect()).adjusted(-1, -1, 1, 1)
+    faults = []
+    texts = [one for one in written if one[1]]
+    for one in texts:
+        where, text, pixels, bold, _ = one
+        cut = theme.metrics(pixels, bold).horizontalAdvance(text) > where.width() + 1
+        if cut and not isinstance(widget, FREE_TEXT):
+            faults.append(f"{name}: {text!r} is cut at {where.width():.0f} px")
+        if pixels < 12:
+            faults.append(f"{name}: {text!r} has {pixels} px")
+        if not cut and not area.contains(ink(one)):
+            faults.append(f"{name}: {text!r} lies outside: {ink(one)} in {area}")
+    for one, other in itertools.combinations(texts, 2):
+        common = ink(one).intersected(ink(other))
+        if common.width() > 1 and common.height() > 1.5 and not isinstance(widget, FREE_TEXT):
+            faults.append(f"{name}: {one[1]!r} lies on {other[1]!r}")
+    return faults
+
+
+def faults_of_place(window: MainWindow) -> list[str]:
+    """Find widgets that lie outside their parents or on each other."""
+    faults = []
+    over = {window.notices, window.keys, window.zones}
+    for parent in [window, *window.findChildren(QWidget)]:
+        if not parent.isVisible() or parent in over or window.notices.isAncestorOf(parent):
+            continue
+        children = [
+            c for c in parent.children() if isinstance(c, QWidget) and c.isVisible() and c not in over
+        ]
+        for child in children:
+            if not parent.rect().contains(child.geometry()):
+                faults.append(
+                    f"{child.objectName()} {child} at {child.geometry()} is outside {parent.rect()}"
+                )
+        for one, other in itertools.combinations(children, 2):
+            if one.geometry().intersects(other.geometry()):
+                faults.append(f"{one.objectName()} lies on {other.objectName()}: {one} {other}")
+    room = window.rect() if window.notices.isHidden() else window.notices.geometry()
+    if not window.rect().contains(room):
+        faults.append(f"the notices at {room} are outside")
+    return faults
+
+
+def shown(window: MainWindow, size: tuple[int, int], view: View) -> None:
+    window.resize(*size)
+    window.show_view(view)
+    QApplication.processEvents()
+    window.look()
+    QApplication.processEvents()
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_nothing_is_cut_and_nothing_overlaps(
+    window: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    STATES[state](demo)
+    monkeypatch.setattr(Scope, "advance", lambda *_: None)  # the picture has tests of its own, and takes time
+    faults: list[str] = []
+    with writing(monkeypatch) as written:
+        for (width, height, ratio), view in itertools.product(SIZES, View):
+            shown(window, (width, height), view)
+            assert (window.width(), window.height()) == (width, height)
+            found = faults_of_place(window)
+            rows = (window.bar, window.foot)  # the same in every view
+            for widget in window.findChildren(Painted):
+                if widget.isVisible() and (view is View.STAGE or widget.parentWidget() not in rows):
+                    found += faults_of_text(widget, ratio, written)
+            faults += [f"{width}x{height} {view.name}: {fault}" for fault in found]
+    assert not faults, "\n".join(faults)
+
+
+def test_a_text_that_does_not_fit_is_found(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
+    tile = window.tiles["seed"]
+    tile.label = "A label that is much too long for its tile"
+    with writing(monkeypatch) as written:
+        assert any("is cut" in fault for fault in faults_of_text(tile, 1, written))
+
+
+def test_a_widget_that_lies_on_another_is_found(window: MainWindow) -> None:
+    assert not faults_of_place(window)
+    window.tiles["seed"].setGeometry(window.tiles["noise_step"].geometry())
+    assert any("lies on" in fault for fault in faults_of_place(window))
+
+
+@pytest.mark.parametrize("size", [(LEAST_WIDTH, LEAST_HEIGHT), (960, 540)])
+def test_targets_of_the_stage_are_large_enough_for_a_finger(
+    window: MainWindow, size: tuple[int, int]
+) -> None:
+    assert LEAST_WIDTH <= 960 and LEAST_HEIGHT <= 540 - 32, "with the title bar"
+    strip = window.scenes
+    shown(window, size, View.STAGE)
+    bar, foot = window.bar, window.foot
+    targets = [*window.stage.rings, *foot.tiles.values(), foot.following, *foot.tabs.buttons, bar.start, bar.record,
+               bar.beat, bar.patch, bar.panic, *strip.order]  # fmt: skip
+    assert not [(t, t.size()) for t in targets if min(t.width(), t.height()) < TOUCH]
+    assert strip.height() == STRIP_HEIGHT and not faults_of_place(window)
+    assert window.scope.height() > 0.25 * size[1], "the timeline is the centre"
+
+
+def test_the_view_is_chosen_by_key_and_by_button_and_nothing_jumps(window: MainWindow, qtbot: QtBot) -> None:
+    places: list[tuple[QRect, QRect]] = []
+    for key, view in (
+        (Qt.Key.Key_F2, View.STAGE),
+        (Qt.Key.Key_F4, View.SETTINGS),
+        (Qt.Key.Key_F3, View.WORKSHOP),
+    ):
+        qtbot.keyClick(window, key)
+        assert window.view is view and window.foot.tabs.buttons[view].chosen
+        QApplication.processEvents()
+        places.append((window.bar.geometry(), window.foot.geometry()))
+    assert len(set(map(str, places))) == 1
+    qtbot.mouseClick(window.foot.tabs.buttons[View.STAGE], Qt.MouseButton.LeftButton)
+    assert window.view is View.STAGE and all(ring.isVisible() for ring in window.stage.rings)
+
+
+def test_the_window_opens_on_the_stage(qtbot: QtBot, demo: DemoTransport) -> None:
+    made = MainWindow(demo)
+    qtbot.addWidget(made)
+    assert made.view is View.STAGE
+
+
+def test_a_patch_chooses_the_rings(window: MainWindow, demo: DemoTransport) -> None:
+    assert [ring.name for ring in window.stage.rings] == list(USUAL)
+    window.show_view(View.STAGE)
+    demo.set_status(stage_knobs=("seed", "memory"))
+    window.look()
+    assert [ring.name for ring in window.stage.rings] == ["seed", "memory"]
+    ring = window.stage.rings[0]
+    assert ring.isVisible() and not window.stage._known["gain"].isVisible()
+    ring.set_asked.emit("seed", 7.0)
+    assert demo.snapshot()["seed"] == 7 and ring.value == 7 and window.tiles["seed"].value == 7  # type: ignore[attr-defined]
+
+
+def test_every_knob_of_the_instrument_has_its_tile_and_is_reached_by_tab(
+    window: MainWindow, qtbot: QtBot
+) -> None:
+    for view in View:
+        window.show_view(view)
+        window.setFocus()
+        seen: list[QWidget] = []
+        widget: QWidget | None = window
+        while widget is not None and widget not in seen:
+            seen.append(widget)
+            qtbot.keyClick(widget, Qt.Key.Key_Tab)
+            widget = window.focusWidget()
+        wanted = [
+            w
+            for w in window.findChildren(QWidget)
+            if w.isVisible() and w.focusPolicy() & Qt.FocusPolicy.TabFocus
+        ]
+        assert wanted and set(wanted) <= set(seen), (view, [w for w in wanted if w not in seen])
+    assert {p.name for p in PARAMETERS} <= set(window.tiles)
+
+
+@pytest.mark.parametrize("view", View)
+def test_messages_lie_over_the_picture_and_move_nothing(
+    window: MainWindow, demo: DemoTransport, view: View
+) -> None:
+    shown(window, (960, 540), view)
+    places = [part.geometry() for part in (window.bar, window.scope, window.pages, window.foot)]
+    window.notices.refuse("load patch", LONG_REASON)
+    shown(window, (960, 540), view)
+    assert [part.geometry() for part in (window.bar, window.scope, window.pages, window.foot)] == places
+    notices = window.notices
+    assert notices.isVisible() and window.rect().contains(notices.geometry())
+    assert not any(notices.geometry().intersects(part.geometry()) for part in (window.bar, window.foot))
+
+
+CONTRASTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("TEXT", ("BACKGROUND", "PANEL", "RAISED", "ACCENT_DIM", "ACCENT_DEEP", "WARN_DEEP", "CAUTION_DEEP")),
+    ("DIM", ("BACKGROUND", "PANEL", "RAISED")),
+    ("FAINT", ("BACKGROUND", "PANEL", "RAISED")),
+    ("ACCENT", ("BACKGROUND", "PANEL", "RAISED")),
+    ("CAUTION", ("BACKGROUND", "PANEL", "RAISED")),
+    ("WARN", ("BACKGROUND", "PANEL", "RAISED")),
+    ("BACKGROUND", ("ACCENT", "CAUTION", "WARN")),
+)
+
+
+def luminance(colour: QColor) -> float:
+    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour.getRgbF()[:3]]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def contrast(one: QColor, other: QColor) -> float:
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize(("text", "ground"), [(t, g) for t, grounds in CONTRASTS for g in grounds])
+def test_text_stands_out_from_its_ground(text: str, ground: str) -> None:
+    assert contrast(getattr(theme, text), getattr(theme, ground)) >= 4.5
+
+
+def test_no_letter_is_smaller_than_twelve_pixels() -> None:
+    least: Callable[[int], int] = lambda pixels: theme.font(pixels).pixelSize()  # noqa: E731
+    assert [least(size) for size in (1, 11, 12, 20)] == [12, 12, 12, 20]
+
+
+def test_the_list_of_keys_is_whole_in_the_smallest_window(
+    window: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown(window, (LEAST_WIDTH, LEAST_HEIGHT), View.STAGE)
+    window.toggle_keys()
+    with writing(monkeypatch) as written:
+        faults = faults_of_text(window.keys, 1, written)  # type: ignore[arg-type]
+        assert len(written) > 40 and not faults, "\n".join(faults)
