@@ -260,7 +260,7 @@ class Transport(Protocol):
         ...
 
     def remove_binding(self, device: str, old: Binding) -> None:
-        """Let go of one binding of a controller."""
+        """Remove one binding of a controller."""
         ...
 
     def allow_bindings(self, device: str, name: str) -> None:

@@ -183,7 +183,7 @@ class ControlMap:
         self._change(device, lambda: self._desk.edit(device, old, new))
 
     def remove(self, device: str, old: Binding) -> None:
-        """Let go of one binding of a controller."""
+        """Remove one binding of a controller."""
         self._change(device, lambda: self._desk.remove(device, old))
         if old.target == PANIC:
             with self._lock:

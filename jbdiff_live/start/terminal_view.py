@@ -81,7 +81,7 @@ def _state(word: StageWord, status: Status) -> Text:
     text = Text(f" {word.text} ", style=style)
     text.append(f"  {printable(word.why)}" if word.why else "", style="default")
     facts = [
-        f"patch {status.patch}{' (modified)' if status.undo.modified else ''}",
+        f"patch {status.patch}{' (changed)' if status.undo.modified else ''}",
         f"stack {status.stack.name}" if status.stack.name else "",
         _recording(status),
     ]

@@ -34,7 +34,7 @@ from jbdiff_live.ui.drawing import theme
 
 LOOK_MS = 250
 WIDTHS = {"Control": 130, "Controller": 124}  # pixels
-HINT = "Arrows move, Enter changes a cell, Delete lets go of a control, P is panic, Esc closes."
+HINT = "Arrows move, Enter changes a cell, Delete removes a binding, P is panic, Esc closes."
 SHEET = f"""
 QTableView {{ font-size: 13px; background: {theme.PANEL.name()}; gridline-color: {theme.LINE.name()};
     border: 1px solid {theme.LINE.name()};
@@ -131,7 +131,7 @@ class BindingsDialog(QDialog):
         self.line.setWordWrap(True)
         self.line.setMinimumHeight(44)
         self.line.setAccessibleName("About this line")
-        self.remove = QPushButton("Let go  (Delete)")
+        self.remove = QPushButton("Remove  (Delete)")
         self.close_button = QPushButton("Close  (Esc)")
         for button in (self.remove, self.close_button):
             button.setAutoDefault(False)
@@ -180,7 +180,7 @@ class BindingsDialog(QDialog):
         self._tell()
 
     def let_go(self) -> None:
-        """Let go of the chosen line's control; of a line without a control, let the patch's controls work again."""
+        """Remove the chosen binding; on a line without a control, let the patch's controls work again."""
         row = self._chosen()
         if row is None:
             return
@@ -215,7 +215,7 @@ class BindingsDialog(QDialog):
             row is not None and (editable(row) or (row.binding is None and row.source == "map"))
         )
         free = row is not None and row.binding is None and row.source == "map"
-        self.remove.setText("Use the patch's  (Delete)" if free else "Let go  (Delete)")
+        self.remove.setText("Use the patch's  (Delete)" if free else "Remove  (Delete)")
         self.line.setStyleSheet("")
         self.line.setText(HINT if row is None else f"{in_words(row)}.\n{HINT}")
 

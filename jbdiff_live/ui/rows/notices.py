@@ -53,7 +53,7 @@ def hands(control: ControlStatus) -> tuple[str, ...]:
         more = f", and {len(control.row) - 1} more after it; Shift+L leaves it out" if control.row[1:] else ""
         return (control.note, f"Learn {label(control.row[0])}: move a control{more}. Esc cancels.{last}")
     if control.waiting is Waiting.UNLEARN:
-        return (control.note, f"Unlearn: touch the control that is to be let go. Esc cancels.{last}")
+        return (control.note, f"Unlearn: touch a control to remove its bindings. Esc cancels.{last}")
     if control.waiting is Waiting.LOCATE:
         return (
             control.note,
