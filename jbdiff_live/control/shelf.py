@@ -16,10 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from jbdiff_live.control.controller_map import ControllerMap, MapError, read_map, write_map
-from jbdiff_live.control.names import matches, model
+from jbdiff_live.control.names import KEYBOARD, OSC_SENDERS, matches, model
 
 log = logging.getLogger(__name__)
 
+NO_MIDI = frozenset({KEYBOARD, OSC_SENDERS})
 READY_MAPS = Path(__file__).resolve().parent / "maps"
 
 
@@ -101,7 +102,8 @@ class MapShelf:
                 self._unsaved.discard(name)
 
     def _fitting(self, name: str) -> ControllerMap | None:
-        for maps in (self._own, self._ready):
+        # A ready map is for a MIDI controller. "computer keyboard" would fit that of any keyboard with keys to play.
+        for maps in (self._own,) if name in NO_MIDI else (self._own, self._ready):
             fitting = [(len(part), m) for m in maps for part in m.inputs if matches(name, (part,))]
             if fitting:
                 return max(fitting, key=lambda pair: pair[0])[1]

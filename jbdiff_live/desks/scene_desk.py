@@ -168,7 +168,9 @@ class SceneDesk(SceneList):
                 self._wait(_Coming(number, unit, None, before))
             if self._store.snapshot.counts["panic"] != snapshot.counts["panic"]:
                 self.put(left)  # a panic came in between, and took the values back
-            self._say(title(number, scene) + ("" if due is None else f": on the next {unit.value}"))
+            self._say(
+                f"going to {title(number, scene)}" + ("" if due is None else f": on the next {unit.value}")
+            )
             coming = self._coming
             if coming is not None:
                 self._arrive(coming, self._now())

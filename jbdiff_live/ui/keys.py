@@ -56,7 +56,7 @@ KEYS: tuple[Key, ...] = (
     Key(("Ctrl+Shift+Z", "Ctrl+Y"), "redo", "Ctrl+Shift+Z", "redo"),
     Key(("=",), "compare", "=", "compare with the saved patch; again: back"),
     Key(tuple(f"Alt+{n}" for n in range(1, 10)), "focus", "Alt+1 … 9", "focus a knob"),
-    Key((), "", "0 … 9  .  Enter", "on a knob: type a value; Enter again leaves"),
+    Key((), "", "0 … 9  .  Enter", "on a knob: type a value; Enter sets it"),
     Key((), "", "↑ ↓  PgUp PgDn", "on a knob: turn (Shift: fine); Home, End"),
     Key((), "", "drag, wheel", "turn (Shift: fine); double-click: the patch's value"),
     Key((), "", "Tab, right click", "next control; learn, unbind, reset"),

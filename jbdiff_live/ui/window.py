@@ -84,7 +84,7 @@ class MainWindow(Gestures):
         self._transport = transport
         self._clock = clock
         self._frames = 0
-        self._values_at = self._asked_to_stop = float("-inf")
+        self._values_at = self._asked_to_stop = self._asked_for_next = float("-inf")
         self.pace = Pace()
         self.status = Status()
         self._blocks: tuple[Block, ...] = ()
@@ -265,7 +265,7 @@ class MainWindow(Gestures):
             self.settings.show_status(status, now)
         self.devices.show_files(status, self._now)
         following = self.files.following(status)
-        self.foot.following.show_next("" if following is None else following[0])
+        self.foot.following.show_next("" if following is None else following[0], self.asks_for_next)
         self.board.show_inapplicable(idle_reasons(status, self._now))
         self.board.show_starts(status.patch_values)
         self._show_changes()

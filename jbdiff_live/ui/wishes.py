@@ -47,6 +47,7 @@ class PlayersWishes(QWidget):
     keys: KeysOverlay
     files: FileDesk
     _asked_to_stop: float  # second at which stop was pressed once
+    _asked_for_next: float  # second at which the next patch was pressed once
 
     @abstractmethod
     def look(self) -> None:
@@ -86,9 +87,17 @@ class PlayersWishes(QWidget):
         self.set_parameter(name, 0.0 if snapshot.on(name) else 1.0)
 
     def trigger(self, action: str) -> None:
-        """Do an action of the parameter table, or load the next patch."""
+        """Do an action of the parameter table, or load the next patch.
+
+        If changes of the patch are not saved, the first press asks and a second one within seconds loads.
+        """
         if action == "next_patch":
-            self.files.load_following()
+            if self.status.undo.modified and not self.asks_for_next:
+                self._asked_for_next = self._clock()
+            else:
+                self._asked_for_next = float("-inf")
+                self.files.load_following()
+            self.look()
             return
         self.asker.ask(action, self._transport.trigger, action)
         self.show_values(self._clock())
@@ -108,6 +117,11 @@ class PlayersWishes(QWidget):
         else:
             self._asked_to_stop = self._clock()
         self.look()
+
+    @property
+    def asks_for_next(self) -> bool:
+        """True for some seconds after the first press of the next patch."""
+        return self._clock() - self._asked_for_next < ASK_SECONDS
 
     @property
     def asks_to_stop(self) -> bool:

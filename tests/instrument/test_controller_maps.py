@@ -11,6 +11,7 @@ from hands import Hands, cc, note
 
 from jbdiff_live.binding import Binding, TakeoverMode
 from jbdiff_live.control.controller_map import ControllerMap, MapError, read_map, write_map
+from jbdiff_live.control.names import KEYBOARD, OSC_SENDERS
 from jbdiff_live.control.shelf import READY_MAPS, MapShelf
 from jbdiff_live.parameters import BY_NAME, Origin
 from jbdiff_live.patch import factory_patches, load_patch
@@ -368,3 +369,11 @@ def test_a_folder_that_may_not_be_written_leaves_the_corrupt_file_where_it_is(
 
     monkeypatch.setattr(Path, "rename", refuse)
     assert "it stays where it is (Permission denied)" in shelf(tmp_path).problems[0] and path.exists()
+
+
+def test_the_computer_keyboard_and_osc_get_no_ready_map(tmp_path: Path) -> None:
+    """Its name contains that of the map for keyboards with keys to play."""
+    shelf = MapShelf(tmp_path)
+    shelf.load()
+    assert shelf.find("USB MIDI keyboard").bindings
+    assert not shelf.find(KEYBOARD).bindings and not shelf.find(OSC_SENDERS).bindings

@@ -157,7 +157,7 @@ def test_how_a_piece_is_held_comes_from_options_too() -> None:
         ({"anchor": "firm"}, "anchor = 'firm'; it takes int or float"),
         ({"anchor": 1.5}, r"anchor 1\.5 is outside 0\.\.1"),
         ({"tempo": -1}, r"tempo -1 is outside 0\.\.300"),
-        ({"tempo": float("nan")}, "tempo nan is outside"),
+        ({"tempo": float("nan")}, "tempo nan: give a finite number"),
         ({"brightness": -2}, r"brightness -2 is outside -1\.\.1"),
         ({"motion": 1.01}, r"motion 1\.01 is outside -1\.\.1"),
     ],

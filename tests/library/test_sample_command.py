@@ -89,7 +89,7 @@ def broken(path: Path, kind: str) -> Path:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("empty file", "convert it to WAV or FLAC"),
+        ("empty file", "it is empty; record or export it again"),
         ("no samples", "record or export it again"),
         ("too short", "use a longer file"),
         ("silent", "give an init that sounds"),

@@ -22,6 +22,7 @@ from jbdiff_live.patch import user_patches_folder
 from jbdiff_live.status import EngineState, EngineStatus
 from jbdiff_live.ui import app, keys
 from jbdiff_live.ui.tiles.stage_pads import STEPS
+from jbdiff_live.ui.views.tabs import View
 from jbdiff_live.ui.window import MainWindow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -513,3 +514,32 @@ def test_a_real_x_server_shows_the_same_window(tmp_path: Path) -> None:
     assert (picture.width(), picture.height()) == (1600, 1000)
     colours = {picture.pixel(x, y) for x in range(0, 1600, 8) for y in range(0, 1000, 8)}
     assert len(colours) > 200
+
+
+def test_the_next_patch_asks_before_it_drops_changes(
+    window: MainWindow, demo: DemoTransport, qtbot: QtBot, clock: HandClock
+) -> None:
+    pad = window.foot.following
+    demo.set_status(undo=replace(demo.state.undo, modified=True))
+    window.look()
+    qtbot.mouseClick(pad, Qt.MouseButton.LeftButton)
+    assert pad.asks and "load_patch" not in [call[0] for call in demo.asked]
+    clock.now += 3.1
+    window.look()
+    assert not pad.asks, "the question goes away"
+    for _ in range(2):
+        qtbot.mouseClick(pad, Qt.MouseButton.LeftButton)
+    assert [call[0] for call in demo.asked].count("load_patch") == 1 and not pad.asks
+
+
+def test_after_a_turn_and_after_a_typed_value_the_digits_recall_scenes(
+    window: MainWindow, demo: DemoTransport, qtbot: QtBot
+) -> None:
+    knob = window.stage.rings[0]
+    window.show_view(View.STAGE)
+    for key in (Press.Key_Period, Press.Key_5, Press.Key_Return):
+        knob.setFocus()
+        qtbot.keyClick(knob, key)
+    assert not knob.hasFocus() and demo.snapshot()[knob.name] == 0.5
+    qtbot.keyClick(window, Press.Key_2)
+    assert ("recall_scene", 2) in demo.asked

@@ -21,7 +21,7 @@ from jbdiff_live.ui.drawing.picture import Picture, Pixels
 
 SHADE = QColor(9, 11, 14, 150)  # over what is queued
 LINE = QColor(255, 255, 255, 46)  # where a block begins
-NUMBER_ROOM = 220  # logical pixels that a block's number and rung may take
+WORDS_ROOM = 220  # logical pixels that the words on a block may take
 
 
 RUNG_WORDS = {
@@ -84,7 +84,7 @@ class Reels:
             painter.end()
 
     def mark(self, painter: QPainter, place: QRectF, column: int, blocks: Sequence[Block]) -> None:
-        """A faint line where each block begins, its number, and a warning where work was cut short.
+        """A faint line where each block begins, and a warning where work was cut short.
 
         Within `place` (logical pixels), whose left edge shows `column`. The caller clips.
         """
@@ -92,13 +92,13 @@ class Reels:
         for block in blocks:
             start = block.start_frame // self.picture.frames_per_column
             x = place.x() + (start - column) / self.ratio
-            if x < place.x() - NUMBER_ROOM or x > place.right():
+            if x < place.x() - WORDS_ROOM or x > place.right():
                 continue
             cut = block.rung is not Rung.FULL
             painter.fillRect(QRectF(x, place.y(), 1, place.height()), LINE)
-            painter.setPen(theme.CAUTION if cut else theme.FAINT)
-            text = f"{block.index} {rung_words(block.rung)}" if cut else str(block.index)
-            painter.drawText(QPointF(x + 5, place.y() + 14), text)
+            painter.setPen(theme.CAUTION)
+            if cut:
+                painter.drawText(QPointF(x + 5, place.y() + 14), rung_words(block.rung))
 
     def show(self, painter: QPainter, area: QRectF, left: int, now: int, blocks: Sequence[Block]) -> None:
         """Fill `area` (logical pixels): its left edge shows column `left`, and from `now` on all is dim."""
@@ -115,7 +115,7 @@ class Reels:
             rest = QRectF(ends, area.y(), area.right() - ends, area.height())
             painter.fillRect(rest, theme.BACKGROUND)
             newest = blocks[-1].start_frame // picture.frames_per_column if blocks else 0
-            if blocks and (end - newest) / ratio < NUMBER_ROOM:  # its number may be longer than its sound
+            if blocks and (end - newest) / ratio < WORDS_ROOM:  # its words may be longer than its sound
                 painter.save()
                 painter.setClipRect(rest)
                 self.mark(painter, rest, max(first, end), blocks[-1:])

@@ -35,6 +35,7 @@ class Knob(ParameterTile):
 
     def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
         super().__init__(parameter, parent)
+        self._dragged = False  # since the button was pressed
         self.typed = ""
         self.wrong = False  # what was typed is outside the range
         self.hardware: float | None = None  # in the travel, 0 to 1; None if the hardware has taken over
@@ -55,6 +56,7 @@ class Knob(ParameterTile):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() is Qt.MouseButton.LeftButton:
             self._drag_from = (event.position(), self.parameter.to_normal(self.value))
+            self._dragged = False
             event.accept()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
@@ -66,6 +68,7 @@ class Knob(ParameterTile):
         # The travel is kept unrounded, so that a slow drag over a counter does not stick between two counts.
         travel = min(1.0, max(0.0, travel + self.dragged(last, at) * fine))
         self._drag_from = (at, travel)
+        self._dragged = True
         self.forget_typed()
         self.ask(self.parameter.from_normal(travel))
 
@@ -74,7 +77,10 @@ class Knob(ParameterTile):
         return (before.y() - now.y()) / DRAG_PIXELS
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """End a drag. Only a click without a turn keeps the focus: after a turn, the digits recall scenes again."""
         self._drag_from = None
+        if self._dragged:
+            self.clearFocus()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         if event.button() is Qt.MouseButton.LeftButton:
@@ -139,6 +145,7 @@ class Knob(ParameterTile):
             else:
                 self.typed = ""
                 self.ask(value)
+                self.clearFocus()  # the digits recall scenes again
         elif key == Qt.Key.Key_Escape:
             self.typed = ""
         elif key == Qt.Key.Key_Backspace:

@@ -114,14 +114,15 @@ class NextPad(Pad):
     """Loads the patch after this one, whose name it shows."""
 
     next_name = ""
+    asks = False
 
     def __init__(self) -> None:
         super().__init__(FUNCTIONS_BY_NAME["next_patch"])
 
-    def show_next(self, name: str) -> None:
-        """Show which patch comes next; empty if there is none."""
-        if name != self.next_name:
-            self.next_name = name
+    def show_next(self, name: str, asks: bool = False) -> None:
+        """Show which patch comes next; empty if there is none. asks: changes would be lost, so it asks once."""
+        if (name, asks) != (self.next_name, self.asks):
+            self.next_name, self.asks = name, asks
             self.update()
 
     def value_text(self) -> str:
@@ -133,7 +134,7 @@ class NextPad(Pad):
         small = int(max(12, min(15, area.height() * 0.2)))
         half = area.height() / 2
         head = QRectF(area.x() + 8, area.y() + half * 0.2, area.width() - 16, half * 0.8)
-        said = "hit a pad" if self.learning else "NEXT PATCH"
+        said = "hit a pad" if self.learning else "NOT SAVED. AGAIN?" if self.asks else "NEXT PATCH"
         theme.write(painter, head, said, small, note, theme.CENTRE)
         name = head.translated(0, half * 0.85)
         theme.write(

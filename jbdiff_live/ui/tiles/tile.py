@@ -193,7 +193,7 @@ class Tile(Painted):
         line = area.height() / lines
         size = int(min(line * 0.8, 14))
         if self.learning:
-            theme.write(painter, area, "turn a knob", size + 1, theme.ACCENT, theme.CENTRE, bold=True)
+            theme.write(painter, area, "move a control", size + 1, theme.ACCENT, theme.CENTRE, bold=True)
             return
         top = QRectF(area.x(), area.y(), area.width(), line)
         bound = short_binding(self.binding, area.width(), size)
@@ -221,7 +221,7 @@ class Tile(Painted):
         """All that the tooltip says."""
         bound = f"Bound to {self.binding}." if self.binding else "Not bound; L learns a knob."
         when = f"Heard: {self.takes_effect()}."
-        learning = " Learning: turn a knob or press a pad, Esc cancels." if self.learning else ""
+        learning = " Learning: move a control or press a pad, Esc cancels." if self.learning else ""
         nothing = f" Does nothing now: {self.inapplicable}." if self.inapplicable else ""
         lfo = f" LFO: {lfo_text(self.lfo)}." if self.lfo is not None and self.lfo.on else ""
         return f"{self.label}: {self.help_text}.{nothing} {when}{self.facts()} {bound}{lfo}{learning}"
