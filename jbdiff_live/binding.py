@@ -34,6 +34,7 @@ HIGHEST_COARSE = 87  # CC 120 and above are channel mode messages
 HIGHEST_PROGRAM = 128
 HIGHEST_CHANNEL = 64  # of a sound input, counted from 1
 HIGHEST_CHECKSUM = 2**32 - 1
+LEAST_SPAN = 1e-6  # of the parameter's travel, for the range of a control
 CLOCK_WORDS = ("start", "continue", "stop")  # numbers 0, 1 and 2 of BindingKind.CLOCK
 
 
@@ -196,6 +197,10 @@ class Binding:
                     f"{where}: from {low:g} to {high:g}: write the lower value first, between {parameter.low:g} and "
                     f"{parameter.high:g}; 'inverted' turns the control round"
                 )
+            if parameter.to_normal(high) - parameter.to_normal(low) < LEAST_SPAN:
+                raise ValueError(
+                    f"{where}: from {low:g} to {high:g}: too narrow; leave room between the values"
+                )
 
     @property
     def has_travel(self) -> bool:
@@ -239,7 +244,7 @@ class Binding:
                 "button" if self.button else "",
                 "gate" if self.gate else "",
                 "" if self.takeover is None else self.takeover.value,
-                "" if self.span is None else f"from {self.span[0]:.10g} to {self.span[1]:.10g}",
+                "" if self.span is None else f"from {_plain(self.span[0])} to {_plain(self.span[1])}",
                 "" if self.bend is Bend.LINEAR else f"curve {self.bend.value}",
                 "inverted" if self.inverted else "",
                 "" if self.hold is None else f"hold {self.hold.value}",
@@ -415,6 +420,11 @@ def takes_notes(parameter: Parameter) -> bool:
 def _is_smooth(parameter: Parameter | None) -> bool:
     """Return True if a parameter has a number that a knob turns: no switch, no list, no action."""
     return parameter is not None and not takes_notes(parameter)
+
+
+def _plain(value: float) -> str:
+    """Return a number as `Binding.parse` reads it, without an exponent: "0.00001"."""
+    return f"{value:.10f}".rstrip("0").rstrip(".")
 
 
 def label(target: str) -> str:

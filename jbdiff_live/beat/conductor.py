@@ -62,6 +62,7 @@ class Conductor:
         )
         self.functions = HeldFunctions(clock)
         self._perform = perform
+        self._playing = playing
         self._store = store
         self._rate = sample_rate
         self._now = now
@@ -89,8 +90,10 @@ class Conductor:
     def hold_function(self, function: str, hold: Unit | None = None) -> str:
         """Let a function of the session wait. Return the answer for the player; an empty one: it does not wait.
 
-        hold: what its control waits for; None follows the knob Hold changes.
+        hold: what its control waits for; None follows the knob Hold changes. The music's own beat ends with the music.
         """
+        if not self.clock.outer and not self._playing():
+            return ""
         return self.functions.hold(function, self.held.unit if hold is None else hold, self._now())
 
     # ------------------------------------------------------------------ engine's thread

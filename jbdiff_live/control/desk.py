@@ -207,6 +207,8 @@ class MapDesk:
         self._check(device)
         own = self.shelf.find(device)
         used = self.table(device).bindings
+        if old not in used:
+            raise _gone(old)
         mine = [new if b == old else b for b in used if b in own.bindings or b.target == old.target]
         mine += [b for b in self.others(device, new) if b not in mine]
         self._put(device, bindings=tuple(mine))
@@ -216,6 +218,8 @@ class MapDesk:
             raise ValueError(f"{device} is not connected; connect it, then change its bindings")
 
     def _suggest_instead(self, old: Binding, new: tuple[Binding, ...]) -> None:
+        if old not in self.suggested:
+            raise _gone(old)
         place = self.suggested.index(old)
         self.suggest((*self.suggested[:place], *new, *self.suggested[place + 1 :]))
         self._usable = tuple(
@@ -261,6 +265,13 @@ def _usable(binding: Binding) -> bool:
     if binding.kind is BindingKind.NOTE:
         return binding.channel is not None
     return binding.kind is not BindingKind.CC or binding.number < FIRST_MODE_CC
+
+
+def _gone(old: Binding) -> ValueError:
+    """Return the error for an edit of a binding that another patch or a lesson has taken away meanwhile."""
+    return ValueError(
+        f"{old.text} does not move {label(old.target)} any more; choose its new line, then edit that"
+    )
 
 
 def _row(device: str, binding: Binding, source: str) -> BindingRow:

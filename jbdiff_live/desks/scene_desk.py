@@ -154,9 +154,9 @@ class SceneDesk(SceneList):
                 self._kept, self._coming, self._morph = left, None, None
             values = {**unlanded, **scene.values}
             before = {name: snapshot[name] for name in values}
-            step = Step(
-                title(number, scene), Moment(before, old), Moment(values, replace(left, active=number))
-            )
+            # A hand that moves a knob while the recall waits takes it out of `before`; the step keeps it.
+            was = Moment(dict(before), old)
+            step = Step(title(number, scene), was, Moment(values, replace(left, active=number)))
             self._history.push(step)
             due = self._beat.next_due(unit)
             if snapshot["scene_time"] > 0:
@@ -220,15 +220,18 @@ class SceneDesk(SceneList):
                         self._coming = replace(coming, due=due)
             return
         scene = self._kept[coming.number]
-        if scene is not None:
-            blend = Blend({n: self._store.snapshot[n] for n in scene.values}, scene.values)
-            self._settle(coming, _Morph(coming.number, blend, stepped=now))
+        if scene is None:  # it was cleared while it waited
+            self._settle(coming, None)
+            return
+        blend = Blend({n: self._store.snapshot[n] for n in scene.values}, scene.values)
+        self._settle(coming, _Morph(coming.number, blend, stepped=now))
 
     def _settle(self, coming: _Coming, morph: _Morph | None) -> None:
         with self._lock:
             if self._coming is coming:  # no newer recall, and no panic
                 self._coming, self._morph = None, morph
-                self._kept = replace(self._kept, active=coming.number)
+                if self._kept[coming.number] is not None:
+                    self._kept = replace(self._kept, active=coming.number)
 
     def _morphed(self, snapshot: ParameterSnapshot, now: float) -> Mapping[str, float]:
         """Return the values of the morph at this second. Runs inside the store's lock."""

@@ -142,9 +142,9 @@ def update_scenes(document: tomlkit.TOMLDocument, scenes: Scenes) -> None:
         document.pop("scene", None)
         return
     tables = there if isinstance(there, AoT) else AoT([])
-    gone = [table for number, table in old.items() if number not in filled]
+    stay = [table for number, table in old.items() if number in filled]
     for place in reversed(range(len(tables))):  # from the end, so that the places before it stay
-        if any(tables[place] is table for table in gone):
+        if not any(tables[place] is table for table in stay):
             del tables[place]
     for number, scene in filled.items():
         table = _table(old.get(number), number, scene)
@@ -155,12 +155,16 @@ def update_scenes(document: tomlkit.TOMLDocument, scenes: Scenes) -> None:
 
 
 def _by_slot(tables: AoT) -> dict[int, Table]:
-    """Return a file's tables by the number of their scene, as `read_scenes` counts them."""
+    """Return a file's tables by the number of their scene, as `read_scenes` counts them.
+
+    A table whose number `read_scenes` would refuse is left out.
+    """
     found: dict[int, Table] = {}
     for table in tables:
         free = (number for number in range(1, SCENES + 1) if number not in found)
         slot = table.get("slot", next(free, 0))
-        found[int(slot)] = table
+        if isinstance(slot, int) and 1 <= slot <= SCENES and slot not in found:
+            found[int(slot)] = table
     return found
 
 

@@ -184,6 +184,10 @@ class MainWindow(Gestures):
 
     def show_view(self, number: int) -> None:
         """Show a view, by its number in `View`."""
+        focused = self.focusWidget()
+        if number != self.view and focused is not None and self.pages.isAncestorOf(focused):
+            # Qt would focus the first knob of the view, and the digits would type into it.
+            self.setFocus(Qt.FocusReason.OtherFocusReason)
         self.pages.setCurrentIndex(number)
         self.foot.tabs.show_view(self.view)
         self.settings.show_status(self.status, self._clock())
@@ -258,7 +262,8 @@ class MainWindow(Gestures):
     def _read(self, now: float, whole: bool = False) -> None:
         """What is there in words and numbers. whole: also the views that cannot be seen now."""
         status = self.status
-        self.stage.show_status(status)
+        if self.stage.show_status(status):
+            self._order_tabs()
         self.bar.show_status(status, self.asks_to_stop)
         self.stack.show_status(status)
         if whole or self.view is View.SETTINGS:

@@ -21,6 +21,7 @@ from jbdiff_live.parameters import BY_NAME, Change, Origin
         "pitch bend inverted hold off",
         "OSC /1/fader3 scale from 0.25 to 1",
         "CV 3 from 0.1 to 0.9",
+        "CC 8 from 0.00001 to 0.5",
     ],
 )
 def test_what_is_written_is_read_again(text: str) -> None:
@@ -42,6 +43,8 @@ def test_settings_may_stand_in_any_order() -> None:
         ("tap", "note C1 hold bar", "Tap never waits"),
         ("gain", "CC 7 from 0 to -20", "write the lower value first, between -60 and 6"),
         ("gain", "CC 7 from 0 to 20", "between -60 and 6"),
+        ("gain", "CC 7 from 0 to 0.0000000001", "too narrow"),
+        ("seed", "CC 7 from 0.1 to 0.4", "too narrow"),
         ("noise_style", "CC 7 from 0 to 1", "for a knob that sets a number"),
         ("reroll", "note C1 curve slow", "for a knob that sets a number"),
         ("reroll", "note C1 inverted", "has a position"),

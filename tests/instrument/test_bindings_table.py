@@ -122,6 +122,17 @@ def test_an_edit_is_used_at_once_and_kept_in_the_map(tmp_path: Path) -> None:
     assert not wrong and found.bindings == (new,) and new.bend is Bend.SLOW
 
 
+@pytest.mark.parametrize("device", ["every input", "box"])
+def test_an_edit_of_a_line_that_another_patch_took_away_is_refused_in_words(device: str) -> None:
+    hands = Hands(*PATCH)
+    if device == "box":
+        hands.controls.port(device, True)
+    hands.controls.suggest([Binding.parse("gain", "CC 8")])
+    with pytest.raises(ValueError, match="CC 7 does not move Gain any more; choose its new line"):
+        hands.controls.edit(device, Binding.parse("gain", "CC 7"), Binding.parse("gain", "CC 7 inverted"))
+    assert texts(hands)["gain"] == "CC 8"
+
+
 def test_an_edited_suggestion_becomes_the_map_s_and_its_fellows_stay() -> None:
     hands = Hands(("hold", "CC 64"), ("hold", "ch 10 note D1"), ("gain", "CC 7"))
     hands.controls.port("box", True)

@@ -8,7 +8,7 @@ import pytest
 from jbdiff_live.beat.bar_clock import BarClock, ClockMessage
 from jbdiff_live.beat.clock_out import CLOCK, START, ClockOut
 from jbdiff_live.beat.conductor import Conductor
-from jbdiff_live.beat.line import ClockSource
+from jbdiff_live.beat.line import BeatLine, ClockSource, Unit
 from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.block import Block
 from jbdiff_live.engine.block_settings import block_settings
@@ -200,3 +200,18 @@ def test_lfos_in_bars_count_with_the_clock_and_its_bars() -> None:
     conductor.modulation.put("motion", Lfo(bars=1, depth=0.5))
     stage.now += 0.5  # of the two seconds that three beats take at 90
     assert conductor.sounding["motion"] == pytest.approx(0.5 * 2)
+
+
+def test_a_function_does_not_wait_for_a_bar_of_music_that_has_ended() -> None:
+    plays = True
+    clock = BarClock()
+    clock.music(BeatLine(90.0, 0.0, 120))
+    conductor = Conductor(ParameterStore(), clock, RATE, lambda: 100.5, lambda when: 0.0, lambda: plays)
+    assert conductor.hold_function("record", Unit.BAR).startswith("waits for the next bar")
+    plays = False
+    assert conductor.hold_function("start", Unit.BAR) == ""
+    clock.tap(99.0)
+    clock.tap(99.5)
+    clock.tap(100.0)
+    clock.tap(100.5)
+    assert conductor.hold_function("start", Unit.BAR).startswith("waits"), "a tapped beat goes on"

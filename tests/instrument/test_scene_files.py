@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jbdiff_live.parameters import ParameterStore
+from jbdiff_live.parameters import SCENES, ParameterStore
 from jbdiff_live.patch import Patch, PatchError, factory_patches, load_patch, save_patch
 from jbdiff_live.scenes.scene import NO_SCENES, Kept, Scene
 
@@ -111,6 +111,14 @@ def test_a_bad_scene_is_refused_with_the_remedy(tmp_path: Path, lines: str, word
     with pytest.raises(PatchError) as refused:
         load_patch(written(tmp_path, f"{HEAD}[[scene]]\n{lines}\n"))
     assert words in str(refused.value) and "p.toml" in str(refused.value)
+
+
+@pytest.mark.parametrize("lines", ["slot = 'x'", "slot = [1]", "slot = 9", "slot = 1\n[[scene]]\nslot = 1"])
+def test_a_file_with_a_bad_scene_can_be_saved_over(tmp_path: Path, lines: str) -> None:
+    path = written(tmp_path, f"{HEAD}[[scene]]\n{lines}\n")
+    scenes = (Scene("calm", {"memory": 0.25}), *[None] * (SCENES - 1))
+    save_patch(path, Patch("p", scenes=scenes))
+    assert load_patch(path).scenes == scenes
 
 
 def test_a_scene_that_is_no_list_is_refused(tmp_path: Path) -> None:

@@ -161,6 +161,17 @@ def test_a_recall_is_one_step_with_the_scene_that_it_stored(rig: SceneRig) -> No
     assert (rig["memory"], rig.scenes.status().active) == (0.8, 2)
 
 
+def test_a_knob_turned_while_a_recall_waits_leaves_the_recalls_step_whole(rig: SceneRig) -> None:
+    rig.two_scenes()
+    rig.store.set("scene_start", 2, Origin.PATCH)
+    rig.scenes.recall(2)
+    rig.set(memory=0.5)
+    rig.undo.undo()
+    assert rig["memory"] == 0.8
+    rig.undo.undo()
+    assert (rig["memory"], rig["noise_step"]) == (0.2, 0.1)
+
+
 def test_undo_ends_a_morph_and_the_morphs_steps_are_no_steps(rig: SceneRig) -> None:
     rig.two_scenes()
     rig.set(scene_time=4)

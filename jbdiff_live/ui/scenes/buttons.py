@@ -5,6 +5,7 @@ They are push buttons for Qt, so that a screen reader says their role and name. 
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 
 from PySide6.QtCore import QRectF, QSize, Qt
@@ -74,7 +75,8 @@ class FaceButton(QPushButton):
             self.update()
         if description != self.accessibleDescription():
             self.setAccessibleDescription(description)
-            self.setToolTip(description)
+            # Qt would read a name such as "<b>" as a mark of its own.
+            self.setToolTip(f"<qt>{html.escape(description)}</qt>" if "<" in description else description)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in ENTER and not event.isAutoRepeat():

@@ -6,7 +6,7 @@ Thread: Qt's. Nothing here blocks: a dialog is opened and answers by a signal.
 from __future__ import annotations
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QMouseEvent
+from PySide6.QtGui import QContextMenuEvent, QFocusEvent, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QInputDialog, QMenu, QWidget
 
 from jbdiff_live.parameters import SCENES
@@ -97,6 +97,10 @@ class ScenePad(FaceButton):
         super().mouseReleaseEvent(event)
         if event.button() is Qt.MouseButton.LeftButton and inside and not self._captured:
             self._hit(event.modifiers())
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self._long.stop()  # a menu that opens now takes the release
+        super().focusOutEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in ENTER and not event.isAutoRepeat():

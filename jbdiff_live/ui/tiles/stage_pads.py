@@ -6,7 +6,7 @@ Thread: Qt's. Nothing here blocks.
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF, Qt, QTimer
-from PySide6.QtGui import QMouseEvent, QPainter
+from PySide6.QtGui import QFocusEvent, QHideEvent, QMouseEvent, QPainter
 
 from jbdiff_live.beat.line import ClockSource, ClockState, ClockStatus
 from jbdiff_live.parameters import ACTIONS_BY_NAME, FUNCTIONS_BY_NAME
@@ -43,7 +43,22 @@ class HeldPad(Pad):
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         self.mousePressEvent(event)
 
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if not self.rect().contains(event.position().toPoint()):
+            self._let_go()
+
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        self._let_go()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self._let_go()  # a window or a menu that opens now may keep the release for itself
+        super().focusOutEvent(event)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self._let_go()
+        super().hideEvent(event)
+
+    def _let_go(self) -> None:
         self._timer.stop()
         self._done = 0
         self.update()

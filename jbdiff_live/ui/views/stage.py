@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from jbdiff_live.parameters import BY_NAME
@@ -45,31 +46,40 @@ class StageView(QWidget):
         self.strips.append(widget)
         self._column.addWidget(widget)
 
-    def show_status(self, status: Status) -> None:
-        """Show the rings that the patch chooses, and refresh the strips."""
-        self.choose(status.stage_knobs)
+    def show_status(self, status: Status) -> bool:
+        """Show the rings that the patch chooses, and refresh the strips. Return True if there are other rings."""
+        changed = self.choose(status.stage_knobs)
         for strip in self.strips:
             refresh = getattr(strip, "refresh", None)
             if callable(refresh):
                 refresh(status)
+        return changed
 
     @property
     def strips_height(self) -> int:
         """The height that the strips take, with the gaps above them."""
         return len(self.strips) * (STRIP_HEIGHT + self._column.spacing())
 
-    def choose(self, names: tuple[str, ...]) -> None:
-        """Show the rings of these parameters; the usual ones if none is named."""
+    def choose(self, names: tuple[str, ...]) -> bool:
+        """Show the rings of these parameters; the usual ones if none is named. Return False if they are shown.
+
+        The window gets the focus of a ring that goes; Qt would give it to a pad, which the next Enter would hit.
+        """
         wanted = [name for name in names or USUAL if name in BY_NAME]
         if wanted == [ring.name for ring in self.rings]:
-            return
+            return False
         for ring in self.rings:
             self._row.removeWidget(ring)
+            if ring.name in wanted:
+                continue
+            if ring.hasFocus():
+                self.window().setFocus(Qt.FocusReason.OtherFocusReason)
             ring.hide()
         self.rings = [self._ring(name) for name in wanted]
         for ring in self.rings:
             self._row.addWidget(ring, 1)
             ring.show()
+        return True
 
     def _ring(self, name: str) -> Knob:
         ring = self._known.get(name)
