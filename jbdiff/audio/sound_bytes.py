@@ -131,12 +131,13 @@ def true_header(path: Path) -> Header:
         head = file.read(16)
         if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
             return _wave(file, size, head[:4] == b"RF64")
-        if head[:4] == b".snd" and head[8:12] == bytes(4) and size > struct.unpack(">I", head[4:8])[0]:
-            return Header({8: b"\xff\xff\xff\xff"})
+        if head[:4] == b".snd" and len(head) >= 12:
+            start, length = struct.unpack(">II", head[4:12])
+            if length == 0 and size > start:
+                return Header({8: b"\xff\xff\xff\xff"})
+            return _whole_or_cut(0 < length < 0xFFFFFFFF and length > size - start)
         if head[:4] == b"caff":
             return _caf(file, size)
-        if head[:4] == b".snd" and 0 < (said := struct.unpack(">I", head[8:12])[0]) < 0xFFFFFFFF:
-            return _whole_or_cut(said > size - struct.unpack(">I", head[4:8])[0])
         if head[:4] == b"FORM":
             chunks = _chunks(file, 12, size, ">I")
             return _whole_or_cut(

@@ -395,3 +395,12 @@ def test_a_disk_that_fails_in_the_middle_is_an_error_not_the_end(
     monkeypatch.setattr(soundbytes.SoundBytes, "readinto", failing)
     with pytest.raises(OSError, match="Input/output"):
         frames_of(path)
+
+
+@pytest.mark.parametrize("length", range(16))
+@pytest.mark.parametrize("magic", [b".snd", b"RIFF", b"caff", b"FORM", b"riff", b"OggS"])
+def test_a_header_that_breaks_off_is_refused_in_words(magic: bytes, length: int, tmp_path: Path) -> None:
+    path = tmp_path / "broken"
+    path.write_bytes((magic + bytes(12))[:length])
+    with pytest.raises((ValueError, OSError), match="broken"):
+        read_mono(path, 44_100, 44_100)
