@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jbdiff_live.beat.line import ClockSource
-from jbdiff_live.block import Block
+from jbdiff_live.block import Block, Rung
 from jbdiff_live.parameters import ACTIONS_BY_NAME, BY_NAME, ParameterSnapshot, TakesEffect
 from jbdiff_live.status import Status
 
@@ -47,6 +47,9 @@ class Changes:
         self._frames: dict[str, int] = {}  # where each change on its way is heard
         self._now = 0
         self._rate = 1
+        self._looping = (
+            False  # the newest block repeats older sound, so nobody knows when the next new one comes
+        )
 
     def look(
         self,
@@ -57,6 +60,7 @@ class Changes:
     ) -> None:
         """Take in the newest blocks and the set values. moved: parameters that an LFO moves; they are left out."""
         self._now, self._rate = status.frame, status.sample_rate
+        self._looping = bool(blocks) and blocks[-1].rung in (Rung.LOOP, Rung.REPEAT)
         silent = AT_ONCE | frozenset(moved)
         if status.clock.source is not ClockSource.INTERNAL:
             silent |= {"tempo", "clock"}  # the block follows the outer clock, whatever the knobs say
@@ -113,7 +117,12 @@ class Changes:
         return None if frame is None else max(0.0, (frame - self._now) / self._rate)
 
     def text(self, name: str) -> str:
-        """Return the words for a tile: "in 1.2 s"; empty if no change is on its way."""
+        """Return the words for a tile: "in 1.2 s"; empty if no change is on its way.
+
+        While the music loops, a change that no block holds yet only "waits".
+        """
+        if self._looping and name in self._waiting:
+            return "waits"
         seconds = self.seconds(name)
         return "" if seconds is None else f"in {seconds:.1f} s"
 

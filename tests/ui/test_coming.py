@@ -10,6 +10,7 @@ from demo_transport import BLOCK, RATE, DemoTransport
 
 from jbdiff_live.beat.line import ClockSource, ClockState, ClockStatus
 from jbdiff_live.beat.modulation import Lfo
+from jbdiff_live.block import Rung
 from jbdiff_live.status import Status
 from jbdiff_live.ui.coming import Changes
 from jbdiff_live.ui.tiles.strips import SlotsStrip
@@ -60,6 +61,16 @@ def test_a_change_that_comes_while_a_block_is_made_is_heard_one_block_later(play
     playing.set_parameter("noise_step", 0.9)
     looked(changes, playing)
     assert changes.marks[0].frame == playing.blocks[-1].end_frame + BLOCK
+
+
+def test_while_the_music_loops_a_change_waits_without_a_false_countdown(playing: DemoTransport) -> None:
+    changes = Changes()
+    playing.set_parameter("resample", 0.35)
+    looked(changes, playing)
+    assert changes.text("resample").startswith("in ")
+    blocks = [*playing.recent_blocks()[:-1], replace(playing.recent_blocks()[-1], rung=Rung.LOOP)]
+    changes.look(playing.status(), blocks, playing.snapshot())
+    assert changes.text("resample") == "waits" and changes.text("noise_step") == ""
 
 
 def test_a_held_change_counts_down_to_its_bar_until_its_block_is_there(playing: DemoTransport) -> None:

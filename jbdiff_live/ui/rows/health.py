@@ -210,7 +210,7 @@ class HealthStrip(QWidget):
         underruns, late = status.audio.underruns, status.engine.late_blocks
         missing = status.audio.short_frames / status.sample_rate
         self.underruns.show_reading(
-            f"{underruns}, {missing:.1f} s in all" if missing >= 0.05 else str(underruns),
+            f"{underruns}, {missing:.1f} s silent" if missing >= 0.05 else str(underruns),
             status.audio.priority,
             help_text=f"The process goes {status.priority}" if status.priority else "",
             alarm=self._grown["underruns"].recently(underruns, now, ALARM_SECONDS),
