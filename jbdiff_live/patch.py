@@ -9,10 +9,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-import platform
 import re
-import site
-import sysconfig
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,6 +38,7 @@ from jbdiff_live.patch_text import PatchError, read_plain, read_text
 from jbdiff_live.scenes.in_patch import read_scenes, update_scenes
 from jbdiff_live.scenes.scene import NO_SCENES, Scenes
 from jbdiff_live.stack_choice import StackChoice
+from jbdiff_live.system.patch_folders import FACTORY, factory_folder
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +59,6 @@ __all__ = [
     "load_patch",
     "patch_programs",
     "save_patch",
-    "user_patches_folder",
 ]
 
 
@@ -198,7 +195,13 @@ def _scenes(path: Path, file: _File) -> Scenes:
 
 
 def _sound(path: Path, written: str) -> Path:
-    """Return the path of a patch's sound: relative to the patch, unless it is absolute or begins with `~`."""
+    """Return the path of a patch's sound: relative to the patch, unless it is absolute or begins with `~`.
+
+    A name that begins with "factory:" is one of the instrument's own sounds, wherever it is installed.
+    """
+    factory = factory_folder()
+    if written.startswith(FACTORY) and factory is not None:
+        return factory / written.removeprefix(FACTORY)
     try:
         return path.resolve().parent / Path(written).expanduser()
     except RuntimeError as error:
@@ -345,9 +348,17 @@ def _written_choice(choice: StackChoice | None) -> dict[str, str | list[int] | b
 
 
 def _written(sound: Path, folder: Path) -> str:
-    """Return a sound's path for the file: relative if it lies beside the patch, so that both can move."""
+    """Return a sound's path for the file: relative if it lies beside the patch, so that both can move.
+
+    A sound of the factory is named as such, so that the program can move too.
+    """
     sound = sound.resolve()
-    return sound.relative_to(folder).as_posix() if sound.is_relative_to(folder) else str(sound)
+    if sound.is_relative_to(folder):
+        return sound.relative_to(folder).as_posix()
+    factory = factory_folder()
+    if factory is not None and sound.is_relative_to(factory):
+        return FACTORY + sound.relative_to(factory).as_posix()
+    return str(sound)
 
 
 def _update(document: tomlkit.TOMLDocument, name: str, entries: Mapping[str, object]) -> None:
@@ -382,18 +393,10 @@ def replace_file(path: Path, text: str) -> None:
 
 
 def factory_patches() -> Mapping[str, Path]:
-    """Return the patches that come with the instrument, by name, from a checkout or an installed package."""
-    here = Path(__file__).resolve().parent
-    folders = [
-        here.parent / "patches",  # a checkout
-        Path(sysconfig.get_path("data")) / "share" / "jbdiff-live" / "patches",  # an installed wheel
-        Path(site.getuserbase()) / "share" / "jbdiff-live" / "patches",  # pip install --user
-    ]
-    for folder in folders:
-        found = {path.stem: path for path in sorted(folder.glob("*.toml"))}
-        if found:
-            return MappingProxyType(found)
-    return MappingProxyType({})
+    """Return the patches that come with the instrument, by name."""
+    folder = factory_folder()
+    found = [] if folder is None else sorted(folder.glob("*.toml"))
+    return MappingProxyType({path.stem: path for path in found})
 
 
 def patch_programs(patches: Mapping[str, Path]) -> Mapping[str, int]:
@@ -423,18 +426,3 @@ def own_patches(folder: Path | None) -> Mapping[str, Path]:
         log.warning("patches in %s cannot be listed: %s", folder, error)
         return MappingProxyType({})
     return MappingProxyType(found)
-
-
-def user_patches_folder() -> Path | None:
-    """Return the folder of the player's own patches. It may not exist yet. None: the user has no home folder."""
-    try:
-        if platform.system() == "Darwin":
-            base = Path.home() / "Library" / "Application Support"
-        elif platform.system() == "Windows":
-            base = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
-        else:
-            base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    except RuntimeError as error:  # the system does not know this user
-        log.info("no own patches: %s", error)
-        return None
-    return base / "jbdiff-live" / "patches"

@@ -44,7 +44,6 @@ from jbdiff_live.engine.voices.torch_setup import share_one_heap
 from jbdiff_live.links import Links, Sight
 from jbdiff_live.modular.movement import Movement
 from jbdiff_live.parameters import Change, ParameterStore
-from jbdiff_live.patch import user_patches_folder
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.record.room import TakeRoom
 from jbdiff_live.record.tape import Tape
@@ -52,6 +51,7 @@ from jbdiff_live.reports import Reports
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.session_options import SessionOptions
 from jbdiff_live.stack_choice import StackChoice
+from jbdiff_live.system.patch_folders import user_patches_folder
 from jbdiff_live.system.thread_priority import process_priority
 
 __all__ = ["Session", "SessionOptions"]

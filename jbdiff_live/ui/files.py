@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 
-from jbdiff_live.patch import user_patches_folder
 from jbdiff_live.status import Status, Transport
+from jbdiff_live.system.patch_folders import user_patches_folder
 from jbdiff_live.ui.asking import Asker
 
 log = logging.getLogger(__name__)

@@ -19,9 +19,9 @@ from jbdiff_live.patch import (
     own_patches,
     patch_programs,
     save_patch,
-    user_patches_folder,
 )
 from jbdiff_live.stack_choice import StackChoice
+from jbdiff_live.system.patch_folders import user_patches_folder
 
 BY_HAND = """# my patch
 format = 1
@@ -367,3 +367,11 @@ def test_a_tapped_tempo_is_saved_with_two_decimals(tmp_path: Path) -> None:
     save_patch(path, Patch("tapped", values={"tempo": 117.18749999999937, "noise_step": 0.708661417}))
     assert "tempo = 117.19\n" in path.read_text()
     assert load_patch(path).values == {"tempo": 117.19, "noise_step": 0.708661417}
+
+
+def test_a_copy_of_a_factory_patch_finds_its_sound_wherever_the_program_lies(tmp_path: Path) -> None:
+    original = load_patch(factory_patches()["lock"])
+    path = tmp_path / "mine.toml"
+    save_patch(path, replace(original, name="mine"))
+    assert 'context = "factory:sounds/lock.ogg"' in path.read_text()
+    assert load_patch(path).context == original.context

@@ -17,8 +17,8 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
-from jbdiff_live.patch import user_patches_folder
 from jbdiff_live.status import EngineState, EngineStatus
+from jbdiff_live.system.patch_folders import user_patches_folder
 from jbdiff_live.ui import app, keys
 from jbdiff_live.ui.window import MainWindow
 
