@@ -22,7 +22,7 @@ from jbdiff_live.parameters import BY_NAME, ParameterStore
 needs_jack = pytest.mark.skipif(shutil.which("jackd") is None, reason="jackd is not installed")
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
     pause = threading.Event()
     for _ in range(int(seconds / 0.01)):
         if condition():

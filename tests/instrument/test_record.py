@@ -46,7 +46,7 @@ def folder_of(recorder: Recorder) -> Path:
     return folder
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
     """Looks again and again, in short waits, until the condition holds."""
     pause = threading.Event()
     for _ in range(int(seconds / 0.005)):
