@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
@@ -299,12 +299,16 @@ ACTIONS_BY_NAME: Mapping[str, Action] = MappingProxyType({a.name: a for a in ACT
 FUNCTIONS_BY_NAME: Mapping[str, Action] = MappingProxyType({f.name: f for f in FUNCTIONS})
 
 
+def nearest_hint(name: str, known: Sequence[str]) -> str:
+    """Return the known name that was probably meant, as a question; without one, all known names."""
+    near = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+
+
 def unknown_name(name: str) -> KeyError:
     """Return the error for an unknown name. Its text lists the nearest known names."""
     known = [*BY_NAME, *ACTIONS_BY_NAME, *FUNCTIONS_BY_NAME]
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-    return KeyError(f"no parameter or action {name!r}; {hint}")
+    return KeyError(f"no parameter or action {name!r}; {nearest_hint(name, known)}")
 
 
 @dataclass(frozen=True)

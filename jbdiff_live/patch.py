@@ -6,7 +6,6 @@ May block on the disk. A `Patch` is immutable.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 import re
@@ -24,7 +23,7 @@ from tomlkit.items import Table
 
 from jbdiff_live.beat.line import Unit
 from jbdiff_live.beat.modulation import Lfo
-from jbdiff_live.binding import Binding, binding_table
+from jbdiff_live.binding import HIGHEST_PROGRAM, Binding, binding_table
 from jbdiff_live.parameters import (
     ACTIONS_BY_NAME,
     BY_NAME,
@@ -32,6 +31,7 @@ from jbdiff_live.parameters import (
     Origin,
     ParameterSnapshot,
     ParameterStore,
+    nearest_hint,
 )
 from jbdiff_live.patch_lfo import read_lfo, update_lfos
 from jbdiff_live.patch_text import PatchError, read_plain, read_text
@@ -43,7 +43,6 @@ from jbdiff_live.system.patch_folders import FACTORY, factory_folder
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-PROGRAMS = 128  # of MIDI; most devices count them from 1
 DECIMALS = {"tempo": 2}  # that a file holds; nobody hears more of a tapped tempo
 PARTS = ("levels", "finisher", "hop", "steps")  # keys of the file's head that choose parts of a stack
 
@@ -145,9 +144,9 @@ def load_patch(path: Path) -> Patch:
         raise PatchError(f"{path}{line}: {message}") from error
     if file.format < 1:
         raise PatchError(f"{path}: format = {file.format}: write format = {FORMAT}")
-    if file.program is not None and not 1 <= file.program <= PROGRAMS:
+    if file.program is not None and not 1 <= file.program <= HIGHEST_PROGRAM:
         raise PatchError(
-            f"{path}{_line(path, 'program')}: program = {file.program}: MIDI has programs 1 to {PROGRAMS}"
+            f"{path}{_line(path, 'program')}: program = {file.program}: MIDI has programs 1 to {HIGHEST_PROGRAM}"
         )
     values = {name: _value(path, name, value) for name, value in file.values.items()}
     bindings = [b for name, texts in file.bindings.items() for b in _bindings(path, name, texts)]
@@ -172,7 +171,7 @@ def _stage(path: Path, names: list[str]) -> tuple[str, ...]:
     line = _line(path, "stage")
     for name in names:
         if name not in turning:
-            raise PatchError(f"{path}{line}: stage: no knob {name!r}; {_nearest(name, turning)}")
+            raise PatchError(f"{path}{line}: stage: no knob {name!r}; {nearest_hint(name, turning)}")
         if names.count(name) > 1:
             raise PatchError(f"{path}{line}: stage: {name} twice; name each knob once")
     if len(names) > STAGE_KNOBS:
@@ -255,8 +254,7 @@ def _type_error(message: str, plain: Mapping[str, object]) -> str:
     if "unknown field" in what:
         known = [f.name for f in msgspec.structs.fields(_File)]
         unknown = [key for key in plain if key not in known]
-        near = difflib.get_close_matches(unknown[0], known, 1) if unknown else []
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        hint = nearest_hint(unknown[0] if unknown else "", known)
         # A parameter's own name is no misspelling of another word.
         for names, table in ((BY_NAME, "values"), (ACTIONS_BY_NAME, "bindings")):
             if unknown and unknown[0] in names:
@@ -271,7 +269,7 @@ def _value(path: Path, name: str, value: Plain) -> Plain:
     if name in _HEAD:
         raise PatchError(f"{path}: [values] {name}: belongs at the top, above [values]; move the line there")
     if name not in BY_NAME:
-        raise PatchError(f"{path}: [values] {name}: no such parameter; {_nearest(name, list(BY_NAME))}")
+        raise PatchError(f"{path}: [values] {name}: no such parameter; {nearest_hint(name, list(BY_NAME))}")
     parameter = BY_NAME[name]
     try:
         return parameter.plain(parameter.parse(value))
@@ -282,16 +280,13 @@ def _value(path: Path, name: str, value: Plain) -> Plain:
 def _bindings(path: Path, name: str, texts: str | list[str]) -> list[Binding]:
     known = [*BY_NAME, *ACTIONS_BY_NAME, *FUNCTIONS_BY_NAME]
     if name not in known:
-        raise PatchError(f"{path}: [bindings] {name}: no such parameter or action; {_nearest(name, known)}")
+        raise PatchError(
+            f"{path}: [bindings] {name}: no such parameter or action; {nearest_hint(name, known)}"
+        )
     try:
         return [Binding.parse(name, text) for text in ([texts] if isinstance(texts, str) else texts)]
     except ValueError as error:
         raise PatchError(f"{path}: [bindings] {name}: {error}") from error
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
 
 
 # ---------------------------------------------------------------------- writing
@@ -411,7 +406,7 @@ def patch_programs(patches: Mapping[str, Path]) -> Mapping[str, int]:
         except PatchError as error:
             log.info("program of patch %s: %s", name, error)
             continue
-        if type(program) is int and 1 <= program <= PROGRAMS:
+        if type(program) is int and 1 <= program <= HIGHEST_PROGRAM:
             found[name] = program
     return MappingProxyType(found)
 

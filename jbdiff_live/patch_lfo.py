@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ import tomlkit
 from tomlkit.items import Table
 
 from jbdiff_live.beat.modulation import Lfo, Shape
-from jbdiff_live.parameters import BY_NAME
+from jbdiff_live.parameters import BY_NAME, nearest_hint
 
 KEYS = ("shape", "rate", "bars", "depth", "offset", "on")
 
@@ -19,11 +18,11 @@ def read_lfo(name: str, table: Mapping[str, Any]) -> Lfo:
     """Return the LFO of one table. ValueError gives the problem and the remedy."""
     where = f"[lfo.{name}]"
     if name not in BY_NAME:
-        raise ValueError(f"{where}: no such parameter; {_nearest(name, list(BY_NAME))}")
+        raise ValueError(f"{where}: no such parameter; {nearest_hint(name, list(BY_NAME))}")
     given: dict[str, Any] = {}
     for key, value in table.items():
         if key not in KEYS:
-            raise ValueError(f"{where} {key}: no such setting; {_nearest(key, list(KEYS))}")
+            raise ValueError(f"{where} {key}: no such setting; {nearest_hint(key, list(KEYS))}")
         given[key] = _value(where, key, value)
     if "rate" in given and "bars" in given:
         raise ValueError(
@@ -80,8 +79,3 @@ def update_lfos(document: tomlkit.TOMLDocument, lfos: Mapping[str, Lfo]) -> None
         for key, value in lines.items():
             if key not in table or table[key] != value:
                 table[key] = value
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

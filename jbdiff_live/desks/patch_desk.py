@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Protocol
 
 from jbdiff_live.beat.line import Unit
@@ -91,8 +90,6 @@ class PatchDesk:
         self._path: Path | None = None
         # Stack and sound as they were when the patch was loaded or saved.
         self._begun: tuple[StackChoice | None, str] = None, ""
-        self.values: Mapping[str, float] = MappingProxyType({})  # that the patch names; swapped whole
-        self.file = ""  # the patch's path as it can be shown
         self.problem = ""
 
     @property
@@ -109,11 +106,16 @@ class PatchDesk:
         """The knobs that the patch wants on the stage view; empty for the usual ones."""
         return self._patch.stage
 
-    def _hold(self, patch: Patch, path: Path | None) -> None:
-        """Let this patch be the one that plays."""
-        self._patch, self._path = patch, None if path is None else path.resolve()
-        self.values = patch.numbers
-        self.file = "" if self._path is None else shown(self._path)
+    @property
+    def values(self) -> Mapping[str, float]:
+        """The values that the patch names. The same object as long as the patch stays."""
+        return self._patch.numbers
+
+    @property
+    def file(self) -> str:
+        """The patch's path as it can be shown; empty without a file."""
+        path = self._path
+        return "" if path is None else shown(path)
 
     def patches(self) -> Mapping[str, Path]:
         """All patches by name; the player's own come after the factory's."""
@@ -137,7 +139,7 @@ class PatchDesk:
             self._modulation.put_all(patch.lfos)
             self._bindings.suggest(patch.bindings)
             self._scenes.put(Kept(patch.scenes))
-            self._hold(patch, path)
+            self._patch, self._path = patch, path.resolve()
             self.problem = ""
             self._sounds.forget_problem("context")
             self._say(f"patch {patch.name} loaded")
@@ -196,7 +198,7 @@ class PatchDesk:
             self._modulation.put_all(state.lfos)
             self._bindings.suggest(state.bindings)
             self._scenes.put(state.scenes)
-            self._hold(state.patch, state.path)
+            self._patch, self._path = state.patch, state.path
             self._begun, self.problem = state.begun, ""
             if state.choice is not None and state.choice != self._stacks.choice:
                 self._stacks.choose(state.choice)
@@ -257,5 +259,5 @@ class PatchDesk:
                 scenes=self._scenes.kept.scenes,
             )
             save_patch(path, patch)
-            self._hold(patch, path)
+            self._patch, self._path = patch, path.resolve()
             self._say(f"patch {name} saved: {path}")

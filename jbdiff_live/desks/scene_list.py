@@ -11,9 +11,10 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 
+from jbdiff_live.binding import HIGHEST_PROGRAM
 from jbdiff_live.desks.history import History, Moment, Step
 from jbdiff_live.parameters import ParameterStore
-from jbdiff_live.scenes.in_patch import PROGRAMS, scene_name
+from jbdiff_live.scenes.in_patch import scene_name
 from jbdiff_live.scenes.scene import Kept, Scene, groups_in_use
 
 HOW_TO_CAPTURE = "capture it first: Shift+{0}, or Capture and {0}"
@@ -55,8 +56,8 @@ class SceneList:
 
     def set_program(self, number: int, program: int | None) -> None:
         """Let a MIDI program recall a scene; None takes the program away. ValueError: MIDI has no such program."""
-        if program is not None and not 1 <= program <= PROGRAMS:
-            raise ValueError(f"program {program}: MIDI has programs 1 to {PROGRAMS}")
+        if program is not None and not 1 <= program <= HIGHEST_PROGRAM:
+            raise ValueError(f"program {program}: MIDI has programs 1 to {HIGHEST_PROGRAM}")
         self._change(number, "choose the program of", lambda scene: replace(scene, program=program))
 
     def copy(self, number: int, to: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import tomlkit
 from tomlkit.items import AoT, Table
 
-from jbdiff_live.parameters import BY_NAME, SCENES
+from jbdiff_live.binding import HIGHEST_PROGRAM
+from jbdiff_live.parameters import BY_NAME, SCENES, nearest_hint
 from jbdiff_live.scenes.scene import (
     LONGEST_NAME,
     NEVER,
@@ -24,7 +24,6 @@ from jbdiff_live.scenes.scene import (
 )
 
 KEYS = ("slot", "name", "program", "leaves_out", "values")
-PROGRAMS = 128  # of MIDI
 
 # ---------------------------------------------------------------------- reading
 
@@ -63,7 +62,7 @@ def _scene(where: str, table: Mapping[str, Any]) -> Scene:
         if key in BY_NAME:
             raise ValueError(f"{where} {key}: belongs below [scene.values]; move the line there")
         if key not in KEYS:
-            raise ValueError(f"{where} {key}: no such setting; {_nearest(key, list(KEYS))}")
+            raise ValueError(f"{where} {key}: no such setting; {nearest_hint(key, list(KEYS))}")
     leaves_out = _groups(where, table.get("leaves_out", sorted(USUALLY_LEFT_OUT)))
     return Scene(
         _name(where, table.get("name", "")),
@@ -87,8 +86,8 @@ def scene_name(text: str) -> str:
 def _program(where: str, program: object) -> int | None:
     if program is None:
         return None
-    if type(program) is not int or not 1 <= program <= PROGRAMS:
-        raise ValueError(f"{where} program = {program!r}: MIDI has programs 1 to {PROGRAMS}")
+    if type(program) is not int or not 1 <= program <= HIGHEST_PROGRAM:
+        raise ValueError(f"{where} program = {program!r}: MIDI has programs 1 to {HIGHEST_PROGRAM}")
     return program
 
 
@@ -98,7 +97,7 @@ def _groups(where: str, names: object) -> frozenset[str]:
     for name in names:
         if name not in groups_in_use():
             raise ValueError(
-                f"{where} leaves_out {name!r}: no such group; {_nearest(name, [*groups_in_use()])}"
+                f"{where} leaves_out {name!r}: no such group; {nearest_hint(name, [*groups_in_use()])}"
             )
     return frozenset(names)
 
@@ -111,7 +110,7 @@ def _values(where: str, values: object, leaves_out: frozenset[str]) -> dict[str,
         if name in NEVER:
             raise ValueError(f"{where} {name}: no scene holds it; move it to the patch's [values]")
         if name not in BY_NAME:
-            raise ValueError(f"{where} {name}: no such parameter; {_nearest(name, list(BY_NAME))}")
+            raise ValueError(f"{where} {name}: no such parameter; {nearest_hint(name, list(BY_NAME))}")
         if group_of(name) in leaves_out:
             kept = sorted(leaves_out - {group_of(name)})
             raise ValueError(
@@ -123,11 +122,6 @@ def _values(where: str, values: object, leaves_out: frozenset[str]) -> dict[str,
         except ValueError as error:
             raise ValueError(f"{where} {error}") from error
     return found
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
 
 
 # ---------------------------------------------------------------------- writing
@@ -186,7 +180,9 @@ def _table(old: Table | None, number: int, scene: Scene) -> Table:
         if key not in table or table[key] != value:
             _put_before_values(table, key, value)
     plain = {
-        name: BY_NAME[name].plain(scene.values[name]) for name in _in_order(scene) if name in scene.values
+        name: BY_NAME[name].plain(scene.values[name])
+        for name in held_by_scenes(scene.leaves_out)
+        if name in scene.values
     }
     for key in [key for key in values if key not in plain]:
         del values[key]
@@ -208,8 +204,3 @@ def _put_before_values(table: Table, key: str, value: object) -> None:
     del table["values"]
     table[key] = value
     table["values"] = values
-
-
-def _in_order(scene: Scene) -> tuple[str, ...]:
-    """Return the parameters of a scene in the order of the table of parameters."""
-    return held_by_scenes(scene.leaves_out)

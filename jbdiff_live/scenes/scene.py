@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from jbdiff_live.parameters import (
+    OF_THE_ANCHOR,
     OF_THE_FINISHER,
+    OF_THE_MEMORY,
     OF_THE_REGISTER,
     OF_THE_SCENES,
     PARAMETERS,
@@ -25,8 +27,8 @@ GROUPS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "noise": frozenset({"noise_step", "noise_style", "seed", "seed_b", "seed_morph", "hold"})
         | OF_THE_REGISTER,
-        "memory": frozenset({"memory"}),
-        "style": frozenset({"anchor", "brightness", "motion", "clock", "tempo"}),
+        "memory": OF_THE_MEMORY,
+        "style": OF_THE_ANCHOR,
         "sources": frozenset({"guidance", "resample", "context_source", "init_source"}),
         "finisher": OF_THE_FINISHER,
         "output": frozenset({"gain", "mute"}),

@@ -18,6 +18,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QWidget
 
+ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)  # of the letters, and of the number block
+
 
 @dataclass(frozen=True)
 class Key:

@@ -123,9 +123,8 @@ class MainWindow(Gestures):
         self.devices = DeviceRow(transport, self.asker, self.files.browse_sound, self.open_bindings)
         given = {"stack": self.stack, "context file": self.devices.context, "init file": self.devices.init}
         self.panel = KnobsPanel(given=given)
-        self.stage = StageView(self.board.add)
         self.scenes = SceneStrip(transport, self.asker)
-        self.stage.add_strip(self.scenes)
+        self.stage = StageView(self.board.add, self.scenes)
         self.scene_settings = SceneSettings()
         self.settings = SettingsView(self.devices, self.scene_settings)
         self.health = self.settings.health
@@ -201,7 +200,7 @@ class MainWindow(Gestures):
         self.foot.setFixedHeight(row)
         rest = height - 2 * MARGIN - 2 * row - 3 * GAP
         if self.view is View.STAGE:
-            page = int(min(300, max(132, height * 0.27))) + self.stage.strips_height
+            page = int(min(300, max(132, height * 0.27))) + self.stage.strip_height
         elif self.view is View.WORKSHOP:
             page = int(min(560, max(252, height * 0.47)))
         else:

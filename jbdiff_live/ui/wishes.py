@@ -172,7 +172,7 @@ class PlayersWishes(QWidget):
         elif focused in functions:
             self.learn(functions[focused])
         else:
-            self.notices.refuse("learn", "focus a knob first: click it, or press its number")
+            self.notices.refuse("learn", "focus a knob first: click it, or press Alt and its number")
 
     def learn_row(self) -> None:
         """Learns the knobs one after the other, from the focused one on; in the middle of it, skips one."""

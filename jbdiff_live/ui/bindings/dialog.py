@@ -31,6 +31,7 @@ from jbdiff_live.ui.asking import Asker, reason
 from jbdiff_live.ui.bindings.columns import COLUMNS, editable, in_words
 from jbdiff_live.ui.bindings.model import BindingsModel
 from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.keys import ENTER
 
 LOOK_MS = 250
 WIDTHS = {"Control": 130, "Controller": 124}  # pixels
@@ -88,7 +89,7 @@ class BindingsTable(QTableView):
     """The table. Enter edits, as F2 does in Qt."""
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
+        if event.key() in ENTER and self.currentIndex().isValid():
             self.edit(self.currentIndex())
         else:
             super().keyPressEvent(event)

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QSizePolicy
 
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import Painted, plate
+from jbdiff_live.ui.keys import ENTER
 
 FLOOR_DB = -54.0
 FALL_DB = 24.0  # a second
@@ -95,7 +96,7 @@ class PeakMeter(Painted):
         self.put_out()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+        if event.key() in ENTER:
             self.put_out()
         else:
             super().keyPressEvent(event)

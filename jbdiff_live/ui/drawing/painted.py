@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPixmap
+from PySide6.QtCore import QPoint, QRectF, Qt
+from PySide6.QtGui import QColor, QContextMenuEvent, QPainter, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QWidget
 
 from jbdiff_live.ui.drawing import theme
@@ -82,6 +82,13 @@ class Painted(QWidget):
     def parent_colour(self) -> QColor:
         """What lies below the widget's round corners."""
         return theme.BACKGROUND
+
+
+def menu_place(widget: QWidget, event: QContextMenuEvent) -> QPoint:
+    """Return the place on the screen for a right-click menu: the pointer's; the widget's middle for the menu key."""
+    if event.reason() == QContextMenuEvent.Reason.Keyboard:
+        return widget.mapToGlobal(QPoint(widget.width() // 2, widget.height() // 2))
+    return event.globalPos()
 
 
 def head_of(area: QRectF) -> tuple[QRectF, int]:

@@ -15,6 +15,7 @@ from jbdiff_live.status import EngineState, Status
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.meters import PeakMeter
 from jbdiff_live.ui.drawing.painted import Painted, plate
+from jbdiff_live.ui.keys import ENTER
 from jbdiff_live.ui.rows.pickers import Picker
 from jbdiff_live.ui.tiles.stage_pads import BeatPad, HeldPad
 
@@ -62,7 +63,7 @@ class BigButton(Painted):
             self.pressed.emit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.isAutoRepeat():
+        if event.key() in ENTER and not event.isAutoRepeat():
             self.pressed.emit()
         else:
             super().keyPressEvent(event)

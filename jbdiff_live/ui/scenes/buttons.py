@@ -14,9 +14,8 @@ from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import plate
+from jbdiff_live.ui.keys import ENTER
 from jbdiff_live.ui.tiles.buttons import two_lines
-
-ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
 @dataclass(frozen=True)

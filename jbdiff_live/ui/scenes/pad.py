@@ -5,17 +5,19 @@ Thread: Qt's. Nothing here blocks: a dialog is opened and answers by a signal.
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QContextMenuEvent, QFocusEvent, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QInputDialog, QMenu, QWidget
 
+from jbdiff_live.binding import HIGHEST_PROGRAM
 from jbdiff_live.parameters import SCENES
 from jbdiff_live.scenes.scene import GROUP_LABELS, LONGEST_NAME, USUALLY_LEFT_OUT, groups_in_use
 from jbdiff_live.scenes.view import SceneStatus, SceneView
-from jbdiff_live.ui.scenes.buttons import ENTER, Face, FaceButton
+from jbdiff_live.ui.drawing.painted import menu_place
+from jbdiff_live.ui.keys import ENTER
+from jbdiff_live.ui.scenes.buttons import Face, FaceButton
 
 LONG_PRESS_MS = 600
-PROGRAMS = 128
 
 
 class ScenePad(FaceButton):
@@ -118,10 +120,7 @@ class ScenePad(FaceButton):
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         self.setFocus(Qt.FocusReason.MouseFocusReason)
-        where = event.globalPos()
-        if event.reason() == QContextMenuEvent.Reason.Keyboard:
-            where = self.mapToGlobal(QPoint(self.width() // 2, self.height() // 2))
-        self.make_menu().popup(where)
+        self.make_menu().popup(menu_place(self, event))
 
     def make_menu(self) -> QMenu:
         """Everything that can be done with the scene. An empty one can only be captured and learned."""
@@ -173,7 +172,7 @@ class ScenePad(FaceButton):
         """Open a dialog for the scene's MIDI program. It does not block."""
         dialog = self._dialog("MIDI program that recalls the scene")
         dialog.setInputMode(QInputDialog.InputMode.IntInput)
-        dialog.setIntRange(1, PROGRAMS)
+        dialog.setIntRange(1, HIGHEST_PROGRAM)
         dialog.setIntValue(self.view.program or self.number)
         dialog.intValueSelected.connect(lambda program: self.program.emit(self.number, program))
         dialog.open()

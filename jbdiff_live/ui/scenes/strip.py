@@ -12,26 +12,18 @@ from collections.abc import Callable, Mapping
 
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
-from jbdiff_live.parameters import BY_NAME, SCENES, Parameter
+from jbdiff_live.parameters import BY_NAME, SCENES
 from jbdiff_live.scenes.view import UndoStatus
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import Asker
 from jbdiff_live.ui.scenes.buttons import Face, FaceButton
 from jbdiff_live.ui.scenes.pad import ScenePad
-from jbdiff_live.ui.tiles.buttons import Toggle
-from jbdiff_live.ui.tiles.strips import Strip, StripChoice
+from jbdiff_live.ui.tiles.panel import make_tile
 from jbdiff_live.ui.tiles.tile import ParameterTile
 
 ON_STAGE = ("scene_time",)
 IN_SETTINGS = ("scene_morph", "scene_a", "scene_b", "scene_curve", "scene_unit", "scene_start", "scene_store")
 LEAST_PAD, LEAST_BUTTON = 50, 82  # widths
-
-
-def make_tile(parameter: Parameter) -> ParameterTile:
-    """The kind of tile that the parameter's kind asks for."""
-    if parameter.toggle:
-        return Toggle(parameter)
-    return StripChoice(parameter) if parameter.choices else Strip(parameter)
 
 
 class SceneSettings(QWidget):

@@ -12,9 +12,9 @@ from PySide6.QtWidgets import QWidget
 from jbdiff_live.parameters import Action, Parameter
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import plate
+from jbdiff_live.ui.keys import ENTER
 from jbdiff_live.ui.tiles.tile import TALL, ParameterTile, Tile
 
-_ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 _MORE = (Qt.Key.Key_Up, Qt.Key.Key_Right)
 _LESS = (Qt.Key.Key_Down, Qt.Key.Key_Left)
 
@@ -42,7 +42,7 @@ class Toggle(ParameterTile):
         self.mousePressEvent(event)  # two fast hits are two hits
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in _ENTER and not event.isAutoRepeat():
+        if event.key() in ENTER and not event.isAutoRepeat():
             self.flip()
         elif event.key() in (*_MORE, Qt.Key.Key_End):
             self.ask(1.0)
@@ -119,7 +119,7 @@ class Pad(Tile):
         self.mousePressEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in _ENTER and not event.isAutoRepeat():
+        if event.key() in ENTER and not event.isAutoRepeat():
             self.triggered.emit(self.name)
         else:
             super().keyPressEvent(event)
@@ -188,7 +188,7 @@ class Choice(ParameterTile):
             self.ask(self.parameter.low)
         elif event.key() == Qt.Key.Key_End:
             self.ask(self.parameter.high)
-        elif event.key() in _ENTER:
+        elif event.key() in ENTER:
             self.clearFocus()
         else:
             super().keyPressEvent(event)

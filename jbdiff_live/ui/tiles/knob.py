@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QWidget
 from jbdiff_live.parameters import Parameter
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import plate
+from jbdiff_live.ui.keys import ENTER
 from jbdiff_live.ui.tiles.tile import ParameterTile
 
 START_DEGREES = 225.0  # half past seven, counted anticlockwise from three o'clock as Qt does
@@ -27,7 +28,6 @@ STEP = 0.01  # of the travel, for one arrow key or wheel notch
 PAGE = 0.1
 
 _TYPED = set("0123456789.,-")
-_ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
 class Knob(ParameterTile):
@@ -100,14 +100,14 @@ class Knob(ParameterTile):
             return False
         if event.text() and event.text() in _TYPED:
             return True
-        return bool(self.typed) and event.key() in (Qt.Key.Key_Escape, Qt.Key.Key_Backspace, *_ENTER)
+        return bool(self.typed) and event.key() in (Qt.Key.Key_Escape, Qt.Key.Key_Backspace, *ENTER)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         key, text = event.key(), event.text()
         fine = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
-        if self.wants_key(event) or (key in _ENTER and self.typed):
+        if self.wants_key(event) or (key in ENTER and self.typed):
             self._type(key, text)
-        elif key in _ENTER:
+        elif key in ENTER:
             self.clearFocus()
         elif key in (Qt.Key.Key_Up, Qt.Key.Key_Right):
             self.move_by(STEP, fine)
@@ -136,7 +136,7 @@ class Knob(ParameterTile):
 
     def _type(self, key: int, text: str) -> None:
         """Collect digits; Enter sets exactly what was typed, Esc forgets it. A value out of range stays, marked."""
-        if key in _ENTER:
+        if key in ENTER:
             try:
                 value = self.parameter.parse(float(self.typed.replace(",", ".")))
             except ValueError as error:

@@ -80,7 +80,7 @@ KEYS = {
     "reset_context": "X", "tap": "T",
 }  # fmt: skip
 # Drawn as strips, since two or three of them share a column.
-FLAT = OF_THE_FINISHER | OF_THE_ANCHOR | OF_THE_REGISTER
+FLAT = OF_THE_FINISHER | OF_THE_ANCHOR | OF_THE_REGISTER | OF_THE_SCENES
 FLAT |= {
     "context_source",
     "init_source",

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QContextMenuEvent, QFocusEvent, QKeyEvent, QPainter, QPainterPath, QPen
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QContextMenuEvent, QKeyEvent, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QMenu, QWidget
 
 from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.parameters import Parameter, TakesEffect
 from jbdiff_live.ui.drawing import theme
-from jbdiff_live.ui.drawing.painted import Painted, plate
+from jbdiff_live.ui.drawing.painted import Painted, menu_place, plate
 from jbdiff_live.ui.tiles.lfo_menu import fill_lfo_menu, lfo_text
 
 FADED = 0.7  # the palest at which the text keeps a contrast of 4.5; opacity of a tile that does nothing now
@@ -131,18 +131,7 @@ class Tile(Painted):
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         self.setFocus(Qt.FocusReason.MouseFocusReason)
-        where = event.globalPos()
-        if event.reason() == QContextMenuEvent.Reason.Keyboard:
-            where = self.mapToGlobal(QPoint(self.width() // 2, self.height() // 2))
-        self.make_menu().popup(where)
-
-    def focusInEvent(self, event: QFocusEvent) -> None:
-        self.update()
-        super().focusInEvent(event)
-
-    def focusOutEvent(self, event: QFocusEvent) -> None:
-        self.update()
-        super().focusOutEvent(event)
+        self.make_menu().popup(menu_place(self, event))
 
     def event(self, event: QEvent) -> bool:
         # Says "this key is mine" before the window's shortcuts see it.

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from jbdiff_live.parameters import BY_NAME
 from jbdiff_live.status import Status
+from jbdiff_live.ui.scenes.strip import SceneStrip
 from jbdiff_live.ui.tiles.knob import Knob
 from jbdiff_live.ui.tiles.tile import Tile
 
@@ -23,42 +24,31 @@ STRIP_HEIGHT = 56
 class StageView(QWidget):
     """`made` is called with each new ring, so that it gets values like every other tile."""
 
-    def __init__(self, made: Callable[[Tile], None]) -> None:
+    def __init__(self, made: Callable[[Tile], None], scenes: SceneStrip) -> None:
         super().__init__()
         self._made = made
         self._known: dict[str, Knob] = {}
         self.rings: list[Knob] = []
-        self.strips: list[QWidget] = []
+        self._scenes = scenes
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(6)
         self._row = QHBoxLayout()
         self._row.setSpacing(6)
         self._column.addLayout(self._row, 1)
+        scenes.setFixedHeight(STRIP_HEIGHT)
+        self._column.addWidget(scenes)
         self.choose(())
 
-    def add_strip(self, widget: QWidget) -> None:
-        """Put a row of 56 pixels below the rings: the place of the scenes.
-
-        A widget with a method `refresh(status)` is called with each status. Add it before the window is shown.
-        """
-        widget.setFixedHeight(STRIP_HEIGHT)
-        self.strips.append(widget)
-        self._column.addWidget(widget)
-
     def show_status(self, status: Status) -> bool:
-        """Show the rings that the patch chooses, and refresh the strips. Return True if there are other rings."""
-        changed = self.choose(status.stage_knobs)
-        for strip in self.strips:
-            refresh = getattr(strip, "refresh", None)
-            if callable(refresh):
-                refresh(status)
-        return changed
+        """Show the rings that the patch chooses, and the scenes. Return True if there are other rings."""
+        self._scenes.refresh(status)
+        return self.choose(status.stage_knobs)
 
     @property
-    def strips_height(self) -> int:
-        """The height that the strips take, with the gaps above them."""
-        return len(self.strips) * (STRIP_HEIGHT + self._column.spacing())
+    def strip_height(self) -> int:
+        """The height that the row of scenes takes, with the gap above it."""
+        return STRIP_HEIGHT + self._column.spacing()
 
     def choose(self, names: tuple[str, ...]) -> bool:
         """Show the rings of these parameters; the usual ones if none is named. Return False if they are shown.

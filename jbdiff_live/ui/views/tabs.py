@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import Painted, plate
+from jbdiff_live.ui.keys import ENTER
 
 
 class View(IntEnum):
@@ -57,16 +58,10 @@ class Tab(Painted):
             self.pressed.emit(int(self.view))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+        if event.key() in ENTER:
             self.pressed.emit(int(self.view))
         else:
             super().keyPressEvent(event)
-
-    def focusInEvent(self, event: object) -> None:
-        self.update()
-
-    def focusOutEvent(self, event: object) -> None:
-        self.update()
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
         plate(painter, area, theme.RAISED if self.chosen else theme.BACKGROUND, theme.LINE, 1)
