@@ -46,6 +46,7 @@ from jbdiff_live.ui.tiles.board import Board
 from jbdiff_live.ui.tiles.panel import KnobsPanel
 from jbdiff_live.ui.tiles.strips import SlotsStrip
 from jbdiff_live.ui.tiles.tile import Tile
+from jbdiff_live.ui.twice import Twice
 from jbdiff_live.ui.views.foot import FootRow
 from jbdiff_live.ui.views.settings import SettingsView
 from jbdiff_live.ui.views.stage import StageView
@@ -84,7 +85,8 @@ class MainWindow(Gestures):
         self._transport = transport
         self._clock = clock
         self._frames = 0
-        self._values_at = self._asked_to_stop = self._asked_for_next = float("-inf")
+        self._values_at = float("-inf")
+        self.stop_press, self.next_press = Twice(clock), Twice(clock)
         self.pace = Pace()
         self.status = Status()
         self._blocks: tuple[Block, ...] = ()
@@ -263,13 +265,13 @@ class MainWindow(Gestures):
         status = self.status
         if self.stage.show_status(status):
             self._order_tabs()
-        self.bar.show_status(status, self.asks_to_stop)
+        self.bar.show_status(status, self.stop_press.asks)
         self.stack.show_status(status)
         if whole or self.view is View.SETTINGS:
             self.settings.show_status(status, now)
         self.devices.show_files(status, self._now)
         following = self.files.following(status)
-        self.foot.following.show_next("" if following is None else following[0], self.asks_for_next)
+        self.foot.following.show_next("" if following is None else following[0], self.next_press.asks)
         self.board.show_inapplicable(idle_reasons(status, self._now))
         self.board.show_starts(status.patch_values)
         self._show_changes()

@@ -24,10 +24,10 @@ from jbdiff_live.ui.rows.transport_bar import PLAYING, TransportBar
 from jbdiff_live.ui.scenes.strip import SceneStrip
 from jbdiff_live.ui.tiles.panel import KnobsPanel
 from jbdiff_live.ui.tiles.tile import Tile
+from jbdiff_live.ui.twice import Twice
 from jbdiff_live.ui.views.foot import FootRow
 from jbdiff_live.ui.views.stage import StageView
 
-ASK_SECONDS = 3.0  # within which a second press of stop counts
 GETTING_READY = (EngineState.LOADING, EngineState.WARMING)  # nothing sounds that a press could end
 
 
@@ -46,8 +46,8 @@ class PlayersWishes(QWidget):
     scenes: SceneStrip
     keys: KeysOverlay
     files: FileDesk
-    _asked_to_stop: float  # second at which stop was pressed once
-    _asked_for_next: float  # second at which the next patch was pressed once
+    stop_press: Twice
+    next_press: Twice
 
     @abstractmethod
     def look(self) -> None:
@@ -92,10 +92,8 @@ class PlayersWishes(QWidget):
         If changes of the patch are not saved, the first press asks and a second one within seconds loads.
         """
         if action == "next_patch":
-            if self.status.undo.modified and not self.asks_for_next:
-                self._asked_for_next = self._clock()
-            else:
-                self._asked_for_next = float("-inf")
+            if not self.status.undo.modified or self.next_press.press():
+                self.next_press.forget()
                 self.files.load_following()
             self.look()
             return
@@ -111,22 +109,10 @@ class PlayersWishes(QWidget):
             return
         if self.status.engine.state not in PLAYING:
             self.asker.ask("start", self._transport.start)
-        elif self.status.engine.state in GETTING_READY or self.asks_to_stop:
-            self._asked_to_stop = float("-inf")
+        elif self.status.engine.state in GETTING_READY or self.stop_press.press():
+            self.stop_press.forget()
             self.asker.ask("stop", self._transport.stop)
-        else:
-            self._asked_to_stop = self._clock()
         self.look()
-
-    @property
-    def asks_for_next(self) -> bool:
-        """True for some seconds after the first press of the next patch."""
-        return self._clock() - self._asked_for_next < ASK_SECONDS
-
-    @property
-    def asks_to_stop(self) -> bool:
-        """True for some seconds after the first press of stop."""
-        return self._clock() - self._asked_to_stop < ASK_SECONDS
 
     def may_close(self) -> bool:
         """Ask the player if closing would end music or a take. Return True if the window may close."""
