@@ -75,7 +75,9 @@ def test_thirty_seconds_into_a_take_without_device_or_screen(tmp_path: Path) -> 
     assert not is_clipped(sound), f"{flat_tops(sound)} flat tops"
     assert np.unique(sound[::100, 0]).size > 1000, "not constant"
     blocks = [event for event in take.events() if isinstance(event, BlockEvent)]
-    assert len(blocks) >= 13 and len({block.noise for block in blocks}) == len(blocks)
+    # A block that came too late is the last one once more, with its noise.
+    made = [block.noise for block in blocks if block.rung != "repeat"]
+    assert len(blocks) >= 13 and len(made) > 1 and len(set(made)) == len(made)
     edges = [b.start_frame for b in blocks[1:] if b.start_frame < len(sound)]
     steps = np.abs(np.diff(sound[:, 0]))
     at_edges = np.array([steps[edge - 8 : edge + 8].max() for edge in edges])
