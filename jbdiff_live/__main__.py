@@ -245,7 +245,8 @@ def _ports(ctx: typer.Context) -> tuple[Ports, frozenset[str]]:
     from jbdiff_live.kept.content import Ports
 
     values = {name: ctx.params[name] for name in Ports.__struct_fields__}
-    values["midi"] = tuple(values["midi"]) if values["midi"] not in ([], ["all"], None) else None
+    inputs = tuple(values["midi"] or ())
+    values["midi"] = None if inputs in ((), ("all",)) else inputs
     values["send"] = tuple(values["send"] or ())
     sources = {name: ctx.get_parameter_source(name) for name in values}
     named = (name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 from jbdiff_live.clock import Clock
+
+log = logging.getLogger(__name__)
 
 READ_SECONDS = 30.0
 
@@ -16,6 +20,7 @@ class StartWords:
         self._seen_at: float | None = None
 
     def say(self, sentence: str) -> None:
+        log.warning("%s", sentence)  # for a player who started it in a terminal
         self._said = (*self._said, sentence)
 
     def newest(self, plays: bool) -> str:

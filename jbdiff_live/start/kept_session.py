@@ -184,7 +184,6 @@ class KeptSession:
         from jbdiff_live.kept.keeper import Keeper
 
         for sentence in self.words:
-            log.warning("%s", sentence)  # for a player who started it in a terminal
             session.session_desk.say(sentence)
         file = self._file
         if file is None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from tone_generator import ToneGenerator
+from typer.testing import CliRunner
 
+from jbdiff_live.__main__ import app
 from jbdiff_live.audio.remembered import open_remembered
 from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.kept.content import Content, Folders, Ports, WindowPlace
@@ -137,6 +139,27 @@ def test_the_command_line_overrides_only_what_it_names() -> None:
     assert "clock" in own and "device" not in own
     assert kept.to_keep(Ports("null")) == Ports("Scarlett"), "nobody wants silence at the next start"
     kept.close(None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ports", "named"),
+    [
+        ([], Ports(), set()),
+        (["--osc", "9000", "--clock", "internal"], Ports(osc=9000), {"osc", "clock"}),
+        (["--midi", "nano", "--midi", "keys"], Ports(midi=("nano", "keys")), {"midi"}),
+        (["--midi", "all", "--osc", "0"], Ports(osc=0), {"midi", "osc"}),
+        (["--safe", "--session", "gig", "--input", "none"], Ports(input_device="none"), {"input_device"}),
+    ],
+)
+def test_the_command_line_says_which_ports_it_names(
+    arguments: list[str], ports: Ports, named: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[tuple[object, ...]] = []
+    monkeypatch.setattr("jbdiff_live.__main__._run", lambda *given: runs.append(given))
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    ((_, given, wanted),) = runs
+    assert given == (ports, frozenset(named))
+    assert (wanted.safe, wanted.session) == (("--safe" in arguments), "gig" if "gig" in arguments else None)  # type: ignore[attr-defined]
 
 
 def test_takes_go_where_an_earlier_start_put_them_unless_the_folder_is_gone(
