@@ -114,15 +114,21 @@ class PatchDesk:
         return self._patch.numbers
 
     @property
-    def path(self) -> Path | None:
-        """The patch's file; None without one."""
-        return self._path
-
-    @property
     def file(self) -> str:
         """The patch's path as it can be shown; empty without a file."""
         path = self._path
         return "" if path is None else shown(path)
+
+    @property
+    def path(self) -> Path | None:
+        """The patch's file; None without one."""
+        return self._path
+
+    def moved(self, old: Path, new: Path) -> None:
+        """Follow the file of the patch that plays to its new name. Does nothing for other files."""
+        with self._lock:
+            if self._path in (old, old.resolve()):
+                self._patch, self._path = replace(self._patch, name=new.stem), new.resolve()
 
     def patches(self) -> Mapping[str, Path]:
         """All patches by name; the player's own come after the factory's."""

@@ -73,6 +73,7 @@ class PatchPart(Struct, frozen=True):
     description: Text = ""
     program: int | None = None
     stage: tuple[Text, ...] = ()
+    tags: tuple[Text, ...] = ()
     values: dict[str, Plain] = {}
     bindings: dict[str, str | list[str]] = {}
     lfo: dict[str, dict[str, Any]] = {}

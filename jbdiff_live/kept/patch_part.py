@@ -52,6 +52,7 @@ def part_of(played: Played) -> PatchPart:
         description=patch.description,
         program=patch.program,
         stage=patch.stage,
+        tags=patch.tags,
         values=dict(patch.values),
         bindings=binding_table(patch.bindings),
         lfo={name: lfo_table(lfo) for name, lfo in patch.lfos.items()},
@@ -98,6 +99,7 @@ def played_from(part: PatchPart) -> tuple[Played, list[str]]:
         lfos=MappingProxyType(_lfos(part.lfo, out)),
         scenes=_scenes(part.scene, out).scenes,
         stage=_stage(part.stage),
+        tags=part.tags,
     )
     init = _path(part.init, "init", out)
     file = _path(part.file, "patch file", out)

@@ -75,6 +75,7 @@ def played(draw: st.DrawFn) -> Played:
         lfos=MappingProxyType(draw(LFOS)),
         scenes=kept.scenes,
         stage=("memory", "gain"),
+        tags=("calm", "dub"),
     )
     file = draw(st.sampled_from([None, Path("/patches/mine.toml"), *factory_patches().values()]))
     return Played(
