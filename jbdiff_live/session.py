@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable
 
 from jbdiff_live.audio.audition import Audition
+from jbdiff_live.audio.remembered import open_remembered
 from jbdiff_live.audio.switch import AudioSwitch
 from jbdiff_live.beat.clock_out import ClockOut
 from jbdiff_live.beat.conductor import Conductor, clock_from
@@ -35,6 +36,7 @@ from jbdiff_live.desks.function_desk import FunctionDesk
 from jbdiff_live.desks.history import History
 from jbdiff_live.desks.patch_desk import PatchDesk
 from jbdiff_live.desks.scene_desk import SceneDesk
+from jbdiff_live.desks.session_desk import SessionDesk
 from jbdiff_live.desks.sound_desk import SoundDesk
 from jbdiff_live.desks.stack_desk import StackDesk
 from jbdiff_live.desks.undo_desk import UndoDesk
@@ -76,7 +78,7 @@ class Session(Reports):
         patience: float = STOP_SECONDS,
     ) -> None:
         """generator: None plays stacks. patience: seconds for which a stop waits for a block that hangs."""
-        self.options, self.midi_api = options, options.midi_api
+        self.options, self.midi_api, self.ports = options, options.midi_api, options.ports
         self._patience = patience
         # A shorter switch interval cuts the worst wait for the GIL from 13 to 3 ms beside a busy thread.
         sys.setswitchinterval(0.0005)
@@ -188,6 +190,10 @@ class Session(Reports):
         self.undo_desk = UndoDesk(
             self.store, self.history, self.patch_desk, self.scene_desk, self.modulation, clock.now, say
         )
+        self.session_desk = SessionDesk(
+            self.store, self.patch_desk, self.modulation, self.controls, self.scene_desk, self.stack_desk,
+            self.sound_desk, self.history, lambda: self.ports, clock,
+        )  # fmt: skip
         self.programs = ProgramChanges(self._load_program, options.program_channel)
         self.functions = FunctionDesk(self, self.programs.ask, self.answers.say)
         self.links = Links(
@@ -209,6 +215,8 @@ class Session(Reports):
             on_port=self.links.port,
             on_clock=self.conductor.clock.midi,
         )
+        if options.midi is not None and "midi" in options.remembered:
+            self.midi.choose(options.midi)  # whole names, not parts of them
         self._sources: tuple[ControlSource, ...] = (self.midi, self.beat_keeper)
 
     # ------------------------------------------------------------------ life
@@ -220,9 +228,23 @@ class Session(Reports):
         self.links.start(self.audio.listen_to_cv)
         for source in self._sources:
             source.start()
-        if self.options.input_device:
-            self.audio.listen(self.options.input_device)
-        self.audio.open(self.options.device, fall_back=True)
+        self._open_sound()
+
+    def _open_sound(self) -> None:
+        """Open input and output. If a device of the last session is gone, say so, and open the default output."""
+        options, say = self.options, self.session_desk.say
+        name, device = options.input_device, options.device
+        if name and "input_device" not in options.remembered:
+            self.audio.listen(name)
+        elif name and (reason := open_remembered(self.audio.listen, name)):
+            say(f"The last session's sound input does not open ({reason}): no input is open.")
+        if device is not None and "device" in options.remembered:
+            reason = open_remembered(self.audio.open, device)
+            if not reason:
+                return
+            say(f"The last session's sound output does not open ({reason}): the system's default plays.")
+            device = None
+        self.audio.open(device, fall_back=True)
 
     def start(self) -> None:
         """Begin to play. Returns at once; `status` shows the engine's progress. RuntimeError: a block hangs."""
