@@ -151,7 +151,7 @@ def test_bad_context_is_refused_by_name(make, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--patch", "nowhere"], "no patch 'nowhere'; there are: drift"),
+        (["--patch", "nowhere"], "no patch 'nowhere'; there are: band"),
         (["--set", "noise_stop=1"], "did you mean 'noise_step'"),
         (["--set", "noise_step=7"], "outside 0 to 1"),
         (["--set", "noise_step"], "name=value"),
