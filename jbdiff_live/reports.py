@@ -63,6 +63,7 @@ class Reports(Wishes):
             note=self.answers.newest,
             scenes=self.scene_desk.status(),
             undo=self.undo_desk.status(),
+            past=self.past.status,
         )
 
     def _control_status(self) -> ControlStatus:

@@ -26,12 +26,15 @@ from jbdiff_live.desks.scene_wishes import SceneWishes
 from jbdiff_live.desks.sound_desk import SoundDesk
 from jbdiff_live.desks.stack_desk import StackDesk
 from jbdiff_live.engine.engine import Engine
+from jbdiff_live.engine.past.machine import TimeMachine
 from jbdiff_live.engine.voices.sources import FileSource
 from jbdiff_live.links import Links
 from jbdiff_live.parameters import Origin, ParameterSnapshot, ParameterStore
 from jbdiff_live.record.tape import Tape
 from jbdiff_live.stack_choice import StackChoice, StackParts
 from jbdiff_live.status import EngineState
+
+JUMPS = {"back": 1, "far_back": 8, "forward": -1}  # blocks back
 
 
 class Wishes(SceneWishes):
@@ -40,6 +43,7 @@ class Wishes(SceneWishes):
     store: ParameterStore
     modulation: Modulation
     engine: Engine
+    past: TimeMachine
     tape: Tape
     audio: AudioSwitch
     controls: ControlMap
@@ -84,6 +88,18 @@ class Wishes(SceneWishes):
         """Send every value to every controller that shows it, and by OSC."""
         self.controls.send_all()
         self.links.osc.send_all()
+
+    def jump(self, function: str) -> None:
+        """Let the time machine go "back", "far_back" or "forward", at its time."""
+        self.functions.perform(function)
+
+    def perform_past(self, function: str) -> bool:
+        """Jump at once. Return False if the function is no jump."""
+        if function not in JUMPS:
+            return False
+        self.past.ask(JUMPS[function])
+        self.engine.wake()
+        return True
 
     # ------------------------------------------------------------------ recording
 

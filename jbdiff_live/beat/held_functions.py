@@ -1,4 +1,4 @@
-"""Functions of the session that wait for the next beat or bar (start, stop and record), or for the end of a stop.
+"""Functions of the session that wait for the next beat or bar, or for the end of a stop.
 
 A patch is no part of this: it is loaded at once, and its values wait like those of knobs.
 
@@ -15,17 +15,19 @@ from dataclasses import dataclass, replace
 from jbdiff_live.beat.bar_clock import BarClock
 from jbdiff_live.beat.line import Unit
 
-HELD = frozenset({"play", "start", "stop", "record"})
+HELD = frozenset({"play", "start", "stop", "record", "back", "far_back", "forward"})
 SWITCHES = frozenset({"play", "record"})  # asked for twice, they change nothing
+ADDING = frozenset({"back", "far_back", "forward"})  # asked for twice, they are done twice
 
 
 @dataclass(frozen=True)
 class HeldFunction:
-    """A function that waits. due: the second at which it is done."""
+    """A function that waits. due: the second at which it is done. times: how often."""
 
     name: str
     due: float
     unit: Unit
+    times: int = 1
 
 
 class HeldFunctions:
@@ -56,7 +58,8 @@ class HeldFunctions:
             if len(others) < len(self._waiting) and name in SWITCHES:
                 self._waiting = others
                 return "taken back"
-            self._waiting = (*others, HeldFunction(name, due, unit))
+            times = 1 + sum(held.times for held in self._waiting if held.name == name and name in ADDING)
+            self._waiting = (*others, HeldFunction(name, due, unit, times))
         again = "; once more takes it back" if name in SWITCHES else ""
         return f"waits for the next {unit.value}{again}"
 

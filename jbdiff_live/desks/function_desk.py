@@ -49,6 +49,7 @@ class Instrument(Protocol):
     def stop_recording(self, end_frame: int | None = None) -> None: ...
     def send_all(self) -> None: ...
     def perform_scene(self, function: str) -> bool: ...
+    def perform_past(self, function: str) -> bool: ...
 
 
 class FunctionDesk:
@@ -111,5 +112,5 @@ class FunctionDesk:
             session.start_recording(frame)
         elif function == "send_all":
             session.send_all()
-        elif not session.perform_scene(function):
+        elif not session.perform_past(function) and not session.perform_scene(function):
             session.patch_desk.load_neighbour(1 if function == "next_patch" else -1, hold)
