@@ -240,10 +240,9 @@ class ModelGenerator:
 
     def save(self) -> SavedVoice | None:
         """Return the state before the next block; None while one stack fades into another."""
-        if self._handover is not None:
-            return None
         voice = self._ready()
-        return SavedVoice(voice, voice.save(), voice.position, voice.began_from, self._resets)
+        saved = SavedVoice(voice, voice.save(), voice.position, voice.began_from, self._resets)
+        return None if self._handover is not None else saved
 
     def fits(self, saved: Saved) -> bool:
         """Return True if the stack of this state plays, alone."""

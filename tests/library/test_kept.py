@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from jbdiff.stacks.stack import load_stack
-from jbdiff.stream.kept import _cut, _KeptTensor, keep, piece_lengths
+from jbdiff.stream.keeping.kept import _cut, _KeptTensor, keep, piece_lengths
 from jbdiff.stream.stream import BlockSettings, BlockStream, NoiseStyle
 
 

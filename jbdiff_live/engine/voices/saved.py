@@ -9,7 +9,7 @@ from jbdiff_live.engine.voices.sources import FileSource
 from jbdiff_live.engine.voices.voice import StackVoice
 
 if TYPE_CHECKING:
-    from jbdiff.stream.kept import KeptState
+    from jbdiff.stream.keeping.kept import KeptState
     from jbdiff.stream.state import StreamState
 
 
@@ -30,7 +30,7 @@ class SavedVoice:
 
     def compact(self, before: SavedVoice | None) -> SavedVoice:
         """As `jbdiff_live.block.Saved.compact`."""
-        from jbdiff.stream.kept import KeptState, keep
+        from jbdiff.stream.keeping.kept import KeptState, keep
         from jbdiff.stream.state import StreamState
 
         if not isinstance(self.state, StreamState):

@@ -129,8 +129,8 @@ class StackVoice:
 
     @property
     def piece_lengths(self) -> Mapping[str, int]:
-        """As `jbdiff.stream.kept.piece_lengths`."""
-        from jbdiff.stream.kept import piece_lengths
+        """As `jbdiff.stream.keeping.kept.piece_lengths`."""
+        from jbdiff.stream.keeping.kept import piece_lengths
 
         return piece_lengths(self._stream)
 
