@@ -64,6 +64,7 @@ class Reports(Wishes):
             scenes=self.scene_desk.status(),
             undo=self.undo_desk.status(),
             past=self.past.status,
+            library=self.library_desk.status(),
         )
 
     def _control_status(self) -> ControlStatus:
