@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +38,26 @@ class Rung(IntEnum):
 
 
 @dataclass(frozen=True)
+class Jump:
+    """A jump of the time machine. after: the index of the block that the music continues; None: it begins anew.
+
+    The queued frames before the jump were dropped. The output crossfades from them.
+    """
+
+    after: int | None
+
+
+@dataclass(frozen=True)
 class Block:
     """Finished audio. `samples` is float32 `[frames, channels]` and not writeable.
 
     `turned` holds the values of knobs that changed while the block was being made, in the order of reading. Guidance
     has one value for each step. A knob that is not in it had the snapshot's value throughout. `looped` is None unless
     the block repeats older sound. It then holds the knobs with which that sound was made.
+
+    `again` is the index of the block that the time machine plays again; None for new music. `asked` holds the action
+    counts of the store if the generator got others, as it does after a jump back. `jump` says that the sound does not
+    continue the block before it.
     """
 
     samples: Audio
@@ -58,6 +72,9 @@ class Block:
     looped: ParameterSnapshot | None = None
     novelty: float = 0.0  # distance of its latents from the last block's, 0 to 1; 0 without a model
     beat: tuple[float, float] | None = None  # as `Generated.beat`
+    again: int | None = None
+    asked: Mapping[str, int] | None = None
+    jump: Jump | None = None
 
     def __post_init__(self) -> None:
         self.samples.setflags(write=False)
@@ -72,13 +89,15 @@ class Block:
 
     @property
     def heard(self) -> ParameterSnapshot:
-        """The knobs with which this sound was made: the snapshot, with the last value of each `turned` knob."""
-        if self.looped is not None:
-            return self.looped
-        if not self.turned:
-            return self.snapshot
-        last = {name: values[-1] for name, values in self.turned.items()}
-        return replace(self.snapshot, values={**self.snapshot.values, **last})
+        """The knobs with which this sound was made: the snapshot, with the last value of each `turned` knob.
+
+        Its action counts are the store's.
+        """
+        found = self.snapshot if self.looped is None else self.looped
+        if self.looped is None and self.turned:
+            last = {name: values[-1] for name, values in self.turned.items()}
+            found = replace(found, values={**found.values, **last})
+        return found if self.asked is None else replace(found, counts=self.asked)
 
 
 @dataclass(frozen=True)
@@ -159,4 +178,37 @@ class BlockGenerator(Protocol):
 
     def close(self) -> None:
         """Free memory and end threads. Session's thread; the engine has ended, or hangs in `next_block`."""
+        ...
+
+
+class Saved(Protocol):
+    """A generator's state between two blocks. Immutable."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it takes beyond the state that it was compacted against."""
+        ...
+
+    def compact(self, before: Self | None) -> Self:
+        """Return the same state in little memory, off the device. before: the compact state one block earlier."""
+        ...
+
+
+@runtime_checkable
+class Rewinds(Protocol):
+    """A generator whose state can be saved and restored bit-exactly. Optional. Engine thread."""
+
+    def save(self) -> Saved | None:
+        """Return the state before the next block; None while it cannot be restored."""
+        ...
+
+    def fits(self, saved: Saved) -> bool:
+        """Return True if `restore` can take this state now."""
+        ...
+
+    def restore(self, saved: Saved, heard: Audio, present: Saved) -> None:
+        """Go on from a saved state. heard: the sound before it, `[frames, channels]`.
+
+        present: the newest state. Files that the music has begun from by then do not begin again.
+        """
         ...

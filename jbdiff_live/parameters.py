@@ -275,6 +275,9 @@ FUNCTIONS: tuple[Action, ...] = (
     Action("redo", "Redo", "make the change again that was undone last"),
     Action("compare", "Compare", "swap between what plays and the saved patch"),
     Action("revert", "Revert", "go back to the saved patch"),
+    Action("back", "Back", "play the music again from one block before; each press goes one further"),
+    Action("far_back", "Far back", "the same, eight blocks before"),
+    Action("forward", "Forward", "one block nearer to the newest music, after Back"),
 )
 
 

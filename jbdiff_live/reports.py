@@ -64,6 +64,7 @@ class Reports(Wishes):
             note=self.answers.newest,
             scenes=self.scene_desk.status(),
             undo=self.undo_desk.status(),
+            past=self.past.status,
             library=self.library_desk.status(),
         )
 

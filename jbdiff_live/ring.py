@@ -3,7 +3,8 @@
 Contract: only the writer moves `_written`, only the reader moves `_read`. Both are plain ints that only
 grow. Storing one is atomic under the GIL. Samples are copied before their counter moves, so the other side never
 sees frames that are not there. Only the reader skips frames: `request_drain` leaves a mark, and the reader skips up to
-it. `answer_panics` does the same. It also stores the number of the last panic on which the writer has acted.
+it. `answer_panics` and `join` do the same. The first also stores the number of the last panic on which the writer has
+acted; the second asks the reader for a crossfade from the dropped frames.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class RingBuffer:
         self._written = 0
         self._read = 0
         self._drain_to = 0
+        self._joined_at = -1
         self._panics_answered = 0
 
     @property
@@ -53,6 +55,11 @@ class RingBuffer:
     def drained_to(self) -> int:
         """The first frame after the drained ones. When it moves, the next frames do not continue the last ones."""
         return self._drain_to
+
+    @property
+    def joined_at(self) -> int:
+        """The first frame of the last `join`. The reader crossfades to it if it is `drained_to`."""
+        return self._joined_at
 
     @property
     def panics_answered(self) -> int:
@@ -93,6 +100,23 @@ class RingBuffer:
     def request_drain(self) -> None:
         """Writer: drop all frames written so far. The reader skips them at its next read."""
         self._drain_to = self._written
+
+    def join(self) -> None:
+        """Writer: drop all frames written so far. The reader crossfades from them to the next written frame."""
+        self._joined_at = self._written  # before the drain mark: a reader that sees the mark sees this too
+        self.request_drain()
+
+    def peek_dropped(self, out: Audio) -> int:
+        """Reader: copy the next frames that a drain drops into `out`, without reading. Return their number.
+
+        The writer does not write over them before the reader has moved on.
+        """
+        count = max(0, min(len(out), self._drain_to - self._read))
+        start = self._read % self.capacity
+        first = min(count, self.capacity - start)
+        out[:first] = self._data[start : start + first]
+        out[first:count] = self._data[: count - first]
+        return count
 
     def drop(self, frames: int) -> None:
         """Writer: count `frames` as written and drop them, with all frames before them. They need no room.

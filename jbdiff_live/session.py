@@ -42,6 +42,7 @@ from jbdiff_live.desks.stack_desk import StackDesk
 from jbdiff_live.desks.undo_desk import UndoDesk
 from jbdiff_live.engine.engine import STOP_SECONDS, Engine
 from jbdiff_live.engine.generator import ModelGenerator
+from jbdiff_live.engine.past.machine import TimeMachine
 from jbdiff_live.engine.voices.sound_reader import SoundReader
 from jbdiff_live.engine.voices.sources import FileSource, file_takers, load_file_source
 from jbdiff_live.engine.voices.torch_setup import share_one_heap
@@ -113,6 +114,7 @@ class Session(Reports):
         rate, channels = generator.sample_rate, generator.channels
         self.ring = RingBuffer(int(RING_SECONDS * rate), channels)
         self.movement = Movement(rate, self.ring.capacity + rate)
+        self.past = TimeMachine(generator, self._played_from, self.answers.say)
         self._make_beat(rate, clock)
         cv = Links.cv_out(options.links, self.movement)
         self.audio = AudioSwitch(
@@ -127,6 +129,7 @@ class Session(Reports):
             clock,
             ladder=options.ladder,
             knobs=self.conductor.knobs,
+            past=self.past,
         )
         room = TakeRoom(options.takes, rate, channels, clock.now)
         self.tape = Tape(
@@ -146,7 +149,7 @@ class Session(Reports):
         out = None if options.clock_out is None else ClockOut(rate, options.beats_per_bar)
         self.conductor = Conductor(
             store, bars, rate, clock.now, lambda when: self.audio.frame_at(when), lambda: self.plays, out,
-            lambda change, frame: self.tape.note(change, self.audio.frames_heard if frame is None else frame),
+            self._landed,
             lambda function, frame: self.functions.landed(function, frame),
         )  # fmt: skip
         self.modulation, self.history = self.conductor.modulation, History()
@@ -293,6 +296,11 @@ class Session(Reports):
 
     # ------------------------------------------------------------------ other threads
 
+    def _played_from(self) -> object:
+        """Return a value that changes with the LFOs and the files. Engine thread."""
+        files = (None, None) if self.model is None else (self.model.context_file, self.model.init_file)
+        return self.modulation.lfos, [id(file) for file in files]
+
     def perform(self, function: str) -> None:
         """Call a function of the session, such as "play", at its time, on the program changes' thread. Never waits."""
         self.functions.perform(function)
@@ -325,6 +333,11 @@ class Session(Reports):
         self.conductor.made(block)
         # The engine makes three blocks before it waits for playback (`Deadline`).
         self.audio.block_made(min(int(BEGIN_SECONDS * self.generator.sample_rate), 3 * block.frames))
+
+    def _landed(self, change: Change, frame: int | None) -> None:
+        """Record a change when it is made. frame: that of its beat or bar, if it waited. Never waits."""
+        self.past.landed(change)
+        self.tape.note(change, self.audio.frames_heard if frame is None else frame)
 
     def _changed(self, change: Change) -> None:
         """Answer an action. A panic wakes the engine at once. Writer's thread."""

@@ -114,6 +114,11 @@ def _blemish(status: Status) -> str:
         return audio.problem
     if audio.holes_lately:
         return f"{audio.holes_lately} holes in the last ten seconds; a longer --short-ring covers them"
+    if status.past.ago is not None:
+        ago = round(status.past.ago)
+        return (
+            f"again, from {ago} s before the newest music; turn a knob to go on from here, or Shift+Backspace"
+        )
     if status.rung not in (None, Rung.FULL):
         return "blocks are simpler for now: the machine is short of time"
     return ""

@@ -15,7 +15,7 @@ from jbdiff_live.block import SAMPLE_RATE, Block, Rung
 from jbdiff_live.browse.entry import Entry, LibraryStatus
 from jbdiff_live.control_view import BindingRow, Ghost, LearnQuestion, Waiting
 from jbdiff_live.parameters import ParameterSnapshot
-from jbdiff_live.scenes.view import SceneStatus, UndoStatus
+from jbdiff_live.scenes.view import PastStatus, SceneStatus, UndoStatus
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
 
 
@@ -160,6 +160,7 @@ class Status:
     note: str = ""  # the answer to the player's last action; no problem
     scenes: SceneStatus = field(default_factory=SceneStatus)
     undo: UndoStatus = field(default_factory=UndoStatus)
+    past: PastStatus = field(default_factory=PastStatus)
     library: LibraryStatus = field(default_factory=LibraryStatus)
 
 
@@ -226,6 +227,10 @@ class Transport(Protocol):
 
     def revert(self) -> None:
         """Go back to the saved patch, as one step of undo."""
+        ...
+
+    def jump(self, function: str) -> None:
+        """Let the time machine go "back", "far_back" or "forward", at the next beat or bar if changes wait for it."""
         ...
 
     def learn(self, name: str | None) -> None:

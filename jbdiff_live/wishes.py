@@ -30,6 +30,7 @@ from jbdiff_live.desks.session_desk import SessionDesk
 from jbdiff_live.desks.sound_desk import SoundDesk
 from jbdiff_live.desks.stack_desk import StackDesk
 from jbdiff_live.engine.engine import Engine
+from jbdiff_live.engine.past.machine import TimeMachine
 from jbdiff_live.engine.voices.sources import FileSource
 from jbdiff_live.kept.content import Ports
 from jbdiff_live.links import Links
@@ -38,6 +39,8 @@ from jbdiff_live.record.tape import Tape
 from jbdiff_live.stack_choice import StackChoice, StackParts
 from jbdiff_live.status import EngineState
 
+JUMPS = {"back": 1, "far_back": 8, "forward": -1}  # blocks back
+
 
 class Wishes(SceneWishes, LibraryWishes):
     """The requests of `jbdiff_live.status.Transport`. A subclass makes the parts below."""
@@ -45,6 +48,7 @@ class Wishes(SceneWishes, LibraryWishes):
     store: ParameterStore
     modulation: Modulation
     engine: Engine
+    past: TimeMachine
     tape: Tape
     audio: AudioSwitch
     controls: ControlMap
@@ -91,6 +95,18 @@ class Wishes(SceneWishes, LibraryWishes):
         """Send every value to every controller that shows it, and by OSC."""
         self.controls.send_all()
         self.links.osc.send_all()
+
+    def jump(self, function: str) -> None:
+        """Let the time machine go "back", "far_back" or "forward", at its time."""
+        self.functions.perform(function)
+
+    def perform_past(self, function: str) -> bool:
+        """Jump at once. Return False if the function is no jump."""
+        if function not in JUMPS:
+            return False
+        self.past.ask(JUMPS[function])
+        self.engine.wake()
+        return True
 
     # ------------------------------------------------------------------ recording
 

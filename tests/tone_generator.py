@@ -6,11 +6,23 @@ Engine thread only. Sample-exact and stateless but for its phase, so that tests 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from jbdiff_live.block import SAMPLE_RATE, Generated, KeepGoing, Rung
+from jbdiff_live.block import SAMPLE_RATE, Audio, Generated, KeepGoing, Rung, Saved
 from jbdiff_live.parameters import ParameterSnapshot
+
+
+@dataclass(frozen=True)
+class SavedTone:
+    """The phase between two blocks."""
+
+    phase: float
+    nbytes: int = 8
+
+    def compact(self, before: SavedTone | None) -> SavedTone:
+        return self
 
 
 class ToneGenerator:
@@ -53,6 +65,16 @@ class ToneGenerator:
         loud = 0.1 + 0.4 * snapshot["noise_step"]
         samples = np.repeat((loud * wave).astype(np.float32)[:, None], self.channels, axis=1)
         return Generated(samples, f"tone {hertz:.2f} Hz")
+
+    def save(self) -> SavedTone:
+        return SavedTone(self._phase)
+
+    def fits(self, saved: Saved) -> bool:
+        return isinstance(saved, SavedTone)
+
+    def restore(self, saved: Saved, heard: Audio, present: Saved) -> None:
+        assert isinstance(saved, SavedTone)
+        self._phase = saved.phase
 
     def reset(self, keep_going: Callable[[], bool]) -> None:
         self._phase = 0.0

@@ -239,8 +239,8 @@ class StreamState:
         finisher = None if self.finisher is None else self.finisher.to(device)
         return replace(self, levels=levels, finisher=finisher)
 
-    def to_bytes(self) -> bytes:
-        """As a safetensors file whose metadata hold the numbers."""
+    def parts(self) -> tuple[dict[str, Tensor], JsonDict]:
+        """Return all tensors by name, and all other facts. Tensors may be views of the same memory."""
         tensors: dict[str, Tensor] = {}
         levels: dict[str, JsonDict] = {}
         for number, level in self.levels.items():
@@ -249,20 +249,20 @@ class StreamState:
             for turn, pair in enumerate(level.registers):
                 parts |= pair_tensors(pair, f"noise{turn}")
             prefix = f"level{number}."
-            tensors |= {prefix + name: _plain(part) for name, part in parts.items() if part is not None}
+            tensors |= {prefix + name: part for name, part in parts.items() if part is not None}
             levels[str(number)] = {"grown": level.grown, "registers": list(map(pair_facts, level.registers))}
             if (anchor := level.anchor) is not None:
                 levels[str(number)]["anchor"] = {"tempo": anchor.tempo, "beat": anchor.beat}
                 styles = {"style": anchor.style, "played": anchor.played}
-                tensors |= {prefix + name: _plain(part) for name, part in styles.items() if part is not None}
+                tensors |= {prefix + name: part for name, part in styles.items() if part is not None}
             if (memory := level.memory) is not None:
                 names = ("bar", "per_token", "steady")
                 levels[str(number)]["memory"] = {name: getattr(memory, name) for name in names}
-                tensors[prefix + "memory"] = _plain(memory.bands)
+                tensors[prefix + "memory"] = memory.bands
             if (governor := level.governor) is not None:
                 levels[str(number)]["governor"] = {"tokens": governor.tokens}
                 held = {"held": governor.held, "governed": governor.played}
-                tensors |= {prefix + name: _plain(part) for name, part in held.items() if part is not None}
+                tensors |= {prefix + name: part for name, part in held.items() if part is not None}
         facts: JsonDict = {
             "format": FORMAT,
             "identity": self.identity,
@@ -273,14 +273,62 @@ class StreamState:
             facts["loudness"] = dataclasses.asdict(self.loudness)
         if (last := self.finisher) is not None:
             tensors |= {
-                "finisher.mono": _plain(last.mono),
-                "finisher.past_noise": _plain(last.noise),
-                "finisher.tail": _plain(last.tail),
+                "finisher.mono": last.mono,
+                "finisher.past_noise": last.noise,
+                "finisher.tail": last.tail,
             }
-            noises = tensors_of(last.register, "finisher.noise")
-            tensors |= {name: _plain(noise) for name, noise in noises.items()}
+            tensors |= tensors_of(last.register, "finisher.noise")
             facts["finisher"] = {"finished": last.finished, "register": facts_of(last.register)}
-        return save(tensors, metadata={"stream_state": json.dumps(facts)})
+        return tensors, facts
+
+    def to_bytes(self) -> bytes:
+        """As a safetensors file whose metadata hold the numbers."""
+        tensors, facts = self.parts()
+        plain = {name: _plain(tensor) for name, tensor in tensors.items()}
+        return save(plain, metadata={"stream_state": json.dumps(facts)})
+
+    @classmethod
+    def from_parts(cls, tensors: Mapping[str, Tensor], facts: JsonDict) -> StreamState:
+        """Return the state of `parts`. KeyError, TypeError or ValueError: something is missing or wrong."""
+        levels = {}
+        for number, level in facts["levels"].items():
+            prefix = f"level{number}."
+            levels[int(number)] = LevelState(
+                context=tensors.get(prefix + "context"),
+                history=tensors[prefix + "history"],
+                tail=tensors[prefix + "tail"],
+                registers=tuple(
+                    pair_from(register, tensors, f"{prefix}noise{turn}")
+                    for turn, register in enumerate(level["registers"])
+                ),
+                lower=tensors.get(prefix + "lower"),
+                past_noise=tensors.get(prefix + "past_noise"),
+                grown=int(level["grown"]),
+                anchor=AnchorState(
+                    tensors.get(prefix + "style"), tensors.get(prefix + "played"), **level["anchor"]
+                )
+                if "anchor" in level
+                else None,
+                memory=MemoryState(tensors[prefix + "memory"], **level["memory"])
+                if "memory" in level
+                else None,
+                governor=GovernorState(
+                    tensors.get(prefix + "held"), tensors.get(prefix + "governed"), **level["governor"]
+                )
+                if "governor" in level
+                else None,
+            )
+        finisher = None
+        if (last := facts.get("finisher")) is not None:
+            finisher = FinisherState(
+                mono=tensors["finisher.mono"],
+                noise=tensors["finisher.past_noise"],
+                tail=tensors["finisher.tail"],
+                finished=bool(last["finished"]),
+                register=register_from(last["register"], tensors, "finisher.noise"),
+            )
+        loudness = LoudnessState(**facts["loudness"]) if "loudness" in facts else None
+        return cls(str(facts["identity"]), int(facts["block_index"]), levels, finisher, loudness)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> StreamState:
@@ -296,45 +344,7 @@ class StreamState:
                 raise StreamError(
                     f"the saved state has format {facts['format']!r}; this version reads {known}"
                 )
-            levels = {}
-            for number, level in facts["levels"].items():
-                prefix = f"level{number}."
-                levels[int(number)] = LevelState(
-                    context=tensors.get(prefix + "context"),
-                    history=tensors[prefix + "history"],
-                    tail=tensors[prefix + "tail"],
-                    registers=tuple(
-                        pair_from(register, tensors, f"{prefix}noise{turn}")
-                        for turn, register in enumerate(level["registers"])
-                    ),
-                    lower=tensors.get(prefix + "lower"),
-                    past_noise=tensors.get(prefix + "past_noise"),
-                    grown=int(level["grown"]),
-                    anchor=AnchorState(
-                        tensors.get(prefix + "style"), tensors.get(prefix + "played"), **level["anchor"]
-                    )
-                    if "anchor" in level
-                    else None,
-                    memory=MemoryState(tensors[prefix + "memory"], **level["memory"])
-                    if "memory" in level
-                    else None,
-                    governor=GovernorState(
-                        tensors.get(prefix + "held"), tensors.get(prefix + "governed"), **level["governor"]
-                    )
-                    if "governor" in level
-                    else None,
-                )
-            finisher = None
-            if (last := facts.get("finisher")) is not None:
-                finisher = FinisherState(
-                    mono=tensors["finisher.mono"],
-                    noise=tensors["finisher.past_noise"],
-                    tail=tensors["finisher.tail"],
-                    finished=bool(last["finished"]),
-                    register=register_from(last["register"], tensors, "finisher.noise"),
-                )
-            loudness = LoudnessState(**facts["loudness"]) if "loudness" in facts else None
-            return cls(str(facts["identity"]), int(facts["block_index"]), levels, finisher, loudness)
+            return cls.from_parts(tensors, facts)
         except (SafetensorError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
             raise StreamError(
                 f"these bytes are no saved stream state ({error!r}); start a fresh one"

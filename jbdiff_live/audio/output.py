@@ -16,6 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
+from jbdiff_live.audio.crossing import Crossing
 from jbdiff_live.audio.limiter import Limiter
 from jbdiff_live.audio.marks import FrameMarks
 from jbdiff_live.block import Audio
@@ -50,7 +51,8 @@ class TimedSnapshots(Protocol):
 class OutputStage:
     """The output stage. At 0 dB, unmuted and below the ceiling its samples are the ring's, bit for bit.
 
-    The first 10 ms after a silence fade in, and the last 10 ms before one fade out (raised cosine).
+    The first 10 ms after a silence fade in, and the last 10 ms before one fade out (raised cosine). A jump of the time
+    machine crossfades (`Crossing`).
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class OutputStage:
         self._timed = timed
         self._panicked = False
         self._drained_to = ring.drained_to
+        self._crossing = Crossing(ring, sample_rate)
         self._paused = False
         self._dry = True  # the last frames were silence
         self._begun = False  # True after the first sound since a drain: silence then means a late block
@@ -188,6 +191,7 @@ class OutputStage:
         if self._paused or self._panicked:
             new[:] = 0.0
             valid, skipped = 0, False
+            self._crossing.cancel()
         else:
             valid, skipped = self._take(new)
         if skipped and not self._dry:
@@ -219,12 +223,21 @@ class OutputStage:
     def _take(self, new: Audio) -> tuple[int, bool]:
         """Read the ring into `new`, and fill it up with silence. Return the good frames, and True after a drain.
 
-        After a drain the music begins again, even if no frames were left to skip.
+        After a drain the music begins again, even if no frames were left to skip. After a jump of the time machine it
+        crossfades, if there is sound on both sides of it.
         """
         before, drained_to = self._ring.frames_read, self._ring.drained_to
+        joins = drained_to != self._drained_to and drained_to == self._ring.joined_at and not self._dry
+        if joins:
+            self._crossing.begin()
         missing = self._ring.read(new)
         valid = len(new) - missing
         skipped = self._ring.frames_read - before > valid or drained_to != self._drained_to
+        if missing or (skipped and not joins):
+            self._crossing.cancel()
+        if self._crossing.active:
+            self._crossing.mix(new)
+            skipped = False
         self._drained_to = drained_to
         self._begun = valid > 0 or (self._begun and not skipped)
         if self._begun:

@@ -151,7 +151,8 @@ class Conductor:
         """Make the changes that are due. Return the messages for MIDI clock out."""
         self.held.settle(now)
         for function in self.functions.due(now, self.held.rendered):
-            self._perform(function.name, self._frame_of(function.due))
+            for _ in range(function.times):
+                self._perform(function.name, self._frame_of(function.due))
         if undone := self.held.take_undone():
             self._store.set_many(undone, Origin.SESSION)
         tapped, self._tapped = self._tapped, None

@@ -1,4 +1,4 @@
-"""Functions of the session that wait for the next beat or bar (start, stop, record), or for the end of a stop.
+"""Functions of the session that wait for the next beat or bar, or for the end of a stop.
 
 A patch that is chosen is loaded at once, and its values wait like those of knobs. A patch that is armed in the browser
 waits here as a whole.
@@ -17,17 +17,19 @@ from jbdiff_live.beat.bar_clock import BarClock
 from jbdiff_live.beat.line import Unit
 
 ARMED_PATCH = "armed_patch"  # loads the patch that was armed in the browser
-HELD = frozenset({"play", "start", "stop", "record", ARMED_PATCH})
+HELD = frozenset({"play", "start", "stop", "record", "back", "far_back", "forward", ARMED_PATCH})
 SWITCHES = frozenset({"play", "record"})  # asked for twice, they change nothing
+ADDING = frozenset({"back", "far_back", "forward"})  # asked for twice, they are done twice
 
 
 @dataclass(frozen=True)
 class HeldFunction:
-    """A function that waits. due: the second at which it is done."""
+    """A function that waits. due: the second at which it is done. times: how often."""
 
     name: str
     due: float
     unit: Unit
+    times: int = 1
 
 
 class HeldFunctions:
@@ -58,7 +60,8 @@ class HeldFunctions:
             if len(others) < len(self._waiting) and name in SWITCHES:
                 self._waiting = others
                 return "taken back"
-            self._waiting = (*others, HeldFunction(name, due, unit))
+            times = 1 + sum(held.times for held in self._waiting if held.name == name and name in ADDING)
+            self._waiting = (*others, HeldFunction(name, due, unit, times))
         again = "; once more takes it back" if name in SWITCHES else ""
         return f"waits for the next {unit.value}{again}"
 

@@ -56,6 +56,7 @@ class Instrument(Protocol):
     def stop_recording(self, end_frame: int | None = None) -> None: ...
     def send_all(self) -> None: ...
     def perform_scene(self, function: str) -> bool: ...
+    def perform_past(self, function: str) -> bool: ...
 
 
 class FunctionDesk:
@@ -120,5 +121,5 @@ class FunctionDesk:
             session.send_all()
         elif function == ARMED_PATCH:
             session.library_desk.load_armed()
-        elif not session.perform_scene(function):
+        elif not session.perform_past(function) and not session.perform_scene(function):
             session.patch_desk.load_neighbour(1 if function == "next_patch" else -1, hold)

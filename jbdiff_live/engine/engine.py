@@ -13,9 +13,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from jbdiff_live.block import Block, BlockGenerator, Rung
+from jbdiff_live.block import Block, BlockGenerator, Rung, Saved
 from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.engine.checks import check
+from jbdiff_live.engine.past.machine import TimeMachine
 from jbdiff_live.engine.timing.timekeeper import Figures, Timekeeper
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
@@ -45,11 +46,14 @@ class Engine:
         clock: Clock = MACHINE,
         ladder: bool = True,
         knobs: Callable[[int, int], ParameterSnapshot] | None = None,
+        past: TimeMachine | None = None,
     ) -> None:
         """ladder: False gives every block all of its work; a late block leaves a silence.
 
         knobs: returns a block's snapshot. Its arguments are the frame of the block's first new sound and the number of
         its frames. It is called right before the block is made. None: the block uses `snapshot`.
+
+        past: the time machine. None: one that nobody can ask for a jump; it keeps one block.
         """
         self._generator = generator
         self._ring = ring
@@ -59,6 +63,11 @@ class Engine:
         self._clock = clock
         self._cheaper = ladder
         self._knobs = knobs
+        self._past = past or TimeMachine(generator, seconds=0.0)
+        self._made = 0  # blocks since the session began
+        self._heard: ParameterSnapshot | None = None  # the knobs of the newest block that is no loop
+        self._opens = 0  # frames of silence at the beginning of the stack's first block
+        self._before: Saved | None = None  # the generator's state before the newest block
         self._status = EngineStatus()
         self._delivered = 0  # frames since the music began, or began again; at 0 no block can be late
         self._stop = threading.Event()
@@ -163,72 +172,105 @@ class Engine:
         self._say(EngineState.LOADING if detail.startswith("loading") else EngineState.WARMING, detail)
 
     def _play(self) -> None:
-        generator = self._generator
-        times = Timekeeper(generator, self._queued, self._ring.capacity, self._clock, self._cheaper)
+        times = Timekeeper(self._generator, self._queued, self._ring.capacity, self._clock, self._cheaper)
         panics = self._snapshot().counts["panic"]
         # Panics from before the start are answered too: the output is silent until the newest one is answered.
         self._ring.answer_panics(panics)
-        heard: ParameterSnapshot | None = None  # the knobs of the newest block that is no loop
-        made = opens = 0
+        self._heard = None
+        self._opens = 0
         self._delivered = 0
         self._tell(times.figures)
-        while times.wait_until_due(self._stop, self._wake):
-            snapshot = self._snapshot()
-            if snapshot.counts["panic"] != panics:
-                panics = snapshot.counts["panic"]
-                self._begin_anew(panics)
-                times.begin_anew()
-            elif times.can_switch():
-                generator.switch()
-                times.switched()
-            attempt = times.begin_block(self._wanted(panics), self._delivered)
-            if self._knobs is not None:
-                snapshot = self._knobs(self._ring.frames_written + opens, generator.block_frames)
-            generated = generator.next_block(snapshot, attempt.watch, attempt.rung)
-            taken = self._clock.now() - attempt.began
-            if not self._running():
-                return
-            if self._snapshot().counts["panic"] != panics:
-                continue  # a panic came meanwhile: this block belongs to the old music
-            if generated is None:
-                times.broken_off(attempt)
-                continue
-            check(generated.samples, attempt.rung, generator.block_frames, generator.channels)
-            times.block_made(attempt, generated, taken, self._delivered)
-            opens = 0 if generated.stack is None else generated.stack.latency_frames
-            block = Block(
-                generated.samples, made, self._ring.frames_written, snapshot, generated.noise, taken, attempt.rung,
-                generated.stack, generated.turned, looped=heard if attempt.rung >= Rung.LOOP else None,
-                novelty=generated.novelty,
-                beat=generated.beat,
-            )  # fmt: skip
-            heard = block.heard
-            if not self._deliver(block, panics):
-                return
-            self._delivered += block.frames
-            made += 1
-            times.delivered(block.frames)
-            self._tell(times.figures, block)
+        self._past.begin()
+        try:
+            while times.wait_until_due(self._stop, self._wake):
+                if self._snapshot().counts["panic"] != panics:
+                    panics = self._snapshot().counts["panic"]
+                    self._begin_anew(panics)
+                    times.begin_anew()
+                elif times.can_switch():
+                    self._past.forget("another stack played before")
+                    self._generator.switch()
+                    times.switched()
+                self._past.jump(self._ring.frames_written - self._queued(), self._snapshot())
+                block = self._past.again(self._knobs_of_block)
+                if block is not None:
+                    block = replace(block, index=self._made, start_frame=self._ring.frames_written)
+                else:
+                    block = self._new_block(times, panics)
+                if not self._running() or (block is not None and not self._deliver(block, panics)):
+                    return
+                if block is not None:
+                    self._count(block, times)
+        finally:
+            self._past.end()
+
+    def _knobs_of_block(self) -> ParameterSnapshot:
+        """Return the next block's knobs, and make the changes that waited for it."""
+        if self._knobs is None:
+            return self._snapshot()
+        return self._knobs(self._ring.frames_written + self._opens, self._generator.block_frames)
+
+    def _new_block(self, times: Timekeeper, panics: int) -> Block | None:
+        """Make a block. None: it was broken off, or a panic came meanwhile and it belongs to the old music."""
+        generator = self._generator
+        attempt = times.begin_block(self._wanted(panics), self._delivered)
+        snapshot = self._knobs_of_block()
+        counted, before = self._past.counted(snapshot), self._past.before()
+        generated = generator.next_block(counted, attempt.watch, attempt.rung)
+        taken = self._clock.now() - attempt.began
+        if not self._running() or self._snapshot().counts["panic"] != panics:
+            return None
+        if generated is None:
+            times.broken_off(attempt)
+            return None
+        check(generated.samples, attempt.rung, generator.block_frames, generator.channels)
+        times.block_made(attempt, generated, taken, self._delivered)
+        self._opens = 0 if generated.stack is None else generated.stack.latency_frames
+        block = Block(
+            generated.samples, self._made, self._ring.frames_written, counted, generated.noise, taken, attempt.rung,
+            generated.stack, generated.turned, looped=self._heard if attempt.rung >= Rung.LOOP else None,
+            novelty=generated.novelty,
+            beat=generated.beat,
+        )  # fmt: skip
+        self._before = before
+        return self._past.marked(block, snapshot)
+
+    def _count(self, block: Block, times: Timekeeper) -> None:
+        """Note a block that was delivered."""
+        self._heard = block.heard
+        if block.again is None:
+            self._past.made(block, self._before)
+        else:
+            self._past.played_again(block)
+        self._delivered += block.frames
+        self._made += 1
+        times.delivered(block.frames)
+        self._tell(times.figures, block)
 
     def _begin_anew(self, panics: int) -> None:
         """Answer a panic: drop the queued frames and reset the generator."""
         self._delivered = 0
         self._say(EngineState.RUNNING, "", beginning=True)
         self._ring.answer_panics(panics)
+        self._past.begin_anew()
         self._generator.reset(self._running)
 
     def _running(self) -> bool:
         return not self._stop.is_set()
 
     def _wanted(self, panics: int) -> Callable[[], bool]:
-        """Return a function that is True until a stop or a new panic."""
-        return lambda: self._running() and self._snapshot().counts["panic"] == panics
+        """Return a function that is True until a stop, a jump or a new panic."""
+        past = self._past
+        return lambda: self._running() and not past.asked and self._snapshot().counts["panic"] == panics
 
     def _deliver(self, block: Block, panics: int) -> bool:
         """Write the whole block, and wait for room. Return False if a stop was asked for before the end.
 
         panics: panics answered so far. After a new one, the rest of the block is dropped.
+        A block after a jump drops the queued frames, and the output crossfades to it.
         """
+        if block.jump is not None:
+            self._ring.join()
         written = self._ring.write(block.samples)
         self._on_block(block)
         while written < block.frames:

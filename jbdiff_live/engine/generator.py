@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jbdiff_live.block import CHANNELS, SAMPLE_RATE, Audio, Generated, KeepGoing, Rung
+from jbdiff_live.block import CHANNELS, SAMPLE_RATE, Audio, Generated, KeepGoing, Rung, Saved
 from jbdiff_live.engine.block_settings import NewestKnobs
 from jbdiff_live.engine.voices.background import StackLoader
 from jbdiff_live.engine.voices.beginnings import LONGEST_WAIT_SECONDS, Beginnings
@@ -24,6 +24,7 @@ from jbdiff_live.engine.voices.catalogue import Catalogue
 from jbdiff_live.engine.voices.handover import Handover, handover_seconds
 from jbdiff_live.engine.voices.load import load_voice
 from jbdiff_live.engine.voices.repeat import once_more
+from jbdiff_live.engine.voices.saved import SavedVoice
 from jbdiff_live.engine.voices.sources import FileSource, Mono, Sources
 from jbdiff_live.engine.voices.voice import StackVoice
 from jbdiff_live.parameters import ParameterSnapshot
@@ -236,6 +237,23 @@ class ModelGenerator:
         """Repeat about the last block's sound. The stacks' state does not change: they continue as before it."""
         samples = once_more(self._heard, self.block_frames)
         return Generated(samples, "repeated", self._ready().playing, mixed=True)
+
+    def save(self) -> SavedVoice | None:
+        """Return the state before the next block; None while one stack fades into another."""
+        voice = self._ready()
+        saved = SavedVoice(voice, voice.save(), voice.position, voice.began_from, self._resets)
+        return None if self._handover is not None else saved
+
+    def fits(self, saved: Saved) -> bool:
+        """Return True if the stack of this state plays, alone."""
+        return self._handover is None and isinstance(saved, SavedVoice) and saved.voice is self._voice
+
+    def restore(self, saved: Saved, heard: Audio, present: Saved) -> None:
+        """Go on from a saved state. ValueError: another stack plays. The rest as in `jbdiff_live.block.Rewinds`."""
+        if not self.fits(saved) or not isinstance(saved, SavedVoice) or not isinstance(present, SavedVoice):
+            raise ValueError("the saved state is of another stack; load that stack first")
+        saved.voice.restore(saved.whole, saved.position, present.began_from)
+        self._heard, self._resets = heard, saved.resets
 
     def reset(self, keep_going: Callable[[], bool]) -> None:
         """Forget the music so far, and begin again from the context file, if there is one.

@@ -62,6 +62,8 @@ class BlockEvent(msgspec.Struct, frozen=True, tag_field="event", tag="block", om
     `turned` holds the values of knobs that changed while the block was being made, in the order of reading; guidance
     has one value for each step. For such a knob `values` holds the value at the block's beginning. To make the block
     again, take `snapshot` for its settings, and the event as `turning` of `jbdiff.stream.stream.BlockStream.step`.
+    `again` is the index of an earlier block if the time machine played that block again: with the state before that
+    block, these settings make the same sound.
     """
 
     index: int
@@ -74,6 +76,7 @@ class BlockEvent(msgspec.Struct, frozen=True, tag_field="event", tag="block", om
     values: dict[str, float]
     counts: dict[str, int]
     turned: dict[str, list[float]] = {}
+    again: int | None = None
 
     @property
     def snapshot(self) -> ParameterSnapshot:
@@ -114,7 +117,21 @@ class StackEvent(msgspec.Struct, frozen=True, tag_field="event", tag="stack"):
     fade_frames: int
 
 
-Event = ChangeEvent | ActionEvent | BlockEvent | StackEvent | GapEvent
+class JumpEvent(msgspec.Struct, frozen=True, tag_field="event", tag="jump"):
+    """A jump of the time machine at `frame`: the block `index`, which follows, does not continue the one before it.
+
+    It continues the block with the index `after`; None: it begins anew. So a renderer that keeps the stream's state
+    behind each block goes on from the state behind `after`. The audience did not hear the end of the sound before the
+    jump. The take keeps it, and fades it out and the new sound in, over `fade_frames` on each side of `frame`.
+    """
+
+    frame: int
+    index: int
+    after: int | None
+    fade_frames: int
+
+
+Event = ChangeEvent | ActionEvent | BlockEvent | StackEvent | GapEvent | JumpEvent
 
 
 class TakeInfo(msgspec.Struct, frozen=True):

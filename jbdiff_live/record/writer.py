@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 import soundfile
 
-from jbdiff_live.block import Audio, Block
+from jbdiff_live.block import Audio, Block, Jump
 from jbdiff_live.parameters import Change
 from jbdiff_live.record.take import (
     EVENTS,
@@ -30,6 +30,7 @@ from jbdiff_live.record.take import (
     ChangeEvent,
     Event,
     GapEvent,
+    JumpEvent,
     StackEvent,
     TakeInfo,
     audio_name,
@@ -39,6 +40,7 @@ from jbdiff_live.stack_choice import StackPlaying
 
 FLOAT_BYTES = 4
 SILENCE_FRAMES = 65_536  # silence is written in pieces of this length
+FADE_FRAMES = 882  # 20 ms at 44.1 kHz, on each side of a jump
 
 
 class TakeWriteError(Exception):
@@ -56,6 +58,7 @@ class TakeWriter:
         self._audio_files = 0
         self._events: io.FileIO | None = None
         self._stack: StackPlaying | None = None  # of the last block
+        self._end: Audio | None = None  # the last frames of the last block
         self.folder = parent
         with self._told():
             self.folder = _new_folder(parent)
@@ -82,6 +85,9 @@ class TakeWriter:
             if not (self.folder / audio_name(self._audio_files)).exists():
                 raise OSError(errno.ENOENT, "the take's folder has gone")
             self._write_stack(block)
+            samples = block.samples[self.end_frame - block.start_frame :]
+            if block.jump is not None and self._end is not None:
+                samples = self._jump(block.index, block.jump, samples)
             self._write_event(
                 BlockEvent(
                     block.index,
@@ -94,9 +100,11 @@ class TakeWriter:
                     dict(block.snapshot.values),
                     dict(block.snapshot.counts),
                     {name: list(values) for name, values in block.turned.items()},
+                    block.again,
                 )
             )
-            self._write(block.samples[self.end_frame - block.start_frame :])
+            self._write(samples)
+            self._end = samples[-FADE_FRAMES:]
 
     def write_change(self, change: Change, frame: int) -> None:
         """Append a parameter's change or an action."""
@@ -152,6 +160,20 @@ class TakeWriter:
             finally:
                 self._frames += self._audio.tell() - before
             samples = samples[len(part) :]
+
+    def _jump(self, index: int, jump: Jump, samples: Audio) -> Audio:
+        """Write a jump before the block `index`. Fade the written sound out; return the block's, faded in."""
+        assert self._audio is not None and self._end is not None
+        in_file = self._frames - self._file_frames * (self._audio_files - 1)
+        fade = min(FADE_FRAMES, len(samples), len(self._end), in_file)
+        self._write_event(JumpEvent(self.end_frame, index, jump.after, fade))
+        rise = (0.5 - 0.5 * np.cos(np.pi * (np.arange(fade) + 1) / (fade + 1))).astype(np.float32)[:, None]
+        if fade:
+            self._audio.seek(in_file - fade)
+            self._audio.write(self._end[len(self._end) - fade :] * rise[::-1])
+        faded = samples.copy()
+        faded[:fade] *= rise
+        return faded
 
     def _fill(self, frame: int) -> None:
         """Write silence up to the session's `frame`, with a gap event."""

@@ -1,4 +1,4 @@
-"""What the window shows of scenes and of undo. Frozen values; readers poll them."""
+"""What the window shows of scenes, of undo and of the time machine. Frozen values; readers poll them."""
 
 from __future__ import annotations
 
@@ -47,3 +47,16 @@ class UndoStatus:
     redo: str = ""
     modified: bool = False
     comparing: bool = False
+
+
+@dataclass(frozen=True)
+class PastStatus:
+    """The reach of the time machine.
+
+    seconds: the music that it can bring back. ago: how long before the newest block the music lies that plays again;
+    None if new music plays. nbytes: the memory that the kept music takes.
+    """
+
+    seconds: float = 0.0
+    ago: float | None = None
+    nbytes: int = 0

@@ -177,7 +177,8 @@ def _play(
 # What a key does: a function of the session, an action, or a switch.
 FUNCTIONS = {
     "Space": "play", "R": "record", "Right": "next_patch", "Left": "previous_patch", "C": "capture_scene",
-    "Z": "undo", "Y": "redo", "=": "compare", **{str(n): f"scene_{n}" for n in range(1, SCENES + 1)},
+    "Z": "undo", "Y": "redo", "=": "compare", "," : "back", "<": "far_back", ".": "forward",
+    **{str(n): f"scene_{n}" for n in range(1, SCENES + 1)},
 }  # fmt: skip
 ACTIONS = {"P": "panic", "N": "reroll", "B": "home"}
 SWITCHES = {"H": "hold", "M": "mute"}

@@ -15,6 +15,7 @@ from jbdiff_live.parameters import ACTIONS_BY_NAME, BY_NAME, ParameterSnapshot, 
 from jbdiff_live.status import Status
 
 AT_ONCE = frozenset(name for name, one in BY_NAME.items() if one.takes_effect is TakesEffect.NOW)
+AGAIN = "again"  # no parameter: the time machine plays older music again, or new music begins after it
 ACTIONS = frozenset(ACTIONS_BY_NAME) - {"tap", "panic"}  # those that a block obeys
 
 
@@ -85,6 +86,9 @@ class Changes:
         if not blocks or now is None or status.engine.block_duration <= 0:
             self._waiting = {}
             return []
+        if status.past.ago is not None:  # what plays again keeps its own knobs
+            self._waiting = {}
+            return []
         newest, length = blocks[-1], round(status.engine.block_duration * status.sample_rate)
         in_work = status.seconds_queued <= status.engine.deadline_seconds
         countdown = status.clock.countdown
@@ -134,9 +138,14 @@ class Changes:
 
 def _marks(before: Block, after: Block) -> tuple[Mark, ...]:
     old, new = before.heard, after.heard
-    return tuple(
+    found = [
         Mark(after.start_frame, name, text) for name, text in _texts(new, old.values, old.counts).items()
-    )
+    ]
+    if after.again is not None and (before.again is None or after.jump is not None):
+        found.insert(0, Mark(after.start_frame, AGAIN, "again"))
+    elif after.again is None and before.again is not None:
+        found.insert(0, Mark(after.start_frame, AGAIN, "new music"))
+    return tuple(found)
 
 
 def _texts(now: ParameterSnapshot, values: Mapping[str, float], counts: Mapping[str, int]) -> dict[str, str]:

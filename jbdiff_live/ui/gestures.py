@@ -47,6 +47,10 @@ class Gestures(PlayersWishes):
             name: lambda _, name=name: self.trigger(name)  # type: ignore[misc]
             for name in actions
         }
+        deeds |= {
+            name: lambda _, name=name: self.jump(name)  # type: ignore[misc]
+            for name in ("back", "far_back", "forward")
+        }
         return {**deeds, **self.scenes.deeds()} | {
             "start_stop": lambda _: self.start_stop(),
             "record": lambda _: self.record(),

@@ -109,6 +109,11 @@ class PlayersWishes(QWidget):
         self.asker.ask(action, self._transport.trigger, action)
         self.show_values(self._clock())
 
+    def jump(self, function: str) -> None:
+        """Let the time machine go "back", "far_back" or "forward"."""
+        self.asker.ask(function, self._transport.jump, function)
+        self.look()
+
     def start_stop(self) -> None:
         """Start, or stop. While music sounds, the first press asks and a second one within seconds stops.
 

@@ -251,3 +251,44 @@ def test_a_change_with_a_time_of_its_own_begins_at_its_frame(frame: int) -> None
     changed = np.flatnonzero(steady != 0.25)[0] + stage.look_ahead * 2
     assert changed == frame
     assert out[changed + round(0.010 * RATE) :].max() == 0
+
+
+def crossed(old: float, new: float, left: int = 20_000) -> np.ndarray:
+    """The sound around a jump from one constant to another, with `left` frames queued before it."""
+    rig = Rig()
+    rig.level(10_000 + left, old)
+    rig.hear(10_000)
+    rig.ring.join()
+    rig.level(20_000, new)
+    rig.hear(10_000)
+    return rig.heard[5000:, 0]
+
+
+def test_a_jump_crossfades_from_the_sound_that_it_drops() -> None:
+    sound = crossed(LOUD, -LOUD)
+    assert largest_step(sound[:, None]) < SMOOTH
+    away = np.flatnonzero(sound != LOUD)[0]
+    arrived = np.flatnonzero(sound == -LOUD)[0]
+    assert 0 < arrived - away < 0.05 * RATE and np.all(sound[arrived:] == -LOUD), "bit for bit after it"
+    same = crossed(0.4, 0.4)
+    assert same.min() >= 0.4 - 1e-6 and same.max() <= 0.4 * 2**0.5 + 1e-3, "equal power: no dip between"
+
+
+@pytest.mark.parametrize("left", [0, 20, 100])
+def test_a_jump_with_hardly_any_queue_does_not_click_either(left: int) -> None:
+    assert largest_step(crossed(LOUD, -LOUD, left)[:, None]) < (SMOOTH if left < 64 else 0.05)
+
+
+def test_a_panic_in_the_middle_of_a_crossfade_silences_it() -> None:
+    rig = Rig()
+    rig.level(20_000)
+    rig.hear(5000)
+    rig.ring.join()
+    rig.level(20_000, -LOUD)
+    rig.hear(512, 256)
+    rig.store.trigger("panic", Origin.UI)
+    rig.hear(5000)
+    rig.ring.answer_panics(1)
+    rig.level(5000)
+    rig.hear(4000)
+    assert largest_step(rig.heard) < SMOOTH and not rig.heard[8000:9000].any()

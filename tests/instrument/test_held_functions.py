@@ -51,6 +51,13 @@ def test_what_is_not_held_is_done_at_once(functions: HeldFunctions, name: str, u
     assert functions.hold(name, unit, 0.5) == "" and functions.waiting == ()
 
 
+def test_presses_of_back_wait_for_one_bar_and_add_up(functions: HeldFunctions) -> None:
+    for now in (0.5, 0.6, 0.7):
+        assert functions.hold("back", Unit.BAR, now) == "waits for the next bar"
+    (back,) = functions.due(2.0, float("-inf"))
+    assert (back.name, back.times) == ("back", 3) and due(functions, 4.0) == []
+
+
 def test_a_switch_that_is_pressed_again_is_taken_back(functions: HeldFunctions) -> None:
     functions.hold("record", Unit.BAR, 0.5)
     assert functions.hold("record", Unit.BAR, 0.6) == "taken back"

@@ -316,6 +316,9 @@ class DemoTransport:
     def revert(self) -> None:
         self._note("revert")
 
+    def jump(self, function: str) -> None:
+        self._note("jump", function)
+
     def learn(self, name: str | None) -> None:
         self._note("learn", name)
         if name is not None:

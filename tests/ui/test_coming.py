@@ -10,7 +10,8 @@ from demo_transport import BLOCK, RATE, DemoTransport
 
 from jbdiff_live.beat.line import ClockSource, ClockState, ClockStatus
 from jbdiff_live.beat.modulation import Lfo
-from jbdiff_live.block import Rung
+from jbdiff_live.block import Jump, Rung
+from jbdiff_live.scenes.view import PastStatus
 from jbdiff_live.status import Status
 from jbdiff_live.ui.coming import Changes
 from jbdiff_live.ui.tiles.strips import SlotsStrip
@@ -96,6 +97,19 @@ def test_what_acts_at_once_or_moves_by_itself_is_no_change_on_its_way(playing: D
     playing.trigger("reroll")
     looked(changes, playing)
     assert changes.names == {"reroll"} and changes.marks[-1].text == "Re-roll"
+
+
+def test_music_that_plays_again_is_marked_and_promises_no_knob(playing: DemoTransport) -> None:
+    changes = Changes()
+    first, last = list(playing.blocks)[-2:]
+    playing.blocks[-2] = replace(first, again=0, jump=Jump(None))
+    playing.set_parameter("resample", 0.35)
+    playing.set_status(past=PastStatus(120.0, 30.0))
+    looked(changes, playing)
+    assert [(mark.frame, mark.text) for mark in changes.marks] == [
+        (first.start_frame, "again"), (last.start_frame, "new music"),
+    ]  # fmt: skip
+    assert changes.text("resample") == "", "the knob waits for no block: the old ones play"
 
 
 def test_tiles_and_pads_count_down(window: MainWindow, playing: DemoTransport) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from jbdiff.stacks.stack import Stack
-    from jbdiff.stream.state import LevelBeginning
+    from jbdiff.stream.state import LevelBeginning, StreamState
     from jbdiff.stream.stream import BlockSettings, BlockStream, StreamBlock
 
 log = logging.getLogger(__name__)
@@ -117,6 +117,22 @@ class StackVoice:
             and (None if choice.hop == own.parts.window else choice.hop) == own.hop
             and choice.steps == own.steps
         )
+
+    def save(self) -> StreamState:
+        """Return the stream's state before the next block. Later blocks do not change it."""
+        return self._stream.save()
+
+    def restore(self, state: StreamState, position: int, began_from: FileSource | None) -> None:
+        """Go on from a state of `save`, bit-exactly. position, began_from: the attributes of the same names."""
+        self._stream.restore(state)
+        self.position, self.began_from = position, began_from
+
+    @property
+    def piece_lengths(self) -> Mapping[str, int]:
+        """As `jbdiff.stream.keeping.kept.piece_lengths`."""
+        from jbdiff.stream.keeping.kept import piece_lengths
+
+        return piece_lengths(self._stream)
 
     def reset(self) -> None:
         """Forget the music so far."""

@@ -1,0 +1,1 @@
+"""States of a stream in little memory."""

@@ -1,0 +1,1 @@
+"""The way back in time: what was played, with the states that make it again."""

@@ -1,0 +1,316 @@
+"""The time machine: it brings back the music of the last ten minutes, and lets it go on from there.
+
+A jump goes to the beginning of an earlier block. From there the same blocks play again, sample for sample, until a hand
+turns something or the newest block is over. Then the generator goes on freely, from its state at that place.
+
+Threads: `ask` and `status` belong to any thread, `landed` to the one that makes a change; only one does at a time. The
+rest belongs to the engine. A lock guards the number of blocks that is asked for. The status is one reference, swapped
+whole.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+
+from jbdiff_live.block import Audio, Block, BlockGenerator, Jump, Rewinds, Saved
+from jbdiff_live.engine.past.line import Entry, Line
+from jbdiff_live.parameters import BY_NAME, Change, Origin, ParameterSnapshot, TakesEffect
+from jbdiff_live.scenes.view import PastStatus
+
+KEPT_SECONDS = 600.0
+# Ten minutes of pocket take 374 MB, and 572 MB with the shortest blocks. An original stack, whose states are larger,
+# reaches less far.
+KEPT_BYTES = 640 << 20
+HEARD_SECONDS = 12.0  # sound before the place that the generator gets: what its next stack continues
+EDGE_SECONDS = 0.02  # fade at a place where the music once began anew
+DELIVERIES = 256  # newest blocks of which one may be audible
+NO_HANDS = frozenset({Origin.CV, Origin.REPLAY})  # a voltage moves all the time, as an LFO does
+NO_TURNS = frozenset(
+    {"tap", "panic"} | {p.name for p in BY_NAME.values() if p.takes_effect is TakesEffect.NOW}
+)
+
+
+class TimeMachine:
+    """The log of what was played, and the way back in it.
+
+    `landed` gets the changes of knobs. `others` returns a value that changes when the player changes something else
+    that the music obeys, such as a file. `say` answers the player.
+    Call `begin` when the music starts and `end` when it stops. Before each block: `jump`, `again`; if that gives no
+    block, `before`, `counted` and, after the block, `made`.
+    """
+
+    def __init__(
+        self,
+        generator: BlockGenerator,
+        others: Callable[[], object] = lambda: None,
+        say: Callable[[str], None] = lambda words: None,
+        seconds: float = KEPT_SECONDS,
+        most_bytes: int = KEPT_BYTES,
+    ) -> None:
+        self._generator = generator if isinstance(generator, Rewinds) else None
+        self._rate = generator.sample_rate
+        self._others = others
+        self._turns = 0  # changes of knobs since the session began
+        self._say = say
+        self._line = Line(int(seconds * self._rate), most_bytes)
+        self._lock = threading.Lock()
+        self._asked = 0  # blocks to go back; below 0: forward
+        self._plays = False
+        self._status = PastStatus()
+        self._reason = "nothing is kept yet; wait until the first block is over"
+        # Engine's.
+        self._next: int | None = None  # place of the next block to play again; None: the music goes on freely
+        self._present: Saved | None = None  # the state behind the newest block, while older ones play again
+        self._touched: object = None  # value of `_hands()` at the jump
+        self._counts: Mapping[str, int] | None = None  # of the newest block, as the generator got them
+        self._set_counts: Mapping[str, int] = {}  # as the store had them at the jump
+        self._present_counts: Mapping[str, int] | None = None
+        self._shift: Mapping[str, int] = {}  # what the generator's counts have more than the store's
+        self._newest: int | None = None  # index of the newest block of this music
+        self._jumped: Jump | None = None  # for the next block
+        self._deliveries: deque[tuple[int, int]] = deque(maxlen=DELIVERIES)  # start frame and place
+
+    # ------------------------------------------------------------------ any thread
+
+    def ask(self, blocks: int) -> None:
+        """Ask for a jump by so many blocks: above 0 back, below 0 forward. Presses add up until it is done."""
+        if not self._plays:
+            self._say(f"{_word(blocks)}: nothing plays; press start first")
+            return
+        with self._lock:
+            self._asked += blocks
+
+    def landed(self, change: Change) -> None:
+        """Note a change that reaches the music. It ends a repetition if a hand, a scene or a patch made it."""
+        if change.origin not in NO_HANDS and change.name not in NO_TURNS:
+            self._turns += 1
+
+    def _hands(self) -> object:
+        return self._turns, self._others()
+
+    @property
+    def asked(self) -> bool:
+        """True if a jump waits for the engine."""
+        return self._asked != 0
+
+    @property
+    def status(self) -> PastStatus:
+        return self._status
+
+    # ------------------------------------------------------------------ engine thread
+
+    def begin(self) -> None:
+        """Begin new music. What was played before stays in reach, if the generator can still make it."""
+        self._leave_line()
+        self._newest = None
+        self._plays = True
+        if self._line.end > self._line.first and not self._fits(self._line[self._line.end - 1].before):
+            self.forget("another stack played before")
+        self._tell()
+
+    def end(self) -> None:
+        """Note that the music has stopped."""
+        self._plays = False
+        with self._lock:
+            self._asked = 0
+        self._leave_line()
+        self._tell()
+
+    def begin_anew(self) -> None:
+        """Begin new music after a panic. What was played stays in reach."""
+        self._leave_line()
+        self._newest = None
+        self._deliveries.clear()
+        self._tell()
+
+    def _leave_line(self) -> None:
+        """End a repetition: the music that comes next begins anew."""
+        self._next = self._present = self._jumped = None
+
+    def forget(self, reason: str) -> None:
+        """Forget everything that was played. reason: words for a player who wants to go back."""
+        self._reason = reason
+        self._leave_line()
+        self._line.clear()
+        self._deliveries.clear()
+
+    def jump(self, heard: int, now: ParameterSnapshot) -> bool:
+        """Do the jump that was asked for. Return True if the next block is to follow at once.
+
+        heard: the audible frame. now: the present knobs.
+        """
+        with self._lock:
+            blocks, self._asked = self._asked, 0
+        if not blocks:
+            return False
+        refusal = self._refusal(blocks)
+        if refusal:
+            self._say(f"{_word(blocks)}: {refusal}")
+            return False
+        if self._next is None:
+            assert self._generator is not None
+            self._present, self._present_counts = self._generator.save(), self._counts
+        self._touched, self._set_counts = self._hands(), now.counts
+        line = self._line
+        place = min(line.end, max(line.first, self._audible(heard) - blocks))
+        self._next = place
+        self._deliveries.clear()
+        after = line[place].after if place < line.end else line[line.end - 1].block.index
+        self._jumped = Jump(after)
+        self._say(self._answer(blocks, place))
+        self._tell()
+        return True
+
+    def _refusal(self, blocks: int) -> str:
+        """Return why there is no jump; empty if there can be one."""
+        if self._generator is None:
+            return "what plays now cannot be played again"
+        if blocks < 0 and self._next is None:
+            return "this is the newest music already"
+        if self._line.end == self._line.first:
+            return self._reason
+        if self._next is None and self._generator.save() is None:
+            return "one stack fades into another; press again when that is over"
+        return ""
+
+    def _audible(self, heard: int) -> int:
+        """Return the place of the audible block. After a jump that is not audible yet: its first block."""
+        for start, place in reversed(self._deliveries):
+            if start <= heard:
+                return place
+        if self._deliveries:
+            return self._deliveries[0][1]
+        return self._line.end if self._next is None else self._next
+
+    def _answer(self, blocks: int, place: int) -> str:
+        line = self._line
+        if place == line.end:
+            return "Forward: the newest music; it goes on freely"
+        ago = line.frames_from(place) / self._rate
+        oldest = "" if place > line.first else "; that is as far as it goes"
+        return f"{_word(blocks)}: plays again from {_time(ago)} ago{oldest}; turn a knob to go on from there"
+
+    def again(self, now: Callable[[], ParameterSnapshot]) -> Block | None:
+        """Return the next block to play again, as it was made; None if the music goes on freely.
+
+        now: returns the present knobs. It makes the changes that waited for the block.
+        """
+        if self._next is None:
+            return None
+        snapshot = now()
+        place, line = self._next, self._line
+        if place < line.end and self._hands() != self._touched:
+            self._go_on_from(line[place].before, line[place].counts, place)
+            return None
+        if place == line.end:
+            assert self._present is not None
+            self._go_on_from(self._present, self._present_counts, place)
+            return None
+        self._next = place + 1
+        entry = line[place]
+        return replace(
+            entry.block,
+            samples=self._edged(entry, place),
+            again=entry.block.index,
+            asked=snapshot.counts,
+            jump=self._take_jump(),
+        )
+
+    def _edged(self, entry: Entry, place: int) -> Audio:
+        """Return an entry's sound. Where the music once began anew, it fades, since no silence lies between."""
+        ends = place + 1 < self._line.end and self._line[place + 1].begins
+        if not entry.begins and not ends:
+            return entry.block.samples
+        samples = entry.block.samples.copy()
+        count = min(round(EDGE_SECONDS * self._rate), len(samples))
+        rise = (0.5 - 0.5 * np.cos(np.pi * (np.arange(count) + 1) / (count + 1))).astype(np.float32)[:, None]
+        if entry.begins and place > self._line.first:
+            samples[:count] *= rise
+        if ends:
+            samples[-count:] *= rise[::-1]
+        return samples
+
+    def _go_on_from(self, state: Saved, counts: Mapping[str, int] | None, place: int) -> None:
+        """Let the generator go on at a place of the line. Later blocks are forgotten."""
+        assert self._generator is not None and self._present is not None
+        heard = self._line.sound_before(place, int(HEARD_SECONDS * self._rate))
+        self._generator.restore(state, heard, self._present)
+        self._newest = self._line[place].after if place < self._line.end else self._newest
+        self._line.cut(place)
+        self._counts = counts
+        # The noise obeys a press that it has not seen. Presses that came after this place belong to another future.
+        self._shift = (
+            {} if counts is None else {name: counts.get(name, 0) - n for name, n in self._set_counts.items()}
+        )
+        self._next = self._present = None
+        self._tell()
+
+    def counted(self, snapshot: ParameterSnapshot) -> ParameterSnapshot:
+        """Return the knobs with the action counts for the generator. They differ from the store's after a jump."""
+        if not any(self._shift.values()):
+            return snapshot
+        counts = {name: count + self._shift.get(name, 0) for name, count in snapshot.counts.items()}
+        return replace(snapshot, counts=MappingProxyType(counts))
+
+    def before(self) -> Saved | None:
+        """Return the generator's state before the next block; None while two stacks are mixed."""
+        return None if self._generator is None else self._generator.save()
+
+    def marked(self, block: Block, asked: ParameterSnapshot) -> Block:
+        """Return a new block with its jump, if it is the first after one. asked: the knobs as the store has them."""
+        counts = None if asked.counts is block.snapshot.counts else asked.counts
+        return replace(block, jump=self._take_jump(), asked=counts)
+
+    def _take_jump(self) -> Jump | None:
+        jump, self._jumped = self._jumped, None
+        return jump
+
+    def made(self, block: Block, before: Saved | None) -> None:
+        """Keep a new block that went into the queue. before: of `before`."""
+        counts, self._counts = self._counts, block.snapshot.counts
+        after, self._newest = self._newest, block.index
+        if before is None:
+            self.forget("another stack played before")
+            return
+        line = self._line
+        if line.end > line.first:
+            newest = line[line.end - 1].before
+            if self._fits(newest):
+                before = before.compact(newest)
+            else:
+                self.forget("another stack played before")
+                before = before.compact(None)
+        else:
+            before = before.compact(None)
+        self._deliveries.append((block.start_frame, line.end))
+        line.append(Entry(replace(block, jump=None), before, counts, after))
+        self._tell()
+
+    def played_again(self, block: Block) -> None:
+        """Note that a block of `again` went into the queue."""
+        if self._next is not None:
+            self._deliveries.append((block.start_frame, self._next - 1))
+        self._tell()
+
+    def _fits(self, saved: Saved) -> bool:
+        return self._generator is not None and self._generator.fits(saved)
+
+    def _tell(self) -> None:
+        line = self._line
+        ago = None if self._next is None else line.frames_from(max(line.first, self._next - 1)) / self._rate
+        self._status = PastStatus(line.frames / self._rate, ago, line.nbytes)
+
+
+def _word(blocks: int) -> str:
+    return "Back" if blocks >= 0 else "Forward"
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

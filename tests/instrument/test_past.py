@@ -1,0 +1,338 @@
+"""The time machine: what was played plays again sample for sample, until a hand turns something."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from past_rig import FRAMES, Chain, PastRig, same
+from small_stacks import write_small_stack
+from test_session import eventually, take_folder
+from tone_generator import ToneGenerator
+
+from jbdiff_live.block import Block
+from jbdiff_live.engine.generator import ModelGenerator
+from jbdiff_live.parameters import Origin
+from jbdiff_live.record.take import BlockEvent, JumpEvent, TakeInfo, open_take
+from jbdiff_live.record.writer import FADE_FRAMES, TakeWriter
+from jbdiff_live.session import Session, SessionOptions
+from jbdiff_live.stack_choice import StackChoice
+from jbdiff_live.start.headless import obey
+
+# What plays again
+
+
+def test_a_jump_back_plays_the_same_blocks_and_then_goes_on_as_if_there_had_been_none() -> None:
+    plain = PastRig().play(9)
+    rig = PastRig()
+    blocks = rig.play(12, {6: lambda: rig.past.ask(3)})
+    assert [b.again for b in blocks] == [None] * 6 + [2, 3, 4, 5] + [None] * 2
+    assert all(same(blocks[6 + n], blocks[2 + n]) for n in range(4))
+    assert [same(a, b) for a, b in zip(blocks[10:], plain[6:8], strict=True)] == [True, True]
+    assert [b.index for b in blocks] == list(range(12)), "every block has an index of its own"
+    assert all(a.end_frame == b.start_frame for a, b in itertools.pairwise(blocks))
+
+
+def test_a_turned_knob_changes_the_music_from_there_on_only() -> None:
+    reference = PastRig()
+    expected = reference.play(6, {4: lambda: reference.set(seed=7)})
+    rig = PastRig()
+    blocks = rig.play(10, {6: lambda: rig.past.ask(3), 8: lambda: rig.set(seed=7)})
+    assert [b.again for b in blocks[6:]] == [2, 3, None, None]
+    assert same(blocks[6], blocks[2]) and same(blocks[7], blocks[3]), "before the turn"
+    assert same(blocks[8], expected[4]) and same(blocks[9], expected[5]), "as if it was turned then"
+    assert not same(blocks[8], blocks[4])
+
+
+def test_each_press_goes_one_block_further_and_presses_at_once_add_up() -> None:
+    rig = PastRig()
+    one = lambda: rig.past.ask(1)  # noqa: E731
+    blocks = rig.play(12, {8: one, 9: one, 10: lambda: (one(), one())})
+    assert [b.again for b in blocks[8:11]] == [6, 5, 3]
+
+
+def test_back_counts_from_the_block_that_is_heard_not_from_those_that_are_queued() -> None:
+    rig = PastRig()
+    rig.left_queued = 2 * FRAMES + 100
+    blocks = rig.play(7, {6: lambda: rig.past.ask(1)})
+    assert blocks[6].again == 2, "two blocks and a bit are queued, so block 3 sounds"
+
+
+def test_forward_goes_towards_the_newest_music_and_then_on_from_it() -> None:
+    plain = PastRig().play(8)
+    rig = PastRig()
+    script: dict[int, Callable[[], object]] = {
+        6: lambda: rig.past.ask(5), 7: lambda: rig.past.ask(-2), 8: lambda: rig.past.ask(-8)
+    }  # fmt: skip
+    blocks = rig.play(10, script)
+    assert [b.again for b in blocks[6:]] == [0, 2, None, None]
+    assert same(blocks[8], plain[6]) and same(blocks[9], plain[7])
+    assert blocks[8].jump is not None and blocks[8].jump.after == 5
+    assert rig.past.status.ago is None
+
+
+def test_what_moves_no_knob_by_hand_does_not_end_it() -> None:
+    rig = PastRig()
+    script: dict[int, Callable[[], object]] = {
+        4: lambda: rig.past.ask(3),
+        5: lambda: rig.set(gain=-6, mute=1, scene_morph=0.5),
+        6: lambda: rig.set(Origin.CV, seed=9),
+    }
+    assert [b.again for b in rig.play(8, script)[4:]] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("what", ["home", "file", "scene", "patch"])
+def test_an_action_a_file_a_scene_or_a_patch_ends_it_as_a_knob_does(what: str) -> None:
+    rig = PastRig()
+    does: dict[str, Callable[[], object]] = {
+        "home": lambda: rig.store.trigger("home", Origin.MIDI),
+        "file": lambda: rig.files.append(1),
+        "scene": lambda: rig.set(Origin.SCENE, memory=0.1),
+        "patch": lambda: rig.set(Origin.PATCH, memory=0.1),
+    }
+    assert [b.again for b in rig.play(7, {4: lambda: rig.past.ask(3), 5: does[what]})[4:]] == [0, None, None]
+
+
+def test_a_press_that_lies_in_the_future_of_the_place_is_not_done_once_more() -> None:
+    """The state counts the re-rolls it has obeyed. Going on from before a re-roll must not obey it out of time."""
+    reference = PastRig()
+    expected = reference.play(4, {3: lambda: reference.set(seed=7)})
+    rig = PastRig()
+    script: dict[int, Callable[[], object]] = {
+        4: lambda: rig.store.trigger("reroll", Origin.UI),
+        6: lambda: rig.past.ask(4),
+        8: lambda: rig.set(seed=7),
+        10: lambda: rig.store.trigger("reroll", Origin.UI),
+    }
+    blocks = rig.play(12, script)
+    assert [b.again for b in blocks[6:9]] == [1, 2, None]
+    assert same(blocks[8], expected[3])
+    assert blocks[8].snapshot.counts["reroll"] == 0 and blocks[8].heard.counts["reroll"] == 1
+    rolled, _ = rig_state([*blocks[:3], *blocks[8:10]], Chain()).block(7.0, 1)
+    assert np.array_equal(blocks[10].samples, rolled), "a new press is obeyed, once"
+    assert blocks[10].snapshot.counts["reroll"] == blocks[11].snapshot.counts["reroll"] == 1
+
+
+def rig_state(blocks: list[Block], state: Chain) -> Chain:
+    """The state behind some blocks, from their logged knobs."""
+    for block in blocks:
+        _, state = state.block(block.snapshot["seed"], block.snapshot.counts["reroll"])
+    return state
+
+
+class Model:
+    """What the time machine must play, in the plainest way: a list of blocks, a place in it, and the newest state."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self.dice = dice
+        self.rig = PastRig()
+        self.line: list[tuple[np.ndarray, Chain]] = []  # sound, and the state before it
+        self.state = Chain()  # behind the last block of the line
+        self.place: int | None = None  # of the next block that plays again
+        self.heard = -1  # place of the last block
+        self.asked, self.turned = 0, False
+
+    def after_block(self) -> None:
+        """Compare the block that was made with the model, and press and turn something for the next one."""
+        self.move()
+        block = self.rig.blocks[-1]
+        if self.place is None:
+            sound, coming = self.state.block(self.rig.store.snapshot["seed"], 0)
+            self.line.append((sound, self.state))
+            self.state, self.heard = coming, len(self.line) - 1
+        else:
+            self.heard, self.place = self.place, self.place + 1
+            sound = self.line[self.heard][0]
+        assert (block.again is None) == (self.place is None)
+        assert np.array_equal(block.samples, sound)
+        self.asked, self.turned = 0, False
+        for _ in range(self.dice.choice((0, 0, 1, 1, 2))):
+            self.play_with_it()
+
+    def move(self) -> None:
+        if self.asked > 0 or (self.asked < 0 and self.place is not None):
+            self.place = min(len(self.line), max(0, self.heard - self.asked))
+        elif self.place is not None and self.place < len(self.line) and self.turned:
+            self.state = self.line[self.place][1]
+            del self.line[self.place :]
+            self.place = None
+        if self.place == len(self.line):
+            self.place = None
+
+    def play_with_it(self) -> None:
+        kind, rig = self.dice.choice(("back", "forward", "turn", "gain")), self.rig
+        if kind == "turn":
+            self.turned = True
+            rig.set(seed=rig.store.snapshot["seed"] + 1)
+        elif kind == "gain":
+            rig.set(gain=self.dice.uniform(-20, 0))
+        else:
+            blocks = self.dice.randint(1, 4) * (1 if kind == "back" else -1)
+            self.asked += blocks
+            rig.past.ask(blocks)
+
+
+@given(st.integers(0, 2**32))
+@settings(deadline=None, max_examples=30)
+def test_any_jumps_and_turns_follow_the_model(number: int) -> None:
+    model = Model(random.Random(number))
+    model.rig.play(40, {n: model.after_block for n in range(1, 41)})
+
+
+# How much is kept
+
+
+def test_ten_minutes_are_kept_and_no_more() -> None:
+    rig = PastRig()
+    assert rig.past._line._most_frames == 600 * 44_100
+    rig = PastRig(seconds=20 * FRAMES / 44_100)
+    blocks = rig.play(52, {50: lambda: rig.past.ask(1000)})
+    assert rig.past.status.seconds == pytest.approx(20 * FRAMES / 44_100)
+    assert blocks[50].again == 30 and same(blocks[50], blocks[30])
+    assert rig.said[-1].startswith("Back: plays again from 1 s ago; that is as far as it goes")
+
+
+def test_memory_has_a_bound_of_its_own() -> None:
+    each = FRAMES * 2 * 4 + 100
+    rig = PastRig(most_bytes=10 * each)
+    rig.play(30)
+    assert rig.past.status.nbytes == 10 * each
+
+
+# What is refused
+
+
+def test_without_a_past_the_player_reads_why() -> None:
+    rig = PastRig()
+    rig.past.ask(1)
+    assert rig.said == ["Back: nothing plays; press start first"]
+    blocks = rig.play(3, {1: lambda: rig.past.ask(-1)})
+    assert rig.said[-1] == "Forward: this is the newest music already" and blocks[1].again is None
+    rig.past.forget("another stack played before")
+    blocks = rig.play(4, {})
+    assert blocks[0].again is None
+
+
+def test_after_another_stack_there_is_no_way_back_to_the_old_one() -> None:
+    rig = PastRig()
+
+    def switch() -> None:
+        rig.past.forget("another stack played before")
+        rig.past.ask(2)
+
+    blocks = rig.play(6, {4: switch})
+    assert rig.said == ["Back: another stack played before"] and [b.again for b in blocks] == [None] * 6
+
+
+def test_a_panic_and_a_stop_leave_the_past_in_reach() -> None:
+    rig = PastRig()
+    blocks = rig.play(8, {4: lambda: rig.store.trigger("panic", Origin.UI), 6: lambda: rig.past.ask(3)})
+    assert [b.again for b in blocks[6:]] == [2, 3]
+    fade = 882
+    assert np.array_equal(blocks[7].samples[:-fade], blocks[3].samples[:-fade])
+    assert not same(blocks[7], blocks[3]), "it fades out, since the panic's silence does not play again"
+    again = rig.play(10, {9: lambda: rig.past.ask(2)})
+    assert again[1].again is not None and again[1].index == 9
+
+
+# Takes
+
+
+def test_a_take_with_jumps_can_be_made_again_from_its_log(tmp_path: Path) -> None:
+    rig = PastRig()
+    script: dict[int, Callable[[], object]] = {
+        6: lambda: rig.past.ask(3), 8: lambda: rig.set(seed=7), 10: lambda: rig.past.ask(5),
+        12: lambda: rig.past.ask(-20),
+    }  # fmt: skip
+    blocks = rig.play(15, script)
+    writer = TakeWriter(tmp_path, TakeInfo(44_100, 2, 0, "now"), 5 * FRAMES)  # also over the edges of files
+    for block in blocks:
+        writer.write_block(block)
+    writer.finish(None, 0, "", 0)
+    take = open_take(writer.folder)
+    sound, states, state, edges = take.read(), {}, Chain(), []
+    for event in take.events():
+        if isinstance(event, JumpEvent):
+            state = Chain() if event.after is None else states[event.after]
+            edges.append(event)
+        elif isinstance(event, BlockEvent):
+            made, state = state.block(event.values["seed"], event.counts["reroll"])
+            states[event.index] = state
+            fades = {edge.frame - event.start_frame: edge.fade_frames for edge in edges}
+            begin, end = fades.get(0, 0), FADE_FRAMES
+            there = sound[event.start_frame + begin : event.start_frame + FRAMES - end]
+            assert np.array_equal(there, made[begin : FRAMES - end]), event.index
+    assert [edge.index for edge in edges] == [6, 10, 12]
+    assert all(0 < edge.fade_frames <= FADE_FRAMES for edge in edges)
+    for edge in edges:
+        assert np.abs(sound[edge.frame - 1 : edge.frame + 1]).max() < 1e-4, "silent at the edge: no click"
+
+
+# Real stacks
+
+
+def test_a_stack_of_three_levels_plays_again_and_a_knob_leads_on_bit_for_bit(tmp_path: Path) -> None:
+    choice = StackChoice(str(write_small_stack(tmp_path / "small")), hop=32)
+    generator = ModelGenerator(choice, threads=1)
+    try:
+        turns = PastRig(generator)
+        expected = turns.play(3, {2: lambda: turns.set(finisher_seed=7)})
+        both = PastRig(generator)
+        found = both.play(5, {3: lambda: both.past.ask(1), 4: lambda: both.set(finisher_seed=7)})
+        assert [b.again for b in found] == [None, None, None, 1, None]
+        assert same(found[3], found[1]) and same(found[4], expected[2]) and not same(found[4], found[2])
+    finally:
+        generator.close()
+
+
+def test_pocket_plays_again_and_goes_on_bit_for_bit() -> None:
+    """The shipped stack, with anchor, memory, governor, loudness and the spectral finisher: its whole state returns."""
+    generator = ModelGenerator(StackChoice("pocket", steps=1, hop=48), threads=1)
+    try:
+        plain = PastRig(generator).play(4)
+        jumps = PastRig(generator)
+        blocks = jumps.play(6, {3: lambda: jumps.past.ask(1)})
+        assert [b.again for b in blocks] == [None, None, None, 1, 2, None]
+        assert same(blocks[3], blocks[1]) and same(blocks[4], blocks[2]) and same(blocks[5], plain[3])
+    finally:
+        generator.close()
+
+
+# The whole instrument
+
+
+def test_a_key_brings_the_music_back_and_a_knob_leads_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "configuration"))
+    session = Session(
+        SessionOptions(device="null", midi=(), takes=tmp_path / "takes"), ToneGenerator(block_frames=8192)
+    )
+    try:
+        session.open()
+        session.record_from_first_block()
+        session.jump("back")
+        eventually(lambda: session.answers.newest.startswith("Back: nothing plays"), "a refusal in words")
+        session.start()
+        eventually(lambda: len(session.recent_blocks()) > 12, "twelve blocks")
+        obey(session, "<")
+        eventually(lambda: session.status().past.ago is not None, "music that plays again")
+        assert session.answers.newest.startswith("Back: plays again from ")
+        session.set_parameter("seed", 9)
+        eventually(lambda: session.status().past.ago is None, "new music")
+        eventually(lambda: (h := session.status().heard) is not None and h["seed"] == 9, "its sound")
+        folder = take_folder(session)
+        session.stop()
+    finally:
+        session.close()
+    events = list(open_take(folder).events())
+    (jump,) = [event for event in events if isinstance(event, JumpEvent)]
+    again = [event for event in events if isinstance(event, BlockEvent) and event.again is not None]
+    assert again and again[0].index == jump.index and again[0].again == (jump.after or 0) + 1
+    assert session.store.snapshot["seed"] == 9
