@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from jbdiff_live.block import SAMPLE_RATE, Generated, KeepGoing, Rung
+from jbdiff_live.block import SAMPLE_RATE, Generated, KeepGoing, Preparing, Rung
 from jbdiff_live.parameters import ParameterSnapshot
 
 
@@ -34,8 +34,8 @@ class ToneGenerator:
     def rung_seconds(self) -> Mapping[Rung, float]:
         return {Rung.FULL: 0.0}
 
-    def prepare(self, report: Callable[[str], None], keep_going: Callable[[], bool]) -> bool:
-        report("tuning the test tone")
+    def prepare(self, report: Callable[[Preparing], None], keep_going: Callable[[], bool]) -> bool:
+        report(Preparing("tuning the test tone", warming=True))
         return True
 
     def switch(self) -> None:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from jbdiff_live.block import Block, BlockGenerator, Rung
+from jbdiff_live.block import Block, BlockGenerator, Preparing, Rung
 from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.engine.checks import check
 from jbdiff_live.engine.timing.timekeeper import Figures, Timekeeper
@@ -158,9 +158,9 @@ class Engine:
             log.info("engine failed", exc_info=True)
             self._say(EngineState.FAILED, f"{error}" or type(error).__name__)
 
-    def _getting_ready(self, detail: str) -> None:
-        """Put the generator's progress into the status. Words that begin with "loading" are of the first step."""
-        self._say(EngineState.LOADING if detail.startswith("loading") else EngineState.WARMING, detail)
+    def _getting_ready(self, work: Preparing) -> None:
+        """Put the generator's progress into the status."""
+        self._say(EngineState.WARMING if work.warming else EngineState.LOADING, work.detail)
 
     def _play(self) -> None:
         generator = self._generator
@@ -201,6 +201,7 @@ class Engine:
                 generated.stack, generated.turned, looped=heard if attempt.rung >= Rung.LOOP else None,
                 novelty=generated.novelty,
                 beat=generated.beat,
+                slot=generated.slot,
             )  # fmt: skip
             heard = block.heard
             if not self._deliver(block, panics):
