@@ -65,11 +65,19 @@ def noise(seed: int, seconds: float = 2.0) -> FileSource:
     return FileSource(Path(f"{seed}.wav"), samples, "")
 
 
-def change(rig: Rig, choice: StackChoice, sound: FileSource) -> None:
-    """Ask for a stack and its sound as a patch does, and wait until it has taken over."""
-    before, switches = rig.generator._ready(), len(rig.switches())
-    rig.generator.context_file = sound
+def ask(rig: Rig, choice: StackChoice, sound: FileSource) -> None:
+    """Ask for a stack and its sound as a patch does: the sound is there after the stack was asked for."""
+    read = threading.Event()
+    rig.generator._files_read = lambda keep_going: read.wait(PATIENCE)  # type: ignore[assignment]
     rig.generator.choose(choice)
+    rig.generator.context_file = sound
+    read.set()
+
+
+def change(rig: Rig, choice: StackChoice, sound: FileSource) -> None:
+    """Ask for a stack and its sound, and wait until it has taken over with it."""
+    before, switches = rig.generator._ready(), len(rig.switches())
+    ask(rig, choice, sound)
     rig.wait(lambda: rig.generator._ready() is not before and rig.generator._handover is None, "the handover")
     assert len(rig.switches()) == switches + 1 and not rig.generator.status.problem
     rig.wait(lambda: rig.generator._ready().began_from is sound, "the sound")
@@ -143,8 +151,7 @@ def test_a_choice_that_is_replaced_stops_measuring_its_sound(
     rig.engine.start()
     rig.wait(lambda: len(rig.blocks) > 1, "two blocks")
     monkeypatch.setattr(StackVoice, "beginning_of", endless)
-    rig.generator.context_file = noise(6)
-    rig.generator.choose(other)
+    ask(rig, other, noise(6))
     assert ended.wait(PATIENCE)
     assert pieces == [3]
     assert not rig.generator.status.problem
