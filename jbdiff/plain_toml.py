@@ -1,16 +1,20 @@
-"""Reading TOML files: any encoding that an editor saves, and no content that stops the program."""
+"""Read TOML files: any encoding that an editor saves, and no content that stops the program.
+
+The instrument reads patches and maps with it too. So this file imports nothing that takes long to import.
+"""
 
 from __future__ import annotations
 
 import codecs
 import re
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 from jbdiff.untyped import JsonDict
 
 MOST_BYTES = 1 << 18
-MOST_DEPTH = 16
+MOST_PARTS = 16  # parts of a dotted key; a file name in quotation marks may have any number of dots
 # A key of ten thousand parts keeps tomllib busy for minutes.
 TOKEN = re.compile(r"""[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*'|[ \t]+|[\s\S]""")
 MOST_BITS, MOST_DIGITS = 64, 19  # of a whole number, as TOML itself has it
@@ -23,22 +27,33 @@ MARKS = (
 )
 
 
-def read_toml_file(path: Path) -> JsonDict:
+@dataclass(frozen=True)
+class Kind:
+    """What a file should be. name: for the errors. depth: the most tables in one another."""
+
+    name: str
+    depth: int
+
+
+OPTIONS = Kind("a file of options", 16)
+
+
+def read_toml_file(path: Path, kind: Kind = OPTIONS) -> JsonDict:
     """Return the content of a TOML file. Raises OSError if it cannot be read, ValueError with the remedy otherwise."""
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path} is no file; give a TOML file")
+    return parse_toml(read_text_file(path, kind), str(path), kind)
+
+
+def read_text_file(path: Path, kind: Kind = OPTIONS) -> str:
+    """Return a file's text: UTF-8, or UTF-16 and UTF-32 with the mark that editors put in front.
+
+    Line ends become single line feeds. Raises OSError if it cannot be read, ValueError with the remedy otherwise.
+    """
+    if path.exists() and not path.is_file():  # a device or a pipe may have no end
+        raise ValueError(f"{path} is no file; give {kind.name}")
     with path.open("rb") as file:
         data = file.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
-        raise ValueError(f"{path} is larger than {MOST_BYTES >> 10} kB; is it a file of options?")
-    return parse_toml(decoded(data, path), str(path))
-
-
-def decoded(data: bytes, path: Path) -> str:
-    """Return a file's text: UTF-8, or UTF-16 and UTF-32 with the mark that editors put in front.
-
-    Raises ValueError for other encodings.
-    """
+        raise ValueError(f"{path} is larger than {MOST_BYTES >> 10} kB; is it {kind.name}?")
     mark, encoding = next(((mark, name) for mark, name in MARKS if data.startswith(mark)), (b"", "utf-8"))
     data = data.removeprefix(mark)
     try:
@@ -48,24 +63,34 @@ def decoded(data: bytes, path: Path) -> str:
         raise ValueError(f"{path}, line {line}: the text is not UTF-8; save the file as UTF-8") from error
 
 
-def parse_toml(text: str, where: str) -> JsonDict:
+def parse_toml(text: str, where: str, kind: Kind = OPTIONS) -> JsonDict:
     """Return the content of TOML text. Raises ValueError with `where` if it is no TOML, or nested too deeply."""
-    if longest_key(text) > MOST_DEPTH:
-        raise ValueError(f"{where}: a key of more than {MOST_DEPTH} parts; is it a file of options?")
+    if longest_key(text) > MOST_PARTS:
+        raise ValueError(
+            f"{where}: a key of more than {MOST_PARTS} parts is nested too deeply; is it {kind.name}?"
+        )
     try:
         content = tomllib.loads(text)
     except RecursionError as error:
-        raise ValueError(
-            f"{where}: nested too deeply; {MOST_DEPTH} tables in one another are the most"
-        ) from error
+        raise ValueError(f"{where}: {_too_deep(kind)}") from error
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{where} is no TOML file: {error}") from error
+        number, line = _line_of(text, error)
+        raise ValueError(f"{where}, line {number}: not TOML ({error}); mend that line: {line}") from error
     except ValueError as error:  # Python reads no number of thousands of digits
-        raise ValueError(
-            f"{where} has a number of thousands of digits; {MOST_DIGITS} are the most"
-        ) from error
-    _check(content, where)
+        raise ValueError(f"{where}: a number of thousands of digits; {MOST_DIGITS} are the most") from error
+    _check(content, where, kind)
     return content
+
+
+def _too_deep(kind: Kind) -> str:
+    return f"nested too deeply; {kind.depth} tables in one another are the most"
+
+
+def _line_of(text: str, error: tomllib.TOMLDecodeError) -> tuple[int, str]:
+    """Return the number of the line that is wrong, from 1, and its text."""
+    place, lines = re.search(r"at line (\d+)", str(error)), text.splitlines()
+    number = int(place[1]) if place else len(lines)
+    return number, (lines or [""])[max(0, min(number, len(lines)) - 1)].strip()[:60]
 
 
 def longest_key(text: str) -> int:
@@ -87,15 +112,13 @@ def longest_key(text: str) -> int:
     return most
 
 
-def _check(content: JsonDict, where: str) -> None:
+def _check(content: JsonDict, where: str, kind: Kind) -> None:
     """Raise ValueError for deep nesting and for numbers beyond 64 bits, which later code cannot handle."""
     waiting: list[tuple[object, int, str]] = [(content, 0, "")]
     while waiting:
         value, depth, name = waiting.pop()
-        if depth > MOST_DEPTH:
-            raise ValueError(
-                f"{where}: {name} is nested too deeply; {MOST_DEPTH} tables in one another are the most"
-            )
+        if depth > kind.depth:
+            raise ValueError(f"{where}: {name} is {_too_deep(kind)}")
         if isinstance(value, dict):
             waiting += [(inner, depth + 1, name or str(key)[:40]) for key, inner in value.items()]
         elif isinstance(value, list):

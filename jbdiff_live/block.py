@@ -75,6 +75,7 @@ class Block:
     again: int | None = None
     asked: Mapping[str, int] | None = None
     jump: Jump | None = None
+    slot: int | None = None  # as `Generated.slot`
 
     def __post_init__(self) -> None:
         self.samples.setflags(write=False)
@@ -114,6 +115,15 @@ class Generated:
     beat: tuple[float, float] | None = (
         None  # place of its first new frame in the bar, and beats a frame; None: no beat
     )
+    slot: int | None = None  # the slot of the noise register that it plays, from 0; None if none does
+
+
+@dataclass(frozen=True)
+class Preparing:
+    """The work in progress before a generator can play, for the player: loading first, then the warm-up."""
+
+    detail: str
+    warming: bool = False  # False while libraries and files are read
 
 
 class KeepGoing(Protocol):
@@ -153,10 +163,8 @@ class BlockGenerator(Protocol):
         """Seconds that a block takes on each rung, best first. Rungs without a measurement are missing."""
         ...
 
-    def prepare(self, report: Callable[[str], None], keep_going: Callable[[], bool]) -> bool:
+    def prepare(self, report: Callable[[Preparing], None], keep_going: Callable[[], bool]) -> bool:
         """Load and warm up. `report` gets the work in progress. An error names the remedy.
-
-        Words for `report` begin with "loading" until the warm-up begins.
 
         Returns False if `keep_going` turned false meanwhile.
         """

@@ -25,7 +25,7 @@ _voices: dict[StackChoice, StackVoice] = {}
 def voice_of(choice: StackChoice) -> StackVoice:
     """Return the voice of a choice, on one thread; it is loaded when it is asked for the first time."""
     if choice not in _voices:
-        loaded = load_voice(choice, print, lambda: True, threads=1)
+        loaded = load_voice(choice, lambda work: print(work.detail), lambda: True, threads=1)
         assert loaded is not None
         _voices[choice] = loaded
     return _voices[choice]

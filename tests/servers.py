@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def ramp_breaks(heard: np.ndarray, settle: int = 2048) -> tuple[int, np.ndarray]
     return len(inside), np.flatnonzero((steps[:, 0] != 1.0) | (steps[:, 1] != -1.0))
 
 
-class _Server:
+class _Server(ABC):
     """A server process that can be killed and started again."""
 
     def __init__(self, command: list[str], folder: Path, env: dict[str, str]) -> None:
@@ -89,8 +90,9 @@ class _Server:
         wait_for(lambda: self.ready() or process.poll() is not None, f"{self._name} answers")
         assert process.poll() is None, f"{self._name} ended by itself; its log:\n{self.log[-2000:]}"
 
+    @abstractmethod
     def ready(self) -> bool:
-        raise NotImplementedError
+        """Return True if the server answers."""
 
     def kill(self) -> None:
         """As if the plug was pulled."""

@@ -19,15 +19,7 @@ LINES_OF_A_FUNCTION = 60
 EXCEPTIONS: dict[str, tuple[int, str]] = {
     "jbdiff/cli.py sample": (95, "a command: one line and its help for each of its options"),
     "jbdiff/cli.py evaluate": (85, "a command: one line and its help for each of its options"),
-    "jbdiff/train/run/settings.py run_options": (
-        65,
-        "the options that all training commands share, in a row",
-    ),
     "jbdiff_live/__main__.py play": (170, "typer reads the options from one signature: three lines for each"),
-    "jbdiff_live/control/midi/inputs.py MidiInput": (
-        265,
-        "one watcher owns every port, and what a JACK server's end asks for touches all of them",
-    ),
 }
 
 

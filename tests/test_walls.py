@@ -27,7 +27,8 @@ TERRITORY = {
     "pythonosc": ("jbdiff_live/control/",),
     "PySide6": ("jbdiff_live/ui/",),
     "lightning": ("jbdiff/train/",),
-    "jbdiff": ("jbdiff/", "jbdiff_live/engine/"),
+    # Patches and maps are read with one file of the library, which needs no torch (see below).
+    "jbdiff": ("jbdiff/", "jbdiff_live/engine/", "jbdiff_live/patch_text.py"),
     "jbdiff_live": ("jbdiff_live/",),
 }
 
@@ -103,6 +104,14 @@ def test_window_never_pulls_in_torch_or_devices() -> None:
         "print([n for n in ('torch', 'jbdiff', 'sounddevice', 'rtmixer', 'mido', 'rtmidi') if n in sys.modules])"
     )
     assert run_python(code) == "[]"
+
+
+def test_a_patch_is_read_with_one_small_file_of_the_library() -> None:
+    code = (
+        "import sys, jbdiff_live.patch\n"
+        "print('torch' in sys.modules, sorted(n for n in sys.modules if n.startswith('jbdiff.')))"
+    )
+    assert run_python(code) == "False ['jbdiff.plain_toml', 'jbdiff.untyped']"
 
 
 def test_importing_the_whole_instrument_starts_nothing() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jbdiff_live.block import SAMPLE_RATE, Audio, Generated, KeepGoing, Rung, Saved
+from jbdiff_live.block import SAMPLE_RATE, Audio, Generated, KeepGoing, Preparing, Rung, Saved
 from jbdiff_live.parameters import ParameterSnapshot
 
 
@@ -46,8 +46,8 @@ class ToneGenerator:
     def rung_seconds(self) -> Mapping[Rung, float]:
         return {Rung.FULL: 0.0}
 
-    def prepare(self, report: Callable[[str], None], keep_going: Callable[[], bool]) -> bool:
-        report("tuning the test tone")
+    def prepare(self, report: Callable[[Preparing], None], keep_going: Callable[[], bool]) -> bool:
+        report(Preparing("tuning the test tone", warming=True))
         return True
 
     def switch(self) -> None:

@@ -27,7 +27,8 @@ from torch import Tensor, nn
 
 from jbdiff.codecs.codec import Codec
 from jbdiff.config import V1, FewStepsConfig, LevelConfig, StackConfig, stack_from_dict, stack_to_dict
-from jbdiff.networks.channels_last import Compiler, TokenFinisher, has_token_form, token_major
+from jbdiff.networks.channels_last import Compiler, TokenFinisher
+from jbdiff.networks.compiled import CompiledNetworks
 from jbdiff.networks.denoiser import Denoiser
 from jbdiff.networks.few_steps import Additions, merge
 from jbdiff.networks.joint_denoiser import JointDenoiser
@@ -63,11 +64,7 @@ class Stack:
     folder: Path | None = None
     source: JsonTable = field(default_factory=dict)  # JSON: where the files come from
     few: Mapping[int, JointDenoiser] = field(default_factory=dict)  # level -> its student of few steps
-    # Networks with channels innermost, compiled. The first stream that needs one makes it; the others use the same,
-    # because to compile one takes a minute.
-    compiled: dict[tuple[nn.Module, torch.dtype], nn.Module] = field(
-        default_factory=dict, compare=False, repr=False
-    )
+    compiled: CompiledNetworks = field(default_factory=CompiledNetworks, compare=False, repr=False)
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -75,9 +72,12 @@ class Stack:
         return tuple(sorted(self.denoisers, reverse=True))
 
     def to(self, device: torch.device | str) -> Stack:
-        """Move the modules in place and return the same stack."""
-        for module in [*self.modules(), *self.compiled.values()]:
-            module.to(device)
+        """Move the modules in place and return the same stack.
+
+        Modules that are on the device already stay untouched: other streams may be reading them on other threads.
+        """
+        for module in [*self.modules(), *self.compiled.networks()]:
+            _move(module, torch.device(device))
         return self
 
     def modules(self) -> list[nn.Module]:
@@ -92,20 +92,18 @@ class Stack:
 
         See `networks/channels_last.py`.
         """
-        return cast(Denoiser | None, self._compiled(self.denoisers[level], dtype, compiler))
+        return cast(Denoiser | None, self.compiled.of(self.denoisers[level], dtype, compiler))
 
     def compiled_finisher(self, dtype: torch.dtype, compiler: Compiler) -> TokenFinisher | None:
         """The finisher, compiled and with weights in `dtype`; None if it has no such form."""
-        return cast(TokenFinisher | None, self._compiled(self.finisher, dtype, compiler))
+        return cast(TokenFinisher | None, self.compiled.of(self.finisher, dtype, compiler))
 
-    def _compiled(self, net: object, dtype: torch.dtype, compiler: Compiler) -> nn.Module | None:
-        if not has_token_form(net):
-            return None
-        if (net, dtype) not in self.compiled:
-            quick = token_major(net, dtype)
-            compiler(quick)
-            self.compiled[net, dtype] = quick
-        return self.compiled[net, dtype]
+
+def _move(module: nn.Module, device: torch.device) -> None:
+    tensors = [*module.parameters(), *module.buffers()]
+    here = torch.empty(0, device=device).device  # "cuda" names the present one of several
+    if any(tensor.device != here for tensor in tensors):
+        module.to(device)
 
 
 @dataclass(frozen=True)

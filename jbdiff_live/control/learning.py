@@ -90,7 +90,7 @@ class Learner:
         self._buttons: bool | None = None
         self._ignored: frozenset[Place] = frozenset()
         self._start: dict[Place, int] = {}
-        self._heard: dict[Place, float] = {}  # time of each control's last message
+        self._last_seen: dict[Place, float] = {}  # time of each control's last message
         self._woke: dict[Place, float] = {}  # time of the first message after a rest
         self._touched: ControlEvent | None = None  # a CC that counts, waiting for its partner
         self._struck: ControlEvent | None = None  # a note that is held, for a continuous target
@@ -102,9 +102,9 @@ class Learner:
         positions: Mapping[Place, int],
         buttons: bool | None,
         ignored: frozenset[Place] = frozenset(),
-        heard: Mapping[Place, float] = MappingProxyType({}),
+        last_seen: Mapping[Place, float] = MappingProxyType({}),
     ) -> None:
-        """Listen for a control, from these positions (0 to 127) on. heard: second of each control's last message.
+        """Listen for a control, from these positions (0 to 127) on. last_seen: second of each control's last message.
 
         buttons: True if the target takes a button, False if it takes a position, None if any control will do.
         ignored: controls that do not count.
@@ -112,7 +112,7 @@ class Learner:
         self.end()
         self.listening = True
         self._buttons, self._ignored = buttons, ignored
-        self._start, self._heard, self._woke = dict(positions), dict(heard), {}
+        self._start, self._last_seen, self._woke = dict(positions), dict(last_seen), {}
 
     def end(self) -> None:
         self.listening = False
@@ -243,14 +243,14 @@ class Learner:
 
     def _time(self, place: Place, now: float) -> None:
         """Note a control's message. The first one after a rest may be a drift; a hand sends a second one soon."""
-        last = self._heard.get(place)
-        self._heard[place] = now
+        last = self._last_seen.get(place)
+        self._last_seen[place] = now
         if last is None or now - last >= STILL_SECONDS:
             self._woke[place] = now
 
     def _turned(self, place: Place) -> bool:
         """Return True if a control is turned by a hand, where any control will do."""
-        woke, now = self._woke.get(place), self._heard.get(place)
+        woke, now = self._woke.get(place), self._last_seen.get(place)
         return (
             self._buttons is None
             and woke is not None

@@ -48,20 +48,20 @@ class _Trial:
 class Lessons:
     """The use of the next touched control.
 
-    positions: where the controls stand (0 to 127), as the control map keeps it. heard: second of each control's last
-    message. on_bound: called with the device after each change of its bindings.
+    positions: where the controls stand (0 to 127), as the control map keeps it. last_seen: second of each control's
+    last message. on_bound: called with the device after each change of its bindings.
     """
 
     def __init__(
         self,
         desk: MapDesk,
         positions: Mapping[Place, int],
-        heard: Mapping[Place, float],
+        last_seen: Mapping[Place, float],
         on_bound: Callable[[str], None],
     ) -> None:
         self._desk = desk
         self._positions = positions
-        self._heard = heard
+        self._last_seen = last_seen
         self._on_bound = on_bound
         self._learner = Learner()
         self._learned: frozenset[Place] = frozenset()  # in this row: a hand may still move them
@@ -181,7 +181,7 @@ class Lessons:
             self._positions,
             buttons if self.waiting is Waiting.LEARN else None,
             self._learned,
-            self._heard,
+            self._last_seen,
         )
 
     def _touch(self, gesture: Gesture, time: float) -> None:

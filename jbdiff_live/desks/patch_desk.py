@@ -156,11 +156,12 @@ class PatchDesk:
             self.problem = ""
             self._sounds.forget_problem("context")
             self._say(f"patch {patch.name} loaded")
-            self._stacks.from_patch(patch.choice, began)
             # Music that began from the same sound goes on, unless the same patch is loaded again.
+            # The sound is asked for first, because the stack waits for it and then takes over with it.
             begins = again or str(patch.context) != self._sounds.wanted("context")
             if begins and patch.context is not None and self._sounds.takes("context"):
                 self._sounds.load("context", patch.context, f"patch {patch.name!r}")
+            self._stacks.from_patch(patch.choice, began)
             self._begun = self._choices()
             if first:
                 self._history.forget()  # there is no patch to go back to
@@ -213,10 +214,10 @@ class PatchDesk:
             self._scenes.put(state.scenes)
             self._patch, self._path = state.patch, state.path
             self._begun, self.problem = state.begun, ""
-            if state.choice is not None and state.choice != self._stacks.choice:
-                self._stacks.choose(state.choice)
             if state.context and state.context != self._sounds.wanted("context"):
                 self._sounds.load("context", Path(state.context), f"patch {state.patch.name!r}")
+            if state.choice is not None and state.choice != self._stacks.choice:
+                self._stacks.choose(state.choice)
 
     def resume(self, saved: Patch, path: Path | None, played: Patch, scenes: Kept) -> None:
         """Play a patch with unsaved changes, as the last session left it, before the first start.

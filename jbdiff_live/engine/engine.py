@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from jbdiff_live.block import Block, BlockGenerator, Rung, Saved
+from jbdiff_live.block import Block, BlockGenerator, Preparing, Rung, Saved
 from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.engine.checks import check
 from jbdiff_live.engine.past.machine import TimeMachine
@@ -167,9 +167,9 @@ class Engine:
             log.info("engine failed", exc_info=True)
             self._say(EngineState.FAILED, f"{error}" or type(error).__name__)
 
-    def _getting_ready(self, detail: str) -> None:
-        """Put the generator's progress into the status. Words that begin with "loading" are of the first step."""
-        self._say(EngineState.LOADING if detail.startswith("loading") else EngineState.WARMING, detail)
+    def _getting_ready(self, work: Preparing) -> None:
+        """Put the generator's progress into the status."""
+        self._say(EngineState.WARMING if work.warming else EngineState.LOADING, work.detail)
 
     def _play(self) -> None:
         times = Timekeeper(self._generator, self._queued, self._ring.capacity, self._clock, self._cheaper)
@@ -231,6 +231,7 @@ class Engine:
             generated.stack, generated.turned, looped=self._heard if attempt.rung >= Rung.LOOP else None,
             novelty=generated.novelty,
             beat=generated.beat,
+            slot=generated.slot,
         )  # fmt: skip
         self._before = before
         return self._past.marked(block, snapshot)

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jbdiff_live.block import CHANNELS, SAMPLE_RATE, Audio, Generated, KeepGoing, Rung, Saved
+from jbdiff_live.block import CHANNELS, SAMPLE_RATE, Audio, Generated, KeepGoing, Preparing, Rung, Saved
 from jbdiff_live.engine.block_settings import NewestKnobs
 from jbdiff_live.engine.voices.background import StackLoader
 from jbdiff_live.engine.voices.beginnings import LONGEST_WAIT_SECONDS, Beginnings
+from jbdiff_live.engine.voices.beside import LoadsBeside
 from jbdiff_live.engine.voices.catalogue import Catalogue
 from jbdiff_live.engine.voices.handover import Handover, handover_seconds
 from jbdiff_live.engine.voices.load import load_voice
@@ -74,8 +75,9 @@ class ModelGenerator:
         self._old: StackVoice | None = None  # the voice that fades out in a handover
         self._heard: Audio = np.zeros((0, CHANNELS), np.float32)
         self._loader: StackLoader[StackVoice] = StackLoader(self._load_beside, on_ready)
+        self._beside = LoadsBeside(threads, self._take_turns, lambda going: self._files_read(going))
         self._beginnings: Beginnings[tuple[StackVoice, FileSource], Mapping[int, LevelBeginning]] = (
-            Beginnings(lambda key: key[0].beginning_of(key[1], self._take_turns))
+            Beginnings(self._beside.beginning)
         )
         self._asked_at = 0.0  # time of the last choice of a stack; the session writes it, the engine reads it
         self._resets = 0  # count of the action that resets the context, at the last block
@@ -111,6 +113,7 @@ class ModelGenerator:
         self._loader.close()
         self._beginnings.close()
         self._catalogue.close()
+        self._beside.clear()
         self._voice = self._old = self._handover = None
 
     # ------------------------------------------------------------------ any thread
@@ -135,7 +138,7 @@ class ModelGenerator:
 
     # ------------------------------------------------------------------ engine thread
 
-    def prepare(self, report: Callable[[str], None], keep_going: Callable[[], bool]) -> bool:
+    def prepare(self, report: Callable[[Preparing], None], keep_going: Callable[[], bool]) -> bool:
         """Load the stack and warm it up. A stack that is already loaded begins again."""
         while self._voice is None:
             choice = self._first
@@ -150,6 +153,7 @@ class ModelGenerator:
                     self._voice = voice
         if (loaded := self._loader.take()) is not None:  # chosen while nothing played: no crossfade is needed
             loaded.playing = replace(loaded.playing, fade_frames=0)
+            self._beside.rest(self._ready(), loaded)
             self._voice = loaded
         self._catalogue.look()
         self._files_read(keep_going)
@@ -220,11 +224,17 @@ class ModelGenerator:
                 keep_going,
             )
             if self._handover.done:
-                self._handover = self._old = None
+                self._end_handover()
         if made is not None:
             kept = round(HEARD_SECONDS * SAMPLE_RATE)
             self._heard = np.concatenate([self._heard, made.samples])[-kept:]
         return made
+
+    def _end_handover(self) -> None:
+        """Let the old voice rest, if there is one. It may be asked for again."""
+        old, self._handover, self._old = self._old, None, None
+        if old is not None:
+            self._beside.rest(old, self._ready())
 
     def _forget_if_asked(self, snapshot: ParameterSnapshot) -> None:
         """Begin the music again if the player asked for it since the last block."""
@@ -263,7 +273,7 @@ class ModelGenerator:
         self._begin_again(keep_going, LONGEST_WAIT_SECONDS)
 
     def _begin_again(self, keep_going: Callable[[], bool], longest: float) -> None:
-        self._handover = self._old = None
+        self._end_handover()
         self._heard = self._heard[:0]
         voice, file = self._ready(), self.context_file
         voice.reset()
@@ -299,23 +309,10 @@ class ModelGenerator:
     # ------------------------------------------------------------------ loader's and beginnings' threads
 
     def _load_beside(
-        self, choice: StackChoice, report: Callable[[str], None], keep_going: Callable[[], bool]
+        self, choice: StackChoice, report: Callable[[Preparing], None], keep_going: Callable[[], bool]
     ) -> StackVoice | None:
-        playing = self._voice
-        shared = playing.stack if playing is not None and playing.asked.stack == choice.stack else None
-        voice = load_voice(
-            choice,
-            report,
-            keep_going,
-            threads=self._threads,
-            shared=shared,
-            only_in_time=True,
-            take_turns=self._take_turns,
-        )
-        file = self.context_file
-        if voice is not None and playing is not None and file is not None and file is not playing.began_from:
-            voice.knows = (file, voice.beginning_of(file, self._take_turns))
-        return voice
+        until = self._asked_at + COMING_SECONDS
+        return self._beside.load(choice, self._voice, lambda: self.context_file, until, report, keep_going)
 
     def _take_turns(self) -> None:
         self._resting.wait(TURN_SECONDS)

@@ -154,7 +154,12 @@ def test_the_instrument_plays_a_compiled_stack(small_stack: Stack, device: torch
         pytest.skip("on a CPU the instrument compiles nothing")
     small_stack.to(device)
     told: list[str] = []
-    voice = load_voice(StackChoice("small", finisher=True), told.append, lambda: True, shared=small_stack)
+    voice = load_voice(
+        StackChoice("small", finisher=True),
+        lambda work: told.append(work.detail),
+        lambda: True,
+        shared=small_stack,
+    )
     assert voice is not None and small_stack.compiled
     assert any("GPU" in line for line in told)
 

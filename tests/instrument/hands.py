@@ -10,6 +10,7 @@ from jbdiff_live.control.messages import event_of
 from jbdiff_live.control.shelf import MapShelf
 from jbdiff_live.control.source import ControlEvent, EventKind
 from jbdiff_live.parameters import ParameterStore
+from jbdiff_live.status import ControlStatus
 
 
 class Clock:
@@ -89,3 +90,11 @@ class Hands:
         """Let time pass without a message."""
         self.clock.now = now
         _ = self.controls.learning
+
+
+def status(hands: Hands) -> ControlStatus:
+    return hands.controls.status(ControlStatus())
+
+
+def texts(hands: Hands) -> dict[str, str]:
+    return dict(hands.controls.texts())

@@ -45,11 +45,11 @@ class Player:
             self._answers.put(line)
         self._answers.put("")
 
-    def ask(self, command: str, timeout: float = 20.0) -> Any:
+    def ask(self, command: str, timeout: float = 90.0) -> Any:
         assert self._process.stdin is not None
         self._process.stdin.write(command + "\n")
         answer = self._answers.get(timeout=timeout)
-        assert answer, f"the player ended at {command!r} with code {self._process.wait(5)}"
+        assert answer, f"the player ended at {command!r} with code {self._process.wait(90)}"
         result = json.loads(answer)
         if isinstance(result, dict) and "error" in result:
             raise RuntimeError(result["error"])
@@ -63,12 +63,12 @@ class Player:
             assert self._process.stdin is not None
             self._process.stdin.close()
             try:
-                self.code = self._process.wait(15)
+                self.code = self._process.wait(90)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-                self.code = self._process.wait(5)
+                self.code = self._process.wait(90)
         self.code = self._process.returncode
-        self._reader.join(5)
+        self._reader.join(90)
         assert self._process.stdout is not None
         self._process.stdout.close()
 

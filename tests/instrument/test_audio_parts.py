@@ -127,7 +127,7 @@ def test_the_session_group_goes_first_where_the_kernel_groups_by_session(tmp_pat
         "process_goes_first(group, grouping); print(group.read_text())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
     )
     assert done.stdout.strip() == str(NICE)
     assert group.read_text() == "3"
@@ -173,7 +173,7 @@ def test_a_call_that_the_server_does_not_answer_is_given_up_and_closed_when_it_e
     server, late = threading.Event(), list[str]()
 
     def call() -> str:
-        server.wait(60)
+        server.wait(90)
         return "a stream"
 
     with pytest.raises(DeviceError, match="cannot open X: the sound system does not answer; restart"):

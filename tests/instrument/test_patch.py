@@ -270,9 +270,9 @@ BROKEN = {
     "toml: a number of thousands of digits; 19": b'format = 1\nname = "x"\n[values]\nseed = 1' + b"0" * 9000,
     "digits; 19 are the most": b'format = 1\nname = "x"\nprogram = 0x' + b"f" * 9000,
     "nested too deeply": b'format = 1\nname = "x"\n[values]\nseed = ' + b"[" * 30_000,
-    "values: nested too deeply|nested too deeply": b'format = 1\nname = "x"\nvalues' + b".a" * 20_000 + b" = 1",
+    "nested too deeply; is it a patch": b'format = 1\nname = "x"\nvalues' + b".a" * 20_000 + b" = 1",
     "larger than 256 kB": b"# long\n" * 100_000,
-    "not a text file in UTF-8": b'name = "caf\xe9"\n',
+    "line 1: the text is not UTF-8": b'name = "caf\xe9"\n',
     "not TOML": b"\0\0\0\0",
 }  # fmt: skip
 

@@ -141,7 +141,7 @@ class ParkedDisk:
 
         def slow(writer: TakeWriter, block: Block) -> None:
             self.reached.set()
-            assert self.let_go.wait(10)
+            assert self.let_go.wait(90)
             write(writer, block)
 
         monkeypatch.setattr(TakeWriter, "write_block", slow)
@@ -152,7 +152,7 @@ def test_a_full_queue_drops_counts_and_marks_the_gap(tmp_path: Path, monkeypatch
     recorder = Recorder(RATE, 2, queue_blocks=2)
     recorder.start(tmp_path, 0, {})
     assert recorder.offer(block(0))
-    assert disk.reached.wait(10)
+    assert disk.reached.wait(90)
     assert [recorder.offer(block(i)) for i in (1, 2, 3)] == [True, False, False]
     assert recorder.status().dropped_blocks == 2
     disk.let_go.set()
@@ -172,7 +172,7 @@ def test_blocks_dropped_at_the_end_are_a_gap_too(tmp_path: Path, monkeypatch: py
     recorder = Recorder(RATE, 2, queue_blocks=1)
     recorder.start(tmp_path, 0, {})
     recorder.offer(block(0))
-    assert disk.reached.wait(10)
+    assert disk.reached.wait(90)
     assert recorder.offer(block(1)) is False
     disk.let_go.set()
     recorder.stop(1700)

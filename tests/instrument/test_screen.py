@@ -89,7 +89,7 @@ def locked_display(tmp_path: Path) -> Iterator[str]:
             yield f":{numbers.readline().strip()}"
     finally:
         server.terminate()
-        server.wait(timeout=30)
+        server.wait(timeout=90)
 
 
 def test_a_server_that_wants_a_cookie_is_a_reason(

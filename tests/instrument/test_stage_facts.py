@@ -7,12 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from small_stacks import write_small_stack
 from stage_rig import StageRig, stage
 
 from jbdiff.diffusion.noise import NoiseRegister, NoiseSettings, NoiseStyle
+from jbdiff_live.block import Preparing
 from jbdiff_live.engine.engine import Engine
+from jbdiff_live.engine.voices.load import load_voice
+from jbdiff_live.engine.voices.sources import Sources
+from jbdiff_live.parameters import BY_NAME, Origin, ParameterStore
 from jbdiff_live.patch import STAGE_KNOBS, PatchError, factory_patches, load_patch, save_patch
 from jbdiff_live.record.room import ASK_SECONDS, TakeRoom
+from jbdiff_live.stack_choice import StackChoice
 from jbdiff_live.status import EngineState
 
 HEAD = 'format = 1\nname = "mine"\n'
@@ -116,18 +122,14 @@ def test_the_disk_is_asked_now_and_then_and_a_folder_need_not_exist(
     assert room.seconds_left() is None
 
 
-@pytest.mark.parametrize(
-    ("words", "state"),
-    [("loading the model: libraries", EngineState.LOADING), ("warming up: trial block 1", EngineState.WARMING),
-     ("recording blocks for the GPU", EngineState.WARMING)],
-)  # fmt: skip
+@pytest.mark.parametrize(("warming", "state"), [(False, EngineState.LOADING), (True, EngineState.WARMING)])
 def test_loading_is_the_first_step_of_getting_ready_and_warming_up_the_second(
-    rig: StageRig, words: str, state: EngineState
+    rig: StageRig, warming: bool, state: EngineState
 ) -> None:
     engine: Engine = rig.session.engine
-    report: Callable[[str], None] = engine._getting_ready
-    report(words)
-    assert (engine.status.state, engine.status.detail) == (state, words)
+    report: Callable[[Preparing], None] = engine._getting_ready
+    report(Preparing("loading and warming up", warming))  # the state does not depend on the words
+    assert (engine.status.state, engine.status.detail) == (state, "loading and warming up")
 
 
 def test_the_identity_of_a_noise_says_the_slot_of_the_register() -> None:
@@ -139,3 +141,17 @@ def test_the_identity_of_a_noise_says_the_slot_of_the_register() -> None:
     assert slots == [0, 1, 2, 0, 1]
     _, identity, _ = register.next(NoiseSettings(style=NoiseStyle.WALK))
     assert identity.slot is None
+
+
+def test_a_block_has_the_slot_of_the_register_that_it_plays(tmp_path: Path) -> None:
+    choice = StackChoice(str(write_small_stack(tmp_path / "small")), levels=(2,), finisher=False)
+    voice = load_voice(choice, lambda _: None, lambda: True, threads=1)
+    assert voice is not None
+    store, slots = ParameterStore(), []
+    for style in ("register", "register", "register", "register", "walk"):
+        store.set("noise_length", 3, Origin.UI)
+        store.set("noise_style", BY_NAME["noise_style"].parse(style), Origin.UI)
+        made = voice.next_block(store.snapshot, Sources(), lambda share=0.0: True)
+        assert made is not None
+        slots.append(made.slot)
+    assert slots == [0, 1, 2, 0, None]

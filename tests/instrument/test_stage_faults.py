@@ -18,6 +18,7 @@ from turned_clock import TurnedClock
 from jbdiff_live.audio import rate, short_ring
 from jbdiff_live.audio.sink import DeviceError
 from jbdiff_live.audio.switch import NULL_DEVICE
+from jbdiff_live.block import Preparing
 from jbdiff_live.desks.answers import NOTE_SECONDS
 from jbdiff_live.session import Session, SessionOptions
 from jbdiff_live.stage_word import Word, stage_word
@@ -67,10 +68,10 @@ class Gated(BadStack):
         super().__init__(clock)
         self.loading, self.warming = threading.Event(), threading.Event()
 
-    def prepare(self, report: Callable[[str], None], keep_going: Callable[[], bool]) -> bool:
+    def prepare(self, report: Callable[[Preparing], None], keep_going: Callable[[], bool]) -> bool:
         while not self.loading.is_set() and keep_going():
             self._clock.wait_until(self._clock.now() + 0.01, self.loading)
-        report("warming up, block 1")
+        report(Preparing("warming up, block 1", warming=True))
         while not self.warming.is_set() and keep_going():
             self._clock.wait_until(self._clock.now() + 0.01, self.warming)
         return keep_going()

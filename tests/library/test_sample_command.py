@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -125,9 +124,28 @@ def test_what_the_disk_says_comes_with_a_remedy(home: Path, monkeypatch, error, 
     assert result.exit_code == 1 and message in result.output and "Traceback" not in result.output
 
 
+# The command, which waits for Ctrl-C as soon as it has kept the state of its first block.
+STOPS_WHEN_STATE_IS_KEPT = """
+import threading
+import jbdiff.render.render as render
+from jbdiff.__main__ import main
+
+plain = render._replace
+
+def replaced(path, *rest):
+    plain(path, *rest)
+    if path.name == "state":
+        print("state is kept", flush=True)
+        threading.Event().wait(900)
+
+render._replace = replaced
+main()
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for another process")
 def test_ctrl_c_and_the_same_command_again_give_the_same_samples(home: Path) -> None:
-    def command(name: str) -> list[str]:
+    def command(name: str, *program: str) -> list[str]:
         arguments = (
             "sample",
             "--stack",
@@ -140,18 +158,23 @@ def test_ctrl_c_and_the_same_command_again_give_the_same_samples(home: Path) -> 
             "--steps",
             8,
         )
-        return [sys.executable, "-m", "jbdiff", *map(str, arguments), "--out", str(home / "out" / name)]
+        return [
+            sys.executable,
+            *(program or ("-m", "jbdiff")),
+            *map(str, arguments),
+            "--out",
+            str(home / "out" / name),
+        ]
 
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(command("whole.wav"), env=environment, check=True, capture_output=True, timeout=900)
     going = subprocess.Popen(
-        command("b.wav"), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        command("b.wav", "-c", STOPS_WHEN_STATE_IS_KEPT), env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )  # fmt: skip
-    state = home / "out" / "b.wav.partial" / "state"
-    deadline = time.monotonic() + 900
-    while not state.is_file() and going.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)  # another process: there is nothing to wait on but its file
+    assert going.stdout is not None
+    assert any("state is kept" in line for line in going.stdout), "it ended before"
     going.send_signal(signal.SIGINT)
     said, _ = going.communicate(timeout=900)
     assert going.returncode == 1 and "goes on from here" in said.replace("\n", " "), said

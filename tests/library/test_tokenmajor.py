@@ -22,6 +22,7 @@ from jbdiff.config import (
 )
 from jbdiff.machine import random_weights
 from jbdiff.networks.channels_last import TokenDouble, TokenHalve, compiler_for, token_major
+from jbdiff.networks.compiled import CompiledNetworks
 from jbdiff.networks.dance_finisher import Double, Finisher, Halve
 from jbdiff.networks.joint_denoiser import JointDenoiser
 from jbdiff.networks.unet import UNet
@@ -153,3 +154,13 @@ def test_the_instrument_compiles_where_it_pays() -> None:
     joint = LevelConfig(level=2, denoiser=JointDenoiserConfig(width=64, depth=1), window_tokens=192)
     other = random_stack(StackConfig(name="joint", codec=BandCodecConfig(), levels=(joint,)))
     assert device_options(other, "cuda") == {"graphs": True, "compiled": False, "dtype": torch.float32}
+
+
+def test_a_network_is_compiled_once_for_each_precision() -> None:
+    stack, compiled, asked = random_stack(SMALL_STACK), CompiledNetworks(), list[nn.Module]()
+    quick = compiled.of(stack.denoisers[2], torch.float16, asked.append)
+    assert quick is not None and asked == [quick]
+    assert compiled.of(stack.denoisers[2], torch.float16, asked.append) is quick
+    exact = compiled.of(stack.denoisers[2], torch.float32, asked.append)
+    assert exact is not quick and asked == [quick, exact] and compiled.networks() == (quick, exact)
+    assert compiled.of(nn.Identity(), torch.float32, asked.append) is None and len(asked) == 2

@@ -415,7 +415,7 @@ def test_a_real_x_server_shows_the_same_window(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
     finally:
         server.terminate()
-        server.wait(timeout=10)
+        server.wait(timeout=90)
     picture = QImage(str(out))
     assert (picture.width(), picture.height()) == (1600, 1000)
     colours = {picture.pixel(x, y) for x in range(0, 1600, 8) for y in range(0, 1000, 8)}

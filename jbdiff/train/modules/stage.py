@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import lightning.pytorch as pl
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ def as_array(audio: Tensor) -> NDArray[np.float32]:
     return np.asarray(audio.detach().float().cpu().numpy(), np.float32)
 
 
-class StageTraining(pl.LightningModule):
+class StageTraining(pl.LightningModule, ABC):
     """Counts steps, also over interrupted runs; sets the learning rate; keeps the average of the trained weights.
 
     A stage defines `learns`, and calls `begin_average` as soon as that network exists.
@@ -33,9 +35,9 @@ class StageTraining(pl.LightningModule):
         self.step_count = 0
 
     @property
+    @abstractmethod
     def learns(self) -> nn.Module:
         """The part whose weights are averaged, exported and played."""
-        raise NotImplementedError
 
     def begin_average(self) -> None:
         """Start a new average from the present weights.

@@ -145,16 +145,23 @@ ConfigOption = Annotated[
 ]
 
 
+MinutesOption = Annotated[
+    float | None, typer.Option(help="Stop after this many minutes.", rich_help_panel=RUNNING)
+]
+StepsOption = Annotated[
+    int | None,
+    typer.Option(help="Stop after this many steps, counted over all runs.", rich_help_panel=RUNNING),
+]
+MixesOption = Annotated[
+    int, typer.Option(min=1, help="Mixes of each track, if --data holds stems.", rich_help_panel=RUNNING)
+]
+
+
 def run_options(
     out: Annotated[Path, typer.Option(help="Folder of the run: state, weights, metrics, demos.")],
     config: ConfigOption = None,
-    minutes: Annotated[
-        float | None, typer.Option(help="Stop after this many minutes.", rich_help_panel=RUNNING)
-    ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(help="Stop after this many steps, counted over all runs.", rich_help_panel=RUNNING),
-    ] = None,
+    minutes: MinutesOption = None,
+    steps: StepsOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out.", rich_help_panel=RUNNING)
     ] = False,
@@ -164,10 +171,7 @@ def run_options(
     demo_minutes: Annotated[
         float, typer.Option(help="Minutes between demos; inf: none.", rich_help_panel=RUNNING)
     ] = 10.0,
-    mixes: Annotated[
-        int,
-        typer.Option(min=1, help="Mixes of each track, if --data holds stems.", rich_help_panel=RUNNING),
-    ] = 3,
+    mixes: MixesOption = 3,
     wandb: Annotated[
         bool, typer.Option("--wandb", help="Also report to Weights & Biases.", rich_help_panel=RUNNING)
     ] = False,

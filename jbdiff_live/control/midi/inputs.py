@@ -15,7 +15,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import mido
@@ -35,8 +35,9 @@ from jbdiff_live.control.midi.clients import (
 from jbdiff_live.control.midi.jack_flush import END_OF_EXCLUSIVE, JackFlush
 from jbdiff_live.control.midi.jack_reader import JackReader
 from jbdiff_live.control.midi.jack_watch import JackWatch
+from jbdiff_live.control.midi.presence import Choice, Presence
 from jbdiff_live.control.midi.receipt import Receipt
-from jbdiff_live.control.names import Port, free_name, index_of, matches, numbered
+from jbdiff_live.control.names import Port, free_name, index_of, numbered
 from jbdiff_live.control.source import ControlEvent, EventHandler
 from jbdiff_live.status import ControlStatus
 
@@ -79,21 +80,6 @@ class _OpenPort:
     reader: JackReader | None = None  # JACK only: there rtmidi's own thread must not run Python
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """The inputs to listen to. names: None for all. whole: a name that an input has means only that input."""
-
-    names: tuple[str, ...] | None
-    whole: bool
-
-    def has(self, name: str, port: Port, there: Collection[str]) -> bool:
-        """Return True if an input belongs to the choice. there: the names of all inputs."""
-        if self.names is None or name in self.names:
-            return True
-        parts = [part for part in self.names if not self.whole or part not in there]
-        return matches(name, parts) or matches(port[0], parts)
-
-
 class MidiInput:
     """The source of events from several MIDI inputs. Implements `ControlSource`.
 
@@ -120,7 +106,7 @@ class MidiInput:
         self._on_event = on_event
         self._on_clock = on_clock
         self._on_port = on_port
-        self._choice = _Choice(None if names is None else tuple(names), whole=False)  # replaced as a whole
+        self._choice = Choice(None if names is None else tuple(names), whole=False)  # replaced as a whole
         self._api = api
         self._virtual = virtual
         self._poll_seconds = poll_seconds
@@ -131,11 +117,9 @@ class MidiInput:
         self._lister: rtmidi.MidiIn | None = None
         self._virtual_port: _OpenPort | None = None
         self._open: dict[str, _OpenPort] = {}
-        self._called: dict[Port, str] = {}  # name by port, for every port in the list
-        self._known: tuple[str, ...] = ()  # every input that was connected since the last choice
+        self._presence = Presence()
         self._jack: JackWatch | None = None  # while the inputs are JACK's
         self._flush: JackFlush | None = None  # likewise
-        self._chosen_for = self._choice
         # Each of these has one writer, which replaces it as a whole; `status` reads them.
         self._connected: tuple[str, ...] = ()
         self._missing: tuple[str, ...] = ()
@@ -168,7 +152,7 @@ class MidiInput:
 
     def choose(self, names: Sequence[str] | None) -> None:
         """Listen to these inputs, by their whole names; None means all. The watcher acts on it at once."""
-        self._choice = _Choice(None if names is None else tuple(names), whole=True)
+        self._choice = Choice(None if names is None else tuple(names), whole=True)
         self._wake.set()
 
     def status(self) -> ControlStatus:
@@ -255,15 +239,7 @@ class MidiInput:
             self._problem = no_midi(self._api, RuntimeError("the JACK server has ended"))
             self._abandon_all()
             ports = []
-        if self._choice != self._chosen_for:
-            self._chosen_for, self._known = self._choice, ()
-        chosen = self._chosen_for
-        self._called = {port: name for port, name in self._called.items() if port in ports}
-        for place in ports:
-            if place not in self._called:
-                self._called[place] = free_name(place[0], self._called.values())
-        there = self._called.values()
-        wanted = {name: port for port, name in self._called.items() if chosen.has(name, port, there)}
+        wanted = self._presence.wanted(ports, self._choice)
         for name, port in list(self._open.items()):
             if wanted.get(name) != port.port or self._is_lost(port):
                 self._close(self._open.pop(name))
@@ -275,15 +251,7 @@ class MidiInput:
                 self._jack.connect(self._flush.port, OUR_INPUTS)
             self._flush.retry()
         self._connected = tuple(self._open)
-        self._known = (*self._known, *(name for name in self._open if name not in self._known))
-        # If a chosen input was once connected, its full name is reported as missing: the player saw that name.
-        gone = tuple(name for name in self._known if name not in self._open)
-        never = tuple(
-            n
-            for n in chosen.names or ()
-            if not any(n.lower() in k.lower() for k in (*self._known, *self._open))
-        )
-        self._missing = (*gone, *never)
+        self._missing = self._presence.missing(self._open)
 
     def _is_lost(self, port: _OpenPort) -> bool:
         """Return True if a JACK port went and came back under its name between two looks.

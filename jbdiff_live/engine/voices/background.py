@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from jbdiff_live.block import Preparing
 from jbdiff_live.stack_choice import StackChoice
 from jbdiff_live.system.thread_priority import behind_engine
 
@@ -21,7 +22,7 @@ V = TypeVar("V")
 JOIN_SECONDS = 10.0
 
 # load(choice, report, keep_going): returns the voice, or None if keep_going turned false. Errors name the remedy.
-Load = Callable[[StackChoice, Callable[[str], None], Callable[[], bool]], V | None]
+Load = Callable[[StackChoice, Callable[[Preparing], None], Callable[[], bool]], V | None]
 
 
 class StackLoader(Generic[V]):
@@ -118,10 +119,10 @@ class StackLoader(Generic[V]):
             self._on_news()
 
     def _try(self, choice: StackChoice) -> tuple[V | None, str]:
-        def report(detail: str) -> None:
+        def report(work: Preparing) -> None:
             with self._lock:
                 if self._wanted is choice:
-                    self._doing = f"{choice.text}: {detail}"
+                    self._doing = f"{choice.text}: {work.detail}"
 
         try:
             return self._load(choice, report, lambda: self._wanted is choice), ""

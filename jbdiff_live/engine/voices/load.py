@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jbdiff_live.block import CHANNELS, SAMPLE_RATE, Rung
+from jbdiff_live.block import CHANNELS, SAMPLE_RATE, Preparing, Rung
 from jbdiff_live.engine.block_settings import eased
 from jbdiff_live.engine.voices.handover import FADE_SECONDS
 from jbdiff_live.engine.voices.torch_setup import StreamOptions, device_options, exact_options, set_up_torch
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+FADE_FRAMES = round(FADE_SECONDS * SAMPLE_RATE)
 # A warm-up is broken off if a block would take this many times its duration, after this many seconds.
 HOPELESS = 4.0
 HOPELESS_AFTER_SECONDS = 2.0
@@ -46,7 +47,7 @@ class StackTooSlow(RuntimeError):
 
 def load_voice(
     choice: StackChoice,
-    report: Callable[[str], None],
+    report: Callable[[Preparing], None],
     keep_going: Callable[[], bool],
     *,
     threads: int | None = None,
@@ -61,13 +62,13 @@ def load_voice(
     raised if a block takes longer than its duration. Without it only a hopelessly slow stack raises. CheckpointError:
     a file is missing or bad. ValueError: the stack lacks a part of the choice, or runs at another rate.
     """
-    report("loading the model: libraries")
+    report(Preparing("loading the model: libraries"))
     device = set_up_torch(threads)
     from jbdiff.stacks.stack import load_stack
     from jbdiff.stream.stream import StreamError
 
-    report(f"loading the model: {choice.stack}")
-    stack = load_stack(choice.stack, device=device) if shared is None else _shared(shared)
+    report(Preparing(f"loading the model: {choice.stack}"))
+    stack = load_stack(choice.stack, device=device) if shared is None else shared
     if stack.config.sample_rate != SAMPLE_RATE:
         raise ValueError(
             f"stack {choice.stack!r} runs at {stack.config.sample_rate} Hz; the instrument plays "
@@ -91,13 +92,12 @@ def load_voice(
         if (exact := exact_options(options)) is None:
             raise
         log.warning("%s: %s; loading it in float32", choice.text, error)
-        report(note := IN_FLOAT32)
+        report(Preparing(note := IN_FLOAT32, warming=True))
         stream = _stream(stack, choice, device, exact)
         seconds = _warm_up(stream, choice, report, in_turn, most, blocks)
     if seconds is None:
         return None
-    fade_frames = round(FADE_SECONDS * SAMPLE_RATE) if only_in_time else 0
-    voice = StackVoice(stream, choice, seconds, fade_frames, note)
+    voice = StackVoice(stream, choice, seconds, FADE_FRAMES if only_in_time else 0, note)
     if only_in_time and shared is None:  # voices of one stack hand on the anchor, which is quick
         voice.context_seconds = _context_seconds(voice, _clock(stream))
     return voice if keep_going() else None
@@ -140,25 +140,10 @@ def _context_seconds(voice: StackVoice, clock: Callable[[], float]) -> float:
     return taken
 
 
-def _shared(stack: Stack) -> Stack:
-    """Return the same modules as a stack that is not moved to a device.
-
-    A stream moves its stack to its device. Even if it is there already, the move writes to the tensors
-    that the engine reads.
-    """
-    from jbdiff.stacks.stack import Stack
-
-    class Shared(Stack):
-        def to(self, device: object) -> Stack:
-            return self
-
-    return Shared(**vars(stack))
-
-
 def _warm_up(
     stream: BlockStream,
     choice: StackChoice,
-    report: Callable[[str], None],
+    report: Callable[[Preparing], None],
     keep_going: Callable[[], bool],
     most: float,
     blocks: int,
@@ -186,7 +171,9 @@ def _warm_up(
         return keep_going()
 
     if stream.graphs:
-        report("recording blocks for the GPU; the first time this takes some minutes")
+        report(
+            Preparing("recording blocks for the GPU; the first time this takes some minutes", warming=True)
+        )
         settings = BlockSettings(steps=choice.steps)
         try:
             stream.settle(settings, on_step=lambda done, of: keep_going())
@@ -197,7 +184,7 @@ def _warm_up(
             return None
     taken: list[float] = []
     while len(taken) < blocks or (len(taken) == blocks and taken[-1] > most * duration):
-        report(f"warming up: trial block {len(taken) + 1}")
+        report(Preparing(f"warming up: trial block {len(taken) + 1}", warming=True))
         began = clock()
         try:
             stream.step(BlockSettings(steps=choice.steps), on_step=watch)

@@ -9,6 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,6 +98,17 @@ class StackVoice:
         return self._stream.latency_frames
 
     @property
+    def beginning_frames(self) -> int:
+        """Frames of the end of a file that `beginning_of` uses."""
+        return self._stream.beginning_frames
+
+    @property
+    def measured_by(self) -> tuple[object, ...]:
+        """The stack, parts and precision that measure a beginning; equal ones find the same in the same sound."""
+        own = self.playing
+        return own.identity, own.levels, own.hop, self._stream.dtype
+
+    @property
     def block_seconds(self) -> float:
         """Seconds of the slowest of the last blocks; at first, of the warm-up's block."""
         return max(self._seconds)
@@ -133,6 +145,21 @@ class StackVoice:
         from jbdiff.stream.keeping.kept import piece_lengths
 
         return piece_lengths(self._stream)
+
+    def ready_again(self, choice: StackChoice, fade_frames: int) -> None:
+        """Prepare for `choice` after this voice played and faded out. The measured time of its blocks stays.
+
+        Loader's thread; no other thread has the voice. fade_frames: of the crossfade to it.
+        """
+        self._stream.reset()
+        self.asked, self.position = choice, 0
+        self.began_from = self.knows = self._settings = None
+        usual = float(np.median(self._seconds))  # the slowest block was slow for a reason that has passed
+        self._seconds.clear()
+        self._seconds.append(usual)
+        self._only_warmed_up = True
+        self.context_seconds = 0.0  # the voice before it is of the same stack, and hands on what it knows
+        self.playing = replace(self.playing, fade_frames=fade_frames)
 
     def reset(self) -> None:
         """Forget the music so far."""
@@ -247,6 +274,7 @@ class StackVoice:
             novelty=block.novelty,
             read_at=None if turning is None else turning.read_at,
             beat=block.beat if rung is not Rung.LOOP else None,
+            slot=block.noise.slot,
         )
 
     def _step(self, step: Callable[[BlockStream], StreamBlock]) -> StreamBlock:

@@ -47,8 +47,7 @@ class Painted(QWidget):
         """Draw the still parts."""
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
-        """Draw the whole widget, or only its moving parts if it has a face."""
-        raise NotImplementedError
+        """Draw the whole widget, or only its moving parts if it has a face. Nothing moves by default."""
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)

@@ -107,7 +107,7 @@ class Tile(Painted):
         return ""
 
     def draw_body(self, painter: QPainter, area: QRectF) -> None:
-        raise NotImplementedError
+        """Draw what stands on the plate. A plain tile has nothing there."""
 
     def draw_still(self, painter: QPainter, area: QRectF) -> None:
         """What a face shows besides the plate."""
