@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jbdiff_live.links import LinkOptions
     from jbdiff_live.session import Session, SessionOptions
     from jbdiff_live.start.screen import ScreenTrial
+    from jbdiff_live.system.takes_folder import AlwaysOptions
 
 T = TypeVar("T")
 LONGEST_SHORT_RING = 1 << 17  # frames: three seconds
@@ -37,6 +38,19 @@ def play(
     record: Annotated[
         Path | None, typer.Option(help="Record a take into this folder from the first sound on.")
     ] = None,
+    take: Annotated[
+        str,
+        typer.Option(help="What a take has: heard, engine (before gain, mute and limiter), or both."),
+    ] = "heard",
+    always_minutes: Annotated[
+        float, typer.Option(min=0.0, help="Minutes that are always recorded, for `keep that`; 0: off.")
+    ] = 30.0,
+    always_mb: Annotated[
+        float, typer.Option(min=10.0, help="The most megabytes of them on the disk.")
+    ] = 1000.0,
+    keep_minutes: Annotated[
+        float, typer.Option(min=0.1, help="Minutes of them that `keep that` takes.")
+    ] = 5.0,
     context: Annotated[
         Path | None, typer.Option(help="A sound file to continue: any format and rate soundfile reads.")
     ] = None,
@@ -160,6 +174,7 @@ def play(
     )
     from jbdiff_live.session import SessionOptions
     from jbdiff_live.stack_choice import parse_levels
+    from jbdiff_live.system.takes_folder import takes_folder
     from jbdiff_live.system.thread_priority import process_goes_first
 
     _check(short_ring, seconds)
@@ -177,7 +192,10 @@ def play(
         virtual_midi=virtual_midi,
         takeover=_takeover(takeover),
         program_channel=program_channel,
-        takes=record or Path("takes"),
+        takes=record or takes_folder(),
+        take_sound=_take_sound(take),
+        always=_always(always_minutes, always_mb, keep_minutes),
+        take_pictures=True,
         short_ring_frames=short_ring,
         threads=threads,
         ladder=ladder,
@@ -273,11 +291,14 @@ def _play(session: Session, trial: ScreenTrial | None, wanted: _Wanted) -> int:
 
         return play_headless(session, wanted.seconds, record_take=wanted.record is not None)
     from jbdiff_live.ui.app import run
+    from jbdiff_live.ui.recovery import offer_recovery
 
     if wanted.record is not None:
         session.record_from_first_block()
         session.start()
-    return run(session)
+    return run(
+        session, on_ready=lambda window: offer_recovery(window, session.broken_takes(), session.recover_takes)
+    )
 
 
 def _at_home(path: Path | None) -> Path | None:
@@ -334,6 +355,22 @@ def _takeover(text: str) -> TakeoverMode:
     except ValueError:
         known = ", ".join(mode.value for mode in TakeoverMode)
         raise typer.BadParameter(f"{text!r}; choose one of {known}", param_hint="--takeover") from None
+
+
+def _take_sound(text: str) -> str:
+    if text not in ("heard", "engine", "both"):
+        raise typer.BadParameter(f"{text!r}; choose one of heard, engine, both", param_hint="--take")
+    return text
+
+
+def _always(minutes: float, megabytes: float, keep_minutes: float) -> AlwaysOptions | None:
+    """Return the options of always recording; None if it is off, or has no folder."""
+    from jbdiff_live.system.takes_folder import AlwaysOptions, always_folder
+
+    folder = always_folder()
+    if folder is None or not minutes:
+        return None
+    return AlwaysOptions(folder, minutes, megabytes, keep_minutes)
 
 
 def _clock_source(text: str) -> ClockSource:

@@ -38,6 +38,23 @@ class Rung(IntEnum):
 
 
 @dataclass(frozen=True)
+class NoiseDrawn:
+    """Identity of the noise that a block was made from, as `jbdiff.diffusion.noise.NoiseIdentity` gives it."""
+
+    stream: str
+    seed: int
+    style: str
+    step: float
+    epoch: int  # 0 is the seed's own home; each re-roll opens a new one
+    index: int  # block index in the stream
+    held: bool
+    jumped: bool  # the block plays the home noise of its epoch
+    seed_b: int | None = None  # the other seed, if it has a part
+    morph: float = 0.0  # its part
+    slot: int | None = None  # slot of the register, from 0, in style register
+
+
+@dataclass(frozen=True)
 class Block:
     """Finished audio. `samples` is float32 `[frames, channels]` and not writeable.
 
@@ -50,7 +67,7 @@ class Block:
     index: int
     start_frame: int
     snapshot: ParameterSnapshot
-    noise: str  # the noise's identity, for the log: style, seed, epoch, index
+    noise: NoiseDrawn | str  # for the log; a text if the block was made without noise
     seconds_taken: float
     rung: Rung = Rung.FULL
     stack: StackPlaying | None = None  # the stack that made it; None without a model
@@ -86,7 +103,7 @@ class Generated:
     """A generator's result for one block: audio `[frames, channels]` and the identity of its noise."""
 
     samples: Audio
-    noise: str
+    noise: NoiseDrawn | str  # as `Block.noise`
     stack: StackPlaying | None = None
     mixed: bool = False  # two stacks made it: its time does not predict the next block's
     turned: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # as `Block.turned`

@@ -44,6 +44,8 @@ from jbdiff_live.engine.voices.torch_setup import share_one_heap
 from jbdiff_live.links import Links, Sight
 from jbdiff_live.modular.movement import Movement
 from jbdiff_live.parameters import Change, ParameterStore
+from jbdiff_live.record.heard import HeardTap
+from jbdiff_live.record.picture import draw_beside
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.record.room import TakeRoom
 from jbdiff_live.record.tape import Tape
@@ -52,6 +54,7 @@ from jbdiff_live.ring import RingBuffer
 from jbdiff_live.session_options import SessionOptions
 from jbdiff_live.stack_choice import StackChoice
 from jbdiff_live.system.patch_folders import user_patches_folder
+from jbdiff_live.system.takes_folder import takes_folder
 from jbdiff_live.system.thread_priority import process_priority
 
 __all__ = ["Session", "SessionOptions"]
@@ -111,8 +114,9 @@ class Session(Reports):
         self.movement = Movement(rate, self.ring.capacity + rate)
         self._make_beat(rate, clock)
         cv = Links.cv_out(options.links, self.movement)
+        tap = HeardTap(rate, channels)
         self.audio = AudioSwitch(
-            self.ring, sounding, rate, options.short_ring_frames, clock, self.conductor, cv
+            self.ring, sounding, rate, options.short_ring_frames, clock, self.conductor, cv, tap.put
         )
         self.engine = Engine(
             generator,
@@ -124,12 +128,34 @@ class Session(Reports):
             ladder=options.ladder,
             knobs=self.conductor.knobs,
         )
-        room = TakeRoom(options.takes, rate, channels, clock.now)
-        self.tape = Tape(
-            Recorder(rate, channels), options.takes, rate, self.ring.capacity, self._take_info, room
-        )
+        self.tape = self._make_tape(tap, clock)
         self.stack_desk = StackDesk(self.model, options.over, rate, lambda: self.audio.frames_heard)
         self.sound_desk = SoundDesk[FileSource](file_takers(generator), self.sounds, store, self.answers.say)
+
+    def _make_tape(self, tap: HeardTap, clock: Clock) -> Tape:
+        """Make the tape. tap: gives what is heard."""
+        options, rate, channels = self.options, self.generator.sample_rate, self.generator.channels
+        room = TakeRoom(options.takes, rate, channels, clock.now)
+        return Tape(
+            Recorder(
+                rate,
+                channels,
+                tap=tap,
+                sound=options.take_sound,
+                facts=self._take_facts,
+                fallback=takes_folder(),
+                closed=draw_beside if options.take_pictures else lambda folder: None,
+                always=options.always,
+                say=self.answers.say,
+            ),
+            options.takes,
+            rate,
+            self.ring.capacity,
+            self._take_info,
+            room,
+            self._take_files,
+            options.always,
+        )
 
     def _make_beat(self, rate: int, clock: Clock) -> None:
         """Make the parts of the beat: outer clock, changes held for it, clock out. LinkError: no Ableton Link."""
@@ -224,7 +250,11 @@ class Session(Reports):
         """Fade out, close a running take, and stop. TimeoutError if a block hangs; the other steps are done."""
         frame = self.audio.frames_heard
         errors = _run_all(
-            self.engine.ask_to_stop, self.audio.stop, lambda: self.tape.stop(frame), self._stop_engine
+            self.engine.ask_to_stop,
+            self.audio.stop,
+            lambda: self.tape.stop(frame),
+            self._stop_engine,
+            self.tape.stopped,
         )
         for error in errors[1:]:
             log.warning("while stopping: %s", error)
@@ -295,7 +325,10 @@ class Session(Reports):
         """Answer an action. A panic wakes the engine at once. Writer's thread."""
         if change.name == "panic":
             self.engine.wake()
-        if change.is_action:
+        if change.name == "marker":
+            recording = self.tape.status().recording
+            self.answers.say("marker set" if recording else "Marker: no take is being recorded; press R")
+        elif change.is_action:
             waits = self.conductor.answer_to(change.name)
             style = self.store.snapshot.choice("noise_style")
             self.answers.say(waits or answer_to(change.name, self.engine.status.state, style))

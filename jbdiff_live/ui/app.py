@@ -19,7 +19,7 @@ from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.window import MainWindow
 
 
-def run(transport: Transport, *, on_ready: Callable[[MainWindow], None] | None = None) -> int:
+def run(transport: Transport, *, on_ready: Callable[[MainWindow], object] | None = None) -> int:
     """Show the window, and return the exit status when it is closed. Ctrl-C, SIGTERM and SIGHUP close it too.
 
     `on_ready` is called with the window after its first frame. The caller closes the session afterwards.

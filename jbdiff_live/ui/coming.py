@@ -15,7 +15,7 @@ from jbdiff_live.parameters import ACTIONS_BY_NAME, BY_NAME, ParameterSnapshot, 
 from jbdiff_live.status import Status
 
 AT_ONCE = frozenset(name for name, one in BY_NAME.items() if one.takes_effect is TakesEffect.NOW)
-ACTIONS = frozenset(ACTIONS_BY_NAME) - {"tap", "panic"}  # those that a block obeys
+ACTIONS = frozenset(ACTIONS_BY_NAME) - {"tap", "panic", "marker"}  # those that a block obeys
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ Thread: Qt's, and only Qt's: it polls `Transport.status()` and never waits for a
 from __future__ import annotations
 
 import itertools
-import re
 import time
 from collections.abc import Callable, Mapping
 
@@ -22,7 +21,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from jbdiff_live.beat.modulation import Lfo
-from jbdiff_live.block import Block
+from jbdiff_live.block import Block, NoiseDrawn
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stage_word import stage_word
 from jbdiff_live.status import Status, Transport
@@ -57,7 +56,6 @@ FRAMES_PER_WORDS = 3  # what is read rather than watched: ten times a second, or
 FRAMES_PER_BINDINGS = 12  # bindings change seldom: asked for now and then, and whenever learning ends
 LEAST_WIDTH, LEAST_HEIGHT = 940, 500  # fits a screen of 960 x 540 with the title bar
 MARGIN, GAP = 8, 6
-SLOT = re.compile(r"slot=(\d+)")  # in a block's noise identity
 
 
 def _tells_more(before: Status, now: Status) -> bool:
@@ -72,8 +70,8 @@ def _tells_more(before: Status, now: Status) -> bool:
 def slot_of(status: Status, blocks: tuple[Block, ...]) -> int | None:
     """Return the slot of the noise register that the audible block plays, from 0; None if none does."""
     playing = next((block for block in blocks if block.start_frame <= status.frame < block.end_frame), None)
-    found = None if playing is None else SLOT.search(playing.noise)
-    return None if found is None else int(found[1])
+    noise = None if playing is None else playing.noise
+    return noise.slot if isinstance(noise, NoiseDrawn) else None
 
 
 class MainWindow(Gestures):
