@@ -37,6 +37,7 @@ PAPER, WAVE, MARKER = (16, 16, 20), (235, 180, 90), (90, 200, 235)
 MOST_FRAMES = 1 << 18  # read at once
 
 Pixels = NDArray[np.uint8]
+WINDOW = np.hanning(FFT)
 _drawing: list[subprocess.Popen[bytes]] = []  # processes that were started and may have ended
 
 
@@ -120,7 +121,7 @@ def _levels(mono: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[
     for row, start in zip(windows, starts, strict=True):
         part = mono[start : start + FFT]
         row[: len(part)] = part
-    power = np.abs(np.fft.rfft(windows * np.hanning(FFT))) ** 2
+    power = np.abs(np.fft.rfft(windows * WINDOW)) ** 2
     levels: NDArray[np.float32] = (10 * np.log10(power.max(axis=0) @ weights + 1e-9)).astype(np.float32)
     return levels
 

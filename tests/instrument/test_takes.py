@@ -12,6 +12,7 @@ import numpy as np
 import platformdirs
 import pytest
 import soundfile
+from PIL import Image
 from stage_rig import StageRig, stage
 from typer.testing import CliRunner
 
@@ -21,7 +22,7 @@ from jbdiff_live.block import Block, NoiseDrawn
 from jbdiff_live.parameters import Origin, ParameterStore
 from jbdiff_live.record.events import MarkerEvent, PlaceEvent, StateEvent, UnderrunEvent, schema
 from jbdiff_live.record.heard import HeardTap, Place
-from jbdiff_live.record.picture import COLUMNS, draw, main
+from jbdiff_live.record.picture import COLUMNS, main
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.record.room import nearly_full
 from jbdiff_live.record.running import Facts
@@ -315,9 +316,7 @@ def test_the_picture_shows_the_sound_and_the_markers(tmp_path: Path) -> None:
     recorder.close()
     take = open_take(next(tmp_path.iterdir()))
     assert main([str(take.folder)]) == 0
-    from matplotlib.image import imread
-
-    picture = imread(draw(take))[..., :3]
+    picture = np.asarray(Image.open(take.folder / "picture.png"), np.float32) / 255
     rows, columns, _ = picture.shape
     wave_rows, mel_rows = picture[:120], picture[120:]
     assert columns <= COLUMNS and rows == 360
