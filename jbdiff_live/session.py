@@ -17,10 +17,12 @@ import logging
 import sys
 from collections.abc import Callable
 
+from jbdiff_live.audio.audition import Audition
 from jbdiff_live.audio.switch import AudioSwitch
 from jbdiff_live.beat.clock_out import ClockOut
 from jbdiff_live.beat.conductor import Conductor, clock_from
 from jbdiff_live.block import SAMPLE_RATE, Block, BlockGenerator
+from jbdiff_live.browse.desk import LibraryDesk
 from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.control.map import ControlMap
 from jbdiff_live.control.midi.beat_keeper import BeatKeeper
@@ -39,7 +41,7 @@ from jbdiff_live.desks.undo_desk import UndoDesk
 from jbdiff_live.engine.engine import STOP_SECONDS, Engine
 from jbdiff_live.engine.generator import ModelGenerator
 from jbdiff_live.engine.voices.sound_reader import SoundReader
-from jbdiff_live.engine.voices.sources import FileSource, file_takers
+from jbdiff_live.engine.voices.sources import FileSource, file_takers, load_file_source
 from jbdiff_live.engine.voices.torch_setup import share_one_heap
 from jbdiff_live.links import Links, Sight
 from jbdiff_live.modular.movement import Movement
@@ -128,34 +130,13 @@ class Session(Reports):
             ladder=options.ladder,
             knobs=self.conductor.knobs,
         )
-        self.tape = self._make_tape(tap, clock)
+        self.tape = _make_tape(self, tap, clock)
+        self.audition = Audition(
+            lambda path, seconds: load_file_source(path, rate, seconds).samples,
+            self.audio.open_beside, sounding, channels, lambda: not self.plays, clock,
+        )  # fmt: skip
         self.stack_desk = StackDesk(self.model, options.over, rate, lambda: self.audio.frames_heard)
         self.sound_desk = SoundDesk[FileSource](file_takers(generator), self.sounds, store, self.answers.say)
-
-    def _make_tape(self, tap: HeardTap, clock: Clock) -> Tape:
-        """Make the tape. tap: gives what is heard."""
-        options, rate, channels = self.options, self.generator.sample_rate, self.generator.channels
-        room = TakeRoom(options.takes, rate, channels, clock.now)
-        return Tape(
-            Recorder(
-                rate,
-                channels,
-                tap=tap,
-                sound=options.take_sound,
-                facts=self._take_facts,
-                fallback=takes_folder(),
-                closed=draw_beside if options.take_pictures else lambda folder: None,
-                always=options.always,
-                say=self.answers.say,
-            ),
-            options.takes,
-            rate,
-            self.ring.capacity,
-            self._take_info,
-            room,
-            self._take_files,
-            options.always,
-        )
 
     def _make_beat(self, rate: int, clock: Clock) -> None:
         """Make the parts of the beat: outer clock, changes held for it, clock out. LinkError: no Ableton Link."""
@@ -201,6 +182,10 @@ class Session(Reports):
             say,
             user_patches_folder,
         )
+        self.library_desk = LibraryDesk(
+            self.patch_desk, self.audition, self.conductor.functions, self.conductor.hold_function,
+            lambda: self.plays, clock.now, say, user_patches_folder,
+        )  # fmt: skip
         self.undo_desk = UndoDesk(
             self.store, self.history, self.patch_desk, self.scene_desk, self.modulation, clock.now, say
         )
@@ -242,6 +227,8 @@ class Session(Reports):
 
     def start(self) -> None:
         """Begin to play. Returns at once; `status` shows the engine's progress. RuntimeError: a block hangs."""
+        for error in _run_all(self.audition.stop):  # it ends by itself as soon as the music plays
+            log.warning("before the start: %s", error)
         self.stack_desk.begin()
         self.audio.begin()
         self.engine.start()
@@ -272,6 +259,7 @@ class Session(Reports):
         errors = _run_all(
             self.stop,
             lambda: self.engine.close(0.0),  # `stop` has waited for it
+            self.audition.stop,
             *(source.stop for source in self._sources),
             self.links.stop,
             self.conductor.clock.close,
@@ -332,6 +320,32 @@ class Session(Reports):
             waits = self.conductor.answer_to(change.name)
             style = self.store.snapshot.choice("noise_style")
             self.answers.say(waits or answer_to(change.name, self.engine.status.state, style))
+
+
+def _make_tape(session: Session, tap: HeardTap, clock: Clock) -> Tape:
+    """Make the tape. tap: gives what is heard."""
+    options, rate, channels = session.options, session.generator.sample_rate, session.generator.channels
+    room = TakeRoom(options.takes, rate, channels, clock.now)
+    return Tape(
+        Recorder(
+            rate,
+            channels,
+            tap=tap,
+            sound=options.take_sound,
+            facts=session._take_facts,
+            fallback=takes_folder(),
+            closed=draw_beside if options.take_pictures else lambda folder: None,
+            always=options.always,
+            say=session.answers.say,
+        ),
+        options.takes,
+        rate,
+        session.ring.capacity,
+        session._take_info,
+        room,
+        session._take_files,
+        options.always,
+    )
 
 
 def _run_all(*steps: Callable[[], object]) -> list[Exception]:
