@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 import math
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+from jbdiff_live.start.option_values import always_options, one_of, parsed, take_sound
 
 if TYPE_CHECKING:
     from jbdiff_live.kept.content import Ports
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from jbdiff_live.session import Session, SessionOptions
     from jbdiff_live.start.kept_session import KeptSession
     from jbdiff_live.start.screen import ScreenTrial
+    from jbdiff_live.ui.window import MainWindow
 
-T = TypeVar("T")
-E = TypeVar("E", bound=Enum)
 USUAL_PATCH = "drift"
 OFF = "none"  # a text that switches a port off that the last session had
 LONGEST_SHORT_RING = 1 << 17  # frames: three seconds
@@ -42,6 +41,19 @@ def play(
     record: Annotated[
         Path | None, typer.Option(help="Record a take into this folder from the first sound on.")
     ] = None,
+    take: Annotated[
+        str,
+        typer.Option(help="What a take has: heard, engine (before gain, mute and limiter), or both."),
+    ] = "heard",
+    always_minutes: Annotated[
+        float, typer.Option(min=0.0, help="Minutes that are always recorded, for `keep that`; 0: off.")
+    ] = 30.0,
+    always_mb: Annotated[
+        float, typer.Option(min=10.0, help="The most megabytes of them on the disk.")
+    ] = 1000.0,
+    keep_minutes: Annotated[
+        float, typer.Option(min=0.1, help="Minutes of them that `keep that` takes.")
+    ] = 5.0,
     context: Annotated[
         Path | None, typer.Option(help="A sound file to continue: any format and rate soundfile reads.")
     ] = None,
@@ -184,14 +196,17 @@ def play(
     record, context, init = (at_home(path) for path in (record, context, init))
     options = SessionOptions(
         stack=stack,
-        levels=None if levels is None else _parsed(parse_levels, levels, "--levels"),
+        levels=None if levels is None else parsed(parse_levels, levels, "--levels"),
         finisher=finisher,
         hop=hop,
         steps=steps,
         midi_api=midi_api,
         virtual_midi=virtual_midi,
-        takeover=_one_of(TakeoverMode, takeover, "--takeover"),
+        takeover=one_of(TakeoverMode, takeover, "--takeover"),
         program_channel=program_channel,
+        take_sound=take_sound(take),
+        always=always_options(always_minutes, always_mb, keep_minutes),
+        take_pictures=True,
         short_ring_frames=short_ring,
         threads=threads,
         ladder=ladder,
@@ -331,13 +346,19 @@ def _play(session: Session, trial: ScreenTrial | None, wanted: _Wanted, kept: Ke
 
         return play_headless(session, wanted.seconds, record_take=wanted.record is not None)
     from jbdiff_live.ui.app import run
+    from jbdiff_live.ui.recovery import offer_recovery
 
     if wanted.record is not None:
         session.record_from_first_block()
         session.start()
+
+    def arrived(window: MainWindow) -> None:
+        kept.arrived()
+        offer_recovery(window, session.broken_takes(), session.recover_takes)
+
     return run(
         session,
-        on_ready=lambda window: kept.arrived(),
+        on_ready=arrived,
         place=kept.place,
         on_place=session.session_desk.put_place,
     )
@@ -355,7 +376,7 @@ def _port_options(ports: Ports, calibrations: tuple[str, ...]) -> dict[str, Any]
         "input_device": _unless_off(ports.input_device),
         "midi": ports.midi,
         "links": _links(ports, calibrations),
-        "clock": _one_of(ClockSource, ports.clock, "--clock"),
+        "clock": one_of(ClockSource, ports.clock, "--clock"),
         "clock_out": _unless_off(ports.clock_out),
         "clock_offset": ports.clock_offset / 1000,
         "beats_per_bar": ports.beats_per_bar,
@@ -378,34 +399,17 @@ def _links(ports: Ports, calibrations: tuple[str, ...]) -> LinkOptions:
     sends = [text for text in ports.send if text != OFF]
     if calibrations and cv_in is None:
         raise typer.BadParameter("name the sound device with --cv-in", param_hint="--cv")
-    address = None if out is None else _parsed(parse_address, out, "--osc-out")
-    to_send = tuple(_parsed(parse_send, text, "--send") for text in sends)
+    address = None if out is None else parsed(parse_address, out, "--osc-out")
+    to_send = tuple(parsed(parse_send, text, "--send") for text in sends)
     if midi_out is None and any(isinstance(one, MidiSend) for one in to_send):
         raise typer.BadParameter("name the MIDI output with --midi-out", param_hint="--send")
     return LinkOptions(
         OscSettings(ports.osc or None, ports.osc_host, address),
         cv_in,
-        tuple(_parsed(parse_span, text, "--cv") for text in calibrations),
+        tuple(parsed(parse_span, text, "--cv") for text in calibrations),
         to_send,
         midi_out,
     )
-
-
-def _parsed(parse: Callable[[str], T], text: str, option: str) -> T:
-    """Return what `parse` makes of an option. After a ValueError, the program names the option and ends."""
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
-
-
-def _one_of(kind: type[E], text: str, option: str) -> E:
-    """Return the member of an enum that an option names."""
-    try:
-        return kind(text)
-    except ValueError:
-        known = ", ".join(member.value for member in kind)
-        raise typer.BadParameter(f"{text!r}; choose one of {known}", param_hint=option) from None
 
 
 def _opened(
@@ -423,11 +427,7 @@ def _opened(
         fields = _port_options(chosen, wanted.calibrations) | {"ports": kept.to_keep(chosen)}
         fields["takes"] = kept.takes_folder(wanted.record)
         return Session(replace(options, **fields, remembered=remembered))
-    except (
-        LinkError,
-        ValueError,
-        typer.BadParameter,
-    ) as error:  # ValueError: only the session can judge an option
+    except (LinkError, ValueError, typer.BadParameter) as error:  # ValueError: only the session can judge it
         if not remembered:
             if isinstance(error, typer.BadParameter):
                 raise

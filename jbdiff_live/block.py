@@ -48,6 +48,23 @@ class Jump:
 
 
 @dataclass(frozen=True)
+class NoiseDrawn:
+    """Identity of the noise that a block was made from, as `jbdiff.diffusion.noise.NoiseIdentity` gives it."""
+
+    stream: str
+    seed: int
+    style: str
+    step: float
+    epoch: int  # 0 is the seed's own home; each re-roll opens a new one
+    index: int  # block index in the stream
+    held: bool
+    jumped: bool  # the block plays the home noise of its epoch
+    seed_b: int | None = None  # the other seed, if it has a part
+    morph: float = 0.0  # its part
+    slot: int | None = None  # slot of the register, from 0, in style register
+
+
+@dataclass(frozen=True)
 class Block:
     """Finished audio. `samples` is float32 `[frames, channels]` and not writeable.
 
@@ -64,7 +81,7 @@ class Block:
     index: int
     start_frame: int
     snapshot: ParameterSnapshot
-    noise: str  # the noise's identity, for the log: style, seed, epoch, index
+    noise: NoiseDrawn | str  # for the log; a text if the block was made without noise
     seconds_taken: float
     rung: Rung = Rung.FULL
     stack: StackPlaying | None = None  # the stack that made it; None without a model
@@ -75,7 +92,6 @@ class Block:
     again: int | None = None
     asked: Mapping[str, int] | None = None
     jump: Jump | None = None
-    slot: int | None = None  # as `Generated.slot`
 
     def __post_init__(self) -> None:
         self.samples.setflags(write=False)
@@ -106,7 +122,7 @@ class Generated:
     """A generator's result for one block: audio `[frames, channels]` and the identity of its noise."""
 
     samples: Audio
-    noise: str
+    noise: NoiseDrawn | str  # as `Block.noise`
     stack: StackPlaying | None = None
     mixed: bool = False  # two stacks made it: its time does not predict the next block's
     turned: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # as `Block.turned`
@@ -115,7 +131,6 @@ class Generated:
     beat: tuple[float, float] | None = (
         None  # place of its first new frame in the bar, and beats a frame; None: no beat
     )
-    slot: int | None = None  # the slot of the noise register that it plays, from 0; None if none does
 
 
 @dataclass(frozen=True)

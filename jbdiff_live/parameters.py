@@ -258,6 +258,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("reset_context", "Forget", "forget the music so far and begin anew, without a silence"),
     Action("panic", "Panic", "silence now, forget the context, begin again"),
     Action("tap", "Tap", "tap the tempo, twice or more in time; this also puts Clock to tempo"),
+    Action("marker", "Marker", "put a marker into the take at the sound that you hear"),
 )
 
 # Functions of the session. A controller can be bound to them. A take does not log them with the knobs.
@@ -266,6 +267,8 @@ FUNCTIONS: tuple[Action, ...] = (
     Action("start", "Start", "start"),
     Action("stop", "Stop", "fade out and stop"),
     Action("record", "Record", "start recording, or stop it"),
+    Action("keep", "Keep that", "make a take of the last minutes that you heard"),
+    Action("keep_all", "Keep all", "make a take of everything since the music started"),
     Action("next_patch", "Next patch", "load the patch after this one"),
     Action("previous_patch", "Previous patch", "load the patch before this one"),
     Action("send_all", "Send all", "send every value to the controllers that show it, and by OSC"),
@@ -296,7 +299,8 @@ _AT_THEIR_OWN_TIME = {
     "revert",
 }
 # Never held for a beat or bar: silence, the tempo itself, what is held, and what changes no sound.
-NEVER_HELD = frozenset({"panic", "tap", "hold_changes", "send_all"}) | OF_THE_SCENES | _AT_THEIR_OWN_TIME
+_AT_ONCE = frozenset({"panic", "tap", "hold_changes", "send_all", "marker", "keep", "keep_all"})
+NEVER_HELD = _AT_ONCE | OF_THE_SCENES | _AT_THEIR_OWN_TIME
 BY_NAME: Mapping[str, Parameter] = MappingProxyType({p.name: p for p in PARAMETERS})
 ACTIONS_BY_NAME: Mapping[str, Action] = MappingProxyType({a.name: a for a in ACTIONS})
 FUNCTIONS_BY_NAME: Mapping[str, Action] = MappingProxyType({f.name: f for f in FUNCTIONS})

@@ -6,8 +6,9 @@ rest runs on the threads of OSC and MIDI out. All of them only read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from jbdiff_live import __version__
 from jbdiff_live.beat.conductor import Conductor
@@ -15,6 +16,8 @@ from jbdiff_live.block import Block, BlockGenerator
 from jbdiff_live.control.midi.beat_keeper import BeatKeeper
 from jbdiff_live.control.programs import ProgramChanges
 from jbdiff_live.parameters import BY_NAME, SCENES, ParameterSnapshot
+from jbdiff_live.patch import save_patch
+from jbdiff_live.record.running import Facts
 from jbdiff_live.shown import shown
 from jbdiff_live.stack_choice import StackPlaying, take_details
 from jbdiff_live.status import ControlStatus, Status
@@ -83,6 +86,24 @@ class Reports(Wishes):
             "init_file": self.sound_desk.playing("init"),
             "values": {name: BY_NAME[name].plain(value) for name, value in values.items()},
         }
+
+    def _take_files(self) -> Iterable[Callable[[Path], object]]:
+        """Return functions that write a take's further files: the patch as it is played, with its scenes."""
+        return (lambda folder: save_patch(folder / "patch.toml", self.patch_desk.played()),)
+
+    def _take_facts(self) -> Facts:
+        """Return what a take logs whenever it changes. The recorder's thread."""
+        audio = self.audio.status()
+        states = {
+            "device": audio.device,
+            "device_problem": audio.problem,
+            "input_device": audio.input_device,
+            "patch": self.patch_desk.name,
+            "scene": self.scene_desk.kept.active,
+            "context_file": shown(self.sound_desk.playing("context")),
+            "init_file": shown(self.sound_desk.playing("init")),
+        }
+        return Facts(self.audio.frames_heard, states, audio.underruns, audio.short_frames)
 
     @property
     def silent_device(self) -> bool:

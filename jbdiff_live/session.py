@@ -49,6 +49,8 @@ from jbdiff_live.engine.voices.torch_setup import share_one_heap
 from jbdiff_live.links import Links, Sight
 from jbdiff_live.modular.movement import Movement
 from jbdiff_live.parameters import Change, ParameterStore
+from jbdiff_live.record.heard import HeardTap
+from jbdiff_live.record.picture import draw_beside
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.record.room import TakeRoom
 from jbdiff_live.record.tape import Tape
@@ -57,6 +59,7 @@ from jbdiff_live.ring import RingBuffer
 from jbdiff_live.session_options import SessionOptions
 from jbdiff_live.stack_choice import StackChoice
 from jbdiff_live.system.patch_folders import user_patches_folder
+from jbdiff_live.system.takes_folder import takes_folder
 from jbdiff_live.system.thread_priority import process_priority
 
 __all__ = ["Session", "SessionOptions"]
@@ -117,8 +120,9 @@ class Session(Reports):
         self.past = TimeMachine(generator, self._played_from, self.answers.say)
         self._make_beat(rate, clock)
         cv = Links.cv_out(options.links, self.movement)
+        tap = HeardTap(rate, channels)
         self.audio = AudioSwitch(
-            self.ring, sounding, rate, options.short_ring_frames, clock, self.conductor, cv
+            self.ring, sounding, rate, options.short_ring_frames, clock, self.conductor, cv, tap.put
         )
         self.engine = Engine(
             generator,
@@ -131,10 +135,7 @@ class Session(Reports):
             knobs=self.conductor.knobs,
             past=self.past,
         )
-        room = TakeRoom(options.takes, rate, channels, clock.now)
-        self.tape = Tape(
-            Recorder(rate, channels), options.takes, rate, self.ring.capacity, self._take_info, room
-        )
+        self.tape = _make_tape(self, tap, clock)
         self.audition = Audition(
             lambda path, seconds: load_file_source(path, rate, seconds).samples,
             self.audio.open_beside, sounding, channels, lambda: not self.plays, clock,
@@ -261,7 +262,11 @@ class Session(Reports):
         """Fade out, close a running take, and stop. TimeoutError if a block hangs; the other steps are done."""
         frame = self.audio.frames_heard
         errors = _run_all(
-            self.engine.ask_to_stop, self.audio.stop, lambda: self.tape.stop(frame), self._stop_engine
+            self.engine.ask_to_stop,
+            self.audio.stop,
+            lambda: self.tape.stop(frame),
+            self._stop_engine,
+            self.tape.stopped,
         )
         for error in errors[1:]:
             log.warning("while stopping: %s", error)
@@ -343,10 +348,39 @@ class Session(Reports):
         """Answer an action. A panic wakes the engine at once. Writer's thread."""
         if change.name == "panic":
             self.engine.wake()
-        if change.is_action:
+        if change.name == "marker":
+            recording = self.tape.status().recording
+            self.answers.say("marker set" if recording else "Marker: no take is being recorded; press R")
+        elif change.is_action:
             waits = self.conductor.answer_to(change.name)
             style = self.store.snapshot.choice("noise_style")
             self.answers.say(waits or answer_to(change.name, self.engine.status.state, style))
+
+
+def _make_tape(session: Session, tap: HeardTap, clock: Clock) -> Tape:
+    """Make the tape. tap: gives what is heard."""
+    options, rate, channels = session.options, session.generator.sample_rate, session.generator.channels
+    room = TakeRoom(options.takes, rate, channels, clock.now)
+    return Tape(
+        Recorder(
+            rate,
+            channels,
+            tap=tap,
+            sound=options.take_sound,
+            facts=session._take_facts,
+            fallback=takes_folder(),
+            closed=draw_beside if options.take_pictures else lambda folder: None,
+            always=options.always,
+            say=session.answers.say,
+        ),
+        options.takes,
+        rate,
+        session.ring.capacity,
+        session._take_info,
+        room,
+        session._take_files,
+        options.always,
+    )
 
 
 def _run_all(*steps: Callable[[], object]) -> list[Exception]:

@@ -10,6 +10,7 @@ from jbdiff_live.binding import TakeoverMode
 from jbdiff_live.kept.content import Ports
 from jbdiff_live.links import LinkOptions
 from jbdiff_live.stack_choice import StackChoice
+from jbdiff_live.system.takes_folder import AlwaysOptions
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class SessionOptions:
     takeover: TakeoverMode = TakeoverMode.PICKUP  # for controllers whose map names no mode
     program_channel: int | None = None  # MIDI channel whose program changes load patches; None: all, 0: none
     takes: Path = field(default_factory=lambda: Path("takes"))
+    take_sound: str = "heard"  # what a take has: "heard", "engine" (before the output stage), or "both"
+    always: AlwaysOptions | None = None  # the ring for "keep that"; None: off
+    take_pictures: bool = False  # draw a picture of each closed take
     short_ring_frames: int = 4096
     threads: int | None = None
     links: LinkOptions = field(default_factory=LinkOptions)

@@ -88,6 +88,7 @@ class StackPlaying:
     hop: int | None = None  # tokens of a block; None is the whole window
     steps: int | None = None  # of the coarsest level; None is the stack's own number
     fade_frames: int = 0  # length of the fade from the stack before it; 0 for the first one
+    licence: str = ""  # of the weights; empty if their files do not say
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ def take_details(playing: StackPlaying | None) -> dict[str, object]:
     return {
         "stack": playing.stack if playing is not None else "",
         "stack_identity": playing.identity if playing is not None else "",
+        "weights_licence": playing.licence if playing is not None else "",
         "levels": list(playing.levels) if playing is not None else [],
         "finisher": playing is not None and playing.finisher,
         "hop": playing.hop if playing is not None else None,

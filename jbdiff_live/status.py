@@ -96,6 +96,7 @@ class RecorderStatus:
     dropped_blocks: int = 0
     seconds_left: float | None = None  # room for a take on the disk; None if the disk does not say
     problem: str = ""
+    warning: str = ""  # about a take that goes on: the disk is nearly full, or its folder has gone
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,9 @@ class Transport(Protocol):
     def stop(self) -> None: ...
     def start_recording(self) -> None: ...
     def stop_recording(self) -> None: ...
+    def keep(self, everything: bool = False) -> None:
+        """Make a take of the last minutes that were heard, or of everything since the music started."""
+        ...
 
     def holds(self, function: str) -> bool:
         """Let "play" or "record" wait for the next beat or bar. Return False if nothing is held: do it now."""

@@ -36,6 +36,7 @@ from jbdiff_live.kept.content import Ports
 from jbdiff_live.links import Links
 from jbdiff_live.parameters import Origin, ParameterSnapshot, ParameterStore
 from jbdiff_live.record.tape import Tape
+from jbdiff_live.shown import shown
 from jbdiff_live.stack_choice import StackChoice, StackParts
 from jbdiff_live.status import EngineState
 
@@ -132,6 +133,25 @@ class Wishes(SceneWishes, LibraryWishes):
             status = self.tape.status()
             seconds = status.frames / self.tape.sample_rate
             self.answers.say(f"take of {seconds:.0f} s closed: {status.folder}")
+
+    def keep(self, everything: bool = False) -> None:
+        """Make a take of the last minutes that were heard, or of everything since the music started. Ends now.
+
+        RuntimeError: always recording is off.
+        """
+        self.tape.keep(self.audio.frames_heard, everything)
+        self.answers.say("keeping what you heard")
+
+    def broken_takes(self) -> Sequence[Path]:
+        """Return the takes that a crash broke off. Blocks on the disk for a moment."""
+        return self.tape.broken_takes()
+
+    def recover_takes(self) -> Sequence[Path]:
+        """Make them whole, and return their folders. TakeError: one of them cannot be read; it stays as it is."""
+        folders = self.tape.recover()
+        names = ", ".join(shown(folder.name) for folder in folders)
+        self.answers.say(f"recovered: {names}" if folders else "there is no broken take")
+        return folders
 
     @property
     def plays(self) -> bool:

@@ -44,6 +44,8 @@ def a_players_configuration_is_left_alone(tmp_path_factory: pytest.TempPathFacto
     """Patches and maps of controllers are read from, and kept in, an empty folder."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("configuration")))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        monkeypatch.setenv("XDG_MUSIC_DIR", str(tmp_path_factory.mktemp("music")))
         yield
 
 

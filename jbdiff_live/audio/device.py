@@ -14,7 +14,7 @@ from jbdiff_live.audio import portaudio
 from jbdiff_live.audio.cv_out import CvOut
 from jbdiff_live.audio.feeder import Feeder
 from jbdiff_live.audio.null import bad_sound
-from jbdiff_live.audio.output import OutputStage, TimedSnapshots
+from jbdiff_live.audio.output import OnHeard, OutputStage, TimedSnapshots
 from jbdiff_live.audio.sink import DeviceError
 from jbdiff_live.audio.stream import OutputStream
 from jbdiff_live.clock import MACHINE, NEVER, Clock
@@ -45,11 +45,12 @@ class DeviceSink:
         clock: Clock = MACHINE,
         timed: TimedSnapshots | None = None,
         cv: CvOut | None = None,
+        heard: OnHeard | None = None,
     ) -> None:
-        """cv: the voltages on the device's channels after the sound."""
+        """cv: the voltages on the device's channels after the sound. heard: as in `OutputStage`."""
         if short_ring_frames < 256 or short_ring_frames & (short_ring_frames - 1):
             raise ValueError(f"short ring of {short_ring_frames} frames: needs a power of two from 256 on")
-        self._stage = OutputStage(ring, snapshot, sample_rate, timed)
+        self._stage = OutputStage(ring, snapshot, sample_rate, timed, heard)
         self._short_ring_frames = short_ring_frames
         self._feeder = Feeder(self._stage, short_ring_frames // 16, clock, self._lose, self._no_stream)
         self._clock = clock

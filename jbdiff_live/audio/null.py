@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jbdiff_live.audio.output import OutputStage, TimedSnapshots
+from jbdiff_live.audio.output import OnHeard, OutputStage, TimedSnapshots
 from jbdiff_live.beat.frame_time import FrameTime
 from jbdiff_live.block import Audio
 from jbdiff_live.clock import MACHINE, Clock
@@ -62,8 +62,10 @@ class NullSink:
         clock: Clock = MACHINE,
         on_frames: Callable[[Audio], None] | None = None,
         timed: TimedSnapshots | None = None,
+        heard: OnHeard | None = None,
     ) -> None:
-        self._stage = OutputStage(ring, snapshot, sample_rate, timed)
+        """heard: as in `OutputStage`."""
+        self._stage = OutputStage(ring, snapshot, sample_rate, timed, heard)
         self._time = FrameTime(sample_rate)
         self._given = 0
         self._clock = clock

@@ -35,6 +35,9 @@ CHUNK_FRAMES = 512
 SILENT_DB = BY_NAME["gain"].low
 QUIET = 10 ** (-70 / 20)  # linear peak; lower ones are inaudible in a room
 
+# Gets a rendered chunk `[frames, channels]`, to be copied at once, and the ring's frame before and after it.
+OnHeard = Callable[[Audio, int, int], None]
+
 
 class TimedSnapshots(Protocol):
     """Snapshots that change at given seconds: `jbdiff_live.beat.held.HeldChanges`. Neither method may wait."""
@@ -61,8 +64,9 @@ class OutputStage:
         snapshot: Callable[[], ParameterSnapshot],
         sample_rate: int = 44_100,
         timed: TimedSnapshots | None = None,
+        heard: OnHeard | None = None,
     ) -> None:
-        """timed: replaces `snapshot` while the playing time of frames is known."""
+        """timed: replaces `snapshot` while the playing time of frames is known. heard: gets every rendered chunk."""
         self.sample_rate = sample_rate
         self.channels = ring.channels
         self.look_ahead = max(16, round(LOOK_AHEAD_SECONDS * sample_rate))
@@ -72,6 +76,7 @@ class OutputStage:
         self._ring = ring
         self._snapshot = snapshot
         self._timed = timed
+        self._heard = heard
         self._panicked = False
         self._drained_to = ring.drained_to
         self._crossing = Crossing(ring, sample_rate)
@@ -81,7 +86,7 @@ class OutputStage:
         self._faded_in = 0
         self._entered = 0  # frames that went into the look-ahead, silence included
         self._marks = FrameMarks()  # which of the ring's frames those were
-        self._marks.restart(-self.look_ahead, ring.frames_read)
+        self._mark_silence()
         self._limited_frames = 0
         self._quiet_frames = 0
         ahead = self.look_ahead
@@ -150,9 +155,14 @@ class OutputStage:
 
     def resume(self) -> None:
         """Read the ring again, from where it stands now."""
-        self._marks.restart(self._entered - self.look_ahead, self._ring.frames_read)
+        self._mark_silence()
         self._quiet_frames = 0
         self._paused = False
+
+    def _mark_silence(self) -> None:
+        """Note that the look-ahead holds silence: the ring's frame stands still while it leaves the stage."""
+        self._marks.restart(self._entered - self.look_ahead, self._ring.frames_read)
+        self._marks.add(self._entered, self._ring.frames_read)
 
     def render(self, out: Audio, when: float | None = None) -> None:
         """Fill all of `out`, float32 `[frames, channels]`, without waiting.
@@ -218,6 +228,8 @@ class OutputStage:
         self._entered += frames
         self._marks.add(self._entered, self._ring.frames_read)
         work[:ahead] = work[frames:]
+        if self._heard is not None:
+            self._heard(out, self.frame_before(frames), self.frame_before(0))
         self._meter(out, limited)
 
     def _take(self, new: Audio) -> tuple[int, bool]:

@@ -15,7 +15,7 @@ from jbdiff_live.audio.cv_out import CvOut
 from jbdiff_live.audio.device import DeviceSink
 from jbdiff_live.audio.input import LiveInput, Mono, OnFrames
 from jbdiff_live.audio.null import NullSink
-from jbdiff_live.audio.output import TimedSnapshots
+from jbdiff_live.audio.output import OnHeard, TimedSnapshots
 from jbdiff_live.audio.sink import AudioSink, DeviceError
 from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.parameters import ParameterSnapshot
@@ -39,8 +39,10 @@ class AudioSwitch:
         clock: Clock = MACHINE,
         timed: TimedSnapshots | None = None,
         cv: CvOut | None = None,
+        heard: OnHeard | None = None,
     ) -> None:
-        """cv: the voltages on the output's channels after the sound."""
+        """cv: the voltages on the output's channels after the sound. heard: as in `OutputStage`."""
+        self._heard = heard
         self._cv = cv
         self._ring = ring
         self._snapshot = snapshot
@@ -80,6 +82,7 @@ class AudioSwitch:
                 self._clock,
                 self._timed,
                 self._cv,
+                self._heard,
             )
             try:
                 new.open(name)
@@ -217,4 +220,11 @@ class AudioSwitch:
         )
 
     def _null_sink(self) -> NullSink:
-        return NullSink(self._ring, self._snapshot, self._sample_rate, self._clock, timed=self._timed)
+        return NullSink(
+            self._ring,
+            self._snapshot,
+            self._sample_rate,
+            self._clock,
+            timed=self._timed,
+            heard=self._heard,
+        )

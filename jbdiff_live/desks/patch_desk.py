@@ -285,20 +285,21 @@ class PatchDesk:
             )
         with self._lock:
             same = path.resolve() == self._path
-            values = {n: BY_NAME[n].plain(value) for n, value in self._store.snapshot.values.items()}
-            context = self._sounds.wanted("context")
-            patch = replace(
-                self._patch,
-                name=name,
-                values=values,
-                bindings=self._bindings.suggested,  # learned bindings belong to the controller's map
-                choice=self._stacks.choice or self._patch.choice,
-                context=Path(context) if context else None,
-                # A copy under another name does not take the program from its original.
-                program=self._patch.program if same else None,
-                lfos=self._modulation.lfos,
-                scenes=self._scenes.kept.scenes,
-            )
+            # A copy under another name does not take the program from its original.
+            patch = replace(self.played(), name=name, program=self._patch.program if same else None)
             save_patch(path, patch)
             self._patch, self._path = patch, path.resolve()
             self._say(f"patch {name} saved: {path}")
+
+    def played(self) -> Patch:
+        """Return the patch as it is played now, for a take or a file. Any thread."""
+        context = self._sounds.wanted("context")
+        return replace(
+            self._patch,
+            values={n: BY_NAME[n].plain(value) for n, value in self._store.snapshot.values.items()},
+            bindings=self._bindings.suggested,  # learned bindings belong to the controller's map
+            choice=self._stacks.choice or self._patch.choice,
+            context=Path(context) if context else None,
+            lfos=self._modulation.lfos,
+            scenes=self._scenes.kept.scenes,
+        )

@@ -231,7 +231,6 @@ class Engine:
             generated.stack, generated.turned, looped=self._heard if attempt.rung >= Rung.LOOP else None,
             novelty=generated.novelty,
             beat=generated.beat,
-            slot=generated.slot,
         )  # fmt: skip
         self._before = before
         return self._past.marked(block, snapshot)

@@ -1,12 +1,12 @@
-"""Record the engine's blocks and the player's changes, without ever delaying the music.
+"""Record what is heard, the engine's blocks and the player's changes, without ever delaying the music.
 
 Threads: `offer` runs on the engine's thread, and `note` on the one that changed a value (inside the store's lock).
 `start`, `stop` and `close` run on the session's. All of them only append to a queue under a short lock. Only the writer
 thread touches the disk. `stop` and `close` wait for the writer, for a limited number of seconds.
 
-If the disk is too slow, the queue fills. Blocks are then dropped and counted. The take holds silence and a gap event
-in their place, so that it stays in time. If the disk refuses to write, the recording ends and the status gives the
-reason. The written part stays, and the music goes on.
+The writer takes the heard sound from a `HeardTap` by itself. If the disk is too slow, the queue fills. Blocks are then
+dropped and counted. The take holds silence and a gap event in their place, so that it stays in time. If the disk
+refuses to write, the recording ends and the status gives the reason. The written part stays, and the music goes on.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from jbdiff_live.block import Block
 from jbdiff_live.parameters import Change
+from jbdiff_live.record.heard import HeardTap
+from jbdiff_live.record.info import take_info
+from jbdiff_live.record.keeper import Always, KeepJob
+from jbdiff_live.record.running import LOOK_SECONDS, Facts, RunningTake
 from jbdiff_live.record.take import TakeInfo
-from jbdiff_live.record.writer import FLOAT_BYTES, TakeWriteError, TakeWriter
-from jbdiff_live.shown import shown
+from jbdiff_live.record.writer import TakeWriteError
 from jbdiff_live.status import RecorderStatus
+from jbdiff_live.system.takes_folder import AlwaysOptions
 
 log = logging.getLogger(__name__)
 
 QUEUE_BLOCKS = 64  # about half a minute of the pocket stack, some 10 MB
 QUEUE_NOTES = 20_000
-FILE_BYTES = 3_900_000_000  # WAV counts its bytes with 32 bits
 STOP_SECONDS = 10.0
 
 
@@ -42,6 +42,7 @@ class _Start:
     parent: Path
     info: TakeInfo
     blocks: tuple[Block, ...]
+    files: tuple[Callable[[Path], object], ...]
 
 
 @dataclass(frozen=True)
@@ -51,59 +52,100 @@ class _Note:
 
 
 @dataclass(frozen=True)
+class _Stopped:
+    """The music has stopped."""
+
+
+@dataclass(frozen=True)
 class _Stop:
     end_frame: int | None
     done: threading.Event
 
 
+class _Look:
+    """No job: time to look at the tap and the disk."""
+
+
+_LOOK = _Look()
+_Job = _Start | Block | _Note | KeepJob | _Stopped | _Stop | _Look
+
+
 class Recorder:
-    """One take at a time. `file_bytes` is the size at which a WAV rolls over to the next."""
+    """One take at a time.
+
+    tap: gives what was heard; without it a take has the engine's blocks. sound: what the next takes have, "heard",
+    "engine" or "both". facts: the session as a take logs it. fallback: a folder for a take whose own folder is removed
+    while it is recorded. closed: called on the writer's thread with the folder of each closed take. always: the ring
+    that is recorded from the first sound on, for `keep`. say: tells the player what became of a kept take.
+    """
 
     def __init__(
         self,
         sample_rate: int,
         channels: int,
         queue_blocks: int = QUEUE_BLOCKS,
-        file_bytes: int = FILE_BYTES,
+        tap: HeardTap | None = None,
+        sound: str = "heard",
+        facts: Callable[[], Facts] = Facts,
+        fallback: Path | None = None,
+        closed: Callable[[Path], object] = lambda folder: None,
+        always: AlwaysOptions | None = None,
+        say: Callable[[str], object] = lambda text: None,
     ) -> None:
         self._sample_rate = sample_rate
         self._channels = channels
         self._queue_blocks = queue_blocks
-        self._file_frames = max(1, file_bytes // (FLOAT_BYTES * channels))
+        self._tap = tap
+        self._sound = "engine" if tap is None else sound
+        self._facts = facts
+        self._fallback = fallback
+        self.closed = closed
         self._thread: threading.Thread | None = None
         # The condition's lock guards all attributes below, except the writer's own take.
         self._ready = threading.Condition()
-        self._queue: deque[_Start | Block | _Note | _Stop | None] = deque()
+        self._queue: deque[_Job | None] = deque()
         self._blocks_waiting = 0
         self._notes_waiting = 0
         self._accepting = False
         self._missing_to = 0  # the session's frame up to which blocks were dropped
         self._status = RecorderStatus()
         # The writer thread's own.
-        self._take: TakeWriter | None = None
+        self._take: RunningTake | None = None
+        self._info = partial(take_info, sample_rate, channels)
+        self._always = Always(always, tap, facts, self._info, sample_rate, self.closed, say)
 
     # ------------------------------------------------------------------ any thread
 
     def status(self) -> RecorderStatus:
-        return self._status
+        status = self._status
+        return replace(status, warning=status.warning or self._always.problem)
 
     def start(
-        self, folder: Path, start_frame: int, info: Mapping[str, object], blocks: Iterable[Block] = ()
+        self,
+        folder: Path,
+        start_frame: int,
+        info: Mapping[str, object],
+        blocks: Iterable[Block] = (),
+        files: Iterable[Callable[[Path], object]] = (),
     ) -> None:
         """Begin a take in a new folder inside `folder`. Returns at once; `status` shows a refusal of the disk.
 
         The take begins at the session's `start_frame`; `blocks` are those already made that reach past it.
-        `info` is kept: app_version, patch, stack, stack_identity, values and seed have their own places.
+        `info` is kept: app_version, patch, stack, stack_identity, weights_licence, values and seed have their own
+        places. `files` write further files into the take's folder, on the writer's thread.
         RuntimeError while another take is being recorded.
         """
         waiting = tuple(sorted(blocks, key=lambda block: block.start_frame))
-        start = _Start(Path(folder), self._take_info(start_frame, info, waiting), waiting)
+        start = _Start(
+            Path(folder),
+            self._info(Path(folder), start_frame, info, waiting, self._sound),
+            waiting,
+            tuple(files),
+        )
         with self._ready:
             if self._accepting:
                 raise RuntimeError(f"already recording into {self._status.folder}; stop that take first")
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
-                self._thread.start()
+            self._begin()
             self._accepting = True
             self._missing_to = 0
             self._status = RecorderStatus(recording=True)
@@ -113,9 +155,13 @@ class Recorder:
     def offer(self, block: Block) -> bool:
         """Engine: queue a block; never waits. Return False if it was not taken."""
         with self._ready:
-            if not self._accepting:
+            if self._always.on:
+                self._begin()
+            elif not self._accepting:
                 return False
             if self._blocks_waiting >= self._queue_blocks:
+                if not self._accepting:
+                    return False
                 self._missing_to = max(self._missing_to, block.end_frame)
                 self._status = replace(self._status, dropped_blocks=self._status.dropped_blocks + 1)
                 return False
@@ -128,7 +174,8 @@ class Recorder:
         """Queue a change of a value, or an action. frame: the audible frame at that moment. Never waits."""
         with self._ready:
             # So many changes wait only if the disk is stuck. The blocks' snapshots still hold every value.
-            if self._accepting and self._notes_waiting < QUEUE_NOTES:
+            wanted = self._accepting or (self._always.on and self._thread is not None)
+            if wanted and self._notes_waiting < QUEUE_NOTES:
                 self._notes_waiting += 1
                 self._queue.append(_Note(change, frame))
                 self._ready.notify()
@@ -148,6 +195,38 @@ class Recorder:
         if not done.wait(STOP_SECONDS):
             self._complain("the disk does not answer; the take is closed when it does")
 
+    def keep(
+        self,
+        folder: Path,
+        end_frame: int,
+        minutes: float | None,
+        info: Mapping[str, object],
+        files: Iterable[Callable[[Path], object]] = (),
+    ) -> None:
+        """Make a take of the last minutes before `end_frame`, in a new folder inside `folder`. Returns at once.
+
+        minutes: None is everything since the music last started. RuntimeError: nothing is recorded into a ring.
+        """
+        if not self._always.on or self._thread is None:
+            raise RuntimeError("nothing to keep: play first, and start with --always-minutes above 0")
+        job = KeepJob(folder, end_frame, minutes, self._info(folder, 0, info, (), self._sound), tuple(files))
+        with self._ready:
+            self._queue.append(job)
+            self._ready.notify()
+
+    def stopped(self) -> None:
+        """The music has stopped: `keep` of everything begins after this."""
+        with self._ready:
+            if self._always.on and self._thread is not None:
+                self._queue.append(_Stopped())
+                self._ready.notify()
+
+    def _begin(self) -> None:
+        """Start the writer's thread. The lock is held."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
+            self._thread.start()
+
     def close(self) -> None:
         """End a running take and the writer thread."""
         self.stop()
@@ -158,22 +237,27 @@ class Recorder:
             self._queue.append(None)
             self._ready.notify()
         thread.join(timeout=STOP_SECONDS)
+        self._always.wait(STOP_SECONDS)
 
     # ------------------------------------------------------------------ the writer
 
     def _work(self) -> None:
         while True:
             with self._ready:
-                while not self._queue:
-                    self._ready.wait()
-                job = self._queue.popleft()
+                if not self._queue:
+                    idle = self._take is None and not self._always.on
+                    self._ready.wait(None if idle else LOOK_SECONDS)
+                job = self._queue.popleft() if self._queue else _LOOK
                 # A block counts until it is written, since it still takes memory.
                 if isinstance(job, _Note):
                     self._notes_waiting -= 1
             if job is None:
+                self._always.close()
                 return
             try:
+                _do_always(self._always, job)
                 self._do(job)
+                self._look()
             except TakeWriteError as error:
                 self._fail(str(error), error)
             except Exception as error:  # the thread's top: the player sees it, and the next take may succeed
@@ -188,11 +272,13 @@ class Recorder:
                             self._status = replace(self._status, recording=False)
                     job.done.set()
 
-    def _do(self, job: _Start | Block | _Note | _Stop) -> None:
+    def _do(self, job: _Job) -> None:
         if isinstance(job, _Start):
-            self._take = TakeWriter(job.parent, job.info, self._file_frames)
+            self._take = RunningTake(job.parent, job.info, self._tap, self._facts, self._fallback)
             with self._ready:
                 self._status = replace(self._status, folder=self._take.folder)
+            for write in job.files:
+                self._take.add(write)
             for block in job.blocks:
                 self._write(block)
         elif self._take is None:
@@ -201,7 +287,7 @@ class Recorder:
             self._write(job)
         elif isinstance(job, _Note):
             self._take.write_change(job.change, job.frame)
-        else:
+        elif isinstance(job, _Stop):
             take, self._take = self._take, None
             with self._ready:
                 missing_to, dropped = self._missing_to, self._status.dropped_blocks
@@ -210,28 +296,37 @@ class Recorder:
             except TakeWriteError as error:
                 self._complain(str(error))
             finally:
-                with self._ready:
-                    self._status = replace(self._status, frames=take.frames)
+                self._show(take)
+            self.closed(take.folder)
+
+    def _look(self) -> None:
+        """Write what was heard meanwhile, and show how far the take is."""
+        take = self._take
+        if take is not None:
+            try:
+                take.look()
+            finally:
+                self._show(take)
+
+    def _show(self, take: RunningTake) -> None:
+        with self._ready:
+            self._status = replace(self._status, frames=take.frames, folder=take.folder, warning=take.warning)
 
     def _write(self, block: Block) -> None:
         assert self._take is not None
         if block.samples.shape[1] != self._channels:
             raise ValueError(f"a block of shape {block.samples.shape} in a take of {self._channels} channels")
-        try:
-            self._take.write_block(block)
-        finally:
-            with self._ready:
-                self._status = replace(self._status, frames=self._take.frames)
+        self._take.write_block(block)
 
     def _fail(self, problem: str, error: Exception) -> None:
         """End the take after a failure, keep its written part, and show the problem to the player."""
         log.warning("recording: %s", problem, exc_info=error)
         take, self._take = self._take, None
         with self._ready:
-            if not self._start_waits():
-                self._accepting = False
-                self._status = replace(self._status, recording=False)
-            self._status = replace(self._status, problem=problem)
+            recording = self._start_waits()
+            self._accepting = self._accepting and recording
+            # One assignment: nobody sees the end without its reason.
+            self._status = replace(self._status, recording=recording, problem=problem)
             dropped = self._status.dropped_blocks
         if take is None:
             return
@@ -249,33 +344,15 @@ class Recorder:
         with self._ready:
             self._status = replace(self._status, problem=problem)
 
-    def _take_info(
-        self, start_frame: int, facts: Mapping[str, object], blocks: tuple[Block, ...]
-    ) -> TakeInfo:
-        info = {key: _shown(fact) for key, fact in facts.items()}
-        known = ("app_version", "patch", "stack", "stack_identity", "values", "seed")
-        values = dict(info.get("values", {}))
-        seed = info.get("seed", blocks[0].snapshot["seed"] if blocks else values.get("seed"))
-        details = {key: value for key, value in info.items() if key not in known}
-        return TakeInfo(
-            sample_rate=self._sample_rate,
-            channels=self._channels,
-            start_frame=start_frame,
-            started=datetime.now().astimezone().isoformat(timespec="seconds"),
-            seed=None if seed is None else int(seed),
-            values=values,
-            details=msgspec.to_builtins(details, enc_hook=str),
-            app_version=str(info.get("app_version", "")),
-            patch=str(info.get("patch", "")),
-            stack=str(info.get("stack", "")),
-            stack_identity=str(info.get("stack_identity", "")),
-        )
 
-
-def _shown(value: object) -> Any:  # Any: facts of all kinds, which end as JSON
-    """Return the same facts, with text that can be written to any file."""
-    if isinstance(value, str | Path):
-        return shown(value)
-    if isinstance(value, Mapping):
-        return {key: _shown(item) for key, item in value.items()}
-    return value
+def _do_always(ring: Always, job: _Job) -> None:
+    """Give the ring its part of a job."""
+    if isinstance(job, Block):
+        ring.write_block(job)
+    elif isinstance(job, _Note):
+        ring.write_change(job.change, job.frame)
+    elif isinstance(job, _Stopped):
+        ring.stopped()
+    elif isinstance(job, KeepJob):
+        ring.keep(job)
+    ring.look()

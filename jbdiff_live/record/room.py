@@ -11,6 +11,14 @@ from pathlib import Path
 
 SAMPLE_BYTES = 4  # float32
 ASK_SECONDS = 5.0
+WARN_SECONDS = 600.0  # of sound: time enough to end a piece, or to free some space
+
+
+def nearly_full(seconds: float | None) -> str:
+    """Return a warning if the disk has room for few seconds more of the take, else an empty text."""
+    if seconds is None or seconds > WARN_SECONDS:
+        return ""
+    return f"the disk has room for {seconds / 60:.0f} more minutes of the take; free some space"
 
 
 class TakeRoom:

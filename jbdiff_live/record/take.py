@@ -1,12 +1,18 @@
 """A take: a folder with the sound, all events, and the settings that made it. This module reads it.
 
-    takes/2026-05-01_21-30-00/
-        audio.wav, audio-002.wav, ...   float32, one after the other, written as the music is made
-        events.jsonl                    one event a line: changes, actions, blocks, stacks, gaps
-        take.json                       `TakeInfo`; written at the start and again at the end
+    2026-05-01_21-30-00/
+        audio.wav        what was heard, or what the engine made, as `TakeInfo.sound` says; float32
+        engine.wav       with sound "both": what the engine made, before the output stage
+        events.jsonl     one event a line (`events.py`)
+        take.json        `TakeInfo`; written at the start and again at the end
+        patch.toml       the patch as it was played, with its scenes
+        picture.png      waveform, mel spectrogram and markers; drawn after closing
 
-Threads: any; blocks on the disk. After a crash the sound reaches to the last block, the events to the last
-whole line, and `closed_cleanly` is false.
+`docs/takes.md` describes the format for other programs. Format 1 had only `audio.wav`, as the engine made it, went on
+in `audio-002.wav`, and wrote a block's noise as text; it still opens.
+
+Threads: any; blocks on the disk. After a crash the sound reaches to less than a second before it, the events to the
+last whole line, and `closed_cleanly` is false. `repair.py` mends such a take.
 """
 
 from __future__ import annotations
@@ -22,122 +28,57 @@ import numpy as np
 import soundfile
 
 from jbdiff_live.block import Audio
-from jbdiff_live.parameters import PARAMETERS, ParameterSnapshot
+from jbdiff_live.record.events import (
+    ActionEvent,
+    BlockEvent,
+    ChangeEvent,
+    Event,
+    GapEvent,
+    MarkerEvent,
+    PlaceEvent,
+    StackEvent,
+    StateEvent,
+    UnderrunEvent,
+)
 
-FORMAT = 1
+__all__ = [
+    "ActionEvent",
+    "BlockEvent",
+    "ChangeEvent",
+    "Event",
+    "GapEvent",
+    "MarkerEvent",
+    "PlaceEvent",
+    "StackEvent",
+    "StateEvent",
+    "Take",
+    "TakeError",
+    "TakeInfo",
+    "UnderrunEvent",
+    "audio_name",
+    "open_take",
+    "sound_files",
+    "sound_path",
+]
+
+FORMAT = 2
 EVENTS = "events.jsonl"
 INFO = "take.json"
 LONGEST_LINE = 1 << 20  # bytes; an event with all values has 2000
 BLOCK_FRAMES = 1 << 18
-_DEFAULTS = {parameter.name: parameter.default for parameter in PARAMETERS}
 
 
 class TakeError(ValueError):
     """A take cannot be read. The text names the file and the remedy."""
 
 
-class ChangeEvent(msgspec.Struct, frozen=True, tag_field="event", tag="change"):
-    """A change of a parameter. `frame` is the session's audible frame at that moment."""
-
-    frame: int
-    name: str
-    value: float
-    origin: str
-    version: int
-
-
-class ActionEvent(msgspec.Struct, frozen=True, tag_field="event", tag="action"):
-    """A triggered action. `count` is the number of its triggers since the session began."""
-
-    frame: int
-    name: str
-    count: int
-    origin: str
-    version: int
-
-
-class BlockEvent(msgspec.Struct, frozen=True, tag_field="event", tag="block", omit_defaults=True):
-    """A block that was made. `version` is its snapshot's; the snapshot's values and action counts follow.
-
-    `turned` holds the values of knobs that changed while the block was being made, in the order of reading; guidance
-    has one value for each step. For such a knob `values` holds the value at the block's beginning. To make the block
-    again, take `snapshot` for its settings, and the event as `turning` of `jbdiff.stream.stream.BlockStream.step`.
-    `again` is the index of an earlier block if the time machine played that block again: with the state before that
-    block, these settings make the same sound.
-    """
-
-    index: int
-    start_frame: int
-    frames: int
-    noise: str
-    seconds_taken: float
-    rung: str
-    version: int
-    values: dict[str, float]
-    counts: dict[str, int]
-    turned: dict[str, list[float]] = {}
-    again: int | None = None
-
-    @property
-    def snapshot(self) -> ParameterSnapshot:
-        """Return the knobs of the block. Knobs that an older version did not have are at their defaults."""
-        return ParameterSnapshot(self.version, {**_DEFAULTS, **self.values}, self.counts)
-
-    def guidance(self, step: int) -> float:
-        """Return the guidance of a step, counted from 0. IndexError if the block took fewer steps."""
-        read = self.turned.get("guidance")
-        return self.values["guidance"] if read is None else read[step]
-
-    def finisher_strength(self) -> float:
-        """Return the finisher strength as it was read when the finisher started."""
-        return self.turned.get("finisher_strength", [self.values["finisher_strength"]])[0]
-
-
-class GapEvent(msgspec.Struct, frozen=True, tag_field="event", tag="gap"):
-    """A gap of silence, in frames, in place of blocks that were dropped because the disk was too slow."""
-
-    frame: int
-    frames: int
-
-
-class StackEvent(msgspec.Struct, frozen=True, tag_field="event", tag="stack"):
-    """A change of stack at `frame`: the new one is silent for its latency, then fades in over the old one.
-
-    The old one goes on until the crossfade has ended. `identity` names the weights.
-    """
-
-    frame: int
-    stack: str
-    levels: list[int]
-    finisher: bool
-    hop: int | None
-    steps: int | None
-    identity: str
-    latency_frames: int
-    fade_frames: int
-
-
-class JumpEvent(msgspec.Struct, frozen=True, tag_field="event", tag="jump"):
-    """A jump of the time machine at `frame`: the block `index`, which follows, does not continue the one before it.
-
-    It continues the block with the index `after`; None: it begins anew. So a renderer that keeps the stream's state
-    behind each block goes on from the state behind `after`. The audience did not hear the end of the sound before the
-    jump. The take keeps it, and fades it out and the new sound in, over `fade_frames` on each side of `frame`.
-    """
-
-    frame: int
-    index: int
-    after: int | None
-    fade_frames: int
-
-
-Event = ChangeEvent | ActionEvent | BlockEvent | StackEvent | GapEvent | JumpEvent
-
-
 class TakeInfo(msgspec.Struct, frozen=True):
-    """The content of `take.json`. Frames count from the session's beginning; `frames` is the take's length.
+    """The content of `take.json`. Frames count from the session's beginning; `frames` is the length of `audio.wav`.
 
-    `values` are the parameters when recording began. `details` holds all other facts of the session.
+    `sound` is "heard", "engine" (before the output stage: gain, mute, limiter) or "both". `values` are the parameters
+    when recording began. `weights_licence` is that of the stack whose hash is `stack_identity`. Paths are relative to
+    the take's folder. `details` holds all other facts of the session. `recovered`: the take was broken off, and
+    repaired later.
     """
 
     sample_rate: int
@@ -157,6 +98,9 @@ class TakeInfo(msgspec.Struct, frozen=True):
     problem: str = ""
     closed_cleanly: bool = False
     format: int = FORMAT
+    sound: str = "engine"
+    weights_licence: str = ""
+    recovered: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,7 +121,7 @@ class Take:
         return total
 
     def read(self) -> Audio:
-        """Read all of the sound, float32 `[frames, channels]`, bit for bit as the engine made it.
+        """Read all of the sound, float32 `[frames, channels]`, bit for bit.
 
         An hour takes 1.3 GB; `blocks` gives it in pieces. TakeError if a file is damaged.
         """
@@ -220,6 +164,27 @@ class Take:
                 except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                     raise TakeError(f"{path}, line {number}: {error}; remove that line") from error
 
+    def frame_at(self, position: int) -> int:
+        """Return the session's frame at frame `position` of `audio.wav`."""
+        at, frame, moves = 0, self.info.start_frame, True
+        for event in self.events():
+            if isinstance(event, PlaceEvent) and event.at <= position:
+                at, frame, moves = event.at, event.frame, event.moves
+        return frame + (position - at) * moves
+
+    def position(self, frame: int) -> int:
+        """Return the first frame of `audio.wav` that is at the session's `frame` or behind it."""
+        at, begin, moves = 0, self.info.start_frame, True
+        for event in self.events():
+            if not isinstance(event, PlaceEvent):
+                continue
+            if moves and frame < begin + event.at - at:
+                break
+            at, begin, moves = event.at, event.frame, event.moves
+            if begin > frame:
+                return at
+        return max(0, at + (frame - begin) * moves)
+
 
 def sound_path(path: Path) -> str | bytes:
     """Return the path in a form that soundfile opens. It takes text only as UTF-8; other names need bytes."""
@@ -236,9 +201,15 @@ def _opened(path: Path) -> soundfile.SoundFile:
         ) from error
 
 
-def audio_name(number: int) -> str:
-    """Return the name of the take's `number`th sound file, counted from 1."""
-    return "audio.wav" if number == 1 else f"audio-{number:03d}.wav"
+def audio_name(number: int, stem: str = "audio") -> str:
+    """Return the name of the `number`th file of a sound, counted from 1."""
+    return f"{stem}.wav" if number == 1 else f"{stem}-{number:03d}.wav"
+
+
+def sound_files(folder: Path, stem: str = "audio") -> tuple[Path, ...]:
+    """Return the files of a sound in order."""
+    names = [folder / f"{stem}.wav", *sorted(folder.glob(f"{stem}-*.wav"))]
+    return tuple(name for name in names if name.exists())
 
 
 def open_take(folder: Path) -> Take:
@@ -263,5 +234,4 @@ def open_take(folder: Path) -> Take:
         )
     if info.format > FORMAT:
         raise TakeError(f"{path}: format {info.format}, this jbdiff-live reads up to {FORMAT}; update it")
-    names = [folder / "audio.wav", *sorted(folder.glob("audio-*.wav"))]
-    return Take(folder, info, tuple(name for name in names if name.exists()))
+    return Take(folder, info, sound_files(folder))

@@ -1,8 +1,8 @@
 """The files of a take being recorded. The recorder's writer thread only; every method may block on the disk.
 
-The format is WAV because it survives SIGKILL. libsndfile writes samples through at once. soundfile and ffmpeg read a
-file with an unfinished header (measured). Events are written line by line, unbuffered. Errors are raised as
-`TakeWriteError`, and the written part stays.
+The sound can be read by every program at every moment (`wav.py`). Events are written line by line, unbuffered. Errors
+are raised as `TakeWriteError`, and the written part stays. If the folder is removed while the take is recorded, the
+open files still hold it: the take moves to a new folder and goes on there.
 """
 
 from __future__ import annotations
@@ -11,83 +11,101 @@ import errno
 import io
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 import numpy as np
-import soundfile
 
 from jbdiff_live.block import Audio, Block, Jump
 from jbdiff_live.parameters import Change
-from jbdiff_live.record.take import (
-    EVENTS,
-    INFO,
+from jbdiff_live.record.events import (
     ActionEvent,
     BlockEvent,
     ChangeEvent,
     Event,
     GapEvent,
     JumpEvent,
+    MarkerEvent,
+    PlaceEvent,
     StackEvent,
-    TakeInfo,
-    audio_name,
-    sound_path,
 )
+from jbdiff_live.record.heard import Place
+from jbdiff_live.record.lock import hold
+from jbdiff_live.record.take import EVENTS, INFO, TakeInfo
+from jbdiff_live.record.track import Track
 from jbdiff_live.stack_choice import StackPlaying
 
-FLOAT_BYTES = 4
-SILENCE_FRAMES = 65_536  # silence is written in pieces of this length
 FADE_FRAMES = 882  # 20 ms at 44.1 kHz, on each side of a jump
 
 
-class TakeWriteError(Exception):
+class TakeWriteError(RuntimeError):
     """The disk refused to write. The text is for the player."""
 
 
 class TakeWriter:
-    """One take, from its first frame to its last. `file_frames`: length at which the next WAV begins."""
+    """One take, from its first frame to its last. `fallback`: a folder for takes if the take's own is removed."""
 
-    def __init__(self, parent: Path, info: TakeInfo, file_frames: int) -> None:
+    def __init__(
+        self, parent: Path, info: TakeInfo, fallback: Path | None = None, name: str | None = None
+    ) -> None:
+        """name: of the folder inside `parent`; None is date and time."""
         self.info = info
-        self._file_frames = file_frames
-        self._frames = 0
-        self._audio: soundfile.SoundFile | None = None
-        self._audio_files = 0
+        self._fallback = fallback
         self._events: io.FileIO | None = None
         self._stack: StackPlaying | None = None  # of the last block
-        self._end: Audio | None = None  # the last frames of the last block
+        self._end: Audio | None = None  # the last frames of the engine's last block
+        self._logged_to = info.start_frame  # the session's frame behind the last logged block
+        self._engine: Track | None = None
+        self._heard: Track | None = None
         self.folder = parent
         with self._told():
-            self.folder = _new_folder(parent)
+            self.folder = new_folder(parent, name)
             self._write_info()
-            self._events = io.FileIO(self.folder / EVENTS, "w")
-            self._next_file()
+            self._events = _new_events(self.folder)
+            if info.sound != "engine":
+                self._heard = Track(self.folder, "audio", info.sample_rate, info.channels)
+            if info.sound != "heard":
+                stem = "audio" if self._heard is None else "engine"
+                self._engine = Track(self.folder, stem, info.sample_rate, info.channels)
+
+    @property
+    def wants_heard(self) -> bool:
+        """True if the take has what was heard."""
+        return self._heard is not None
 
     @property
     def frames(self) -> int:
-        """Frames of sound written."""
-        return self._frames
+        """Frames of `audio.wav`."""
+        track = self._heard or self._engine
+        return 0 if track is None else track.frames
 
     @property
     def end_frame(self) -> int:
-        """The session's frame behind the last one written."""
-        return self.info.start_frame + self._frames
+        """The session's frame behind the engine's last one written."""
+        return self.info.start_frame + (0 if self._engine is None else self._engine.frames)
+
+    # ------------------------------------------------------------------ sound
 
     def write_block(self, block: Block) -> None:
-        """Append a block. Frames before `end_frame` are cut off; missing frames become silence."""
+        """Log a block, and append its sound if the take has the engine's.
+
+        Frames before `end_frame` are cut off; missing frames become silence.
+        """
         with self._told():
-            if block.end_frame <= self.end_frame:
+            if block.end_frame <= self._logged_to:
                 return
-            self._fill(block.start_frame)
-            if not (self.folder / audio_name(self._audio_files)).exists():
-                raise OSError(errno.ENOENT, "the take's folder has gone")
+            self._logged_to = block.end_frame
+            if self._engine is not None:
+                self._fill(block.start_frame)
             self._write_stack(block)
-            samples = block.samples[self.end_frame - block.start_frame :]
-            if block.jump is not None and self._end is not None:
-                samples = self._jump(block.index, block.jump, samples)
+            samples = (
+                block.samples if self._engine is None else block.samples[self.end_frame - block.start_frame :]
+            )
+            if block.jump is not None:
+                samples = self._jump(block, block.jump, samples)
             self._write_event(
                 BlockEvent(
                     block.index,
@@ -100,77 +118,39 @@ class TakeWriter:
                     dict(block.snapshot.values),
                     dict(block.snapshot.counts),
                     {name: list(values) for name, values in block.turned.items()},
+                    block.novelty,
                     block.again,
                 )
             )
-            self._write(samples)
-            self._end = samples[-FADE_FRAMES:]
+            if self._engine is not None:
+                self._engine.append(samples)
+                self._end = samples[-FADE_FRAMES:]
 
-    def write_change(self, change: Change, frame: int) -> None:
-        """Append a parameter's change or an action."""
-        origin = change.origin.value
-        event: Event
-        if change.is_action:
-            event = ActionEvent(frame, change.name, int(change.value), origin, change.version)
-        else:
-            event = ChangeEvent(frame, change.name, change.value, origin, change.version)
+    def write_heard(self, samples: Audio, places: Sequence[Place]) -> None:
+        """Append heard sound, `[frames, channels]`. places: as of `HeardTap.places`; `at` counts from this sound."""
+        assert self._heard is not None
         with self._told():
-            self._write_event(event)
+            for place in places:
+                self._write_event(PlaceEvent(self._heard.frames + place.at, place.frame, place.moves))
+            self._heard.append(samples)
 
-    def finish(self, end_frame: int | None, missing_to: int, problem: str, dropped_blocks: int) -> None:
-        """Close the take at `end_frame` (None: after the last written frame).
-
-        Frames up to `missing_to` were dropped. They become silence as far as the take reaches.
-        """
+    def lose_heard(self, frames: int, frame: int) -> None:
+        """Write silence for heard sound that the disk was too slow for. frame: the session's, about there."""
+        assert self._heard is not None
         with self._told():
-            try:
-                last = max(self.end_frame, missing_to)
-                end = last if end_frame is None else max(self.info.start_frame, min(end_frame, last))
-                if not problem:
-                    self._fill(end)
-                    self._cut(end - self.info.start_frame)
-            finally:
-                self._close_files()
-            self.info = msgspec.structs.replace(
-                self.info,
-                frames=self._frames,
-                problem=problem,
-                dropped_blocks=dropped_blocks,
-                closed_cleanly=not problem,
-            )
-            self._write_info()
+            self._write_event(GapEvent(frame, frames, self._heard.name))
+            self._heard.silence(frames)
 
-    # ------------------------------------------------------------------ sound
-
-    def _write(self, samples: Audio) -> None:
-        while len(samples):
-            assert self._audio is not None
-            room = self._file_frames * self._audio_files - self._frames
-            if room == 0:
-                self._next_file()
-                continue
-            part = samples[:room]
-            before = self._audio.tell()
-            # On a short write soundfile raises "System error" or asserts, depending on where the disk ended. It keeps
-            # no error number. The folder existed a moment ago, so the disk has refused.
-            try:
-                self._audio.write(part)
-            except (AssertionError, RuntimeError) as error:
-                raise OSError(errno.ENOSPC, "the disk took only a part of a block") from error
-            finally:
-                self._frames += self._audio.tell() - before
-            samples = samples[len(part) :]
-
-    def _jump(self, index: int, jump: Jump, samples: Audio) -> Audio:
-        """Write a jump before the block `index`. Fade the written sound out; return the block's, faded in."""
-        assert self._audio is not None and self._end is not None
-        in_file = self._frames - self._file_frames * (self._audio_files - 1)
-        fade = min(FADE_FRAMES, len(samples), len(self._end), in_file)
-        self._write_event(JumpEvent(self.end_frame, index, jump.after, fade))
+    def _jump(self, block: Block, jump: Jump, samples: Audio) -> Audio:
+        """Log a jump before `block`. Fade the engine's written sound out; return `samples`, faded in."""
+        before = 0 if self._end is None else len(self._end)
+        fade = min(FADE_FRAMES, len(samples), before)
+        self._write_event(JumpEvent(block.start_frame, block.index, jump.after, fade))
+        if self._engine is None or self._end is None or not fade:
+            return samples
         rise = (0.5 - 0.5 * np.cos(np.pi * (np.arange(fade) + 1) / (fade + 1))).astype(np.float32)[:, None]
-        if fade:
-            self._audio.seek(in_file - fade)
-            self._audio.write(self._end[len(self._end) - fade :] * rise[::-1])
+        self._engine.cut(self._engine.frames - fade)
+        self._engine.append(self._end[before - fade :] * rise[::-1])
         faded = samples.copy()
         faded[:fade] *= rise
         return faded
@@ -178,50 +158,31 @@ class TakeWriter:
     def _fill(self, frame: int) -> None:
         """Write silence up to the session's `frame`, with a gap event."""
         missing = frame - self.end_frame
-        if missing <= 0:
-            return
-        self._write_event(GapEvent(self.end_frame, missing))
-        silence = np.zeros((min(missing, SILENCE_FRAMES), self.info.channels), np.float32)
-        while missing > 0:
-            self._write(silence[:missing])
-            missing -= min(missing, len(silence))
+        if missing > 0 and self._engine is not None:
+            self._write_event(GapEvent(self.end_frame, missing, self._engine.name))
+            self._engine.silence(missing)
 
-    def _cut(self, frames: int) -> None:
-        """Shorten the take to `frames`: cut its last file and remove the files behind it."""
-        if frames >= self._frames:
-            return
-        while self._audio_files > 1 and frames <= self._file_frames * (self._audio_files - 1):
-            self._close_audio()
-            (self.folder / audio_name(self._audio_files)).unlink()
-            self._audio_files -= 1
-        path = self.folder / audio_name(self._audio_files)
-        self._close_audio()
-        self._audio = soundfile.SoundFile(sound_path(path), "r+")
-        self._audio.truncate(frames - self._file_frames * (self._audio_files - 1))
-        self._frames = frames
+    # ------------------------------------------------------------------ events
 
-    def _next_file(self) -> None:
-        self._close_audio()
-        path = self.folder / audio_name(self._audio_files + 1)
-        self._audio = soundfile.SoundFile(
-            sound_path(path), "w", self.info.sample_rate, self.info.channels, subtype="FLOAT", format="WAV"
-        )
-        self._audio_files += 1
+    def write_change(self, change: Change, frame: int) -> None:
+        """Append a parameter's change, an action or a marker."""
+        origin = change.origin.value
+        if change.name == "marker":
+            self.write(MarkerEvent(frame, int(change.value), origin))
+        elif change.is_action:
+            self.write(ActionEvent(frame, change.name, int(change.value), origin, change.version))
+        else:
+            self.write(ChangeEvent(frame, change.name, change.value, origin, change.version))
 
-    def _close_audio(self) -> None:
-        audio, self._audio = self._audio, None
-        if audio is not None:
-            audio.close()
+    def write(self, event: Event) -> None:
+        """Append an event."""
+        with self._told():
+            self._write_event(event)
 
-    def _close_files(self) -> None:
-        try:
-            self._close_audio()
-        finally:
-            events, self._events = self._events, None
-            if events is not None:
-                events.close()
-
-    # ------------------------------------------------------------------ words
+    def add(self, write: Callable[[Path], object]) -> None:
+        """Let a function write a file of its own into the folder."""
+        with self._told():
+            write(self.folder)
 
     def _write_event(self, event: Event) -> None:
         assert self._events is not None
@@ -243,34 +204,138 @@ class TakeWriter:
             )
         )  # fmt: skip
 
-    def _write_info(self) -> None:
-        """Write `take.json` beside the old one and rename it, so that a crash leaves one of them whole."""
-        path = self.folder / INFO
-        new = path.with_suffix(".json.new")
+    # ------------------------------------------------------------------ the disk
+
+    @property
+    def there(self) -> bool:
+        """False if the take's folder has been removed, or its disk."""
+        return all(track.there for track in self._tracks)
+
+    def sync(self) -> None:
+        """Wait until the disk holds everything that was written."""
+        with self._told():
+            for track in self._tracks:
+                track.sync()
+            if self._events is not None:
+                os.fsync(self._events.fileno())
+
+    def rescue(self) -> None:
+        """Move the take to a new folder, because its own has gone: beside the old one, or in `fallback`."""
+        with self._told():
+            old, parents = self.folder, [self.folder.parent, self._fallback]
+            for parent in [parent for parent in parents if parent is not None]:
+                with suppress(OSError):
+                    self.folder = new_folder(parent)
+                    break
+            else:
+                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), str(old))
+            events, self._events = self._events, _new_events(self.folder)
+            if events is not None:
+                with suppress(OSError):  # a drive that was pulled: the events begin again here
+                    events.seek(0)
+                    self._events.write(events.readall() or b"")
+                events.close()
+            self._heard, self._engine = self._moved(self._heard), self._moved(self._engine)
+            self._write_info()
+
+    def _moved(self, track: Track | None) -> Track | None:
+        if track is None:
+            return None
+        new = track.moved_to(self.folder)
+        with suppress(OSError):
+            track.close()
+        return new
+
+    @property
+    def _tracks(self) -> tuple[Track, ...]:
+        return tuple(track for track in (self._heard, self._engine) if track is not None)
+
+    def finish(
+        self,
+        end_frame: int | None,
+        missing_to: int = 0,
+        problem: str = "",
+        dropped_blocks: int = 0,
+        heard_frames: int | None = None,
+    ) -> None:
+        """Close the take at `end_frame` (None: after the last written frame).
+
+        Frames up to `missing_to` were dropped. They become silence as far as the take reaches. heard_frames: length of
+        the heard sound; None is all that was written.
+        """
+        with self._told():
+            try:
+                last = max(self.end_frame, missing_to)
+                end = last if end_frame is None else max(self.info.start_frame, min(end_frame, last))
+                if not problem:
+                    if self._engine is not None:
+                        self._fill(end)
+                        self._engine.cut(end - self.info.start_frame)
+                    if self._heard is not None and heard_frames is not None:
+                        self._heard.cut(max(0, heard_frames))
+                    self.sync()
+            finally:
+                self._close_files()
+            self.info = msgspec.structs.replace(
+                self.info,
+                frames=self.frames,
+                problem=problem,
+                dropped_blocks=dropped_blocks,
+                closed_cleanly=not problem,
+            )
+            self._write_info()
+
+    def _close_files(self) -> None:
         try:
-            new.write_bytes(msgspec.json.format(msgspec.json.encode(self.info), indent=2) + b"\n")
-            new.replace(path)
-        except OSError:
-            new.unlink(missing_ok=True)
-            raise
+            for track in self._tracks:
+                track.close()
+        finally:
+            events, self._events = self._events, None
+            if events is not None:
+                events.close()
+
+    def _write_info(self) -> None:
+        write_info(self.folder, self.info)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
         """Turn the disk's errors into words for the player."""
         try:
             yield
-        except (OSError, RuntimeError) as error:  # soundfile's errors are RuntimeErrors without a number
+        except OSError as error:
             raise TakeWriteError(_words(self.folder, error)) from error
 
 
-def _words(folder: Path, error: OSError | RuntimeError) -> str:
-    number = error.errno if isinstance(error, OSError) else None
+def write_info(folder: Path, info: TakeInfo) -> None:
+    """Write `take.json` beside the old one and rename it, so that a crash leaves one of them whole."""
+    path = folder / INFO
+    new = path.with_suffix(".json.new")
+    try:
+        with new.open("wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
+        new.replace(path)
+    except OSError:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
+
+
+def _new_events(folder: Path) -> io.FileIO:
+    """Make the file of events. It is locked as long as the take is recorded, so that nobody repairs it meanwhile."""
+    events = io.FileIO(folder / EVENTS, "w+")
+    hold(events.fileno())
+    return events
+
+
+def _words(folder: Path, error: OSError) -> str:
     free = _free_bytes(folder)
-    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or free == 0:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or free == 0:
         return f"the disk of {folder} is full or takes no more; free some space; the take so far is kept"
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{folder} cannot be written to; choose another folder for takes"
-    if number in (errno.ENOENT, errno.ENOTDIR) or free is None:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR) or free is None:
         return f"{folder} has gone; is the drive still connected? Choose another folder and record again"
     return f"{folder}: {error}; choose another folder and record again"
 
@@ -283,11 +348,10 @@ def _free_bytes(folder: Path) -> int | None:
         return None
 
 
-def _new_folder(parent: Path) -> Path:
-    """Make a new folder, named by date and time."""
+def new_folder(parent: Path, name: str | None = None) -> Path:
+    """Make a new folder, named by date and time unless `name` is given."""
     parent.mkdir(parents=True, exist_ok=True)
-    name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    for folder in _candidates(parent, name):
+    for folder in _candidates(parent, name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")):
         try:
             folder.mkdir()
         except FileExistsError:

@@ -131,6 +131,7 @@ def play_headless(session: Session, seconds: float | None, record_take: bool) ->
     console = Announcements()
     if note := session.status().note:
         console.say(f"{note}.")
+    recover(session, console)
     if session.silent_device:
         if session.options.device != "null":
             console.say(f"{session.status().audio.problem}.", style="yellow")
@@ -144,6 +145,16 @@ def play_headless(session: Session, seconds: float | None, record_take: bool) ->
         with picture_or_lines(console) as (view, keys):
             heard = _play(session, seconds, enough, console, view, keys)
         return _finish(session, seconds, heard, console)
+
+
+def recover(session: Session, console: Announcements) -> None:
+    """Make takes whole that a crash broke off, and say so."""
+    try:
+        if session.broken_takes():
+            for folder in session.recover_takes():
+                console.say(f"A take was broken off the last time. It is recovered: {folder}")
+    except (ValueError, OSError, RuntimeError) as error:  # a take that cannot be read, or a disk that refuses
+        console.say(f"A broken take cannot be recovered: {error}", style="red")
 
 
 def _play(
@@ -176,11 +187,11 @@ def _play(
 
 # What a key does: a function of the session, an action, or a switch.
 FUNCTIONS = {
-    "Space": "play", "R": "record", "Right": "next_patch", "Left": "previous_patch", "C": "capture_scene",
-    "Z": "undo", "Y": "redo", "=": "compare", "," : "back", "<": "far_back", ".": "forward",
+    "Space": "play", "R": "record", "J": "keep", "Right": "next_patch", "Left": "previous_patch", "C": "capture_scene",
+    "Z": "undo", "Y": "redo", "=": "compare", ",": "back", "<": "far_back", ".": "forward",
     **{str(n): f"scene_{n}" for n in range(1, SCENES + 1)},
 }  # fmt: skip
-ACTIONS = {"P": "panic", "N": "reroll", "B": "home"}
+ACTIONS = {"P": "panic", "N": "reroll", "B": "home", "V": "marker"}
 SWITCHES = {"H": "hold", "M": "mute"}
 
 
@@ -259,6 +270,12 @@ def describe(status: Status) -> str:
     clock = "" if status.clock.state is ClockState.NONE and not status.clock.detail else status.clock.text()
     osc = status.control.osc
     unusable = f"OSC: a message changed nothing: {osc.last_unusable}" if osc and osc.last_unusable else ""
-    problems = (status.audio.problem, status.recorder.problem, status.message, unusable)
+    problems = (
+        status.audio.problem,
+        status.recorder.problem,
+        status.recorder.warning,
+        status.message,
+        unusable,
+    )
     parts = (clock, word.why, loading, *problems, status.note)
     return "; ".join([text, *dict.fromkeys(p for p in parts if p)])

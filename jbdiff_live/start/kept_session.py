@@ -17,6 +17,7 @@ from jbdiff_live.kept.content import Content, Ports, SessionError, WindowPlace
 from jbdiff_live.kept.file import SessionFile
 from jbdiff_live.shown import shown
 from jbdiff_live.system.patch_folders import user_folder
+from jbdiff_live.system.takes_folder import takes_folder
 
 if TYPE_CHECKING:
     from jbdiff_live.desks.session_desk import SessionMoment
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-USUAL_TAKES = Path("takes")
 LAST = "last"  # the name of the session that every start with a window uses
 AGAIN = "Changes of this start are not kept; save your patch with Ctrl+S."
 
@@ -142,10 +142,8 @@ class KeptSession:
         if named is None and kept:
             if Path(kept).is_dir():
                 return Path(kept)
-            self._say(
-                f"The folder for takes is gone ({shown(kept)}): takes go into {USUAL_TAKES.absolute()}."
-            )
-        return named or USUAL_TAKES
+            self._say(f"The folder for takes is gone ({shown(kept)}): takes go into {takes_folder()}.")
+        return named or takes_folder()
 
     def without_ports(self, why: object) -> None:
         """Record that the session's ports cannot be used."""

@@ -207,6 +207,7 @@ def _problems(status: Status) -> list[Text]:
     problems = (
         status.audio.problem,
         status.recorder.problem,
+        status.recorder.warning,
         status.control.problem,
         "" if osc is None else osc.problem,
         status.message,

@@ -24,7 +24,7 @@ from jbdiff_live.ui.window import MainWindow
 def run(
     transport: Transport,
     *,
-    on_ready: Callable[[MainWindow], None] | None = None,
+    on_ready: Callable[[MainWindow], object] | None = None,
     place: WindowPlace | None = None,
     on_place: Callable[[WindowPlace], None] | None = None,
 ) -> int:

@@ -16,7 +16,7 @@ from jbdiff_live.status import Status
 
 AT_ONCE = frozenset(name for name, one in BY_NAME.items() if one.takes_effect is TakesEffect.NOW)
 AGAIN = "again"  # no parameter: the time machine plays older music again, or new music begins after it
-ACTIONS = frozenset(ACTIONS_BY_NAME) - {"tap", "panic"}  # those that a block obeys
+ACTIONS = frozenset(ACTIONS_BY_NAME) - {"tap", "panic", "marker"}  # those that a block obeys
 
 
 @dataclass(frozen=True)

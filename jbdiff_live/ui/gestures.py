@@ -6,8 +6,9 @@ from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import (
+    QDesktopServices,
     QDragEnterEvent,
     QDragLeaveEvent,
     QDragMoveEvent,
@@ -42,7 +43,7 @@ class Gestures(PlayersWishes):
 
     def deeds(self) -> dict[str, Callable[[str], None]]:
         """What each key of `keys.KEYS` does."""
-        actions = ("panic", "reroll", "tap", "home", "advance", "write", "erase", "reset_context")
+        actions = ("panic", "reroll", "tap", "home", "advance", "write", "erase", "reset_context", "marker")
         deeds: dict[str, Callable[[str], None]] = {
             name: lambda _, name=name: self.trigger(name)  # type: ignore[misc]
             for name in actions
@@ -54,6 +55,9 @@ class Gestures(PlayersWishes):
         return {**deeds, **self.scenes.deeds()} | {
             "start_stop": lambda _: self.start_stop(),
             "record": lambda _: self.record(),
+            "show_take": lambda _: self.show_take(),
+            "keep": lambda _: self.keep(everything=False),
+            "keep_all": lambda _: self.keep(everything=True),
             "escape": lambda _: self.escape(),
             "hold": lambda _: self.flip("hold"),
             "mute": lambda _: self.flip("mute"),
@@ -69,6 +73,20 @@ class Gestures(PlayersWishes):
             "full_screen": lambda _: self.toggle_full_screen(),
             "show_keys": lambda _: self.toggle_keys(),
         }
+
+    def show_take(self) -> None:
+        """Open the folder of the newest take in the system's file browser."""
+        self.asker.ask("show the take", self._open_take)
+
+    def _open_take(self) -> None:
+        folder = self.status.recorder.folder
+        if folder is None:
+            raise ValueError("nothing was recorded yet; press R")
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+
+    def keep(self, everything: bool) -> None:
+        """Make a take of what was heard."""
+        self.asker.ask("keep", self._transport.keep, everything)
 
     def focus_number(self, number: int) -> None:
         """Focus a knob of the view by its number, from 1."""

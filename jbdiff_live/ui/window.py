@@ -21,7 +21,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from jbdiff_live.beat.modulation import Lfo
-from jbdiff_live.block import Block
+from jbdiff_live.block import Block, NoiseDrawn
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stage_word import stage_word
 from jbdiff_live.status import Status, Transport
@@ -70,7 +70,8 @@ def _tells_more(before: Status, now: Status) -> bool:
 def slot_of(status: Status, blocks: tuple[Block, ...]) -> int | None:
     """Return the slot of the noise register that the audible block plays, from 0; None if none does."""
     playing = next((block for block in blocks if block.start_frame <= status.frame < block.end_frame), None)
-    return None if playing is None else playing.slot
+    noise = None if playing is None else playing.noise
+    return noise.slot if isinstance(noise, NoiseDrawn) else None
 
 
 class MainWindow(Gestures):

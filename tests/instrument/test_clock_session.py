@@ -27,7 +27,9 @@ class Rack:
 
     def __init__(self, folder: Path) -> None:
         self.clock = TurnedClock()
-        options = SessionOptions(device="null", midi=(), takes=folder, clock=ClockSource.MIDI)
+        options = SessionOptions(
+            device="null", midi=(), takes=folder, take_sound="engine", clock=ClockSource.MIDI
+        )
         self.session = Session(options, ToneGenerator(block_frames=8192), self.clock)
         self.heard: list[np.ndarray] = []
         self.times: list[float] = []

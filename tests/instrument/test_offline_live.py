@@ -23,7 +23,8 @@ from jbdiff_live.engine.block_settings import block_settings
 from jbdiff_live.engine.generator import ModelGenerator
 from jbdiff_live.parameters import Origin, ParameterSnapshot, ParameterStore
 from jbdiff_live.patch import load_patch
-from jbdiff_live.record.take import BlockEvent, StackEvent, Take, open_take
+from jbdiff_live.record.events import BlockEvent, StackEvent
+from jbdiff_live.record.take import Take, open_take
 from jbdiff_live.session import Session, SessionOptions
 from jbdiff_live.status import EngineState
 
@@ -82,7 +83,9 @@ def patch_file(folder: Path, stack: str, extra: str, values: str) -> Path:
 
 def played(folder: Path, patch: Path, seconds: float) -> Take:
     """A take of the real session on a null device, from the first frame on."""
-    options = SessionOptions(device="null", midi=(), takes=folder / "takes", threads=1, ladder=False)
+    options = SessionOptions(
+        device="null", midi=(), takes=folder / "takes", take_sound="engine", threads=1, ladder=False
+    )
     return recorded_take(Session(options), patch, seconds)
 
 
@@ -179,7 +182,9 @@ def test_knobs_turned_while_a_block_is_made_are_heard_in_it_and_the_log_makes_it
             session.store.set("finisher_strength", 0.3 + number % 5 / 10, Origin.UI)
         return session.store.snapshot
 
-    options = SessionOptions(device="null", midi=(), takes=tmp_path / "takes", threads=1, ladder=False)
+    options = SessionOptions(
+        device="null", midi=(), takes=tmp_path / "takes", take_sound="engine", threads=1, ladder=False
+    )
     generator = ModelGenerator(threads=1, newest=newest, files_read=lambda going: session.sounds.wait(going))
     session = Session(options, generator)
     take = recorded_take(session, patch, seconds)

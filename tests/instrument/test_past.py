@@ -19,7 +19,8 @@ from tone_generator import ToneGenerator
 from jbdiff_live.block import Block
 from jbdiff_live.engine.generator import ModelGenerator
 from jbdiff_live.parameters import Origin
-from jbdiff_live.record.take import BlockEvent, JumpEvent, TakeInfo, open_take
+from jbdiff_live.record.events import BlockEvent, JumpEvent
+from jbdiff_live.record.take import TakeInfo, open_take
 from jbdiff_live.record.writer import FADE_FRAMES, TakeWriter
 from jbdiff_live.session import Session, SessionOptions
 from jbdiff_live.stack_choice import StackChoice

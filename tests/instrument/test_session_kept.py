@@ -19,6 +19,7 @@ from jbdiff_live.session import Session, SessionOptions
 from jbdiff_live.start.kept_session import KeptSession, open_kept
 from jbdiff_live.start.prepare import load_patch
 from jbdiff_live.system.patch_folders import user_folder
+from jbdiff_live.system.takes_folder import takes_folder
 
 
 @pytest.fixture(autouse=True)
@@ -172,7 +173,7 @@ def test_takes_go_where_an_earlier_start_put_them_unless_the_folder_is_gone(
     assert kept.takes_folder(None) == tmp_path / "gigs"
     assert kept.takes_folder(tmp_path / "named") == tmp_path / "named"
     (tmp_path / "gigs").rmdir()
-    assert kept.takes_folder(None) == Path("takes")
+    assert kept.takes_folder(None) == takes_folder()
     kept.close(None)
     assert "The folder for takes is gone" in kept.words[0]
 

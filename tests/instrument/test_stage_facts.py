@@ -11,7 +11,7 @@ from small_stacks import write_small_stack
 from stage_rig import StageRig, stage
 
 from jbdiff.diffusion.noise import NoiseRegister, NoiseSettings, NoiseStyle
-from jbdiff_live.block import Preparing
+from jbdiff_live.block import NoiseDrawn, Preparing
 from jbdiff_live.engine.engine import Engine
 from jbdiff_live.engine.voices.load import load_voice
 from jbdiff_live.engine.voices.sources import Sources
@@ -153,5 +153,6 @@ def test_a_block_has_the_slot_of_the_register_that_it_plays(tmp_path: Path) -> N
         store.set("noise_style", BY_NAME["noise_style"].parse(style), Origin.UI)
         made = voice.next_block(store.snapshot, Sources(), lambda share=0.0: True)
         assert made is not None
-        slots.append(made.slot)
+        assert isinstance(made.noise, NoiseDrawn)
+        slots.append(made.noise.slot)
     assert slots == [0, 1, 2, 0, None]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from jbdiff_live.beat.modulation import Lfo, Modulation
 from jbdiff_live.binding import Binding, TakeoverMode, label
-from jbdiff_live.block import Block
+from jbdiff_live.block import Block, NoiseDrawn
 from jbdiff_live.browse.entry import Entry, Kind, LibraryStatus
 from jbdiff_live.control_view import BindingRow, Waiting
 from jbdiff_live.parameters import (
@@ -136,9 +136,8 @@ class DemoTransport:
                     index,
                     start,
                     self.modulation.applied(self.store.snapshot),
-                    "demo",
+                    NoiseDrawn("level2", 1, "register", 0.3, 0, index, False, False, slot=index % 8),
                     0.1,
-                    slot=index % 8,
                 )
             )
             self._made += self.block_frames
@@ -202,6 +201,9 @@ class DemoTransport:
     def stop_recording(self) -> None:
         self._note("stop_recording")
         self.set_status(recorder=replace(self.state.recorder, recording=False))
+
+    def keep(self, everything: bool = False) -> None:
+        self._note("keep", everything)
 
     def status(self) -> Status:
         heard = next((b.snapshot for b in self.blocks if b.start_frame <= self.frame < b.end_frame), None)

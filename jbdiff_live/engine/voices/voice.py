@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jbdiff_live.block import CHANNELS, Audio, Generated, KeepGoing, Rung
+from jbdiff_live.block import CHANNELS, Audio, Generated, KeepGoing, NoiseDrawn, Rung
 from jbdiff_live.engine.block_settings import NewestKnobs, block_settings, eased, rung_shares, turned
 from jbdiff_live.engine.timing.progress import Progress
 from jbdiff_live.engine.voices.sources import FileSource, Mono, Sources
@@ -70,6 +70,7 @@ class StackVoice:
             hop=None if stream.block_frames == stream.window_frames else asked.hop,
             steps=asked.steps,
             fade_frames=fade_frames,
+            licence=str(stream.stack.source.get("licence", "")),
         )
         self.position = 0  # frames made since the music began: the place in files that move along
         self._stream = stream
@@ -268,13 +269,12 @@ class StackVoice:
             self._progress.end()
         return Generated(
             np.ascontiguousarray(samples, dtype=np.float32),
-            str(block.noise),
+            NoiseDrawn(**{**vars(block.noise), "style": block.noise.style.value}),
             self.playing,
             turned=turned(snapshot, block.guidance, block.finisher_strength),
             novelty=block.novelty,
             read_at=None if turning is None else turning.read_at,
             beat=block.beat if rung is not Rung.LOOP else None,
-            slot=block.noise.slot,
         )
 
     def _step(self, step: Callable[[BlockStream], StreamBlock]) -> StreamBlock:

@@ -31,6 +31,7 @@ def problems(status: Status) -> list[str]:
     for part, text in (
         ("Sound", status.audio.problem),
         ("Recorder", status.recorder.problem),
+        ("Recorder", status.recorder.warning),
         ("MIDI", status.control.problem),
     ):
         if text:

@@ -131,7 +131,7 @@ class KnobsPanel(QWidget):
         self,
         parameters: Sequence[Parameter] = PARAMETERS,
         actions: Sequence[Action] = ACTIONS,
-        elsewhere: frozenset[str] = frozenset({"panic", *FOOT}) | OF_THE_SCENES,
+        elsewhere: frozenset[str] = frozenset({"panic", "marker", *FOOT}) | OF_THE_SCENES,
         given: Mapping[str, QWidget] = MappingProxyType({}),
     ) -> None:
         super().__init__()

@@ -1,0 +1,211 @@
+"""The ring on disk: the last minutes of what was heard and of all events, for "keep that".
+
+Thread: the writer's, except for the functions at the end. Blocks on the disk; raises `TakeWriteError`.
+
+The ring is a row of short takes, the segments. The oldest ones are deleted as the music goes on. Because a segment is a
+take, a crash loses no more of the ring than of a take.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from jbdiff_live.block import Block
+from jbdiff_live.parameters import Change
+from jbdiff_live.record.heard import HeardTap
+from jbdiff_live.record.lock import is_recorded
+from jbdiff_live.record.running import Facts, RunningTake
+from jbdiff_live.record.take import TakeError, TakeInfo, open_take
+from jbdiff_live.record.writer import new_folder
+from jbdiff_live.system.takes_folder import AlwaysOptions
+
+log = logging.getLogger(__name__)
+
+SEGMENT_SECONDS = 20.0
+FRAME_BYTES = 8  # stereo; a mono stack's ring is only smaller
+RESERVE_BYTES = 500_000_000  # left free on the disk
+HEARD_AT = "heard_at"  # in a segment's details: the tap's position of its first frame
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of the ring: segment folders in order, and the tap's positions between which it lies."""
+
+    segments: tuple[Path, ...]
+    start: int
+    end: int
+
+
+class AlwaysRing:
+    """The ring of one session. `info(frame)` gives the facts of a segment that begins at the session's `frame`."""
+
+    def __init__(
+        self,
+        options: AlwaysOptions,
+        tap: HeardTap,
+        facts: Callable[[], Facts],
+        info: Callable[[int], TakeInfo],
+        sample_rate: int,
+    ) -> None:
+        self._options, self._tap, self._facts, self._info = options, tap, facts, info
+        self._rate = sample_rate
+        self._folder: Path | None = None  # of this session's segments; None before the first sound
+        self._blocks: list[Block] = []  # those that are heard from the newest segment on
+        self._segment: RunningTake | None = None
+        self._closed: list[tuple[Path, int]] = []  # folders, and the positions at which they begin
+        self._number = 0
+        self._run_began = 0  # position at which the music last started
+        self._held = threading.Event()  # set while a part is being copied: nothing is deleted
+        seconds = min(options.minutes * 60, options.megabytes * 1e6 / FRAME_BYTES / sample_rate)
+        self._most = max(1, round(seconds / SEGMENT_SECONDS))
+        self._segment_frames = round(SEGMENT_SECONDS * sample_rate)
+
+    def write_block(self, block: Block) -> None:
+        """Log a block. It is made before it plays, so the segments that follow may need it too."""
+        self._blocks.append(block)
+        if self._segment is not None:
+            self._segment.write_block(block)
+
+    def write_change(self, change: Change, frame: int) -> None:
+        if self._segment is not None:
+            self._segment.write_change(change, frame)
+
+    @property
+    def read_to(self) -> int:
+        """The tap's position behind the last frame that was written."""
+        return 0 if self._segment is None else self._segment.read_to
+
+    def look(self) -> None:
+        """Write what was heard meanwhile. Begin with the first sound, and a new segment after some seconds."""
+        if self._segment is None:
+            if self._tap.written:
+                delete_old_rings(self._options.folder)
+                self._folder = new_folder(self._options.folder)
+                self._begin(self._tap.oldest)
+            return
+        self._segment.look()
+        if self._segment.frames >= self._segment_frames:
+            self._turn()
+
+    def stopped(self) -> None:
+        """The music has stopped: what is heard from now on belongs to the next run."""
+        self._run_began = self._tap.written
+
+    def span(self, end_frame: int, minutes: float | None) -> Span:
+        """Return the last minutes before the session's `end_frame`; None: all since the music last started.
+
+        Nothing of it is deleted until `let_go`.
+        """
+        self.look()
+        end = self._tap.position_of(end_frame)
+        end = self._tap.written if end is None else end
+        self._held.set()
+        if self._segment is not None:
+            self._turn()
+        start = self._run_began if minutes is None else end - round(minutes * 60 * self._rate)
+        begins = [begin for _, begin in self._closed]
+        start = max(start, begins[0] if begins else 0, 0)
+        ends = [*begins[1:], self._tap.written]
+        found = [
+            folder
+            for (folder, begin), last in zip(self._closed, ends, strict=False)
+            if last > start and begin < end
+        ]
+        return Span(tuple(found), start, end)
+
+    def let_go(self) -> None:
+        """The copy is made. Any thread."""
+        self._held.clear()
+
+    def close(self) -> None:
+        """Close the newest segment. The ring stays on the disk until the next session begins."""
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            segment.finish(None)
+
+    def _begin(self, at: int) -> None:
+        place = self._tap.places(at, at + 1)
+        frame = place[0].frame if place else 0
+        info = self._info(frame)
+        info = msgspec.structs.replace(info, sound="heard", details={**info.details, HEARD_AT: at})
+        self._number += 1
+        assert self._folder is not None
+        self._segment = RunningTake(
+            self._folder, info, self._tap, self._facts, name=f"{self._number:06d}", heard_at=at
+        )
+        self._blocks = [block for block in self._blocks if block.end_frame > frame]
+        for block in self._blocks:
+            self._segment.write_block(block)
+
+    def _turn(self) -> None:
+        """Close the segment, begin the next one where it ends, and delete the oldest ones."""
+        segment = self._segment
+        assert segment is not None
+        self._segment = None
+        segment.finish(None)
+        self._closed.append((segment.folder, segment.heard_at or 0))
+        self._begin(segment.read_to)
+        while self._closed and not self._held.is_set() and self._too_long():
+            shutil.rmtree(self._closed.pop(0)[0], ignore_errors=True)
+
+    def _too_long(self) -> bool:
+        if len(self._closed) >= self._most:
+            return True
+        try:
+            return shutil.disk_usage(self._options.folder).free < RESERVE_BYTES
+        except OSError:
+            return False
+
+
+# ---------------------------------------------------------------------- any thread, at a session's start
+
+
+def segments(ring: Path) -> tuple[Path, ...]:
+    """Return the segments of a ring in order."""
+    return tuple(sorted(path.parent for path in ring.glob("*/take.json")))
+
+
+def broken_rings(folder: Path) -> list[Path]:
+    """Return the rings that a crash broke off, oldest first."""
+    return [ring for ring in _ended(folder) if not _closed_cleanly(ring)]
+
+
+def delete_old_rings(folder: Path) -> None:
+    """Delete the rings of sessions that ended as they should."""
+    for ring in _ended(folder):
+        if _closed_cleanly(ring):
+            shutil.rmtree(ring, ignore_errors=True)
+
+
+def _ended(folder: Path) -> list[Path]:
+    """Return the rings that no process writes to."""
+    try:
+        rings = sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError:
+        return []
+    ended = []
+    for ring in rings:
+        found = segments(ring)
+        try:
+            if not found or not is_recorded(found[-1]):
+                ended.append(ring)
+        except OSError as error:
+            log.info("%s: %s", ring, error)
+    return [ring for ring in ended if segments(ring) or time.time() - ring.stat().st_mtime > 60]
+
+
+def _closed_cleanly(ring: Path) -> bool:
+    found = segments(ring)
+    try:
+        return not found or open_take(found[-1]).info.closed_cleanly
+    except TakeError as error:
+        log.info("%s: %s", ring, error)
+        return False

@@ -1,0 +1,110 @@
+"""The tap behind the output stage: the last seconds of what was heard, and which frame of the session each was.
+
+Threads: `put` runs on the audio feeder: it neither waits nor takes a lock, and it allocates a `Place` only when the
+sound breaks off or begins again. Any thread may read. A reader that is too slow finds its frames overwritten, and the
+feeder never notices.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+
+from jbdiff_live.block import Audio
+
+SECONDS = 30.0  # 10 MB; as long as a disk may take for one write
+PLACES = 8192
+MARGIN_FRAMES = 8192  # not read: the feeder may be writing over them
+
+
+class Place(NamedTuple):
+    """From position `at` of the heard sound on, the session's frames count from `frame`.
+
+    moves: False is a silence, during which the session's frame stands still.
+    """
+
+    at: int
+    frame: int
+    moves: bool
+
+
+class HeardTap:
+    """Sound as it leaves the output stage. Positions count heard frames, silence included, from the first sound on."""
+
+    def __init__(self, sample_rate: int, channels: int, seconds: float = SECONDS) -> None:
+        self.channels = channels
+        self._size = round(seconds * sample_rate) + MARGIN_FRAMES
+        self._frames = np.zeros((self._size, channels), np.float32)
+        self._places: deque[Place] = deque(maxlen=PLACES)
+        self._written = 0
+
+    # ------------------------------------------------------------------ feeder
+
+    def put(self, chunk: Audio, frame: int, end: int) -> None:
+        """Keep a rendered chunk, `[frames, channels]`. frame, end: the session's frame before and after it."""
+        at, count, sounds = self._written, len(chunk), end - frame
+        if not 0 < sounds < count:
+            self._mark(at, frame, sounds > 0)
+        elif self._places and self._places[-1].moves:  # sound, and then silence
+            self._mark(at, frame, True)
+            self._mark(at + sounds, end, False)
+        else:
+            self._mark(at, frame, False)
+            self._mark(at + count - sounds, frame, True)
+        start = at % self._size
+        first = min(count, self._size - start)
+        self._frames[start : start + first] = chunk[:first]
+        self._frames[: count - first] = chunk[first:]
+        self._written = at + count  # last: a reader never goes beyond it
+
+    def _mark(self, at: int, frame: int, moves: bool) -> None:
+        """Add a place, if the frames do not simply go on."""
+        if self._places:
+            last = self._places[-1]
+            expected = last.frame + (at - last.at) * last.moves
+            if last.moves == moves and expected == frame:
+                return
+        self._places.append(Place(at, frame, moves))
+
+    # ------------------------------------------------------------------ any thread
+
+    @property
+    def written(self) -> int:
+        """The position behind the newest frame."""
+        return self._written
+
+    @property
+    def oldest(self) -> int:
+        """The oldest position that can still be read."""
+        return max(0, self._written - self._size + MARGIN_FRAMES)
+
+    def read(self, start: int, end: int) -> Audio | None:
+        """Return a copy of the frames from `start` to `end`; None if they were written over."""
+        places = np.arange(start, end) % self._size
+        copy = self._frames[places]
+        return copy if start >= self.oldest else None
+
+    def position_of(self, frame: int) -> int | None:
+        """Return the first position that is at the session's `frame` or behind it. None: it was not heard yet."""
+        places, written = tuple(self._places), self._written
+        ends = (*(place.at for place in places[1:]), written)
+        for place, end in zip(places, ends, strict=False):  # before the first sound there is no place
+            if place.moves and frame < place.frame + end - place.at:
+                return max(self.oldest, place.at + max(0, frame - place.frame))
+            if not place.moves and frame < place.frame:
+                return max(self.oldest, place.at)
+        return None
+
+    def places(self, start: int, end: int) -> list[Place]:
+        """Return the places from position `start` to `end`. The first one is at `start` itself."""
+        found: list[Place] = []
+        for place in tuple(self._places):
+            if place.at >= end:
+                break
+            if place.at <= start:
+                found = [Place(start, place.frame + (start - place.at) * place.moves, place.moves)]
+            else:
+                found.append(place)
+        return found

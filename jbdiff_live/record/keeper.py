@@ -1,0 +1,132 @@
+"""Always recording, as the recorder's writer thread sees it: the ring, and the thread that copies a part of it.
+
+Threads: the writer's, but for `keep`'s copy, which has a thread of its own so that the writer goes on meanwhile. Any
+thread may read `on` and `problem`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jbdiff_live.block import Block
+from jbdiff_live.parameters import Change
+from jbdiff_live.record.always import AlwaysRing
+from jbdiff_live.record.heard import HeardTap
+from jbdiff_live.record.keep import keep
+from jbdiff_live.record.running import Facts
+from jbdiff_live.record.take import TakeInfo, open_take
+from jbdiff_live.record.writer import TakeWriteError
+from jbdiff_live.shown import shown
+from jbdiff_live.system.takes_folder import AlwaysOptions
+
+log = logging.getLogger(__name__)
+
+MakeInfo = Callable[..., TakeInfo]
+
+
+@dataclass(frozen=True)
+class KeepJob:
+    """A wish to keep the last minutes before `end_frame`; minutes None is all since the music last started."""
+
+    parent: Path
+    end_frame: int
+    minutes: float | None
+    info: TakeInfo
+    files: tuple[Callable[[Path], object], ...]
+
+
+class Always:
+    """The ring of a session, or nothing if it is off. If the disk refuses, the ring ends and takes go on without it."""
+
+    def __init__(
+        self,
+        options: AlwaysOptions | None,
+        tap: HeardTap | None,
+        facts: Callable[[], Facts],
+        info: MakeInfo,
+        sample_rate: int,
+        closed: Callable[[Path], object],
+        say: Callable[[str], object],
+    ) -> None:
+        """info: `take_info` with rate and channels. closed, say: as in `Recorder`."""
+        self._info, self._closed, self._say = info, closed, say
+        self._rate = sample_rate
+        self._values: dict[str, float] = {}  # of the newest block
+        self._copier: threading.Thread | None = None
+        self._ring: AlwaysRing | None = None
+        self.problem = ""
+        if options is not None and tap is not None:
+            self._ring = AlwaysRing(options, tap, facts, self._segment_info, sample_rate)
+
+    @property
+    def on(self) -> bool:
+        return self._ring is not None
+
+    @property
+    def read_to(self) -> int:
+        """The tap's position behind the last frame that was written."""
+        return 0 if self._ring is None else self._ring.read_to
+
+    def write_block(self, block: Block) -> None:
+        self._values = dict(block.snapshot.values)
+        self._do(lambda ring: ring.write_block(block))
+
+    def write_change(self, change: Change, frame: int) -> None:
+        self._do(lambda ring: ring.write_change(change, frame))
+
+    def stopped(self) -> None:
+        self._do(lambda ring: ring.stopped())
+
+    def look(self) -> None:
+        self._do(lambda ring: ring.look())
+
+    def close(self) -> None:
+        self._do(lambda ring: ring.close())
+
+    def wait(self, seconds: float) -> None:
+        """Wait until a copy is made, for some seconds at most. The session's thread."""
+        if self._copier is not None:
+            self._copier.join(seconds)
+
+    def keep(self, job: KeepJob) -> None:
+        """Let a thread copy a part of the ring into a take."""
+        if self._copier is not None and self._copier.is_alive():
+            self._say("Keep: the last one is still being copied; press again in a moment")
+            return
+        self._do(lambda ring: self._start_copy(ring, job))
+
+    def _start_copy(self, ring: AlwaysRing, job: KeepJob) -> None:
+        span = ring.span(job.end_frame, job.minutes)
+
+        def copy() -> None:
+            try:
+                folder = keep(span, job.parent, job.info, job.files)
+                seconds = open_take(folder).info.frames // self._rate
+                self._say(f"kept: {seconds // 60} min {seconds % 60} s in {shown(folder)}")
+                self._closed(folder)
+            except (TakeWriteError, OSError, ValueError) as error:
+                log.warning("keep: %s", error)
+                self._say(f"Keep: {error}")
+            finally:
+                ring.let_go()
+
+        self._copier = threading.Thread(target=copy, name="keeper", daemon=True)
+        self._copier.start()
+
+    def _segment_info(self, frame: int) -> TakeInfo:
+        """Return the facts of a segment that begins at the session's `frame`."""
+        return self._info(Path(), frame, {"values": self._values}, (), "heard")
+
+    def _do(self, act: Callable[[AlwaysRing], object]) -> None:
+        if self._ring is None:
+            return
+        try:
+            act(self._ring)
+        except (TakeWriteError, OSError) as error:
+            self._ring = None
+            self.problem = f"always recording has ended: {error}"
+            log.warning("%s", self.problem)

@@ -1,0 +1,50 @@
+"""What the text of an option stands for. A text without sense ends the program, and a sentence names the option."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from jbdiff_live.system.takes_folder import AlwaysOptions
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Enum)
+TAKE_SOUNDS = ("heard", "engine", "both")
+
+
+def parsed(parse: Callable[[str], T], text: str, option: str) -> T:
+    """Return what `parse` makes of an option. After a ValueError, the program names the option and ends."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def one_of(kind: type[E], text: str, option: str) -> E:
+    """Return the member of an enum that an option names."""
+    try:
+        return kind(text)
+    except ValueError:
+        known = ", ".join(member.value for member in kind)
+        raise typer.BadParameter(f"{text!r}; choose one of {known}", param_hint=option) from None
+
+
+def take_sound(text: str) -> str:
+    """Return the sound of a take that `--take` names."""
+    if text not in TAKE_SOUNDS:
+        raise typer.BadParameter(f"{text!r}; choose one of {', '.join(TAKE_SOUNDS)}", param_hint="--take")
+    return text
+
+
+def always_options(minutes: float, megabytes: float, keep_minutes: float) -> AlwaysOptions | None:
+    """Return the options of always recording; None if it is off, or has no folder."""
+    from jbdiff_live.system.takes_folder import AlwaysOptions, always_folder
+
+    folder = always_folder()
+    if folder is None or not minutes:
+        return None
+    return AlwaysOptions(folder, minutes, megabytes, keep_minutes)

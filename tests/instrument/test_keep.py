@@ -1,0 +1,227 @@
+"""Always recording: "keep that" makes a take of what was heard, ending at the press; the ring survives a crash."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stage_rig import stage
+from test_record import until
+from test_takes import RATE, SNAPSHOT, Stage, ramp
+
+from jbdiff_live.block import Block
+from jbdiff_live.parameters import Origin
+from jbdiff_live.record import always
+from jbdiff_live.record.recorder import Recorder
+from jbdiff_live.record.take import (
+    BlockEvent,
+    ChangeEvent,
+    MarkerEvent,
+    PlaceEvent,
+    Take,
+    TakeError,
+    open_take,
+)
+from jbdiff_live.system.takes_folder import AlwaysOptions
+
+SEGMENT = 4000  # frames
+
+
+class Rig:
+    """An output stage and a recorder that is always recording, in short segments."""
+
+    def __init__(self, folder: Path, **options: float) -> None:
+        self.stage = Stage()
+        self.folder, self.ring = folder, folder / "ring"
+        self.said: list[str] = []
+        self.recorder = Recorder(
+            RATE, 2, tap=self.stage.tap, always=AlwaysOptions(self.ring, **options), say=self.said.append
+        )
+        self.stage.store.subscribe(lambda change: self.recorder.note(change, self.stage.made))
+        self.index = 0
+
+    def play(self, frames: int) -> None:
+        start = self.stage.made
+        self.recorder.offer(Block(ramp(start, frames), self.index, start, SNAPSHOT, "tone", 0.1))
+        self.index += 1
+        self.settle()
+        self.stage.play(frames)
+        ring = self.recorder._always
+        until(lambda: not ring.on or ring.read_to == self.stage.tap.written, 20)
+
+    def settle(self) -> None:
+        """Wait until the writer has done all that it was given."""
+        until(lambda: not self.recorder._queue and self.recorder._blocks_waiting == 0)
+
+    def keep(self, end: int, minutes: float | None) -> Take:
+        known = set(self.takes())
+        self.recorder.keep(self.folder / "takes", end, minutes, {"patch": "drift"})
+        until(lambda: any(text.startswith("kept") for text in self.said))
+        self.said.clear()
+        (folder,) = set(self.takes()) - known
+        return open_take(folder)
+
+    def takes(self) -> list[Path]:
+        return sorted((self.folder / "takes").glob("*"))
+
+
+@pytest.fixture
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    monkeypatch.setattr(always, "SEGMENT_SECONDS", SEGMENT / RATE)
+    made = Rig(tmp_path)
+    yield made
+    made.recorder.close()
+
+
+def test_keep_that_gives_the_last_minutes_sample_for_sample_ending_at_the_press(rig: Rig) -> None:
+    for _ in range(9):
+        rig.play(2000)
+    minutes = 7000 / RATE / 60
+    take = rig.keep(17_000, minutes)
+    assert np.array_equal(take.read(), ramp(10_000, 7000))
+    assert (take.info.start_frame, take.info.patch, take.info.closed_cleanly) == (10_000, "drift", True)
+    assert [e for e in take.events() if isinstance(e, PlaceEvent)] == [PlaceEvent(0, 10_000, True)]
+    assert take.info.values == dict(SNAPSHOT.values)
+    rig.play(2000)
+    longer = rig.keep(rig.stage.made - 1000, 10.0)
+    heard = rig.stage.out
+    assert np.array_equal(longer.read(), heard[: len(longer.read())]), (
+        "from the first sound on, if it is shorter"
+    )
+
+
+def test_a_hole_in_the_sound_and_all_events_are_kept(rig: Rig) -> None:
+    rig.play(6000)
+    rig.stage.store.set("gain", -6.0, Origin.MIDI)
+    rig.stage.store.trigger("marker", Origin.KEY)
+    rig.stage.render(1000)  # late
+    rig.play(6000)
+    take = rig.keep(11_000, None)
+    begin = rig.stage.tap.position_of(11_000)
+    assert np.array_equal(take.read(), rig.stage.out[:begin])
+    events = list(take.events())
+    assert [e.start_frame for e in events if isinstance(e, BlockEvent)] == [0, 6000]
+    assert [(e.name, e.origin) for e in events if isinstance(e, ChangeEvent)] == [("gain", "midi")]
+    assert len([e for e in events if isinstance(e, MarkerEvent)]) == 1
+    for position in (500, 5000, 7000, 9000):
+        (before,) = rig.stage.tap.places(position, position + 1)
+        assert take.frame_at(position) == before.frame
+
+
+def test_keep_all_begins_where_the_music_last_started(rig: Rig) -> None:
+    rig.play(6000)
+    rig.recorder.stopped()
+    rig.settle()
+    began = rig.stage.tap.written
+    rig.play(6000)
+    take = rig.keep(11_500, None)
+    end = rig.stage.tap.position_of(11_500)
+    assert np.array_equal(take.read(), rig.stage.out[began:end])
+
+
+def test_the_ring_keeps_to_its_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(always, "SEGMENT_SECONDS", SEGMENT / RATE)
+    rig = Rig(tmp_path, minutes=3 * SEGMENT / RATE / 60)
+    try:
+        for _ in range(20):
+            rig.play(2000)
+        (ring,) = rig.ring.iterdir()
+        assert len(always.segments(ring)) <= 4
+        take = rig.keep(40_000 - 500, None)
+        assert SEGMENT <= take.frames <= 5 * SEGMENT
+        assert np.array_equal(take.read()[-100:], ramp(39_400, 100))
+    finally:
+        rig.recorder.close()
+
+
+def test_a_take_and_the_ring_are_recorded_side_by_side(rig: Rig) -> None:
+    rig.play(4000)
+    rig.recorder.start(rig.folder / "mine", 3000, {})
+    rig.play(4000)
+    rig.recorder.stop(7000)
+    (folder,) = (rig.folder / "mine").iterdir()
+    assert np.array_equal(open_take(folder).read(), ramp(3000, 4000))
+    kept = rig.keep(7000, 4000 / RATE / 60)
+    assert np.array_equal(kept.read(), ramp(3000, 4000))
+
+
+def test_a_ring_whose_folder_is_refused_ends_alone(tmp_path: Path) -> None:
+    (tmp_path / "ring").write_text("no folder")
+    rig = Rig(tmp_path)
+    try:
+        rig.play(2000)
+        until(lambda: "always recording has ended" in rig.recorder.status().warning)
+        rig.recorder.start(tmp_path / "takes", 0, {})
+        rig.recorder.stop(1500)
+        assert open_take(rig.takes()[0]).frames == 1500
+        with pytest.raises(RuntimeError, match="nothing to keep"):
+            rig.recorder.keep(tmp_path / "takes", 0, None, {})
+    finally:
+        rig.recorder.close()
+
+
+def test_what_cannot_be_kept_is_said(rig: Rig) -> None:
+    rig.play(2000)
+    (rig.folder / "file").write_text("")
+    rig.recorder.keep(rig.folder / "file", 1500, None, {})
+    until(lambda: any(text.startswith("Keep: ") for text in rig.said), 20)
+    assert "choose another folder" in rig.said[-1].lower()
+
+
+def broken_ring(rig: Rig, folder: Path) -> Path:
+    """A copy of the ring as a killed process leaves it."""
+    until(lambda: any(rig.ring.iterdir()))
+    (ring,) = rig.ring.iterdir()
+    shutil.copytree(ring, folder / ring.name)
+    return folder / ring.name
+
+
+def test_a_ring_that_a_crash_broke_off_becomes_a_take(rig: Rig, tmp_path: Path) -> None:
+    from jbdiff_live.record.keep import keep_ring
+
+    for _ in range(5):
+        rig.play(2000)
+    until(lambda: rig.stage.tap.written > 0 and not rig.recorder._queue)
+    ring = broken_ring(rig, tmp_path / "left")
+    assert always.broken_rings(tmp_path / "left") == [ring]
+    folder = keep_ring(ring, tmp_path / "takes")
+    take = open_take(folder)
+    sound = take.read()
+    assert take.info.recovered and len(sound) > 8000 and np.array_equal(sound, rig.stage.out[: len(sound)])
+    assert not ring.exists() and always.broken_rings(tmp_path / "left") == []
+    with pytest.raises(TakeError):
+        keep_ring(tmp_path / "nothing", tmp_path / "takes")
+
+
+def test_a_ring_that_ended_well_is_there_until_the_next_session_sounds(rig: Rig, tmp_path: Path) -> None:
+    rig.play(2000)
+    rig.recorder.close()
+    (ring,) = rig.ring.iterdir()
+    old = ring / "000001"
+    before = old.stat().st_mtime_ns
+    assert always.broken_rings(rig.ring) == []
+    second = Rig(tmp_path)
+    try:
+        assert old.exists()
+        second.play(2000)
+        until(lambda: not old.exists() or old.stat().st_mtime_ns != before, 20)
+    finally:
+        second.recorder.close()
+
+
+def test_keep_is_a_function_of_the_session_and_says_what_it_did(tmp_path: Path) -> None:
+    with stage(tmp_path, always=AlwaysOptions(tmp_path / "ring", keep_minutes=1.0)) as rig:
+        rig.play()
+        rig.clock.run(1.0)
+        rig.session.perform("keep")
+        until(lambda: rig.session.answers.newest.startswith("kept"))
+        (take,) = rig.closed_takes()
+        assert take.frames > RATE / 2 and (take.folder / "patch.toml").exists()
+
+
+def test_without_a_ring_keep_says_how_to_get_one(tmp_path: Path) -> None:
+    with stage(tmp_path) as rig, pytest.raises(RuntimeError, match="always-minutes"):
+        rig.session.keep()
