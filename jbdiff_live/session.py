@@ -43,7 +43,7 @@ from jbdiff_live.engine.voices.sources import FileSource, file_takers
 from jbdiff_live.engine.voices.torch_setup import share_one_heap
 from jbdiff_live.links import Links, Sight
 from jbdiff_live.modular.movement import Movement
-from jbdiff_live.parameters import Change, ParameterStore
+from jbdiff_live.parameters import PARAMETERS, Change, ParameterStore, TakesEffect
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.record.room import TakeRoom
 from jbdiff_live.record.tape import Tape
@@ -51,6 +51,7 @@ from jbdiff_live.reports import Reports
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.session_options import SessionOptions
 from jbdiff_live.stack_choice import StackChoice
+from jbdiff_live.status import EngineState
 from jbdiff_live.system.patch_folders import user_patches_folder
 from jbdiff_live.system.thread_priority import process_priority
 
@@ -74,7 +75,8 @@ class Session(Reports):
         patience: float = STOP_SECONDS,
     ) -> None:
         """generator: None plays stacks. patience: seconds for which a stop waits for a block that hangs."""
-        self.options, self.midi_api = options, options.midi_api
+        self.options, self.midi_api, self.asked = options, options.midi_api, False
+        self._made_ready: object = None  # what the first block was made from, if it was made before a start
         self._patience = patience
         # A shorter switch interval cuts the worst wait for the GIL from 13 to 3 ms beside a busy thread.
         sys.setswitchinterval(0.0005)
@@ -214,14 +216,36 @@ class Session(Reports):
             self.audio.listen(self.options.input_device)
         self.audio.open(self.options.device, fall_back=True)
 
+    def prepare(self) -> None:
+        """Load and warm up the stack, and make the first block, without a sound. Does nothing after a start."""
+        if not self.asked and self.engine.status.state is EngineState.OFFLINE:
+            self.engine.start()
+
     def start(self) -> None:
-        """Begin to play. Returns at once; `status` shows the engine's progress. RuntimeError: a block hangs."""
+        """Begin to play. Returns at once; `status` shows the engine's progress. RuntimeError: a block hangs.
+
+        A first block that `prepare` has made sounds at once. If a knob was turned since, it is made again.
+        """
+        made, self._made_ready = self._made_ready, None
         self.stack_desk.begin()
+        self.asked = True
         self.audio.begin()
+        if made is not None and made == self._choices():
+            self.audio.block_made(self._enough(self.generator.block_frames))
+        elif made is not None:
+            self.engine.begin_anew()
         self.engine.start()
+
+    def _choices(self) -> object:
+        """Return all that a block is made from: values, actions, stack and sounds."""
+        snapshot, sounds = self.store.snapshot, self.sound_desk
+        later = {p.name: snapshot[p.name] for p in PARAMETERS if p.takes_effect is not TakesEffect.NOW}
+        files = tuple(sounds.playing(role) for role in ("context", "init"))
+        return later, dict(snapshot.counts), self.stack_desk.choice, files
 
     def stop(self) -> None:
         """Fade out, close a running take, and stop. TimeoutError if a block hangs; the other steps are done."""
+        self.asked, self._made_ready = False, None
         frame = self.audio.frames_heard
         errors = _run_all(
             self.engine.ask_to_stop, self.audio.stop, lambda: self.tape.stop(frame), self._stop_engine
@@ -283,13 +307,18 @@ class Session(Reports):
 
     def _block_made(self, block: Block) -> None:
         """Keep the block, record it, and start the device when enough is queued. Engine thread."""
+        if not self.asked and self._made_ready is None:
+            self._made_ready = self._choices()
         recent = self.tape.recent
         self.stack_desk.block_made(block, recent[-1] if recent else None)
         self.tape.block_made(block)
         self.links.block_made(block)
         self.conductor.made(block)
-        # The engine makes three blocks before it waits for playback (`Deadline`).
-        self.audio.block_made(min(int(BEGIN_SECONDS * self.generator.sample_rate), 3 * block.frames))
+        self.audio.block_made(self._enough(block.frames))
+
+    def _enough(self, block_frames: int) -> int:
+        """Return the frames to queue before the device starts. The engine makes three blocks before it waits."""
+        return min(int(BEGIN_SECONDS * self.generator.sample_rate), 3 * block_frames)
 
     def _changed(self, change: Change) -> None:
         """Answer an action. A panic wakes the engine at once. Writer's thread."""
@@ -298,7 +327,7 @@ class Session(Reports):
         if change.is_action:
             waits = self.conductor.answer_to(change.name)
             style = self.store.snapshot.choice("noise_style")
-            self.answers.say(waits or answer_to(change.name, self.engine.status.state, style))
+            self.answers.say(waits or answer_to(change.name, self.engine_status.state, style))
 
 
 def _run_all(*steps: Callable[[], object]) -> list[Exception]:

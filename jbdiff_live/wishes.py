@@ -51,6 +51,7 @@ class Wishes(SceneWishes):
     patch_desk: PatchDesk
     functions: FunctionDesk
     midi_api: str | None  # None: the system's default
+    asked: bool  # True from the player's start to the stop; the engine may get ready before
 
     # ------------------------------------------------------------------ values
 
@@ -95,7 +96,7 @@ class Wishes(SceneWishes):
         """Record from the audible frame on, or from `frame`. If nothing plays, record from the first sound on."""
         self.tape.start(self.audio.frames_heard if frame is None else frame)
         first = "recording begins with the first sound; press start"
-        self.answers.say("recording" if self.plays else first)
+        self.answers.say("the take records from now on; R ends it" if self.plays else first)
 
     def record_from_first_block(self) -> None:
         """Record from the first frame of the next block. Call it before `start`."""
@@ -112,8 +113,8 @@ class Wishes(SceneWishes):
 
     @property
     def plays(self) -> bool:
-        """True if the engine was started and has not stopped or failed."""
-        return self.engine.status.state not in (EngineState.OFFLINE, EngineState.FAILED)
+        """True if the player has started the engine and it has not stopped or failed."""
+        return self.asked and self.engine.status.state not in (EngineState.OFFLINE, EngineState.FAILED)
 
     # ------------------------------------------------------------------ controllers
 

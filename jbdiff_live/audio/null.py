@@ -62,8 +62,9 @@ class NullSink:
         clock: Clock = MACHINE,
         on_frames: Callable[[Audio], None] | None = None,
         timed: TimedSnapshots | None = None,
+        headroom_db: float = 0.0,
     ) -> None:
-        self._stage = OutputStage(ring, snapshot, sample_rate, timed)
+        self._stage = OutputStage(ring, snapshot, sample_rate, timed, headroom_db)
         self._time = FrameTime(sample_rate)
         self._given = 0
         self._clock = clock

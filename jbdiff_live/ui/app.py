@@ -15,7 +15,8 @@ from PySide6.QtWidgets import QApplication
 
 from jbdiff_live.status import Transport
 from jbdiff_live.system.ending import on_ending
-from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.look import load_look, look_file
+from jbdiff_live.ui.rows.look_row import wear
 from jbdiff_live.ui.window import MainWindow
 
 
@@ -30,8 +31,9 @@ def run(transport: Transport, *, on_ready: Callable[[MainWindow], None] | None =
         QGuiApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
         app = QApplication(sys.argv[:1])
     app.setApplicationName("jbdiff-live")
-    theme.apply(app)
-    window = MainWindow(transport)
+    file = look_file()
+    wear(load_look(file))
+    window = MainWindow(transport, look_file=file)
     room = window.screen().availableGeometry()
     window.resize(min(1600, room.width()), min(1000, room.height()))
     ended = threading.Event()  # a signal may come before there is a loop that it could end
@@ -45,6 +47,8 @@ def run(transport: Transport, *, on_ready: Callable[[MainWindow], None] | None =
         try:
             window.show()
             QTimer.singleShot(0, window, lambda: app.exit(0) if ended.is_set() else None)
+            # After the first frame: the window is there before the model, which takes seconds.
+            QTimer.singleShot(0, window, window.prepare)
             if on_ready is not None:
                 QTimer.singleShot(0, window, lambda: on_ready(window))
             return app.exec()

@@ -36,7 +36,7 @@ KEYS: tuple[Key, ...] = (
     Key(("F2", "F3", "F4"), "view", "F2 F3 F4", "stage, workshop, settings"),
     Key(("R",), "record", "R", "record, stop recording"),
     Key(("P",), "panic", "P", "panic: silence now, begin again"),
-    Key(("Esc",), "escape", "Esc", "close this, cancel learn"),
+    Key(("Esc",), "escape", "Esc", "close this, or a message; cancel learn"),
     Key(("H",), "hold", "H", "hold the noise"),
     Key(("M",), "mute", "M", "mute"),
     Key(("N",), "reroll", "N", "re-roll the noise"),
