@@ -60,7 +60,7 @@ class StageRig:
         device = device or self.device
         device.loudest = 0.0
         return self.clock.run_until(
-            lambda: device.loudest > LOUD and self.word.word is Word.PLAYING,
+            lambda: device.loudest > LOUD and self.word.word is Word.PLAYING and not self.word.device,
             lambda: f"sound: {self.describe()}",
         )
 
