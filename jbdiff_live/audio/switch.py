@@ -16,7 +16,7 @@ from jbdiff_live.audio.device import DeviceSink
 from jbdiff_live.audio.input import LiveInput, Mono, OnFrames
 from jbdiff_live.audio.null import NullSink
 from jbdiff_live.audio.output import TimedSnapshots
-from jbdiff_live.audio.sink import AudioSink
+from jbdiff_live.audio.sink import AudioSink, DeviceError
 from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
@@ -109,6 +109,18 @@ class AudioSwitch:
             if running:
                 new.start()
         old.close()
+
+    def open_beside(self, ring: RingBuffer) -> AudioSink:
+        """Open a second output on the same device, which plays another ring. Any thread.
+
+        DeviceError: no device is open, or the device serves one output only.
+        """
+        sink = self._sink
+        if not isinstance(sink, DeviceSink):
+            raise DeviceError("no sound device is open; choose one in the settings")
+        beside = DeviceSink(ring, self._snapshot, self._sample_rate, self._short_ring_frames, self._clock)
+        beside.open(sink.device)
+        return beside
 
     def begin(self) -> None:
         """Let the sound start as soon as enough is queued."""

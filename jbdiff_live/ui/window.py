@@ -124,7 +124,7 @@ class MainWindow(Gestures):
         self.notices = NoticeLine(self)
         self.asker = Asker(self.notices)
         self.question = QuestionMenu(self, transport, self.asker)
-        self.files = FileDesk(self, transport, self.asker, self.look)
+        self.files = FileDesk(self, transport, self.asker, self.look, open_browser=self.open_browser)
         self.knob_menu = KnobMenu(self, transport, self.asker)
         self.changes = Changes()
         self.board = Board(self._connect)

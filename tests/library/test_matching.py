@@ -125,3 +125,39 @@ def test_rows_at_odd_and_even_places_are_matched_each_in_its_own() -> None:
         torch.testing.assert_close(
             both[row : row + 1], codec.decode(latents[:1], 2, first), atol=1e-4, rtol=0
         )
+
+
+def bass(tokens: int) -> Tensor:
+    """A bass line of two tones below D3, each a quarter of a second long, `[1, tokens * 512]`."""
+    time = torch.arange(tokens * 512) / 44_100
+    low, high = ((2 * torch.pi * f * time).sin() for f in (55.0, 98.0))
+    return torch.where((time * 4).floor() % 2 == 0, 0.2 * low, 0.2 * high)[None].float()
+
+
+def test_bass_notes_are_brought_to_their_levels() -> None:
+    """Below D3 only windows of 186 ms separate the keys, so measured sound is matched with these too."""
+    analysis = BandAnalysis(DETAILED)
+    matching = BandMatching(DETAILED, analysis)
+    wanted, other = analysis.decibels(bass(80)), bass(80).roll(11_025, 1)
+    keys, middle = slice(0, 26), slice(20, 60)
+
+    def error(sound: Tensor) -> float:
+        levels = analysis.decibels(sound)
+        return float((levels - wanted)[:, middle, keys].abs().mean())
+
+    assert error(matching(other, wanted, FIRST)) < 0.5 * error(other)
+
+
+def test_the_last_rounds_of_measured_detail_leave_it_out() -> None:
+    analysis = BandAnalysis(DETAILED)
+    matching = BandMatching(replace(DETAILED, match_rounds=8), analysis)
+    order: list[str] = []
+    for name in ("detail", "short"):
+        part = matching.get_submodule(name)
+        part.register_forward_hook(lambda *_, name=name: order.append(name))
+    audio = music(16)
+    matching(audio, analysis.decibels(audio), FIRST)
+    assert order == ["detail", "short"] * 28 + ["short"] * 4
+    order.clear()
+    matching(audio, analysis.decibels(audio), FIRST, mean_detail=True)
+    assert order == ["detail", "short"] * 8
