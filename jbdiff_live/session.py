@@ -243,7 +243,7 @@ class Session(Reports):
         self.asked = True
         self.audio.begin()
         if made is not None and made == self._choices():
-            self.audio.block_made(self._enough(self.generator.block_frames))
+            self.audio.block_made(_enough(self.generator.sample_rate, self.generator.block_frames))
         elif made is not None:
             self.engine.begin_anew()
         self.engine.start()
@@ -327,11 +327,7 @@ class Session(Reports):
         self.tape.block_made(block)
         self.links.block_made(block)
         self.conductor.made(block)
-        self.audio.block_made(self._enough(block.frames))
-
-    def _enough(self, block_frames: int) -> int:
-        """Return the frames to queue before the device starts. The engine makes three blocks before it waits."""
-        return min(int(BEGIN_SECONDS * self.generator.sample_rate), 3 * block_frames)
+        self.audio.block_made(_enough(self.generator.sample_rate, block.frames))
 
     def _changed(self, change: Change) -> None:
         """Answer an action. A panic wakes the engine at once. Writer's thread."""
@@ -341,6 +337,11 @@ class Session(Reports):
             waits = self.conductor.answer_to(change.name)
             style = self.store.snapshot.choice("noise_style")
             self.answers.say(waits or answer_to(change.name, self.engine_status.state, style))
+
+
+def _enough(sample_rate: int, block_frames: int) -> int:
+    """Return the frames to queue before the device starts. The engine makes three blocks before it waits."""
+    return min(int(BEGIN_SECONDS * sample_rate), 3 * block_frames)
 
 
 def _run_all(*steps: Callable[[], object]) -> list[Exception]:
