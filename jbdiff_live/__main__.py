@@ -8,21 +8,25 @@ from __future__ import annotations
 import logging
 import math
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
-    from jbdiff_live.beat.line import ClockSource
-    from jbdiff_live.binding import TakeoverMode
+    from jbdiff_live.kept.content import Ports
     from jbdiff_live.links import LinkOptions
     from jbdiff_live.session import Session, SessionOptions
+    from jbdiff_live.start.kept_session import KeptSession
     from jbdiff_live.start.screen import ScreenTrial
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Enum)
+USUAL_PATCH = "drift"
+OFF = "none"  # a text that switches a port off that the last session had
 LONGEST_SHORT_RING = 1 << 17  # frames: three seconds
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
@@ -30,6 +34,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
 @app.command()
 def play(
+    ctx: typer.Context,
     headless: Annotated[bool, typer.Option("--headless", help="Play without a window.")] = False,
     seconds: Annotated[
         float | None, typer.Option(min=1.0, help="Stop after this many seconds of sound (headless).")
@@ -41,7 +46,10 @@ def play(
         Path | None, typer.Option(help="A sound file to continue: any format and rate soundfile reads.")
     ] = None,
     init: Annotated[Path | None, typer.Option(help="A sound file for `resample` to start from.")] = None,
-    patch: Annotated[str, typer.Option(help="A factory patch by name, or a patch file.")] = "drift",
+    patch: Annotated[
+        str | None,
+        typer.Option(help="A factory patch by name, or a patch file; default: the last session's, or drift."),
+    ] = None,
     values: Annotated[
         list[str] | None,
         typer.Option("--set", help="A parameter, as name=value; may be repeated. --list shows all."),
@@ -69,7 +77,7 @@ def play(
         str | None, typer.Option("--input", help="Sound device for the live input.")
     ] = None,
     midi: Annotated[
-        list[str] | None, typer.Option(help="MIDI input by (part of its) name; default: all of them.")
+        list[str] | None, typer.Option(help="MIDI input by (part of its) name; default: `all`.")
     ] = None,
     midi_api: Annotated[
         str | None, typer.Option(help="MIDI API: LINUX_ALSA, UNIX_JACK, MACOSX_CORE or WINDOWS_MM.")
@@ -88,7 +96,8 @@ def play(
         ),
     ] = None,
     osc: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Receive OSC on this UDP port; see docs/modular.md.")
+        int | None,
+        typer.Option(min=0, max=65535, help="Receive OSC on this UDP port, 0: none; see docs/modular.md."),
     ] = None,
     osc_host: Annotated[
         str, typer.Option(help="Address that OSC is received on; 0.0.0.0 lets other machines in.")
@@ -140,6 +149,13 @@ def play(
             min=1, max=1024, help="CPU threads for the model; default: half the cores, on Linux at least 2."
         ),
     ] = None,
+    safe: Annotated[bool, typer.Option("--safe", help="Start without the last session; it is kept.")] = False,
+    session: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep the session in this file; `last`: the window's own. Without a window, none is kept else."
+        ),
+    ] = None,
     list_devices: Annotated[
         bool, typer.Option("--list", help="List devices, patches and parameters.")
     ] = False,
@@ -158,42 +174,34 @@ def play(
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr
     )
+    from jbdiff_live.binding import TakeoverMode
     from jbdiff_live.session import SessionOptions
     from jbdiff_live.stack_choice import parse_levels
+    from jbdiff_live.start.prepare import at_home
     from jbdiff_live.system.thread_priority import process_goes_first
 
     _check(short_ring, seconds)
-    record, context, init = (_at_home(path) for path in (record, context, init))
+    record, context, init = (at_home(path) for path in (record, context, init))
     options = SessionOptions(
         stack=stack,
         levels=None if levels is None else _parsed(parse_levels, levels, "--levels"),
         finisher=finisher,
         hop=hop,
         steps=steps,
-        device=device,
-        input_device=input_device,
-        midi=tuple(midi) if midi else None,
         midi_api=midi_api,
         virtual_midi=virtual_midi,
-        takeover=_takeover(takeover),
+        takeover=_one_of(TakeoverMode, takeover, "--takeover"),
         program_channel=program_channel,
-        takes=record or Path("takes"),
         short_ring_frames=short_ring,
         threads=threads,
         ladder=ladder,
-        links=_links(osc, osc_host, osc_out, cv_in, cv or [], send or [], midi_out),
-        clock=_clock_source(clock),
-        clock_out=clock_out,
-        clock_offset=clock_offset / 1000,
-        beats_per_bar=beats_per_bar,
     )
     logging.getLogger("jbdiff_live").info("priority: %s", process_goes_first().text)
-    _run(
-        options,
-        _Wanted(
-            headless, seconds, record, context, init, patch, tuple(values or ()), list_devices, list_bindings
-        ),
-    )
+    wanted = _Wanted(
+        headless, seconds, record, context, init, patch, tuple(values or ()), tuple(cv or ()), list_devices,
+        list_bindings, safe, session,
+    )  # fmt: skip
+    _run(options, _ports(ctx), wanted)
 
 
 @dataclass(frozen=True)
@@ -205,10 +213,18 @@ class _Wanted:
     record: Path | None
     context: Path | None
     init: Path | None
-    patch: str
+    patch: str | None
     values: tuple[str, ...]
+    calibrations: tuple[str, ...]
     list_devices: bool
     list_bindings: bool
+    safe: bool
+    session: str | None
+
+    @property
+    def lists(self) -> bool:
+        """True if this run only prints a list."""
+        return self.list_devices or self.list_bindings
 
 
 def _check(short_ring: int, seconds: float | None) -> None:
@@ -224,46 +240,88 @@ def _check(short_ring: int, seconds: float | None) -> None:
         )
 
 
-def _run(options: SessionOptions, wanted: _Wanted) -> None:
+def _ports(ctx: typer.Context) -> tuple[Ports, frozenset[str]]:
+    """Return the devices and ports of the command line, and the names of those that it names."""
+    from jbdiff_live.kept.content import Ports
+
+    values = {name: ctx.params[name] for name in Ports.__struct_fields__}
+    inputs = tuple(values["midi"] or ())
+    values["midi"] = None if inputs in ((), ("all",)) else inputs
+    values["send"] = tuple(values["send"] or ())
+    sources = {name: ctx.get_parameter_source(name) for name in values}
+    named = (name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")
+    return Ports(**values), frozenset(named)
+
+
+def _run(options: SessionOptions, ports: tuple[Ports, frozenset[str]], wanted: _Wanted) -> None:
     """Make a session, list or play, and close it in every case. Raises typer.Exit with the exit status."""
-    from jbdiff_live.session import Session
-    from jbdiff_live.shown import printable
-    from jbdiff_live.start.listing import binding_lines, print_all, reader_may_go
+    from jbdiff_live.start.kept_session import KeptSession, open_kept
     from jbdiff_live.start.screen import ScreenTrial
     from jbdiff_live.system.ending import Interrupts, on_ending
 
     interrupts = Interrupts()
     with on_ending(interrupts):
-        session, trial = _opened(Session, options), None
+        trial = None if wanted.headless or wanted.lists else ScreenTrial()
+        kept, session = KeptSession(), None
         try:
-            if wanted.list_devices:
-                with reader_may_go():
-                    print_all(session)
-                return
-            trial = None if wanted.headless or wanted.list_bindings else ScreenTrial()
-            _prepare(session, wanted)
-            if wanted.list_bindings:
-                with reader_may_go():
-                    print(*binding_lines(session.binding_rows_of(session.midi_inputs())), sep="\n")
-                return
-            session.open()
-            raise typer.Exit(_play(session, trial, wanted))
+            if not wanted.lists:
+                kept = open_kept(trial is not None and not trial.hopeless, wanted.safe, wanted.session)
+            session = _opened(options, ports, wanted, kept)
+            raise typer.Exit(_list_or_play(session, trial, wanted, kept))
         except (ValueError, OSError, KeyError, RuntimeError) as error:
             if isinstance(error, typer.Exit):  # a subclass of RuntimeError, but not an error
                 raise
-            log = logging.getLogger("jbdiff_live")
-            log.info("", exc_info=error)
-            words = printable(str(error.args[0] if isinstance(error, KeyError) else error))
-            print(f"jbdiff-live: {words}", file=sys.stderr)
-            raise typer.Exit(2) from error
+            _end_with(error)
+        except typer.BadParameter:
+            raise
+        except Exception:
+            kept.failed()
+            raise
         finally:
             interrupts.closing = True  # no interrupt from here on: the take is being closed
             if trial is not None:
                 trial.close()
-            session.close()
+            kept.close(session)
+            if session is not None:
+                session.close()
 
 
-def _play(session: Session, trial: ScreenTrial | None, wanted: _Wanted) -> int:
+def _end_with(error: Exception) -> NoReturn:
+    """Print why the program ends, and end it."""
+    from jbdiff_live.shown import printable
+
+    log = logging.getLogger("jbdiff_live")
+    log.info("", exc_info=error)
+    words = printable(str(error.args[0] if isinstance(error, KeyError) else error))
+    print(f"jbdiff-live: {words}", file=sys.stderr)
+    raise typer.Exit(2) from error
+
+
+def _list_or_play(session: Session, trial: ScreenTrial | None, wanted: _Wanted, kept: KeptSession) -> int:
+    """Print the list that is wanted, or play until the end. Return the exit status."""
+    from jbdiff_live.start.listing import binding_lines, print_all, reader_may_go
+    from jbdiff_live.start.prepare import load_patch, load_sounds, set_values
+
+    if wanted.list_devices:
+        with reader_may_go():
+            print_all(session)
+        return 0
+    if not kept.resume(session) or wanted.patch is not None:
+        load_patch(session, wanted.patch or USUAL_PATCH)
+    set_values(session, wanted.values)
+    load_sounds(session, wanted.context, wanted.init)
+    if wanted.record is not None:
+        session.keep_folder("takes", wanted.record)
+    if wanted.list_bindings:
+        with reader_may_go():
+            print(*binding_lines(session.binding_rows_of(session.midi_inputs())), sep="\n")
+        return 0
+    session.open()
+    kept.keep(session)
+    return _play(session, trial, wanted, kept)
+
+
+def _play(session: Session, trial: ScreenTrial | None, wanted: _Wanted, kept: KeptSession) -> int:
     """Play an open session until its end, and return the exit status. trial: None plays without a window."""
     if trial is not None and (problem := trial.problem()):
         print(f"{problem[0].upper()}{problem[1:]}: playing without a window.", flush=True)
@@ -277,43 +335,58 @@ def _play(session: Session, trial: ScreenTrial | None, wanted: _Wanted) -> int:
     if wanted.record is not None:
         session.record_from_first_block()
         session.start()
-    return run(session)
+    return run(
+        session,
+        on_ready=lambda window: kept.arrived(),
+        place=kept.place,
+        on_place=session.session_desk.put_place,
+    )
 
 
-def _at_home(path: Path | None) -> Path | None:
-    """Return a path with `~` replaced by the home folder. After an equals sign the shell does not replace it."""
-    try:
-        return None if path is None else path.expanduser()
-    except RuntimeError as error:
-        raise typer.BadParameter(f"{path}: no home folder is known here; give the whole path") from error
+def _port_options(ports: Ports, calibrations: tuple[str, ...]) -> dict[str, Any]:
+    """Return the fields of `SessionOptions` that devices and ports fill. calibrations: the texts of --cv.
+
+    typer.BadParameter names the option that cannot be used.
+    """
+    from jbdiff_live.beat.line import ClockSource
+
+    return {
+        "device": _unless_off(ports.device),
+        "input_device": _unless_off(ports.input_device),
+        "midi": ports.midi,
+        "links": _links(ports, calibrations),
+        "clock": _one_of(ClockSource, ports.clock, "--clock"),
+        "clock_out": _unless_off(ports.clock_out),
+        "clock_offset": ports.clock_offset / 1000,
+        "beats_per_bar": ports.beats_per_bar,
+        "ports": ports,
+    }
 
 
-def _links(
-    port: int | None,
-    host: str,
-    out: str | None,
-    cv_in: str | None,
-    spans: Sequence[str],
-    sends: Sequence[str],
-    midi_out: str | None,
-) -> LinkOptions:
+def _unless_off(text: str | None) -> str | None:
+    return None if text == OFF else text
+
+
+def _links(ports: Ports, calibrations: tuple[str, ...]) -> LinkOptions:
     """Return the options of OSC, control voltages and the rack."""
     from jbdiff_live.control.cv import parse_span
     from jbdiff_live.control.osc.link import OscSettings, parse_address
     from jbdiff_live.links import LinkOptions
     from jbdiff_live.modular.sends import MidiSend, parse_send
 
-    if spans and cv_in is None:
+    cv_in, midi_out, out = _unless_off(ports.cv_in), _unless_off(ports.midi_out), _unless_off(ports.osc_out)
+    sends = [text for text in ports.send if text != OFF]
+    if calibrations and cv_in is None:
         raise typer.BadParameter("name the sound device with --cv-in", param_hint="--cv")
     address = None if out is None else _parsed(parse_address, out, "--osc-out")
-    parsed = tuple(_parsed(parse_send, text, "--send") for text in sends)
-    if midi_out is None and any(isinstance(one, MidiSend) for one in parsed):
+    to_send = tuple(_parsed(parse_send, text, "--send") for text in sends)
+    if midi_out is None and any(isinstance(one, MidiSend) for one in to_send):
         raise typer.BadParameter("name the MIDI output with --midi-out", param_hint="--send")
     return LinkOptions(
-        OscSettings(port, host, address),
+        OscSettings(ports.osc or None, ports.osc_host, address),
         cv_in,
-        tuple(_parsed(parse_span, text, "--cv") for text in spans),
-        parsed,
+        tuple(_parsed(parse_span, text, "--cv") for text in calibrations),
+        to_send,
         midi_out,
     )
 
@@ -326,73 +399,42 @@ def _parsed(parse: Callable[[str], T], text: str, option: str) -> T:
         raise typer.BadParameter(str(error), param_hint=option) from error
 
 
-def _takeover(text: str) -> TakeoverMode:
-    from jbdiff_live.binding import TakeoverMode
-
+def _one_of(kind: type[E], text: str, option: str) -> E:
+    """Return the member of an enum that an option names."""
     try:
-        return TakeoverMode(text)
+        return kind(text)
     except ValueError:
-        known = ", ".join(mode.value for mode in TakeoverMode)
-        raise typer.BadParameter(f"{text!r}; choose one of {known}", param_hint="--takeover") from None
+        known = ", ".join(member.value for member in kind)
+        raise typer.BadParameter(f"{text!r}; choose one of {known}", param_hint=option) from None
 
 
-def _clock_source(text: str) -> ClockSource:
-    from jbdiff_live.beat.line import ClockSource
+def _opened(
+    options: SessionOptions, ports: tuple[Ports, frozenset[str]], wanted: _Wanted, kept: KeptSession
+) -> Session:
+    """Return the session. If the options do not allow one, print the reason and end the program.
 
-    try:
-        return ClockSource(text)
-    except ValueError:
-        known = ", ".join(source.value for source in ClockSource)
-        raise typer.BadParameter(f"{text!r}; choose one of {known}", param_hint="--clock") from None
-
-
-def _opened(make: Callable[[SessionOptions], Session], options: SessionOptions) -> Session:
-    """Return the session. If it cannot be made, print the reason and end the program."""
+    Devices and ports of the last session that cannot be used are left out.
+    """
     from jbdiff_live.beat.link import LinkError
+    from jbdiff_live.session import Session
 
+    chosen, remembered = kept.over(*ports)
     try:
-        return make(options)
-    except (LinkError, ValueError) as error:  # ValueError: an option that only the session can judge
-        print(f"jbdiff-live: {error}", file=sys.stderr)
-        raise typer.Exit(2) from error
-
-
-def _prepare(session: Session, wanted: _Wanted) -> None:
-    """Put patch, values and files from the command line into the session, in that order."""
-    from jbdiff_live.parameters import BY_NAME, Origin, unknown_name
-
-    known = session.patches()
-    patch = wanted.patch
-    path = known[patch] if patch in known else _at_home(Path(patch))
-    assert path is not None
-    if not path.exists():
-        raise ValueError(f"no patch {patch!r}; there are: {', '.join(known)}; or give a file")
-    session.load_patch(path)
-    for text in wanted.values:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"--set {text}: needs name=value, such as --set noise_step=0.5")
-        if name not in BY_NAME:
-            raise unknown_name(name)
-        session.store.set(name, _parse(name, value), Origin.SESSION)
-    if wanted.context is not None:
-        session.load_context_file(wanted.context)
-    if wanted.init is not None:
-        session.load_init_file(wanted.init)
-    session.wait_for_files()
-
-
-def _parse(name: str, text: str) -> float:
-    from jbdiff_live.parameters import BY_NAME
-
-    parameter = BY_NAME[name]
-    if parameter.toggle and text.lower() in ("on", "off", "true", "false"):
-        return parameter.parse(text.lower() in ("on", "true"))
-    try:
-        number = float(text)
-    except ValueError:
-        return parameter.parse(text)  # a name; or this raises an error that says what is needed
-    return parameter.parse(number)
+        fields = _port_options(chosen, wanted.calibrations) | {"ports": kept.to_keep(chosen)}
+        fields["takes"] = kept.takes_folder(wanted.record)
+        return Session(replace(options, **fields, remembered=remembered))
+    except (
+        LinkError,
+        ValueError,
+        typer.BadParameter,
+    ) as error:  # ValueError: only the session can judge an option
+        if not remembered:
+            if isinstance(error, typer.BadParameter):
+                raise
+            print(f"jbdiff-live: {error}", file=sys.stderr)
+            raise typer.Exit(2) from error
+        kept.without_ports(error)
+        return _opened(options, ports, wanted, kept)
 
 
 def main() -> None:

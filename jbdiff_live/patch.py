@@ -159,7 +159,7 @@ def load_patch(path: Path) -> Patch:
         tuple(bindings),
         _choice(path, file),
         file.format,
-        _sound(path, file.context) if file.context else None,
+        sound_path(path, file.context) if file.context else None,
         file.program,
         MappingProxyType(_lfos(path, file)),
         _scenes(path, file),
@@ -196,7 +196,7 @@ def _scenes(path: Path, file: _File) -> Scenes:
         raise PatchError(f"{path}: {error}") from error
 
 
-def _sound(path: Path, written: str) -> Path:
+def sound_path(path: Path, written: str) -> Path:
     """Return the path of a patch's sound: relative to the patch, unless it is absolute or begins with `~`.
 
     A name that begins with "factory:" is one of the instrument's own sounds, wherever it is installed.
@@ -305,7 +305,7 @@ def save_patch(path: Path, patch: Patch) -> None:
     document = _document(path) if path.exists() else tomlkit.document()
     head: dict[str, object] = {"format": FORMAT, "name": patch.name, "description": patch.description}
     if patch.context is not None:
-        head["context"] = _written(patch.context, path.parent)
+        head["context"] = written_sound(patch.context, path.parent)
     if patch.program is not None:
         head["program"] = patch.program
     head |= {"stage": list(patch.stage) or None, "tags": list(patch.tags) or None}
@@ -345,13 +345,13 @@ def _written_choice(choice: StackChoice | None) -> dict[str, str | list[int] | b
     }
 
 
-def _written(sound: Path, folder: Path) -> str:
-    """Return a sound's path for the file: relative if it lies beside the patch, so that both can move.
+def written_sound(sound: Path, folder: Path | None) -> str:
+    """Return a sound's path for the file: relative if it lies beside the patch in `folder`, so that both can move.
 
     A sound of the factory is named as such, so that the program can move too.
     """
     sound = sound.resolve()
-    if sound.is_relative_to(folder):
+    if folder is not None and sound.is_relative_to(folder):
         return sound.relative_to(folder).as_posix()
     factory = factory_folder()
     if factory is not None and sound.is_relative_to(factory):

@@ -35,7 +35,8 @@ class Reports(Wishes):
         block = self.tape.at(frame)
         stack = self.stack_desk.status
         problems = (
-            stack.problem, self.stack_desk.complaint, self.patch_desk.problem, self.beat_keeper.status().problem,
+            self.session_desk.message(self.plays), stack.problem, self.stack_desk.complaint,
+            self.patch_desk.problem, self.beat_keeper.status().problem,
             *self.sound_desk.problems,
         )  # fmt: skip
         return Status(

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable
 
 from jbdiff_live.audio.audition import Audition
+from jbdiff_live.audio.remembered import open_remembered
 from jbdiff_live.audio.switch import AudioSwitch
 from jbdiff_live.beat.clock_out import ClockOut
 from jbdiff_live.beat.conductor import Conductor, clock_from
@@ -35,6 +36,7 @@ from jbdiff_live.desks.function_desk import FunctionDesk
 from jbdiff_live.desks.history import History
 from jbdiff_live.desks.patch_desk import PatchDesk
 from jbdiff_live.desks.scene_desk import SceneDesk
+from jbdiff_live.desks.session_desk import SessionDesk
 from jbdiff_live.desks.sound_desk import SoundDesk
 from jbdiff_live.desks.stack_desk import StackDesk
 from jbdiff_live.desks.undo_desk import UndoDesk
@@ -45,7 +47,7 @@ from jbdiff_live.engine.voices.sources import FileSource, file_takers, load_file
 from jbdiff_live.engine.voices.torch_setup import share_one_heap
 from jbdiff_live.links import Links, Sight
 from jbdiff_live.modular.movement import Movement
-from jbdiff_live.parameters import PARAMETERS, Change, ParameterStore, TakesEffect
+from jbdiff_live.parameters import Change, ParameterStore
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.record.room import TakeRoom
 from jbdiff_live.record.tape import Tape
@@ -53,7 +55,6 @@ from jbdiff_live.reports import Reports
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.session_options import SessionOptions
 from jbdiff_live.stack_choice import StackChoice
-from jbdiff_live.status import EngineState
 from jbdiff_live.system.patch_folders import user_patches_folder
 from jbdiff_live.system.thread_priority import process_priority
 
@@ -77,7 +78,7 @@ class Session(Reports):
         patience: float = STOP_SECONDS,
     ) -> None:
         """generator: None plays stacks. patience: seconds for which a stop waits for a block that hangs."""
-        self.options, self.midi_api, self.asked = options, options.midi_api, False
+        self.options, self.midi_api, self.ports, self.asked = options, options.midi_api, options.ports, False
         self._made_ready: object = None  # what the first block was made from, if it was made before a start
         self._patience = patience
         # A shorter switch interval cuts the worst wait for the GIL from 13 to 3 ms beside a busy thread.
@@ -190,6 +191,10 @@ class Session(Reports):
         self.undo_desk = UndoDesk(
             self.store, self.history, self.patch_desk, self.scene_desk, self.modulation, clock.now, say
         )
+        self.session_desk = SessionDesk(
+            self.store, self.patch_desk, self.modulation, self.controls, self.scene_desk, self.stack_desk,
+            self.sound_desk, self.history, lambda: self.ports, clock,
+        )  # fmt: skip
         self.programs = ProgramChanges(self._load_program, options.program_channel)
         self.functions = FunctionDesk(self, self.programs.ask, self.answers.say)
         self.links = Links(
@@ -211,6 +216,8 @@ class Session(Reports):
             on_port=self.links.port,
             on_clock=self.conductor.clock.midi,
         )
+        if options.midi is not None and "midi" in options.remembered:
+            self.midi.choose(options.midi)  # whole names, not parts of them
         self._sources: tuple[ControlSource, ...] = (self.midi, self.beat_keeper)
 
     # ------------------------------------------------------------------ life
@@ -222,14 +229,23 @@ class Session(Reports):
         self.links.start(self.audio.listen_to_cv)
         for source in self._sources:
             source.start()
-        if self.options.input_device:
-            self.audio.listen(self.options.input_device)
-        self.audio.open(self.options.device, fall_back=True)
+        self._open_sound()
 
-    def prepare(self) -> None:
-        """Load and warm up the stack, and make the first block, without a sound. Does nothing after a start."""
-        if not self.asked and self.engine.status.state is EngineState.OFFLINE:
-            self.engine.start()
+    def _open_sound(self) -> None:
+        """Open input and output. If a device of the last session is gone, say so, and open the default output."""
+        options, say = self.options, self.session_desk.say
+        name, device = options.input_device, options.device
+        if name and "input_device" not in options.remembered:
+            self.audio.listen(name)
+        elif name and (reason := open_remembered(self.audio.listen, name)):
+            say(f"The last session's sound input does not open ({reason}): no input is open.")
+        if device is not None and "device" in options.remembered:
+            reason = open_remembered(self.audio.open, device)
+            if not reason:
+                return
+            say(f"The last session's sound output does not open ({reason}): the system's default plays.")
+            device = None
+        self.audio.open(device, fall_back=True)
 
     def start(self) -> None:
         """Begin to play. Returns at once; `status` shows the engine's progress. RuntimeError: a block hangs.
@@ -247,13 +263,6 @@ class Session(Reports):
         elif made is not None:
             self.engine.begin_anew()
         self.engine.start()
-
-    def _choices(self) -> object:
-        """Return all that a block is made from: values, actions, stack and sounds."""
-        snapshot, sounds = self.store.snapshot, self.sound_desk
-        later = {p.name: snapshot[p.name] for p in PARAMETERS if p.takes_effect is not TakesEffect.NOW}
-        files = tuple(sounds.playing(role) for role in ("context", "init"))
-        return later, dict(snapshot.counts), self.stack_desk.choice, files
 
     def stop(self) -> None:
         """Fade out, close a running take, and stop. TimeoutError if a block hangs; the other steps are done."""
@@ -308,15 +317,6 @@ class Session(Reports):
         if not used and event.kind is EventKind.PROGRAM:
             self.programs.handle(event)
         return used
-
-    def _load_program(self, event: ControlEvent) -> None:
-        """Recall the scene or load the patch of a MIDI program. Program changes' thread."""
-        listed = self.controls.program_patch(event)
-        scene = self.scene_desk.kept.of_program(event.number)
-        if listed is None and scene is not None:
-            self.recall_scene(scene)
-            return
-        self.patch_desk.load_program(event.number, event.text(), listed, event.time)
 
     def _block_made(self, block: Block) -> None:
         """Keep the block, record it, and start the device when enough is queued. Engine thread."""

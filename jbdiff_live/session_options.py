@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jbdiff_live.beat.line import ClockSource
 from jbdiff_live.binding import TakeoverMode
+from jbdiff_live.kept.content import Ports
 from jbdiff_live.links import LinkOptions
 from jbdiff_live.stack_choice import StackChoice
 
@@ -39,6 +40,12 @@ class SessionOptions:
     clock_out: str | None = None  # MIDI output for clock and gates; "virtual" opens one
     clock_offset: float = 0.0  # seconds added to the times of MIDI clock messages
     beats_per_bar: int = 4
+    ports: Ports = field(
+        default_factory=Ports
+    )  # the devices and ports above, as texts; the session keeps them
+    remembered: frozenset[str] = (
+        frozenset()
+    )  # the ports that the last session chose; one that is gone is no error
 
     def over(self, choice: StackChoice) -> StackChoice:
         """Return the choice, with the command line's options in place of its own."""

@@ -308,6 +308,14 @@ class Transport(Protocol):
         """Load another stack, or other parts of this one, while this one plays on. Then crossfade to it."""
         ...
 
+    def folder(self, kind: str) -> Path | None:
+        """Return the folder in which the dialogs for "patches" or "sounds" begin; None for the usual one."""
+        ...
+
+    def keep_folder(self, kind: str, folder: Path) -> None:
+        """Let the dialogs for "patches" or "sounds" begin in a folder from now on."""
+        ...
+
     def patches(self) -> Mapping[str, Path]: ...
     def patch_programs(self) -> Mapping[str, int]:
         """Return the MIDI program, 1 to 128, of each patch that has one."""

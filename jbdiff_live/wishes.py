@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from jbdiff_live.audio.names import names_or_reason
 from jbdiff_live.audio.switch import NULL_DEVICE, AudioSwitch
 from jbdiff_live.beat.modulation import Lfo, Modulation
@@ -24,12 +26,14 @@ from jbdiff_live.desks.answers import Answers
 from jbdiff_live.desks.function_desk import FunctionDesk
 from jbdiff_live.desks.patch_desk import PatchDesk
 from jbdiff_live.desks.scene_wishes import SceneWishes
+from jbdiff_live.desks.session_desk import SessionDesk
 from jbdiff_live.desks.sound_desk import SoundDesk
 from jbdiff_live.desks.stack_desk import StackDesk
 from jbdiff_live.engine.engine import Engine
 from jbdiff_live.engine.voices.sources import FileSource
+from jbdiff_live.kept.content import Ports
 from jbdiff_live.links import Links
-from jbdiff_live.parameters import Origin, ParameterSnapshot, ParameterStore
+from jbdiff_live.parameters import PARAMETERS, Origin, ParameterSnapshot, ParameterStore, TakesEffect
 from jbdiff_live.record.tape import Tape
 from jbdiff_live.stack_choice import StackChoice, StackParts
 from jbdiff_live.status import EngineState
@@ -50,9 +54,25 @@ class Wishes(SceneWishes, LibraryWishes):
     stack_desk: StackDesk
     sound_desk: SoundDesk[FileSource]
     patch_desk: PatchDesk
+    session_desk: SessionDesk
     functions: FunctionDesk
     midi_api: str | None  # None: the system's default
     asked: bool  # True from the player's start to the stop; the engine may get ready before
+    ports: Ports  # the devices and ports that are chosen, for the next start; swapped whole
+
+    # ------------------------------------------------------------------ getting ready
+
+    def prepare(self) -> None:
+        """Load and warm up the stack, and make the first block, without a sound. Does nothing after a start."""
+        if not self.asked and self.engine.status.state is EngineState.OFFLINE:
+            self.engine.start()
+
+    def _choices(self) -> object:
+        """Return all that a block is made from: values, actions, stack and sounds."""
+        snapshot, sounds = self.store.snapshot, self.sound_desk
+        later = {p.name: snapshot[p.name] for p in PARAMETERS if p.takes_effect is not TakesEffect.NOW}
+        files = tuple(sounds.playing(role) for role in ("context", "init"))
+        return later, dict(snapshot.counts), self.stack_desk.choice, files
 
     # ------------------------------------------------------------------ values
 
@@ -173,6 +193,16 @@ class Wishes(SceneWishes, LibraryWishes):
 
     def choose_midi_inputs(self, names: Sequence[str]) -> None:
         self.midi.choose(names)
+        self.ports = replace(self.ports, midi=tuple(names))
+
+    def _load_program(self, event: ControlEvent) -> None:
+        """Recall the scene or load the patch of a MIDI program. Program changes' thread."""
+        listed = self.controls.program_patch(event)
+        scene = self.scene_desk.kept.of_program(event.number)
+        if listed is None and scene is not None:
+            self.recall_scene(scene)
+            return
+        self.patch_desk.load_program(event.number, event.text(), listed, event.time)
 
     # ------------------------------------------------------------------ devices
 
@@ -182,6 +212,8 @@ class Wishes(SceneWishes, LibraryWishes):
     def choose_audio_device(self, name: str) -> None:
         """Move the sound to another device. If that fails, the old one plays on and DeviceError gives the reason."""
         self.audio.open(name)
+        if name != NULL_DEVICE:  # nobody wants silence at the next start
+            self.ports = replace(self.ports, device=name)
         self.answers.say(f"sound output: {self.audio.status().device}")
 
     def input_devices(self) -> Sequence[str]:
@@ -190,6 +222,7 @@ class Wishes(SceneWishes, LibraryWishes):
     def choose_input_device(self, name: str) -> None:
         """Open a live input; an empty name closes it. If that fails, the old one stays open."""
         self.audio.listen(name)
+        self.ports = replace(self.ports, input_device=name or None)
         self.answers.say(f"sound input: {self.audio.status().input_device or 'none'}")
 
     def _names(self, kind: str) -> list[str]:
@@ -199,6 +232,12 @@ class Wishes(SceneWishes, LibraryWishes):
         return names
 
     # ------------------------------------------------------------------ stacks, patches, files
+
+    def folder(self, kind: str) -> Path | None:
+        return self.session_desk.folder(kind)
+
+    def keep_folder(self, kind: str, folder: Path) -> None:
+        self.session_desk.keep_folder(kind, folder)
 
     def stacks(self) -> Sequence[StackParts]:
         return self.stack_desk.stacks()

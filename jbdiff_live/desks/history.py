@@ -146,6 +146,12 @@ class History:
             return step
 
     @property
+    def aside(self) -> Moment | None:
+        """The player's own values and LFOs during a comparison; None if nothing is compared."""
+        step = self._aside
+        return None if step is None else step.before
+
+    @property
     def comparing(self) -> bool:
         return self._aside is not None
 

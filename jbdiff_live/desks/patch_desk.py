@@ -33,6 +33,8 @@ from jbdiff_live.scenes.scene import Kept
 from jbdiff_live.shown import shown
 from jbdiff_live.stack_choice import StackChoice
 
+NO_PATCH = Patch(name="untitled")  # before the first patch is loaded
+
 
 class Bindings(Protocol):
     """The part of the control map that a patch uses."""
@@ -86,7 +88,7 @@ class PatchDesk:
         self._say = say
         self._own_folder = own_folder
         self._lock = threading.Lock()  # one patch at a time
-        self._patch = Patch(name="untitled")  # swapped whole
+        self._patch = NO_PATCH  # swapped whole
         self._path: Path | None = None
         # Stack and sound as they were when the patch was loaded or saved.
         self._begun: tuple[StackChoice | None, str] = None, ""
@@ -145,7 +147,7 @@ class PatchDesk:
         with self._lock:
             patch = load_patch(path)
             again = path.resolve() == self._path
-            first, before = self._path is None, self._state(patch.values)
+            first, before = self._patch is NO_PATCH, self._state(patch.values)
             patch.apply(self._store, hold)
             self._modulation.put_all(patch.lfos)
             self._bindings.suggest(patch.bindings)
@@ -215,6 +217,33 @@ class PatchDesk:
                 self._stacks.choose(state.choice)
             if state.context and state.context != self._sounds.wanted("context"):
                 self._sounds.load("context", Path(state.context), f"patch {state.patch.name!r}")
+
+    def resume(self, saved: Patch, path: Path | None, played: Patch, scenes: Kept) -> None:
+        """Play a patch with unsaved changes, as the last session left it, before the first start.
+
+        saved, path: the patch as its file has it. played: with the values, LFOs, bindings, stack and sound that play.
+        """
+        now = time.monotonic()
+        with self._lock:
+            self._store.set_many(played.numbers, Origin.SESSION, Unit.OFF)
+            self._modulation.put_all(played.lfos)
+            self._bindings.suggest(played.bindings)
+            self._scenes.put(scenes)
+            self._patch, self._path, self.problem = saved, path, ""
+            self._stacks.from_patch(saved.choice, now)
+            begun = self._stacks.choice
+            self._stacks.from_patch(played.choice, now)
+            context = played.context
+            if (
+                context is not None
+                and saved.context is not None
+                and context.resolve() == saved.context.resolve()
+            ):
+                context = saved.context  # two paths of one file are no change
+            if context is not None and self._sounds.takes("context"):
+                self._sounds.load("context", context, "the session")
+            self._begun = begun, str(saved.context or context or "")
+            self._history.forget()
 
     def load_neighbour(self, step: int, hold: Unit | None = None) -> None:
         """Load the patch that is `step` places after this one in the list, around its end."""

@@ -162,8 +162,8 @@ def _by_slot(tables: AoT) -> dict[int, Table]:
     return found
 
 
-def _table(old: Table | None, number: int, scene: Scene) -> Table:
-    table = tomlkit.table() if old is None else old
+def scene_table(number: int, scene: Scene) -> dict[str, Any]:
+    """Return one scene in the form that `read_scenes` takes. The values come last."""
     lines: dict[str, Any] = {"slot": number}
     if scene.name:
         lines["name"] = scene.name
@@ -171,6 +171,18 @@ def _table(old: Table | None, number: int, scene: Scene) -> Table:
         lines["program"] = scene.program
     if scene.leaves_out != USUALLY_LEFT_OUT:
         lines["leaves_out"] = sorted(scene.leaves_out)
+    values = {
+        name: BY_NAME[name].plain(scene.values[name])
+        for name in held_by_scenes(scene.leaves_out)
+        if name in scene.values
+    }
+    return {**lines, "values": values}
+
+
+def _table(old: Table | None, number: int, scene: Scene) -> Table:
+    table = tomlkit.table() if old is None else old
+    lines = scene_table(number, scene)
+    plain = lines.pop("values")
     for key in [key for key in table if key not in lines and key != "values"]:
         del table[key]
     values = table.get("values")
@@ -179,11 +191,6 @@ def _table(old: Table | None, number: int, scene: Scene) -> Table:
     for key, value in lines.items():
         if key not in table or table[key] != value:
             _put_before_values(table, key, value)
-    plain = {
-        name: BY_NAME[name].plain(scene.values[name])
-        for name in held_by_scenes(scene.leaves_out)
-        if name in scene.values
-    }
     for key in [key for key in values if key not in plain]:
         del values[key]
     for key, value in plain.items():

@@ -78,6 +78,11 @@ class ScreenTrial:
             except OSError as error:
                 self._problem = f"the screen cannot be tried ({error.strerror})"
 
+    @property
+    def hopeless(self) -> bool:
+        """True if no window can open, as far as it is known without waiting."""
+        return bool(self._problem)
+
     def problem(self) -> str:
         """Return why no window can open; empty if one can."""
         process, self._process = self._process, None

@@ -25,8 +25,8 @@ def factory_folder() -> Path | None:
     return next((folder for folder in folders if any(folder.glob("*.toml"))), None)
 
 
-def user_patches_folder() -> Path | None:
-    """Return the folder of the player's own patches. It may not exist yet. None: the user has no home folder."""
+def user_folder() -> Path | None:
+    """Return the folder of all that the player keeps. It may not exist yet. None: the user has no home folder."""
     try:
         if platform.system() == "Darwin":
             base = Path.home() / "Library" / "Application Support"
@@ -35,6 +35,12 @@ def user_patches_folder() -> Path | None:
         else:
             base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     except RuntimeError as error:  # the system does not know this user
-        log.info("no own patches: %s", error)
+        log.info("nothing of the player's own: %s", error)
         return None
-    return base / "jbdiff-live" / "patches"
+    return base / "jbdiff-live"
+
+
+def user_patches_folder() -> Path | None:
+    """Return the folder of the player's own patches. It may not exist yet. None: the user has no home folder."""
+    folder = user_folder()
+    return None if folder is None else folder / "patches"

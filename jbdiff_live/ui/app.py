@@ -13,17 +13,26 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
+from jbdiff_live.kept.content import WindowPlace
 from jbdiff_live.status import Transport
 from jbdiff_live.system.ending import on_ending
 from jbdiff_live.ui.look import load_look, look_file
+from jbdiff_live.ui.place import PlaceWatch, put, show
 from jbdiff_live.ui.rows.look_row import wear
 from jbdiff_live.ui.window import MainWindow
 
 
-def run(transport: Transport, *, on_ready: Callable[[MainWindow], None] | None = None) -> int:
+def run(
+    transport: Transport,
+    *,
+    on_ready: Callable[[MainWindow], None] | None = None,
+    place: WindowPlace | None = None,
+    on_place: Callable[[WindowPlace], None] | None = None,
+) -> int:
     """Show the window, and return the exit status when it is closed. Ctrl-C, SIGTERM and SIGHUP close it too.
 
-    `on_ready` is called with the window after its first frame. The caller closes the session afterwards.
+    `on_ready` is called with the window after its first frame. The window opens at `place` and reports where it is to
+    `on_place`. The caller closes the session afterwards.
     """
     app = QApplication.instance()
     if not isinstance(app, QApplication):
@@ -34,8 +43,9 @@ def run(transport: Transport, *, on_ready: Callable[[MainWindow], None] | None =
     file = look_file()
     wear(load_look(file))
     window = MainWindow(transport, look_file=file)
-    room = window.screen().availableGeometry()
-    window.resize(min(1600, room.width()), min(1000, room.height()))
+    put(window, place)
+    if on_place is not None:
+        PlaceWatch(window, on_place)
     ended = threading.Event()  # a signal may come before there is a loop that it could end
 
     def end() -> None:
@@ -45,7 +55,7 @@ def run(transport: Transport, *, on_ready: Callable[[MainWindow], None] | None =
     # Python runs its handlers between bytecodes; the window's own timer brings some thirty times a second.
     with on_ending(end):
         try:
-            window.show()
+            show(window, place)
             QTimer.singleShot(0, window, lambda: app.exit(0) if ended.is_set() else None)
             # After the first frame: the window is there before the model, which takes seconds.
             QTimer.singleShot(0, window, window.prepare)

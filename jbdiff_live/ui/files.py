@@ -64,6 +64,13 @@ class FileDesk:
             return _home()
         return folder
 
+    def _kept(self, kind: str) -> Path | None:
+        """Return the folder in which the last dialog for "patches" or "sounds" ended; None if there was none."""
+        return self._asker.get("folder", lambda: self._transport.folder(kind), None)
+
+    def _keep(self, kind: str, chosen: str) -> None:
+        self._transport.keep_folder(kind, Path(chosen).parent)
+
     def following(self, status: Status) -> tuple[str, Path] | None:
         """Return name and path of the patch after the one that plays, around the end of the list; None without one.
 
@@ -113,17 +120,24 @@ class FileDesk:
 
     def browse_patch(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(
-            self._window, "Load a patch", str(self._patch_folder()), "Patches (*.toml)"
+            self._window,
+            "Load a patch",
+            str(self._kept("patches") or self._patch_folder()),
+            "Patches (*.toml)",
         )
         if chosen:
+            self._keep("patches", chosen)
             self.load_patch(Path(chosen))
 
     def save_patch(self) -> None:
-        proposed = self._patch_folder() / f"{self._status().patch or 'untitled'}.toml"
+        proposed = (
+            self._kept("patches") or self._patch_folder()
+        ) / f"{self._status().patch or 'untitled'}.toml"
         chosen, _ = QFileDialog.getSaveFileName(
             self._window, "Save the patch", str(proposed), "Patches (*.toml)"
         )
         if chosen:
+            self._keep("patches", chosen)
             path = Path(chosen)
             path = path if path.suffix else path.with_suffix(".toml")
             self._asker.ask("save patch", self._transport.save_patch, path, path.stem)
@@ -133,10 +147,11 @@ class FileDesk:
     def browse_sound(self, role: str) -> None:
         """Ask for a sound file for "context" or "init"."""
         present = self._status().context_file if role == "context" else self._status().init_file
-        folder = str(Path(present).parent) if present else str(_home())
+        folder = str(self._kept("sounds") or (Path(present).parent if present else _home()))
         kinds = f"Sound (*{' *'.join(AUDIO_FILES)});;All files (*)"
         chosen, _ = QFileDialog.getOpenFileName(self._window, f"A sound for {role}", folder, kinds)
         if chosen:
+            self._keep("sounds", chosen)
             self.load_sound(role, Path(chosen))
 
     def load_sound(self, role: str, path: Path) -> None:

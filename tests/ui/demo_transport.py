@@ -120,6 +120,7 @@ class DemoTransport:
         self.frame = 0
         self.modulation = Modulation(lambda: self.frame / RATE)
         self.asked: list[tuple[object, ...]] = []
+        self.folders: dict[str, Path] = {}
         self.refuse: dict[str, Exception] = {}  # name of a call -> what it raises
         self.block_frames = block_frames
         self.entries: list[Entry] = demo_entries()
@@ -454,6 +455,12 @@ class DemoTransport:
         """The stack has been loaded and plays."""
         parts = next(parts for parts in self.stacks() if parts.name == choice.stack)
         self.set_status(stack=stack_status(parts, choice))
+
+    def folder(self, kind: str) -> Path | None:
+        return self.folders.get(kind)
+
+    def keep_folder(self, kind: str, folder: Path) -> None:
+        self.folders[kind] = folder
 
     def patches(self) -> Mapping[str, Path]:
         return {

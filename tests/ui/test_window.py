@@ -285,7 +285,12 @@ def test_patches_are_loaded_from_the_list_and_saved_under_a_name(
 
     monkeypatch.setattr(QFileDialog, "getSaveFileName", save)
     qtbot.keyClick(window, Press.Key_S, Qt.KeyboardModifier.ControlModifier)
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "dawn.toml"), ""))
+
+    def open_file(*given: str) -> tuple[str, str]:
+        proposed.append(given[2])
+        return str(tmp_path / "dawn.toml"), ""
+
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", open_file)
     menu = window.patch.make_menu()
     next(entry for entry in menu.actions() if entry.text().startswith("Load a file")).trigger()
     menu.deleteLater()
@@ -295,9 +300,10 @@ def test_patches_are_loaded_from_the_list_and_saved_under_a_name(
         ("load_patch", tmp_path / "dawn.toml"),
     ]
     own = user_patches_folder()
-    assert own is not None and proposed == [str(own / "slow-glass.toml")] and own.is_dir(), (
+    assert own is not None and proposed[0] == str(own / "slow-glass.toml") and own.is_dir(), (
         "the player's own folder"
     )
+    assert proposed[1] == str(tmp_path), "the next dialog begins where the last one ended"
 
 
 @pytest.mark.parametrize(("part", "role"), [(0.25, "context"), (0.75, "init")])

@@ -1,0 +1,80 @@
+"""Where the window is: put it where it was, and follow it. Thread: Qt's. Nothing here blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QEvent, QObject, QRect
+from PySide6.QtGui import QGuiApplication
+
+from jbdiff_live.kept.content import WindowPlace
+
+if TYPE_CHECKING:
+    from jbdiff_live.ui.window import MainWindow
+
+USUAL_WIDTH, USUAL_HEIGHT = 1600, 1000
+MOVES = (QEvent.Type.Show, QEvent.Type.Move, QEvent.Type.Resize, QEvent.Type.WindowStateChange)
+
+
+def put(window: MainWindow, place: WindowPlace | None) -> None:
+    """Give a window its place before it is shown. A place on a screen that is gone becomes one on the first screen."""
+    if place is None:
+        room = window.screen().availableGeometry()
+        window.resize(min(USUAL_WIDTH, room.width()), min(USUAL_HEIGHT, room.height()))
+        return
+    window.setGeometry(_on_a_screen(QRect(place.x, place.y, place.width, place.height)))
+    window.show_view(place.view)
+
+
+def show(window: MainWindow, place: WindowPlace | None) -> None:
+    """Show a window as large as it was."""
+    if place is not None and place.full_screen:
+        window.showFullScreen()
+    elif place is not None and place.maximized:
+        window.showMaximized()
+    else:
+        window.show()
+
+
+def _on_a_screen(wanted: QRect) -> QRect:
+    """Return the rectangle, moved and made smaller so that the whole of it is on one screen."""
+    screen = QGuiApplication.screenAt(wanted.center()) or QGuiApplication.primaryScreen()
+    room = screen.availableGeometry()
+    width, height = min(wanted.width(), room.width()), min(wanted.height(), room.height())
+    x = max(room.left(), min(wanted.x(), room.right() + 1 - width))
+    y = max(room.top(), min(wanted.y(), room.bottom() + 1 - height))
+    return QRect(x, y, width, height)
+
+
+class PlaceWatch(QObject):
+    """Reports the place of a window whenever it moves, changes its size, or shows another view."""
+
+    def __init__(self, window: MainWindow, report: Callable[[WindowPlace], None]) -> None:
+        super().__init__(window)
+        self._window = window
+        self._report = report
+        window.installEventFilter(self)
+        window.pages.currentChanged.connect(self.look)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() in MOVES:
+            self.look()
+        return False
+
+    def look(self) -> None:
+        """Report the place. While the window fills the screen, its size is the one that it goes back to."""
+        window = self._window
+        if not window.isVisible() or window.isMinimized():
+            return
+        filled = window.isMaximized() or window.isFullScreen()
+        # Without a window manager there is no size to go back to.
+        normal = (
+            window.normalGeometry() if filled and window.normalGeometry().isValid() else window.geometry()
+        )
+        self._report(
+            WindowPlace(
+                normal.x(), normal.y(), normal.width(), normal.height(), int(window.view),
+                window.isMaximized(), window.isFullScreen(),
+            )
+        )  # fmt: skip

@@ -1,0 +1,46 @@
+"""Where the window was: put there again, on whatever screens there are now."""
+
+from __future__ import annotations
+
+from PySide6.QtGui import QGuiApplication
+from pytestqt.qtbot import QtBot
+
+from jbdiff_live.kept.content import WindowPlace
+from jbdiff_live.ui import place
+from jbdiff_live.ui.views.tabs import View
+from jbdiff_live.ui.window import LEAST_HEIGHT, LEAST_WIDTH, MainWindow
+
+
+def test_the_window_reports_its_place_size_and_view(qtbot: QtBot, window: MainWindow) -> None:
+    seen: list[WindowPlace] = []
+    place.PlaceWatch(window, seen.append)
+    window.setGeometry(20, 30, 1000, 600)
+    qtbot.waitUntil(lambda: bool(seen) and seen[-1].width == 1000)
+    window.show_view(View.SETTINGS)
+    assert seen[-1] == WindowPlace(20, 30, 1000, 600, View.SETTINGS)
+    window.showFullScreen()
+    qtbot.waitUntil(lambda: seen[-1].full_screen)
+    assert (seen[-1].width, seen[-1].height) == (1000, 600), "the size that it goes back to"
+
+
+def test_a_window_is_put_where_it_was(qtbot: QtBot, window: MainWindow) -> None:
+    window.hide()
+    seen: list[WindowPlace] = []
+    room = QGuiApplication.primaryScreen().availableGeometry()
+    was = WindowPlace(room.x(), room.y() + 5, LEAST_WIDTH, LEAST_HEIGHT, View.SETTINGS)
+    place.put(window, was)
+    place.PlaceWatch(window, seen.append)
+    place.show(window, was)
+    qtbot.waitUntil(lambda: bool(seen))
+    assert seen[-1].view == View.SETTINGS and window.view is View.SETTINGS
+    assert (seen[-1].y, seen[-1].height) == (was.y, was.height)
+
+
+def test_a_window_from_a_screen_that_is_gone_is_whole_on_this_one(window: MainWindow) -> None:
+    room = QGuiApplication.primaryScreen().availableGeometry()
+    for x, y, width, height in ((-9000, 40, 700, 600), (9000, 9000, 600, 500), (0, 0, 90_000, 90_000)):
+        place.put(window, WindowPlace(x, y, width, height))
+        # A screen that is smaller than the smallest window cannot hold it.
+        assert room.contains(window.geometry().topLeft())
+        assert window.width() <= max(room.width(), LEAST_WIDTH)
+        assert window.height() <= max(room.height(), LEAST_HEIGHT)
