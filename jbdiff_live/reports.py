@@ -20,7 +20,7 @@ from jbdiff_live.patch import save_patch
 from jbdiff_live.record.running import Facts
 from jbdiff_live.shown import shown
 from jbdiff_live.stack_choice import StackPlaying, take_details
-from jbdiff_live.status import ControlStatus, Status
+from jbdiff_live.status import ControlStatus, EngineState, EngineStatus, Status
 from jbdiff_live.wishes import Wishes
 
 
@@ -46,7 +46,7 @@ class Reports(Wishes):
             frame=frame,
             sample_rate=self.generator.sample_rate,
             seconds_queued=self.audio.frames_queued / self.generator.sample_rate,
-            engine=self.engine.status,
+            engine=self.engine_status,
             audio=self.audio.status(),
             recorder=self.tape.status(),
             control=self._control_status(),
@@ -70,6 +70,16 @@ class Reports(Wishes):
             past=self.past.status,
             library=self.library_desk.status(),
         )
+
+    @property
+    def engine_status(self) -> EngineStatus:
+        """The engine's status, as the player sees it: before the first start it is ready, and does not run."""
+        status = self.engine.status
+        if self.asked:
+            return status
+        if status.state in (EngineState.RUNNING, EngineState.COASTING) and status.blocks_made:
+            return replace(status, state=EngineState.READY, detail="", asked=False)
+        return replace(status, asked=False)
 
     def _control_status(self) -> ControlStatus:
         status = self.links.status(self.controls.status(self.midi.status()))

@@ -82,7 +82,8 @@ class Session(Reports):
         patience: float = STOP_SECONDS,
     ) -> None:
         """generator: None plays stacks. patience: seconds for which a stop waits for a block that hangs."""
-        self.options, self.midi_api, self.ports = options, options.midi_api, options.ports
+        self.options, self.midi_api, self.ports, self.asked = options, options.midi_api, options.ports, False
+        self._made_ready: object = None  # what the first block was made from, if it was made before a start
         self._patience = patience
         # A shorter switch interval cuts the worst wait for the GIL from 13 to 3 ms beside a busy thread.
         sys.setswitchinterval(0.0005)
@@ -251,15 +252,25 @@ class Session(Reports):
         self.audio.open(device, fall_back=True)
 
     def start(self) -> None:
-        """Begin to play. Returns at once; `status` shows the engine's progress. RuntimeError: a block hangs."""
+        """Begin to play. Returns at once; `status` shows the engine's progress. RuntimeError: a block hangs.
+
+        A first block that `prepare` has made sounds at once. If a knob was turned since, it is made again.
+        """
+        made, self._made_ready = self._made_ready, None
         for error in _run_all(self.audition.stop):  # it ends by itself as soon as the music plays
             log.warning("before the start: %s", error)
         self.stack_desk.begin()
+        self.asked = True
         self.audio.begin()
+        if made is not None and made == self._choices():
+            self.audio.block_made(_enough(self.generator.sample_rate, self.generator.block_frames))
+        elif made is not None:
+            self.engine.begin_anew()
         self.engine.start()
 
     def stop(self) -> None:
         """Fade out, close a running take, and stop. TimeoutError if a block hangs; the other steps are done."""
+        self.asked, self._made_ready = False, None
         frame = self.audio.frames_heard
         errors = _run_all(
             self.engine.ask_to_stop,
@@ -320,24 +331,16 @@ class Session(Reports):
             self.programs.handle(event)
         return used
 
-    def _load_program(self, event: ControlEvent) -> None:
-        """Recall the scene or load the patch of a MIDI program. Program changes' thread."""
-        listed = self.controls.program_patch(event)
-        scene = self.scene_desk.kept.of_program(event.number)
-        if listed is None and scene is not None:
-            self.recall_scene(scene)
-            return
-        self.patch_desk.load_program(event.number, event.text(), listed, event.time)
-
     def _block_made(self, block: Block) -> None:
         """Keep the block, record it, and start the device when enough is queued. Engine thread."""
+        if not self.asked and self._made_ready is None:
+            self._made_ready = self._choices()
         recent = self.tape.recent
         self.stack_desk.block_made(block, recent[-1] if recent else None)
         self.tape.block_made(block)
         self.links.block_made(block)
         self.conductor.made(block)
-        # The engine makes three blocks before it waits for playback (`Deadline`).
-        self.audio.block_made(min(int(BEGIN_SECONDS * self.generator.sample_rate), 3 * block.frames))
+        self.audio.block_made(_enough(self.generator.sample_rate, block.frames))
 
     def _landed(self, change: Change, frame: int | None) -> None:
         """Record a change when it is made. frame: that of its beat or bar, if it waited. Never waits."""
@@ -354,7 +357,12 @@ class Session(Reports):
         elif change.is_action:
             waits = self.conductor.answer_to(change.name)
             style = self.store.snapshot.choice("noise_style")
-            self.answers.say(waits or answer_to(change.name, self.engine.status.state, style))
+            self.answers.say(waits or answer_to(change.name, self.engine_status.state, style))
+
+
+def _enough(sample_rate: int, block_frames: int) -> int:
+    """Return the frames to queue before the device starts. The engine makes three blocks before it waits."""
+    return min(int(BEGIN_SECONDS * sample_rate), 3 * block_frames)
 
 
 def _make_tape(session: Session, tap: HeardTap, clock: Clock) -> Tape:

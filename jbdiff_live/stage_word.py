@@ -10,16 +10,17 @@ from jbdiff_live.status import EngineState, Held, Status
 
 STALLED_SECONDS = 1.5  # longer than PulseAudio's measured pauses of 1.3 s
 QUIET_SECONDS = 2.0  # a rest in music is shorter
+NO_DEVICE = "NO DEVICE"
 STEPS = 3  # steps of getting ready: load, warm up, make the first block
 
 
 class Word(Enum):
     STOPPED = "STOPPED"
     GETTING_READY = "GETTING READY"
+    READY = "READY"
     PLAYING = "PLAYING"
     LOOPING = "LOOPING"
     SILENT = "SILENT"
-    NO_DEVICE = "NO DEVICE"
     FAILED = "FAILED"
 
 
@@ -27,18 +28,26 @@ class Word(Enum):
 class StageWord:
     """The state word, with its reason.
 
-    `why` is a sentence: the reason, then the remedy. `step` counts from 1 while the instrument gets ready.
-    `alarm` is True if the audience should hear music and hears nothing. Only this state is shown in red.
+    `why` is a sentence: the reason, then the remedy. `step` counts from 1 while the instrument gets ready. `device` is
+    a second word for the output: "NO DEVICE" while the sound goes nowhere, else empty. `alarm` is True if the audience
+    should hear music and hears nothing. Only this state is shown in red.
     """
 
     word: Word
     why: str = ""
     step: int = 0
     alarm: bool = False
+    device: str = ""
+
+    @property
+    def music(self) -> str:
+        """The first word: what the music does."""
+        return f"{self.word.value} {self.step} of {STEPS}" if self.step else self.word.value
 
     @property
     def text(self) -> str:
-        return f"{self.word.value} {self.step} of {STEPS}" if self.step else self.word.value
+        """Both words: "LOOPING, NO DEVICE"."""
+        return f"{self.music}, {self.device}" if self.device else self.music
 
 
 HELD = {
@@ -57,6 +66,8 @@ def stage_word(status: Status) -> StageWord:
         )
     if engine.state is EngineState.OFFLINE:
         return StageWord(Word.STOPPED, "Space starts")
+    if engine.state is EngineState.READY:
+        return StageWord(Word.READY, "Space starts the music at once")
     if engine.state is EngineState.STOPPING:
         return StageWord(Word.STOPPED, engine.detail)
     if engine.state is EngineState.LOADING:
@@ -67,8 +78,12 @@ def stage_word(status: Status) -> StageWord:
         return StageWord(Word.SILENT, f"{audio.problem}; press stop, then start", alarm=True)
     if engine.blocks_made == 0 or not audio.running:
         return StageWord(Word.GETTING_READY, "making the first block", step=3)
-    if audio.nowhere:
-        return _nowhere(status)
+    music = _music(status)
+    return _without_device(music, audio.problem) if audio.nowhere else music
+
+
+def _music(status: Status) -> StageWord:
+    """Return the word for music that runs, as if the device were there."""
     silence = _silence(status)
     if silence:
         return StageWord(Word.SILENT, silence, alarm=True)
@@ -81,14 +96,12 @@ def stage_word(status: Status) -> StageWord:
     return StageWord(Word.PLAYING, _blemish(status))
 
 
-def _nowhere(status: Status) -> StageWord:
-    audio = status.audio
-    if audio.problem:
-        return StageWord(Word.NO_DEVICE, audio.problem, alarm=True)
-    return StageWord(
-        Word.NO_DEVICE,
-        "the null device was chosen: it is silent, but takes are recorded; choose an output",
-    )
+def _without_device(music: StageWord, problem: str) -> StageWord:
+    """Add the device's word to that of the music. problem: why the device is missing; empty if null was chosen."""
+    why = problem or "the null device was chosen: it is silent, but takes are recorded; choose an output"
+    if music.word is not Word.PLAYING and music.why:
+        why = f"{music.why}; {why}"
+    return StageWord(music.word, why, alarm=bool(problem), device=NO_DEVICE)
 
 
 def _silence(status: Status) -> str:

@@ -23,6 +23,7 @@ class EngineState(Enum):
     OFFLINE = "offline"
     LOADING = "loading"
     WARMING = "warming"
+    READY = "ready"  # loaded and warm, with the first block made; the player has not pressed start yet
     RUNNING = "running"
     COASTING = "coasting"  # a block is late: the sound has faded out until the block arrives
     STOPPING = "stopping"  # a stop was asked for, and the step in work has not ended yet
@@ -33,6 +34,7 @@ class EngineState(Enum):
 class EngineStatus:
     state: EngineState = EngineState.OFFLINE
     detail: str = ""  # the work in progress, or the reason of a failure and its remedy
+    asked: bool = True  # False while the instrument gets ready by itself, before the player presses start
     blocks_made: int = 0
     beginning: bool = False  # True until the first block after a panic is made
     block_seconds: float = 0.0  # time the last block took
@@ -46,6 +48,12 @@ class EngineStatus:
     late_blocks: int = 0
     rung: Rung = Rung.FULL
     made: ParameterSnapshot | None = None  # snapshot of the newest block
+
+    @property
+    def plays(self) -> bool:
+        """True if the player has started the music, also while it gets ready."""
+        idle = (EngineState.OFFLINE, EngineState.READY, EngineState.STOPPING, EngineState.FAILED)
+        return self.asked and self.state not in idle
 
 
 class Held(Enum):
@@ -167,6 +175,10 @@ class Status:
 
 class Transport(Protocol):
     """The requests that the window may make to the session. Called on the UI thread; none blocks for long."""
+
+    def prepare(self) -> None:
+        """Load and warm up the model and make the first block, without a sound. Returns at once."""
+        ...
 
     def start(self) -> None: ...
     def stop(self) -> None: ...

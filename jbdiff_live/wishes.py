@@ -34,7 +34,7 @@ from jbdiff_live.engine.past.machine import TimeMachine
 from jbdiff_live.engine.voices.sources import FileSource
 from jbdiff_live.kept.content import Ports
 from jbdiff_live.links import Links
-from jbdiff_live.parameters import Origin, ParameterSnapshot, ParameterStore
+from jbdiff_live.parameters import PARAMETERS, Origin, ParameterSnapshot, ParameterStore, TakesEffect
 from jbdiff_live.record.tape import Tape
 from jbdiff_live.shown import shown
 from jbdiff_live.stack_choice import StackChoice, StackParts
@@ -62,7 +62,22 @@ class Wishes(SceneWishes, LibraryWishes):
     session_desk: SessionDesk
     functions: FunctionDesk
     midi_api: str | None  # None: the system's default
+    asked: bool  # True from the player's start to the stop; the engine may get ready before
     ports: Ports  # the devices and ports that are chosen, for the next start; swapped whole
+
+    # ------------------------------------------------------------------ getting ready
+
+    def prepare(self) -> None:
+        """Load and warm up the stack, and make the first block, without a sound. Does nothing after a start."""
+        if not self.asked and self.engine.status.state is EngineState.OFFLINE:
+            self.engine.start()
+
+    def _choices(self) -> object:
+        """Return all that a block is made from: values, actions, stack and sounds."""
+        snapshot, sounds = self.store.snapshot, self.sound_desk
+        later = {p.name: snapshot[p.name] for p in PARAMETERS if p.takes_effect is not TakesEffect.NOW}
+        files = tuple(sounds.playing(role) for role in ("context", "init"))
+        return later, dict(snapshot.counts), self.stack_desk.choice, files
 
     # ------------------------------------------------------------------ values
 
@@ -119,7 +134,7 @@ class Wishes(SceneWishes, LibraryWishes):
         """Record from the audible frame on, or from `frame`. If nothing plays, record from the first sound on."""
         self.tape.start(self.audio.frames_heard if frame is None else frame)
         first = "recording begins with the first sound; press start"
-        self.answers.say("recording" if self.plays else first)
+        self.answers.say("the take records from now on; R ends it" if self.plays else first)
 
     def record_from_first_block(self) -> None:
         """Record from the first frame of the next block. Call it before `start`."""
@@ -155,8 +170,8 @@ class Wishes(SceneWishes, LibraryWishes):
 
     @property
     def plays(self) -> bool:
-        """True if the engine was started and has not stopped or failed."""
-        return self.engine.status.state not in (EngineState.OFFLINE, EngineState.FAILED)
+        """True if the player has started the engine and it has not stopped or failed."""
+        return self.asked and self.engine.status.state not in (EngineState.OFFLINE, EngineState.FAILED)
 
     # ------------------------------------------------------------------ controllers
 
@@ -215,6 +230,15 @@ class Wishes(SceneWishes, LibraryWishes):
     def choose_midi_inputs(self, names: Sequence[str]) -> None:
         self.midi.choose(names)
         self.ports = replace(self.ports, midi=tuple(names))
+
+    def _load_program(self, event: ControlEvent) -> None:
+        """Recall the scene or load the patch of a MIDI program. Program changes' thread."""
+        listed = self.controls.program_patch(event)
+        scene = self.scene_desk.kept.of_program(event.number)
+        if listed is None and scene is not None:
+            self.recall_scene(scene)
+            return
+        self.patch_desk.load_program(event.number, event.text(), listed, event.time)
 
     # ------------------------------------------------------------------ devices
 

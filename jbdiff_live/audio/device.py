@@ -46,11 +46,12 @@ class DeviceSink:
         timed: TimedSnapshots | None = None,
         cv: CvOut | None = None,
         heard: OnHeard | None = None,
+        headroom_db: float = 0.0,
     ) -> None:
-        """cv: the voltages on the device's channels after the sound. heard: as in `OutputStage`."""
+        """cv: the voltages on the device's channels after the sound. heard, headroom_db: as in `OutputStage`."""
         if short_ring_frames < 256 or short_ring_frames & (short_ring_frames - 1):
             raise ValueError(f"short ring of {short_ring_frames} frames: needs a power of two from 256 on")
-        self._stage = OutputStage(ring, snapshot, sample_rate, timed, heard)
+        self._stage = OutputStage(ring, snapshot, sample_rate, timed, heard, headroom_db)
         self._short_ring_frames = short_ring_frames
         self._feeder = Feeder(self._stage, short_ring_frames // 16, clock, self._lose, self._no_stream)
         self._clock = clock

@@ -63,9 +63,10 @@ class NullSink:
         on_frames: Callable[[Audio], None] | None = None,
         timed: TimedSnapshots | None = None,
         heard: OnHeard | None = None,
+        headroom_db: float = 0.0,
     ) -> None:
-        """heard: as in `OutputStage`."""
-        self._stage = OutputStage(ring, snapshot, sample_rate, timed, heard)
+        """heard, headroom_db: as in `OutputStage`."""
+        self._stage = OutputStage(ring, snapshot, sample_rate, timed, heard, headroom_db)
         self._time = FrameTime(sample_rate)
         self._given = 0
         self._clock = clock

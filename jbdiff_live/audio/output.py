@@ -52,7 +52,7 @@ class TimedSnapshots(Protocol):
 
 
 class OutputStage:
-    """The output stage. At 0 dB, unmuted and below the ceiling its samples are the ring's, bit for bit.
+    """The output stage. At 0 dB, without headroom, unmuted and below the ceiling, its samples are the ring's.
 
     The first 10 ms after a silence fade in, and the last 10 ms before one fade out (raised cosine). A jump of the time
     machine crossfades (`Crossing`).
@@ -65,8 +65,13 @@ class OutputStage:
         sample_rate: int = 44_100,
         timed: TimedSnapshots | None = None,
         heard: OnHeard | None = None,
+        headroom_db: float = 0.0,
     ) -> None:
-        """timed: replaces `snapshot` while the playing time of frames is known. heard: gets every rendered chunk."""
+        """timed: replaces `snapshot` while the playing time of frames is known. heard: gets every rendered chunk.
+
+        headroom_db: by how much a gain of 0 dB turns the ring's sound down, so that the limiter seldom works.
+        """
+        self._headroom_db = headroom_db
         self.sample_rate = sample_rate
         self.channels = ring.channels
         self.look_ahead = max(16, round(LOOK_AHEAD_SECONDS * sample_rate))
@@ -263,11 +268,10 @@ class OutputStage:
             valid = good
         return valid, skipped
 
-    @staticmethod
-    def _wanted_gain(snapshot: ParameterSnapshot) -> float:
-        decibels = snapshot["gain"]
-        if snapshot.on("mute") or decibels <= SILENT_DB:
+    def _wanted_gain(self, snapshot: ParameterSnapshot) -> float:
+        if snapshot.on("mute") or snapshot["gain"] <= SILENT_DB:
             return 0.0
+        decibels = snapshot["gain"] - self._headroom_db
         return 1.0 if decibels == 0.0 else float(10.0 ** (decibels / 20.0))
 
     def _apply_gain(self, new: Audio, snapshot: ParameterSnapshot) -> None:

@@ -39,6 +39,9 @@ class LineSource(Protocol):
     def close(self) -> None: ...
 
 
+LINES = 31  # blocks that may be queued: twelve seconds of the shortest ones
+
+
 @dataclass(frozen=True)
 class Input:
     """The MIDI input whose clock is followed."""
@@ -74,6 +77,7 @@ class BarClock:
         self.offset = offset
         self._link = link
         self._taps = TapTempo()
+        self._lines: tuple[BeatLine, ...] = ()  # of the newest blocks, oldest first; swapped whole
         self._lock = threading.Lock()
         self._followers: dict[str, MidiFollower] = {}
         self._input: Input | None = None
@@ -120,8 +124,10 @@ class BarClock:
             self._taps.forget()
 
     def music(self, line: BeatLine | None) -> None:
-        """Set the beat of the audible music; None if it has none."""
+        """Set the beat of the newest block; None if it has none."""
         self._music = line
+        older = self._lines[-LINES:] if line is not None else ()
+        self._lines = () if line is None else (*older, line)
 
     def close(self) -> None:
         """Leave a Link session. May be called twice."""
@@ -144,6 +150,13 @@ class BarClock:
             line = None if follower is None else follower.line()
             return line if line is None or not self.offset else line.later(self.offset)
         return self._taps.line or self._music
+
+    def _audible_line(self, now: float) -> BeatLine | None:
+        """Return the line of the music that sounds at second `now`. A block that is queued may have another tempo."""
+        newest = self.line(now)
+        if newest is not self._music:
+            return newest
+        return next((line for line in reversed(self._lines) if line.at <= now), newest)
 
     def _follower(self) -> MidiFollower | None:
         followed = self._input
@@ -170,7 +183,7 @@ class BarClock:
 
     def status(self, now: float) -> ClockStatus:
         """Return the clock's status for the window, without the countdown. `Conductor` adds that."""
-        line = self.line(now)
+        line = self._audible_line(now)
         state = self.state(now)
         if line is None:
             waits = {

@@ -71,6 +71,7 @@ class Conductor:
         self._music: tuple[float, float, float] | None = (
             None  # frame, beat there since the start, beats a frame
         )
+        self._left: tuple[float, float, float] | None = None  # the same, of the last music that had a beat
         self._tapped: float | None = None  # a tapped tempo that `settle` puts into the store
         self.modulation = Modulation(now, self.beats_per_second, clock.beats_per_bar)
         store.subscribe(self.changed)
@@ -115,13 +116,13 @@ class Conductor:
         if block.beat is not None:
             place, per_frame = block.beat
             beat = place
-            if self._music is not None:  # count on from the last block
-                frame, before, pace = self._music
+            if (last := self._music or self._left) is not None:  # count on from the last block with a beat
+                frame, before, pace = last
                 expected = before + (start - frame) * pace
                 beat = expected + (place - expected + MODEL_BEATS / 2) % MODEL_BEATS - MODEL_BEATS / 2
             self._music = start, beat, per_frame
         elif block.snapshot["clock"] == _NO_CLOCK:
-            self._music = None
+            self._music, self._left = None, self._music or self._left
         # A block without a beat, such as a repeat of older sound, goes on at the tempo of those before it.
         if self._music is None:
             self.clock.music(None)

@@ -93,7 +93,7 @@ class ClockStatus:
         """The clock as the window shows it: "97.0 BPM, bar 12.3, MIDI clock"."""
         if self.state is ClockState.NONE:
             return "no clock" + (f" ({self.detail})" if self.detail else "")
-        names = {ClockSource.INTERNAL: "own clock", ClockSource.MIDI: "MIDI clock", ClockSource.LINK: "Link"}
+        names = {ClockSource.INTERNAL: "own beat", ClockSource.MIDI: "MIDI clock", ClockSource.LINK: "Link"}
         words = [f"{self.tempo:.1f} BPM", f"bar {self.bar}.{self.beat}", names[self.source]]
         if self.state is not ClockState.RUNNING:
             words[-1] += f" {self.state.value}"

@@ -58,11 +58,14 @@ class Lessons:
         positions: Mapping[Place, int],
         last_seen: Mapping[Place, float],
         on_bound: Callable[[str], None],
+        waits_at: Callable[[str, Binding], str],
     ) -> None:
+        """waits_at: returns the value that a controller's new control has to pass; empty if it acts at once."""
         self._desk = desk
         self._positions = positions
         self._last_seen = last_seen
         self._on_bound = on_bound
+        self._waits_at = waits_at
         self._learner = Learner()
         self._learned: frozenset[Place] = frozenset()  # in this row: a hand may still move them
         self._asked: tuple[str, Binding] | None = None  # the device and binding of `question`
@@ -249,8 +252,16 @@ class Lessons:
         self._desk.bind(device, new, share)
         self._on_bound(device)
         self._await(Waiting.LEARN, self.row[1:])
+        self.note = self._learned_note(device, new)
         if had_panic:
             self.tell_lost_panic()
+
+    def _learned_note(self, device: str, new: Binding) -> str:
+        """Say what was learned, and from which value on the control moves it."""
+        channel = "" if new.channel is None else f"ch {new.channel} "
+        value = self._waits_at(device, new)
+        takes_over = f"; turn it past {value}, and it moves the knob" if value else ""
+        return f"{label(new.target)} learned {channel}{new.control}{takes_over}."
 
     def _begin_trial(self, gesture: Gesture, new: Binding, time: float) -> None:
         parameter = BY_NAME.get(new.target)

@@ -15,7 +15,7 @@ from jbdiff_live.control.lessons import Lessons
 from jbdiff_live.control.outgoing.feedback import Feedback
 from jbdiff_live.control.play import BUTTONS, Perform, Player
 from jbdiff_live.control.source import ControlEvent
-from jbdiff_live.parameters import Origin, ParameterStore
+from jbdiff_live.parameters import BY_NAME, Origin, ParameterStore
 
 QUIET_SECONDS = 0.3  # after a controller is plugged in: its first messages only report positions
 DUMP_SECONDS = 0.05  # a hand does not touch `DUMP_CONTROLS` controls in so short a time
@@ -36,7 +36,7 @@ class Receiver:
         self._mode = takeover
         self._positions: dict[Place, int] = {}  # of every control, 0 to 127
         self._heard: dict[Place, float] = {}  # when they sent last
-        self.lessons = Lessons(desk, self._positions, self._heard, self.bound)
+        self.lessons = Lessons(desk, self._positions, self._heard, self.bound, self._waits_at)
         self._decoder = Decoder()
         self.player = Player(store, perform)
         self.feedback = Feedback(self.player.placed)
@@ -112,15 +112,26 @@ class Receiver:
             self.player.let_go(device, reading.channel, moved)
             return True
         for binding in moved:
-            # A voltage moves all the time. Waiting for a pickup would only delay it.
-            usual = TakeoverMode.JUMP if reading.kind is BindingKind.CV else self._mode
-            mode = binding.takeover or table.takeover or usual
-            self.player.play(device, reading, binding, mode, pressed and not quiet, quiet)
+            self.player.play(
+                device, reading, binding, self._takeover(device, binding), pressed and not quiet, quiet
+            )
             self._moved.pop(binding, None)
             self._moved[binding] = None
         while len(self._moved) > MOVED_SHOWN:
             del self._moved[next(iter(self._moved))]
         return bool(moved)
+
+    def _takeover(self, device: str, binding: Binding) -> TakeoverMode:
+        # A voltage moves all the time. Waiting for a pickup would only delay it.
+        usual = TakeoverMode.JUMP if binding.kind is BindingKind.CV else self._mode
+        return binding.takeover or self._desk.table(device).takeover or usual
+
+    def _waits_at(self, device: str, binding: Binding) -> str:
+        """Return the value that a control has to pass before it moves its knob; empty if it acts at once."""
+        pickup = self._takeover(device, binding) is TakeoverMode.PICKUP
+        if not pickup or not binding.has_range or binding.encoding is not None or binding.velocity:
+            return ""
+        return BY_NAME[binding.target].text(self._store.snapshot[binding.target])
 
     def _only_tells(self, device: str, now: float, first: bool) -> bool:
         """Return True if a controller only reports its positions, and no hand moved a control.

@@ -118,7 +118,7 @@ class SceneDesk(SceneList):
         now = self._now()
         armed = now < self._capture_until
         self._capture_until = float("-inf") if armed else now + CAPTURE_SECONDS
-        self._say("nothing is captured" if armed else "capture: choose a scene")
+        self._say("no scene is captured" if armed else "choose the scene that gets the knobs as they stand")
 
     def press(self, number: int) -> None:
         """Recall a scene, or capture it if `arm_capture` came before."""
@@ -137,6 +137,7 @@ class SceneDesk(SceneList):
                 lambda kept: replace(kept.put(number, scene), active=number),
                 stop=True,
             )
+            self._say(f"{title(number, scene)} has the knobs as they stand now")
 
     def recall(self, number: int) -> None:
         """Go to scene `number`: now or on the bar, at once or by a morph, as the scene knobs say."""

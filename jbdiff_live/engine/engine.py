@@ -1,9 +1,9 @@
 """The engine: one thread that makes block n+1 while block n plays, starting as late as it safely can.
 
 Threads: `_run` and everything that it calls runs on the engine thread, which may block on the model and on a full ring.
-`start`, `ask_to_stop`, `stop`, `close` belong to the session. Any thread may call `wake` and read `status` (one
-reference, swapped whole). The engine never drops a finished block: it waits for room. If time is short it makes cheaper
-blocks (`Ladder`).
+`start`, `ask_to_stop`, `stop`, `close` belong to the session. Any thread may call `wake` and `begin_anew`, and read
+`status` (one reference, swapped whole). The engine never drops a finished block: it waits for room. If time is short
+it makes cheaper blocks (`Ladder`).
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class Engine:
         self._delivered = 0  # frames since the music began, or began again; at 0 no block can be late
         self._stop = threading.Event()
         self._wake = threading.Event()
+        self._anew = threading.Event()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()  # a pad and the window may start at the same moment
 
@@ -89,6 +90,7 @@ class Engine:
                 thread.join()  # it has written its last status and does nothing more
             self._stop.clear()
             self._wake.clear()
+            self._anew.clear()
             self._status = EngineStatus(state=EngineState.LOADING)
             self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
             self._thread.start()
@@ -139,6 +141,11 @@ class Engine:
         """Wake the engine before the next deadline, for a panic or a stack that is ready. Any thread."""
         self._wake.set()
 
+    def begin_anew(self) -> None:
+        """Drop the queued frames and begin the music again, before the sound device plays. Any thread."""
+        self._anew.set()
+        self._wake.set()
+
     def close(self, timeout: float = STOP_SECONDS) -> None:
         """Stop the thread and close the generator. TimeoutError as in `stop`; the generator is closed even then."""
         try:
@@ -172,7 +179,7 @@ class Engine:
         self._say(EngineState.WARMING if work.warming else EngineState.LOADING, work.detail)
 
     def _play(self) -> None:
-        times = Timekeeper(self._generator, self._queued, self._ring.capacity, self._clock, self._cheaper)
+        times = self._new_times()
         panics = self._snapshot().counts["panic"]
         # Panics from before the start are answered too: the output is silent until the newest one is answered.
         self._ring.answer_panics(panics)
@@ -183,7 +190,14 @@ class Engine:
         self._past.begin()
         try:
             while times.wait_until_due(self._stop, self._wake):
-                if self._snapshot().counts["panic"] != panics:
+                if self._anew.is_set():
+                    self._anew.clear()
+                    panics = self._snapshot().counts["panic"]
+                    self._begin_anew(panics)
+                    times = (
+                        self._new_times()
+                    )  # nothing plays yet: as many blocks as at a first start are made
+                elif self._snapshot().counts["panic"] != panics:
                     panics = self._snapshot().counts["panic"]
                     self._begin_anew(panics)
                     times.begin_anew()
@@ -246,6 +260,9 @@ class Engine:
         self._made += 1
         times.delivered(block.frames)
         self._tell(times.figures, block)
+
+    def _new_times(self) -> Timekeeper:
+        return Timekeeper(self._generator, self._queued, self._ring.capacity, self._clock, self._cheaper)
 
     def _begin_anew(self, panics: int) -> None:
         """Answer a panic: drop the queued frames and reset the generator."""

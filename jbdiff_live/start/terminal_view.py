@@ -28,7 +28,13 @@ BAR_CELLS = 30
 WIDE = 130  # letters in a line, from which three columns of values fit
 FULL_QUEUE_SECONDS = 6.0
 QUIETEST_DB = -60.0
-COLOURS = {Word.PLAYING: "green", Word.GETTING_READY: "cyan", Word.STOPPED: "white", Word.LOOPING: "yellow"}
+COLOURS = {
+    Word.PLAYING: "green",
+    Word.GETTING_READY: "cyan",
+    Word.READY: "cyan",
+    Word.STOPPED: "white",
+    Word.LOOPING: "yellow",
+}
 
 
 def terminal_view(status: Status, values: ParameterSnapshot, bindings: Mapping[str, str]) -> RenderableType:

@@ -16,8 +16,9 @@ from PySide6.QtWidgets import QApplication
 from jbdiff_live.kept.content import WindowPlace
 from jbdiff_live.status import Transport
 from jbdiff_live.system.ending import on_ending
-from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.look import load_look, look_file
 from jbdiff_live.ui.place import PlaceWatch, put, show
+from jbdiff_live.ui.rows.look_row import wear
 from jbdiff_live.ui.window import MainWindow
 
 
@@ -39,8 +40,9 @@ def run(
         QGuiApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
         app = QApplication(sys.argv[:1])
     app.setApplicationName("jbdiff-live")
-    theme.apply(app)
-    window = MainWindow(transport)
+    file = look_file()
+    wear(load_look(file))
+    window = MainWindow(transport, look_file=file)
     put(window, place)
     if on_place is not None:
         PlaceWatch(window, on_place)
@@ -55,6 +57,8 @@ def run(
         try:
             show(window, place)
             QTimer.singleShot(0, window, lambda: app.exit(0) if ended.is_set() else None)
+            # After the first frame: the window is there before the model, which takes seconds.
+            QTimer.singleShot(0, window, window.prepare)
             if on_ready is not None:
                 QTimer.singleShot(0, window, lambda: on_ready(window))
             return app.exec()

@@ -15,6 +15,8 @@ from PySide6.QtGui import (
     QDropEvent,
     QKeyEvent,
     QKeySequence,
+    QMouseEvent,
+    QShowEvent,
 )
 
 from jbdiff_live.ui.overlay import DropZones
@@ -122,6 +124,16 @@ class Gestures(PlayersWishes):
         if files:
             event.acceptProposedAction()
             self.files.load_sound(role, Path(files[0]))
+
+    # Focus
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self.setFocus(Qt.FocusReason.MouseFocusReason)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        # Qt would focus the first knob, and the number keys would type into it instead of choosing a knob.
+        self.setFocus(Qt.FocusReason.OtherFocusReason)
+        super().showEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.text() == "?":

@@ -40,7 +40,7 @@ KEYS: tuple[Key, ...] = (
     Key(("Ctrl+T",), "show_take", "Ctrl+T", "open the folder of the newest take"),
     Key(("V",), "marker", "V", "put a marker into the take"),
     Key(("P",), "panic", "P", "panic: silence now, begin again"),
-    Key(("Esc",), "escape", "Esc", "close this, cancel learn"),
+    Key(("Esc",), "escape", "Esc", "close this, or a message; cancel learn"),
     Key(("H",), "hold", "H", "hold the noise"),
     Key(("M",), "mute", "M", "mute"),
     Key(("N",), "reroll", "N", "re-roll the noise"),

@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import plate
-
-SHADE = QColor(4, 6, 8, 225)
 
 
 class Overlay(QWidget):
@@ -45,7 +43,7 @@ class KeysOverlay(Overlay):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.rect(), SHADE)
+        painter.fillRect(self.rect(), theme.SHADE)
         half = -(-len(self.rows) // 2)
         narrow = self.width() < 1100
         pad, cap_wide = (14, 134) if narrow else (32, 168)
@@ -93,7 +91,7 @@ class DropZones(Overlay):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.rect(), SHADE)
+        painter.fillRect(self.rect(), theme.SHADE)
         half = self.width() / 2
         for index, (zone, title, text) in enumerate(self.ZONES):
             lit = zone == self.over

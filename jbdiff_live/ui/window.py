@@ -10,13 +10,12 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from PySide6.QtCore import QRect, Qt, QTimer
 from PySide6.QtGui import (
     QCloseEvent,
-    QMouseEvent,
     QResizeEvent,
-    QShowEvent,
 )
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
@@ -27,6 +26,7 @@ from jbdiff_live.stage_word import stage_word
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui import accessible, keys
 from jbdiff_live.ui.asking import Asker
+from jbdiff_live.ui.bindings.knob_menu import KnobMenu
 from jbdiff_live.ui.coming import Changes
 from jbdiff_live.ui.drawing.scope import Scope
 from jbdiff_live.ui.files import FileDesk
@@ -36,11 +36,12 @@ from jbdiff_live.ui.pace import Pace
 from jbdiff_live.ui.question import QuestionMenu
 from jbdiff_live.ui.reasons import idle_reasons
 from jbdiff_live.ui.rows.devices import DeviceRow
+from jbdiff_live.ui.rows.look_row import LookRow
 from jbdiff_live.ui.rows.notices import NoticeLine
 from jbdiff_live.ui.rows.pickers import Picker
 from jbdiff_live.ui.rows.stack_picker import StackPicker
-from jbdiff_live.ui.rows.transport_bar import PLAYING, TransportBar
-from jbdiff_live.ui.scenes.strip import SceneSettings, SceneStrip
+from jbdiff_live.ui.rows.transport_bar import TransportBar
+from jbdiff_live.ui.scenes.strip import SceneKnobs, SceneStrip
 from jbdiff_live.ui.tiles.board import Board
 from jbdiff_live.ui.tiles.panel import KnobsPanel
 from jbdiff_live.ui.tiles.strips import SlotsStrip
@@ -50,6 +51,7 @@ from jbdiff_live.ui.views.foot import FootRow
 from jbdiff_live.ui.views.settings import SettingsView
 from jbdiff_live.ui.views.stage import StageView
 from jbdiff_live.ui.views.tabs import View
+from jbdiff_live.ui.views.workshop import WorkshopView
 
 KNOB_SECONDS = 0.06  # between two pictures of a knob that is swept from elsewhere: every second frame
 FRAMES_PER_WORDS = 3  # what is read rather than watched: ten times a second, or five where time is short
@@ -77,8 +79,15 @@ def slot_of(status: Status, blocks: tuple[Block, ...]) -> int | None:
 class MainWindow(Gestures):
     """The whole instrument on screen. `transport` is all it knows of the rest."""
 
-    def __init__(self, transport: Transport, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        clock: Callable[[], float] = time.monotonic,
+        look_file: Path | None = None,
+    ) -> None:
+        """look_file: where the look of the window is kept; None keeps nothing."""
         super().__init__()
+        self._look_file = look_file
         accessible.install()
         self._transport = transport
         self._clock = clock
@@ -114,6 +123,7 @@ class MainWindow(Gestures):
         self.asker = Asker(self.notices)
         self.question = QuestionMenu(self, transport, self.asker)
         self.files = FileDesk(self, transport, self.asker, self.look, open_browser=self.open_browser)
+        self.knob_menu = KnobMenu(self, transport, self.asker)
         self.changes = Changes()
         self.board = Board(self._connect)
         self.patch = Picker("PATCH", self.files.fill_patches)
@@ -125,27 +135,30 @@ class MainWindow(Gestures):
         self.panel = KnobsPanel(given=given)
         self.scenes = SceneStrip(transport, self.asker)
         self.stage = StageView(self.board.add, self.scenes)
-        self.scene_settings = SceneSettings()
-        self.settings = SettingsView(self.devices, self.scene_settings)
+        self.scene_knobs = SceneKnobs()
+        self.workshop = WorkshopView(self.panel, self.scene_knobs)
+        self.look_row = LookRow(self.asker, self._look_file, self.dressed)
+        self.settings = SettingsView(self.devices, self.look_row)
         self.health = self.settings.health
         self.foot = FootRow()
         self.foot.tabs.chosen.connect(self.show_view)
         self.tiles: dict[str, Tile] = {
             **self.panel.tiles,
             **self.scenes.tiles,
-            **self.scene_settings.tiles,
+            **self.scene_knobs.tiles,
             **self.foot.tiles,
             "panic": self.bar.panic,
         }
         for tile in (*self.tiles.values(), self.bar.beat, self.foot.following):
             self.board.add(tile)
+        self.bar.view.pressed.connect(self.notices.recall)
         self.bar.start.pressed.connect(self.start_stop)
         self.bar.record.pressed.connect(self.record)
 
     def _lay_out(self) -> None:
         """Put the parts into the window."""
         self.pages = QStackedWidget()
-        for page in (self.stage, self.panel, self.settings):  # in the order of `View`
+        for page in (self.stage, self.workshop, self.settings):  # in the order of `View`
             self.pages.addWidget(page)
         column = QVBoxLayout(self)
         column.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
@@ -162,13 +175,14 @@ class MainWindow(Gestures):
         tile.learn_asked.connect(self.learn)
         tile.unbind_asked.connect(self.unbind)
         tile.lfo_asked.connect(self.set_lfo)
+        tile.menu_made.connect(self.knob_menu.fill)
         tile.refused.connect(lambda why: self.notices.refuse("typed", why))
 
     def _order_tabs(self) -> None:
         """The knobs of the view first, then what is used between pieces."""
         order: list[QWidget] = [
-            *self.stage.rings, *self.scenes.order, *self.panel.tabs,
-            self.devices.output, self.devices.input, self.devices.midi, *self.scene_settings.tiles.values(),
+            *self.stage.rings, *self.scenes.order, *self.panel.tabs, *self.scene_knobs.tiles.values(),
+            self.devices.output, self.devices.input, self.devices.midi, *self.look_row.tiles.values(),
             *self.foot.tiles.values(), self.foot.following, *self.foot.tabs.buttons,
             self.bar.start, self.bar.record, self.bar.beat, self.patch, self.bar.meter, self.bar.panic,
         ]  # fmt: skip
@@ -202,7 +216,7 @@ class MainWindow(Gestures):
         if self.view is View.STAGE:
             page = int(min(300, max(132, height * 0.27))) + self.stage.strip_height
         elif self.view is View.WORKSHOP:
-            page = int(min(560, max(252, height * 0.47)))
+            page = int(min(560, max(246, height * 0.47))) + self.workshop.strip_height
         else:
             page = rest + GAP
         self.scope.setVisible(self.view is not View.SETTINGS)
@@ -274,8 +288,8 @@ class MainWindow(Gestures):
         self.board.show_starts(status.patch_values)
         self._show_changes()
         view = self.bar.view
-        details = "" if view.fits(view.word.why) else view.word.why
-        self.notices.show_status(status, details)
+        why = view.word.why
+        self.notices.show_status(status, *(("", why) if view.fits(why) else (why, "")))
         if status.control.touched != self._touched:
             self._touched = status.control.touched
             located = self.board.seen(self._touched[0]) if self._touched else None
@@ -286,7 +300,7 @@ class MainWindow(Gestures):
 
     def _show_changes(self) -> None:
         """Show what is on its way: on the tiles, and on the picture of the sound."""
-        plays = self.status.engine.state in PLAYING
+        plays = self.status.engine.plays
         moved = [name for name, lfo in self._lfos.items() if lfo.on]
         self.changes.look(self.status, self._blocks if plays else (), self._now, moved)
         self.board.show_changes(self.changes)
@@ -300,7 +314,7 @@ class MainWindow(Gestures):
         snapshot = self.asker.get("values", self._transport.snapshot, self._now)
         if snapshot is not None:
             self._now = snapshot
-            heard = self.status.heard if self.status.engine.state in PLAYING else None
+            heard = self.status.heard if self.status.engine.plays else None
             self.board.show_hardware(self.status.control.hardware)
             if self.board.show_values(snapshot, heard):
                 self._values_at = now
@@ -313,19 +327,11 @@ class MainWindow(Gestures):
         self._lfos = self.asker.get("LFOs", self._transport.lfos, no_lfos)
         self.board.show_bindings(bindings, self._lfos)
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        self.setFocus(Qt.FocusReason.MouseFocusReason)
-
     def resizeEvent(self, event: QResizeEvent) -> None:
         self._share_height()
         for overlay in (self.keys, self.zones):
             overlay.setGeometry(self.rect())
         super().resizeEvent(event)
-
-    def showEvent(self, event: QShowEvent) -> None:
-        # Qt would focus the first knob, and the number keys would type into it instead of choosing a knob.
-        self.setFocus(Qt.FocusReason.OtherFocusReason)
-        super().showEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask first if a person closes the window while it plays or records; not if the program does."""

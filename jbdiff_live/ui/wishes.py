@@ -21,7 +21,7 @@ from jbdiff_live.ui.browser.dialog import Browser
 from jbdiff_live.ui.files import FileDesk
 from jbdiff_live.ui.overlay import KeysOverlay
 from jbdiff_live.ui.rows.notices import NoticeLine
-from jbdiff_live.ui.rows.transport_bar import PLAYING, TransportBar
+from jbdiff_live.ui.rows.transport_bar import TransportBar
 from jbdiff_live.ui.scenes.strip import SceneStrip
 from jbdiff_live.ui.tiles.panel import KnobsPanel
 from jbdiff_live.ui.tiles.tile import Tile
@@ -66,7 +66,7 @@ class PlayersWishes(QWidget):
     @cached_property
     def bindings(self) -> BindingsDialog:
         """The table of all bindings; made when it is asked for."""
-        return BindingsDialog(self, self._transport, self.asker)
+        return BindingsDialog(self, self._transport, self.asker, self.bar)
 
     @cached_property
     def browser(self) -> Browser:
@@ -78,6 +78,17 @@ class PlayersWishes(QWidget):
 
     def open_bindings(self) -> None:
         self.bindings.open_table()
+
+    def dressed(self) -> None:
+        """Draw everything anew, after a change of the look."""
+        if "bindings" in self.__dict__:  # made again in the new colours when it is opened
+            self.bindings.close()
+            self.bindings.deleteLater()
+            del self.__dict__["bindings"]
+        self.notices.dress_anew()
+        for widget in self.findChildren(QWidget):
+            widget.update()
+        self.look()
 
     def set_parameter(self, name: str, value: float) -> None:
         label = BY_NAME[name].label if name in BY_NAME else name
@@ -114,6 +125,10 @@ class PlayersWishes(QWidget):
         self.asker.ask(function, self._transport.jump, function)
         self.look()
 
+    def prepare(self) -> None:
+        """Load the model while the player looks around, so that the first start sounds at once."""
+        self.asker.ask("load the model", self._transport.prepare)
+
     def start_stop(self) -> None:
         """Start, or stop. While music sounds, the first press asks and a second one within seconds stops.
 
@@ -121,7 +136,7 @@ class PlayersWishes(QWidget):
         """
         if self.asker.get("play", lambda: self._transport.holds("play"), False):
             return
-        if self.status.engine.state not in PLAYING:
+        if not self.status.engine.plays:
             self.asker.ask("start", self._transport.start)
         elif self.status.engine.state in GETTING_READY or self.stop_press.press():
             self.stop_press.forget()
@@ -130,7 +145,7 @@ class PlayersWishes(QWidget):
 
     def may_close(self) -> bool:
         """Ask the player if closing would end music or a take. Return True if the window may close."""
-        recording, plays = self.status.recorder.recording, self.status.engine.state in PLAYING
+        recording, plays = self.status.recorder.recording, self.status.engine.plays
         if not recording and not plays:
             return True
         what = "The take ends here and is kept." if recording else "The music ends here."
@@ -153,11 +168,13 @@ class PlayersWishes(QWidget):
         self.look()
 
     def escape(self) -> None:
-        """Close what lies over the window, else cancel learning. Pressed once too often it does nothing."""
+        """Close what lies over the window, else cancel learning, else dismiss the message. Else it does nothing."""
         if self.keys.isVisible():
             self.keys.hide()
         elif self.status.control.learning is not None or self.status.control.waiting is not Waiting.NOTHING:
             self.learn("")
+        else:
+            self.notices.dismiss()
 
     def learn(self, name: str) -> None:
         """Wait for a knob for `name`; an empty name stops waiting."""
@@ -167,7 +184,7 @@ class PlayersWishes(QWidget):
     def learn_focused(self) -> None:
         focused = self.focusWidget()
         functions = {self.bar.start: "play", self.bar.record: "record", **self.scenes.functions}
-        if isinstance(focused, Tile):
+        if isinstance(focused, Tile) and focused.learnable:
             self.learn("" if focused.learning else focused.name)
         elif focused in functions:
             self.learn(functions[focused])

@@ -51,12 +51,16 @@ class StageRig:
         """Turn until the state is `word`. Return the turned seconds that it took."""
         return self.clock.run_until(lambda: self.word.word is word, lambda: f"{word}, but {self.describe()}")
 
+    def wait_for_no_device(self) -> float:
+        """Turn until the second word says that no device plays. Return the turned seconds."""
+        return self.clock.run_until(lambda: self.word.device, lambda: f"no device, but {self.describe()}")
+
     def wait_for_sound(self, device: StagedDevice | None = None) -> float:
         """Turn until new sound has come out of the device and the player reads so."""
         device = device or self.device
         device.loudest = 0.0
         return self.clock.run_until(
-            lambda: device.loudest > LOUD and self.word.word is Word.PLAYING,
+            lambda: device.loudest > LOUD and self.word.word is Word.PLAYING and not self.word.device,
             lambda: f"sound: {self.describe()}",
         )
 

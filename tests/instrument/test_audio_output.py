@@ -169,6 +169,17 @@ def test_the_limiter_holds_the_ceiling_and_touches_nothing_else() -> None:
     assert largest_step(heard[:, None]) < 6 * 0.3 * 2 * np.pi * 220 / RATE, "turned down, not cut off"
 
 
+def test_headroom_turns_a_gain_of_0_db_down_and_the_limiter_rests() -> None:
+    rig = Rig()
+    rig.stage = OutputStage(rig.ring, lambda: rig.store.snapshot, RATE, headroom_db=3.0)
+    rig.level(3 * RATE, 1.2)  # 1.6 dB over full scale, as the loudest factory patch
+    sound = rig.hear(RATE)
+    assert sound[-1, 0] == pytest.approx(1.2 * 10 ** (-3 / 20)) and not rig.stage.limited
+    rig.set("gain", 3.0)
+    rig.hear(RATE)
+    assert rig.stage.limited, "a player who turns Gain up hears the limiter"
+
+
 @given(st.integers(1, 700), st.integers(0, 2**31))
 @settings(deadline=None, max_examples=25)
 def test_the_limiter_does_not_depend_on_chunks(chunk: int, seed: int) -> None:

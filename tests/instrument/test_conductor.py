@@ -104,7 +104,7 @@ def test_the_musics_own_beat_is_the_clock_when_there_is_no_other() -> None:
     assert line is not None
     assert line.beat_at(100 + DELAY + 2) == pytest.approx(5.0)
     stage.now += DELAY + 2
-    assert stage.conductor.status().text() == "120.0 BPM, bar 2.2, own clock"
+    assert stage.conductor.status().text() == "120.0 BPM, bar 2.2, own beat"
 
 
 def test_a_block_that_repeats_older_sound_goes_on_at_the_pace_before_it() -> None:
@@ -113,6 +113,31 @@ def test_a_block_that_repeats_older_sound_goes_on_at_the_pace_before_it() -> Non
     stage.make(1, None)
     line = stage.clock.line(stage.now)
     assert line is not None and line.beat_at(100 + DELAY + 1.5) == pytest.approx(3.0)
+
+
+def test_the_bar_count_follows_the_block_that_sounds_and_goes_on_after_music_without_a_beat() -> None:
+    """A comparison with the saved patch changes the tempo, or takes the beat away and brings it back."""
+    stage = Stage()
+
+    def shown() -> float:
+        status = stage.conductor.status()
+        return 4.0 * (status.bar - 1) + status.beat - 1
+
+    for number in range(2):
+        stage.make(number, (2.0 * number, 2 / RATE))
+    stage.now = 100 + DELAY + 0.6
+    assert shown() == 1
+    stage.make(2, (0.0, 1 / RATE))  # half as fast, in 1.4 s
+    assert shown() == 1, "what is queued does not sound yet"
+    stage.now = 100 + DELAY + 2.5
+    assert shown() == 4
+    stage.store.set("clock", 0, Origin.UNDO)
+    stage.make(3, None)
+    assert stage.conductor.status().tempo == 0
+    stage.store.set("clock", 1, Origin.UNDO)
+    stage.make(4, (1.0, 1 / RATE))
+    stage.now = 100 + DELAY + 4.0
+    assert shown() in (5, 6), "it counts on from the last beat, and not from the first bar"
 
 
 def test_taps_set_the_tempo_and_the_place_until_a_knob_is_turned() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hands import Hands, cc, event, note, texts
+from hands import Hands, cc, event, note, status, texts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +21,8 @@ def test_the_next_knob_is_learned_and_moves_nothing_while_it_is() -> None:
     before = hands.store.snapshot
     hands.send(cc(74, 40))
     assert hands.controls.learning is None and texts(hands) == {"noise_step": "ch 1 CC 74"}
+    value = BY_NAME["noise_step"].text(before["noise_step"])
+    assert status(hands).note == f"Noise learned ch 1 CC 74; turn it past {value}, and it moves the knob."
     hands.send(cc(74, 100))
     assert hands.store.snapshot is before, "the first message after learning moves nothing"
     hands.send(cc(74, 20))

@@ -252,7 +252,7 @@ def test_a_take_with_jumps_can_be_made_again_from_its_log(tmp_path: Path) -> Non
         12: lambda: rig.past.ask(-20),
     }  # fmt: skip
     blocks = rig.play(15, script)
-    writer = TakeWriter(tmp_path, TakeInfo(44_100, 2, 0, "now"), 5 * FRAMES)  # also over the edges of files
+    writer = TakeWriter(tmp_path, TakeInfo(44_100, 2, 0, "now"))
     for block in blocks:
         writer.write_block(block)
     writer.finish(None, 0, "", 0)

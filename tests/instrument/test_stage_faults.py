@@ -21,7 +21,7 @@ from jbdiff_live.audio.switch import NULL_DEVICE
 from jbdiff_live.block import Preparing
 from jbdiff_live.desks.answers import NOTE_SECONDS
 from jbdiff_live.session import Session, SessionOptions
-from jbdiff_live.stage_word import Word, stage_word
+from jbdiff_live.stage_word import NO_DEVICE, Word, stage_word
 
 SMOOTH = 0.02  # largest step of a fade, or of the tone; a cut makes ten times as much
 SOON = 2.0  # turned seconds within which a player sees what is wrong
@@ -283,7 +283,7 @@ def test_a_step_of_closing_that_fails_does_not_keep_the_others_from_running(
 def test_a_device_that_vanishes_is_no_device_and_sounds_again_when_it_is_back(rig: StageRig) -> None:
     rig.play()
     rig.device.there = False
-    assert rig.wait_for(Word.NO_DEVICE) < SOON
+    assert rig.wait_for_no_device() < SOON
     assert rig.word.alarm and "Staged: stage is gone" in rig.word.why
     assert rig.session.status().audio.peak == (0.0, 0.0), "meters show what is heard"
     before = rig.session.status().frame
@@ -300,7 +300,7 @@ def test_a_device_that_hangs_is_silence_within_two_seconds_and_then_no_device(ri
     assert rig.wait_for(Word.SILENT) < SOON
     assert "takes no sound any more; restart its sound server" in rig.word.why
     assert rig.session.status().audio.peak == (0.0, 0.0)
-    rig.wait_for(Word.NO_DEVICE)
+    rig.wait_for_no_device()
     rig.device.hangs = False
     rig.wait_for_sound()
 
@@ -369,7 +369,7 @@ def test_a_device_that_is_not_there_is_no_device_until_one_is_chosen(tmp_path: P
             session.load_context_file(tmp_path / "loop.wav")
             assert "'Foo'" in session.status().audio.problem
             session.start()
-            clock.run_until(lambda: stage_word(session.status()).word is Word.NO_DEVICE, "the word")
+            clock.run_until(lambda: stage_word(session.status()).device, "the word")
             word = stage_word(session.status())
             assert word.alarm and "no sound device" in word.why and "'Foo'" in word.why
             clock.run_until(lambda: session.status().note.startswith("context: loop.wav"), "the sound read")
@@ -381,7 +381,7 @@ def test_a_device_that_is_not_there_is_no_device_until_one_is_chosen(tmp_path: P
             assert stage_word(session.status()).word is Word.PLAYING
             session.choose_audio_device(NULL_DEVICE)
             word = stage_word(session.status())
-            assert word.word is Word.NO_DEVICE and not word.alarm, "chosen, so it is no fault"
+            assert word.device == NO_DEVICE and not word.alarm, "chosen, so it is no fault"
         finally:
             session.close()
 

@@ -192,11 +192,12 @@ class AnyOrder(RuleBasedStateMachine):
         """The player looks at the word, and the audience listens for a second."""
         self.rig.clock.run(0.2)
         devices = (self.rig.device, self.rig.other)
-        before = self.rig.word.word
+        before = self.rig.word
         for device in devices:
             device.loudest = 0.0
         self.rig.clock.run(1.0)
-        if before is Word.PLAYING and self.rig.word.word is Word.PLAYING:
+        words = (before, self.rig.word)
+        if all(word.word is Word.PLAYING and not word.device for word in words):
             assert max(device.loudest for device in devices) > LOUD, self.rig.describe()
 
     @invariant()

@@ -172,6 +172,10 @@ class DemoTransport:
     def holds(self, function: str) -> bool:
         return False
 
+    def prepare(self) -> None:
+        self._note("prepare")
+        self.set_status(engine=EngineStatus(EngineState.READY, asked=False, blocks_made=1))
+
     def start(self) -> None:
         self._note("start")
         self._playing = True

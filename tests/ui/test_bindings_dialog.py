@@ -47,7 +47,7 @@ def test_it_opens_by_a_key_and_from_the_menu_and_shows_every_line(
 ) -> None:
     assert shown(dialog, "Moves") == ["Panic", "Noise", "Resample", "Gain", "Re-roll", "Tempo", "Gain"]
     assert shown(dialog, "Range")[1:4] == ["0.2 to 0.8", "0 to 1", "-60 to 6 dB"]
-    assert shown(dialog, "Waits for") == ["never", "bar", "usual", "usual", "usual", "", "usual"]
+    assert shown(dialog, "Waits for") == ["never", "bar", *3 * ["Hold changes"], "", "Hold changes"]
     assert shown(dialog, "Note")[-1] == "the map uses CC 23"
     dialog.close()
     menu = window.devices.midi.make_menu()
@@ -109,7 +109,7 @@ def test_a_range_is_typed_and_a_wrong_one_is_refused_with_the_reason(
         ("Ch", "5", "ch 5 CC 23 inverted"),
         ("Inverted", "no", "ch 1 CC 23"),
         ("Takeover", "scale", "ch 1 CC 23 scale inverted"),
-        ("Takeover", "usual", "ch 1 CC 23 inverted"),
+        ("Takeover", "as the map says", "ch 1 CC 23 inverted"),
         ("Waits for", "beat", "ch 1 CC 23 inverted hold beat"),
         ("Curve", "slow", "ch 1 CC 23 curve slow inverted"),
     ],
@@ -190,3 +190,25 @@ def test_a_conflict_is_written_out() -> None:
     binding = Binding.parse("gain", "CC 7")
     row = BindingRow("box", "gain", "Gain", "CC 7", "map", binding, "pickup", conflict="also moves Resample")
     assert in_words(row).endswith("Note: also moves Resample")
+
+
+def test_enter_on_a_fixed_cell_says_that_it_is_fixed(
+    dialog: BindingsDialog, qtbot: QtBot, capfd: pytest.CaptureFixture[str]
+) -> None:
+    go(dialog, 1, "Moves")
+    qtbot.keyClick(dialog.table, Qt.Key.Key_Return)
+    assert "this cell is fixed" in dialog.line.text()
+    assert "editing failed" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("size", [(940, 500), (1366, 768)])
+def test_the_table_leaves_stop_and_panic_in_sight(
+    window: MainWindow, qtbot: QtBot, size: tuple[int, int]
+) -> None:
+    window.resize(*size)
+    window.open_bindings()
+    place = window.bindings.geometry()
+    for part in (window.bar.start, window.bar.panic):
+        corner = part.mapToGlobal(part.rect().bottomLeft())
+        assert corner.y() < place.top(), (corner, place)
+    assert place.bottom() <= window.mapToGlobal(window.rect().bottomLeft()).y()

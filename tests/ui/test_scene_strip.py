@@ -15,6 +15,7 @@ from jbdiff_live.parameters import OF_THE_SCENES, Origin
 from jbdiff_live.scenes.view import SceneStatus, SceneView, UndoStatus
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.scenes.buttons import Face
+from jbdiff_live.ui.scenes.strip import short_step
 from jbdiff_live.ui.window import MainWindow
 
 LEFT, SHIFT, CTRL = (
@@ -186,7 +187,7 @@ def test_pads_are_learned_and_show_their_binding(
 def test_the_scene_knobs_follow_the_store_and_stand_in_the_strip_alone(
     window: MainWindow, demo: DemoTransport
 ) -> None:
-    rows = [window.scenes.tiles, window.scene_settings.tiles]
+    rows = [window.scenes.tiles, window.scene_knobs.tiles]
     assert sorted(name for row in rows for name in row) == sorted(OF_THE_SCENES)
     assert not OF_THE_SCENES & set(window.panel.tiles)
     demo.store.set("scene_time", 8, Origin.MIDI)
@@ -224,3 +225,22 @@ def test_words_on_the_buttons_have_contrast(lit: bool, dim: bool, done: float | 
         for ink in inks:
             high, low = sorted((luminance(ground), luminance(ink)), reverse=True)
             assert (high + 0.05) / (low + 0.05) >= 4.5
+
+
+def test_no_scene_is_lit_while_the_saved_patch_plays(window: MainWindow, demo: DemoTransport) -> None:
+    demo.set_status(scenes=replace(demo.state.scenes, active=2))
+    window.look()
+    assert window.scenes.pads[2].face.lit
+    demo.set_status(undo=UndoStatus(modified=True, comparing=True))
+    window.look()
+    assert window.scenes.compare.face.lit and not window.scenes.pads[2].face.lit
+
+
+@pytest.mark.parametrize("width", [82.0, 110.0, 300.0])
+@pytest.mark.parametrize(
+    "step", ["Scene morph 0.48", "compare with the saved patch", "LFO of Finisher strength", ""]
+)
+def test_a_step_of_undo_is_said_in_words_that_fit(step: str, width: float) -> None:
+    said = short_step(step, width)
+    assert theme.metrics(12).horizontalAdvance(said) <= width - 14
+    assert said == step or width < 300 or not step

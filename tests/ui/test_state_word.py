@@ -32,8 +32,8 @@ CASES: dict[str, tuple[dict[str, object], dict[str, object], Word, bool]] = {
     ),
     "offline": ({"state": EngineState.OFFLINE}, {"running": False}, Word.STOPPED, False),
     "still busy": ({"state": EngineState.STOPPING, "detail": "still busy"}, {}, Word.STOPPED, False),
-    "gone": ({}, {"nowhere": True, "problem": "X is gone"}, Word.NO_DEVICE, True),
-    "null was chosen": ({}, {"nowhere": True}, Word.NO_DEVICE, False),
+    "gone": ({}, {"nowhere": True, "problem": "X is gone"}, Word.PLAYING, True),
+    "null was chosen": ({}, {"nowhere": True}, Word.PLAYING, False),
     "feeder broke": ({}, {"running": False, "problem": "the sound stopped"}, Word.SILENT, True),
     "hangs": ({}, {"stalled_seconds": 1.6}, Word.SILENT, True),
     "panicked": ({}, {"held": Held.PANIC}, Word.SILENT, True),
@@ -127,8 +127,10 @@ def test_the_answer_to_an_action_is_read_in_the_window(shown: MainWindow, playin
     assert "no patch has it" in shown.notices.toPlainText()
     playing.set_status(audio=replace(playing.state.audio, problem="X is gone"))
     shown.look()
-    text = shown.notices.toPlainText()
-    assert "X is gone" in text and "no patch has it" in text, "beside what is wrong"
+    assert "no patch has it" in shown.notices.toPlainText(), "beside what is wrong"
+    assert "X is gone" in shown.bar.view.word.why and "X is gone" not in shown.notices.toPlainText(), (
+        "said once"
+    )
 
 
 def test_a_longer_delay_of_gain_and_mute_is_said_and_goes_away(

@@ -18,7 +18,9 @@ from jbdiff_live.parameters import PARAMETERS
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import Painted
 from jbdiff_live.ui.drawing.scope import Scope
+from jbdiff_live.ui.look import Look, Size
 from jbdiff_live.ui.rows.health import Readout
+from jbdiff_live.ui.rows.look_row import wear
 from jbdiff_live.ui.rows.pickers import Picker
 from jbdiff_live.ui.tiles.stage_pads import NextPad
 from jbdiff_live.ui.views.stage import STRIP_HEIGHT, USUAL
@@ -47,9 +49,7 @@ def writing(patch: pytest.MonkeyPatch) -> Iterator[list[Written]]:
         painter: QPainter, where: QRectF, text: str, pixels: int, colour: QColor = theme.TEXT,
         align: Qt.AlignmentFlag = theme.LEFT, bold: bool = False, least: int = theme.LEAST_PIXELS,
     ) -> None:  # fmt: skip
-        found.append(
-            (QRectF(where), text, theme.fitting(text, where.width(), pixels, least, bold), bold, align)
-        )
+        found.append((QRectF(where), text, theme.written_size(text, where, pixels, least, bold), bold, align))
         write(painter, where, text, pixels, colour, align, bold, least)
 
     with patch.context() as context:
@@ -86,8 +86,8 @@ def faults_of_text(widget: Painted, ratio: int, written: list[Written]) -> list[
         cut = theme.metrics(pixels, bold).horizontalAdvance(text) > where.width() + 1
         if cut and not isinstance(widget, FREE_TEXT):
             faults.append(f"{name}: {text!r} is cut at {where.width():.0f} px")
-        if pixels < 12:
-            faults.append(f"{name}: {text!r} has {pixels} px")
+        if (shown := theme.font(pixels, bold).pixelSize()) < 12:
+            faults.append(f"{name}: {text!r} has {shown} px")
         if not cut and not area.contains(ink(one)):
             faults.append(f"{name}: {text!r} lies outside: {ink(one)} in {area}")
     for one, other in itertools.combinations(texts, 2):
@@ -129,11 +129,8 @@ def shown(window: MainWindow, size: tuple[int, int], view: View) -> None:
     QApplication.processEvents()
 
 
-@pytest.mark.parametrize("state", STATES)
-def test_nothing_is_cut_and_nothing_overlaps(
-    window: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch, state: str
-) -> None:
-    STATES[state](demo)
+def faults_of(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Show every view in every size, and return what is cut or overlaps."""
     monkeypatch.setattr(Scope, "advance", lambda *_: None)  # the picture has tests of its own, and takes time
     faults: list[str] = []
     with writing(monkeypatch) as written:
@@ -146,6 +143,35 @@ def test_nothing_is_cut_and_nothing_overlaps(
                 if widget.isVisible() and (view is View.STAGE or widget.parentWidget() not in rows):
                     found += faults_of_text(widget, ratio, written)
             faults += [f"{width}x{height} {view.name}: {fault}" for fault in found]
+    return faults
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_nothing_is_cut_and_nothing_overlaps(
+    window: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    STATES[state](demo)
+    faults = faults_of(window, monkeypatch)
+    assert not faults, "\n".join(faults)
+
+
+@pytest.fixture
+def usual_look() -> Iterator[None]:
+    yield
+    wear(Look())
+
+
+@pytest.mark.usefixtures("usual_look")
+@pytest.mark.parametrize("size", [Size.LARGE, Size.LARGEST])
+@pytest.mark.parametrize("state", ["looping", "no device"])
+def test_larger_letters_are_neither_cut_nor_on_each_other(
+    window: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch, state: str, size: Size
+) -> None:
+    before = theme.font(15).pixelSize()
+    window.look_row.choose(Look(light=True, size=size))
+    assert theme.font(15).pixelSize() == round(before * size.value)
+    STATES[state](demo)
+    faults = faults_of(window, monkeypatch)
     assert not faults, "\n".join(faults)
 
 
@@ -267,9 +293,25 @@ def contrast(one: QColor, other: QColor) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-@pytest.mark.parametrize(("text", "ground"), [(t, g) for t, grounds in CONTRASTS for g in grounds])
-def test_text_stands_out_from_its_ground(text: str, ground: str) -> None:
-    assert contrast(getattr(theme, text), getattr(theme, ground)) >= 4.5
+@pytest.mark.usefixtures("usual_look")
+@pytest.mark.parametrize("light", [False, True])
+@pytest.mark.parametrize("safe", [False, True])
+def test_text_stands_out_from_its_ground(light: bool, safe: bool) -> None:
+    wear(Look(light=light, safe=safe))
+    pairs = [
+        (t, g, contrast(getattr(theme, t), getattr(theme, g))) for t, grounds in CONTRASTS for g in grounds
+    ]
+    assert not [pair for pair in pairs if pair[2] < 4.5]
+    opacity = theme.faded()  # of tiles that do nothing: their plate is as pale, over the window's ground
+    for letters in ("TEXT", "DIM", "FAINT"):
+        plate = mixed(theme.PANEL, theme.BACKGROUND, opacity)
+        ink = mixed(getattr(theme, letters), plate, opacity)
+        assert contrast(ink, plate) >= 4.5, letters
+
+
+def mixed(over: QColor, below: QColor, opacity: float) -> QColor:
+    parts = zip(over.getRgbF()[:3], below.getRgbF()[:3], strict=True)
+    return QColor.fromRgbF(*(opacity * one + (1 - opacity) * other for one, other in parts))
 
 
 def test_no_letter_is_smaller_than_twelve_pixels() -> None:

@@ -224,7 +224,7 @@ def test_a_refused_wish_is_shown_until_it_is_granted(
 def test_a_refused_wish_can_be_dismissed(window: MainWindow, demo: DemoTransport, qtbot: QtBot) -> None:
     demo.refuse["start"] = RuntimeError("no device")
     window.start_stop()
-    qtbot.mouseDClick(window.notices.viewport(), Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(window.notices.viewport(), Qt.MouseButton.LeftButton)
     window.look()
     assert "no device" not in window.notices.toPlainText()
 
@@ -358,11 +358,11 @@ def test_run_shows_the_window_and_returns_when_it_is_closed(qtbot: QtBot, demo: 
     seen: list[bool] = []
 
     def ready(window: MainWindow) -> None:
-        seen.append(window.isVisible())
+        seen.append(window.isVisible() and ("prepare",) in demo.asked)
         window.close()
 
     assert app.run(demo, on_ready=ready) == 0
-    assert seen == [True]
+    assert seen == [True], "the model is loaded after the first frame, without a press of start"
 
 
 def test_ctrl_c_closes_the_window() -> None:

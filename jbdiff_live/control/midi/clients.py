@@ -54,10 +54,16 @@ def no_midi(api: str | None, error: Exception) -> str:
     if platform.system() != "Linux":
         return f"no MIDI ({error}): connect a controller and start again"
     if api == "LINUX_ALSA":
-        return "no MIDI: the ALSA sequencer is missing; try `modprobe snd-seq`, or --midi-api UNIX_JACK"
+        return (
+            "no MIDI: this Linux has not loaded its MIDI driver; type `sudo modprobe snd-seq` in a terminal and start "
+            "again, or start with --midi-api UNIX_JACK"
+        )
     if api == "UNIX_JACK":
         return "no MIDI: no JACK server is running; start one, or leave --midi-api out"
-    return "no MIDI: no ALSA sequencer (`modprobe snd-seq`) and no JACK server; start one of them"
+    return (
+        "no MIDI: controllers cannot be used, because this Linux has not loaded its MIDI driver; type "
+        "`sudo modprobe snd-seq` in a terminal and start again. Keys and mouse play everything meanwhile"
+    )
 
 
 def ignored(port: str) -> bool:

@@ -12,10 +12,10 @@ from jbdiff_live.control_view import BindingRow
 from jbdiff_live.parameters import BY_NAME, NEVER_HELD
 
 ALL_CHANNELS = "all"
-AS_MAP = "usual"
+AS_MAP = "as the map says"
 WHOLE = "all of it"
 NO, YES = "no", "yes"
-AS_KNOB = "usual"
+AS_KNOB = "Hold changes"
 FROM_TO = re.compile(r"(-?\d+(?:\.\d+)?)\s*(?:to|…|\.\.|–)\s*(-?\d+(?:\.\d+)?)")
 
 
@@ -135,7 +135,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "Waits for",
-        "the beat or bar that its changes wait for; usual: as the knob Hold changes says",
+        "the beat or bar that its changes wait for; Hold changes: as that knob says",
         _hold,
         _holds,
         lambda binding, text: replace(binding, hold=None if text == AS_KNOB else Unit(text)),

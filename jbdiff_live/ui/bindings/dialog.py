@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, Qt, QTimer
+from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -36,7 +36,10 @@ from jbdiff_live.ui.keys import ENTER
 LOOK_MS = 250
 WIDTHS = {"Control": 130, "Controller": 124}  # pixels
 HINT = "Arrows move, Enter changes a cell, Delete removes a binding, P is panic, Esc closes."
-SHEET = f"""
+
+
+def sheet() -> str:
+    return f"""
 QTableView {{ font-size: 13px; background: {theme.PANEL.name()}; gridline-color: {theme.LINE.name()};
     border: 1px solid {theme.LINE.name()};
     selection-background-color: {theme.ACCENT_DEEP.name()}; selection-color: {theme.TEXT.name()}; }}
@@ -86,11 +89,17 @@ class CellEditor(QStyledItemDelegate):
 
 
 class BindingsTable(QTableView):
-    """The table. Enter edits, as F2 does in Qt."""
+    """The table. Enter edits, as F2 does in Qt. `fixed` says that the cell cannot be edited."""
+
+    fixed = Signal()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in ENTER and self.currentIndex().isValid():
-            self.edit(self.currentIndex())
+        index = self.currentIndex()
+        if event.key() in ENTER and index.isValid():
+            if index.flags() & Qt.ItemFlag.ItemIsEditable:
+                self.edit(index)
+            else:
+                self.fixed.emit()
         else:
             super().keyPressEvent(event)
 
@@ -101,14 +110,16 @@ class BindingsTable(QTableView):
 class BindingsDialog(QDialog):
     """Made once; `open_table` shows it."""
 
-    def __init__(self, window: QWidget, transport: Transport, asker: Asker) -> None:
+    def __init__(self, window: QWidget, transport: Transport, asker: Asker, top_row: QWidget) -> None:
+        """top_row: the part of the window that the table leaves free, with STOP and PANIC."""
         super().__init__(window)
+        self._top_row = top_row
         self._window = window
         self._transport = transport
         self._asker = asker
         self.setWindowTitle("Bindings")
         self.setAccessibleName("Bindings of all controllers")
-        self.setStyleSheet(SHEET)
+        self.setStyleSheet(sheet())
         self.model = BindingsModel(self, self._edit, self._refuse)
         self.table = BindingsTable(self)
         self.table.setModel(self.model)
@@ -138,6 +149,9 @@ class BindingsDialog(QDialog):
             button.setAutoDefault(False)
         self._lay_out()
         self.table.selectionModel().currentChanged.connect(lambda *_: self._tell())
+        self.table.fixed.connect(
+            lambda: self._refuse("this cell is fixed; the cells that Enter changes are bright")
+        )
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MS)
         self._timer.timeout.connect(self.look)
@@ -172,7 +186,9 @@ class BindingsDialog(QDialog):
             return
         self.look()
         room = self._window.size()
-        self.resize(min(1240, room.width() - 20), min(680, room.height() - 20))
+        free = self._top_row.geometry().bottom() + 6
+        self.resize(min(1240, room.width() - 20), min(680, room.height() - free - 10))
+        self.move(self._window.mapToGlobal(QPoint(10, free)))
         self._timer.start()
         self.show()
         if self.model.rows and not self.table.currentIndex().isValid():

@@ -20,7 +20,6 @@ FALL_DB = 24.0  # a second
 HOLD_SECONDS = 1.5
 LIMITER_SECONDS = 0.5
 LIT_FROM_DB = -0.1  # the limiter keeps peaks below this; hotter ones are shown in red
-HOT = QColor("#d9f58a")  # of the bars, between the accent and the warning
 
 
 def dbfs(peak: float) -> float:
@@ -132,13 +131,14 @@ class PeakMeter(Painted):
         plate(painter, area, theme.PANEL)
         head, _, strips = self._places(area)
         word = "CLIP" if self.clipped else "LIMIT"
-        width = theme.metrics(12, True).horizontalAdvance("LIMIT") + 8
+        small = theme.least_nominal()
+        width = theme.metrics(small, True).horizontalAdvance("LIMIT") + 8
         lamp = QRectF(head.right() - width, head.y() + 1, width, 18)
         lit = theme.WARN if self.clipped else theme.CAUTION
         fill = lit if self.clipped or self.limiting else theme.RAISED
         plate(painter, lamp, fill, lit if self.limited or self.clipped else None, 2, 3)
         ink = theme.BACKGROUND if fill is lit else lit if self.limited else theme.FAINT
-        theme.write(painter, lamp, word, 12, ink, theme.CENTRE, bold=True)
+        theme.write(painter, lamp, word, small, ink, theme.CENTRE, bold=True)
         for strip in strips:
             painter.fillRect(strip, theme.RAISED)
         for level in (-48, -36, -24, -12, -6):
@@ -151,7 +151,7 @@ class PeakMeter(Painted):
         head, size, strips = self._places(area)
         hot = max(needle.held for needle in self.needles) > LIT_FROM_DB
         value = self._text().replace("-", "−")
-        lamp = theme.metrics(12, True).horizontalAdvance("LIMIT") + 12
+        lamp = theme.metrics(theme.least_nominal(), True).horizontalAdvance("LIMIT") + 12
         ink = theme.WARN if hot else theme.TEXT
         texts = (f"{value} dB", value)
         room = head.adjusted(0, 0, -lamp, 0)
@@ -161,7 +161,7 @@ class PeakMeter(Painted):
         shades = QLinearGradient(strips[0].topLeft(), strips[0].topRight())
         shades.setColorAt(0, theme.ACCENT_DIM)
         shades.setColorAt(self._place(-12.0), theme.ACCENT)
-        shades.setColorAt(self._place(-4.0), HOT)
+        shades.setColorAt(self._place(-4.0), theme.HOT)
         shades.setColorAt(1, theme.WARN)
         for strip, needle in zip(strips, self.needles, strict=True):
             lit = strip.width() * self._place(needle.level)

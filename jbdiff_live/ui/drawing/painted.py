@@ -66,7 +66,7 @@ class Painted(QWidget):
 
     def _kept_face(self, face: tuple[object, ...], ratio: float) -> QPixmap:
         """Return the face in device pixels. Draw it again if its values have changed."""
-        face_of = (face, self.width(), self.height(), ratio)
+        face_of = (face, theme.look_number(), self.width(), self.height(), ratio)
         if self._face is None or face_of != self._face_of:
             kept = QPixmap(math.ceil(self.width() * ratio), math.ceil(self.height() * ratio))
             kept.setDevicePixelRatio(ratio)

@@ -13,14 +13,12 @@ import math
 from collections.abc import Iterator, Sequence
 
 from PySide6.QtCore import QPointF, QRectF
-from PySide6.QtGui import QColor, QImage, QPainter
+from PySide6.QtGui import QImage, QPainter
 
 from jbdiff_live.block import Block, Rung
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.picture import Picture, Pixels
 
-SHADE = QColor(9, 11, 14, 150)  # over what is queued
-LINE = QColor(255, 255, 255, 46)  # where a block begins
 WORDS_ROOM = 220  # logical pixels that the words on a block may take
 
 
@@ -79,7 +77,7 @@ class Reels:
             painter.setClipRect(place)
             if image is self.dim:
                 painter.drawImage(place, self.bright, QRectF(at, 0, count, rows))
-                painter.fillRect(place, SHADE)
+                painter.fillRect(place, theme.VEIL)
             self.mark(painter, place, column, blocks)
             painter.end()
 
@@ -95,7 +93,7 @@ class Reels:
             if x < place.x() - WORDS_ROOM or x > place.right():
                 continue
             cut = block.rung is not Rung.FULL
-            painter.fillRect(QRectF(x, place.y(), 1, place.height()), LINE)
+            painter.fillRect(QRectF(x, place.y(), 1, place.height()), theme.GRID)
             painter.setPen(theme.CAUTION)
             if cut:
                 painter.drawText(QPointF(x + 5, place.y() + 14), rung_words(block.rung))

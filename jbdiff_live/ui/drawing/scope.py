@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from jbdiff_live.block import SAMPLE_RATE, Block
@@ -35,7 +35,6 @@ NAME_PIXELS, NAME_HEIGHT, NAME_WIDTH = (
     220,
 )  # of the names of changes; the width is the widest expected
 MOST_NAMES = 4  # at one moment; the rest is counted
-NAME_SHADE = QColor(9, 11, 14, 170)  # under the names of what has been heard
 
 
 class Playhead:
@@ -75,7 +74,7 @@ class Scope(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self.setMinimumSize(320, 64)
+        self.setMinimumSize(320, 40)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName("Waveform and spectrogram")
         self.setAccessibleDescription("The last ten seconds heard, and what is queued")
@@ -133,7 +132,7 @@ class Scope(QWidget):
         """The picture at the present size; a new size draws everything again, once."""
         area, ratio = self._area(), self.devicePixelRatioF()
         wide, high = math.ceil(area.width() * ratio), math.ceil(area.height() * ratio)
-        made_for = (wide, high, ratio, self._sample_rate, self._queue_seconds)
+        made_for = (wide, high, ratio, self._sample_rate, self._queue_seconds, theme.look_number())
         if self._reels is None or made_for != self._made_for:
             self._made_for = made_for
             per_column = max(1, round((HEARD_SECONDS + self._queue_seconds) * self._sample_rate / wide))
@@ -197,7 +196,7 @@ class Scope(QWidget):
         left = x + 3 if x + 3 + widest <= area.right() else x - 3 - widest
         for row, name in enumerate(names):
             place = QRectF(left, area.y() + 16 + row * NAME_HEIGHT, widest, NAME_HEIGHT - 1)
-            painter.fillRect(place, theme.ACCENT_DEEP if comes else NAME_SHADE)
+            painter.fillRect(place, theme.ACCENT_DEEP if comes else theme.VEIL)
             ink = theme.TEXT if comes else theme.DIM
             theme.write(painter, place.adjusted(5, 0, -3, 0), name, NAME_PIXELS, ink, bold=comes)
 

@@ -1,10 +1,13 @@
-"""Colours, fonts and the colour map of the spectrogram: dark, high contrast, one accent, two warnings.
+"""Colours, fonts and the colour map of the spectrogram: high contrast, one accent, two warnings.
+
+`wear` changes the look of the whole application. The size of the letters is a factor on every font.
 
 Thread: Qt's. Nothing here blocks. Nothing touches Qt at import beyond plain colour values.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -13,25 +16,38 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPalette
 from PySide6.QtWidgets import QApplication
 
-BACKGROUND = QColor("#090b0e")
-PANEL = QColor("#12161b")
-RAISED = QColor("#1f262e")
-LINE = QColor("#36404b")
-TEXT = QColor("#f4f7f9")
-DIM = QColor("#a9b4bf")
-FAINT = QColor("#929eaa")
-ACCENT = QColor("#3fe0c5")
-ACCENT_DIM = QColor("#1f6e62")  # the accent over the panel, for a set value that is not yet heard
-ACCENT_DEEP = QColor("#123b37")
-WARN = QColor("#ff5a3d")  # red: the audience hears nothing, or clipping
-WARN_DEEP = QColor("#43160e")
-CAUTION = QColor("#ffb547")  # amber: something to look at, while the music goes on
-CAUTION_DEEP = QColor("#3a2a0c")
+from jbdiff_live.ui.drawing.palettes import DARK, palette_of, stops_of
 
+
+def _colours(names: str) -> tuple[QColor, ...]:
+    return tuple(QColor(DARK[name]) for name in names.split())
+
+
+# A change of look changes these objects in place, so that whoever holds one has the new colour.
+BACKGROUND, PANEL, RAISED, LINE = _colours("BACKGROUND PANEL RAISED LINE")
+TEXT, DIM, FAINT = _colours("TEXT DIM FAINT")
+ACCENT, ACCENT_DIM, ACCENT_DEEP = _colours("ACCENT ACCENT_DIM ACCENT_DEEP")  # DIM: set, and not heard yet
+WARN, WARN_DEEP = _colours("WARN WARN_DEEP")  # red: the audience hears nothing, or clipping
+CAUTION, CAUTION_DEEP = _colours("CAUTION CAUTION_DEEP")  # amber: degraded, while the music goes on
+HOT, VEIL, GRID, SHADE = _colours("HOT VEIL GRID SHADE")  # loud peaks; over the picture; over the window
+
+TALLEST = 0.8  # of a line's height: letters that were made larger stay within it
 LEAST_PIXELS = 12  # no letter is smaller, so that it can be read on a stage
 
 # The first family that the machine has. DejaVu is the widest of them: a layout that holds with it holds.
 FAMILIES = ["Inter", "Noto Sans", "Segoe UI", "Helvetica Neue", "DejaVu Sans"]
+
+
+@dataclass
+class _Worn:
+    """The look that is worn. number: grows with each change, so that kept pictures are drawn anew."""
+
+    dark: bool = True
+    factor: float = 1.0  # of the letters
+    number: int = 0
+
+
+_worn = _Worn()
 
 CENTRE = Qt.AlignmentFlag.AlignCenter
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -40,10 +56,10 @@ RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 @lru_cache(maxsize=256)
 def font(pixels: int, bold: bool = False) -> QFont:
-    """A font of so many logical pixels, with digits of one width where the family has them."""
+    """A font of so many logical pixels at the usual size, with digits of one width where the family has them."""
     made = QFont()
     made.setFamilies(FAMILIES)
-    made.setPixelSize(max(LEAST_PIXELS, pixels))
+    made.setPixelSize(max(LEAST_PIXELS, round(pixels * _worn.factor)))
     made.setBold(bold)
     return made
 
@@ -53,16 +69,28 @@ def metrics(pixels: int, bold: bool = False) -> QFontMetricsF:
     return QFontMetricsF(font(pixels, bold))
 
 
+def least_nominal() -> int:
+    """The size to ask for to get the smallest letters: fewer pixels than they have, while letters are larger."""
+    return int(LEAST_PIXELS / _worn.factor)
+
+
 @lru_cache(maxsize=4096)
 def fitting(text: str, width: float, largest: int, smallest: int = LEAST_PIXELS, bold: bool = False) -> int:
     """The largest font size in pixels at which `text` is no wider than `width`.
 
     Remembered: measuring costs as much as drawing, and most texts are drawn again and again in the same place.
     """
+    smallest = least_nominal() if smallest == LEAST_PIXELS else smallest
     for pixels in range(largest, smallest, -1):
         if metrics(pixels, bold).horizontalAdvance(text) <= width:
             return pixels
     return smallest
+
+
+def written_size(text: str, where: QRectF, pixels: int, least: int = LEAST_PIXELS, bold: bool = False) -> int:
+    """The size at which `write` writes: no wider than the place, and larger letters no higher than it."""
+    tallest = max(pixels, int(where.height() * TALLEST)) / _worn.factor
+    return fitting(text, where.width(), max(min(pixels, round(tallest)), 1), least, bold=bold)
 
 
 @lru_cache(maxsize=1024)
@@ -82,8 +110,8 @@ def write(
     least: int = LEAST_PIXELS,
 ) -> None:
     """One line of text: shrinks to fit down to `least` px, then is cut in the middle; tooltips hold the whole."""
-    size = fitting(text, where.width(), pixels, least, bold=bold)
-    if size <= least:
+    size = written_size(text, where, pixels, least, bold)
+    if metrics(size, bold).horizontalAdvance(text) > where.width():
         text = metrics(size, bold).elidedText(text, Qt.TextElideMode.ElideMiddle, where.width())
     painter.setFont(font(size, bold))
     painter.setPen(colour)
@@ -116,7 +144,9 @@ def palette() -> QPalette:
     return colours
 
 
-SHEET = f"""
+def sheet() -> str:
+    """The style sheet of menus and tooltips."""
+    return f"""
 QMenu {{ background: {RAISED.name()}; color: {TEXT.name()}; border: 1px solid {LINE.name()}; padding: 6px; }}
 QMenu::item {{ padding: 7px 26px 7px 26px; border-radius: 4px; }}
 QMenu::item:selected {{ background: {ACCENT.name()}; color: {BACKGROUND.name()}; }}
@@ -126,12 +156,32 @@ QToolTip {{ background: {RAISED.name()}; color: {TEXT.name()}; border: 1px solid
 """
 
 
+def wear(dark: bool, safe: bool, factor: float) -> None:
+    """Change colours and letters. safe: colours that need no red-green eye. factor: of the letters' size."""
+    for name, colour in palette_of(dark, safe).items():
+        own: QColor = globals()[name]
+        own.setRgba(QColor(colour).rgba())
+    _worn.dark, _worn.factor, _worn.number = dark, factor, _worn.number + 1
+    for kept in (font, metrics, fitting, first_fitting, colour_map):
+        kept.cache_clear()
+
+
+def look_number() -> int:
+    """A number that changes with the look: for what keeps pictures."""
+    return _worn.number
+
+
+def faded() -> float:
+    """The palest opacity at which the text of a tile that does nothing keeps a contrast of 4.5."""
+    return 0.8
+
+
 def apply(app: QApplication) -> None:
     """Dress the whole application."""
     app.setStyle("Fusion")  # the same drawing on every system, and it follows the palette
     app.setPalette(palette())
     app.setFont(font(15))
-    app.setStyleSheet(SHEET)
+    app.setStyleSheet(sheet())
 
 
 def argb(colour: QColor) -> int:
@@ -141,15 +191,9 @@ def argb(colour: QColor) -> int:
 
 @lru_cache(maxsize=1)
 def colour_map() -> NDArray[np.uint32]:
-    """256 pixels from the background through blue and the accent to warm white; lightness only rises."""
+    """256 pixels from the background to the loudest colour; lightness only rises, or only falls on a light ground."""
     stops = [
-        (0.00, BACKGROUND),
-        (0.22, QColor("#0d1f3c")),
-        (0.45, QColor("#14507e")),
-        (0.65, QColor("#1fa3a4")),
-        (0.82, ACCENT),
-        (0.93, QColor("#d9f58a")),
-        (1.00, QColor("#fffbe0")),
+        (place, QColor(palette_of(_worn.dark, False).get(name, name))) for place, name in stops_of(_worn.dark)
     ]
     where = np.linspace(0, 1, 256)
     places = [place for place, _ in stops]

@@ -8,8 +8,8 @@ Thread: Qt's. Nothing here blocks.
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRect, Qt
-from PySide6.QtGui import QTextOption
+from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtGui import QMouseEvent, QTextOption
 from PySide6.QtWidgets import QFrame, QTextEdit, QWidget
 
 from jbdiff_live.binding import label
@@ -18,8 +18,10 @@ from jbdiff_live.stage_word import stage_word
 from jbdiff_live.status import AudioStatus, ControlStatus, EngineState, Status
 from jbdiff_live.ui.drawing import theme
 
+WITHOUT_MIDI = "no MIDI"
 HINT = "F1 shows all keys. Press L on a knob to bind it to a controller."
 LEAST_HEIGHT = 34  # pixels
+CLICK_PIXELS = 4  # a longer way of the pressed mouse selects text
 LONGER = 1.2  # times its usual length from which a longer delay of gain and mute is worth a line
 
 
@@ -32,7 +34,7 @@ def problems(status: Status) -> list[str]:
         ("Sound", status.audio.problem),
         ("Recorder", status.recorder.problem),
         ("Recorder", status.recorder.warning),
-        ("MIDI", status.control.problem),
+        ("MIDI", "" if status.control.problem.startswith(WITHOUT_MIDI) else status.control.problem),
     ):
         if text:
             found.append(f"{part}: {text.removeprefix(f'no {part}: ')}")
@@ -43,6 +45,12 @@ def problems(status: Status) -> list[str]:
     if status.control.missing and not status.control.problem:
         found.append(f"MIDI: not there now: {', '.join(status.control.missing)}")
     return found
+
+
+def without_midi(control: ControlStatus) -> str:
+    """Why the computer has no MIDI at all, as a sentence. It is news, since the music suffers nothing."""
+    text = control.problem
+    return f"{text[0].upper()}{text[1:]}." if text.startswith(WITHOUT_MIDI) else ""
 
 
 def hands(control: ControlStatus) -> tuple[str, ...]:
@@ -75,9 +83,10 @@ def longer_delay(audio: AudioStatus) -> str:
 
 
 class NoticeLine(QTextEdit):
-    """Wraps and grows with its text, and can be selected and copied. A double click dismisses refused requests.
+    """Wraps and grows with its text, and can be selected and copied. A click dismisses what it says; so does Esc.
 
-    Beyond the room that `lie_in` gives, the text scrolls.
+    A problem that was dismissed comes back when it changes, or goes away and returns. Beyond the room that `lie_in`
+    gives, the text scrolls.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -91,7 +100,11 @@ class NoticeLine(QTextEdit):
         self.setAccessibleName("Messages and problems")
         self.setFont(theme.font(15))
         self.document().setDocumentMargin(5)
+        self.setToolTip("A click, or Esc, closes this. A problem that lasts is told again when it changes.")
         self._refused: dict[str, str] = {}
+        self._dismissed: frozenset[str] = frozenset()  # problems that the player has read
+        self._told: frozenset[str] = frozenset()  # what there is to be read now
+        self._pressed_at: QPoint | None = None
         self._shown: tuple[object, ...] | None = None
         self._room, self._at_top = QRect(0, 0, 400, 200), False
         self._dress("", "", False)
@@ -103,26 +116,39 @@ class NoticeLine(QTextEdit):
     def succeed(self, what: str) -> None:
         self._refused.pop(what, None)
 
-    def dismiss(self) -> None:
-        """Dismiss the refused requests. The problems of the status stay."""
+    def dismiss(self) -> bool:
+        """Dismiss what is shown. Return False if nothing was shown. A question or a wish to learn stays."""
+        if not self.isVisible():
+            return False
         self._refused.clear()
+        self._dismissed |= self._told
+        self._dress("", "", False)
+        return True
+
+    def recall(self) -> None:
+        """Show again what was dismissed."""
+        self._dismissed = frozenset()
 
     @property
     def refused(self) -> dict[str, str]:
         return dict(self._refused)
 
-    def show_status(self, status: Status, details: str = "") -> None:
-        """`details` is a text that found no room elsewhere."""
-        wrong = [*problems(status), *(f"{what}: {why}" for what, why in self._refused.items())]
+    def show_status(self, status: Status, details: str = "", said: str = "") -> None:
+        """`details` is a text that found no room elsewhere. `said` is a text that is shown whole elsewhere."""
+        found = [text for text in problems(status) if not said or text.partition(": ")[2] not in said]
+        whole = any(details in text for text in found)
         meanwhile = "; what plays goes on until then" if status.engine.state is EngineState.RUNNING else ""
         loading = f"Loading {status.stack.loading}{meanwhile}." if status.stack.loading else ""
-        details = "" if any(details in text for text in wrong) else details
-        delay = longer_delay(status.audio)
-        calm = [
-            text
-            for text in (status.message, *hands(status.control), loading, details, delay, status.note)
-            if text
-        ]
+        details = "" if whole else details
+        delay, no_midi = longer_delay(status.audio), without_midi(status.control)
+        there = frozenset((*found, status.message, loading, details, delay, status.note, no_midi)) - {""}
+        self._dismissed &= there
+        self._told = there
+        unread = [text for text in found if text not in self._dismissed]
+        wrong = [*unread, *(f"{what}: {why}" for what, why in self._refused.items())]
+        news = (status.message, loading, details, delay, status.note, no_midi)
+        calm = [text for text in hands(status.control) if text]
+        calm += [text for text in news if text and text not in self._dismissed]
         if not wrong and not calm and status.engine.state is EngineState.OFFLINE:
             calm = [HINT]
         self._dress("\n".join(wrong), "\n".join(calm), stage_word(status).alarm)
@@ -143,6 +169,11 @@ class NoticeLine(QTextEdit):
         )
         self.setPlainText("\n".join(text for text in (wrong, calm) if text))
         self._fit()
+
+    def dress_anew(self) -> None:
+        """Take the colours and letters of a new look."""
+        self.setFont(theme.font(15))
+        self._shown = None
 
     def lie_in(self, room: QRect, at_top: bool = False) -> None:
         """Lie at the lower edge of this room, or at its upper one, in the coordinates of the parent."""
@@ -165,5 +196,14 @@ class NoticeLine(QTextEdit):
         self.raise_()
         self.show()
 
-    def mouseDoubleClickEvent(self, event: object) -> None:
-        self.dismiss()
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self._pressed_at = event.position().toPoint()
+        super().mousePressEvent(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Dismiss the text after a click. A drag selects it instead."""
+        super().mouseReleaseEvent(event)
+        pressed, self._pressed_at = self._pressed_at, None
+        moved = pressed is None or (event.position().toPoint() - pressed).manhattanLength() > CLICK_PIXELS
+        if event.button() is Qt.MouseButton.LeftButton and not moved:
+            self.dismiss()

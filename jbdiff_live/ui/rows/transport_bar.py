@@ -19,16 +19,14 @@ from jbdiff_live.ui.keys import ENTER
 from jbdiff_live.ui.rows.pickers import Picker
 from jbdiff_live.ui.tiles.stage_pads import BeatPad, HeldPad
 
-PLAYING = (EngineState.LOADING, EngineState.WARMING, EngineState.RUNNING, EngineState.COASTING)
-
 MANY_SECONDS = 48 * 3600  # from here on the room on the disk is counted in days
 
 WORD_COLOURS = {
     Word.STOPPED: theme.DIM,
     Word.GETTING_READY: theme.TEXT,
+    Word.READY: theme.TEXT,
     Word.PLAYING: theme.ACCENT,
     Word.LOOPING: theme.CAUTION,
-    Word.NO_DEVICE: theme.CAUTION,  # as it was chosen; red otherwise
 }
 
 
@@ -94,7 +92,12 @@ class BigButton(Painted):
 
 
 class StateView(Painted):
-    """What the audience hears, as one large word. Below it, wrapped: the reason, or else the changes that wait."""
+    """What the audience hears, as one large word. Below it, wrapped: the reason, or else the changes that wait.
+
+    Without a sound device, a smaller second word stands beside it. A click shows dismissed messages again.
+    """
+
+    pressed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,6 +112,10 @@ class StateView(Painted):
             self.word, self.beat = word, beat
             self.setAccessibleName(f"State: {word.text}")
             self.setAccessibleDescription(word.why)
+            self.setToolTip(word.why)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self.pressed.emit()
 
     def _places(self) -> tuple[QRectF, QRectF, int]:
         height = self.height()
@@ -128,9 +135,20 @@ class StateView(Painted):
         text = self.word.why or self.beat
         if not text:
             place = QRectF(place.x(), 0, place.width(), area.height())
-        colour = theme.WARN if self.word.alarm else WORD_COLOURS.get(self.word.word, theme.CAUTION)
+        word = self.word
+        silent = word.alarm and (word.word in (Word.SILENT, Word.FAILED) or not word.device)
+        colour = theme.WARN if silent else WORD_COLOURS.get(word.word, theme.CAUTION)
         largest = int(min(area.height() * 0.42, 40))
-        theme.write(painter, place, self.word.text, largest, colour, theme.LEFT, bold=True)
+        if word.device:  # as large as both words can be
+            both = f"{word.music}  {word.device}"
+            largest = theme.fitting(both, place.width(), largest, bold=True)
+        theme.write(painter, place, word.music, largest, colour, theme.LEFT, bold=True)
+        if word.device:
+            used = theme.metrics(largest, True).horizontalAdvance(f"{word.music}  ")
+            device = theme.WARN if word.alarm else theme.CAUTION
+            theme.write(
+                painter, place.adjusted(used, 0, 0, 0), word.device, largest, device, theme.LEFT, bold=True
+            )
         if not self.fits(text):
             text = "read why below"
         painter.setFont(theme.font(size))
@@ -171,9 +189,10 @@ class TransportBar(QWidget):
         state = status.engine.state
         self.view.show_word(stage_word(status), waits(status.clock))
         self.beat.show_clock(status.clock)
-        if state in PLAYING and asks:
+        plays = status.engine.plays
+        if plays and asks:
             self.start.show_face("STOP?", "once more", theme.CAUTION, theme.BACKGROUND)
-        elif state in PLAYING:
+        elif plays:
             self.start.show_face("STOP", "", theme.ACCENT, theme.BACKGROUND)
         elif state is EngineState.STOPPING:
             self.start.show_face("STOP", "stopping", theme.RAISED, theme.DIM)

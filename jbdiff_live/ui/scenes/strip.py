@@ -9,6 +9,7 @@ Thread: Qt's. Nothing here blocks.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
@@ -16,22 +17,32 @@ from jbdiff_live.parameters import BY_NAME, SCENES
 from jbdiff_live.scenes.view import UndoStatus
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import Asker
+from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.scenes.buttons import Face, FaceButton
 from jbdiff_live.ui.scenes.pad import ScenePad
 from jbdiff_live.ui.tiles.panel import make_tile
 from jbdiff_live.ui.tiles.tile import ParameterTile
 
 ON_STAGE = ("scene_time",)
-IN_SETTINGS = ("scene_morph", "scene_a", "scene_b", "scene_curve", "scene_unit", "scene_start", "scene_store")
+IN_WORKSHOP = ("scene_morph", "scene_a", "scene_b", "scene_curve", "scene_unit", "scene_start", "scene_store")
 LEAST_PAD, LEAST_BUTTON = 50, 82  # widths
 
 
-class SceneSettings(QWidget):
+def short_step(step: str, width: float) -> str:
+    """Return a step of undo in the most words that fit: all, without its value, or that there is one."""
+    if not step:
+        return "nothing"
+    without_value = step.rpartition(" ")[0] if step[-1:].isdigit() else ""
+    ways = (step, without_value, step.removeprefix("LFO of "), "a change")
+    return theme.first_fitting(tuple(way for way in ways if way), width - 14, 12)
+
+
+class SceneKnobs(QWidget):
     """A row of tiles: between which scenes a morph by hand goes, and how scenes are recalled."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.tiles: dict[str, ParameterTile] = {name: make_tile(BY_NAME[name]) for name in IN_SETTINGS}
+        self.tiles: dict[str, ParameterTile] = {name: make_tile(BY_NAME[name]) for name in IN_WORKSHOP}
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)
@@ -132,6 +143,8 @@ class SceneStrip(QWidget):
     def refresh(self, status: Status) -> None:
         """Show scenes, the morph and the steps of undo."""
         scenes, learning = status.scenes, status.control.learning
+        if status.undo.comparing:  # the saved patch plays, and no scene
+            scenes = replace(scenes, active=None, morph=None)
         for pad in self.pads.values():
             pad.show_scene(scenes, learning == pad.function)
         waits = "Capture: the scene that is chosen next is captured. Key C."
@@ -151,7 +164,8 @@ class SceneStrip(QWidget):
             (self.redo, "Redo", undo.redo, "Ctrl+Shift+Z"),
         ):
             button.show_face(
-                Face(label, step or "nothing", dim=not step), f"{label}: {step or 'nothing'}. {key}."
+                Face(label, short_step(step, button.width()), dim=not step),
+                f"{label}: {step or 'nothing'}. {key}.",
             )
 
     def show_bindings(self, bindings: Mapping[str, str]) -> None:

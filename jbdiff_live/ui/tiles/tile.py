@@ -12,7 +12,7 @@ import math
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QContextMenuEvent, QKeyEvent, QPainter, QPainterPath, QPen
-from PySide6.QtWidgets import QMenu, QWidget
+from PySide6.QtWidgets import QInputDialog, QMenu, QWidget
 
 from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.parameters import Parameter, TakesEffect
@@ -20,7 +20,6 @@ from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import Painted, menu_place, plate
 from jbdiff_live.ui.tiles.lfo_menu import fill_lfo_menu, lfo_text
 
-FADED = 0.7  # the palest at which the text keeps a contrast of 4.5; opacity of a tile that does nothing now
 LINE = 16.0  # pixels of the smallest line
 TALL = 150  # pixels of height from which a tile has two lines at the bottom
 SEEN_STEPS = 1000  # of a knob's travel: finer than the pixels of the largest ring
@@ -32,11 +31,14 @@ class Tile(Painted):
     One that is turned while it is looked at has a face, and draws in `draw_still` what does not turn.
     """
 
+    learnable = True  # a controller may move it
+
     set_asked = Signal(str, float)
     triggered = Signal(str)
     learn_asked = Signal(str)
     unbind_asked = Signal(str)
     lfo_asked = Signal(str, object)  # an `Lfo`, or None to take it away
+    menu_made = Signal(str, object)  # the name and the `QMenu`: for what the window adds
     refused = Signal(str)  # the player typed something that the parameter cannot hold, and why
 
     def __init__(self, name: str, label: str, help_text: str, parent: QWidget | None = None) -> None:
@@ -113,25 +115,37 @@ class Tile(Painted):
         """What a face shows besides the plate."""
 
     def add_to_menu(self, menu: QMenu) -> None:
-        """Further entries of the right-click menu."""
+        """The first entries of the right-click menu."""
 
     # Shared behaviour
 
     def make_menu(self) -> QMenu:
-        """Learn, unbind, reset: the right-click menu, made anew so that it says what is bound now."""
+        """The right-click menu, made anew so that it says what is bound now: values, LFO, controls, learn, unlearn."""
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.add_to_menu(menu)
+        self.menu_made.emit(self.name, menu)
         learn = menu.addAction("Cancel learn\tEsc" if self.learning else "Learn MIDI\tL")
         learn.triggered.connect(lambda: self.learn_asked.emit("" if self.learning else self.name))
-        unbind = menu.addAction(f"Unbind {self.binding}" if self.binding else "Unbind")
-        unbind.setEnabled(bool(self.binding))
-        unbind.triggered.connect(lambda: self.unbind_asked.emit(self.name))
-        self.add_to_menu(menu)
+        unlearn = menu.addAction(f"Unlearn {self.binding}" if self.binding else "Unlearn")
+        unlearn.setEnabled(bool(self.binding))
+        unlearn.triggered.connect(lambda: self.unbind_asked.emit(self.name))
         return menu
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         self.setFocus(Qt.FocusReason.MouseFocusReason)
         self.make_menu().popup(menu_place(self, event))
+
+    def open_menu(self) -> None:
+        """Open the menu in the middle of the tile, for the keyboard."""
+        self.make_menu().popup(self.mapToGlobal(self.rect().center()))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+        if event.key() == Qt.Key.Key_Menu or (event.key() == Qt.Key.Key_F10 and shift):
+            self.open_menu()
+        else:
+            super().keyPressEvent(event)
 
     def event(self, event: QEvent) -> bool:
         # Says "this key is mine" before the window's shortcuts see it.
@@ -149,7 +163,7 @@ class Tile(Painted):
         return False
 
     def draw_face(self, painter: QPainter, area: QRectF) -> None:
-        painter.setOpacity(FADED if self.inapplicable else 1.0)
+        painter.setOpacity(theme.faded() if self.inapplicable else 1.0)
         plate(painter, area, self.plate_colour())
         self.draw_still(painter, area)
         painter.setOpacity(1.0)
@@ -157,7 +171,7 @@ class Tile(Painted):
     def draw(self, painter: QPainter, area: QRectF) -> None:
         if self.face() is None:
             self.draw_face(painter, area)
-        painter.setOpacity(FADED if self.inapplicable else 1.0)
+        painter.setOpacity(theme.faded() if self.inapplicable else 1.0)
         self.draw_body(painter, area)
         painter.setOpacity(1.0)
         if self.lfo is not None and self.lfo.on:
@@ -185,6 +199,13 @@ class Tile(Painted):
             theme.write(painter, area, "move a control", size + 1, theme.ACCENT, theme.CENTRE, bold=True)
             return
         top = QRectF(area.x(), area.y(), area.width(), line)
+        if self.inapplicable:  # why it is grey counts more than what moves it
+            why = self.inapplicable.partition(";")[0]
+            ways = (why, why.removeprefix("Style is at ").removeprefix("Clock is at "), "does nothing")
+            theme.write(
+                painter, top, theme.first_fitting(ways, area.width(), size), size, theme.TEXT, theme.CENTRE
+            )
+            return
         bound = short_binding(self.binding, area.width(), size)
         if lines == 1:
             said = self.coming or bound or first
@@ -303,10 +324,41 @@ class ParameterTile(Tile):
         )
 
     def add_to_menu(self, menu: QMenu) -> None:
+        one = self.parameter
+        if one.choices or one.toggle:
+            inside = menu.addMenu(f"Value: {one.text(self.value)}")
+            for number in range(int(one.high) + 1):
+                entry = inside.addAction(one.text(float(number)))
+                entry.setCheckable(True)
+                entry.setChecked(number == int(self.value))
+                entry.triggered.connect(lambda _=False, number=number: self.ask(float(number)))
+        else:
+            menu.addAction("Type a value…").triggered.connect(self.ask_value)
+        for words, value in (("The patch's value", self.start), ("The program's value", one.default)):
+            entry = menu.addAction(f"{words}: {one.text(value)}")
+            entry.triggered.connect(lambda _=False, value=value: self.ask(value))
         lfo = menu.addMenu("LFO" if self.lfo is None else f"LFO  {lfo_text(self.lfo)}")
         fill_lfo_menu(lfo, self.lfo, lambda chosen: self.lfo_asked.emit(self.name, chosen))
-        reset = menu.addAction(f"Reset to {self.parameter.text(self.start)}")
-        reset.triggered.connect(self.reset)
+
+    def ask_value(self) -> QInputDialog:
+        """Open a line to type a value in. It does not block. What the knob cannot hold is refused with the reason."""
+        one = self.parameter
+        dialog = QInputDialog(self.window())
+        dialog.setWindowTitle(one.label)
+        dialog.setLabelText(f"{one.label}, from {one.text(one.low)} to {one.text(one.high)}")
+        dialog.setTextValue(one.text(self.value).partition(" ")[0])
+        dialog.textValueSelected.connect(self._typed)
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
+        return dialog
+
+    def _typed(self, text: str) -> None:
+        try:
+            value = self.parameter.parse(float(text.strip().replace(",", ".")))
+        except ValueError as error:
+            self.refused.emit(str(error))
+        else:
+            self.ask(value)
 
     def frame_places(self, area: QRectF) -> tuple[QRectF, QRectF]:
         """Where label and number stand above, and the footer below."""

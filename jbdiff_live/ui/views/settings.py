@@ -61,9 +61,9 @@ def facts(status: Status) -> str:
 
 
 class SettingsView(QWidget):
-    """Facts above, then the row of devices, then how scenes are recalled, then the readouts."""
+    """Facts above, then the row of devices, then the look, then the readouts."""
 
-    def __init__(self, devices: DeviceRow, scenes: QWidget) -> None:
+    def __init__(self, devices: DeviceRow, look: QWidget) -> None:
         super().__init__()
         self.facts = Facts()
         self.devices = devices
@@ -73,10 +73,10 @@ class SettingsView(QWidget):
         column.setSpacing(6)
         column.addWidget(self.facts)
         column.addWidget(devices)
-        column.addWidget(scenes)
+        column.addWidget(look)
         column.addWidget(self.health, 1)
         devices.setFixedHeight(56)
-        scenes.setFixedHeight(50)
+        look.setFixedHeight(50)
         self.health.setMaximumHeight(420)
         column.addStretch(0)
 
