@@ -68,6 +68,16 @@ def play(
     input_device: Annotated[
         str | None, typer.Option("--input", help="Sound device for the live input.")
     ] = None,
+    input_channels: Annotated[
+        str | None, typer.Option(help="One or two channels of --input, such as 3 or 3,4; default: 1,2.")
+    ] = None,
+    measure_loopback: Annotated[
+        bool,
+        typer.Option(
+            "--measure-loopback",
+            help="Play a noise, find it in --input, keep the delay for these devices, and end.",
+        ),
+    ] = False,
     midi: Annotated[
         list[str] | None, typer.Option(help="MIDI input by (part of its) name; default: all of them.")
     ] = None,
@@ -163,6 +173,10 @@ def play(
     from jbdiff_live.system.thread_priority import process_goes_first
 
     _check(short_ring, seconds)
+    if measure_loopback:
+        from jbdiff_live.start.loopback import measure_and_keep
+
+        raise typer.Exit(measure_and_keep(device, input_device))
     record, context, init = (_at_home(path) for path in (record, context, init))
     options = SessionOptions(
         stack=stack,
@@ -172,6 +186,7 @@ def play(
         steps=steps,
         device=device,
         input_device=input_device,
+        input_channels=() if input_channels is None else _channels(input_channels),
         midi=tuple(midi) if midi else None,
         midi_api=midi_api,
         virtual_midi=virtual_midi,
@@ -324,6 +339,16 @@ def _parsed(parse: Callable[[str], T], text: str, option: str) -> T:
         return parse(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _channels(text: str) -> tuple[int, ...]:
+    """Return the channels of the option: "3" or "3,4"."""
+    parts = [part.strip() for part in text.split(",")]
+    if not 1 <= len(parts) <= 2 or not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise typer.BadParameter(
+            f"{text!r}: give one or two channels, such as 3 or 3,4", param_hint="--input-channels"
+        )
+    return tuple(int(part) for part in parts)
 
 
 def _takeover(text: str) -> TakeoverMode:

@@ -17,6 +17,7 @@ import logging
 import sys
 from collections.abc import Callable
 
+from jbdiff_live.audio.live.delays import Delays
 from jbdiff_live.audio.switch import AudioSwitch
 from jbdiff_live.beat.clock_out import ClockOut
 from jbdiff_live.beat.conductor import Conductor, clock_from
@@ -51,7 +52,7 @@ from jbdiff_live.reports import Reports
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.session_options import SessionOptions
 from jbdiff_live.stack_choice import StackChoice
-from jbdiff_live.system.patch_folders import user_patches_folder
+from jbdiff_live.system.patch_folders import loopback_file, user_patches_folder
 from jbdiff_live.system.thread_priority import process_priority
 
 __all__ = ["Session", "SessionOptions"]
@@ -97,7 +98,7 @@ class Session(Reports):
         if generator is None:
             generator = ModelGenerator(
                 options.over(StackChoice()),
-                lambda frames: self.audio.latest_input(frames),
+                lambda frames, ahead, beat: self.audio.latest_input(frames, ahead, beat),
                 options.threads,
                 lambda: self.engine.wake(),
                 sounding,
@@ -112,7 +113,15 @@ class Session(Reports):
         self._make_beat(rate, clock)
         cv = Links.cv_out(options.links, self.movement)
         self.audio = AudioSwitch(
-            self.ring, sounding, rate, options.short_ring_frames, clock, self.conductor, cv
+            self.ring,
+            sounding,
+            rate,
+            options.short_ring_frames,
+            clock,
+            self.conductor,
+            cv,
+            options.input_channels,
+            Delays(loopback_file()),
         )
         self.engine = Engine(
             generator,

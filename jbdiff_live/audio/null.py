@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from jbdiff_live.audio.live.monitor import DrySound, SentSound
 from jbdiff_live.audio.output import OutputStage, TimedSnapshots
 from jbdiff_live.beat.frame_time import FrameTime
 from jbdiff_live.block import Audio
@@ -62,8 +63,11 @@ class NullSink:
         clock: Clock = MACHINE,
         on_frames: Callable[[Audio], None] | None = None,
         timed: TimedSnapshots | None = None,
+        dry: DrySound | None = None,
+        sent: SentSound | None = None,
     ) -> None:
-        self._stage = OutputStage(ring, snapshot, sample_rate, timed)
+        """dry, sent: as in `OutputStage`."""
+        self._stage = OutputStage(ring, snapshot, sample_rate, timed, dry, sent)
         self._time = FrameTime(sample_rate)
         self._given = 0
         self._clock = clock
@@ -123,6 +127,7 @@ class NullSink:
             device_seconds=stage.look_ahead / stage.sample_rate,
             peak=stage.peak,
             limited=stage.limited,
+            loudness=stage.loudness.now,
             problem=self._problem or bad_sound(stage),
         )
 

@@ -38,3 +38,9 @@ def user_patches_folder() -> Path | None:
         log.info("no own patches: %s", error)
         return None
     return base / "jbdiff-live" / "patches"
+
+
+def loopback_file() -> Path | None:
+    """Return the file of the measured delays from outputs to inputs. None: the user has no home folder."""
+    patches = user_patches_folder()
+    return None if patches is None else patches.with_name("loopback.toml")

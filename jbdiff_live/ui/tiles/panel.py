@@ -19,6 +19,7 @@ from jbdiff_live.parameters import (
     ACTIONS,
     OF_THE_ANCHOR,
     OF_THE_FINISHER,
+    OF_THE_INPUT,
     OF_THE_REGISTER,
     OF_THE_SCENES,
     PARAMETERS,
@@ -49,7 +50,12 @@ ROWS: tuple[tuple[tuple[str, tuple[tuple[str, ...], ...]], ...], ...] = (
         ),
         (
             "SOURCES",
-            (("guidance", "resample"), ("context_source", "init_source"), ("context file", "init file")),
+            (
+                ("guidance", "resample"),
+                ("context_source", "init_source"),
+                ("context file", "init file"),
+                ("listen", "dry"),
+            ),
         ),
     ),
     (
@@ -71,6 +77,7 @@ ROWS: tuple[tuple[tuple[str, tuple[tuple[str, ...], ...]], ...], ...] = (
                 ("finisher_seed", "stack"),
             ),
         ),
+        ("INPUT", (("input_trim", "input_gate", "input_highpass"),)),
         ("OUTPUT", (("gain",),)),
     ),
 )
@@ -80,7 +87,7 @@ KEYS = {
     "reset_context": "X", "tap": "T",
 }  # fmt: skip
 # Drawn as strips, since two or three of them share a column.
-FLAT = OF_THE_FINISHER | OF_THE_ANCHOR | OF_THE_REGISTER | OF_THE_SCENES
+FLAT = OF_THE_FINISHER | OF_THE_ANCHOR | OF_THE_REGISTER | OF_THE_SCENES | OF_THE_INPUT
 FLAT |= {
     "context_source",
     "init_source",
