@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import soundfile
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 # A server that waits for a processor makes holes of its own. Where this is not allowed `nice` says so and goes on.
 GO_FIRST = ("nice", "-n", "-15")
 CAPTURE_BUFFER = (

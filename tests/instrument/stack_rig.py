@@ -17,7 +17,7 @@ from jbdiff_live.ring import RingBuffer
 from jbdiff_live.stack_choice import StackChoice
 from jbdiff_live.status import EngineState
 
-PATIENCE = 90.0  # a machine with other work may take long; nothing here takes a second on a free one
+PATIENCE = 600.0  # a machine with other work may take long; nothing here takes a second on a free one
 RATE = 44_100
 
 

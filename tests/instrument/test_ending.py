@@ -21,7 +21,7 @@ from jbdiff_live.system.ending import Interrupts, on_ending
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="other signals there")
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 RARER = [signal.SIGQUIT, signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2]
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 def recorded(tmp_path: Path, session: Session) -> None:

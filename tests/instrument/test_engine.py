@@ -18,7 +18,7 @@ from jbdiff_live.parameters import Origin, ParameterSnapshot, ParameterStore
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.status import EngineState
 
-PATIENCE = 90.0  # seconds until a condition that should hold soon counts as failed
+PATIENCE = 180.0  # seconds until a condition that should hold soon counts as failed
 
 
 class Rig:

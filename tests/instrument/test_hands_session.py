@@ -25,7 +25,7 @@ from jbdiff_live.patch import factory_patches, load_patch
 from jbdiff_live.session import Session, SessionOptions
 from jbdiff_live.status import EngineState
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 def eventually(condition: Callable[[], bool], what: str) -> None:

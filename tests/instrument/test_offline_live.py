@@ -108,6 +108,8 @@ def recorded_take(session: Session, patch: Path, seconds: float) -> Take:
         session.stop_recording(enough)
     finally:
         session.close()
+    # A session that closes does not wait for a slow disk for ever: the take may be finished a little later.
+    eventually(lambda: open_take(folder_of_take).info.closed_cleanly, "a closed take")
     return open_take(folder_of_take)
 
 

@@ -22,7 +22,7 @@ from jbdiff_live.control.source import ControlEvent, EventKind
 from jbdiff_live.patch import PatchError, factory_patches, load_patch, patch_programs
 from jbdiff_live.session import Session, SessionOptions
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 MINE = 'format = 1\nname = "mine"\nprogram = 2\n[values]\nnoise_step = 0.625\n'
 BROKEN = 'format = 1\nname = "broken"\nprogram = 9\n[values]\nnoise_stp = 0.5\n'
 

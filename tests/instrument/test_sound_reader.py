@@ -18,7 +18,7 @@ from jbdiff_live.record.take import open_take
 from jbdiff_live.session import Session, SessionOptions
 
 RATE = 44_100
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 def sound(path: Path, level: float = 0.3, seconds: float = 1.0) -> Path:
