@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from jbdiff_live.knobs.parameter import Parameter, TakesEffect
 
-HIGH_PASSES = ("off", "40 Hz", "80 Hz", "160 Hz")
 GATE_OFF_DB = -80.0  # the lowest position of Gate: the gate is always open
 
 INPUT_PARAMETERS: tuple[Parameter, ...] = (
@@ -20,9 +19,5 @@ INPUT_PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "input_gate", "Gate", GATE_OFF_DB, -20, -50, TakesEffect.NOW, "dB",
         help="a quieter live input counts as silence; the lowest position lets everything in",
-    ),
-    Parameter(
-        "input_highpass", "High-pass", 0, 3, 1, TakesEffect.NOW, choices=HIGH_PASSES,
-        help="takes rumble and hum out of the live input",
     ),
 )  # fmt: skip

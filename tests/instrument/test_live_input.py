@@ -40,13 +40,13 @@ def through(
 
 def knobs(**values: float) -> ParameterStore:
     store = ParameterStore()
-    store.set_many({"input_highpass": 0, "input_gate": -50, **values}, Origin.UI)
+    store.set_many({"input_gate": -50, **values}, Origin.UI)
     return store
 
 
 def test_an_open_strip_leaves_every_sample_as_it_is() -> None:
     sound = tone(0.5, 0.5)
-    strip, store = InputStrip(RATE, 2, 4096), knobs()
+    strip, store = InputStrip(RATE, 2, 4096, 0), knobs()
     made, gate = through(strip, sound, store)
     opened = int(np.argmax(gate == 1.0))
     assert opened < 0.005 * RATE and np.array_equal(made[opened:], sound[opened:])
@@ -57,7 +57,7 @@ def test_the_gate_has_hysteresis_and_fades() -> None:
     open_at, between, below = (10 ** (db / 20) for db in (-48, -53, -60))
     sound = np.concatenate([tone(0.3, between), tone(0.3, open_at), tone(0.5, between), tone(0.6, below)])
     for chunk in (1, 64, 4096):
-        strip, store = InputStrip(RATE, 2, 4096), knobs()
+        strip, store = InputStrip(RATE, 2, 4096, 0), knobs()
         if chunk == 1:
             sound_, step = sound[: RATE // 2], 7
         else:
@@ -73,7 +73,7 @@ def test_the_gate_has_hysteresis_and_fades() -> None:
 
 
 def test_clip_is_held_until_it_is_put_out() -> None:
-    strip, store = InputStrip(RATE, 2, 4096), knobs()
+    strip, store = InputStrip(RATE, 2, 4096, 0), knobs()
     through(strip, np.concatenate([tone(0.1, 1.0), tone(1.0, 0.1)]), store)
     assert strip.clipped and strip.peak < 0.2
     strip.forget_clip()
@@ -81,11 +81,11 @@ def test_clip_is_held_until_it_is_put_out() -> None:
     assert not strip.clipped
 
 
-def test_trim_and_high_pass_are_turned_without_a_click() -> None:
+def test_trim_is_turned_without_a_click_and_a_constant_voltage_is_taken_out() -> None:
     strip, store = InputStrip(RATE, 2, 4096), knobs(input_gate=-80)
     sound = tone(0.2, 0.1, 440.0)  # whole turns: its end meets its beginning
     parts = [through(strip, sound, store)[0]]
-    for name, value in (("input_trim", 12), ("input_highpass", 3), ("input_highpass", 1), ("input_trim", -6)):
+    for name, value in (("input_trim", 12), ("input_trim", 3), ("input_trim", -6)):
         store.set(name, value, Origin.UI)
         parts.append(through(strip, sound, store)[0])
     made = np.concatenate(parts)[441:]
@@ -97,7 +97,7 @@ def test_trim_and_high_pass_are_turned_without_a_click() -> None:
 
 
 def test_nan_becomes_silence() -> None:
-    strip, store = InputStrip(RATE, 2, 4096), knobs(input_highpass=2)
+    strip, store = InputStrip(RATE, 2, 4096, 0), knobs()
     bad = tone(0.1, 0.2)
     bad[100], bad[200] = np.nan, np.inf
     assert np.isfinite(through(strip, np.concatenate([bad, tone(0.1, 0.2)]), store)[0]).all()

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from jbdiff_live.audio.master.filters import BlockFilter, high_pass
 from jbdiff_live.block import Audio
-from jbdiff_live.knobs.of_input import GATE_OFF_DB, HIGH_PASSES
+from jbdiff_live.knobs.of_input import GATE_OFF_DB
 from jbdiff_live.parameters import ParameterSnapshot
 
+HIGH_PASS_HZ = 40.0  # takes out rumble and constant voltages, and leaves the lowest string of a bass
 HYSTERESIS_DB = 6.0
 FALL_DB_PER_SECOND = 60.0  # of the level that the gate looks at: a gap between two notes does not close it
 OPEN_SECONDS, CLOSE_SECONDS = 0.002, 0.1  # fades of the gate
@@ -25,19 +26,19 @@ FLOOR_DB = -120.0
 class InputStrip:
     """The strip. `peak`, `clipped` and `open` are plain values that any thread may read."""
 
-    def __init__(self, sample_rate: int, channels: int, longest_chunk: int) -> None:
+    def __init__(
+        self, sample_rate: int, channels: int, longest_chunk: int, high_pass_hz: float = HIGH_PASS_HZ
+    ) -> None:
+        """high_pass_hz: 0 is no high-pass."""
         self.peak = 0.0  # linear, after trim, before the gate; falls slowly
         self.clipped = False  # held: the converter was at full scale since `forget_clip`
         self.open = False
         self._rate = sample_rate
-        hertz = [float(name.split()[0]) for name in HIGH_PASSES[1:]]
-        self._filters = [None, *(BlockFilter([high_pass(hz, sample_rate)], channels) for hz in hertz)]
-        self._filter = 0
+        self._filter = BlockFilter([high_pass(high_pass_hz, sample_rate)], channels) if high_pass_hz else None
         self._gain = 1.0
         self._level = FLOOR_DB
         self._presence = 0.0  # gain of the gate at the last frame
         self._sound = np.zeros((longest_chunk, channels), np.float32)
-        self._before = np.zeros((longest_chunk, channels), np.float32)
         self._gate = np.zeros(longest_chunk, np.float32)
         self._index = np.arange(1, longest_chunk + 1, dtype=np.float64)
         self._level_db = np.zeros(longest_chunk)
@@ -58,7 +59,8 @@ class InputStrip:
         np.nan_to_num(sound, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         self.clipped = self.clipped or _peak(sound) >= CLIP
         if knobs is not None:
-            self._cut_low(sound, int(knobs["input_highpass"]))
+            if self._filter is not None:
+                self._filter.apply(sound, sound)
             self._trim(sound, 10.0 ** (knobs["input_trim"] / 20.0))
         self._meter(sound)
         if knobs is None:
@@ -75,26 +77,6 @@ class InputStrip:
     def _close_by(self, sound: Audio, gate: NDArray[np.float32]) -> None:
         if gate.min() < 1.0:  # an open gate leaves every sample as it is
             sound *= gate[:, None]
-
-    def _cut_low(self, sound: Audio, chosen: int) -> None:
-        """Apply the chosen high-pass. A new choice fades in over one chunk."""
-        old, new = self._filters[self._filter], self._filters[chosen]
-        if chosen == self._filter:
-            if new is not None:
-                new.apply(sound, sound)
-            return
-        before = self._before[: len(sound)]
-        np.copyto(before, sound)
-        if old is not None:
-            old.apply(before, before)
-        if new is not None:
-            new.reset()
-            new.apply(sound, sound)
-        share = (self._index[: len(sound), None] / len(sound)).astype(np.float32)
-        sound *= share
-        before *= 1.0 - share
-        sound += before
-        self._filter = chosen
 
     def _trim(self, sound: Audio, gain: float) -> None:
         """Multiply by the gain. A new gain is reached at the end of the chunk."""

@@ -55,6 +55,7 @@ ROWS: tuple[tuple[tuple[str, tuple[tuple[str, ...], ...]], ...], ...] = (
                 ("context_source", "init_source"),
                 ("context file", "init file"),
                 ("listen", "dry"),
+                ("input_trim", "input_gate"),
             ),
         ),
     ),
@@ -77,7 +78,6 @@ ROWS: tuple[tuple[tuple[str, tuple[tuple[str, ...], ...]], ...], ...] = (
                 ("finisher_seed", "stack"),
             ),
         ),
-        ("INPUT", (("input_trim", "input_gate", "input_highpass"),)),
         ("OUTPUT", (("gain",),)),
     ),
 )
@@ -176,7 +176,7 @@ class KnobsPanel(QWidget):
         box.setSpacing(1)
         box.addWidget(Title(title))
         row = QHBoxLayout()
-        row.setSpacing(6)
+        row.setSpacing(4)
         for column in columns:
             stack = QVBoxLayout()
             stack.setSpacing(6)
