@@ -69,7 +69,7 @@ class Patch:
     that the music begins from. None keeps the present one. The file may hold its path relative to the patch.
     `program`, 1 to 128, is the MIDI program change that loads the patch. `lfos` holds every LFO, by parameter; the
     patch removes all others. The same holds for `scenes`. `stage` names the knobs of the stage view, at most
-    `STAGE_KNOBS`; it is empty for the usual ones.
+    `STAGE_KNOBS`; it is empty for the usual ones. `tags` are words by which the browser finds the patch.
     """
 
     name: str
@@ -83,6 +83,7 @@ class Patch:
     lfos: Mapping[str, Lfo] = field(default_factory=lambda: MappingProxyType({}))
     scenes: Scenes = NO_SCENES
     stage: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
     @cached_property
     def numbers(self) -> Mapping[str, float]:
@@ -115,6 +116,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     lfo: dict[str, dict[str, object]] = {}
     scene: list[dict[str, object]] = []
     stage: list[str] = []
+    tags: list[str] = []
 
 
 _HEAD = frozenset(field.name for field in msgspec.structs.fields(_File)) - {
@@ -162,6 +164,7 @@ def load_patch(path: Path) -> Patch:
         MappingProxyType(_lfos(path, file)),
         _scenes(path, file),
         _stage(path, file.stage),
+        tuple(dict.fromkeys(" ".join(tag.split()) for tag in file.tags if tag.strip())),
     )
 
 
@@ -305,7 +308,7 @@ def save_patch(path: Path, patch: Patch) -> None:
         head["context"] = _written(patch.context, path.parent)
     if patch.program is not None:
         head["program"] = patch.program
-    head["stage"] = list(patch.stage) or None
+    head |= {"stage": list(patch.stage) or None, "tags": list(patch.tags) or None}
     for key, value in {**head, **_written_choice(patch.choice)}.items():
         if value is None:
             document.pop(key, None)

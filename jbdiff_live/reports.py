@@ -63,6 +63,7 @@ class Reports(Wishes):
             note=self.answers.newest,
             scenes=self.scene_desk.status(),
             undo=self.undo_desk.status(),
+            library=self.library_desk.status(),
         )
 
     def _control_status(self) -> ControlStatus:

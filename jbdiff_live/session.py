@@ -17,11 +17,13 @@ import logging
 import sys
 from collections.abc import Callable
 
+from jbdiff_live.audio.audition import Audition
 from jbdiff_live.audio.live.delays import Delays
 from jbdiff_live.audio.switch import AudioSwitch
 from jbdiff_live.beat.clock_out import ClockOut
 from jbdiff_live.beat.conductor import Conductor, clock_from
 from jbdiff_live.block import SAMPLE_RATE, Block, BlockGenerator
+from jbdiff_live.browse.desk import LibraryDesk
 from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.control.map import ControlMap
 from jbdiff_live.control.midi.beat_keeper import BeatKeeper
@@ -40,7 +42,7 @@ from jbdiff_live.desks.undo_desk import UndoDesk
 from jbdiff_live.engine.engine import STOP_SECONDS, Engine
 from jbdiff_live.engine.generator import ModelGenerator
 from jbdiff_live.engine.voices.sound_reader import SoundReader
-from jbdiff_live.engine.voices.sources import FileSource, file_takers
+from jbdiff_live.engine.voices.sources import FileSource, file_takers, load_file_source
 from jbdiff_live.engine.voices.torch_setup import share_one_heap
 from jbdiff_live.links import Links, Sight
 from jbdiff_live.modular.movement import Movement
@@ -137,6 +139,10 @@ class Session(Reports):
         self.tape = Tape(
             Recorder(rate, channels), options.takes, rate, self.ring.capacity, self._take_info, room
         )
+        self.audition = Audition(
+            lambda path, seconds: load_file_source(path, rate, seconds).samples,
+            self.audio.open_beside, sounding, channels, lambda: not self.plays, clock,
+        )  # fmt: skip
         self.stack_desk = StackDesk(self.model, options.over, rate, lambda: self.audio.frames_heard)
         self.sound_desk = SoundDesk[FileSource](file_takers(generator), self.sounds, store, self.answers.say)
 
@@ -184,6 +190,10 @@ class Session(Reports):
             say,
             user_patches_folder,
         )
+        self.library_desk = LibraryDesk(
+            self.patch_desk, self.audition, self.conductor.functions, self.conductor.hold_function,
+            lambda: self.plays, clock.now, say, user_patches_folder,
+        )  # fmt: skip
         self.undo_desk = UndoDesk(
             self.store, self.history, self.patch_desk, self.scene_desk, self.modulation, clock.now, say
         )
@@ -225,6 +235,8 @@ class Session(Reports):
 
     def start(self) -> None:
         """Begin to play. Returns at once; `status` shows the engine's progress. RuntimeError: a block hangs."""
+        for error in _run_all(self.audition.stop):  # it ends by itself as soon as the music plays
+            log.warning("before the start: %s", error)
         self.stack_desk.begin()
         self.audio.begin()
         self.engine.start()
@@ -251,6 +263,7 @@ class Session(Reports):
         errors = _run_all(
             self.stop,
             lambda: self.engine.close(0.0),  # `stop` has waited for it
+            self.audition.stop,
             *(source.stop for source in self._sources),
             self.links.stop,
             self.conductor.clock.close,

@@ -12,6 +12,7 @@ from jbdiff_live.beat.line import ClockStatus
 from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.binding import Binding
 from jbdiff_live.block import SAMPLE_RATE, Block, Rung
+from jbdiff_live.browse.entry import Entry, LibraryStatus
 from jbdiff_live.control_view import BindingRow, Ghost, LearnQuestion, Waiting
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.scenes.view import SceneStatus, UndoStatus
@@ -182,6 +183,7 @@ class Status:
     note: str = ""  # the answer to the player's last action; no problem
     scenes: SceneStatus = field(default_factory=SceneStatus)
     undo: UndoStatus = field(default_factory=UndoStatus)
+    library: LibraryStatus = field(default_factory=LibraryStatus)
 
 
 class Transport(Protocol):
@@ -324,5 +326,28 @@ class Transport(Protocol):
 
     def load_patch(self, path: Path) -> None: ...
     def save_patch(self, path: Path, name: str) -> None: ...
+    def library(self) -> Sequence[Entry]:
+        """Return every patch and sound that the browser shows, also patches that cannot be loaded."""
+        ...
+
+    def mark_favourite(self, key: str, on: bool) -> None: ...
+    def arm_patch(self, path: Path | None) -> None:
+        """Load a patch at the next bar. None takes it back."""
+        ...
+
+    def listen_to(self, path: Path | None) -> None:
+        """Play a sound file for listening, while the music is stopped. None ends it."""
+        ...
+
+    def save_own_patch(self) -> None:
+        """Write the patch that plays into its own file."""
+        ...
+
+    def save_patch_as(self, name: str) -> None:
+        """Write the patch that plays into a new file of the player's own."""
+        ...
+
+    def rename_patch(self, path: Path, name: str) -> None: ...
+    def trash_patch(self, path: Path) -> None: ...
     def load_context_file(self, path: Path) -> None: ...
     def load_init_file(self, path: Path) -> None: ...

@@ -14,6 +14,7 @@ from jbdiff_live.audio.switch import NULL_DEVICE, AudioSwitch
 from jbdiff_live.beat.modulation import Lfo, Modulation
 from jbdiff_live.binding import Binding, checksum
 from jbdiff_live.block import Block
+from jbdiff_live.browse.wishes import LibraryWishes
 from jbdiff_live.control.map import ControlMap
 from jbdiff_live.control.midi.inputs import MidiInput, list_midi_inputs
 from jbdiff_live.control.names import KEYBOARD
@@ -34,7 +35,7 @@ from jbdiff_live.stack_choice import StackChoice, StackParts
 from jbdiff_live.status import EngineState
 
 
-class Wishes(SceneWishes):
+class Wishes(SceneWishes, LibraryWishes):
     """The requests of `jbdiff_live.status.Transport`. A subclass makes the parts below."""
 
     store: ParameterStore

@@ -11,6 +11,7 @@ LED = (
     "engine",
     "audio feeder",
     "null feeder",
+    "listening",
 )  # threads that live by the clock: a turn waits until each waits for it
 BUSY_SECONDS = 0.25  # real time that a turn waits for them: they need a thousandth of it, or wait for a lock
 PATIENCE = (

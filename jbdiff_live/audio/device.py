@@ -72,6 +72,11 @@ class DeviceSink:
         return self._stage.sample_rate
 
     @property
+    def device(self) -> str:
+        """The name of the device in use, or of the lost one."""
+        return self._wanted
+
+    @property
     def frames_heard(self) -> int:
         stream, playing = self._feeder.stream, self._feeder.there
         frames = self._stage.frames_passed if stream is None or not playing else stream.heard()

@@ -22,7 +22,7 @@ from jbdiff_live.audio.live.monitor import DrySound, SentSound
 from jbdiff_live.audio.live.past import Mono
 from jbdiff_live.audio.null import NullSink
 from jbdiff_live.audio.output import CHUNK_FRAMES, LOOK_AHEAD_SECONDS, TimedSnapshots
-from jbdiff_live.audio.sink import AudioSink
+from jbdiff_live.audio.sink import AudioSink, DeviceError
 from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
@@ -125,6 +125,18 @@ class AudioSwitch:
             if running:
                 new.start()
         old.close()
+
+    def open_beside(self, ring: RingBuffer) -> AudioSink:
+        """Open a second output on the same device, which plays another ring. Any thread.
+
+        DeviceError: no device is open, or the device serves one output only.
+        """
+        sink = self._sink
+        if not isinstance(sink, DeviceSink):
+            raise DeviceError("no sound device is open; choose one in the settings")
+        beside = DeviceSink(ring, self._snapshot, self._sample_rate, self._short_ring_frames, self._clock)
+        beside.open(sink.device)
+        return beside
 
     def begin(self) -> None:
         """Let the sound start as soon as enough is queued."""

@@ -1,6 +1,7 @@
-"""Functions of the session that wait for the next beat or bar (start, stop and record), or for the end of a stop.
+"""Functions of the session that wait for the next beat or bar (start, stop, record), or for the end of a stop.
 
-A patch is no part of this: it is loaded at once, and its values wait like those of knobs.
+A patch that is chosen is loaded at once, and its values wait like those of knobs. A patch that is armed in the browser
+waits here as a whole.
 
 Threads: `hold` runs on the thread that asks for a function, `cancel` on the writer's, `due` on the clock's. A short
 lock guards the list; any thread may read `waiting`.
@@ -15,7 +16,8 @@ from dataclasses import dataclass, replace
 from jbdiff_live.beat.bar_clock import BarClock
 from jbdiff_live.beat.line import Unit
 
-HELD = frozenset({"play", "start", "stop", "record"})
+ARMED_PATCH = "armed_patch"  # loads the patch that was armed in the browser
+HELD = frozenset({"play", "start", "stop", "record", ARMED_PATCH})
 SWITCHES = frozenset({"play", "record"})  # asked for twice, they change nothing
 
 
@@ -59,6 +61,11 @@ class HeldFunctions:
             self._waiting = (*others, HeldFunction(name, due, unit))
         again = "; once more takes it back" if name in SWITCHES else ""
         return f"waits for the next {unit.value}{again}"
+
+    def take_back(self, name: str) -> None:
+        """Let a function no longer wait. Does nothing if it does not."""
+        with self._lock:
+            self._waiting = tuple(held for held in self._waiting if held.name != name)
 
     def later(self, name: str, ready: Callable[[], bool]) -> bool:
         """Do a function as soon as `ready()` is true. Asked for again, it is taken back; return whether it waits."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from jbdiff_live.beat.conductor import Conductor
+from jbdiff_live.beat.held_functions import ARMED_PATCH
 from jbdiff_live.beat.line import Unit
 from jbdiff_live.parameters import FUNCTIONS_BY_NAME
 from jbdiff_live.status import EngineState, EngineStatus, RecorderStatus
@@ -30,6 +31,10 @@ class _Patches(Protocol):
     def load_neighbour(self, step: int, hold: Unit | None = None) -> None: ...
 
 
+class _Library(Protocol):
+    def load_armed(self) -> None: ...
+
+
 class Instrument(Protocol):
     """The part of the session that the functions use."""
 
@@ -39,6 +44,8 @@ class Instrument(Protocol):
     def tape(self) -> _Tape: ...
     @property
     def patch_desk(self) -> _Patches: ...
+    @property
+    def library_desk(self) -> _Library: ...
     @property
     def conductor(self) -> Conductor: ...
     @property
@@ -111,5 +118,7 @@ class FunctionDesk:
             session.start_recording(frame)
         elif function == "send_all":
             session.send_all()
+        elif function == ARMED_PATCH:
+            session.library_desk.load_armed()
         elif not session.perform_scene(function):
             session.patch_desk.load_neighbour(1 if function == "next_patch" else -1, hold)

@@ -117,6 +117,17 @@ class PatchDesk:
         path = self._path
         return "" if path is None else shown(path)
 
+    @property
+    def path(self) -> Path | None:
+        """The patch's file; None without one."""
+        return self._path
+
+    def moved(self, old: Path, new: Path) -> None:
+        """Follow the file of the patch that plays to its new name. Does nothing for other files."""
+        with self._lock:
+            if self._path in (old, old.resolve()):
+                self._patch, self._path = replace(self._patch, name=new.stem), new.resolve()
+
     def patches(self) -> Mapping[str, Path]:
         """All patches by name; the player's own come after the factory's."""
         return {**factory_patches(), **own_patches(self._own_folder())}

@@ -38,12 +38,14 @@ class FileDesk:
         asker: Asker,
         look: Callable[[], None],
         own_folder: Callable[[], Path | None] = user_patches_folder,
+        open_browser: Callable[[], None] = lambda: None,
     ) -> None:
         self._window = window
         self._transport = transport
         self._asker = asker
         self._look = look
         self._own_folder = own_folder
+        self._open_browser = open_browser
         self._order: list[tuple[str, Path, str]] | None = None  # name, path, and the whole path as text
         self._order_for = ""
 
@@ -101,7 +103,8 @@ class FileDesk:
             entry.setChecked(name == self._status().patch)
             entry.triggered.connect(lambda _=False, path=path: self.load_patch(path))
         menu.addSeparator()
-        menu.addAction("Load a file…\tCtrl+O").triggered.connect(self.browse_patch)
+        menu.addAction("Browser…\tCtrl+O").triggered.connect(self._open_browser)
+        menu.addAction("Load a file…").triggered.connect(self.browse_patch)
         menu.addAction("Save as…\tCtrl+S").triggered.connect(self.save_patch)
 
     def load_patch(self, path: Path) -> None:

@@ -60,7 +60,7 @@ class Gestures(PlayersWishes):
             "bindings": lambda _: self.open_bindings(),
             "focus": lambda key: self.focus_number(int(key[-1])),
             "view": lambda key: self.show_view(int(key[-1]) - 2),
-            "load_patch": lambda _: self.files.browse_patch(),
+            "load_patch": lambda _: self.open_browser(),
             "save_patch": lambda _: self.files.save_patch(),
             "full_screen": lambda _: self.toggle_full_screen(),
             "show_keys": lambda _: self.toggle_keys(),

@@ -115,7 +115,7 @@ class MainWindow(Gestures):
         self.notices = NoticeLine(self)
         self.asker = Asker(self.notices)
         self.question = QuestionMenu(self, transport, self.asker)
-        self.files = FileDesk(self, transport, self.asker, self.look)
+        self.files = FileDesk(self, transport, self.asker, self.look, open_browser=self.open_browser)
         self.changes = Changes()
         self.board = Board(self._connect)
         self.patch = Picker("PATCH", self.files.fill_patches)

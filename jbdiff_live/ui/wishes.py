@@ -17,6 +17,7 @@ from jbdiff_live.parameters import BY_NAME
 from jbdiff_live.status import EngineState, Status, Transport
 from jbdiff_live.ui.asking import Asker
 from jbdiff_live.ui.bindings.dialog import BindingsDialog
+from jbdiff_live.ui.browser.dialog import Browser
 from jbdiff_live.ui.files import FileDesk
 from jbdiff_live.ui.overlay import KeysOverlay
 from jbdiff_live.ui.rows.notices import NoticeLine
@@ -66,6 +67,14 @@ class PlayersWishes(QWidget):
     def bindings(self) -> BindingsDialog:
         """The table of all bindings; made when it is asked for."""
         return BindingsDialog(self, self._transport, self.asker)
+
+    @cached_property
+    def browser(self) -> Browser:
+        """The browser of patches and sounds; made when it is asked for."""
+        return Browser(self, self._transport, self.asker, self.files.browse_patch, self._clock)
+
+    def open_browser(self) -> None:
+        self.browser.open_browser()
 
     def open_bindings(self) -> None:
         self.bindings.open_table()

@@ -176,7 +176,7 @@ class KnobsPanel(QWidget):
         box.setSpacing(1)
         box.addWidget(Title(title))
         row = QHBoxLayout()
-        row.setSpacing(4)
+        row.setSpacing(2)
         for column in columns:
             stack = QVBoxLayout()
             stack.setSpacing(6)

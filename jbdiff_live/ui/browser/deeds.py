@@ -1,0 +1,181 @@
+"""What a player does in the browser, turned into calls of the session. Thread: Qt's.
+
+A call that the session refuses becomes the answer below the list.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDialog, QLabel, QListView
+
+from jbdiff_live.browse.entry import Entry, Kind
+from jbdiff_live.status import Status, Transport
+from jbdiff_live.ui.asking import REFUSALS, reason
+from jbdiff_live.ui.browser.lines import NameLine, SearchLine
+from jbdiff_live.ui.browser.model import EntriesModel
+from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.twice import Twice
+
+HINT = "Type to search. Arrows choose. Ctrl+O: a file from elsewhere. Ctrl+P: panic. Esc closes."
+
+
+class Deeds(QDialog):
+    """The deeds of the browser. The browser that inherits makes the parts below, and shows what came of a deed."""
+
+    _transport: Transport
+    _status: Status
+    _all: Sequence[Entry]
+    _named: Callable[[str], None] | None  # what the name that is typed is for
+    model: EntriesModel
+    list: QListView
+    search: SearchLine
+    name: NameLine
+    line: QLabel
+    trash_press: Twice
+
+    @property
+    @abstractmethod
+    def chosen(self) -> Entry | None:
+        """The chosen entry; None if there is none."""
+        ...
+
+    @abstractmethod
+    def look(self) -> None:
+        """Show what the session has now."""
+        ...
+
+    @abstractmethod
+    def read_list(self) -> None:
+        """Ask the session for the list."""
+        ...
+
+    def load(self) -> None:
+        """Load the chosen patch now; of a sound: let the music continue it."""
+        entry = self.chosen
+        if entry is None or not entry.usable:
+            return
+        if entry.kind is Kind.PATCH:
+            self._do(lambda: self._transport.load_patch(entry.path), f"{entry.name} is loaded")
+        else:
+            self._do(
+                lambda: self._transport.load_context_file(entry.path), f"the music continues {entry.name}"
+            )
+
+    def arm(self) -> None:
+        """Load the chosen patch at the next bar, or take that back; of a sound: resample it."""
+        entry = self.chosen
+        if entry is None:
+            return
+        if entry.kind is Kind.SOUND:
+            words = f"Resample starts from {entry.name}: turn it up to hear it"
+            self._do(lambda: self._transport.load_init_file(entry.path), words)
+        elif self.model.armed(entry):
+            self._do(lambda: self._transport.arm_patch(None), "no patch is armed")
+        else:
+            self._do(lambda: self._transport.arm_patch(entry.path), f"{entry.name} loads at the next bar")
+
+    def listen(self) -> None:
+        """Play the sound of the entry, or end the one that plays."""
+        entry = self.chosen
+        if self._status.library.listening:
+            self._do(lambda: self._transport.listen_to(None), "")
+        elif entry is not None and entry.sound is not None:
+            sound = entry.sound
+            self._do(lambda: self._transport.listen_to(sound), f"the output plays {sound.name}")
+
+    def mark(self) -> None:
+        """Make the entry a favourite, or end that."""
+        entry = self.chosen
+        if entry is not None:
+            words = f"{entry.name} is {'no favourite any more' if entry.favourite else 'a favourite'}"
+            self._do(lambda: self._transport.mark_favourite(entry.key, not entry.favourite), words)
+
+    def rename(self) -> None:
+        entry = self.chosen
+        if entry is not None:
+            self._ask_name(
+                entry.name, "a new name", lambda name: self._transport.rename_patch(entry.path, name)
+            )
+
+    def trash(self) -> None:
+        """Move the patch into the trash, at the second press."""
+        entry = self.chosen
+        if entry is None:
+            return
+        if not self.trash_press.press():
+            self._answer(f"once more within three seconds moves {entry.name} into the trash")
+            self.look()
+            return
+        self._do(lambda: self._transport.trash_patch(entry.path), f"{entry.name} is in the folder trash now")
+
+    def save_own(self) -> None:
+        self._do(self._transport.save_own_patch, f"{self._status.patch} is saved")
+
+    def save_new(self) -> None:
+        self._ask_name(self._free_name(), "a name for your patch", self._transport.save_patch_as)
+
+    def go_back(self) -> None:
+        """Go back to the saved patch."""
+        self._do(self._transport.revert, f"{self._status.patch} is as its file has it")
+
+    # ------------------------------------------------------------------ names and answers
+
+    def _free_name(self) -> str:
+        """Return a name for a copy of the patch that plays, which no own patch has."""
+        taken = {entry.name for entry in self._all if not entry.factory}
+        base, count = self._status.patch or "untitled", 1
+        name = base
+        while name in taken:
+            count += 1
+            name = f"{base} {count}"
+        return name
+
+    def _ask_name(self, proposed: str, what: str, use: Callable[[str], None]) -> None:
+        """Ask for a name in the place of the search line. Enter takes it, Esc does not."""
+        self._named = use
+        self.search.hide()
+        self.name.show()
+        self.name.setText(proposed)
+        self.name.selectAll()
+        self.name.setFocus(Qt.FocusReason.OtherFocusReason)
+        self._answer(f"Type {what}. Enter takes it, Esc does not.")
+
+    def _use_name(self) -> None:
+        use, name = self._named, self.name.text().strip()
+        if use is not None and self._do(lambda: use(name), f"{name} is in your folder"):
+            self._end_name()
+            self.search.clear()
+            self.look()
+            rows = [n for n, entry in enumerate(self.model.rows) if entry.name == name and not entry.factory]
+            if rows:
+                self.list.setCurrentIndex(self.model.index(rows[0]))
+
+    def _end_name(self) -> None:
+        self._named = None
+        self.name.hide()
+        self.search.show()
+        self.search.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _do(self, wish: Callable[[], None], words: str) -> bool:
+        """Ask the session. What it refuses is written below the list; else `words` are."""
+        self.trash_press.forget()
+        try:
+            wish()
+        except REFUSALS as error:
+            self._refuse(reason(error))
+            return False
+        self._answer(words or HINT)
+        self.read_list()
+        self.look()
+        return True
+
+    def _answer(self, words: str) -> None:
+        self.line.setStyleSheet(f"color: {theme.DIM.name()};")
+        self.line.setText(words)
+
+    def _refuse(self, why: str) -> None:
+        self.line.setStyleSheet(f"color: {theme.CAUTION.name()};")
+        self.line.setText(why)

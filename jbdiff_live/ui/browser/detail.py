@@ -1,0 +1,144 @@
+"""The side of the browser that tells of the chosen entry, with what can be done with it. Thread: Qt's."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from jbdiff_live.beat.line import ClockSource, ClockState
+from jbdiff_live.browse.entry import Entry, Kind
+from jbdiff_live.status import EngineState, Status
+from jbdiff_live.ui.drawing import theme
+
+STOPPED = (EngineState.OFFLINE, EngineState.FAILED)
+FACTORY = "it is the factory's; save it as your own first"
+
+
+def listening_refused(entry: Entry, status: Status) -> str:
+    """Return why a sound cannot be listened to now; empty if it can."""
+    if entry.sound is None:
+        return "it has no sound to begin from"
+    if status.engine.state not in STOPPED:
+        return "the audience would hear it: stop the music first, or arm the patch"
+    return "no sound device is open: choose one in the settings (F4)" if status.audio.nowhere else ""
+
+
+def arming_refused(entry: Entry, status: Status) -> str:
+    """Return why a patch cannot wait for the next bar; empty if it can."""
+    if not entry.usable:
+        return "the patch cannot be loaded"
+    clock = status.clock
+    # The music's own beat ends with the music; a tapped tempo and an outer clock go on.
+    goes_on = clock.source is not ClockSource.INTERNAL or clock.detail == "tapped"
+    runs = clock.state in (ClockState.RUNNING, ClockState.LOST)
+    if runs and (goes_on or status.engine.state not in STOPPED):
+        return ""
+    return "no clock runs, so there is no bar to wait for"
+
+
+class Action(QPushButton):
+    """A button with its key, and with the reason while it cannot be pressed."""
+
+    def __init__(self, text: str, key: str) -> None:
+        super().__init__()
+        self._key = key
+        self.why = ""
+        self.setAutoDefault(False)
+        self.setFont(theme.font(13))
+        self.setMinimumHeight(30)
+        self.offer(text)
+
+    def offer(self, text: str, why: str = "") -> None:
+        """Show what it does. why: the reason why it is grey; empty if it can be pressed."""
+        self.why = why
+        shown = f"{text}  {self._key}" if self._key else text
+        if self.text() != shown:
+            self.setText(shown)
+        self.setEnabled(not why)
+        self.setToolTip(why)
+        self.setAccessibleDescription(why)
+
+
+class Detail(QWidget):
+    """`show_entry` fills it. The browser connects the buttons."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.title, self.what, self.about, self.tags, self.problem, self.reasons = (
+            QLabel() for _ in range(6)
+        )
+        self._words = self.what, self.about, self.tags, self.problem, self.reasons
+        self.title.setFont(theme.font(21, True))
+        for label in self._words:
+            label.setFont(theme.font(16 if label is self.about else 13))
+            label.setWordWrap(True)
+            label.setTextFormat(Qt.TextFormat.PlainText)
+        self.title.setTextFormat(Qt.TextFormat.PlainText)
+        self.what.setStyleSheet(f"color: {theme.DIM.name()};")
+        self.tags.setStyleSheet(f"color: {theme.ACCENT.name()};")
+        self.problem.setStyleSheet(f"color: {theme.CAUTION.name()};")
+        self.reasons.setStyleSheet(f"color: {theme.DIM.name()};")
+        self.load, self.arm = Action("Load now", "Enter"), Action("Arm for the bar", "Ctrl+Enter")
+        self.listen, self.favourite = Action("Listen", "Ctrl+L"), Action("Favourite", "Ctrl+F")
+        self.rename, self.trash = Action("Rename", "F2"), Action("To the trash", "Ctrl+T")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        for label in (self.title, self.what, self.about, self.tags, self.problem):
+            column.addWidget(label)
+        column.addStretch(1)
+        column.addWidget(self.reasons)
+        grid = QGridLayout()
+        grid.setSpacing(6)
+        for place, button in enumerate(self.buttons):
+            grid.addWidget(button, place // 2, place % 2)
+        column.addLayout(grid)
+
+    @property
+    def buttons(self) -> tuple[Action, ...]:
+        return self.load, self.arm, self.listen, self.favourite, self.rename, self.trash
+
+    def show_entry(
+        self, entry: Entry | None, status: Status, plays: bool, armed: bool, asks_trash: bool
+    ) -> None:
+        """Tell of an entry, and offer what can be done with it now. None: nothing is chosen."""
+        if entry is None:
+            for label in self._words:
+                label.setText("")
+            self.title.setText("Nothing found")
+            for button in self.buttons:
+                button.setEnabled(False)
+            return
+        program = f", program {entry.program}" if entry.program is not None else ""
+        state = (
+            ", plays now" if plays else f", loads in {status.library.armed_in or 0:.0f} s" if armed else ""
+        )
+        self.title.setText(
+            theme.metrics(21, True).elidedText(entry.name, Qt.TextElideMode.ElideMiddle, self.width())
+        )
+        self.title.setToolTip(entry.name)
+        self.what.setText(f"{entry.origin} {entry.kind.value}{program}{state}")
+        self.about.setText(entry.description)
+        self.tags.setText(", ".join(entry.tags))
+        patch = entry.kind is Kind.PATCH
+        broken = "" if entry.usable else "the patch cannot be loaded"
+        self.load.offer("Load now" if patch else "Continue it", broken)
+        if not patch:
+            self.arm.offer("Resample it")
+        elif armed:
+            self.arm.offer("Take back")
+        else:
+            self.arm.offer("Arm for the bar", arming_refused(entry, status))
+        playing = bool(status.library.listening)
+        self.listen.offer(
+            "Stop" if playing else "Listen", "" if playing else listening_refused(entry, status)
+        )
+        self.favourite.offer("No favourite" if entry.favourite else "Favourite")
+        fixed = FACTORY if entry.factory else "" if patch else "a sound keeps its name here; rename its file"
+        self.rename.offer("Rename", fixed)
+        self.trash.offer("Once more" if asks_trash else "To the trash", fixed)
+        self.problem.setText("\n".join(line for line in (entry.problem, status.library.problem) if line))
+        grey = {"Listen": self.listen.why, "Arm": self.arm.why, "Rename, trash": self.rename.why}
+        self.reasons.setText("\n".join(f"{name}: {why}." for name, why in grey.items() if why))
+        for label in self._words:
+            label.setVisible(bool(label.text()))  # an empty one would leave a gap
