@@ -10,22 +10,21 @@ import math
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from jbdiff_live.start.option_values import always_options, one_of, parsed, take_sound
+from jbdiff_live.start.option_values import always_options, input_pair, one_of, parsed, take_sound
+from jbdiff_live.start.port_options import port_options
 
 if TYPE_CHECKING:
     from jbdiff_live.kept.content import Ports
-    from jbdiff_live.links import LinkOptions
     from jbdiff_live.session import Session, SessionOptions
     from jbdiff_live.start.kept_session import KeptSession
     from jbdiff_live.start.screen import ScreenTrial
     from jbdiff_live.ui.window import MainWindow
 
 USUAL_PATCH = "drift"
-OFF = "none"  # a text that switches a port off that the last session had
 LONGEST_SHORT_RING = 1 << 17  # frames: three seconds
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
@@ -88,6 +87,16 @@ def play(
     input_device: Annotated[
         str | None, typer.Option("--input", help="Sound device for the live input.")
     ] = None,
+    input_channels: Annotated[
+        str | None, typer.Option(help="One or two channels of --input, such as 3 or 3,4; default: 1,2.")
+    ] = None,
+    measure_loopback: Annotated[
+        bool,
+        typer.Option(
+            "--measure-loopback",
+            help="Play a noise, find it in --input, keep the delay for these devices, and end.",
+        ),
+    ] = False,
     midi: Annotated[
         list[str] | None, typer.Option(help="MIDI input by (part of its) name; default: `all`.")
     ] = None,
@@ -193,6 +202,10 @@ def play(
     from jbdiff_live.system.thread_priority import process_goes_first
 
     _check(short_ring, seconds)
+    if measure_loopback:
+        from jbdiff_live.start.loopback import measure_and_keep
+
+        raise typer.Exit(measure_and_keep(device, input_device))
     record, context, init = (at_home(path) for path in (record, context, init))
     options = SessionOptions(
         stack=stack,
@@ -200,6 +213,7 @@ def play(
         finisher=finisher,
         hop=hop,
         steps=steps,
+        input_channels=() if input_channels is None else input_pair(input_channels),
         midi_api=midi_api,
         virtual_midi=virtual_midi,
         takeover=one_of(TakeoverMode, takeover, "--takeover"),
@@ -364,54 +378,6 @@ def _play(session: Session, trial: ScreenTrial | None, wanted: _Wanted, kept: Ke
     )
 
 
-def _port_options(ports: Ports, calibrations: tuple[str, ...]) -> dict[str, Any]:
-    """Return the fields of `SessionOptions` that devices and ports fill. calibrations: the texts of --cv.
-
-    typer.BadParameter names the option that cannot be used.
-    """
-    from jbdiff_live.beat.line import ClockSource
-
-    return {
-        "device": _unless_off(ports.device),
-        "input_device": _unless_off(ports.input_device),
-        "midi": ports.midi,
-        "links": _links(ports, calibrations),
-        "clock": one_of(ClockSource, ports.clock, "--clock"),
-        "clock_out": _unless_off(ports.clock_out),
-        "clock_offset": ports.clock_offset / 1000,
-        "beats_per_bar": ports.beats_per_bar,
-        "ports": ports,
-    }
-
-
-def _unless_off(text: str | None) -> str | None:
-    return None if text == OFF else text
-
-
-def _links(ports: Ports, calibrations: tuple[str, ...]) -> LinkOptions:
-    """Return the options of OSC, control voltages and the rack."""
-    from jbdiff_live.control.cv import parse_span
-    from jbdiff_live.control.osc.link import OscSettings, parse_address
-    from jbdiff_live.links import LinkOptions
-    from jbdiff_live.modular.sends import MidiSend, parse_send
-
-    cv_in, midi_out, out = _unless_off(ports.cv_in), _unless_off(ports.midi_out), _unless_off(ports.osc_out)
-    sends = [text for text in ports.send if text != OFF]
-    if calibrations and cv_in is None:
-        raise typer.BadParameter("name the sound device with --cv-in", param_hint="--cv")
-    address = None if out is None else parsed(parse_address, out, "--osc-out")
-    to_send = tuple(parsed(parse_send, text, "--send") for text in sends)
-    if midi_out is None and any(isinstance(one, MidiSend) for one in to_send):
-        raise typer.BadParameter("name the MIDI output with --midi-out", param_hint="--send")
-    return LinkOptions(
-        OscSettings(ports.osc or None, ports.osc_host, address),
-        cv_in,
-        tuple(parsed(parse_span, text, "--cv") for text in calibrations),
-        to_send,
-        midi_out,
-    )
-
-
 def _opened(
     options: SessionOptions, ports: tuple[Ports, frozenset[str]], wanted: _Wanted, kept: KeptSession
 ) -> Session:
@@ -424,7 +390,7 @@ def _opened(
 
     chosen, remembered = kept.over(*ports)
     try:
-        fields = _port_options(chosen, wanted.calibrations) | {"ports": kept.to_keep(chosen)}
+        fields = port_options(chosen, wanted.calibrations) | {"ports": kept.to_keep(chosen)}
         fields["takes"] = kept.takes_folder(wanted.record)
         return Session(replace(options, **fields, remembered=remembered))
     except (LinkError, ValueError, typer.BadParameter) as error:  # ValueError: only the session can judge it

@@ -18,7 +18,8 @@ import sys
 from collections.abc import Callable
 
 from jbdiff_live.audio.audition import Audition
-from jbdiff_live.audio.remembered import open_remembered
+from jbdiff_live.audio.live.delays import Delays
+from jbdiff_live.audio.remembered import open_sound
 from jbdiff_live.audio.switch import AudioSwitch
 from jbdiff_live.beat.clock_out import ClockOut
 from jbdiff_live.beat.conductor import Conductor, clock_from
@@ -58,7 +59,7 @@ from jbdiff_live.reports import Reports
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.session_options import SessionOptions
 from jbdiff_live.stack_choice import StackChoice
-from jbdiff_live.system.patch_folders import user_patches_folder
+from jbdiff_live.system.patch_folders import loopback_file, user_patches_folder
 from jbdiff_live.system.takes_folder import takes_folder
 from jbdiff_live.system.thread_priority import process_priority
 
@@ -106,7 +107,7 @@ class Session(Reports):
         if generator is None:
             generator = ModelGenerator(
                 options.over(StackChoice()),
-                lambda frames: self.audio.latest_input(frames),
+                lambda frames, ahead, beat: self.audio.latest_input(frames, ahead, beat),
                 options.threads,
                 lambda: self.engine.wake(),
                 sounding,
@@ -123,19 +124,21 @@ class Session(Reports):
         cv = Links.cv_out(options.links, self.movement)
         tap = HeardTap(rate, channels)
         self.audio = AudioSwitch(
-            self.ring, sounding, rate, options.short_ring_frames, clock, self.conductor, cv, tap.put
-        )
-        self.engine = Engine(
-            generator,
             self.ring,
             sounding,
-            lambda: self.audio.frames_queued,
-            self._block_made,
+            rate,
+            options.short_ring_frames,
             clock,
-            ladder=options.ladder,
-            knobs=self.conductor.knobs,
-            past=self.past,
+            self.conductor,
+            cv,
+            tap.put,
+            options.input_channels,
+            Delays(loopback_file()),
         )
+        self.engine = Engine(
+            generator, self.ring, sounding, lambda: self.audio.frames_queued, self._block_made, clock,
+            ladder=options.ladder, knobs=self.conductor.knobs, past=self.past,
+        )  # fmt: skip
         self.tape = _make_tape(self, tap, clock)
         self.audition = Audition(
             lambda path, seconds: load_file_source(path, rate, seconds).samples,
@@ -159,13 +162,8 @@ class Session(Reports):
             store, self.conductor, self.history, clock.now, self.answers.say, self.conductor.lfo_of_scenes
         )
         self.beat_keeper = BeatKeeper(
-            self.conductor,
-            clock,
-            lambda: self.audio.sounds,
-            options.clock_out,
-            options.midi_api,
-            self.scene_desk.step,
-        )
+            self.conductor, clock, lambda: self.audio.sounds, options.clock_out, options.midi_api, self.scene_desk.step
+        )  # fmt: skip
 
     def _make_controls(self, clock: Clock) -> None:
         """Make the parts of control: sources of events, control map, values, and program changes."""
@@ -178,16 +176,9 @@ class Session(Reports):
             takeover=options.takeover,
         )
         self.patch_desk = PatchDesk(
-            self.store,
-            self.controls,
-            self.modulation,
-            self.stack_desk,
-            self.sound_desk,
-            self.scene_desk,
-            self.history,
-            say,
-            user_patches_folder,
-        )
+            self.store, self.controls, self.modulation, self.stack_desk, self.sound_desk, self.scene_desk,
+            self.history, say, user_patches_folder,
+        )  # fmt: skip
         self.library_desk = LibraryDesk(
             self.patch_desk, self.audition, self.conductor.functions, self.conductor.hold_function,
             lambda: self.plays, clock.now, say, user_patches_folder,
@@ -233,23 +224,10 @@ class Session(Reports):
         self.links.start(self.audio.listen_to_cv)
         for source in self._sources:
             source.start()
-        self._open_sound()
-
-    def _open_sound(self) -> None:
-        """Open input and output. If a device of the last session is gone, say so, and open the default output."""
-        options, say = self.options, self.session_desk.say
-        name, device = options.input_device, options.device
-        if name and "input_device" not in options.remembered:
-            self.audio.listen(name)
-        elif name and (reason := open_remembered(self.audio.listen, name)):
-            say(f"The last session's sound input does not open ({reason}): no input is open.")
-        if device is not None and "device" in options.remembered:
-            reason = open_remembered(self.audio.open, device)
-            if not reason:
-                return
-            say(f"The last session's sound output does not open ({reason}): the system's default plays.")
-            device = None
-        self.audio.open(device, fall_back=True)
+        options = self.options
+        open_sound(
+            self.audio, options.input_device, options.device, options.remembered, self.session_desk.say
+        )
 
     def start(self) -> None:
         """Begin to play. Returns at once; `status` shows the engine's progress. RuntimeError: a block hangs.

@@ -28,6 +28,7 @@ class SessionOptions:
     steps: int | None = None
     device: str | None = None
     input_device: str | None = None
+    input_channels: tuple[int, ...] = ()  # one or two channels of it, from 1 on; empty: the first two
     midi: tuple[str, ...] | None = None  # None: every input
     midi_api: str | None = None
     virtual_midi: str | None = None

@@ -66,6 +66,27 @@ class Held(Enum):
 
 
 @dataclass(frozen=True)
+class Loudness:
+    """Three measures in LUFS (EBU R 128); None while they are below -70 LUFS or not known yet."""
+
+    momentary: float | None = None  # last 0.4 s
+    short_term: float | None = None  # last 3 s
+    integrated: float | None = None  # since the output was opened, without pauses
+
+
+@dataclass(frozen=True)
+class InputStatus:
+    """The live input."""
+
+    peak: float = 0.0  # linear, after trim; falls slowly
+    clipped: bool = False  # held: the device was at full scale since the player chose it
+    open: bool = False  # the gate lets sound in
+    turned_down: float = 1.0  # gain against feedback; 1 is none
+    overruns: int = 0  # times the program was too late, with frames of the input lost
+    delay_seconds: float | None = None  # measured by --measure-loopback for these two devices
+
+
+@dataclass(frozen=True)
 class AudioStatus:
     running: bool = False
     device: str = ""
@@ -92,7 +113,9 @@ class AudioStatus:
     priority: str = (
         ""  # priority of the feeder thread: "real time", "raised" or "normal"; empty before a start
     )
+    loudness: Loudness = field(default_factory=Loudness)  # of the output
     input_device: str = ""
+    input: InputStatus | None = None  # None: no live input is open
     problem: str = ""
 
 

@@ -191,6 +191,7 @@ class StagedRecorder:
     """`rtmixer.Recorder` that hears what the test says, its first channels."""
 
     active = True
+    latency = 0.005
 
     def __init__(self, device: StagedDevice, channels: int) -> None:
         self._device = device

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from jbdiff_live.audio import portaudio
 from jbdiff_live.audio.cv_out import CvOut
 from jbdiff_live.audio.feeder import Feeder
+from jbdiff_live.audio.live.monitor import DrySound, SentSound
 from jbdiff_live.audio.null import bad_sound
 from jbdiff_live.audio.output import OnHeard, OutputStage, TimedSnapshots
 from jbdiff_live.audio.sink import DeviceError
@@ -47,11 +48,13 @@ class DeviceSink:
         cv: CvOut | None = None,
         heard: OnHeard | None = None,
         headroom_db: float = 0.0,
+        dry: DrySound | None = None,
+        sent: SentSound | None = None,
     ) -> None:
-        """cv: the voltages on the device's channels after the sound. heard, headroom_db: as in `OutputStage`."""
+        """cv: the voltages on the device's channels after the sound. The rest from `heard` on: as in `OutputStage`."""
         if short_ring_frames < 256 or short_ring_frames & (short_ring_frames - 1):
             raise ValueError(f"short ring of {short_ring_frames} frames: needs a power of two from 256 on")
-        self._stage = OutputStage(ring, snapshot, sample_rate, timed, heard, headroom_db)
+        self._stage = OutputStage(ring, snapshot, sample_rate, timed, heard, headroom_db, dry, sent)
         self._short_ring_frames = short_ring_frames
         self._feeder = Feeder(self._stage, short_ring_frames // 16, clock, self._lose, self._no_stream)
         self._clock = clock
@@ -122,6 +125,7 @@ class DeviceSink:
             device_seconds=behind,
             peak=(0.0, 0.0) if self._lost or stalled > FROZEN_SECONDS else stage.peak,
             limited=stage.limited,
+            loudness=stage.loudness.now,
             priority=feeder.priority,
             problem=feeder.broken or self._lost or bad_sound(stage) or wrong_rate or no_cv,
         )

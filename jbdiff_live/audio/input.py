@@ -1,8 +1,8 @@
-"""The live input: its last seconds, mono, at the engine's rate; or its channels unchanged, for voltages.
+"""The live input: a device that is read into an `InputChain`; or its channels unchanged, for voltages.
 
-Threads: a callback in C records into a short ring. A drain thread empties it into a rolling buffer, watches the device
-and opens it again when it returns. `latest` is for the engine thread. It copies under a lock that the drain thread also
-holds for a short time; no device callback takes it. `open` and `close` belong to the session.
+Threads: a callback in C records into a short ring. A drain thread empties it, watches the device and opens it again
+when it returns. `latest` and `piece` are for the engine thread. They copy under a lock that the drain thread also holds
+for a short time; no device callback takes it. `open` and `close` belong to the session.
 """
 
 from __future__ import annotations
@@ -11,19 +11,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jbdiff_live.audio import portaudio
+from jbdiff_live.audio.live.chain import InputChain
 from jbdiff_live.audio.sink import DeviceError
 from jbdiff_live.audio.stream import STALLED_SECONDS
 from jbdiff_live.block import SAMPLE_RATE
 
 log = logging.getLogger(__name__)
 
-Mono = NDArray[np.float32]  # [frames]
 OnFrames = Callable[[NDArray[np.float32], int], None]  # [frames, channels] and their rate
 
 RING_FRAMES = 16_384  # a third of a second: the drain thread may be this late
@@ -40,11 +39,6 @@ class _InputStream:
         self.name, self.host = device.name, device.host
         self.channels = min(channels, device.channels)
         self.rate = portaudio.best_rate(device, "input", self.channels, sample_rate)
-        self._resampler: Any = None  # Any: soxr has no types
-        if self.rate != sample_rate:
-            import soxr
-
-            self._resampler = soxr.ResampleStream(self.rate, sample_rate, 1, dtype="float32")
         self._frames = np.zeros((RING_FRAMES, self.channels), np.float32)
         rtmixer = portaudio.mixer_library()
         with portaudio.calling(f"cannot open input {device.name}"):
@@ -60,6 +54,7 @@ class _InputStream:
                 self._recorder.close()
                 portaudio.stream_closed()
                 raise
+        self.latency_seconds = float(self._recorder.latency)
         self.overruns = 0
         self._moved_at = time.monotonic()
 
@@ -72,15 +67,6 @@ class _InputStream:
             self.overruns += 1
             self._action = self._recorder.record_ringbuffer(self._ring)
         return self._frames[:count]
-
-    def mono(self, frames: NDArray[np.float32]) -> Mono:
-        """Mix frames of `read` to mono at the engine's rate. Of many channels the first two are the sound."""
-        mono: Mono = frames[:, :SOUND_CHANNELS].mean(axis=1)
-        np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        if self._resampler is None:
-            return mono
-        resampled: Mono = self._resampler.resample_chunk(mono)
-        return resampled
 
     def trouble(self) -> str:
         if not self._recorder.active:
@@ -103,31 +89,37 @@ class _InputStream:
 
 
 class LiveInput:
-    """A buffer of the last `seconds` of a sound input. Call `open`, `latest` any number of times, then `close`.
-
-    on_frames: gets the first `channels` channels as they come in, some hundred times a second, on the drain thread. It
-    must not block.
-    """
+    """An input device by name. Call `open`, the rest any number of times, then `close`."""
 
     def __init__(
         self,
         sample_rate: int = SAMPLE_RATE,
-        seconds: float = 12.0,
+        chain: InputChain | None = None,
         channels: int = SOUND_CHANNELS,
         on_frames: OnFrames | None = None,
     ) -> None:
-        self._channels = channels
+        """chain: gets the sound; it stays when another device is opened.
+
+        on_frames: gets the first `channels` channels as they come in, some hundred times a second, on the drain thread.
+        It must not block.
+        """
+        self.chain = chain
+        self._channels = channels if chain is None else chain.wanted_channels
         self._on_frames = on_frames
         self.sample_rate = sample_rate
-        self.level = 0.0  # recent peak, linear
         self.problem = ""
-        self._rolling = np.zeros(round(seconds * sample_rate), np.float32)
-        self._frames = 0  # since the beginning: the newest is at (frames - 1) % len
-        self._lock = threading.Lock()
+        self.past_overruns = (
+            0  # times the drain thread was too late, with frames lost, of devices that are closed
+        )
         self._stream: _InputStream | None = None
         self._name = ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+
+    @property
+    def name(self) -> str:
+        """The device's name; empty before `open`."""
+        return self._name
 
     @property
     def device(self) -> str:
@@ -137,9 +129,9 @@ class LiveInput:
     def open(self, device: str | None) -> None:
         """Listen to a device by (part of its) name, None for the default. DeviceError leaves the old one open."""
         stream = self._open_stream(device)
+        another = stream.name != self._name
         self.close()
-        with self._lock:
-            self._frames = 0  # frames of the old device do not belong to this one
+        self._begin(stream, another)
         self._stream, self._name, self.problem = stream, stream.name, ""
         self._stop.clear()
         self._thread = threading.Thread(target=self._listen, name="live input", daemon=True)
@@ -148,9 +140,21 @@ class LiveInput:
     def _open_stream(self, device: str | None) -> _InputStream:
         return portaudio.patiently(
             f"cannot open input {device or 'by default'}",
-            lambda: _InputStream(device, self.sample_rate, self._channels),
+            lambda: self._checked(_InputStream(device, self.sample_rate, self._channels)),
             late=lambda stream: stream.close(dead=False),
         )
+
+    def _checked(self, stream: _InputStream) -> _InputStream:
+        """Return the stream if it has the chosen channels. Else close it and raise DeviceError."""
+        missing = "" if self.chain is None else self.chain.missing(stream.channels)
+        if not missing:
+            return stream
+        stream.close(dead=False)
+        raise DeviceError(f"{stream.name}: {missing}; choose others with --input-channels")
+
+    def _begin(self, stream: _InputStream, another: bool) -> None:
+        if self.chain is not None:
+            self.chain.begin(stream.rate, stream.latency_seconds, another)
 
     def close(self) -> None:
         thread, self._thread = self._thread, None
@@ -161,17 +165,11 @@ class LiveInput:
         if stream is not None:
             stream.close(dead=False)
 
-    def latest(self, frames: int) -> Mono:
-        """Return the newest `frames`, float32 `[frames]`, with silence before the first. Engine thread."""
-        out = np.zeros(frames, np.float32)
-        with self._lock:
-            count = min(frames, self._frames, len(self._rolling))
-            start = (self._frames - count) % len(self._rolling)
-            first = min(count, len(self._rolling) - start)
-            begin = frames - count
-            out[begin : begin + first] = self._rolling[start : start + first]
-            out[begin + first :] = self._rolling[: count - first]
-        return out
+    @property
+    def overruns(self) -> int:
+        """Times frames were lost because the drain thread was too late."""
+        stream = self._stream
+        return self.past_overruns + (0 if stream is None else stream.overruns)
 
     # ------------------------------------------------------------------ drain thread
 
@@ -185,13 +183,14 @@ class LiveInput:
                 frames = stream.read()
                 if self._on_frames is not None and len(frames):
                     self._on_frames(frames, stream.rate)
-                self._keep(stream.mono(frames))
+                if self.chain is not None:
+                    self.chain.take(frames, time.monotonic())
                 trouble = stream.trouble()
                 if trouble:
                     self.problem = f"gone: {trouble}; waiting for it"
                     log.warning("input %s", self.device)
                     self._stream = None
-                    self.level = 0.0
+                    self.past_overruns += stream.overruns
                     stream.close(dead=True)
         except Exception as error:  # the thread's top: the player must see that the input has ended
             log.exception("live input stopped")
@@ -202,19 +201,8 @@ class LiveInput:
             return
         try:
             portaudio.patiently("looking for sound devices", portaudio.refresh)
-            self._stream = self._open_stream(self._name)
-            self.problem = ""
+            stream = self._open_stream(self._name)
+            self._begin(stream, another=False)
+            self._stream, self.problem = stream, ""
         except DeviceError as error:
             log.info("input still gone: %s", error)
-
-    def _keep(self, mono: Mono) -> None:
-        if not len(mono):
-            return
-        self.level = max(float(np.abs(mono).max()), self.level * 0.9)
-        mono = mono[-len(self._rolling) :]
-        with self._lock:
-            start = self._frames % len(self._rolling)
-            first = min(len(mono), len(self._rolling) - start)
-            self._rolling[start : start + first] = mono[:first]
-            self._rolling[: len(mono) - first] = mono[first:]
-            self._frames += len(mono)

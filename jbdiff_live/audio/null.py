@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from jbdiff_live.audio.live.monitor import DrySound, SentSound
 from jbdiff_live.audio.output import OnHeard, OutputStage, TimedSnapshots
 from jbdiff_live.beat.frame_time import FrameTime
 from jbdiff_live.block import Audio
@@ -64,9 +65,11 @@ class NullSink:
         timed: TimedSnapshots | None = None,
         heard: OnHeard | None = None,
         headroom_db: float = 0.0,
+        dry: DrySound | None = None,
+        sent: SentSound | None = None,
     ) -> None:
-        """heard, headroom_db: as in `OutputStage`."""
-        self._stage = OutputStage(ring, snapshot, sample_rate, timed, heard, headroom_db)
+        """heard, headroom_db, dry, sent: as in `OutputStage`."""
+        self._stage = OutputStage(ring, snapshot, sample_rate, timed, heard, headroom_db, dry, sent)
         self._time = FrameTime(sample_rate)
         self._given = 0
         self._clock = clock
@@ -126,6 +129,7 @@ class NullSink:
             device_seconds=stage.look_ahead / stage.sample_rate,
             peak=stage.peak,
             limited=stage.limited,
+            loudness=stage.loudness.now,
             problem=self._problem or bad_sound(stage),
         )
 

@@ -18,7 +18,10 @@ import numpy as np
 
 from jbdiff_live.audio.crossing import Crossing
 from jbdiff_live.audio.limiter import Limiter
+from jbdiff_live.audio.live.monitor import DrySound, SentSound
 from jbdiff_live.audio.marks import FrameMarks
+from jbdiff_live.audio.master.loudness import LoudnessMeter
+from jbdiff_live.audio.master.true_peak import BEHIND, TruePeaks
 from jbdiff_live.block import Audio
 from jbdiff_live.parameters import BY_NAME, ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
@@ -66,10 +69,13 @@ class OutputStage:
         timed: TimedSnapshots | None = None,
         heard: OnHeard | None = None,
         headroom_db: float = 0.0,
+        dry: DrySound | None = None,
+        sent: SentSound | None = None,
     ) -> None:
         """timed: replaces `snapshot` while the playing time of frames is known. heard: gets every rendered chunk.
 
         headroom_db: by how much a gain of 0 dB turns the ring's sound down, so that the limiter seldom works.
+        dry: the live input, mixed in before the limiter. sent: keeps what leaves the stage.
         """
         self._headroom_db = headroom_db
         self.sample_rate = sample_rate
@@ -98,7 +104,12 @@ class OutputStage:
         phase = np.arange(1, ahead + 1, dtype=np.float64)[:, None] / (ahead + 1)
         self._fade_in = (0.5 - 0.5 * np.cos(np.pi * phase)).astype(np.float32)
         self._fade_out = self._fade_in[::-1].copy()
-        self._limiter = Limiter(ahead, CHUNK_FRAMES, sample_rate)
+        self._dry_sound, self._sent = dry, sent
+        self._sums = np.zeros((CHUNK_FRAMES, ring.channels), np.float32)
+        self._delayed = np.zeros_like(self._sums)
+        self.loudness = LoudnessMeter(sample_rate, ring.channels, CHUNK_FRAMES)
+        self._true_peaks = TruePeaks(ring.channels, CHUNK_FRAMES)
+        self._limiter = Limiter(ahead - BEHIND, CHUNK_FRAMES, sample_rate)
         self._work = np.zeros((ahead + CHUNK_FRAMES, ring.channels), np.float32)
         self._scratch = np.zeros((CHUNK_FRAMES, ring.channels), np.float32)
         self._finite = np.zeros((CHUNK_FRAMES, ring.channels), np.bool_)
@@ -223,11 +234,19 @@ class OutputStage:
             work[valid : valid + ahead] *= self._fade_out
             self._dry = True
         self._apply_gain(new, snapshot)
-        scratch = self._scratch[:frames]
-        np.abs(new, out=scratch)
+        delayed = work[:frames]
+        dry = self._dry_sound
+        silenced = self._paused or self._panicked
+        if dry is not None and dry.take(frames, snapshot, self._wanted_gain(snapshot), cut=silenced):
+            sums, delayed = self._sums[:frames], self._delayed[:frames]
+            dry.lay_over(new, work[:frames], sums, delayed)
+        else:
+            sums = new
         peaks = self._peaks[:frames]
-        np.max(scratch, axis=1, out=peaks)
-        limited = self._limiter.apply(out, work[:frames], peaks)
+        self._true_peaks.find(sums, peaks)
+        limited = self._limiter.apply(out, delayed, peaks)
+        if dry is not None:
+            dry.move_on(frames)
         if 0 < valid < frames:
             self._marks.add(self._entered + valid, self._ring.frames_read)
         self._entered += frames
@@ -236,6 +255,9 @@ class OutputStage:
         if self._heard is not None:
             self._heard(out, self.frame_before(frames), self.frame_before(0))
         self._meter(out, limited)
+        self.loudness.see(out)
+        if self._sent is not None:
+            self._sent.write(out)
 
     def _take(self, new: Audio) -> tuple[int, bool]:
         """Read the ring into `new`, and fill it up with silence. Return the good frames, and True after a drain.

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+
+from jbdiff_live.audio.switch import AudioSwitch
 
 log = logging.getLogger(__name__)
 
@@ -26,3 +28,27 @@ def open_remembered(open_device: Callable[[str], object], name: str) -> str:
             log.info("%s", error)
             reason = reason or str(error)
     return reason
+
+
+def open_sound(
+    audio: AudioSwitch,
+    input_device: str | None,
+    device: str | None,
+    remembered: Collection[str],
+    say: Callable[[str], None],
+) -> None:
+    """Open input and output. If a device of the last session is gone, say so, and open the default output.
+
+    remembered: which of "input_device" and "device" the last session named, not this start.
+    """
+    if input_device and "input_device" not in remembered:
+        audio.listen(input_device)
+    elif input_device and (reason := open_remembered(audio.listen, input_device)):
+        say(f"The last session's sound input does not open ({reason}): no input is open.")
+    if device is not None and "device" in remembered:
+        reason = open_remembered(audio.open, device)
+        if not reason:
+            return
+        say(f"The last session's sound output does not open ({reason}): the system's default plays.")
+        device = None
+    audio.open(device, fall_back=True)

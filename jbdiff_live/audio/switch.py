@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from jbdiff_live.audio.cv_out import CvOut
 from jbdiff_live.audio.device import DeviceSink
-from jbdiff_live.audio.input import LiveInput, Mono, OnFrames
+from jbdiff_live.audio.input import LiveInput, OnFrames
+from jbdiff_live.audio.live.aligned import aligned_end
+from jbdiff_live.audio.live.chain import InputChain
+from jbdiff_live.audio.live.delays import Delays
+from jbdiff_live.audio.live.feedback import WINDOW_SECONDS
+from jbdiff_live.audio.live.monitor import DrySound, SentSound
+from jbdiff_live.audio.live.past import Mono
 from jbdiff_live.audio.null import NullSink
-from jbdiff_live.audio.output import OnHeard, TimedSnapshots
+from jbdiff_live.audio.output import CHUNK_FRAMES, LOOK_AHEAD_SECONDS, OnHeard, TimedSnapshots
 from jbdiff_live.audio.sink import AudioSink, DeviceError
 from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
-from jbdiff_live.status import AudioStatus
+from jbdiff_live.status import AudioStatus, InputStatus
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +49,15 @@ class AudioSwitch:
         timed: TimedSnapshots | None = None,
         cv: CvOut | None = None,
         heard: OnHeard | None = None,
+        input_channels: Sequence[int] = (),
+        delays: Delays | None = None,
+        raw_input: bool = False,
     ) -> None:
-        """cv: the voltages on the output's channels after the sound. heard: as in `OutputStage`."""
+        """cv: the voltages on the output's channels after the sound. heard: as in `OutputStage`.
+
+        input_channels: as in `InputChain`. delays: the measured delays from an output to an input.
+        raw_input: no trim, gate or high-pass for the input.
+        """
         self._heard = heard
         self._cv = cv
         self._ring = ring
@@ -56,6 +69,12 @@ class AudioSwitch:
         # A lock between the thread that changes or stops the sink and the engine, which starts it. The engine takes it
         # only while nothing plays, so it may wait.
         self._swapping = threading.Lock()
+        ahead = max(16, round(LOOK_AHEAD_SECONDS * sample_rate))
+        self._dry = DrySound(sample_rate, ring.channels, CHUNK_FRAMES, ahead)
+        self._sent = SentSound(WINDOW_SECONDS + 1.0, sample_rate, CHUNK_FRAMES)
+        self._delays = delays or Delays(None)
+        self._input_channels = tuple(input_channels)
+        self._input_knobs = None if raw_input else snapshot
         self._sink: AudioSink = self._null_sink()
         self._wanted = False  # the player pressed start
         self._started = False
@@ -87,6 +106,8 @@ class AudioSwitch:
                 self._cv,
                 self._heard,
                 HEADROOM_DB,
+                self._dry,
+                self._sent,
             )
             try:
                 new.open(name)
@@ -150,9 +171,20 @@ class AudioSwitch:
             if live is not None:
                 live.close()
             return
-        live = self._live or LiveInput(self._sample_rate)
+        live = self._live or LiveInput(self._sample_rate, self._chain())
         live.open(name)
+        if live.chain is not None:
+            live.chain.strip.forget_clip()
         self._live = live
+
+    def _chain(self) -> InputChain:
+        return InputChain(
+            self._sample_rate,
+            self._input_knobs,
+            channels=self._input_channels,
+            dry=self._dry,
+            sent=self._sent,
+        )
 
     def listen_to_cv(self, name: str, channels: int, on_frames: OnFrames) -> None:
         """Open an input for its control voltages; an empty name closes it. DeviceError if it cannot be opened.
@@ -163,7 +195,7 @@ class AudioSwitch:
         if voltages is not None:
             voltages.close()
         if name:
-            voltages = LiveInput(self._sample_rate, 0.1, channels, on_frames)
+            voltages = LiveInput(self._sample_rate, None, channels, on_frames)
             voltages.open(name)
             self._voltages = voltages
 
@@ -183,6 +215,16 @@ class AudioSwitch:
                 self._started = True
 
     # ------------------------------------------------------------------ any thread
+
+    @property
+    def sample_rate(self) -> int:
+        return self._sample_rate
+
+    @property
+    def input_frames(self) -> int:
+        """Frames of the live input so far; 0 if none is open."""
+        live = self._live
+        return 0 if live is None or live.chain is None else live.chain.past.frames
 
     @property
     def silent(self) -> bool:
@@ -209,18 +251,64 @@ class AudioSwitch:
         """Frames made and not yet played: in the ring, and in the device's short ring behind it."""
         return self._ring.available + max(0, self._ring.frames_read - self.frames_heard)
 
-    def latest_input(self, frames: int) -> Mono | None:
-        """Return the newest frames of the live input, float32 `[frames]`; None if no input is open."""
+    def latest_input(self, frames: int, ahead: int = 0, beat: float = 0.0) -> tuple[Mono, Mono] | None:
+        """Return frames of the live input and how present the player is in each; None if no input is open.
+
+        Both are float32 `[frames]`. ahead: frames from the next written frame of the engine's ring to the place where
+        the piece is going to end. beat: frames in a beat. The piece is then played again a whole number of beats after
+        the player played it. 0 gives the newest frames.
+        """
         live = self._live
-        return None if live is None else live.latest(frames)
+        if live is None or live.chain is None:
+            return None
+        place = self.input_place() if beat > 0 else None
+        if place is None:
+            return live.chain.piece(frames)
+        newest, heard = place
+        heard -= (self._delay(live) or 0.0) * self._sample_rate
+        wanted = self._ring.frames_written + ahead
+        return live.chain.piece(frames, aligned_end(newest, heard, wanted, beat))
+
+    def input_sound(self, frames: int, end: int) -> Mono | None:
+        """Return `frames` of the live input that end before frame `end`, mono; None if no input is open."""
+        live = self._live
+        return None if live is None or live.chain is None else live.chain.piece(frames, end)[0]
+
+    def input_place(self) -> tuple[int, float] | None:
+        """Return the frames of the live input so far, and the frame of the output that was audible with the newest.
+
+        The devices' own latencies count. None before a frame came in.
+        """
+        live = self._live
+        if live is None or live.chain is None:
+            return None
+        newest = live.chain.past.frames
+        came = live.chain.came_at(newest)
+        return None if came is None else (newest, self.frame_at(came))
+
+    def _delay(self, live: LiveInput) -> float | None:
+        """Return the measured seconds by which the input comes later than the devices say; None if not measured."""
+        return self._delays.of(self._sink.status().device, live.name)
 
     def status(self) -> AudioStatus:
         status, live, voltages = self._sink.status(), self._live, self._voltages
         no_cv = f"CV in {voltages.device}" if voltages is not None and voltages.problem else ""
+        chain = None if live is None else live.chain
+        feedback = "" if chain is None else chain.watch.problem
         return replace(
             status,
-            problem=status.problem or self._no_device or no_cv,
+            problem=status.problem or self._no_device or feedback or no_cv,
             input_device="" if live is None else live.device,
+            input=None if live is None else self._input_status(live),
+        )
+
+    def _input_status(self, live: LiveInput) -> InputStatus:
+        chain = live.chain
+        if chain is None or live.problem:
+            return InputStatus(overruns=live.overruns, delay_seconds=self._delay(live))
+        strip = chain.strip
+        return InputStatus(
+            strip.peak, strip.clipped, strip.open, chain.watch.duck, live.overruns, self._delay(live)
         )
 
     def _null_sink(self) -> NullSink:
@@ -232,4 +320,6 @@ class AudioSwitch:
             timed=self._timed,
             heard=self._heard,
             headroom_db=HEADROOM_DB,
+            dry=self._dry,
+            sent=self._sent,
         )

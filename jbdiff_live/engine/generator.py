@@ -26,7 +26,7 @@ from jbdiff_live.engine.voices.handover import Handover, handover_seconds
 from jbdiff_live.engine.voices.load import load_voice
 from jbdiff_live.engine.voices.repeat import once_more
 from jbdiff_live.engine.voices.saved import SavedVoice
-from jbdiff_live.engine.voices.sources import FileSource, Mono, Sources
+from jbdiff_live.engine.voices.sources import FileSource, LiveReader, Mono, Sources
 from jbdiff_live.engine.voices.voice import StackVoice
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
@@ -43,7 +43,7 @@ TURN_SECONDS = 0.5  # limit of a preparation step's wait for the block in work
 class ModelGenerator:
     """The generator that plays stacks through `jbdiff.stream.stream.BlockStream`. Making one imports no torch.
 
-    `live(frames)` gives the newest frames of the live input as mono, or None if no input is open. `on_ready` is called
+    `live` gives pieces of the live input, or None if no input is open. `on_ready` is called
     on the loader thread when a stack is ready. `newest` gives the present knobs, for those that are read at every step.
     Without it all knobs come from the block's snapshot. They also do during a crossfade of two stacks, since the log
     keeps the steps of one stack only. `files_read(keep_going)` waits for files that are being read, so that music from
@@ -56,7 +56,7 @@ class ModelGenerator:
     def __init__(
         self,
         choice: StackChoice | None = None,
-        live: Callable[[int], Mono | None] = lambda frames: None,
+        live: LiveReader = lambda frames, ahead, beat: None,
         threads: int | None = None,
         on_ready: Callable[[], None] = lambda: None,
         newest: Callable[[], ParameterSnapshot] | None = None,
@@ -208,7 +208,13 @@ class ModelGenerator:
 
     def _next_block(self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung) -> Generated | None:
         self._forget_if_asked(snapshot)
-        voice, old, sources = self._ready(), self._old, Sources(self.context_file, self.init_file, self._live)
+        voice, old, sources = (
+            self._ready(),
+            self._old,
+            Sources(
+                self.context_file, self.init_file, self._live, lambda frames: _newest(self._heard, frames)
+            ),
+        )
         if self._handover is None or old is None:
             self._begin_from_file(voice)
             made = voice.next_block(snapshot, sources, keep_going, rung, self._turning)
@@ -219,9 +225,7 @@ class ModelGenerator:
                 return voice.next_block(snapshot, sources, going)
 
             made = self._handover.next_block(
-                lambda going: old.next_block(snapshot, sources, going),
-                make_new,
-                keep_going,
+                lambda going: old.next_block(snapshot, sources, going), make_new, keep_going
             )
             if self._handover.done:
                 self._end_handover()
@@ -316,3 +320,12 @@ class ModelGenerator:
 
     def _take_turns(self) -> None:
         self._resting.wait(TURN_SECONDS)
+
+
+def _newest(made: Audio, frames: int) -> Mono:
+    """Return the newest frames of the sound made, as mono `[frames]`, with silence before the first."""
+    newest = np.zeros(frames, np.float32)
+    played = made[-frames:]
+    if len(played):
+        newest[-len(played) :] = played.mean(axis=1)
+    return newest

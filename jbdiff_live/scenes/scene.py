@@ -12,6 +12,7 @@ from types import MappingProxyType
 from jbdiff_live.parameters import (
     OF_THE_ANCHOR,
     OF_THE_FINISHER,
+    OF_THE_INPUT,
     OF_THE_MEMORY,
     OF_THE_REGISTER,
     OF_THE_SCENES,
@@ -29,7 +30,7 @@ GROUPS: Mapping[str, frozenset[str]] = MappingProxyType(
         | OF_THE_REGISTER,
         "memory": OF_THE_MEMORY,
         "style": OF_THE_ANCHOR,
-        "sources": frozenset({"guidance", "resample", "context_source", "init_source"}),
+        "sources": frozenset({"guidance", "resample", "context_source", "init_source"}) | OF_THE_INPUT,
         "finisher": OF_THE_FINISHER,
         "output": frozenset({"gain", "mute"}),
         OTHERS: frozenset(),

@@ -33,6 +33,16 @@ def one_of(kind: type[E], text: str, option: str) -> E:
         raise typer.BadParameter(f"{text!r}; choose one of {known}", param_hint=option) from None
 
 
+def input_pair(text: str) -> tuple[int, ...]:
+    """Return the channels of `--input-channels`: "3" or "3,4"."""
+    parts = [part.strip() for part in text.split(",")]
+    if not 1 <= len(parts) <= 2 or not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise typer.BadParameter(
+            f"{text!r}: give one or two channels, such as 3 or 3,4", param_hint="--input-channels"
+        )
+    return tuple(int(part) for part in parts)
+
+
 def take_sound(text: str) -> str:
     """Return the sound of a take that `--take` names."""
     if text not in TAKE_SOUNDS:

@@ -44,3 +44,9 @@ def user_patches_folder() -> Path | None:
     """Return the folder of the player's own patches. It may not exist yet. None: the user has no home folder."""
     folder = user_folder()
     return None if folder is None else folder / "patches"
+
+
+def loopback_file() -> Path | None:
+    """Return the file of the measured delays from outputs to inputs. None: the user has no home folder."""
+    folder = user_folder()
+    return None if folder is None else folder / "loopback.toml"

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from jbdiff_live.parameters import OF_THE_ANCHOR, OF_THE_FINISHER, OF_THE_MEMORY, ParameterSnapshot
+from jbdiff_live.parameters import (
+    OF_THE_ANCHOR,
+    OF_THE_FINISHER,
+    OF_THE_INPUT,
+    OF_THE_MEMORY,
+    ParameterSnapshot,
+)
 from jbdiff_live.status import Status
 from jbdiff_live.ui.noise_reasons import noise_reasons
+
+NO_INPUT = "no sound input is open; choose one in the settings view (F4)"
 
 
 def idle_reasons(status: Status, now: ParameterSnapshot | None) -> Mapping[str, str]:
@@ -51,13 +59,16 @@ def _unused(now: ParameterSnapshot | None) -> dict[str, str]:
 
 def _source_reasons(status: Status, now: ParameterSnapshot | None) -> dict[str, str]:
     """Why a source gives nothing: a live input without a device, or a file that was not chosen."""
-    reasons = {"context_source": "", "init_source": ""}
+    reasons = {"context_source": "", "init_source": "", "listen": ""}
+    reasons |= dict.fromkeys(OF_THE_INPUT - {"listen"}, "" if status.audio.input_device else NO_INPUT)
     if now is None:
         return reasons
+    if now.choice("context_source") == "own" and now.choice("init_source") == "own":
+        reasons["listen"] = "Context and Init are at own"
     files = {"context_source": status.context_file, "init_source": status.init_file}
     for name, file in files.items():
         if now.choice(name) == "live" and not status.audio.input_device:
-            reasons[name] = "no sound input is open; choose one in the settings view (F4)"
+            reasons[name] = NO_INPUT
         elif now.choice(name) == "file" and not file:
             reasons[name] = "no file is chosen; drop one on the window"
     return reasons

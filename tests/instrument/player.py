@@ -79,6 +79,7 @@ def main() -> None:
     from jbdiff_live.audio import portaudio
     from jbdiff_live.audio.device import DeviceSink
     from jbdiff_live.audio.input import LiveInput
+    from jbdiff_live.audio.live.chain import InputChain
     from jbdiff_live.audio.names import names_or_reason
     from jbdiff_live.parameters import ParameterStore
     from jbdiff_live.ring import RingBuffer
@@ -88,7 +89,8 @@ def main() -> None:
     store = ParameterStore()
     ring = RingBuffer(RATE, 2)
     sink = DeviceSink(ring, lambda: store.snapshot)
-    live = LiveInput(RATE)
+    chain = InputChain(RATE)
+    live = LiveInput(RATE, chain)
     done = threading.Event()
 
     def make() -> None:
@@ -116,7 +118,7 @@ def main() -> None:
             case "input":
                 live.open(rest or None)
             case "latest":
-                return [float(x) for x in live.latest(4410)]
+                return [float(x) for x in chain.past.mono(4410)[0]]
             case "list":
                 return names_or_reason("output")[0]
         status = asdict(sink.status())

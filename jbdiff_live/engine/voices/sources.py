@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from jbdiff.audio.files import read_mono
 
 Mono = NDArray[np.float32]  # [frames]
+# Gives frames of the live input and the player's presence in each, both `[frames]`, or None if no input is open. Takes
+# the number of frames, the frames from the next written one to the piece's end, and the frames in a beat.
+LiveReader = Callable[[int, int, float], tuple[Mono, Mono] | None]
 LONGEST_SECONDS = 1200.0  # longest part of a file that is kept: 212 MB
 
 
@@ -43,7 +46,8 @@ class Sources:
 
     context_file: FileSource | None = None
     init_file: FileSource | None = None
-    live: Callable[[int], Mono | None] = lambda frames: None
+    live: LiveReader = lambda frames, ahead, beat: None
+    own: Callable[[int], Mono] = lambda frames: np.zeros(frames, np.float32)  # newest frames made, mono
 
 
 def load_file_source(

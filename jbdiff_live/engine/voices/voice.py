@@ -17,6 +17,7 @@ import numpy as np
 from jbdiff_live.block import CHANNELS, Audio, Generated, KeepGoing, NoiseDrawn, Rung
 from jbdiff_live.engine.block_settings import NewestKnobs, block_settings, eased, rung_shares, turned
 from jbdiff_live.engine.timing.progress import Progress
+from jbdiff_live.engine.voices.listening import Heard, Place, heard
 from jbdiff_live.engine.voices.sources import FileSource, Mono, Sources
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying
@@ -236,19 +237,24 @@ class StackVoice:
         began = time.perf_counter()
         self.complaint = self._note
         frames = self.block_frames
-        context = self._from(snapshot.choice("context_source"), sources.context_file, "context",
-                             self.position, self._context_frames, sources)  # fmt: skip
+        opens = self.latency_frames  # what is new in this block sounds so many frames later
+        context = self._heard(
+            snapshot, sources, Place("context", self._context_frames, self.position, opens)
+        ).samples
         init = None
         if settings.resample > 0 and rung is not Rung.LOOP:  # a loop resamples its own sound
             # A whole window: the sound before the block only helps the encoder at the block's beginning.
-            init = self._from(snapshot.choice("init_source"), sources.init_file, "init",
-                              self.position + frames, self._stream.window_frames, sources)  # fmt: skip
+            place = Place("init", self._stream.window_frames, self.position + frames, opens + frames)
+            found = self._heard(snapshot, sources, place)
+            init = found.samples
+            if snapshot.choice("init_source") != "own" and not found.complaint:
+                settings = replace(settings, resample=settings.resample * found.share)
         try:
             block = self._step(
                 lambda stream: stream.step(
                     settings,
-                    init=init,
-                    context=context,
+                    init=None if init is None else _tensor(init),
+                    context=None if context is None else _tensor(context),
                     on_step=lambda done, of: keep_going(self._progress.step(done, of)),
                     turning=turning,
                 )
@@ -298,22 +304,11 @@ class StackVoice:
         self._progress.begin()
         return step(self._stream)
 
-    def _from(
-        self, source: str, file: FileSource | None, role: str, end: int, frames: int, sources: Sources
-    ) -> torch.Tensor | None:
-        """Return the audio of a source as [1, 1, frames], or None for the stream's own."""
-        if source == "own":
-            return None
-        samples: Mono | None = None
-        if source == "live":
-            samples = sources.live(frames)
-        elif file is not None:
-            samples = file.window(end, frames)
-        if samples is None:
-            missing = "no live input is open" if source == "live" else f"no {role} file is loaded"
-            self.complaint = f"{role} source is {source!r}, but {missing}: using the instrument's own sound"
-            return None
-        return _tensor(samples)
+    def _heard(self, snapshot: ParameterSnapshot, sources: Sources, place: Place) -> Heard:
+        """Return the sound of a role. If its source gives nothing, `complaint` gets the reason."""
+        found = heard(snapshot, sources, place, self._stream.sample_rate)
+        self.complaint = found.complaint or self.complaint
+        return found
 
 
 def _tensor(mono: Mono) -> torch.Tensor:

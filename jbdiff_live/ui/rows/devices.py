@@ -5,13 +5,14 @@ Thread: Qt's. Lists are asked for when a menu opens; nothing else blocks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QWidget
 
 from jbdiff_live.parameters import ParameterSnapshot
-from jbdiff_live.status import Status, Transport
+from jbdiff_live.status import InputStatus, Status, Transport
 from jbdiff_live.ui.asking import Asker
 from jbdiff_live.ui.rows.notices import longer_delay
 from jbdiff_live.ui.rows.pickers import Picker, add_choices
@@ -63,7 +64,9 @@ class DeviceRow(QWidget):
         if longer_delay(audio):
             latency += f", usually {audio.usual_latency_seconds * 1000:.0f}"
         self.output.show_value(audio.device, latency, warning=bool(audio.problem))
-        self.input.show_value(audio.input_device)
+        self.input.show_value(
+            audio.input_device, _input_level(audio.input), warning=_input_warns(audio.input)
+        )
         gone, there = ", ".join(control.missing), ", ".join(control.connected)
         # What went away is named first: there is room for about one name.
         self.midi.show_value(f"{gone} gone" if gone else there, there if gone else "", warning=bool(gone))
@@ -113,3 +116,19 @@ class DeviceRow(QWidget):
 
     def _ask(self, what: str, call: Callable[..., None], value: object) -> None:
         self._asker.ask(what, call, value)
+
+
+def _input_level(status: InputStatus | None) -> str:
+    """Return the level of the live input in words; "CLIP" is held."""
+    if status is None:
+        return ""
+    if status.turned_down < 1.0:
+        return "turned down: feedback"
+    if status.clipped:
+        return "CLIP"
+    level = f"{max(-60, round(20 * math.log10(status.peak)))} dB" if status.peak > 0 else "silent"
+    return level.replace("-", "\u2212") if status.open else f"{level}, gate closed".replace("-", "\u2212")
+
+
+def _input_warns(status: InputStatus | None) -> bool:
+    return status is not None and (status.clipped or status.turned_down < 1.0)

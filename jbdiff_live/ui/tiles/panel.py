@@ -19,6 +19,7 @@ from jbdiff_live.parameters import (
     ACTIONS,
     OF_THE_ANCHOR,
     OF_THE_FINISHER,
+    OF_THE_INPUT,
     OF_THE_REGISTER,
     OF_THE_SCENES,
     PARAMETERS,
@@ -49,7 +50,13 @@ ROWS: tuple[tuple[tuple[str, tuple[tuple[str, ...], ...]], ...], ...] = (
         ),
         (
             "SOURCES",
-            (("guidance", "resample"), ("context_source", "init_source"), ("context file", "init file")),
+            (
+                ("guidance", "resample"),
+                ("context_source", "init_source"),
+                ("context file", "init file"),
+                ("listen", "dry"),
+                ("input_trim", "input_gate"),
+            ),
         ),
     ),
     (
@@ -80,7 +87,7 @@ KEYS = {
     "reset_context": "X", "tap": "T",
 }  # fmt: skip
 # Drawn as strips, since two or three of them share a column.
-FLAT = OF_THE_FINISHER | OF_THE_ANCHOR | OF_THE_REGISTER | OF_THE_SCENES
+FLAT = OF_THE_FINISHER | OF_THE_ANCHOR | OF_THE_REGISTER | OF_THE_SCENES | OF_THE_INPUT
 FLAT |= {
     "context_source",
     "init_source",
@@ -169,7 +176,7 @@ class KnobsPanel(QWidget):
         box.setSpacing(1)
         box.addWidget(Title(title))
         row = QHBoxLayout()
-        row.setSpacing(6)
+        row.setSpacing(2)
         for column in columns:
             stack = QVBoxLayout()
             stack.setSpacing(6)

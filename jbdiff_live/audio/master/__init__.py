@@ -1,0 +1,1 @@
+"""What measures the output: filters, true peaks, loudness. No thread, no device."""

@@ -1,0 +1,83 @@
+"""What a block listens to: the instrument's own sound, a file or the live input, mixed by Listen. No torch.
+
+Engine thread. At Listen 0 the instrument hears only itself. Between 0 and 1 its own sound and the source are mixed, as
+if both played in one room. While the live input's gate is closed, its share is the instrument's own sound too. So
+silence at the input hands the music back to the instrument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jbdiff_live.engine.voices.sources import FileSource, Mono, Sources
+from jbdiff_live.parameters import ParameterSnapshot
+
+UNHEARD = 0.01  # a smaller share is none: the own context costs nothing, another one must be encoded
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a piece for one role lies."""
+
+    role: str  # "context" or "init"
+    frames: int
+    end: int  # place in files: the piece's last frame
+    ahead: int  # the piece's end, counted from the next frame that is written to the ring
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The sound of one role. samples: None is the instrument's own. share: of the source, 0 to 1."""
+
+    samples: Mono | None = None  # [frames]
+    share: float = 0.0
+    complaint: str = ""  # why the source gives nothing
+
+
+def heard(snapshot: ParameterSnapshot, sources: Sources, place: Place, sample_rate: int) -> Heard:
+    """Return the sound that a block gets for a role. share: mean over the piece's last `sources.block_frames`."""
+    source = snapshot.choice(f"{place.role}_source")
+    listen = snapshot.values.get("listen", 1.0)  # logs of older takes lack it
+    if source == "own" or listen <= UNHEARD:
+        return Heard()
+    presence: Mono | None = None
+    if source == "live":
+        piece = sources.live(place.frames, place.ahead, beat_frames(snapshot, sample_rate))
+        if piece is None:
+            return Heard(complaint=_missing(place.role, source, "no live input is open"))
+        samples, presence = piece
+    else:
+        file: FileSource | None = getattr(sources, f"{place.role}_file")
+        if file is None:
+            return Heard(complaint=_missing(place.role, source, f"no {place.role} file is loaded"))
+        samples = file.window(place.end, place.frames)
+    shares = np.float32(listen) if presence is None else np.float32(listen) * presence
+    share = float(np.mean(shares))
+    if share <= UNHEARD:
+        return Heard()
+    if np.min(shares) >= 1.0:
+        return Heard(samples, 1.0)
+    if place.role == "init":  # `resample` is its fader
+        return Heard(samples, share)
+    return Heard(mixed(sources.own(place.frames), samples, shares), share)
+
+
+def _missing(role: str, source: str, reason: str) -> str:
+    return f"{role} source is {source!r}, but {reason}: using the instrument's own sound"
+
+
+def mixed(own: Mono, other: Mono, shares: Mono | np.float32) -> Mono:
+    """Return both sounds, `[frames]`, mixed with equal power; a share of 1 is the other alone."""
+    angle = shares * np.float32(np.pi / 2)
+    mix: Mono = own * np.cos(angle) + other * np.sin(angle)
+    return mix
+
+
+def beat_frames(snapshot: ParameterSnapshot, sample_rate: int) -> float:
+    """Return the frames in a beat; 0 if the tempo is unknown: Clock is off, or follows the context without a clock."""
+    followed = "clock_beat" in snapshot.values
+    if snapshot.choice("clock") == "tempo" or (followed and snapshot.choice("clock") != "off"):
+        return 60.0 * sample_rate / snapshot["tempo"]
+    return 0.0
