@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -196,3 +198,21 @@ def test_pip_is_asked_which_build_it_would_take(
         tmp_path / "bin", "python", "exit 1" if needs is None else f"cat <<'END'\n{json.dumps(report)}\nEND"
     )
     assert bootstrap_torch.pips_choice_needs_cuda(tmp_path / "bin" / "python") is answer
+
+
+@pytest.mark.parametrize(("extras", "files"), [((), 1), (("train", "dev"), 2)], ids=["play", "test"])
+def test_everything_that_the_project_needs_is_pinned(extras: tuple[str, ...], files: int) -> None:
+    def names(lines: Iterable[str]) -> set[str]:
+        found = (re.match(r"[A-Za-z0-9._-]+", line) for line in lines)
+        return {re.sub(r"[-_.]+", "-", name.group().lower()) for name in found if name}
+
+    project = tomllib.loads((SCRIPTS.parent / "pyproject.toml").read_text())["project"]
+    needed = [
+        *project["dependencies"],
+        *(one for extra in extras for one in project["optional-dependencies"][extra]),
+    ]
+    pinned = [(SCRIPTS / name).read_text() for name in ("requirements.txt", "requirements-test.txt")[:files]]
+    missing = names(needed) - names("\n".join(pinned).splitlines()) - {"torch", "jbdiff-live"}
+    assert not missing, (
+        "torch is chosen by the set-up; everything else belongs into scripts/requirements*.txt"
+    )
