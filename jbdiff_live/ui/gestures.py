@@ -83,8 +83,9 @@ class Gestures(PlayersWishes):
     def _open_take(self) -> None:
         folder = self.status.recorder.folder
         if folder is None:
-            raise ValueError("nothing was recorded yet; press R")
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+            raise ValueError("no take was recorded since this start; press R")
+        if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder))):
+            raise ValueError(f"this system has no program that opens folders; the take lies in {folder}")
 
     def keep(self, everything: bool) -> None:
         """Make a take of what was heard."""

@@ -60,7 +60,7 @@ KEYS: tuple[Key, ...] = (
     Key(("C",), "arm_capture", "C", "capture the scene that is chosen next"),
     Key(("Ctrl+Z",), "undo", "Ctrl+Z", "undo"),
     Key(("Ctrl+Shift+Z", "Ctrl+Y"), "redo", "Ctrl+Shift+Z", "redo"),
-    Key(("Backspace",), "back", "Backspace", "play again from one block before; again: one further"),
+    Key(("Backspace",), "back", "Backspace", "play again from a block before"),
     Key(("Ctrl+Backspace",), "far_back", "Ctrl+Backspace", "the same, eight blocks before"),
     Key(("Shift+Backspace",), "forward", "Shift+Backspace", "one block nearer to the newest music"),
     Key(("=",), "compare", "=", "compare with the saved patch; again: back"),

@@ -1,4 +1,4 @@
-"""How the window looks: dark or light, the size of its letters, colours for every eye; and the file that keeps it.
+"""How the window looks: dark or light, the size of its letters, safe colours; and the file that keeps it.
 
 The file is `look.toml` in the player's configuration folder. `load_look` and `save_look` are all that knows it, so that
 another home for the settings needs no more than these two. Thread: Qt's. A small file is read once and written at each

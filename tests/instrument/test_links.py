@@ -89,12 +89,12 @@ def test_an_envelope_leaves_on_the_third_channel_beside_untouched_sound(tmp_path
     sound, envelope, gate = np.abs(played[:, :2]).max(axis=1), played[:, 2], played[:, 3]
     assert sound.max() > 0.1
     pieces = len(sound) // 441  # of 10 ms
-    loud = sound[: pieces * 441].reshape(pieces, 441).max(axis=1) > 0.15
+    loud = sound[: pieces * 441].reshape(pieces, 441).max(axis=1) > 0.1
     steady = (
         loud[3:] & loud[2:-1] & loud[1:-2] & loud[:-3]
     )  # a block may be late on a busy machine, and leave a hole
     assert steady.sum() > 20
-    assert envelope[: pieces * 441].reshape(pieces, 441).min(axis=1)[3:][steady].min() > 0.1, (
+    assert envelope[: pieces * 441].reshape(pieces, 441).min(axis=1)[3:][steady].min() > 0.07, (
         "it follows the tone"
     )
     assert np.abs(np.diff(envelope)).max() < 0.02 and np.abs(np.diff(gate)).max() < 0.02, "slopes, no steps"

@@ -1,4 +1,4 @@
-"""The look: dark or light, the size of the letters, colours for every eye. It is worn at once and kept."""
+"""The look: dark or light, the size of the letters, colours for the colour-blind. It is worn at once and kept."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from jbdiff_live.status import EngineState, Status
 from jbdiff_live.ui.drawing import theme
 
 STOPPED = (EngineState.OFFLINE, EngineState.FAILED)
+SILENT = (*STOPPED, EngineState.READY)
 FACTORY = "it is the factory's; save it as your own first"
 
 
@@ -18,7 +19,7 @@ def listening_refused(entry: Entry, status: Status) -> str:
     """Return why a sound cannot be listened to now; empty if it can."""
     if entry.sound is None:
         return "it has no sound to begin from"
-    if status.engine.state not in STOPPED:
+    if status.engine.plays or status.engine.state not in SILENT:
         return "the audience would hear it: stop the music first, or arm the patch"
     return "no sound device is open: choose one in the settings (F4)" if status.audio.nowhere else ""
 
@@ -74,10 +75,7 @@ class Detail(QWidget):
             label.setWordWrap(True)
             label.setTextFormat(Qt.TextFormat.PlainText)
         self.title.setTextFormat(Qt.TextFormat.PlainText)
-        self.what.setStyleSheet(f"color: {theme.DIM.name()};")
-        self.tags.setStyleSheet(f"color: {theme.ACCENT.name()};")
-        self.problem.setStyleSheet(f"color: {theme.CAUTION.name()};")
-        self.reasons.setStyleSheet(f"color: {theme.DIM.name()};")
+        self.wear()
         self.load, self.arm = Action("Load now", "Enter"), Action("Arm for the bar", "Ctrl+Enter")
         self.listen, self.favourite = Action("Listen", "Ctrl+L"), Action("Favourite", "Ctrl+F")
         self.rename, self.trash = Action("Rename", "F2"), Action("To the trash", "Ctrl+T")
@@ -93,6 +91,13 @@ class Detail(QWidget):
         for place, button in enumerate(self.buttons):
             grid.addWidget(button, place // 2, place % 2)
         column.addLayout(grid)
+
+    def wear(self) -> None:
+        """Take the colours that the window wears now."""
+        self.what.setStyleSheet(f"color: {theme.DIM.name()};")
+        self.tags.setStyleSheet(f"color: {theme.ACCENT.name()};")
+        self.problem.setStyleSheet(f"color: {theme.CAUTION.name()};")
+        self.reasons.setStyleSheet(f"color: {theme.DIM.name()};")
 
     @property
     def buttons(self) -> tuple[Action, ...]:

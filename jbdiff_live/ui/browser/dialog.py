@@ -35,7 +35,11 @@ FILTERS: tuple[tuple[str, Callable[[Entry], bool]], ...] = (  # the buttons abov
     ("Own", lambda entry: not entry.factory),
 )
 NO_FILE = "the patch has no file of your own yet: save it as a new one"
-SHEET = f"""
+
+
+def sheet() -> str:
+    """Return the style sheet in the colours that the window wears now."""
+    return f"""
 QLineEdit {{ background: {theme.PANEL.name()}; border: 1px solid {theme.LINE.name()}; border-radius: 6px;
     padding: 5px 8px; }}
 QLineEdit:focus {{ border: 2px solid {theme.ACCENT.name()}; }}
@@ -68,7 +72,6 @@ class Browser(Deeds):
         self.trash_press = Twice(clock)
         self.setWindowTitle("Patches and sounds")
         self.setAccessibleName("Browser of patches and sounds")
-        self.setStyleSheet(SHEET)
         self.model = EntriesModel()
         self.list = QListView()
         self.list.setModel(self.model)
@@ -172,6 +175,8 @@ class Browser(Deeds):
             return
         room = self._window.size()
         self.resize(min(WIDEST, room.width() - 20), min(HIGHEST, room.height() - 20))
+        self.setStyleSheet(sheet())
+        self.detail.wear()
         self._answer(HINT)
         self.search.clear()
         self.read_list()

@@ -1,4 +1,4 @@
-"""The row of the settings view that chooses the look: dark or light, the size of the letters, colours for every eye.
+"""The row of the settings view that chooses the look: dark or light, the size of the letters, safe colours.
 
 A choice is worn at once and kept for the next start. Thread: Qt's. A small file is written at each choice.
 """
@@ -20,7 +20,12 @@ from jbdiff_live.ui.tiles.strips import StripChoice
 ROW = (
     ("look", "Look", ("dark", "light"), "dark for the stage, light for daylight"),
     ("letters", "Letters", tuple(size.name.lower() for size in Size), "the size of the letters"),
-    ("colours", "Colours", ("usual", "every eye"), "every eye: blue and yellow tell what green and red tell"),
+    (
+        "colours",
+        "Colours",
+        ("usual", "colour-blind"),
+        "colour-blind: blue and yellow tell what green and red tell",
+    ),
 )
 
 

@@ -232,7 +232,10 @@ def two_lines(
     shows_key = key and height >= 44
     inset = 8.0
     if shows_key and top - area.y() < small + 6:  # side by side: the label stays clear of the key
-        inset += theme.metrics(12).horizontalAdvance(key)
+        beside = inset + theme.metrics(12).horizontalAdvance(key)
+        least = theme.metrics(theme.LEAST_PIXELS, True).horizontalAdvance(label)
+        shows_key = least <= area.width() - 2 * beside  # the label goes before the key
+        inset = beside if shows_key else inset
     theme.write(painter, QRectF(area.x() + inset, top, area.width() - 2 * inset, big * 1.25), label, big, ink,
                 theme.CENTRE, bold=True)  # fmt: skip
     theme.write(painter, QRectF(area.x() + 6, top + big * 1.25, area.width() - 12, small * 1.4), note, small,
