@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 from hands import Hands, cc, event, note
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jbdiff_live.binding import TakeoverMode
@@ -28,9 +28,10 @@ def test_turning_up_never_turns_down_and_both_ends_are_reached(parameter, full: 
 
 
 @given(st.sampled_from(PARAMETER_NAMES), st.integers(0, 127), st.integers(0, 127))
+@example("gain", 64, 65)
 def test_every_cc_value_moves_the_parameter_in_order(name: str, one: int, other: int) -> None:
     hands = Hands((name, "CC 74"), takeover=JUMP)
-    hands.send(cc(74, 64))  # tells where the knob stands
+    hands.send(cc(74, 64), cc(74, 0))  # the first tells where the knob stands, the second moves it
     seen = []
     for value in sorted((one, other)):
         hands.send(cc(74, value))
