@@ -146,7 +146,9 @@ class TimeMachine:
     def forget(self, reason: str) -> None:
         """Forget everything that was played. reason: words for a player who wants to go back."""
         self._reason = reason
-        self._next = self._present = None  # a jump that no block has followed yet stays: the output crossfades
+        self._next = self._present = (
+            None  # a jump that no block has followed yet stays: the output crossfades
+        )
         self._line.clear()
         self._deliveries.clear()
 
