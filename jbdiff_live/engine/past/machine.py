@@ -146,9 +146,8 @@ class TimeMachine:
     def forget(self, reason: str) -> None:
         """Forget everything that was played. reason: words for a player who wants to go back."""
         self._reason = reason
-        self._next = self._present = (
-            None  # a jump that no block has followed yet stays: the output crossfades
-        )
+        self._next = self._present = None
+        # `_jumped` stays: if no block has followed a jump yet, the output still has to crossfade.
         self._line.clear()
         self._deliveries.clear()
 
