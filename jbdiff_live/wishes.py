@@ -120,10 +120,7 @@ class Wishes(SceneWishes, LibraryWishes):
         """Jump at once. Return False if the function is no jump."""
         if function not in JUMPS:
             return False
-        if not self.plays:
-            self.answers.say(f"{function.replace('_', ' ').capitalize()}: nothing plays; press start first")
-            return True
-        self.past.ask(JUMPS[function])
+        self.past.ask(JUMPS[function], self.asked)
         self.engine.wake()
         return True
 

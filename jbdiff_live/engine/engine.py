@@ -97,7 +97,8 @@ class Engine:
 
     def ask_to_stop(self) -> None:
         """Let the thread end after the step in work. Returns at once."""
-        thread = self._thread
+        with self._starting:  # a thread that is being started has to end too
+            thread = self._thread
         if thread is None or not thread.is_alive():
             return
         self._stop.set()
@@ -109,7 +110,8 @@ class Engine:
         TimeoutError if a step takes longer than `timeout`. The thread then ends after that step, and the status shows
         the work in progress.
         """
-        thread = self._thread
+        with self._starting:
+            thread = self._thread
         if thread is None:
             return
         before = self._status
@@ -117,7 +119,9 @@ class Engine:
         thread.join(timeout)
         if thread.is_alive():
             raise TimeoutError(self._hangs(thread, before, timeout))
-        self._thread = None
+        with self._starting:
+            if self._thread is thread:  # else it plays again already
+                self._thread = None
 
     def _hangs(self, thread: threading.Thread, before: EngineStatus, timeout: float) -> str:
         """Return the message for a thread that does not end, and put it into the status."""
@@ -202,7 +206,7 @@ class Engine:
                     self._begin_anew(panics)
                     times.begin_anew()
                 elif times.can_switch():
-                    self._past.forget("another stack played before")
+                    self._past.other_stack()
                     self._generator.switch()
                     times.switched()
                 self._past.jump(self._ring.frames_written - self._queued(), self._snapshot())

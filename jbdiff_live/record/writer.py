@@ -161,6 +161,7 @@ class TakeWriter:
         if missing > 0 and self._engine is not None:
             self._write_event(GapEvent(self.end_frame, missing, self._engine.name))
             self._engine.silence(missing)
+            self._end = None  # silence lies before what follows
 
     # ------------------------------------------------------------------ events
 

@@ -11,6 +11,7 @@ from misbehaving import BadStack
 from stage_rig import GENEROUS, stage
 from turned_clock import TurnedClock
 
+from jbdiff_live.block import Preparing
 from jbdiff_live.session import Session
 from jbdiff_live.stage_word import Word
 from jbdiff_live.status import EngineState
@@ -24,8 +25,8 @@ class Gate(BadStack):
         self.gate = threading.Event()
         self.prepared = self.blocks = 0
 
-    def prepare(self, report: Callable[[str], None], keep_going: Callable[[], bool]) -> bool:
-        report("loading the model")
+    def prepare(self, report: Callable[[Preparing], None], keep_going: Callable[[], bool]) -> bool:
+        report(Preparing("loading the model"))
         while not self.gate.wait(0.01):
             if not keep_going():
                 return False

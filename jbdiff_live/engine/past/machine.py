@@ -30,6 +30,7 @@ KEPT_BYTES = 640 << 20
 HEARD_SECONDS = 12.0  # sound before the place that the generator gets: what its next stack continues
 EDGE_SECONDS = 0.02  # fade at a place where the music once began anew
 DELIVERIES = 256  # newest blocks of which one may be audible
+OTHER_STACK = "another stack played before"
 NO_HANDS = frozenset({Origin.CV, Origin.REPLAY})  # a voltage moves all the time, as an LFO does
 NO_TURNS = frozenset(
     {"tap", "panic"} | {p.name for p in BY_NAME.values() if p.takes_effect is TakesEffect.NOW}
@@ -78,9 +79,12 @@ class TimeMachine:
 
     # ------------------------------------------------------------------ any thread
 
-    def ask(self, blocks: int) -> None:
-        """Ask for a jump by so many blocks: above 0 back, below 0 forward. Presses add up until it is done."""
-        if not self._plays:
+    def ask(self, blocks: int, sounds: bool = True) -> None:
+        """Ask for a jump by so many blocks: above 0 back, below 0 forward. Presses add up until it is done.
+
+        sounds: False before the player's start, while the first blocks are made without a sound.
+        """
+        if not self._plays or not sounds:
             self._say(f"{_word(blocks)}: nothing plays; press start first")
             return
         with self._lock:
@@ -111,7 +115,7 @@ class TimeMachine:
         self._newest = None
         self._plays = True
         if self._line.end > self._line.first and not self._fits(self._line[self._line.end - 1].before):
-            self.forget("another stack played before")
+            self.forget(OTHER_STACK)
         self._tell()
 
     def end(self) -> None:
@@ -133,10 +137,17 @@ class TimeMachine:
         """End a repetition: the music that comes next begins anew."""
         self._next = self._present = self._jumped = None
 
+    def other_stack(self) -> None:
+        """Make ready for a stack that takes over: it continues the music that plays, even if that plays again."""
+        if self._next is not None:
+            self._go_on()
+        self.forget(OTHER_STACK)
+
     def forget(self, reason: str) -> None:
         """Forget everything that was played. reason: words for a player who wants to go back."""
         self._reason = reason
-        self._leave_line()
+        self._next = self._present = None
+        # `_jumped` stays: if no block has followed a jump yet, the output still has to crossfade.
         self._line.clear()
         self._deliveries.clear()
 
@@ -205,12 +216,8 @@ class TimeMachine:
             return None
         snapshot = now()
         place, line = self._next, self._line
-        if place < line.end and self._hands() != self._touched:
-            self._go_on_from(line[place].before, line[place].counts, place)
-            return None
-        if place == line.end:
-            assert self._present is not None
-            self._go_on_from(self._present, self._present_counts, place)
+        if place == line.end or self._hands() != self._touched:
+            self._go_on()
             return None
         self._next = place + 1
         entry = line[place]
@@ -235,6 +242,15 @@ class TimeMachine:
         if ends:
             samples[-count:] *= rise[::-1]
         return samples
+
+    def _go_on(self) -> None:
+        """Let the generator go on at the place that would play next."""
+        assert self._next is not None and self._present is not None
+        place, line = self._next, self._line
+        if place < line.end:
+            self._go_on_from(line[place].before, line[place].counts, place)
+        else:
+            self._go_on_from(self._present, self._present_counts, place)
 
     def _go_on_from(self, state: Saved, counts: Mapping[str, int] | None, place: int) -> None:
         """Let the generator go on at a place of the line. Later blocks are forgotten."""
@@ -276,7 +292,7 @@ class TimeMachine:
         counts, self._counts = self._counts, block.snapshot.counts
         after, self._newest = self._newest, block.index
         if before is None:
-            self.forget("another stack played before")
+            self.forget(OTHER_STACK)
             return
         line = self._line
         if line.end > line.first:
@@ -284,7 +300,7 @@ class TimeMachine:
             if self._fits(newest):
                 before = before.compact(newest)
             else:
-                self.forget("another stack played before")
+                self.forget(OTHER_STACK)
                 before = before.compact(None)
         else:
             before = before.compact(None)
