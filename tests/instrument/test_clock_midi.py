@@ -53,6 +53,8 @@ class Listener:
 EVEN_SECONDS = 60 / 97 / 24  # from tick to tick at 97 beats a minute
 
 
+# JACK now and then gives the times of two periods to one message; a fault of ours shows every time.
+@pytest.mark.flaky(reruns=2)
 @needs_jack
 def test_a_rack_on_a_jack_port_sets_tempo_and_bar(jack: subprocess.Popen[bytes]) -> None:
     """From its bytes: start, ticks, song position, continue, stop. The knobs go on working between them."""
