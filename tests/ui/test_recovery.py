@@ -48,7 +48,7 @@ def test_later_leaves_everything_and_a_refusal_is_shown(qtbot: QtBot) -> None:
 
 def test_the_folder_of_the_take_opens(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile() or True))
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()) is None)
     demo = DemoTransport()
     window = MainWindow(demo)
     qtbot.addWidget(window)
