@@ -7,9 +7,7 @@ May block on the disk. A `Patch` is immutable.
 from __future__ import annotations
 
 import logging
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,6 +36,7 @@ from jbdiff_live.patch_text import PatchError, read_plain, read_text
 from jbdiff_live.scenes.in_patch import read_scenes, update_scenes
 from jbdiff_live.scenes.scene import NO_SCENES, Scenes
 from jbdiff_live.stack_choice import StackChoice
+from jbdiff_live.system.files import replace_file
 from jbdiff_live.system.patch_folders import FACTORY, factory_folder
 
 log = logging.getLogger(__name__)
@@ -370,21 +369,6 @@ def _update(document: tomlkit.TOMLDocument, name: str, entries: Mapping[str, obj
         # An equal value stays as a person typed it. True equals 1 in Python, but not for a person.
         if key not in table or table[key] != value or isinstance(value, bool):
             table[key] = value
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write beside the file and rename, so that a crash leaves the old file or the new one."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        os.replace(name, path)
-    except (OSError, UnicodeEncodeError):
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 # ---------------------------------------------------------------------- where patches are

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable
 
 from jbdiff_live.audio.audition import Audition
-from jbdiff_live.audio.live.delays import Delays
+from jbdiff_live.audio.live.delays import LOOPBACK, Delays
 from jbdiff_live.audio.remembered import open_sound
 from jbdiff_live.audio.switch import AudioSwitch
 from jbdiff_live.beat.clock_out import ClockOut
@@ -59,7 +59,7 @@ from jbdiff_live.reports import Reports
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.session_options import SessionOptions
 from jbdiff_live.stack_choice import StackChoice
-from jbdiff_live.system.patch_folders import loopback_file, user_patches_folder
+from jbdiff_live.system.patch_folders import user_file, user_patches_folder
 from jbdiff_live.system.takes_folder import takes_folder
 from jbdiff_live.system.thread_priority import process_priority
 
@@ -133,7 +133,7 @@ class Session(Reports):
             cv,
             tap.put,
             options.input_channels,
-            Delays(loopback_file()),
+            Delays(user_file(LOOPBACK)),
         )
         self.engine = Engine(
             generator, self.ring, sounding, lambda: self.audio.frames_queued, self._block_made, clock,
@@ -167,10 +167,10 @@ class Session(Reports):
 
     def _make_controls(self, clock: Clock) -> None:
         """Make the parts of control: sources of events, control map, values, and program changes."""
-        options, maps, say = self.options, user_patches_folder(), self.answers.say
+        options, say = self.options, self.answers.say
         self.controls = ControlMap(
             self.store,
-            shelf=MapShelf(None if maps is None else maps.with_name("controllers")),
+            shelf=MapShelf(user_file("controllers")),
             perform=lambda function, hold: self.functions.perform(function, hold),
             changed=lambda: self.programs.ask("saving a map", self.controls.save_maps),
             takeover=options.takeover,

@@ -20,6 +20,7 @@ from jbdiff_live.audio.crossing import Crossing
 from jbdiff_live.audio.limiter import Limiter
 from jbdiff_live.audio.live.monitor import DrySound, SentSound
 from jbdiff_live.audio.marks import FrameMarks
+from jbdiff_live.audio.master.gain import RAMP_SECONDS, Gain
 from jbdiff_live.audio.master.loudness import LoudnessMeter
 from jbdiff_live.audio.master.true_peak import BEHIND, TruePeaks
 from jbdiff_live.block import Audio
@@ -28,9 +29,6 @@ from jbdiff_live.ring import RingBuffer
 from jbdiff_live.status import Held
 
 LOOK_AHEAD_SECONDS = 0.010
-RAMP_SECONDS = (
-    0.025  # slide of the gain from its present value, so that a stepped or fast knob makes no steps
-)
 BUTTON_SECONDS = 0.010  # fade of mute: quick, but without a click
 METER_FALL_DB_PER_SECOND = 24.0
 LIMITED_LIGHT_SECONDS = 0.4  # `limited` stays on for this time, so that a window at 30 Hz sees it
@@ -114,14 +112,8 @@ class OutputStage:
         self._scratch = np.zeros((CHUNK_FRAMES, ring.channels), np.float32)
         self._finite = np.zeros((CHUNK_FRAMES, ring.channels), np.bool_)
         self._peaks = np.zeros(CHUNK_FRAMES, np.float32)
-        self._count = np.arange(1, CHUNK_FRAMES + 1, dtype=np.float32)[:, None]
-        self._gains = np.zeros((CHUNK_FRAMES, 1), np.float32)
-        self._gain = self._gain_target = self._wanted_gain(snapshot())
-        self._gain_step = 0.0
-        self._ramp_frames = max(1, round(RAMP_SECONDS * sample_rate))
-        self._button_frames = max(1, round(BUTTON_SECONDS * sample_rate))
+        self._gain = Gain(sample_rate, CHUNK_FRAMES, self._wanted_gain(snapshot()))
         self._muted = snapshot().on("mute")
-        self._ramp_left = 0
 
     # ------------------------------------------------------------------ any thread
 
@@ -233,11 +225,12 @@ class OutputStage:
         if valid < frames and not self._dry:
             work[valid : valid + ahead] *= self._fade_out
             self._dry = True
-        self._apply_gain(new, snapshot)
+        wanted = self._wanted_gain(snapshot)
+        self._apply_gain(new, wanted, snapshot.on("mute"))
         delayed = work[:frames]
         dry = self._dry_sound
         silenced = self._paused or self._panicked
-        if dry is not None and dry.take(frames, snapshot, self._wanted_gain(snapshot), cut=silenced):
+        if dry is not None and dry.take(frames, snapshot, wanted, cut=silenced):
             sums, delayed = self._sums[:frames], self._delayed[:frames]
             dry.lay_over(new, work[:frames], sums, delayed)
         else:
@@ -296,25 +289,11 @@ class OutputStage:
         decibels = snapshot["gain"] - self._headroom_db
         return 1.0 if decibels == 0.0 else float(10.0 ** (decibels / 20.0))
 
-    def _apply_gain(self, new: Audio, snapshot: ParameterSnapshot) -> None:
-        target, muted = self._wanted_gain(snapshot), snapshot.on("mute")
-        if target != self._gain_target:
-            self._gain_target = target
-            self._ramp_left = self._ramp_frames if muted == self._muted else self._button_frames
-            self._gain_step = (target - self._gain) / self._ramp_left
+    def _apply_gain(self, new: Audio, wanted: float, muted: bool) -> None:
+        seconds = RAMP_SECONDS if muted == self._muted else BUTTON_SECONDS
         self._muted = muted
-        ramped = min(self._ramp_left, len(new))
-        if ramped:
-            gains = self._gains[:ramped]
-            np.multiply(self._count[:ramped], self._gain_step, out=gains)
-            gains += self._gain
-            new[:ramped] *= gains
-            self._gain += self._gain_step * ramped
-            self._ramp_left -= ramped
-            if not self._ramp_left:
-                self._gain = target
-        if ramped < len(new) and self._gain != 1.0:
-            new[ramped:] *= np.float32(self._gain)
+        if not self._gain.apply(new, wanted, seconds):
+            new[:] = 0.0
 
     def _meter(self, out: Audio, limited: bool) -> None:
         frames = len(out)

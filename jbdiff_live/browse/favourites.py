@@ -10,8 +10,9 @@ from pathlib import Path
 
 import tomlkit
 
-from jbdiff_live.patch import PatchError, replace_file
+from jbdiff_live.patch import PatchError
 from jbdiff_live.patch_text import read_plain
+from jbdiff_live.system.files import replace_file
 
 log = logging.getLogger(__name__)
 

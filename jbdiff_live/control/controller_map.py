@@ -29,8 +29,8 @@ from jbdiff_live.binding import (
 )
 from jbdiff_live.control.cv import CvChannel, is_channel
 from jbdiff_live.control.outgoing.lights import NO_LIGHTS, Lights, Shows, read_lights
-from jbdiff_live.patch import replace_file
 from jbdiff_live.patch_text import MOST_DIGITS, PatchError, read_plain, read_text
+from jbdiff_live.system.files import replace_file
 
 FORMAT = 1
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from jbdiff_live.kept.content import MOST_BYTES, Content, SessionError, decode, encode
-from jbdiff_live.patch import replace_file
+from jbdiff_live.system.files import replace_file
 
 if sys.platform == "win32":
     import msvcrt

@@ -37,6 +37,7 @@ from jbdiff_live.record.lock import hold
 from jbdiff_live.record.take import EVENTS, INFO, TakeInfo
 from jbdiff_live.record.track import Track
 from jbdiff_live.stack_choice import StackPlaying
+from jbdiff_live.system.files import replace_file
 
 FADE_FRAMES = 882  # 20 ms at 44.1 kHz, on each side of a jump
 
@@ -308,19 +309,8 @@ class TakeWriter:
 
 
 def write_info(folder: Path, info: TakeInfo) -> None:
-    """Write `take.json` beside the old one and rename it, so that a crash leaves one of them whole."""
-    path = folder / INFO
-    new = path.with_suffix(".json.new")
-    try:
-        with new.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
-        new.replace(path)
-    except OSError:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
-        raise
+    """Write `take.json`. A crash or a power cut leaves the old one or the new one whole."""
+    replace_file(folder / INFO, msgspec.json.format(msgspec.json.encode(info), indent=2).decode() + "\n")
 
 
 def _new_events(folder: Path) -> io.FileIO:

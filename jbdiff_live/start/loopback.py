@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from jbdiff_live.audio.live.delays import Delays
+from jbdiff_live.audio.live.delays import LOOPBACK, Delays
 from jbdiff_live.audio.live.loopback import measure
 from jbdiff_live.audio.sink import DeviceError
 from jbdiff_live.block import SAMPLE_RATE
-from jbdiff_live.system.patch_folders import loopback_file
+from jbdiff_live.system.patch_folders import user_file
 
 
 def measure_and_keep(output: str | None, name: str | None) -> int:
@@ -18,7 +18,7 @@ def measure_and_keep(output: str | None, name: str | None) -> int:
         return 2
     try:
         out, came, seconds = measure(output, name, SAMPLE_RATE)
-        Delays(loopback_file()).keep(out, came, seconds)
+        Delays(user_file(LOOPBACK)).keep(out, came, seconds)
     except (DeviceError, OSError) as error:
         print(f"jbdiff-live: {error}", file=sys.stderr)
         return 2

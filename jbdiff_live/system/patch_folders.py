@@ -42,11 +42,10 @@ def user_folder() -> Path | None:
 
 def user_patches_folder() -> Path | None:
     """Return the folder of the player's own patches. It may not exist yet. None: the user has no home folder."""
-    folder = user_folder()
-    return None if folder is None else folder / "patches"
+    return user_file("patches")
 
 
-def loopback_file() -> Path | None:
-    """Return the file of the measured delays from outputs to inputs. None: the user has no home folder."""
+def user_file(name: str) -> Path | None:
+    """Return a file or folder of the player's own, by its name. It may not exist yet. None: there is no home folder."""
     folder = user_folder()
-    return None if folder is None else folder / "loopback.toml"
+    return None if folder is None else folder / name

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from pathlib import Path
 
-from jbdiff_live.system.patch_folders import user_patches_folder
+from jbdiff_live.system.files import replace_file
+from jbdiff_live.system.patch_folders import user_file
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,7 @@ class Look:
 
 def look_file() -> Path | None:
     """Return the path of the file. It may not exist yet. None: the user has no home folder."""
-    patches = user_patches_folder()
-    return None if patches is None else patches.with_name(FILE)
+    return user_file(FILE)
 
 
 def load_look(path: Path | None) -> Look:
@@ -67,6 +67,4 @@ def save_look(look: Look, path: Path | None) -> None:
     facts = asdict(look)
     lines = [f"{name} = {str(facts[name]).lower()}" for name in ("light", "safe")]
     lines.append(f'size = "{look.size.name.lower()}"')
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    replace_file(path, "\n".join(lines) + "\n")

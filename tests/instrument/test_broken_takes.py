@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from test_record import CHILD, RATE, audio, block, folder_of, until
+from test_record import RATE, audio, block, folder_of, killed_while_recording, until
 from tone_generator import ToneGenerator
 
 from jbdiff_live.record.recorder import Recorder
@@ -25,27 +23,7 @@ from jbdiff_live.start.headless import Announcements, recover
 
 def killed_take(parent: Path) -> Path:
     """A take whose process was killed while it was recorded."""
-    code = """
-recorder = Recorder(RATE, 2)
-recorder.start(Path(sys.argv[1]), 0, {"patch": "drift"})
-for index in range(5):
-    recorder.offer(block(index))
-until(lambda: recorder.status().frames == 5_000)
-print("written", flush=True)
-__import__("threading").Event().wait(60)
-"""
-    text = CHILD.format(tests=str(Path(__file__).parent)) + code
-    process = subprocess.Popen(
-        [sys.executable, "-c", text, str(parent)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    try:
-        assert process.stdout is not None and process.stdout.readline() == "written\n"
-    finally:
-        process.kill()
-        process.communicate()
+    killed_while_recording(parent, 5)
     (folder,) = parent.iterdir()
     return folder
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from hands import Clock, cc, event, note
 
-from jbdiff_live.audio.output import BUTTON_SECONDS, RAMP_SECONDS, OutputStage
+from jbdiff_live.audio.master.gain import RAMP_SECONDS
+from jbdiff_live.audio.output import BUTTON_SECONDS, OutputStage
 from jbdiff_live.binding import Binding, TakeoverMode
 from jbdiff_live.block import Block, Rung
 from jbdiff_live.control.map import ControlMap

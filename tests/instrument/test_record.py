@@ -123,20 +123,25 @@ def test_everything_that_happens_is_in_the_events(recorder: Recorder, tmp_path: 
     assert made.values["gain"] == 0 and made.version == 0
 
 
+def no_more_than(frames: int, error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no WAV file grow beyond so many frames: it takes what fits, and raises the error."""
+    append = WavFile.append
+
+    def short(file: WavFile, samples: np.ndarray) -> None:
+        room = frames - file.frames
+        append(file, samples[:room])
+        if len(samples) > room:
+            raise error
+
+    monkeypatch.setattr(WavFile, "append", short)
+
+
 @pytest.mark.parametrize("end", [None, 2500, 2048, 1024, 1500, 300])
 def test_a_disk_that_ends_files_early_loses_no_frame(
     tmp_path: Path, end: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FAT32 ends a file at 4 GB: the take goes on in the next file."""
-    append = WavFile.append
-
-    def short(file: WavFile, samples: np.ndarray) -> None:
-        room = 1024 - file.frames
-        append(file, samples[:room])
-        if len(samples) > room:
-            raise OSError(errno.EFBIG, "file too large")
-
-    monkeypatch.setattr(WavFile, "append", short)
+    no_more_than(1024, OSError(errno.EFBIG, "file too large"), monkeypatch)
     recorder = Recorder(RATE, 2)
     recorder.start(tmp_path, 0, {})
     for index in range(3):
@@ -225,24 +230,31 @@ def only_take(folder: Path) -> Take:
     return open_take(take)
 
 
-def test_a_killed_process_leaves_every_block_that_was_written(tmp_path: Path) -> None:
+def killed_while_recording(parent: Path, blocks: int) -> None:
+    """Record a take of so many blocks in another process, and kill it."""
     process = child(
         """
 recorder = Recorder(RATE, 2)
 recorder.start(Path(sys.argv[1]), 0, {"patch": "drift"})
-for index in range(20):
+blocks = int(sys.argv[2])
+for index in range(blocks):
     recorder.offer(block(index))
-until(lambda: recorder.status().frames == 20_000)
+until(lambda: recorder.status().frames == 1000 * blocks)
 print("written", flush=True)
 __import__("threading").Event().wait(60)
 """,
-        str(tmp_path),
+        str(parent),
+        str(blocks),
     )
     try:
         assert process.stdout is not None and process.stdout.readline() == "written\n"
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_killed_process_leaves_every_block_that_was_written(tmp_path: Path) -> None:
+    killed_while_recording(tmp_path, 20)
     take = only_take(tmp_path)
     assert np.array_equal(take.read(), audio(0, 20_000))
     assert not take.info.closed_cleanly and take.info.patch == "drift"
@@ -265,15 +277,7 @@ def test_a_line_torn_by_a_crash_is_left_out(recorder: Recorder, tmp_path: Path) 
 def test_a_full_disk_ends_the_recording_with_words_and_keeps_the_sound(
     recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append = WavFile.append
-
-    def full(file: WavFile, samples: np.ndarray) -> None:
-        room = 2500 - file.frames
-        append(file, samples[:room])
-        if len(samples) > room:
-            raise OSError(errno.ENOSPC, "no space left on device")
-
-    monkeypatch.setattr(WavFile, "append", full)
+    no_more_than(2500, OSError(errno.ENOSPC, "no space left on device"), monkeypatch)
     recorder.start(tmp_path, 0, {})
     for index in range(4):
         recorder.offer(block(index))

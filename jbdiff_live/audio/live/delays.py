@@ -6,15 +6,17 @@ The file `loopback.toml` has one table for each output, and in it a line for eac
 from __future__ import annotations
 
 import logging
-import os
 import re
 import tomllib
 from pathlib import Path
 
 import tomlkit
 
+from jbdiff_live.system.files import replace_file
+
 log = logging.getLogger(__name__)
 
+LOOPBACK = "loopback.toml"  # the file, in the folder of the player's own
 LONGEST_SECONDS = 2.0
 _RESAMPLED = re.compile(r" \(\d+ Hz resampled to \d+\)$")
 
@@ -56,9 +58,7 @@ class Delays:
         for (out, came), value in sorted(self._seconds.items()):
             document.setdefault(out, tomlkit.table())[came] = round(value, 6)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        new = self._path.with_suffix(".new")
-        new.write_text(tomlkit.dumps(document), encoding="utf-8")
-        os.replace(new, self._path)
+        replace_file(self._path, tomlkit.dumps(document))
 
 
 def _bare(output: str) -> str:
