@@ -16,6 +16,7 @@ import soundfile
 from controllers import Sender
 from servers import JackServer, jack_server, need, wait_for
 
+from jbdiff_live.audio.switch import HEADROOM_DB
 from jbdiff_live.block import NoiseDrawn
 from jbdiff_live.record.take import ActionEvent, BlockEvent, ChangeEvent, Take, open_take
 
@@ -110,7 +111,7 @@ def blocks_made(folder: Path) -> int:
 
 
 def run_and_capture(jack: JackServer, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """37 s of the instrument: what the server was given, and what the engine made at the gain that was set."""
+    """37 s of the instrument: what the server was given, and what the engine made, both at the same level."""
     # Quieter than made, so that the limiter stays out of it: then every sample is known.
     arguments = ["--seconds", "37", "--context", "context.wav", "--set", "gain=-12"]
     with playing(jack, folder, *arguments) as process:
@@ -120,7 +121,7 @@ def run_and_capture(jack: JackServer, folder: Path) -> tuple[np.ndarray, np.ndar
         with jack.capturing(40) as heard:
             captured = heard()
         assert process.wait(300) == 0, said(folder)
-    return captured, the_take(folder).read() * np.float32(10 ** (-12 / 20))
+    return captured, the_take(folder).read() * np.float32(10 ** ((-12 - HEADROOM_DB) / 20))
 
 
 def test_thirty_seconds_reach_the_device_sample_by_sample(jack: JackServer, tmp_path: Path) -> None:
