@@ -69,6 +69,7 @@ def measure_blocks(chosen: argparse.Namespace) -> None:
 
     from jbdiff_live.session import Session, SessionOptions
     from jbdiff_live.start.prepare import load_patch
+    from jbdiff_live.status import EngineState
     from jbdiff_live.system.thread_priority import process_goes_first
     from jbdiff_live.ui.drawing import theme
 
@@ -84,11 +85,9 @@ def measure_blocks(chosen: argparse.Namespace) -> None:
             load_patch(session, chosen.patch)
             session.open()
             session.start()
-            while session.status().frame < 5 * RATE:  # loaded, warm, and under way
-                if problem := session.status().engine.detail * (
-                    session.status().engine.state.value == "failed"
-                ):
-                    raise SystemExit(problem)
+            while (status := session.status()).frame < 5 * RATE:  # loaded, warm, and under way
+                if status.engine.state is EngineState.FAILED:
+                    raise SystemExit(status.engine.detail)
                 time.sleep(LOOK_SECONDS)
             _take_turns(app, session, chosen, found)
             duration = session.status().engine.block_duration
