@@ -84,9 +84,7 @@ class StreamMemory:
         ):  # the clock starts: what was played had no other one, and keeps the lag that was found in it
             return replace(state, bar=state.bar or 4 / per_token, per_token=per_token)
         slower = old / per_token
-        return replace(
-            state, bar=state.bar * slower, per_token=per_token, steady=0, form=state.form * slower
-        )
+        return replace(state, bar=state.bar * slower, per_token=per_token, steady=0, form=state.form * slower)
 
     def of_context(self, state: MemoryState, latents: Tensor) -> MemoryState:
         """For a block after another context `[1, n, c]`: that alone is remembered, at the stream's own tempo."""
