@@ -20,7 +20,7 @@ from jbdiff_live.patch import save_patch
 from jbdiff_live.record.running import Facts
 from jbdiff_live.shown import shown
 from jbdiff_live.stack_choice import StackPlaying, take_details
-from jbdiff_live.status import ControlStatus, EngineState, EngineStatus, Status
+from jbdiff_live.status import ControlStatus, EngineStatus, Status
 from jbdiff_live.wishes import Wishes
 
 
@@ -74,12 +74,7 @@ class Reports(Wishes):
     @property
     def engine_status(self) -> EngineStatus:
         """The engine's status, as the player sees it: before the first start it is ready, and does not run."""
-        status = self.engine.status
-        if self.asked:
-            return status
-        if status.state in (EngineState.RUNNING, EngineState.COASTING) and status.blocks_made:
-            return replace(status, state=EngineState.READY, detail="", asked=False)
-        return replace(status, asked=False)
+        return self.engine.status.seen(self.asked)
 
     def _control_status(self) -> ControlStatus:
         status = self.links.status(self.controls.status(self.midi.status()))
