@@ -93,6 +93,8 @@ def ready(rig: StageRig) -> None:
 
 def the_take(rig: StageRig) -> Take:
     rig.wait_for_sound()
+    first = rig.session.status().frame
+    rig.clock.run_until(lambda: rig.session.status().frame > first + 8192, "some of it is audible")
     rig.session.stop_recording()
     (take,) = rig.closed_takes()
     return take
