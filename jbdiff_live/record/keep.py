@@ -54,9 +54,9 @@ def keep(
     writer = TakeWriter(parent, facts)
     values: dict[str, float] | None = None
     going: Place | None = None  # where the sound goes on, in frames of the new take
-    events = _Events(facts.start_frame, _last_frame(takes, span))
+    events = TakeEvents(facts.start_frame, _last_frame(takes, span))
     for take in takes:
-        values = values or _first_values(take, facts.start_frame)
+        values = values or first_values(take, facts.start_frame)
         going = _copy(take, writer, span, going, events)
     for write in files:
         writer.add(write)
@@ -93,7 +93,7 @@ def keep_ring(ring: Path, parent: Path) -> Path:
     return folder
 
 
-def _first_values(take: Take, frame: int) -> dict[str, float] | None:
+def first_values(take: Take, frame: int) -> dict[str, float] | None:
     """Return the values of the first block that reaches past `frame`; None if the segment has none."""
     for event in take.events():
         if isinstance(event, BlockEvent) and event.start_frame + event.frames > frame:
@@ -101,7 +101,7 @@ def _first_values(take: Take, frame: int) -> dict[str, float] | None:
     return None
 
 
-class _Events:
+class TakeEvents:
     """Chooses the events of the ring that belong to a take, from the session's frame `first` to `last`.
 
     The segments do not divide them: blocks and changes are logged when they are made, and may belong to the sound of
@@ -121,10 +121,10 @@ class _Events:
         if isinstance(event, BlockEvent):
             belongs = event.start_frame + event.frames > self._first and event.start_frame < self._last
             return event if belongs and self._new(event, event.start_frame) else None
-        if isinstance(event, StateEvent):
-            return self._state(event)
         if not self._first <= event.frame <= self._last:
-            return None
+            return None  # states from before it: `early`
+        if isinstance(event, StateEvent):
+            return event if self._changed(event) else None
         once = isinstance(event, JumpEvent | StackEvent)
         return event if not once or self._new(event, event.frame) else None
 
@@ -134,14 +134,16 @@ class _Events:
         self._once.add(key)
         return not known
 
-    def _state(self, event: StateEvent) -> StateEvent | None:
-        """A state from before the take holds at its beginning."""
-        if event.frame > self._last or (
-            event.name in self._states and self._states[event.name] == event.value
-        ):
-            return None
-        self._states[event.name] = event.value
-        return msgspec.structs.replace(event, frame=max(event.frame, self._first))
+    def early(self, events: Iterable[Event]) -> list[StateEvent]:
+        """Return the states from before the take that hold at its beginning, one of each name."""
+        found = {e.name: e for e in events if isinstance(e, StateEvent) and e.frame < self._first}
+        begin = [msgspec.structs.replace(state, frame=self._first) for state in found.values()]
+        return [state for state in begin if self._changed(state)]
+
+    def _changed(self, state: StateEvent) -> bool:
+        known = state.name in self._states and self._states[state.name] == state.value
+        self._states[state.name] = state.value
+        return not known
 
 
 def _last_frame(takes: Sequence[Take], span: Span) -> int:
@@ -160,24 +162,39 @@ def _part(take: Take, span: Span) -> tuple[int, int]:
     return max(0, span.start - heard_at), min(take.info.frames, span.end - heard_at)
 
 
-def _copy(take: Take, writer: TakeWriter, span: Span, going: Place | None, wanted: _Events) -> Place | None:
+def _copy(
+    take: Take, writer: TakeWriter, span: Span, going: Place | None, wanted: TakeEvents
+) -> Place | None:
     """Copy the part of a segment that lies in the span, and its events. Return where its sound goes on.
 
     going: where the sound before it went on; no place event is needed if this one goes on there.
     """
     start, end = _part(take, span)
+    going = copy_events(take, writer, start, end, going, wanted)
+    if end > start:
+        for samples in _frames(take, start, end):
+            writer.write_heard(samples, ())
+    return going
+
+
+def copy_events(
+    take: Take, writer: TakeWriter, start: int, end: int, going: Place | None, wanted: TakeEvents
+) -> Place | None:
+    """Copy the wanted events of a take, for its sound from frame `start` to `end`, which is appended after this.
+
+    An end below the start is no sound. going, and what is returned: as in `_copy`.
+    """
     offset, events = writer.frames, list(take.events())
     for place in _places(events, start, end) if end > start else ():
         here = place._replace(at=offset + place.at)
         if going is None or not _goes_on(going, here):
             writer.write(PlaceEvent(here.at, here.frame, here.moves))
         going = here
+    for state in wanted.early(events):
+        writer.write(state)
     for event in events:
         if (chosen := wanted.of(event)) is not None:
             writer.write(chosen)
-    if end > start:
-        for samples in _frames(take, start, end):
-            writer.write_heard(samples, ())
     return going
 
 
