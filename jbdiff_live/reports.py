@@ -15,6 +15,7 @@ from jbdiff_live.beat.conductor import Conductor
 from jbdiff_live.block import Block, BlockGenerator
 from jbdiff_live.control.midi.beat_keeper import BeatKeeper
 from jbdiff_live.control.programs import ProgramChanges
+from jbdiff_live.engine.generator import ModelGenerator
 from jbdiff_live.parameters import BY_NAME, SCENES, ParameterSnapshot
 from jbdiff_live.patch import save_patch
 from jbdiff_live.record.running import Facts
@@ -28,6 +29,7 @@ class Reports(Wishes):
     """The status of `jbdiff_live.status.Transport`, and smaller reports. `Session` makes the parts below."""
 
     generator: BlockGenerator
+    model: ModelGenerator | None  # the generator if it plays stacks
     conductor: Conductor
     beat_keeper: BeatKeeper
     programs: ProgramChanges
@@ -133,3 +135,8 @@ class Reports(Wishes):
             "compare": comparing,
             **{f"scene_{number}": number == active for number in range(1, SCENES + 1)},
         }
+
+    def _played_from(self) -> object:
+        """Return a value that changes with the LFOs and the files. Engine thread."""
+        files = (None, None) if self.model is None else (self.model.context_file, self.model.init_file)
+        return self.modulation.lfos, [id(file) for file in files]

@@ -309,11 +309,6 @@ class Session(Reports):
 
     # ------------------------------------------------------------------ other threads
 
-    def _played_from(self) -> object:
-        """Return a value that changes with the LFOs and the files. Engine thread."""
-        files = (None, None) if self.model is None else (self.model.context_file, self.model.init_file)
-        return self.modulation.lfos, [id(file) for file in files]
-
     def perform(self, function: str) -> None:
         """Call a function of the session, such as "play", at its time, on the program changes' thread. Never waits."""
         self.functions.perform(function)
@@ -332,8 +327,7 @@ class Session(Reports):
         """Keep the block, record it, and start the device when enough is queued. Engine thread."""
         if not self.asked and self._made_ready is None:
             self._made_ready = self._choices()
-        recent = self.tape.recent
-        self.stack_desk.block_made(block, recent[-1] if recent else None)
+        self.stack_desk.block_made(block, next(reversed(self.tape.recent), None))
         self.tape.block_made(block)
         self.links.block_made(block)
         self.conductor.made(block)

@@ -29,7 +29,7 @@ from jbdiff_live.system.thread_priority import behind_sound
 log = logging.getLogger(__name__)
 
 # Blocks that play again are delivered up to this queue while the model works: a step takes less, even if slow.
-MEANWHILE_SECONDS = 1.0
+MEANWHILE_SECONDS = 1.5
 STOP_SECONDS = 5.0  # limit for the step in work at a stop: stacks of v1 need one or two on a CPU
 
 
