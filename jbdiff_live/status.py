@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
@@ -55,6 +55,14 @@ class EngineStatus:
         """True if the player has started the music, also while it gets ready."""
         idle = (EngineState.OFFLINE, EngineState.READY, EngineState.STOPPING, EngineState.FAILED)
         return self.asked and self.state not in idle
+
+    def seen(self, asked: bool) -> EngineStatus:
+        """Return the status as the player sees it. asked: the player has pressed start; until then nothing runs."""
+        if asked:
+            return self
+        if self.state in (EngineState.RUNNING, EngineState.COASTING) and self.blocks_made:
+            return replace(self, state=EngineState.READY, detail="", asked=False)
+        return replace(self, asked=False)
 
 
 class Held(Enum):

@@ -23,7 +23,7 @@ from jbdiff_live.control.midi.inputs import MidiInput, list_midi_inputs
 from jbdiff_live.control.names import KEYBOARD
 from jbdiff_live.control.source import ControlEvent, EventKind
 from jbdiff_live.control_view import BindingRow
-from jbdiff_live.desks.answers import Answers
+from jbdiff_live.desks.answers import Answers, why_nothing_plays
 from jbdiff_live.desks.function_desk import FunctionDesk
 from jbdiff_live.desks.patch_desk import PatchDesk
 from jbdiff_live.desks.scene_wishes import SceneWishes
@@ -77,8 +77,9 @@ class Wishes(SceneWishes, LibraryWishes, TakeWishes):
         """Return all that a block is made from: values, actions, stack and sounds."""
         snapshot, sounds = self.store.snapshot, self.sound_desk
         later = {p.name: snapshot[p.name] for p in PARAMETERS if p.takes_effect is not TakesEffect.NOW}
+        actions = {name: count for name, count in snapshot.counts.items() if name not in ("marker", "tap")}
         files = tuple(sounds.playing(role) for role in ("context", "init"))
-        return later, dict(snapshot.counts), self.stack_desk.choice, files
+        return later, actions, self.stack_desk.choice, files
 
     # ------------------------------------------------------------------ values
 
@@ -121,8 +122,8 @@ class Wishes(SceneWishes, LibraryWishes, TakeWishes):
         """Jump at once. Return False if the function is no jump."""
         if function not in JUMPS:
             return False
-        self.past.ask(JUMPS[function], self.asked)
-        self.engine.wake()
+        self.past.ask(JUMPS[function], why_nothing_plays(self.engine.status.seen(self.asked)))
+        self.engine.jump()
         return True
 
     # ------------------------------------------------------------------ recording
@@ -132,20 +133,30 @@ class Wishes(SceneWishes, LibraryWishes, TakeWishes):
         return self.functions.waits(function)
 
     def start_recording(self, frame: int | None = None) -> None:
-        """Record from the audible frame on, or from `frame`. If nothing plays, record from the first sound on."""
-        self.tape.start(self.audio.frames_heard if frame is None else frame)
-        first = "recording begins with the first sound; press start"
-        self.answers.say("the take records from now on; R ends it" if self.plays else first)
+        """Record from the audible frame on, or from `frame`. If nothing sounds yet, record from the first sound on."""
+        if self.plays and self.audio.sounds:
+            self.tape.start(self.audio.frames_heard if frame is None else frame)
+            self.answers.say("the take records from now on; R ends it")
+            return
+        self.tape.arm()
+        if self.plays:
+            self.tape.begin(self.audio.frames_heard, anew=False)
+        self.answers.say(f"recording begins with the first sound{'' if self.plays else '; press start'}")
 
     def record_from_first_block(self) -> None:
-        """Record from the first frame of the next block. Call it before `start`."""
-        self.tape.start_with_next_block()
+        """Record from the first sound on. Call it before `start`; later it is the first frame of the next block."""
+        if self.asked:
+            self.tape.start_with_next_block()
+        else:
+            self.tape.arm()
 
     def stop_recording(self, end_frame: int | None = None) -> None:
         """Close the take at the last frame played, or at `end_frame`."""
-        recording = self.tape.status().recording
+        recording, waited = self.tape.status().recording, self.tape.waits
         self.tape.stop(self.audio.frames_heard if end_frame is None else end_frame)
-        if recording:
+        if waited:
+            self.answers.say("the take is taken back: it had not begun")
+        elif recording:
             status = self.tape.status()
             seconds = status.frames / self.tape.sample_rate
             self.answers.say(f"take of {seconds:.0f} s closed: {status.folder}")

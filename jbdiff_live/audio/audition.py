@@ -150,10 +150,7 @@ class Audition:
             while ring.available and self._may_play() and not ending.is_set():
                 self._clock.wait_until(self._clock.now() + LOOK_SECONDS, ending)
                 if feed.jumped(ring.frames_read):
-                    # The new sound is read from the disk first, so that it follows the mark at once.
-                    new = feed.pull(min(queue, ring.room), ring.frames_written)
-                    ring.join()
-                    ring.write(new)
+                    ring.write(feed.pull(min(queue, ring.room), ring.frames_written), joins=True)
                 _fill(ring, feed, queue)
             sink.stop()
             self._heard = sink.frames_heard

@@ -56,7 +56,10 @@ class Listening(Protocol):
 
 
 class LibraryDesk:
-    """hold: lets ARMED_PATCH wait for the next bar; an empty answer says that it cannot wait."""
+    """hold: lets ARMED_PATCH wait for the next bar; an empty answer says that it cannot wait.
+
+    own_folder: of the player's own patches. favourites: the file of favourites. Both None for a user without folders.
+    """
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class LibraryDesk:
         now: Callable[[], float],
         say: Callable[[str], None],
         own_folder: Callable[[], Path | None],
+        favourites: Path | None,
         takes: Callable[[], Iterable[TakeFacts]] = tuple,
     ) -> None:
         """takes: lists the takes, newest first."""
@@ -79,9 +83,8 @@ class LibraryDesk:
         self._now = now
         self._say = say
         self._own_folder = own_folder
+        self._favourites = Favourites(favourites)
         self._takes = takes
-        folder = own_folder()
-        self._favourites = Favourites(None if folder is None else folder.with_name("favourites.toml"))
         self._library = Library()
         self._lock = threading.Lock()  # for the two above
         self._armed: Path | None = None  # counts only while ARMED_PATCH waits

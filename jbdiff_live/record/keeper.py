@@ -127,6 +127,7 @@ class Always:
         try:
             act(self._ring)
         except (TakeWriteError, OSError) as error:
-            self._ring = None
+            ring, self._ring = self._ring, None
+            ring.release()
             self.problem = f"always recording has ended: {error}"
             log.warning("%s", self.problem)

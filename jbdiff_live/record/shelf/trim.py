@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from jbdiff_live.record.events import StackEvent, StateEvent
-from jbdiff_live.record.keep import copy_events, first_values
+from jbdiff_live.record.events import StackEvent
+from jbdiff_live.record.keep import TakeEvents, copy_events, first_values
 from jbdiff_live.record.shelf.reader import Step, TakeReader
 from jbdiff_live.record.take import FORMAT, Take, TakeInfo, TakeMark, open_take, sound_files
 from jbdiff_live.record.track import Track
@@ -70,14 +70,8 @@ def _info(take: Take, begin: int, end: int) -> TakeInfo:
 
 
 def _write(take: Take, writer: TakeWriter, begin: int, end: int, step: Step) -> None:
-    states: dict[str, StateEvent] = {}
     first = writer.info.start_frame
-    for event in take.events():
-        if isinstance(event, StateEvent) and event.frame < first:
-            states[event.name] = event
-    for state in states.values():
-        writer.write(StateEvent(first, state.name, state.value))
-    copy_events(take, writer, begin, end, None, set())
+    copy_events(take, writer, begin, end, None, TakeEvents(first, take.frame_at(end)))
     engine = sound_files(take.folder, "engine")
     work = (end - begin) * (2 if engine else 1)
     reader, done = TakeReader(take), 0
