@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import pytest
 from demo_states import LONG_REASON, STATES
 from demo_transport import DemoTransport
-from PySide6.QtCore import QRect, QRectF, Qt
+from PySide6.QtCore import QRect, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QPainter, QPixmap
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
@@ -19,24 +20,25 @@ from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import Painted
 from jbdiff_live.ui.drawing.scope import Scope
 from jbdiff_live.ui.look import Look, Size
-from jbdiff_live.ui.rows.health import Readout
 from jbdiff_live.ui.rows.look_row import wear
-from jbdiff_live.ui.rows.pickers import Picker
-from jbdiff_live.ui.tiles.stage_pads import NextPad
 from jbdiff_live.ui.views.stage import STRIP_HEIGHT, USUAL
 from jbdiff_live.ui.views.tabs import View
 from jbdiff_live.ui.window import LEAST_HEIGHT, LEAST_WIDTH, MainWindow
 
 # Logical pixels, and device pixels for each; the smallest is a screen of 960 x 540 without its title bar.
 SIZES = ((LEAST_WIDTH, LEAST_HEIGHT, 1), (960, 540, 1), (1366, 768, 1), (1920, 1080, 2))
-FREE_TEXT = (
-    Picker,
-    Readout,
-    NextPad,
-)  # names of files, devices, takes and patches may be cut; tooltips hold the whole
 TOUCH = 48  # pixels of a target on the stage
 
-Written = tuple[QRectF, str, int, bool, Qt.AlignmentFlag]
+
+class Written(NamedTuple):
+    """A text that was drawn. free: it is a name of any length, which may be cut."""
+
+    where: QRectF
+    text: str
+    pixels: int
+    bold: bool
+    align: Qt.AlignmentFlag
+    free: bool
 
 
 @contextmanager
@@ -47,19 +49,32 @@ def writing(patch: pytest.MonkeyPatch) -> Iterator[list[Written]]:
 
     def watched(
         painter: QPainter, where: QRectF, text: str, pixels: int, colour: QColor = theme.TEXT,
-        align: Qt.AlignmentFlag = theme.LEFT, bold: bool = False, least: int = theme.LEAST_PIXELS,
+        align: Qt.AlignmentFlag = theme.LEFT, bold: bool = False, least: int = theme.LEAST_PIXELS, free: bool = False,
     ) -> None:  # fmt: skip
-        found.append((QRectF(where), text, theme.written_size(text, where, pixels, least, bold), bold, align))
-        write(painter, where, text, pixels, colour, align, bold, least)
+        size = theme.written_size(text, where, pixels, least, bold)
+        found.append(Written(QRectF(where), text, size, bold, align, free))
+        write(painter, where, text, pixels, colour, align, bold, least, free)
+
+    write_lines = theme.write_lines
+
+    def watched_lines(
+        painter: QPainter, where: QRectF, text: str, pixels: int, colour: QColor, middle: bool = False
+    ) -> None:
+        if not theme.holds(where, text, pixels):
+            found.append(
+                Written(QRectF(where.topLeft(), QSizeF(0, 0)), text, pixels, False, theme.LEFT, False)
+            )
+        write_lines(painter, where, text, pixels, colour, middle)
 
     with patch.context() as context:
         context.setattr(theme, "write", watched)
+        context.setattr(theme, "write_lines", watched_lines)
         yield found
 
 
 def ink(one: Written) -> QRectF:
     """The place of the letters themselves."""
-    where, text, pixels, bold, align = one
+    where, text, pixels, bold, align, _ = one
     size = theme.metrics(pixels, bold)
     wide, high = size.horizontalAdvance(text), size.tightBoundingRect(text).height()
     left = where.center().x() - wide / 2
@@ -80,11 +95,11 @@ def faults_of_text(widget: Painted, ratio: int, written: list[Written]) -> list[
     name = f"{type(widget).__name__} {widget.objectName() or widget.accessibleName()}"
     area = QRectF(widget.rect()).adjusted(-1, -1, 1, 1)
     faults = []
-    texts = [one for one in written if one[1]]
+    texts = [one for one in written if one.text]
     for one in texts:
-        where, text, pixels, bold, _ = one
+        where, text, pixels, bold, _, free = one
         cut = theme.metrics(pixels, bold).horizontalAdvance(text) > where.width() + 1
-        if cut and not isinstance(widget, FREE_TEXT):
+        if cut and not free:
             faults.append(f"{name}: {text!r} is cut at {where.width():.0f} px")
         if (shown := theme.font(pixels, bold).pixelSize()) < 12:
             faults.append(f"{name}: {text!r} has {shown} px")
@@ -92,15 +107,15 @@ def faults_of_text(widget: Painted, ratio: int, written: list[Written]) -> list[
             faults.append(f"{name}: {text!r} lies outside: {ink(one)} in {area}")
     for one, other in itertools.combinations(texts, 2):
         common = ink(one).intersected(ink(other))
-        if common.width() > 1 and common.height() > 1.5 and not isinstance(widget, FREE_TEXT):
-            faults.append(f"{name}: {one[1]!r} lies on {other[1]!r}")
+        if common.width() > 1 and common.height() > 1.5:
+            faults.append(f"{name}: {one.text!r} lies on {other.text!r}")
     return faults
 
 
 def faults_of_place(window: MainWindow) -> list[str]:
     """Find widgets that lie outside their parents or on each other."""
     faults = []
-    over = {window.notices, window.keys, window.zones}
+    over = {window.notices, window.keys, window.zones}  # each has a test of its own
     for parent in [window, *window.findChildren(QWidget)]:
         if not parent.isVisible() or parent in over or window.notices.isAncestorOf(parent):
             continue
@@ -129,6 +144,16 @@ def shown(window: MainWindow, size: tuple[int, int], view: View) -> None:
     QApplication.processEvents()
 
 
+def pages(window: MainWindow, view: View) -> Iterator[int]:
+    """Show the pages of a view one after the other: a small settings view has two."""
+    yield 0
+    if view is View.SETTINGS and window.settings.paged:
+        window.settings.turn_page()
+        QApplication.processEvents()
+        yield 1
+        window.settings.turn_page()
+
+
 def faults_of(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Show every view in every size, and return what is cut or overlaps."""
     monkeypatch.setattr(Scope, "advance", lambda *_: None)  # the picture has tests of its own, and takes time
@@ -137,12 +162,13 @@ def faults_of(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         for (width, height, ratio), view in itertools.product(SIZES, View):
             shown(window, (width, height), view)
             assert (window.width(), window.height()) == (width, height)
-            found = faults_of_place(window)
             rows = (window.bar, window.foot)  # the same in every view
-            for widget in window.findChildren(Painted):
-                if widget.isVisible() and (view is View.STAGE or widget.parentWidget() not in rows):
-                    found += faults_of_text(widget, ratio, written)
-            faults += [f"{width}x{height} {view.name}: {fault}" for fault in found]
+            for _ in pages(window, view):
+                found = faults_of_place(window)
+                for widget in window.findChildren(Painted):
+                    if widget.isVisible() and (view is View.STAGE or widget.parentWidget() not in rows):
+                        found += faults_of_text(widget, ratio, written)
+                faults += [f"{width}x{height} {view.name}: {fault}" for fault in found]
     return faults
 
 
@@ -177,7 +203,7 @@ def test_larger_letters_are_neither_cut_nor_on_each_other(
 
 def test_a_text_that_does_not_fit_is_found(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
     tile = window.tiles["seed"]
-    tile.label = "A label that is much too long for its tile"
+    tile.face_label = "A label that is much too long for its tile"
     with writing(monkeypatch) as written:
         assert any("is cut" in fault for fault in faults_of_text(tile, 1, written))
 

@@ -138,7 +138,7 @@ class Detail(QWidget):
         self.listen.offer(
             "Stop" if playing else "Listen", "" if playing else listening_refused(entry, status)
         )
-        self.favourite.offer("No favourite" if entry.favourite else "Favourite")
+        self.favourite.offer("Remove favourite" if entry.favourite else "Favourite")
         fixed = FACTORY if entry.factory else "" if patch else "a sound keeps its name here; rename its file"
         self.rename.offer("Rename", fixed)
         self.trash.offer("Once more" if asks_trash else "To the trash", fixed)
