@@ -33,7 +33,7 @@ BLOCK = 3 * BEAT // 2  # three quarters of a second
 RECENT_SECONDS = 16
 
 
-POCKET = StackParts("pocket", (2,), False, anchor=True, memory=True, steps=12)
+POCKET = StackParts("pocket", (2,), False, 192, 512 / 44_100, anchor=True, memory=True, steps=12)
 V1 = StackParts("v1", (2, 1, 0), True, steps=250)
 
 

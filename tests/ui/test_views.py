@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import pytest
-from demo_states import LONG_REASON, STATES
+from demo_states import LONG_REASON, STATES, play
 from demo_transport import DemoTransport
 from PySide6.QtCore import QRect, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QPainter, QPixmap
@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.parameters import PARAMETERS
+from jbdiff_live.ui.coming import Mark
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import Painted
 from jbdiff_live.ui.drawing.scope import Scope
@@ -189,7 +190,7 @@ def usual_look() -> Iterator[None]:
 
 @pytest.mark.usefixtures("usual_look")
 @pytest.mark.parametrize("size", [Size.LARGE, Size.LARGEST])
-@pytest.mark.parametrize("state", ["looping", "no device"])
+@pytest.mark.parametrize("state", ["looping", "recording"])
 def test_larger_letters_are_neither_cut_nor_on_each_other(
     window: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch, state: str, size: Size
 ) -> None:
@@ -206,6 +207,18 @@ def test_a_text_that_does_not_fit_is_found(window: MainWindow, monkeypatch: pyte
     tile.face_label = "A label that is much too long for its tile"
     with writing(monkeypatch) as written:
         assert any("is cut" in fault for fault in faults_of_text(tile, 1, written))
+
+
+def test_every_tile_has_its_label(window: MainWindow) -> None:
+    """In a group whose title says the first word of it, the rest."""
+    short = {tile.name: tile.face_label for tile in window.board if tile.face_label != tile.label}
+    assert short == {
+        "finisher_strength": "Strength",
+        "finisher_style": "Style",
+        "finisher_step": "Noise",
+        "finisher_seed": "Seed",
+    }
+    assert all(tile.face_label for tile in window.board)
 
 
 def test_a_widget_that_lies_on_another_is_found(window: MainWindow) -> None:
@@ -345,11 +358,75 @@ def test_no_letter_is_smaller_than_twelve_pixels() -> None:
     assert [least(size) for size in (1, 11, 12, 20)] == [12, 12, 12, 20]
 
 
+@pytest.mark.usefixtures("usual_look")
+@pytest.mark.parametrize("size", Size)
 def test_the_list_of_keys_is_whole_in_the_smallest_window(
-    window: MainWindow, monkeypatch: pytest.MonkeyPatch
+    window: MainWindow, monkeypatch: pytest.MonkeyPatch, size: Size
 ) -> None:
+    window.look_row.choose(Look(size=size))
     shown(window, (LEAST_WIDTH, LEAST_HEIGHT), View.STAGE)
     window.toggle_keys()
     with writing(monkeypatch) as written:
         faults = faults_of_text(window.keys, 1, written)  # type: ignore[arg-type]
         assert len(written) > 40 and not faults, "\n".join(faults)
+        texts = dict(window.keys.rows).values()
+        assert len({one.pixels for one in written if one.text in texts}) == 1, "one size for all"
+
+
+@pytest.mark.usefixtures("usual_look")
+def test_letters_that_are_made_larger_grow_wherever_there_is_room(
+    window: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Captions too: what is no larger would not fit its line or its tile."""
+    STATES["running"](demo)
+    monkeypatch.setattr(Scope, "advance", lambda *_: None)
+    found: dict[Size, dict[tuple[object, ...], Written]] = {}
+    for size in (Size.USUAL, Size.LARGEST):
+        window.look_row.choose(Look(size=size))
+        with writing(monkeypatch) as written:
+            found[size] = {}
+            for view in View:
+                shown(window, (1366, 768), view)
+                for number, widget in enumerate(window.findChildren(Painted)):
+                    if widget.isVisible():
+                        faults_of_text(widget, 1, written)
+                        found[size] |= {(view, number, one.text): one for one in written}
+    wear(Look())
+    usual = {key: theme.font(one.pixels, one.bold).pixelSize() for key, one in found[Size.USUAL].items()}
+    wear(Look(size=Size.LARGEST))
+    small = []
+    for key in usual.keys() & found[Size.LARGEST].keys():
+        one = found[Size.LARGEST][key]
+        pixels = theme.font(one.pixels, one.bold).pixelSize()
+        tight = theme.metrics(one.pixels, one.bold).horizontalAdvance(one.text) > 0.8 * one.where.width()
+        if pixels < 1.15 * usual[key] and pixels < 0.9 * one.where.height() and not tight:
+            small.append((key, usual[key], pixels, one.where))
+    assert len(usual) > 150 and not [one for one in small if one[0][2] not in ("PLAYING",)], small
+
+
+def test_names_of_changes_on_the_picture_do_not_overlap(
+    window: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two moments that are close: the names of the later one stand below, or are counted."""
+    window.resize(1280, 720)
+    window.show_view(View.STAGE)
+    demo.start()
+    play(demo, 4.0)
+    window.look()
+    scope, now = window.scope, demo.frame
+    names = [("Noise 0.62", "Style region", "Resample 0.35"), ("Memory 0.5", "Motion 0.1"), ("Guidance 2.0",)]
+    scope.show_marks(
+        tuple(
+            Mark(now + 8000 + 3000 * moment, text, text)
+            for moment, texts in enumerate(names)
+            for text in texts
+        )
+    )
+    with writing(monkeypatch) as written:
+        picture = QPixmap(scope.size())
+        scope.render(picture)
+        known = {"Guidance 2.0", *(text for texts in names for text in texts)}
+        drawn = [one for one in written if one.text in known or "more" in one.text or "changes" in one.text]
+    assert len(drawn) >= 4
+    for one, other in itertools.combinations(drawn, 2):
+        assert not one.where.intersects(other.where), (one.text, other.text)

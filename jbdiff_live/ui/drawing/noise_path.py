@@ -59,7 +59,7 @@ class NoisePath(Painted):
         home = "home" if place.epoch == 0 else f"re-roll {place.epoch}"
         if place.distance < 0.005:
             return (f"at {home}", home)
-        return (f"{place.distance:.2f} from {home}", f"{place.distance:.2f} off", f"{place.distance:.2f}")
+        return (f"{place.distance:.2f} from {home}", f"{place.distance:.2f} away", f"{place.distance:.2f}")
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
         plate(painter, area, theme.PANEL)

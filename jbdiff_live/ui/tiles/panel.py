@@ -186,7 +186,8 @@ class KnobsPanel(QWidget):
                 widget = self._there[name]
                 if isinstance(widget, ParameterTile):  # the title of the group says the first word
                     first, _, rest = widget.label.partition(" ")
-                    widget.face_label = rest.capitalize() if first.upper() == title else widget.label
+                    shorter = first.upper() == title and rest
+                    widget.face_label = rest.capitalize() if shorter else widget.label
                 widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
                 stack.addWidget(widget, 1)
             row.addLayout(stack, 1)

@@ -197,7 +197,7 @@ def _label_and_note(tile: ParameterTile, painter: QPainter, area: QRectF, value:
         used = theme.metrics(_value_pixels(area), True).horizontalAdvance(value) + 8
         ways.append(body.adjusted(used, 0, 0, 0))
         line = QRectF(head.x(), body.bottom(), body.width(), _track(area).top() - 3 - body.bottom())
-        if area.height() >= ROOMY and line.height() >= 14:
+        if area.height() >= ROOMY and line.height() >= theme.LEAST_PIXELS:
             ways = [line]
     room = max(way.width() for way in ways)
     note, ink = short_binding(tile.binding, room, small), theme.DIM
