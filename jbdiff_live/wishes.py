@@ -170,6 +170,7 @@ class Wishes(SceneWishes, LibraryWishes, TakeWishes):
         if not folder.is_dir() or not os.access(folder, os.W_OK):
             raise ValueError(f"{shown(folder)} is no folder that can be written; choose another one")
         self.tape.choose_folder(folder)
+        self.take_desk.look_in(folder)
         self.session_desk.keep_folder("takes", folder)
         self.answers.say(f"the next take goes into {shown(folder)}")
 

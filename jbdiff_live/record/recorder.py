@@ -117,9 +117,8 @@ class Recorder:
     # ------------------------------------------------------------------ any thread
 
     def status(self) -> RecorderStatus:
-        status, always = self._status, self._always
-        warning = status.warning or always.problem
-        return replace(status, warning=warning, sound=self._sound, always_seconds=always.seconds)
+        warning, seconds = self._status.warning or self._always.problem, self._always.seconds
+        return replace(self._status, warning=warning, sound=self._sound, always_seconds=seconds)
 
     def choose_sound(self, sound: str) -> None:
         """Let takes have "heard", "engine" or "both", from the next one on.

@@ -80,46 +80,11 @@ def slot_of(status: Status, blocks: tuple[Block, ...]) -> int | None:
     return noise.slot if isinstance(noise, NoiseDrawn) else None
 
 
-class MainWindow(Gestures):
-    """The whole instrument on screen. `transport` is all it knows of the rest."""
+class WindowParts(Gestures):
+    """The rows and views of the window, and the place of each."""
 
-    def __init__(
-        self,
-        transport: Transport,
-        clock: Callable[[], float] = time.monotonic,
-        look_file: Path | None = None,
-    ) -> None:
-        """look_file: where the look of the window is kept; None keeps nothing."""
-        super().__init__()
-        self._look_file = look_file
-        accessible.install()
-        self._transport = transport
-        self._clock = clock
-        self._frames = 0
-        self._values_at = float("-inf")
-        self.stop_press, self.next_press = Twice(clock), Twice(clock)
-        self.pace = Pace()
-        self.status = Status()
-        self._blocks: tuple[Block, ...] = ()
-        self._picture_height = 0
-        self._lfos: Mapping[str, Lfo] = {}
-        self._now: ParameterSnapshot | None = None
-        self._touched: tuple[str, ...] = ()  # what the control moves that was located last
-        self.setWindowTitle("jbdiff-live")
-        self.setMinimumSize(LEAST_WIDTH, LEAST_HEIGHT)
-        self.setAcceptDrops(True)
-        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # a click beside the knobs lets go of the focused one
-        self._make_parts()
-        self._lay_out()
-        keys.install(self, self.deeds())
-        self._order_tabs()
-        self.show_view(View.STAGE)
-
-        self._timer = QTimer(self)
-        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
-        self._timer.timeout.connect(self.frame)
-        self._timer.start(1000 // self.pace.frames_per_second)
-        self.look()
+    _look_file: Path | None
+    _picture_height: int  # of the picture of the sound; 0 in the settings view
 
     def _make_parts(self) -> None:
         """Make the rows and the views. Every tile goes on the board."""
@@ -203,31 +168,6 @@ class MainWindow(Gestures):
         for before, after in itertools.pairwise(order):
             QWidget.setTabOrder(before, after)
 
-    def dressed(self) -> None:
-        """Draw everything anew, after a change of the look. Larger letters need higher rows."""
-        self.settings.arrange()
-        self._share_height()
-        super().dressed()
-
-    # The views
-
-    @property
-    def view(self) -> View:
-        return View(self.pages.currentIndex())
-
-    def show_view(self, number: int) -> None:
-        """Show a view, by its number in `View`."""
-        focused = self.focusWidget()
-        if number == self.view == View.SETTINGS:  # the same key shows the other page
-            self.settings.turn_page()
-        if number != self.view and focused is not None and self.pages.isAncestorOf(focused):
-            # Qt would focus the first knob of the view, and the digits would type into it.
-            self.setFocus(Qt.FocusReason.OtherFocusReason)
-        self.pages.setCurrentIndex(number)
-        self.foot.tabs.show_view(self.view)
-        self.settings.show_status(self.status, self._clock())
-        self._share_height()
-
     def _share_height(self) -> None:
         """Give each part its height. The rows grow with the window, and their letters with them."""
         height = self.height()
@@ -252,6 +192,73 @@ class MainWindow(Gestures):
         height = self.settings.facts.height() if settings else self._picture_height
         room = QRect(MARGIN, top, self.width() - 2 * MARGIN, height)
         self.notices.lie_in(room, whole=settings or not self.status.engine.plays)
+
+
+class MainWindow(WindowParts):
+    """The whole instrument on screen. `transport` is all it knows of the rest."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        clock: Callable[[], float] = time.monotonic,
+        look_file: Path | None = None,
+    ) -> None:
+        """look_file: where the look of the window is kept; None keeps nothing."""
+        super().__init__()
+        self._look_file = look_file
+        accessible.install()
+        self._transport = transport
+        self._clock = clock
+        self._frames = 0
+        self._values_at = float("-inf")
+        self.stop_press, self.next_press = Twice(clock), Twice(clock)
+        self.pace = Pace()
+        self.status = Status()
+        self._blocks: tuple[Block, ...] = ()
+        self._picture_height = 0
+        self._lfos: Mapping[str, Lfo] = {}
+        self._now: ParameterSnapshot | None = None
+        self._touched: tuple[str, ...] = ()  # what the control moves that was located last
+        self.setWindowTitle("jbdiff-live")
+        self.setMinimumSize(LEAST_WIDTH, LEAST_HEIGHT)
+        self.setAcceptDrops(True)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # a click beside the knobs lets go of the focused one
+        self._make_parts()
+        self._lay_out()
+        keys.install(self, self.deeds())
+        self._order_tabs()
+        self.show_view(View.STAGE)
+
+        self._timer = QTimer(self)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self.frame)
+        self._timer.start(1000 // self.pace.frames_per_second)
+        self.look()
+
+    def dressed(self) -> None:
+        """Draw everything anew, after a change of the look. Larger letters need higher rows."""
+        self.settings.arrange()
+        self._share_height()
+        super().dressed()
+
+    # The views
+
+    @property
+    def view(self) -> View:
+        return View(self.pages.currentIndex())
+
+    def show_view(self, number: int) -> None:
+        """Show a view, by its number in `View`."""
+        focused = self.focusWidget()
+        if number == self.view == View.SETTINGS:  # the same key shows the other page
+            self.settings.turn_page()
+        if number != self.view and focused is not None and self.pages.isAncestorOf(focused):
+            # Qt would focus the first knob of the view, and the digits would type into it.
+            self.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.pages.setCurrentIndex(number)
+        self.foot.tabs.show_view(self.view)
+        self.settings.show_status(self.status, self._clock())
+        self._share_height()
 
     # Up to thirty times a second
 

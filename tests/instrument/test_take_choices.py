@@ -48,6 +48,7 @@ def test_a_session_keeps_the_folder_and_the_sound_that_were_chosen(tmp_path: Pat
         recorder = session.status().recorder
         assert (recorder.takes, recorder.sound) == (tmp_path, "both")
         assert session.session_desk.folder("takes") == tmp_path and session.ports.take == "both"
+        assert session.take_desk._parent == tmp_path, "the browser lists its takes"
         with pytest.raises(ValueError, match="choose another one"):
             session.choose_takes_folder(tmp_path / "gone")
         assert session.status().recorder.takes == tmp_path
