@@ -18,6 +18,7 @@ from jbdiff_live.control_view import BindingRow, Ghost, LearnQuestion, Waiting
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.scenes.view import PastStatus, SceneStatus, UndoStatus
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
+from jbdiff_live.system.takes_folder import AlwaysOptions
 
 
 class EngineState(Enum):
@@ -76,11 +77,12 @@ class Held(Enum):
 
 @dataclass(frozen=True)
 class Loudness:
-    """Three measures in LUFS (EBU R 128); None while they are below -70 LUFS or not known yet."""
+    """Three measures in LUFS (EBU R 128), None while they are below -70 LUFS or not known yet; and the true peak."""
 
     momentary: float | None = None  # last 0.4 s
     short_term: float | None = None  # last 3 s
     integrated: float | None = None  # since the output was opened, without pauses
+    true_peak: float | None = None  # dB, at most so high since then; None before the first sound
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,10 @@ class RecorderStatus:
     seconds_left: float | None = None  # room for a take on the disk; None if the disk does not say
     problem: str = ""
     warning: str = ""  # about a take that goes on: the disk is nearly full, or its folder has gone
+    takes: Path | None = None  # the folder for takes
+    sound: str = "heard"  # what the next take has: "heard", "engine" or "both"
+    always: AlwaysOptions | None = None  # the ring of the last minutes; None: off
+    always_seconds: float = 0.0  # sound in it
 
 
 @dataclass(frozen=True)
@@ -218,6 +224,14 @@ class Transport(Protocol):
     def stop_recording(self) -> None: ...
     def keep(self, everything: bool = False) -> None:
         """Make a take of the last minutes that were heard, or of everything since the music started."""
+        ...
+
+    def choose_takes_folder(self, folder: Path) -> None:
+        """Let takes go into a folder, from the next one on."""
+        ...
+
+    def choose_take_sound(self, sound: str) -> None:
+        """Let takes have "heard", "engine" or "both", from the next one on."""
         ...
 
     def holds(self, function: str) -> bool:

@@ -5,6 +5,7 @@ Thread: the window's, or the command line's. `Session` adds the life of the inst
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,6 +42,11 @@ from jbdiff_live.shown import shown
 from jbdiff_live.stack_choice import StackChoice, StackParts
 from jbdiff_live.status import EngineState
 
+TAKE_WORDS = {
+    "heard": "what you hear",
+    "engine": "the music before Gain, Mute and limiter",
+    "both": "what you hear, and the music before Gain, Mute and limiter",
+}
 JUMPS = {"back": 1, "far_back": 8, "forward": -1}  # blocks back
 
 
@@ -168,6 +174,22 @@ class Wishes(SceneWishes, LibraryWishes, TakeWishes):
         """
         self.tape.keep(self.audio.frames_heard, everything)
         self.answers.say("keeping what you heard")
+
+    def choose_takes_folder(self, folder: Path) -> None:
+        """Let takes go into a folder, from the next one on. ValueError: it is no folder, or cannot be written."""
+        folder = folder.absolute()
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise ValueError(f"{shown(folder)} is no folder that can be written; choose another one")
+        self.tape.choose_folder(folder)
+        self.take_desk.look_in(folder)
+        self.session_desk.keep_folder("takes", folder)
+        self.answers.say(f"the next take goes into {shown(folder)}")
+
+    def choose_take_sound(self, sound: str) -> None:
+        """Let takes have "heard", "engine" or "both", from the next one on. ValueError: another word."""
+        self.tape.choose_sound(sound)
+        self.ports = replace(self.ports, take=sound)
+        self.answers.say(f"the next take has {TAKE_WORDS[sound]}")
 
     def broken_takes(self) -> Sequence[Path]:
         """Return the takes that a crash broke off. Blocks on the disk for a moment."""

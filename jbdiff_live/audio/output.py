@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from jbdiff_live.audio.crossing import Crossing
-from jbdiff_live.audio.limiter import Limiter
+from jbdiff_live.audio.limiter import CEILING, Limiter
 from jbdiff_live.audio.live.monitor import DrySound, SentSound
 from jbdiff_live.audio.marks import FrameMarks
 from jbdiff_live.audio.master.dc import DcFilter
@@ -262,7 +262,8 @@ class OutputStage:
         if self._heard is not None:
             self._heard(out, self.frame_before(frames), self.frame_before(0))
         self._meter(out, limited)
-        self.loudness.see(out)
+        # Peaks come some frames before their sound; the limiter keeps them below its ceiling.
+        self.loudness.see(out, min(float(peaks.max()), CEILING))
         if self._sent is not None:
             self._sent.write(out)
 

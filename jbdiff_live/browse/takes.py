@@ -189,6 +189,10 @@ class TakeShelf(Protocol):
         """The newest job: an export, a trim, a rendering. It may have ended."""
         ...
 
+    def look_in(self, folder: Path) -> None:
+        """List the takes of another folder from now on."""
+        ...
+
     def facts(self, folder: Path) -> TakeFacts: ...
     def marks(self, folder: Path) -> Sequence[Mark]:
         """Return the logged marks and those that were set later, in order."""

@@ -71,6 +71,7 @@ class AlwaysRing:
         self._closed: list[tuple[Path, int]] = []  # folders, and the positions at which they begin
         self._number = 0
         self._run_began = 0  # position at which the music last started
+        self.seconds = 0.0  # of sound that is kept; written whole, so any thread may read it
         self._held = threading.Event()  # set while a part is being copied: nothing is deleted
         seconds = min(options.minutes * 60, options.megabytes * 1e6 / FRAME_BYTES / sample_rate)
         self._most = max(1, round(seconds / SEGMENT_SECONDS))
@@ -104,6 +105,8 @@ class AlwaysRing:
         self._segment.look()
         if self._segment.frames >= self._segment_frames:
             self._turn()
+        oldest = self._closed[0][1] if self._closed else self._segment.heard_at or 0
+        self.seconds = (self._segment.read_to - oldest) / self._rate
 
     def stopped(self) -> None:
         """The music has stopped: what is heard from now on belongs to the next run."""

@@ -68,9 +68,9 @@ class Tape:
         return self._recent
 
     def status(self) -> RecorderStatus:
-        status = self._recorder.status()
+        status = replace(self._recorder.status(), takes=self._folder, always=self._always)
         if self.waits:
-            status = RecorderStatus(recording=True, warning=status.warning)
+            status = replace(status, recording=True)
         if self._room is None:
             return status
         left = self._room.seconds_left()
@@ -144,6 +144,16 @@ class Tape:
     def folder(self) -> Path:
         """The folder that holds the takes."""
         return self._folder
+
+    def choose_folder(self, folder: Path) -> None:
+        """Let takes go into a folder, from the next one on."""
+        self._folder = folder
+        if self._room is not None:
+            self._room.move(folder)
+
+    def choose_sound(self, sound: str) -> None:
+        """Let takes have "heard", "engine" or "both", from the next one on. ValueError: another word."""
+        self._recorder.choose_sound(sound)
 
     def broken_takes(self) -> list[Path]:
         """Return the takes that a crash or a power cut broke off, and the rings. Blocks on the disk."""

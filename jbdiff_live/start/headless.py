@@ -68,7 +68,7 @@ class PlainLines:
 
     def show(self, session: Session, status: Status) -> None:
         now = (
-            stage_word(status),
+            stage_word(status, terminal=True),
             status.frame // (5 * status.sample_rate),
             status.message,
             status.note,
@@ -263,7 +263,7 @@ def _say_figures(heard: Status, seconds: float, console: Announcements) -> None:
 
 def describe(status: Status) -> str:
     """Return one line about the state."""
-    engine, word = status.engine, stage_word(status)
+    engine, word = status.engine, stage_word(status, terminal=True)
     if engine.state in (EngineState.LOADING, EngineState.WARMING):
         return f"{word.text}: {word.why}"
     text = (

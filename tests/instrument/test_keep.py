@@ -137,6 +137,9 @@ def test_the_ring_keeps_to_its_length(tmp_path: Path, monkeypatch: pytest.Monkey
             rig.play(2000)
         (ring,) = rig.ring.iterdir()
         assert len(always.segments(ring)) <= 4
+        assert 2 * SEGMENT <= rig.recorder.status().always_seconds * RATE <= 4 * SEGMENT, (
+            "what the window shows"
+        )
         take = rig.keep(40_000 - 500, None)
         assert SEGMENT <= take.frames <= 5 * SEGMENT
         assert np.array_equal(take.read()[-100:], ramp(39_400, 100))

@@ -79,6 +79,10 @@ class TakeDesk:
         )
         return found
 
+    def look_in(self, folder: Path) -> None:
+        """List the takes of another folder from now on."""
+        self._parent = folder
+
     def facts(self, folder: Path) -> TakeFacts:
         return self._takes.facts(folder)
 

@@ -106,7 +106,7 @@ class Deeds(QDialog):
         """Make the entry a favourite, or end that."""
         entry = self.chosen
         if entry is not None:
-            words = f"{entry.name} is {'no favourite any more' if entry.favourite else 'a favourite'}"
+            words = f"{entry.name} is {'not a favourite any more' if entry.favourite else 'a favourite'}"
             self._do(lambda: self._transport.mark_favourite(entry.key, not entry.favourite), words)
 
     def rename(self) -> None:

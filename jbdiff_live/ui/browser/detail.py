@@ -137,7 +137,7 @@ class Detail(QWidget):
         self.listen.offer(
             "Stop" if playing else "Listen", "" if playing else listening_refused(entry, status)
         )
-        self.favourite.offer("No favourite" if entry.favourite else "Favourite")
+        self.favourite.offer("Remove favourite" if entry.favourite else "Favourite")
         self.rename.offer("Rename", fixed)
         held = fixed if entry.take is None or entry.take.recorded else ""
         self.trash.offer("Once more" if asks_trash else "To the trash", held)
