@@ -69,7 +69,7 @@ class Board:
         return sum(weight * share for weight, share in zip(self._weights, self._shares, strict=True))
 
     def _left(self) -> str:
-        """Return the time left for the rest, at the speed so far. The first pieces are too few to tell it."""
+        """Return the time left for the rest, at the speed so far. The first pieces are too few for an estimate."""
         done, of = self._done(), sum(self._weights)
         if done < FIRST_SHARE * of or self._ended == len(self._weights):
             return ""

@@ -206,8 +206,8 @@ def _connect(ray: ModuleType, address: str, jobs: int | None, takes: bool) -> No
                 f"Ray cannot start here: {reason}; leave out --ray to use this machine"
             ) from error
         raise BatchError(
-            f"no Ray cluster at {address!r} ({reason}); start one there with `ray start --head`, or take --ray local. If it "
-            "asks for a token, set RAY_AUTH_MODE=token"
+            f"no Ray cluster at {address!r} ({reason}); start one there with `ray start --head`, or take --ray "
+            "local. If the cluster asks for a token, set RAY_AUTH_MODE=token"
         ) from error
 
 
