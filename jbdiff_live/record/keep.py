@@ -56,7 +56,7 @@ def keep(
     going: Place | None = None  # where the sound goes on, in frames of the new take
     blocks: set[int] = set()
     for take in takes:
-        values = values or _first_values(take, facts.start_frame)
+        values = values or first_values(take, facts.start_frame)
         going = _copy(take, writer, span, going, blocks)
     for write in files:
         writer.add(write)
@@ -82,7 +82,7 @@ def keep_ring(ring: Path, parent: Path) -> Path:
     return folder
 
 
-def _first_values(take: Take, frame: int) -> dict[str, float] | None:
+def first_values(take: Take, frame: int) -> dict[str, float] | None:
     """Return the values of the first block that reaches past `frame`; None if the segment has none."""
     for event in take.events():
         if isinstance(event, BlockEvent) and event.start_frame + event.frames > frame:
@@ -100,6 +100,19 @@ def _copy(take: Take, writer: TakeWriter, span: Span, going: Place | None, block
     start, end = max(0, span.start - heard_at), min(take.info.frames, span.end - heard_at)
     if end <= start:
         return going
+    going = copy_events(take, writer, start, end, going, blocks)
+    for samples in _frames(take, start, end):
+        writer.write_heard(samples, ())
+    return going
+
+
+def copy_events(
+    take: Take, writer: TakeWriter, start: int, end: int, going: Place | None, blocks: set[int]
+) -> Place | None:
+    """Copy the events from frame `start` to `end` of a take, for sound that is going to be appended to the new one.
+
+    going, blocks, and what is returned: as in `_copy`.
+    """
     offset, events = writer.frames, list(take.events())
     first, last = take.frame_at(start), take.frame_at(end)
     for place in _places(events, start, end):
@@ -115,8 +128,6 @@ def _copy(take: Take, writer: TakeWriter, span: Span, going: Place | None, block
                 writer.write(event)
         elif not isinstance(event, PlaceEvent) and first <= event.frame <= last:
             writer.write(event)
-    for samples in _frames(take, start, end):
-        writer.write_heard(samples, ())
     return going
 
 
