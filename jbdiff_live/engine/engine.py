@@ -249,6 +249,7 @@ class Engine:
             generated.stack, generated.turned, looped=self._heard if attempt.rung >= Rung.LOOP else None,
             novelty=generated.novelty,
             beat=generated.beat,
+            given=generated.given,
         )  # fmt: skip
         self._before = before
         return self._past.marked(block, snapshot)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from jbdiff_live.block import Audio
+from jbdiff_live.record.again.copies import copy_live, copy_of_block, with_live_after
 from jbdiff_live.record.always import HEARD_AT, Span, segments
 from jbdiff_live.record.events import BlockEvent, Event, PlaceEvent
 from jbdiff_live.record.heard import Place
@@ -54,10 +57,10 @@ def keep(
     writer = TakeWriter(parent, facts)
     values: dict[str, float] | None = None
     going: Place | None = None  # where the sound goes on, in frames of the new take
-    blocks: set[int] = set()
+    kept = _Kept()
     for take in takes:
         values = values or _first_values(take, facts.start_frame)
-        going = _copy(take, writer, span, going, blocks)
+        going = _copy(take, writer, span, going, kept)
     for write in files:
         writer.add(write)
     if values is not None:
@@ -90,17 +93,26 @@ def _first_values(take: Take, frame: int) -> dict[str, float] | None:
     return None
 
 
-def _copy(take: Take, writer: TakeWriter, span: Span, going: Place | None, blocks: set[int]) -> Place | None:
+@dataclass
+class _Kept:
+    """What the take has already. blocks: start frames; a block may be logged in several segments."""
+
+    blocks: set[int] = field(default_factory=set)
+    live_frames: int = 0
+
+
+def _copy(take: Take, writer: TakeWriter, span: Span, going: Place | None, kept: _Kept) -> Place | None:
     """Copy the part of a segment that lies in the span. Return where its sound goes on.
 
-    going: where the sound before it went on; no place event is needed if this one goes on there. blocks: start frames
-    of the blocks that the take has; a block may be logged in several segments.
+    going: where the sound before it went on; no place event is needed if this one goes on there. The blocks at the
+    beginning of the first segment are copied even if they are not heard: a replay begins with the state before them.
     """
     heard_at = int(take.info.details[HEARD_AT])
     start, end = max(0, span.start - heard_at), min(take.info.frames, span.end - heard_at)
     if end <= start:
         return going
     offset, events = writer.frames, list(take.events())
+    leads = not kept.blocks
     first, last = take.frame_at(start), take.frame_at(end)
     for place in _places(events, start, end):
         here = place._replace(at=offset + place.at)
@@ -109,12 +121,14 @@ def _copy(take: Take, writer: TakeWriter, span: Span, going: Place | None, block
         going = here
     for event in events:
         if isinstance(event, BlockEvent):
-            heard = event.start_frame + event.frames > first and event.start_frame < last
-            if heard and event.start_frame not in blocks:
-                blocks.add(event.start_frame)
-                writer.write(event)
+            wanted = (leads or event.start_frame + event.frames > first) and event.start_frame < last
+            if wanted and event.start_frame not in kept.blocks:
+                kept.blocks.add(event.start_frame)
+                writer.write(with_live_after(event, kept.live_frames))
+                writer.add(partial(copy_of_block, take.folder, event))
         elif not isinstance(event, PlaceEvent) and first <= event.frame <= last:
             writer.write(event)
+    kept.live_frames += copy_live(take.folder, writer.folder, take.info.sample_rate)
     for samples in _frames(take, start, end):
         writer.write_heard(samples, ())
     return going

@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from jbdiff_live.block import Audio, Block, BlockGenerator, Jump, Rewinds, Saved
+from jbdiff_live.block import NOTHING_GIVEN, Audio, Block, BlockGenerator, Jump, Rewinds, Saved
 from jbdiff_live.engine.past.line import Entry, Line
 from jbdiff_live.parameters import BY_NAME, Change, Origin, ParameterSnapshot, TakesEffect
 from jbdiff_live.scenes.view import PastStatus
@@ -27,7 +27,6 @@ KEPT_SECONDS = 600.0
 # Ten minutes of pocket take 374 MB, and 572 MB with the shortest blocks. An original stack, whose states are larger,
 # reaches less far.
 KEPT_BYTES = 640 << 20
-HEARD_SECONDS = 12.0  # sound before the place that the generator gets: what its next stack continues
 EDGE_SECONDS = 0.02  # fade at a place where the music once began anew
 DELIVERIES = 256  # newest blocks of which one may be audible
 OTHER_STACK = "another stack played before"
@@ -41,7 +40,8 @@ class TimeMachine:
     """The log of what was played, and the way back in it.
 
     `landed` gets the changes of knobs. `others` returns a value that changes when the player changes something else
-    that the music obeys, such as a file. `say` answers the player.
+    that the music obeys, such as a file. `say` answers the player. `kept` gets each new block with the state before it,
+    on the engine thread; it must not block.
     Call `begin` when the music starts and `end` when it stops. Before each block: `jump`, `again`; if that gives no
     block, `before`, `counted` and, after the block, `made`.
     """
@@ -53,12 +53,14 @@ class TimeMachine:
         say: Callable[[str], None] = lambda words: None,
         seconds: float = KEPT_SECONDS,
         most_bytes: int = KEPT_BYTES,
+        kept: Callable[[Block, Saved], None] = lambda block, before: None,
     ) -> None:
         self._generator = generator if isinstance(generator, Rewinds) else None
         self._rate = generator.sample_rate
         self._others = others
         self._turns = 0  # changes of knobs since the session began
         self._say = say
+        self._kept = kept
         self._line = Line(int(seconds * self._rate), most_bytes)
         self._lock = threading.Lock()
         self._asked = 0  # blocks to go back; below 0: forward
@@ -75,6 +77,10 @@ class TimeMachine:
         self._shift: Mapping[str, int] = {}  # what the generator's counts have more than the store's
         self._newest: int | None = None  # index of the newest block of this music
         self._jumped: Jump | None = None  # for the next block
+        self._resumes: int | None = None  # for the next new block, as `Block.resumes`
+        self._present_resumes: int | None = (
+            None  # the same for the newest music, while older blocks play again
+        )
         self._deliveries: deque[tuple[int, int]] = deque(maxlen=DELIVERIES)  # start frame and place
 
     # ------------------------------------------------------------------ any thread
@@ -135,7 +141,7 @@ class TimeMachine:
 
     def _leave_line(self) -> None:
         """End a repetition: the music that comes next begins anew."""
-        self._next = self._present = self._jumped = None
+        self._next = self._present = self._jumped = self._resumes = None
 
     def other_stack(self) -> None:
         """Make ready for a stack that takes over: it continues the music that plays, even if that plays again."""
@@ -167,6 +173,7 @@ class TimeMachine:
         if self._next is None:
             assert self._generator is not None
             self._present, self._present_counts = self._generator.save(), self._counts
+            self._present_resumes, self._resumes = self._resumes, None
         self._touched, self._set_counts = self._hands(), now.counts
         line = self._line
         place = min(line.end, max(line.first, self._audible(heard) - blocks))
@@ -220,43 +227,33 @@ class TimeMachine:
             self._go_on()
             return None
         self._next = place + 1
-        entry = line[place]
+        entry, edges = line[place], _edges(line, place, round(EDGE_SECONDS * self._rate))
         return replace(
             entry.block,
-            samples=self._edged(entry, place),
+            samples=with_edges(entry.block.samples, edges),
+            edges=edges,
             again=entry.block.index,
             asked=snapshot.counts,
             jump=self._take_jump(),
+            anew=False,
+            resumes=None,
         )
-
-    def _edged(self, entry: Entry, place: int) -> Audio:
-        """Return an entry's sound. Where the music once began anew, it fades, since no silence lies between."""
-        ends = place + 1 < self._line.end and self._line[place + 1].begins
-        if not entry.begins and not ends:
-            return entry.block.samples
-        samples = entry.block.samples.copy()
-        count = min(round(EDGE_SECONDS * self._rate), len(samples))
-        rise = (0.5 - 0.5 * np.cos(np.pi * (np.arange(count) + 1) / (count + 1))).astype(np.float32)[:, None]
-        if entry.begins and place > self._line.first:
-            samples[:count] *= rise
-        if ends:
-            samples[-count:] *= rise[::-1]
-        return samples
 
     def _go_on(self) -> None:
         """Let the generator go on at the place that would play next."""
         assert self._next is not None and self._present is not None
         place, line = self._next, self._line
         if place < line.end:
+            self._resumes = line[place].block.index
             self._go_on_from(line[place].before, line[place].counts, place)
         else:
+            self._resumes = self._present_resumes
             self._go_on_from(self._present, self._present_counts, place)
 
     def _go_on_from(self, state: Saved, counts: Mapping[str, int] | None, place: int) -> None:
         """Let the generator go on at a place of the line. Later blocks are forgotten."""
         assert self._generator is not None and self._present is not None
-        heard = self._line.sound_before(place, int(HEARD_SECONDS * self._rate))
-        self._generator.restore(state, heard, self._present)
+        self._generator.restore(state, self._present)
         self._newest = self._line[place].after if place < self._line.end else self._newest
         self._line.cut(place)
         self._counts = counts
@@ -281,7 +278,9 @@ class TimeMachine:
     def marked(self, block: Block, asked: ParameterSnapshot) -> Block:
         """Return a new block with its jump, if it is the first after one. asked: the knobs as the store has them."""
         counts = None if asked.counts is block.snapshot.counts else asked.counts
-        return replace(block, jump=self._take_jump(), asked=counts)
+        resumes, self._resumes = self._resumes, None
+        anew = self._newest is None and resumes is None
+        return replace(block, jump=self._take_jump(), asked=counts, anew=anew, resumes=resumes)
 
     def _take_jump(self) -> Jump | None:
         jump, self._jumped = self._jumped, None
@@ -305,7 +304,10 @@ class TimeMachine:
         else:
             before = before.compact(None)
         self._deliveries.append((block.start_frame, line.end))
-        line.append(Entry(replace(block, jump=None), before, counts, after))
+        # The sounds from outside would take more memory than the music.
+        kept = replace(block, jump=None, given=NOTHING_GIVEN)
+        line.append(Entry(kept, before, counts, after))
+        self._kept(block, before)
         self._tell()
 
     def played_again(self, block: Block) -> None:
@@ -321,6 +323,25 @@ class TimeMachine:
         line = self._line
         ago = None if self._next is None else line.frames_from(max(line.first, self._next - 1)) / self._rate
         self._status = PastStatus(line.frames / self._rate, ago, line.nbytes)
+
+
+def _edges(line: Line, place: int, frames: int) -> tuple[int, int]:
+    """Return the frames that an entry's sound fades in and out where the music began anew: no silence lies between."""
+    count = min(frames, line[place].block.frames)
+    ends = place + 1 < line.end and line[place + 1].begins
+    return count * (line[place].begins and place > line.first), count * ends
+
+
+def with_edges(samples: Audio, edges: tuple[int, int]) -> Audio:
+    """Return a sound, `[frames, channels]`, whose first and last frames fade. edges: how many."""
+    if edges == (0, 0):
+        return samples
+    faded = samples.copy()
+    for count, part in zip(edges, (slice(None, edges[0]), slice(len(samples) - edges[1], None)), strict=True):
+        rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(count) + 1) / (count + 1))
+        shape = rise.astype(np.float32)[:, None]
+        faded[part] *= shape if part.start is None else shape[::-1]
+    return faded
 
 
 def _word(blocks: int) -> str:
