@@ -18,7 +18,9 @@ import sys
 from collections.abc import Callable
 
 from jbdiff_live.audio.audition import Audition
+from jbdiff_live.audio.listening.takes import TakeListening
 from jbdiff_live.audio.live.delays import LOOPBACK, Delays
+from jbdiff_live.audio.master.whole import measure
 from jbdiff_live.audio.remembered import open_sound
 from jbdiff_live.audio.switch import AudioSwitch
 from jbdiff_live.beat.clock_out import ClockOut
@@ -54,6 +56,7 @@ from jbdiff_live.record.heard import HeardTap
 from jbdiff_live.record.picture import draw_beside
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.record.room import TakeRoom
+from jbdiff_live.record.shelf.desk import TakeDesk
 from jbdiff_live.record.tape import Tape
 from jbdiff_live.reports import Reports
 from jbdiff_live.ring import RingBuffer
@@ -74,6 +77,8 @@ BEGIN_SECONDS = 0.35
 
 class Session(Reports):
     """An instrument, ready to `start`. Implements `jbdiff_live.status.Transport`."""
+
+    take_desk: TakeDesk
 
     def __init__(
         self,
@@ -120,10 +125,7 @@ class Session(Reports):
         self.ring = RingBuffer(int(RING_SECONDS * rate), channels)
         self.movement = Movement(rate, self.ring.capacity + rate)
         self.past = TimeMachine(
-            generator,
-            self._played_from,
-            self.answers.say,
-            kept=lambda block, before: self.tape.state_kept(block, before),
+            generator, self._played_from, self.answers.say, kept=lambda *state: self.tape.state_kept(*state)
         )
         self._make_beat(rate, clock)
         cv = Links.cv_out(options.links, self.movement)
@@ -147,8 +149,9 @@ class Session(Reports):
         self.tape = _make_tape(self, tap, clock)
         self.audition = Audition(
             lambda path, seconds: load_file_source(path, rate, seconds).samples,
-            self.audio.open_beside, sounding, channels, lambda: not self.plays, clock,
+            self.audio.open_beside, sounding, channels, rate, lambda: not self.plays, clock,
         )  # fmt: skip
+        self.take_desk = _make_take_desk(self)
         self.stack_desk = StackDesk(self.model, options.over, rate, lambda: self.audio.frames_heard)
         self.sound_desk = SoundDesk[FileSource](file_takers(generator), self.sounds, store, self.answers.say)
 
@@ -186,7 +189,7 @@ class Session(Reports):
         )  # fmt: skip
         self.library_desk = LibraryDesk(
             self.patch_desk, self.audition, self.conductor.functions, self.conductor.hold_function,
-            lambda: self.plays, clock.now, say, user_patches_folder,
+            lambda: self.plays, clock.now, say, user_patches_folder, lambda: self.take_desk.list(),
         )  # fmt: skip
         self.undo_desk = UndoDesk(
             self.store, self.history, self.patch_desk, self.scene_desk, self.modulation, clock.now, say
@@ -279,6 +282,7 @@ class Session(Reports):
             self.stop,
             lambda: self.engine.close(0.0),  # `stop` has waited for it
             self.audition.stop,
+            self.take_desk.close,
             *(source.stop for source in self._sources),
             self.links.stop,
             self.conductor.clock.close,
@@ -371,6 +375,19 @@ def _make_tape(session: Session, tap: HeardTap, clock: Clock) -> Tape:
         room,
         session._take_files,
         options.always,
+    )
+
+
+def _make_take_desk(session: Session) -> TakeDesk:
+    """Make the desk of the takes that were recorded."""
+    options, generator = session.options, session.generator
+    return TakeDesk(
+        options.takes,
+        TakeListening(session.audition, generator.sample_rate, generator.channels),
+        measure,
+        lambda: session.plays,
+        lambda old, new: session.library_desk.take_moved(old, new),
+        draw_beside if options.take_pictures else lambda folder: None,
     )
 
 

@@ -13,6 +13,7 @@ from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.binding import Binding
 from jbdiff_live.block import SAMPLE_RATE, Block, Rung
 from jbdiff_live.browse.entry import Entry, LibraryStatus
+from jbdiff_live.browse.takes import TakeShelf
 from jbdiff_live.control_view import BindingRow, Ghost, LearnQuestion, Waiting
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.scenes.view import PastStatus, SceneStatus, UndoStatus
@@ -356,7 +357,7 @@ class Transport(Protocol):
     def load_patch(self, path: Path) -> None: ...
     def save_patch(self, path: Path, name: str) -> None: ...
     def library(self) -> Sequence[Entry]:
-        """Return every patch and sound that the browser shows, also patches that cannot be loaded."""
+        """Return every patch, sound and take that the browser shows, also patches that cannot be loaded."""
         ...
 
     def mark_favourite(self, key: str, on: bool) -> None: ...
@@ -374,6 +375,10 @@ class Transport(Protocol):
 
     def save_patch_as(self, name: str) -> None:
         """Write the patch that plays into a new file of the player's own."""
+        ...
+
+    def takes(self) -> TakeShelf:
+        """Return the player's takes, for the take view."""
         ...
 
     def rename_patch(self, path: Path, name: str) -> None: ...

@@ -16,6 +16,7 @@ from jbdiff_live.audio.switch import NULL_DEVICE, AudioSwitch
 from jbdiff_live.beat.modulation import Lfo, Modulation
 from jbdiff_live.binding import Binding, checksum
 from jbdiff_live.block import Block
+from jbdiff_live.browse.take_wishes import TakeWishes
 from jbdiff_live.browse.wishes import LibraryWishes
 from jbdiff_live.control.map import ControlMap
 from jbdiff_live.control.midi.inputs import MidiInput, list_midi_inputs
@@ -43,7 +44,7 @@ from jbdiff_live.status import EngineState
 JUMPS = {"back": 1, "far_back": 8, "forward": -1}  # blocks back
 
 
-class Wishes(SceneWishes, LibraryWishes):
+class Wishes(SceneWishes, LibraryWishes, TakeWishes):
     """The requests of `jbdiff_live.status.Transport`. A subclass makes the parts below."""
 
     store: ParameterStore

@@ -15,8 +15,9 @@ import msgspec
 
 from jbdiff_live.block import Audio
 from jbdiff_live.record.again.copies import copy_live, copy_of_block, with_live_after
+from jbdiff_live.record.again.states import kept_states
 from jbdiff_live.record.always import HEARD_AT, Span, segments
-from jbdiff_live.record.events import BlockEvent, Event, PlaceEvent
+from jbdiff_live.record.events import BlockEvent, Event, JumpEvent, PlaceEvent, StackEvent
 from jbdiff_live.record.heard import Place
 from jbdiff_live.record.repair import repair_take
 from jbdiff_live.record.take import Take, TakeError, TakeInfo, open_take
@@ -57,9 +58,9 @@ def keep(
     writer = TakeWriter(parent, facts)
     values: dict[str, float] | None = None
     going: Place | None = None  # where the sound goes on, in frames of the new take
-    kept = _Kept()
+    kept = Kept()
     for take in takes:
-        values = values or _first_values(take, facts.start_frame)
+        values = values or first_values(take, facts.start_frame)
         going = _copy(take, writer, span, going, kept)
     for write in files:
         writer.add(write)
@@ -85,7 +86,7 @@ def keep_ring(ring: Path, parent: Path) -> Path:
     return folder
 
 
-def _first_values(take: Take, frame: int) -> dict[str, float] | None:
+def first_values(take: Take, frame: int) -> dict[str, float] | None:
     """Return the values of the first block that reaches past `frame`; None if the segment has none."""
     for event in take.events():
         if isinstance(event, BlockEvent) and event.start_frame + event.frames > frame:
@@ -94,26 +95,39 @@ def _first_values(take: Take, frame: int) -> dict[str, float] | None:
 
 
 @dataclass
-class _Kept:
+class Kept:
     """What the take has already. blocks: start frames; a block may be logged in several segments."""
 
     blocks: set[int] = field(default_factory=set)
     live_frames: int = 0
 
 
-def _copy(take: Take, writer: TakeWriter, span: Span, going: Place | None, kept: _Kept) -> Place | None:
+def _copy(take: Take, writer: TakeWriter, span: Span, going: Place | None, kept: Kept) -> Place | None:
     """Copy the part of a segment that lies in the span. Return where its sound goes on.
 
-    going: where the sound before it went on; no place event is needed if this one goes on there. The blocks at the
-    beginning of the first segment are copied even if they are not heard: a replay begins with the state before them.
+    going: where the sound before it went on; no place event is needed if this one goes on there. The first segment's
+    blocks are copied from its last state before the span on, even if they are not heard: a replay begins there.
     """
     heard_at = int(take.info.details[HEARD_AT])
     start, end = max(0, span.start - heard_at), min(take.info.frames, span.end - heard_at)
     if end <= start:
         return going
+    going = copy_events(take, writer, start, end, going, kept)
+    for samples in _frames(take, start, end):
+        writer.write_heard(samples, ())
+    return going
+
+
+def copy_events(
+    take: Take, writer: TakeWriter, start: int, end: int, going: Place | None, kept: Kept
+) -> Place | None:
+    """Copy the events from frame `start` to `end` of a take, for sound that is going to be appended to the new one.
+
+    going, kept, and what is returned: as in `_copy`.
+    """
     offset, events = writer.frames, list(take.events())
-    leads = not kept.blocks
     first, last = take.frame_at(start), take.frame_at(end)
+    lead = first if kept.blocks else _last_state(take, first)
     for place in _places(events, start, end):
         here = place._replace(at=offset + place.at)
         if going is None or not _goes_on(going, here):
@@ -121,17 +135,27 @@ def _copy(take: Take, writer: TakeWriter, span: Span, going: Place | None, kept:
         going = here
     for event in events:
         if isinstance(event, BlockEvent):
-            wanted = (leads or event.start_frame + event.frames > first) and event.start_frame < last
+            reaches = event.start_frame + event.frames > first or event.start_frame >= lead
+            wanted = reaches and event.start_frame < last
             if wanted and event.start_frame not in kept.blocks:
                 kept.blocks.add(event.start_frame)
                 writer.write(with_live_after(event, kept.live_frames))
                 writer.add(partial(copy_of_block, take.folder, event))
-        elif not isinstance(event, PlaceEvent) and first <= event.frame <= last:
+            continue
+        begin = lead if isinstance(event, StackEvent | JumpEvent) else first
+        if not isinstance(event, PlaceEvent) and begin <= event.frame <= last:
             writer.write(event)
     kept.live_frames += copy_live(take.folder, writer.folder, take.info.sample_rate)
-    for samples in _frames(take, start, end):
-        writer.write_heard(samples, ())
     return going
+
+
+def _last_state(take: Take, frame: int) -> int:
+    """Return the first frame behind the last state of the music up to `frame`; `frame` if there is none."""
+    try:
+        states = kept_states(take.folder).values()
+    except TakeError:  # a replay says which one is damaged; the sound is whole without it
+        return frame
+    return max((state.frame for state in states if state.frame <= frame), default=frame)
 
 
 def _places(events: Iterable[Event], start: int, end: int) -> list[Place]:

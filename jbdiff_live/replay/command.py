@@ -123,7 +123,7 @@ def _run(take: Path, out: Path, options: ReplayOptions, progress: str) -> int:
         else "the sound may differ from the take's"
     )
     if progress == "json":
-        print(json.dumps({"take": str(done.folder), "exact": done.exact, "notes": done.notes}), flush=True)
+        print(json.dumps({"folder": str(done.folder), "exact": done.exact, "notes": done.notes}), flush=True)
         return 0
     print(f"wrote {printable(str(done.folder))}: {done.blocks} blocks; {words}")
     for note in done.notes:

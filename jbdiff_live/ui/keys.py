@@ -69,7 +69,7 @@ KEYS: tuple[Key, ...] = (
     Key((), "", "↑ ↓  PgUp PgDn", "on a knob: turn (Shift: fine); Home, End"),
     Key((), "", "drag, wheel", "turn (Shift: fine); double-click: the patch's value"),
     Key((), "", "Tab, right click", "next control; learn, unbind, reset"),
-    Key(("Ctrl+O",), "load_patch", "Ctrl+O", "browser of patches and sounds"),
+    Key(("Ctrl+O",), "load_patch", "Ctrl+O", "browser of patches, sounds and takes"),
     Key(("Ctrl+S",), "save_patch", "Ctrl+S", "save a patch"),
     Key(("F11",), "full_screen", "F11", "full screen"),
     Key(("F1",), "show_keys", "F1 or ?", "this list"),

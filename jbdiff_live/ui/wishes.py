@@ -87,6 +87,8 @@ class PlayersWishes(QWidget):
             self.bindings.close()
             self.bindings.deleteLater()
             del self.__dict__["bindings"]
+        if "browser" in self.__dict__ and self.browser.view is not None:
+            self.browser.view.close()
         self.notices.dress_anew()
         for widget in self.findChildren(QWidget):
             widget.update()

@@ -333,7 +333,7 @@ def test_the_command_tells_other_programs_how_far_it_is(take: Take, tmp_path: Pa
     assert done.exit_code == 0, done.output
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines[0]["done"] == 0 and lines[0]["seconds_left"] is None
-    assert lines[-2]["done"] == lines[-2]["of"] and lines[-1]["take"] == str(out)
+    assert lines[-2]["done"] == lines[-2]["of"] and lines[-1]["folder"] == str(out)
     assert open_take(out).info.closed_cleanly and (out / "picture.png").exists()
     bad = CliRunner().invoke(app, command)
     assert bad.exit_code == 2 and "is there already" in bad.output

@@ -33,7 +33,7 @@ def _moved(given: GivenSounds, frames: int) -> GivenSounds:
 
 
 def copy_of_block(segment: Path, event: BlockEvent, take: Path) -> None:
-    """Copy the state before a block, and the sounds that it was made from. The segments of a ring share the sounds."""
+    """Copy the state before a block, and the sounds that it was made from. Segments of a ring share their sounds."""
     for path in state_files(segment, event.index):
         (take / STATES).mkdir(exist_ok=True)
         shutil.copyfile(path, take / STATES / path.name)
@@ -43,7 +43,8 @@ def copy_of_block(segment: Path, event: BlockEvent, take: Path) -> None:
         else [event.given, *(b.given for b in event.given.old if b.given is not None)]
     )
     names = {name for each in given for name in (each.began, each.context, each.init) if name is not None}
-    shelf = [segment.parent / SOUNDS / f"{name}.wav" for name in names]
+    folders = (segment / SOUNDS, segment.parent / SOUNDS)
+    shelf = [folder / f"{name}.wav" for folder in folders for name in names]
     for path in (*shelf, segment / SOUNDS / again_name(event.index)):
         new = take / SOUNDS / path.name
         if path.exists() and not new.exists():
