@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from jbdiff_live import __version__
 from jbdiff_live.beat.conductor import Conductor
@@ -23,6 +24,16 @@ from jbdiff_live.shown import shown
 from jbdiff_live.stack_choice import StackPlaying, take_details
 from jbdiff_live.status import ControlStatus, EngineStatus, Status
 from jbdiff_live.wishes import Wishes
+
+
+@runtime_checkable
+class PlaysOnMachine(Protocol):
+    """A generator whose samples depend on the machine. Optional."""
+
+    @property
+    def machine(self) -> Mapping[str, str | int]:
+        """Facts of the machine; empty before it is known."""
+        ...
 
 
 class Reports(Wishes):
@@ -88,6 +99,7 @@ class Reports(Wishes):
         return {
             "app_version": __version__,
             **take_details(playing or self.stack_desk.status.playing),
+            "machine": self.generator.machine if isinstance(self.generator, PlaysOnMachine) else {},
             "patch": self.patch_desk.name,
             "context_file": self.sound_desk.playing("context"),
             "init_file": self.sound_desk.playing("init"),

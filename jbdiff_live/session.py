@@ -126,7 +126,9 @@ class Session(Reports):
         rate, channels = generator.sample_rate, generator.channels
         self.ring = RingBuffer(int(RING_SECONDS * rate), channels)
         self.movement = Movement(rate, self.ring.capacity + rate)
-        self.past = TimeMachine(generator, self._played_from, self.answers.say)
+        self.past = TimeMachine(
+            generator, self._played_from, self.answers.say, kept=lambda *state: self.tape.state_kept(*state)
+        )
         self._make_beat(rate, clock)
         cv = Links.cv_out(options.links, self.movement)
         tap = HeardTap(rate, channels)

@@ -15,15 +15,14 @@ from msgspec.structs import replace
 from jbdiff_live.audio.names import names_or_reason
 from jbdiff_live.audio.switch import NULL_DEVICE, AudioSwitch
 from jbdiff_live.beat.modulation import Lfo, Modulation
-from jbdiff_live.binding import Binding, checksum
+from jbdiff_live.binding import checksum
 from jbdiff_live.block import Block
 from jbdiff_live.browse.take_wishes import TakeWishes
 from jbdiff_live.browse.wishes import LibraryWishes
-from jbdiff_live.control.map import ControlMap
 from jbdiff_live.control.midi.inputs import MidiInput, list_midi_inputs
 from jbdiff_live.control.names import KEYBOARD
 from jbdiff_live.control.source import ControlEvent, EventKind
-from jbdiff_live.control_view import BindingRow
+from jbdiff_live.control.wishes import ControlWishes
 from jbdiff_live.desks.answers import Answers, why_nothing_plays
 from jbdiff_live.desks.function_desk import FunctionDesk
 from jbdiff_live.desks.patch_desk import PatchDesk
@@ -50,7 +49,7 @@ TAKE_WORDS = {
 JUMPS = {"back": 1, "far_back": 8, "forward": -1}  # blocks back
 
 
-class Wishes(SceneWishes, LibraryWishes, TakeWishes):
+class Wishes(SceneWishes, LibraryWishes, TakeWishes, ControlWishes):
     """The requests of `jbdiff_live.status.Transport`. A subclass makes the parts below."""
 
     store: ParameterStore
@@ -59,7 +58,6 @@ class Wishes(SceneWishes, LibraryWishes, TakeWishes):
     past: TimeMachine
     tape: Tape
     audio: AudioSwitch
-    controls: ControlMap
     midi: MidiInput
     links: Links
     answers: Answers
@@ -208,55 +206,6 @@ class Wishes(SceneWishes, LibraryWishes, TakeWishes):
         return self.asked and self.engine.status.state not in (EngineState.OFFLINE, EngineState.FAILED)
 
     # ------------------------------------------------------------------ controllers
-
-    def learn(self, name: str | None) -> None:
-        self.controls.learn(name)
-
-    def learn_row(self, names: Sequence[str]) -> None:
-        self.controls.learn_row(names)
-
-    def skip_learning(self) -> None:
-        self.controls.skip()
-
-    def answer_learning(self, how: str) -> None:
-        self.controls.answer(how)
-
-    def unlearn(self) -> None:
-        self.controls.unlearn()
-
-    def locate(self) -> None:
-        self.controls.locate()
-
-    def unbind(self, name: str) -> None:
-        self.controls.unbind(name)
-
-    def edit_binding(self, device: str, old: Binding, new: Binding) -> None:
-        self.controls.edit(device, old, new)
-
-    def remove_binding(self, device: str, old: Binding) -> None:
-        self.controls.remove(device, old)
-
-    def allow_bindings(self, device: str, name: str) -> None:
-        self.controls.allow(device, name)
-
-    def correct_binding(self, device: str, name: str, text: str) -> None:
-        self.controls.correct(device, name, text)
-
-    def bindings(self) -> Mapping[str, str]:
-        return self.controls.texts()
-
-    def binding_rows(self) -> Sequence[BindingRow]:
-        return self.controls.rows()
-
-    def all_binding_rows(self) -> Sequence[BindingRow]:
-        return self.controls.all_rows()
-
-    def binding_rows_of(self, inputs: Sequence[str]) -> Sequence[BindingRow]:
-        """Return the bindings for the case that these inputs are connected. For use before `open`."""
-        self.controls.load_maps()
-        for name in inputs:
-            self.controls.port(name, True)
-        return self.controls.rows()
 
     def midi_inputs(self) -> Sequence[str]:
         return list_midi_inputs(self.midi_api)

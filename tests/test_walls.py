@@ -70,6 +70,7 @@ ROOTS = (
     "wishes.py",
 )  # fmt: skip
 FOLDERS = ("audio", "control", "engine", "record", "ui")
+JOINERS = ("replay",)  # folders that do, on a thread of their own
 
 
 def shared_files() -> list[Path]:
@@ -79,7 +80,7 @@ def shared_files() -> list[Path]:
     return [
         path
         for path, name in zip(files, inside, strict=True)
-        if name not in ROOTS and name.split("/")[0] not in FOLDERS
+        if name not in ROOTS and name.split("/")[0] not in (*FOLDERS, *JOINERS)
     ]
 
 

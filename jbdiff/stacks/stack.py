@@ -17,7 +17,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -206,6 +206,24 @@ def load_stack(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
     for module in stack.modules():
         module.eval().requires_grad_(False)
     return stack.to(device)
+
+
+def with_finisher_of(stack: Stack, other: Stack) -> Stack:
+    """Return a stack that plays with the finisher of another. Raises ValueError if the other has none that fits."""
+    if other.finisher is None:
+        raise ValueError(
+            f"stack {other.config.name!r} has no finisher; name a stack that has one, or leave it out"
+        )
+    if other.config.sample_rate != stack.config.sample_rate:
+        raise ValueError(
+            f"the finisher of {other.config.name!r} runs at {other.config.sample_rate} Hz, the stack "
+            f"{stack.config.name!r} at {stack.config.sample_rate} Hz; name another stack"
+        )
+    config = replace(stack.config, finisher=other.config.finisher)
+    identity = stack.identity if stack.identity == other.identity else f"{stack.identity}+{other.identity}"
+    return replace(
+        stack, config=config, finisher=other.finisher, identity=identity, compiled=CompiledNetworks()
+    )
 
 
 def save_stack(

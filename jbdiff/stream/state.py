@@ -377,6 +377,29 @@ def check_fit(state: StreamState, fresh: StreamState, longest: Mapping[int, int]
         )
 
 
+def fitted(
+    state: StreamState, fresh: StreamState, longest: Mapping[int, int]
+) -> tuple[StreamState, tuple[str, ...]]:
+    """Return as much of `state` as fits into the stream that began as `fresh`, and the names of the other parts.
+
+    longest: as in `check_fit`.
+    """
+    levels: dict[int, LevelState] = {}
+    lacking: list[str] = []
+    for number, own in fresh.levels.items():
+        given = state.levels.get(number)
+        fits = given is not None and given.fits(own, longest[number])
+        levels[number] = given if given is not None and fits else own
+        lacking += [] if fits else [f"level {number}"]
+    finisher, theirs = fresh.finisher, state.finisher
+    if finisher is not None:
+        fits = theirs is not None and theirs.fits(finisher)
+        finisher = theirs if fits else finisher
+        lacking += [] if fits else ["finisher"]
+    loudness = fresh.loudness if fresh.loudness is None or state.loudness is None else state.loudness
+    return StreamState(fresh.identity, state.block_index, levels, finisher, loudness), tuple(lacking)
+
+
 def _parts_text(state: StreamState) -> str:
     return f"{sorted(state.levels, reverse=True)}{' and a finisher' if state.finisher else ''}"
 

@@ -248,6 +248,7 @@ class Engine:
             novelty=generated.novelty,
             beat=generated.beat,
             begins=self._out.begins,
+            given=generated.given,
         )  # fmt: skip
         self._before = before
         return self._past.marked(block, snapshot)

@@ -21,6 +21,8 @@ import msgspec
 
 from jbdiff_live.block import Block
 from jbdiff_live.parameters import Change
+from jbdiff_live.record.again.sounds import SOUNDS, SoundShelf
+from jbdiff_live.record.again.states import StateBefore
 from jbdiff_live.record.heard import HeardTap
 from jbdiff_live.record.lock import is_recorded
 from jbdiff_live.record.running import Facts, RunningTake
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 
 SEGMENT_SECONDS = 20.0
 FRAME_BYTES = 8  # stereo; a mono stack's ring is only smaller
+STATE_BYTES = 200_000  # a second: a segment has a state of the music, of 3.4 MB with pocket
 RESERVE_BYTES = 500_000_000  # left free on the disk
 LOCK = "ring.lock"  # in the ring's folder
 YOUNG_SECONDS = 60.0  # a ring without sound is left alone for this time: its session may be about to lock it
@@ -67,13 +70,16 @@ class AlwaysRing:
         self._folder: Path | None = None  # of this session's segments; None before the first sound
         self._lock: FileLock | None = None  # from the first sound to the end
         self._blocks: list[Block] = []  # those that are heard from the newest segment on
+        self._states: list[StateBefore] = []  # the states before them
+        self._shelf: SoundShelf | None = None  # the segments share their sounds
         self._segment: RunningTake | None = None
         self._closed: list[tuple[Path, int]] = []  # folders, and the positions at which they begin
         self._number = 0
         self._run_began = 0  # position at which the music last started
         self.seconds = 0.0  # of sound that is kept; written whole, so any thread may read it
         self._held = threading.Event()  # set while a part is being copied: nothing is deleted
-        seconds = min(options.minutes * 60, options.megabytes * 1e6 / FRAME_BYTES / sample_rate)
+        second_bytes = FRAME_BYTES * sample_rate + STATE_BYTES
+        seconds = min(options.minutes * 60, options.megabytes * 1e6 / second_bytes)
         self._most = max(1, round(seconds / SEGMENT_SECONDS))
         self._segment_frames = round(SEGMENT_SECONDS * sample_rate)
 
@@ -82,6 +88,12 @@ class AlwaysRing:
         self._blocks.append(block)
         if self._segment is not None:
             self._segment.write_block(block)
+
+    def write_state(self, state: StateBefore) -> None:
+        """Keep the state before a block, for this segment or the next."""
+        self._states.append(state)
+        if self._segment is not None:
+            self._segment.write_state(state)
 
     def write_change(self, change: Change, frame: int) -> None:
         if self._segment is not None:
@@ -100,6 +112,7 @@ class AlwaysRing:
                 self._folder = new_folder(self._options.folder)
                 self._lock = ring_lock(self._folder)
                 self._lock.take()  # a new folder: nobody else has it
+                self._shelf = SoundShelf(self._folder / SOUNDS, self._rate)
                 self._begin(self._tap.oldest)
             return
         self._segment.look()
@@ -157,11 +170,16 @@ class AlwaysRing:
         self._number += 1
         assert self._folder is not None
         self._segment = RunningTake(
-            self._folder, info, self._tap, self._facts, name=f"{self._number:06d}", heard_at=at
-        )
+            self._folder, info, self._tap, self._facts, name=f"{self._number:06d}", heard_at=at,
+            shelf=self._shelf,
+        )  # fmt: skip
         self._blocks = [block for block in self._blocks if block.end_frame > frame]
         for block in self._blocks:
             self._segment.write_block(block)
+        oldest = self._blocks[0].index if self._blocks else 0
+        self._states = [state for state in self._states if state.index >= oldest]
+        for state in self._states:
+            self._segment.write_state(state)
 
     def _turn(self) -> None:
         """Close the segment, begin the next one where it ends, and delete the oldest ones."""

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from jbdiff_live.block import Audio
+from jbdiff_live.record.again.copies import copy_live, copy_of_block, with_live_after
+from jbdiff_live.record.again.states import kept_states
 from jbdiff_live.record.always import HEARD_AT, Span, ring_lock, segments
 from jbdiff_live.record.events import BlockEvent, Event, JumpEvent, PlaceEvent, StackEvent, StateEvent
 from jbdiff_live.record.heard import Place
@@ -54,9 +57,10 @@ def keep(
     writer = TakeWriter(parent, facts)
     values: dict[str, float] | None = None
     going: Place | None = None  # where the sound goes on, in frames of the new take
-    events = TakeEvents(facts.start_frame, _last_frame(takes, span))
+    begins = facts.start_frame
+    events = TakeEvents(begins, _last_frame(takes, span), last_state(first, begins))
     for take in takes:
-        values = values or first_values(take, facts.start_frame)
+        values = values or first_values(take, begins)
         going = _copy(take, writer, span, going, events)
     for write in files:
         writer.add(write)
@@ -107,10 +111,14 @@ class TakeEvents:
     The segments do not divide them: blocks and changes are logged when they are made, and may belong to the sound of
     another segment. So all of them are measured by the whole take. A segment repeats the blocks, stacks and states that
     it needs; the take has each once.
+
+    Blocks, stacks and jumps belong to it from the frame `lead` on, even if they are not heard: there is the last state
+    of the music before the take, and a replay begins with it.
     """
 
-    def __init__(self, first: int, last: int) -> None:
-        self._first, self._last = first, last
+    def __init__(self, first: int, last: int, lead: int) -> None:
+        self._first, self._last, self._lead = first, last, lead
+        self.live_frames = 0  # of the live input, copied so far
         self._once: set[tuple[type[Event], int]] = set()  # blocks, jumps and stacks, by their frames
         self._states: dict[str, object] = {}  # the newest value of each
 
@@ -119,14 +127,18 @@ class TakeEvents:
         if isinstance(event, PlaceEvent):
             return None  # they follow the sound: `_places`
         if isinstance(event, BlockEvent):
-            belongs = event.start_frame + event.frames > self._first and event.start_frame < self._last
-            return event if belongs and self._new(event, event.start_frame) else None
+            reaches = event.start_frame + event.frames > self._first or event.start_frame >= self._lead
+            return (
+                event
+                if reaches and event.start_frame < self._last and self._new(event, event.start_frame)
+                else None
+            )
+        if isinstance(event, JumpEvent | StackEvent):
+            belongs = self._lead <= event.frame <= self._last
+            return event if belongs and self._new(event, event.frame) else None
         if not self._first <= event.frame <= self._last:
             return None  # states from before it: `early`
-        if isinstance(event, StateEvent):
-            return event if self._changed(event) else None
-        once = isinstance(event, JumpEvent | StackEvent)
-        return event if not once or self._new(event, event.frame) else None
+        return event if not isinstance(event, StateEvent) or self._changed(event) else None
 
     def _new(self, event: Event, frame: int) -> bool:
         key = type(event), frame
@@ -192,10 +204,27 @@ def copy_events(
         going = here
     for state in wanted.early(events):
         writer.write(state)
+    made = False  # a block of the new take
     for event in events:
-        if (chosen := wanted.of(event)) is not None:
-            writer.write(chosen)
+        if (chosen := wanted.of(event)) is None:
+            continue
+        if isinstance(chosen, BlockEvent):
+            made = True
+            writer.add(partial(copy_of_block, take.folder, chosen))
+            chosen = with_live_after(chosen, wanted.live_frames)
+        writer.write(chosen)
+    if made:
+        wanted.live_frames += copy_live(take.folder, writer.folder, take.info.sample_rate)
     return going
+
+
+def last_state(take: Take, frame: int) -> int:
+    """Return the frame of the last state of the music up to `frame`; `frame` if there is none."""
+    try:
+        states = kept_states(take.folder).values()
+    except TakeError:  # a replay says which one is damaged; the sound is whole without it
+        return frame
+    return max((state.frame for state in states if state.frame <= frame), default=frame)
 
 
 def _places(events: Iterable[Event], start: int, end: int) -> list[Place]:

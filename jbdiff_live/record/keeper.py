@@ -14,6 +14,7 @@ from pathlib import Path
 
 from jbdiff_live.block import Block
 from jbdiff_live.parameters import Change
+from jbdiff_live.record.again.states import StateBefore
 from jbdiff_live.record.always import AlwaysRing
 from jbdiff_live.record.heard import HeardTap
 from jbdiff_live.record.keep import keep
@@ -80,6 +81,9 @@ class Always:
     def write_block(self, block: Block) -> None:
         self._values = dict(block.snapshot.values)
         self._do(lambda ring: ring.write_block(block))
+
+    def write_state(self, state: StateBefore) -> None:
+        self._do(lambda ring: ring.write_state(state))
 
     def write_change(self, change: Change, frame: int) -> None:
         self._do(lambda ring: ring.write_change(change, frame))

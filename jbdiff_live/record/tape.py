@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from jbdiff_live.block import Block
+from jbdiff_live.block import Block, Saved
 from jbdiff_live.parameters import Change
+from jbdiff_live.record.again.states import StateBefore
 from jbdiff_live.record.always import broken_rings
 from jbdiff_live.record.keep import keep_ring
 from jbdiff_live.record.recorder import Recorder
@@ -60,6 +61,7 @@ class Tape:
         self._recent: tuple[Block, ...] = ()
         self._armed = False  # the next start begins a take
         self._next: Callable[[Block], bool] | None = None  # the block for which it is true begins a take
+        self._states: tuple[StateBefore, ...] = ()  # the states before them, as far as there are some
         self._begun_by_block = False  # True if the first block began the present take
 
     @property
@@ -128,7 +130,11 @@ class Tape:
 
     def _start(self, frame: int, blocks: list[Block]) -> None:
         playing = blocks[0].stack if blocks else None
+        first = blocks[0].index if blocks else 0
         self._recorder.start(self._folder, frame, self._describe(playing), blocks, self._files())
+        for state in self._states:
+            if state.index >= first:
+                self._recorder.offer_state(state)
 
     def stop(self, end_frame: int) -> None:
         """Close the take at `end_frame`. Does nothing if none is recorded."""
@@ -195,6 +201,14 @@ class Tape:
                 self._start(block.start_frame, [block])
             else:
                 self._recorder.offer(block)
+
+    def state_kept(self, block: Block, before: Saved) -> None:
+        """Engine: keep the state before a block, after `block_made`; never waits for the disk."""
+        state = StateBefore(block.index, block.start_frame, before)
+        with self._lock:
+            oldest = self._recent[0].index if self._recent else block.index
+            self._states = (*(known for known in self._states if known.index >= oldest), state)
+            self._recorder.offer_state(state)
 
     def note(self, change: Change, frame: int) -> None:
         """Record a change of a value. frame: the audible frame at that moment. Never waits."""

@@ -21,6 +21,8 @@ import numpy as np
 
 from jbdiff_live.block import Audio, Block, Jump
 from jbdiff_live.parameters import Change
+from jbdiff_live.record.again.sounds import SoundShelf, TakeSounds, copy_folder
+from jbdiff_live.record.again.states import STATES
 from jbdiff_live.record.events import (
     ActionEvent,
     BlockEvent,
@@ -50,9 +52,14 @@ class TakeWriter:
     """One take, from its first frame to its last. `fallback`: a folder for takes if the take's own is removed."""
 
     def __init__(
-        self, parent: Path, info: TakeInfo, fallback: Path | None = None, name: str | None = None
+        self,
+        parent: Path,
+        info: TakeInfo,
+        fallback: Path | None = None,
+        name: str | None = None,
+        shelf: SoundShelf | None = None,
     ) -> None:
-        """name: of the folder inside `parent`; None is date and time."""
+        """name: of the folder inside `parent`; None is date and time. shelf: None keeps sounds in the folder."""
         self.info = info
         self._fallback = fallback
         self._events: io.FileIO | None = None
@@ -66,6 +73,7 @@ class TakeWriter:
             self.folder = new_folder(parent, name)
             self._write_info()
             self._events = _new_events(self.folder)
+            self._sounds = TakeSounds(self.folder, info.sample_rate, shelf)
             if info.sound != "engine":
                 self._heard = Track(self.folder, "audio", info.sample_rate, info.channels)
             if info.sound != "heard":
@@ -121,6 +129,10 @@ class TakeWriter:
                     {name: list(values) for name, values in block.turned.items()},
                     block.novelty,
                     block.again,
+                    list(block.edges) if any(block.edges) else [],
+                    block.anew,
+                    block.resumes,
+                    self._sounds.keep(block),
                 )
             )
             if self._engine is not None:
@@ -218,6 +230,7 @@ class TakeWriter:
         with self._told():
             for track in self._tracks:
                 track.sync()
+            self._sounds.sync()
             if self._events is not None:
                 os.fsync(self._events.fileno())
 
@@ -238,6 +251,8 @@ class TakeWriter:
                     self._events.write(events.readall() or b"")
                 events.close()
             self._heard, self._engine = self._moved(self._heard), self._moved(self._engine)
+            copy_folder(old / STATES, self.folder / STATES)
+            self._sounds = self._sounds.moved_to(self.folder)
             self._write_info()
 
     def _moved(self, track: Track | None) -> Track | None:
@@ -291,6 +306,7 @@ class TakeWriter:
         try:
             for track in self._tracks:
                 track.close()
+            self._sounds.close()
         finally:
             events, self._events = self._events, None
             if events is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from stage_rig import stage
 from test_record import until
 from test_takes import RATE, SNAPSHOT, Stage, ramp
 
-from jbdiff_live.block import Block, Jump
+from jbdiff_live.block import Block, Given, Jump, StoredState
 from jbdiff_live.parameters import Change, Origin
 from jbdiff_live.record import always
+from jbdiff_live.record.again.sounds import KeptSounds
+from jbdiff_live.record.again.states import StateBefore, kept_states, state_bytes
 from jbdiff_live.record.always import AlwaysRing
 from jbdiff_live.record.events import JumpEvent
 from jbdiff_live.record.info import take_info
@@ -32,6 +35,7 @@ from jbdiff_live.record.take import (
     TakeError,
     open_take,
 )
+from jbdiff_live.stack_choice import StackParts, StackPlaying
 from jbdiff_live.system.takes_folder import AlwaysOptions
 
 SEGMENT = 4000  # frames
@@ -322,3 +326,52 @@ def test_keep_is_a_function_of_the_session_and_says_what_it_did(tmp_path: Path) 
 def test_without_a_ring_keep_says_how_to_get_one(tmp_path: Path) -> None:
     with stage(tmp_path) as rig, pytest.raises(RuntimeError, match="always-minutes"):
         rig.session.keep()
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A state of the music, as a recorder takes it."""
+
+    name: str
+    nbytes: int = 0
+
+    @property
+    def stack(self) -> StackPlaying:
+        return StackPlaying("s", (2,), False, "id", 0, StackParts("s", (2,), False))
+
+    def compact(self, before: object) -> Saved:
+        return self
+
+    def stored(self) -> StoredState:
+        return StoredState(self.name.encode(), 7, 0, (ramp(0, 100),))
+
+
+def test_a_kept_part_has_what_a_replay_needs(rig: Rig) -> None:
+    """A state at or before its first block, the blocks from there on, and the sounds that they were made from."""
+    began, piece = np.arange(500, dtype=np.float32), np.linspace(0, 1, 3000, dtype=np.float32)
+    for number in range(9):
+        start = rig.stage.made
+        live = (piece[number * 100 :][:800], np.ones(800, np.float32))
+        given = Given(began if number in (2, 5) else None, live=(live,))
+        block = Block(ramp(start, 2000), number, start, SNAPSHOT, "tone", 0.1, given=given)
+        rig.recorder.offer(block)
+        rig.recorder.offer_state(StateBefore(number, start, Saved(f"state {number}")))
+        rig.settle()
+        rig.stage.play(2000)
+        ring = rig.recorder._always
+        until(lambda ring=ring: ring.read_to == rig.stage.tap.written, 20)
+    take = rig.keep(17_000, 7000 / RATE / 60)
+    blocks = [event for event in take.events() if isinstance(event, BlockEvent)]
+    states = kept_states(take.folder)
+    assert take.info.start_frame == 10_000 and blocks[0].start_frame <= 10_000 and blocks[0].index in states
+    assert [block.index for block in blocks] == list(range(blocks[0].index, 9))
+    facts = states[blocks[0].index]
+    assert state_bytes(take.folder, facts) == f"state {blocks[0].index}".encode()
+    assert (facts.position, facts.levels, facts.heard_frames) == (7, [2], 0)
+    sounds = KeptSounds(take.folder)
+    for block in blocks:
+        assert block.given is not None
+        found = sounds.sound(block.given.began)
+        assert (found is not None) == (block.index == 5) and (found is None or np.array_equal(found, began))
+        heard = sounds.live(block.given.live[0])
+        assert heard is not None and np.array_equal(heard[0], piece[block.index * 100 :][:800])

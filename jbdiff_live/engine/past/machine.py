@@ -16,7 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from jbdiff_live.block import Block, BlockGenerator, Jump, Rewinds, Saved
+import numpy as np
+
+from jbdiff_live.block import NOTHING_GIVEN, Audio, Block, BlockGenerator, Jump, Rewinds, Saved
 from jbdiff_live.engine.past.line import Entry, Line
 from jbdiff_live.parameters import BY_NAME, Change, Origin, ParameterSnapshot, TakesEffect
 from jbdiff_live.scenes.view import PastStatus
@@ -25,7 +27,6 @@ KEPT_SECONDS = 600.0
 # Ten minutes of pocket take 374 MB, and 572 MB with the shortest blocks. An original stack, whose states are larger,
 # reaches less far.
 KEPT_BYTES = 640 << 20
-HEARD_SECONDS = 12.0  # sound before the place that the generator gets: what its next stack continues
 EDGE_SECONDS = 0.02  # fade at a place where the music once began anew
 DELIVERIES = 256  # newest blocks of which one may be audible
 OTHER_STACK = "another stack played before"
@@ -40,7 +41,8 @@ class TimeMachine:
     """The log of what was played, and the way back in it.
 
     `landed` gets the changes of knobs. `others` returns a value that changes when the player changes something else
-    that the music obeys, such as a file. `say` answers the player.
+    that the music obeys, such as a file. `say` answers the player. `kept` gets each new block with the state before it,
+    on the engine thread; it must not block.
     Call `begin` when the music starts and `end` when it stops. Before each block: `jump`, `again`; if that gives no
     block, `before`, `counted` and, after the block, `made`.
     """
@@ -52,12 +54,14 @@ class TimeMachine:
         say: Callable[[str], None] = lambda words: None,
         seconds: float = KEPT_SECONDS,
         most_bytes: int = KEPT_BYTES,
+        kept: Callable[[Block, Saved], None] = lambda block, before: None,
     ) -> None:
         self._generator = generator if isinstance(generator, Rewinds) else None
         self._rate = generator.sample_rate
         self._others = others
         self._turns = 0  # changes of knobs since the session began
         self._say = say
+        self._kept = kept
         self._line = Line(int(seconds * self._rate), most_bytes)
         self._lock = threading.Lock()
         self._asked = 0  # blocks to go back; below 0: forward
@@ -74,6 +78,8 @@ class TimeMachine:
         self._shift: Mapping[str, int] = {}  # what the generator's counts have more than the store's
         self._newest: int | None = None  # index of the newest block of this music
         self._jumped: Jump | None = None  # for the next block
+        self._resumes: int | None = None  # for the next new block, as `Block.resumes`
+        self._present_resumes: int | None = None  # the same for the newest music, during a repetition
         self._deliveries: deque[tuple[int, int]] = deque(maxlen=DELIVERIES)  # start frame and place
 
     # ------------------------------------------------------------------ any thread
@@ -134,7 +140,7 @@ class TimeMachine:
 
     def _leave_line(self) -> None:
         """End a repetition: the music that comes next begins anew."""
-        self._next = self._present = self._jumped = None
+        self._next = self._present = self._jumped = self._resumes = None
 
     def other_stack(self) -> None:
         """Make ready for a stack that takes over: it continues the music that plays, even if that plays again."""
@@ -190,6 +196,7 @@ class TimeMachine:
         """Jump to a place of the line. present: the state behind the newest block."""
         if self._next is None:
             self._present, self._present_counts = present, self._counts
+            self._present_resumes, self._resumes = self._resumes, None
         self._touched, self._set_counts = self._hands(), now.counts
         line = self._line
         self._next = place
@@ -247,12 +254,8 @@ class TimeMachine:
         """Return the next block to play again. Only if `stored` is above 0. now: the present knobs."""
         assert self._next is not None
         place, self._next = self._next, self._next + 1
-        entry = self._line[place]
-        samples = self._line.edged(place, round(EDGE_SECONDS * self._rate))
-        return replace(
-            entry.block, samples=samples, again=entry.block.index, asked=now.counts, begins=False,
-            jump=self._take_jump(),
-        )  # fmt: skip
+        edges = _edges(self._line, place, round(EDGE_SECONDS * self._rate))
+        return replace(_again(self._line[place].block, edges), asked=now.counts, jump=self._take_jump())
 
     def _go_on(self) -> None:
         """Let the generator go on at the place that would play next. Later blocks are forgotten."""
@@ -264,8 +267,10 @@ class TimeMachine:
             state, self._newest = entry.before, entry.after
             # Before the very first block nothing was. The presses that it has seen itself belong to it.
             counts = entry.block.snapshot.counts if entry.counts is None else entry.counts
-        heard = line.sound_before(place, int(HEARD_SECONDS * self._rate))
-        self._generator.restore(state, heard, self._present)
+            self._resumes = entry.block.index
+        else:
+            self._resumes = self._present_resumes
+        self._generator.restore(state, self._present)
         self._line.cut(place)
         self._counts = counts
         # The noise obeys a press that it has not seen. Presses that came after this place belong to another future.
@@ -289,7 +294,9 @@ class TimeMachine:
     def marked(self, block: Block, asked: ParameterSnapshot) -> Block:
         """Return a new block with its jump, if it is the first after one. asked: the knobs as the store has them."""
         counts = None if asked.counts is block.snapshot.counts else asked.counts
-        return replace(block, jump=self._take_jump(), asked=counts)
+        resumes, self._resumes = self._resumes, None
+        anew = self._newest is None and resumes is None
+        return replace(block, jump=self._take_jump(), asked=counts, anew=anew, resumes=resumes)
 
     def _take_jump(self) -> Jump | None:
         jump, self._jumped = self._jumped, None
@@ -303,17 +310,16 @@ class TimeMachine:
             self.forget(OTHER_STACK)
             return
         line = self._line
-        if line.end > line.first:
-            newest = line[line.end - 1].before
-            if self._fits(newest):
-                before = before.compact(newest)
-            else:
-                self.forget(OTHER_STACK)
-                before = before.compact(None)
-        else:
-            before = before.compact(None)
+        newest = line[line.end - 1].before if line.end > line.first else None
+        if newest is not None and not self._fits(newest):
+            self.forget(OTHER_STACK)
+            newest = None
+        before = before.compact(newest)
         self._deliveries.append((block.start_frame, line.end))
-        line.append(Entry(replace(block, jump=None), before, counts, after))
+        # The sounds from outside would take more memory than the music.
+        kept = replace(block, jump=None, given=NOTHING_GIVEN)
+        line.append(Entry(kept, before, counts, after))
+        self._kept(block, before)
         self._tell()
 
     def played_again(self, block: Block) -> None:
@@ -331,6 +337,33 @@ class TimeMachine:
         place = None if self._next is None else self._deliveries[-1][1] if self._deliveries else self._next
         ago = None if place is None else line.frames_from(max(line.first, place)) / self._rate
         self._status = PastStatus(line.frames / self._rate, ago, line.nbytes)
+
+
+def _edges(line: Line, place: int, frames: int) -> tuple[int, int]:
+    """Return the frames that an entry's sound fades in and out where the music began anew: no silence lies between."""
+    count = min(frames, line[place].block.frames)
+    ends = place + 1 < line.end and line[place + 1].begins
+    return count * (line[place].begins and place > line.first), count * ends
+
+
+def _again(block: Block, edges: tuple[int, int]) -> Block:
+    """Return an older block as it plays again. edges: of `_edges`."""
+    samples = with_edges(block.samples, edges)
+    return replace(
+        block, samples=samples, edges=edges, again=block.index, begins=False, anew=False, resumes=None
+    )
+
+
+def with_edges(samples: Audio, edges: tuple[int, int]) -> Audio:
+    """Return a sound, `[frames, channels]`, whose first and last frames fade. edges: how many."""
+    if edges == (0, 0):
+        return samples
+    faded = samples.copy()
+    for count, part in zip(edges, (slice(None, edges[0]), slice(len(samples) - edges[1], None)), strict=True):
+        rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(count) + 1) / (count + 1))
+        shape = rise.astype(np.float32)[:, None]
+        faded[part] *= shape if part.start is None else shape[::-1]
+    return faded
 
 
 def _word(blocks: int) -> str:

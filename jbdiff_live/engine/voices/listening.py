@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jbdiff_live.engine.voices.sources import FileSource, Mono, Sources
+from jbdiff_live.block import Mono
+from jbdiff_live.engine.voices.sources import Sources
 from jbdiff_live.parameters import ParameterSnapshot
 
 UNHEARD = 0.01  # a smaller share is none: the own context costs nothing, another one must be encoded
@@ -44,12 +45,12 @@ def heard(snapshot: ParameterSnapshot, sources: Sources, place: Place, sample_ra
         return Heard()
     presence: Mono | None = None
     if source == "live":
-        piece = sources.live(place.frames, place.ahead, beat_frames(snapshot, sample_rate))
+        piece = sources.live_piece(place.frames, place.ahead, beat_frames(snapshot, sample_rate))
         if piece is None:
             return Heard(complaint=_missing(place.role, source, "no live input is open"))
         samples, presence = piece
     else:
-        file: FileSource | None = getattr(sources, f"{place.role}_file")
+        file = sources.file(place.role)
         if file is None:
             return Heard(complaint=_missing(place.role, source, f"no {place.role} file is loaded"))
         samples = file.window(place.end, place.frames)

@@ -10,15 +10,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from jbdiff_live.block import CHANNELS, Audio, Generated, KeepGoing, NoiseDrawn, Rung
+from jbdiff_live.block import CHANNELS, Audio, Generated, KeepGoing, Mono, NoiseDrawn, Rung
 from jbdiff_live.engine.block_settings import NewestKnobs, block_settings, eased, rung_shares, turned
 from jbdiff_live.engine.timing.progress import Progress
 from jbdiff_live.engine.voices.listening import Heard, Place, heard
-from jbdiff_live.engine.voices.sources import FileSource, Mono, Sources
+from jbdiff_live.engine.voices.sources import FileSource, Sources
+from jbdiff_live.engine.voices.torch_setup import machine_facts
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying
 
@@ -33,6 +34,13 @@ log = logging.getLogger(__name__)
 
 IN_FLOAT32 = "half precision cannot hold what this stack computes: it plays in float32, which takes longer"
 TIMES_KEPT = 16  # last blocks, of which the slowest counts
+
+
+class Stem(NamedTuple):
+    """A level's own sound, `[frames]`. early: frames by which it comes before the whole sound."""
+
+    sound: Mono
+    early: int
 
 
 class StackVoice:
@@ -86,6 +94,7 @@ class StackVoice:
         # The loader's beginning from a file, for the moment when this voice takes over.
         self.knows: tuple[FileSource, Mapping[int, LevelBeginning]] | None = None
         self._settings: BlockSettings | None = None  # of the last block
+        self._last: StreamBlock | None = None
 
     @property
     def stack(self) -> Stack:
@@ -141,6 +150,31 @@ class StackVoice:
         """Go on from a state of `save`, bit-exactly. position, began_from: the attributes of the same names."""
         self._stream.restore(state)
         self.position, self.began_from = position, began_from
+
+    def restore_what_fits(self, state: StreamState, position: int) -> tuple[str, ...]:
+        """Go on from a state, also of a stack with other parts. position: the attribute of that name.
+
+        Returns the names of the parts that begin afresh, because the state has none that fit; none: bit-exact.
+        """
+        self.position = position
+        return self._stream.restore_what_fits(state)
+
+    @property
+    def machine(self) -> Mapping[str, str | int]:
+        """Facts of the machine on which the samples depend."""
+        return machine_facts(self._stream.device.type, self._stream.dtype)
+
+    def steps_of(self, snapshot: ParameterSnapshot, rung: Rung) -> int:
+        """Return the steps of the coarsest level in a block."""
+        settings = eased(block_settings(snapshot, self.playing.steps), rung, self._stream)
+        return self._stream.step_counts(settings)[f"level{self._stream.levels[0]}"]
+
+    @property
+    def stems(self) -> Mapping[int, Stem]:
+        """The sound of each level in the last block, before the finisher."""
+        stream, stems = self._stream, {} if self._last is None else self._last.stems
+        late = {n: stream.latency_frames - own for n, own in stream.stem_latency_frames.items()}
+        return {n: Stem(stem[0, 0].float().cpu().numpy(), late[n]) for n, stem in stems.items()}
 
     @property
     def piece_lengths(self) -> Mapping[str, int]:
@@ -263,7 +297,7 @@ class StackVoice:
         except StreamInterrupted:
             return None
         self.position += frames
-        self._settings = settings
+        self._settings, self._last = settings, block
         samples = block.audio[0].float().cpu().numpy().T
         if samples.shape[1] == 1:
             samples = np.repeat(samples, CHANNELS, axis=1)

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from jbdiff_live.record.events import StackEvent
-from jbdiff_live.record.keep import TakeEvents, copy_events, first_values
+from jbdiff_live.record.keep import TakeEvents, copy_events, first_values, last_state
 from jbdiff_live.record.shelf.reader import Step, TakeReader
 from jbdiff_live.record.take import FORMAT, Take, TakeInfo, TakeMark, open_take, sound_files
 from jbdiff_live.record.track import Track
@@ -71,7 +71,9 @@ def _info(take: Take, begin: int, end: int) -> TakeInfo:
 
 def _write(take: Take, writer: TakeWriter, begin: int, end: int, step: Step) -> None:
     first = writer.info.start_frame
-    copy_events(take, writer, begin, end, None, TakeEvents(first, take.frame_at(end)))
+    copy_events(
+        take, writer, begin, end, None, TakeEvents(first, take.frame_at(end), last_state(take, first))
+    )
     engine = sound_files(take.folder, "engine")
     work = (end - begin) * (2 if engine else 1)
     reader, done = TakeReader(take), 0
