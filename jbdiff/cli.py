@@ -12,6 +12,7 @@ from rich.progress import TaskID
 from rich.table import Table
 from rich.text import Text
 
+from jbdiff.batch.cli import render as render_list
 from jbdiff.config import NoiseStyle
 from jbdiff.evaluate.amounts import SECTIONS
 from jbdiff.terminal import plain_console, with_home
@@ -250,6 +251,9 @@ def sample(
         run_sample(job, console)
     except SampleError as error:
         _fail(error)
+
+
+app.command("render")(render_list)
 
 
 @app.command(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from jbdiff_live.start.option_values import always_options, input_pair, one_of, parsed, take_sound
+from jbdiff_live.start.option_values import always_options, input_pair, one_of, parsed
 from jbdiff_live.start.port_options import port_options
 
 if TYPE_CHECKING:
@@ -218,7 +218,6 @@ def play(
         virtual_midi=virtual_midi,
         takeover=one_of(TakeoverMode, takeover, "--takeover"),
         program_channel=program_channel,
-        take_sound=take_sound(take),
         always=always_options(always_minutes, always_mb, keep_minutes),
         take_pictures=True,
         short_ring_frames=short_ring,

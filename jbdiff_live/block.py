@@ -74,7 +74,7 @@ class Block:
 
     `again` is the index of the block that the time machine plays again; None for new music. `asked` holds the action
     counts of the store if the generator got others, as it does after a jump back. `jump` says that the sound does not
-    continue the block before it.
+    continue the block before it. `begins` is True if the music begins with this block: at a start or after a panic.
     """
 
     samples: Audio
@@ -92,6 +92,7 @@ class Block:
     again: int | None = None
     asked: Mapping[str, int] | None = None
     jump: Jump | None = None
+    begins: bool = False
 
     def __post_init__(self) -> None:
         self.samples.setflags(write=False)

@@ -26,7 +26,9 @@ TERRITORY = {
     "rtmidi": ("jbdiff_live/control/",),
     "pythonosc": ("jbdiff_live/control/",),
     "PySide6": ("jbdiff_live/ui/",),
+    "pyqtgraph": ("jbdiff_live/ui/takeview/",),  # imported when a take is opened
     "lightning": ("jbdiff/train/",),
+    "ray": ("jbdiff/batch/ray_pool.py",),
     # Patches and maps are read with one file of the library, which needs no torch (see below).
     "jbdiff": ("jbdiff/", "jbdiff_live/engine/", "jbdiff_live/patch_text.py"),
     "jbdiff_live": ("jbdiff_live/",),

@@ -60,6 +60,7 @@ class MemoryState:
     bar: float  # tokens a bar; 0 if it is not known
     per_token: float  # beats a token of the clock; 0 without one
     steady: int  # tokens at the end of `bands` that were played at this tempo
+    form: float = 0.0  # tokens after which the music comes again; 0: the usual number of bars
 
     def to(self, device: torch.device) -> MemoryState:
         """The same state with its tensors on `device`."""
@@ -256,7 +257,7 @@ class StreamState:
                 styles = {"style": anchor.style, "played": anchor.played}
                 tensors |= {prefix + name: part for name, part in styles.items() if part is not None}
             if (memory := level.memory) is not None:
-                names = ("bar", "per_token", "steady")
+                names = ("bar", "per_token", "steady", "form")
                 levels[str(number)]["memory"] = {name: getattr(memory, name) for name in names}
                 tensors[prefix + "memory"] = memory.bands
             if (governor := level.governor) is not None:

@@ -67,6 +67,12 @@ class Always:
         return self._ring is not None
 
     @property
+    def seconds(self) -> float:
+        """Seconds of sound in the ring. Any thread."""
+        ring = self._ring
+        return 0.0 if ring is None else ring.seconds
+
+    @property
     def read_to(self) -> int:
         """The tap's position behind the last frame that was written."""
         return 0 if self._ring is None else self._ring.read_to
@@ -127,6 +133,7 @@ class Always:
         try:
             act(self._ring)
         except (TakeWriteError, OSError) as error:
-            self._ring = None
+            ring, self._ring = self._ring, None
+            ring.release()
             self.problem = f"always recording has ended: {error}"
             log.warning("%s", self.problem)

@@ -28,7 +28,7 @@ from jbdiff_live.record.running import LOOK_SECONDS, Facts, RunningTake
 from jbdiff_live.record.take import TakeInfo
 from jbdiff_live.record.writer import TakeWriteError
 from jbdiff_live.status import RecorderStatus
-from jbdiff_live.system.takes_folder import AlwaysOptions
+from jbdiff_live.system.takes_folder import TAKE_SOUNDS, AlwaysOptions
 
 log = logging.getLogger(__name__)
 
@@ -117,8 +117,19 @@ class Recorder:
     # ------------------------------------------------------------------ any thread
 
     def status(self) -> RecorderStatus:
-        status = self._status
-        return replace(status, warning=status.warning or self._always.problem)
+        warning, seconds = self._status.warning or self._always.problem, self._always.seconds
+        return replace(self._status, warning=warning, sound=self._sound, always_seconds=seconds)
+
+    def choose_sound(self, sound: str) -> None:
+        """Let takes have "heard", "engine" or "both", from the next one on.
+
+        ValueError: another word, or there is no heard sound to record.
+        """
+        if sound not in TAKE_SOUNDS:
+            raise ValueError(f"a take with {sound!r}: choose one of {', '.join(TAKE_SOUNDS)}")
+        if self._tap is None and sound != "engine":
+            raise ValueError("no heard sound reaches the recorder; a take has the engine's sound")
+        self._sound = sound
 
     def start(
         self,

@@ -33,10 +33,10 @@ from jbdiff_live.record.events import (
     StackEvent,
 )
 from jbdiff_live.record.heard import Place
-from jbdiff_live.record.lock import hold
 from jbdiff_live.record.take import EVENTS, INFO, TakeInfo
 from jbdiff_live.record.track import Track
 from jbdiff_live.stack_choice import StackPlaying
+from jbdiff_live.system.file_lock import lock_or_share
 from jbdiff_live.system.files import replace_file
 
 FADE_FRAMES = 882  # 20 ms at 44.1 kHz, on each side of a jump
@@ -316,7 +316,7 @@ def write_info(folder: Path, info: TakeInfo) -> None:
 def _new_events(folder: Path) -> io.FileIO:
     """Make the file of events. It is locked as long as the take is recorded, so that nobody repairs it meanwhile."""
     events = io.FileIO(folder / EVENTS, "w+")
-    hold(events.fileno())
+    lock_or_share(events.fileno())
     return events
 
 

@@ -93,6 +93,24 @@ class Line:
         """Return the frames from the beginning of the block at `place` to the end."""
         return sum(entry.block.frames for entry in self._entries[max(0, place - self.first) :])
 
+    def edged(self, place: int, fade: int) -> Audio:
+        """Return the sound of the block at `place`, faded where the music began anew, since no silence lies between.
+
+        fade: its frames.
+        """
+        entry = self[place]
+        ends = place + 1 < self.end and self[place + 1].begins
+        if not entry.begins and not ends:
+            return entry.block.samples
+        samples = entry.block.samples.copy()
+        count = min(fade, len(samples))
+        rise = (0.5 - 0.5 * np.cos(np.pi * (np.arange(count) + 1) / (count + 1))).astype(np.float32)[:, None]
+        if entry.begins and place > self.first:
+            samples[:count] *= rise
+        if ends:
+            samples[-count:] *= rise[::-1]
+        return samples
+
     def sound_before(self, place: int, frames: int) -> Audio:
         """Return up to `frames` frames of sound, `[frames, channels]`, that end where the block at `place` begins."""
         parts: list[Audio] = []

@@ -67,6 +67,7 @@ class StackVoice:
                 stream.geometry.hop(stream.levels[0]) / stream.sample_rate,
                 anchor=stream.stack.config.anchored,
                 memory=stream.stack.config.remembering,
+                steps=stream.stack.config.level(stream.levels[0]).steps,
             ),
             hop=None if stream.block_frames == stream.window_frames else asked.hop,
             steps=asked.steps,
