@@ -6,6 +6,7 @@ same code; each machine needs Python and the libraries only.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import platform
@@ -173,11 +174,10 @@ class RayPool:
 def _ray() -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to Ray's makers
     try:
-        import ray
-        import ray.exceptions
+        importlib.import_module("ray.exceptions")
+        return importlib.import_module("ray")
     except ModuleNotFoundError as error:
         raise BatchError(f"--ray needs {error.name}; install jbdiff-live with its [ray] extra") from error
-    return ray
 
 
 def _connect(ray: ModuleType, address: str, jobs: int | None, takes: bool) -> None:

@@ -87,13 +87,16 @@ class HeardTap:
         return copy if start >= self.oldest else None
 
     def position_of(self, frame: int) -> int | None:
-        """Return the first position that is at the session's `frame` or behind it. None: it was not heard yet."""
+        """Return the first position that is at the session's `frame` or behind it. None: it was not heard yet.
+
+        The silence before the very first sound is no such position.
+        """
         places, written = tuple(self._places), self._written
         ends = (*(place.at for place in places[1:]), written)
         for place, end in zip(places, ends, strict=False):  # before the first sound there is no place
             if place.moves and frame < place.frame + end - place.at:
                 return max(self.oldest, place.at + max(0, frame - place.frame))
-            if not place.moves and frame < place.frame:
+            if not place.moves and frame < place.frame and place.at:
                 return max(self.oldest, place.at)
         return None
 

@@ -110,5 +110,5 @@ def test_start_change_close_start(tmp_path: Path) -> None:
         safe.eventually(lambda: not mark.exists(), "a window")
     finally:
         said = safe.close()
-    assert "leaves the session out (safe mode)" in said
+    assert "your last session is not loaded (safe mode)" in " ".join(said.split())
     assert file.read_bytes() == old
