@@ -65,6 +65,20 @@ class NoiseDrawn:
 
 
 @dataclass(frozen=True)
+class FilePlace:
+    """A place in a sound file, in frames. The part of the file begins at `begin` and is `frames` long.
+
+    played: frames of the part that had played before the first frame, also more than its length. It is negative before
+    the part began. loops: the part plays in a circle.
+    """
+
+    played: int
+    begin: int
+    frames: int
+    loops: bool
+
+
+@dataclass(frozen=True)
 class Block:
     """Finished audio. `samples` is float32 `[frames, channels]` and not writeable.
 
@@ -74,7 +88,7 @@ class Block:
 
     `again` is the index of the block that the time machine plays again; None for new music. `asked` holds the action
     counts of the store if the generator got others, as it does after a jump back. `jump` says that the sound does not
-    continue the block before it.
+    continue the block before it. `files` holds, by role, the places of the files at which its first new frame is.
     """
 
     samples: Audio
@@ -92,6 +106,7 @@ class Block:
     again: int | None = None
     asked: Mapping[str, int] | None = None
     jump: Jump | None = None
+    files: Mapping[str, FilePlace] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.samples.setflags(write=False)
@@ -131,6 +146,7 @@ class Generated:
     beat: tuple[float, float] | None = (
         None  # place of its first new frame in the bar, and beats a frame; None: no beat
     )
+    files: Mapping[str, FilePlace] = field(default_factory=dict)  # as `Block.files`
 
 
 @dataclass(frozen=True)

@@ -248,7 +248,7 @@ class Engine:
             generated.samples, self._made, self._ring.frames_written, counted, generated.noise, taken, attempt.rung,
             generated.stack, generated.turned, looped=self._heard if attempt.rung >= Rung.LOOP else None,
             novelty=generated.novelty,
-            beat=generated.beat,
+            beat=generated.beat, files=generated.files,
         )  # fmt: skip
         self._before = before
         return self._past.marked(block, snapshot)

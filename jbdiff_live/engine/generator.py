@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from jbdiff_live.block import CHANNELS, SAMPLE_RATE, Audio, Generated, KeepGoing, Preparing, Rung, Saved
 from jbdiff_live.engine.block_settings import NewestKnobs
 from jbdiff_live.engine.voices.background import StackLoader
@@ -26,7 +24,8 @@ from jbdiff_live.engine.voices.handover import Handover, handover_seconds
 from jbdiff_live.engine.voices.load import load_voice
 from jbdiff_live.engine.voices.repeat import once_more
 from jbdiff_live.engine.voices.saved import SavedVoice
-from jbdiff_live.engine.voices.sources import FileSource, LiveReader, Mono, Sources
+from jbdiff_live.engine.voices.sounded import Sounded
+from jbdiff_live.engine.voices.sources import FileSource, LiveReader, Sources
 from jbdiff_live.engine.voices.voice import StackVoice
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
@@ -34,7 +33,6 @@ from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
 if TYPE_CHECKING:
     from jbdiff.stream.state import LevelBeginning
 
-HEARD_SECONDS = 12.0  # sound kept for the next stack to continue; two windows of v1 and of pocket are 4.5
 COMING_SECONDS = 15.0  # longest time for which a file waits for the stack of the same patch
 REPEAT_SECONDS = 0.005  # time to copy a block
 TURN_SECONDS = 0.5  # limit of a preparation step's wait for the block in work
@@ -73,7 +71,7 @@ class ModelGenerator:
         self._voice: StackVoice | None = None
         self._handover: Handover[StackVoice] | None = None
         self._old: StackVoice | None = None  # the voice that fades out in a handover
-        self._heard: Audio = np.zeros((0, CHANNELS), np.float32)
+        self._sounded = Sounded()
         self._loader: StackLoader[StackVoice] = StackLoader(self._load_beside, on_ready)
         self._beside = LoadsBeside(threads, self._take_turns, lambda going: self._files_read(going))
         self._beginnings: Beginnings[tuple[StackVoice, FileSource], Mapping[int, LevelBeginning]] = (
@@ -170,7 +168,7 @@ class ModelGenerator:
         """Seconds of a block on each rung of this stack. During a crossfade of stacks no rung saves work."""
         mixing = self.mixing_seconds
         seconds = dict(self._ready().rung_seconds) if mixing is None else {Rung.FULL: mixing}
-        if len(self._heard) > self.block_frames:
+        if len(self._sounded.all) > self.block_frames:
             seconds[Rung.REPEAT] = REPEAT_SECONDS
         return seconds
 
@@ -191,7 +189,7 @@ class ModelGenerator:
         if new is None:  # another choice came meanwhile
             return
         new.take_place_of(old)
-        self._handover = Handover(old, new, self._heard, new.playing.fade_frames)
+        self._handover = Handover(old, new, self._sounded.music, new.playing.fade_frames)
         self._old, self._voice = old, new
 
     def next_block(
@@ -208,13 +206,8 @@ class ModelGenerator:
 
     def _next_block(self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung) -> Generated | None:
         self._forget_if_asked(snapshot)
-        voice, old, sources = (
-            self._ready(),
-            self._old,
-            Sources(
-                self.context_file, self.init_file, self._live, lambda frames: _newest(self._heard, frames)
-            ),
-        )
+        voice, old = self._ready(), self._old
+        sources = Sources(self.context_file, self.init_file, self._live, self._sounded.newest)
         if self._handover is None or old is None:
             self._begin_from_file(voice)
             made = voice.next_block(snapshot, sources, keep_going, rung, self._turning)
@@ -229,10 +222,7 @@ class ModelGenerator:
             )
             if self._handover.done:
                 self._end_handover()
-        if made is not None:
-            kept = round(HEARD_SECONDS * SAMPLE_RATE)
-            self._heard = np.concatenate([self._heard, made.samples])[-kept:]
-        return made
+        return None if made is None else self._sounded.keep(made, snapshot, sources, voice.latency_frames)
 
     def _end_handover(self) -> None:
         """Let the old voice rest, if there is one. It may be asked for again."""
@@ -249,13 +239,16 @@ class ModelGenerator:
 
     def _repeat(self) -> Generated:
         """Repeat about the last block's sound. The stacks' state does not change: they continue as before it."""
-        samples = once_more(self._heard, self.block_frames)
+        samples = once_more(self._sounded.all, self.block_frames)
         return Generated(samples, "repeated", self._ready().playing, mixed=True)
 
     def save(self) -> SavedVoice | None:
         """Return the state before the next block; None while one stack fades into another."""
         voice = self._ready()
-        saved = SavedVoice(voice, voice.save(), voice.position, voice.began_from, self._resets)
+        saved = SavedVoice(
+            voice, voice.save(), voice.position, voice.began_from, self._resets,
+            files=voice.files.began, dry=self._sounded.dry,
+        )  # fmt: skip
         return None if self._handover is not None else saved
 
     def fits(self, saved: Saved) -> bool:
@@ -266,8 +259,9 @@ class ModelGenerator:
         """Go on from a saved state. ValueError: another stack plays. The rest as in `jbdiff_live.block.Rewinds`."""
         if not self.fits(saved) or not isinstance(saved, SavedVoice) or not isinstance(present, SavedVoice):
             raise ValueError("the saved state is of another stack; load that stack first")
-        saved.voice.restore(saved.whole, saved.position, present.began_from)
-        self._heard, self._resets = heard, saved.resets
+        saved.voice.restore(saved.whole, saved.position, present.began_from, saved.files)
+        self._sounded.go_on(heard, saved.dry)
+        self._resets = saved.resets
 
     def reset(self, keep_going: Callable[[], bool]) -> None:
         """Forget the music so far, and begin again from the context file, if there is one.
@@ -278,7 +272,7 @@ class ModelGenerator:
 
     def _begin_again(self, keep_going: Callable[[], bool], longest: float) -> None:
         self._end_handover()
-        self._heard = self._heard[:0]
+        self._sounded.clear()
         voice, file = self._ready(), self.context_file
         voice.reset()
         if file is None:
@@ -320,12 +314,3 @@ class ModelGenerator:
 
     def _take_turns(self) -> None:
         self._resting.wait(TURN_SECONDS)
-
-
-def _newest(made: Audio, frames: int) -> Mono:
-    """Return the newest frames of the sound made, as mono `[frames]`, with silence before the first."""
-    newest = np.zeros(frames, np.float32)
-    played = made[-frames:]
-    if len(played):
-        newest[-len(played) :] = played.mean(axis=1)
-    return newest

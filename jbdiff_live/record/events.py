@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from jbdiff_live.block import NoiseDrawn
+from jbdiff_live.block import FilePlace, NoiseDrawn
 from jbdiff_live.parameters import PARAMETERS, ParameterSnapshot
 
 _DEFAULTS = {parameter.name: parameter.default for parameter in PARAMETERS}
@@ -52,7 +52,8 @@ class BlockEvent(msgspec.Struct, frozen=True, tag_field="event", tag="block", om
     each step. For such a knob `values` holds the value at the block's beginning. To make the block again, take
     `snapshot` for its settings, and the event as `turning` of `jbdiff.stream.stream.BlockStream.step`. `again` is the
     index of an earlier block if the time machine played that block again: with the state before that block, these
-    settings make the same sound.
+    settings make the same sound. `files` holds, by role ("context", "init"), the places in the sound files that the
+    block read. They count at its first new frame, which sounds the stack's latency later.
     """
 
     index: int
@@ -67,6 +68,7 @@ class BlockEvent(msgspec.Struct, frozen=True, tag_field="event", tag="block", om
     turned: dict[str, list[float]] = {}
     novelty: float = 0.0
     again: int | None = None
+    files: dict[str, FilePlace] = {}
 
     @property
     def snapshot(self) -> ParameterSnapshot:

@@ -121,6 +121,7 @@ class TakeWriter:
                     {name: list(values) for name, values in block.turned.items()},
                     block.novelty,
                     block.again,
+                    dict(block.files),
                 )
             )
             if self._engine is not None:

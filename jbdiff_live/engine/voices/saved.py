@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from jbdiff_live.engine.voices.file_player import DrySpot
 from jbdiff_live.engine.voices.sources import FileSource
 from jbdiff_live.engine.voices.voice import StackVoice
 
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
 class SavedVoice:
     """The state of one voice. state: as the stream gave it, or compacted.
 
-    position: the place in files that move along. began_from: the file that the music had begun from. resets: the count
-    of the action that resets the context.
+    position: frames of the music so far. began_from: the file that the music had begun from. resets: the count of the
+    action that resets the context. files: where the files that move along began. dry: what the file in the output
+    played last.
     """
 
     voice: StackVoice
@@ -27,6 +30,8 @@ class SavedVoice:
     began_from: FileSource | None
     resets: int
     nbytes: int = 0
+    files: Mapping[str, tuple[FileSource, int]] = field(default_factory=dict)
+    dry: DrySpot | None = None
 
     def compact(self, before: SavedVoice | None) -> SavedVoice:
         """As `jbdiff_live.block.Saved.compact`."""

@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from jbdiff.audio.beat import Beat, found_beat
 from jbdiff.audio.files import read_mono
 
 Mono = NDArray[np.float32]  # [frames]
@@ -25,15 +26,12 @@ LONGEST_SECONDS = 1200.0  # longest part of a file that is kept: 212 MB
 
 @dataclass(frozen=True, eq=False)  # the same file read twice is two sources
 class FileSource:
-    """A sound file as mono float32 at the model's rate, read in a circle."""
+    """A sound file as mono float32 at the model's rate. `file_player.py` plays it."""
 
     path: Path
     samples: Mono
     note: str  # changes of the sound: resampled, mixed to mono, cut, turned down
-
-    def window(self, end_frame: int, frames: int) -> Mono:
-        """Return `frames` samples that end at `end_frame`, wrapping around the file's ends."""
-        return self.samples[np.arange(end_frame - frames, end_frame) % len(self.samples)]
+    beat: Beat | None = None  # None: no steady beat was found
 
     def tail(self, frames: int) -> Mono:
         """Return the last `frames` samples, or all of a shorter file."""
@@ -61,7 +59,9 @@ def load_file_source(
     keep_going: asked between pieces. Raises ValueError or OSError with the remedy when the file cannot be used.
     """
     sound = read_mono(path, sample_rate, int(longest_seconds * sample_rate), keep_going=keep_going)
-    return FileSource(Path(path), sound.samples, ", ".join(sound.notes))
+    return FileSource(
+        Path(path), sound.samples, ", ".join(sound.notes), found_beat(sound.samples, sample_rate)
+    )
 
 
 @runtime_checkable

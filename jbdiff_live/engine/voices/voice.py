@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jbdiff_live.block import CHANNELS, Audio, Generated, KeepGoing, NoiseDrawn, Rung
+from jbdiff_live.block import CHANNELS, Audio, FilePlace, Generated, KeepGoing, NoiseDrawn, Rung
 from jbdiff_live.engine.block_settings import NewestKnobs, block_settings, eased, rung_shares, turned
 from jbdiff_live.engine.timing.progress import Progress
-from jbdiff_live.engine.voices.listening import Heard, Place, heard
+from jbdiff_live.engine.voices.file_player import FilesBegan
+from jbdiff_live.engine.voices.listening import Heard, Place, file_places, heard
 from jbdiff_live.engine.voices.sources import FileSource, Mono, Sources
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying
@@ -73,7 +74,8 @@ class StackVoice:
             fade_frames=fade_frames,
             licence=str(stream.stack.source.get("licence", "")),
         )
-        self.position = 0  # frames made since the music began: the place in files that move along
+        self.position = 0  # frames made since the music began
+        self.files = FilesBegan()  # where the files that move along began
         self._stream = stream
         self._context_frames = stream.geometry.context_samples(stream.levels[0])
         self._seconds = deque([block_seconds], maxlen=TIMES_KEPT)
@@ -136,10 +138,19 @@ class StackVoice:
         """Return the stream's state before the next block. Later blocks do not change it."""
         return self._stream.save()
 
-    def restore(self, state: StreamState, position: int, began_from: FileSource | None) -> None:
-        """Go on from a state of `save`, bit-exactly. position, began_from: the attributes of the same names."""
+    def restore(
+        self,
+        state: StreamState,
+        position: int,
+        began_from: FileSource | None,
+        files: Mapping[str, tuple[FileSource, int]],
+    ) -> None:
+        """Go on from a state of `save`, bit-exactly. position, began_from: the attributes of the same names.
+
+        files: `self.files.began` of then. A file that came later begins anew.
+        """
         self._stream.restore(state)
-        self.position, self.began_from = position, began_from
+        self.position, self.began_from, self.files.began = position, began_from, files
 
     @property
     def piece_lengths(self) -> Mapping[str, int]:
@@ -154,7 +165,7 @@ class StackVoice:
         Loader's thread; no other thread has the voice. fade_frames: of the crossfade to it.
         """
         self._stream.reset()
-        self.asked, self.position = choice, 0
+        self.asked, self.position, self.files = choice, 0, FilesBegan()
         self.began_from = self.knows = self._settings = None
         usual = float(np.median(self._seconds))  # the slowest block was slow for a reason that has passed
         self._seconds.clear()
@@ -166,12 +177,15 @@ class StackVoice:
     def reset(self) -> None:
         """Forget the music so far."""
         self._stream.reset()
-        self.position = 0
+        self.position, self.files = 0, FilesBegan()
 
     def forget(self) -> None:
-        """Begin again with the next block, without a gap: from the context file, if any, else from nothing."""
+        """Begin again with the next block, without a gap: from the context file, if any, else from nothing.
+
+        Files begin again too.
+        """
         self._stream.forget()
-        self.began_from = None
+        self.began_from, self.files = None, FilesBegan()
 
     def beginning_of(
         self, context_file: FileSource, take_turns: Callable[[], object]
@@ -198,7 +212,7 @@ class StackVoice:
 
     def take_place_of(self, before: StackVoice) -> None:
         """Go on at another voice's place in all files. The music does not begin again from a file."""
-        self.position = before.position
+        self.position, self.files.began = before.position, before.files.began
         self.began_from = before.began_from
 
     def continue_from(self, heard: Audio, before: StackVoice | None = None, frames: int = 0) -> None:
@@ -238,17 +252,13 @@ class StackVoice:
         self.complaint = self._note
         frames = self.block_frames
         opens = self.latency_frames  # what is new in this block sounds so many frames later
-        context = self._heard(
-            snapshot, sources, Place("context", self._context_frames, self.position, opens)
-        ).samples
+        self.files.look(sources, self.position)
+        files = file_places(snapshot, sources, self.files, self.position, self._stream.sample_rate)
+        place = Place("context", self._context_frames, 0, opens, files.get("context"))
+        context = self._heard(snapshot, sources, place).samples
         init = None
         if settings.resample > 0 and rung is not Rung.LOOP:  # a loop resamples its own sound
-            # A whole window: the sound before the block only helps the encoder at the block's beginning.
-            place = Place("init", self._stream.window_frames, self.position + frames, opens + frames)
-            found = self._heard(snapshot, sources, place)
-            init = found.samples
-            if snapshot.choice("init_source") != "own" and not found.complaint:
-                settings = replace(settings, resample=settings.resample * found.share)
+            init, settings = self._init(snapshot, sources, files.get("init"), settings)
         try:
             block = self._step(
                 lambda stream: stream.step(
@@ -281,6 +291,7 @@ class StackVoice:
             novelty=block.novelty,
             read_at=None if turning is None else turning.read_at,
             beat=block.beat if rung is not Rung.LOOP else None,
+            files=files,
         )
 
     def _step(self, step: Callable[[BlockStream], StreamBlock]) -> StreamBlock:
@@ -303,6 +314,19 @@ class StackVoice:
         self.complaint = self._note = IN_FLOAT32
         self._progress.begin()
         return step(self._stream)
+
+    def _init(
+        self, snapshot: ParameterSnapshot, sources: Sources, file: FilePlace | None, settings: BlockSettings
+    ) -> tuple[Mono | None, BlockSettings]:
+        """Return the sound that a block resamples, None for its own, and the settings with as much of it as sounds."""
+        # A whole window: the sound before the block only helps the encoder at the block's beginning.
+        frames = self.block_frames
+        place = Place("init", self._stream.window_frames, frames, self.latency_frames + frames, file)
+        found = self._heard(snapshot, sources, place)
+        if snapshot.choice("init_source") != "own" and not found.complaint:
+            kept = settings.resample * found.share
+            settings = replace(settings, resample=kept, direct=settings.direct and kept >= 1.0)
+        return found.samples, settings
 
     def _heard(self, snapshot: ParameterSnapshot, sources: Sources, place: Place) -> Heard:
         """Return the sound of a role. If its source gives nothing, `complaint` gets the reason."""

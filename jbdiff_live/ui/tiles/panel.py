@@ -18,6 +18,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 from jbdiff_live.parameters import (
     ACTIONS,
     OF_THE_ANCHOR,
+    OF_THE_FILES,
     OF_THE_FINISHER,
     OF_THE_INPUT,
     OF_THE_REGISTER,
@@ -78,6 +79,7 @@ ROWS: tuple[tuple[tuple[str, tuple[tuple[str, ...], ...]], ...], ...] = (
                 ("finisher_seed", "stack"),
             ),
         ),
+        ("FILES", (("file_start", "file_length"), ("file_loop", "file_dry"))),
         ("OUTPUT", (("gain",),)),
     ),
 )
@@ -87,7 +89,7 @@ KEYS = {
     "reset_context": "X", "tap": "T",
 }  # fmt: skip
 # Drawn as strips, since two or three of them share a column.
-FLAT = OF_THE_FINISHER | OF_THE_ANCHOR | OF_THE_REGISTER | OF_THE_SCENES | OF_THE_INPUT
+FLAT = OF_THE_FINISHER | OF_THE_ANCHOR | OF_THE_REGISTER | OF_THE_SCENES | OF_THE_INPUT | OF_THE_FILES
 FLAT |= {
     "context_source",
     "init_source",
