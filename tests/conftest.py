@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two busy torch processes wait m
 os.environ["COLUMNS"] = "200"  # tables hold whole paths, however long the temporary folder's is
 sys.path.insert(0, str(Path(__file__).parent))
 
-from busy import MOST_SECONDS, Watch
 from servers import JackServer, PulseServer, jack_server, pulse_server
 
 with contextlib.suppress(ImportError):  # a machine that was set up for the tests of a GPU alone
@@ -47,35 +46,6 @@ def a_players_configuration_is_left_alone(tmp_path_factory: pytest.TempPathFacto
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         monkeypatch.setenv("XDG_MUSIC_DIR", str(tmp_path_factory.mktemp("music")))
         yield
-
-
-_waited = pytest.StashKey[float]()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Watches how busy the machine is while a test of sound in real time runs."""
-    if item.get_closest_marker("realtime") is None or sys.platform == "win32":
-        return (yield)
-    watch = Watch()
-    try:
-        return (yield)
-    finally:
-        item.stash[_waited] = watch.stop()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Skips such a test if it failed and the machine had kept a process waiting: that says nothing about the code."""
-    report = yield
-    waited = item.stash.get(_waited, 0.0)
-    if report.when == "call" and report.failed and waited > MOST_SECONDS:
-        report.outcome = "skipped"
-        reason = f"Skipped: the machine was busy: a process waited {1000 * waited:.0f} ms for a processor"
-        report.longrepr = (str(item.path), item.location[1] or 0, reason)
-    return report
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

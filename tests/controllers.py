@@ -39,3 +39,7 @@ class Sender:
         """As if the cable was pulled."""
         self.process.kill()
         self.process.communicate()
+
+    def unplug(self) -> None:
+        """Let the process end by itself: a server takes seconds to bury a client that was killed."""
+        self.process.communicate(timeout=90)

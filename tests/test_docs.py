@@ -23,6 +23,22 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
     assert not lacking
 
 
+PICTURE = re.compile(r"\]\(([\w./-]+\.png)\)")
+MOST_BYTES = 6_000_000  # of the pictures of the views
+
+
+def test_every_picture_that_a_page_shows_is_there_and_every_picture_of_a_view_is_shown() -> None:
+    shown = {(page.parent / name).resolve() for page in PAGES for name in PICTURE.findall(page.read_text())}
+    assert not [picture for picture in shown if not picture.exists()]
+    views = {picture.resolve() for picture in (ROOT / "docs" / "views").glob("*.png")}
+    assert views <= shown
+    assert sum(picture.stat().st_size for picture in views) < MOST_BYTES
+    page = (ROOT / "docs" / "views" / "README.md").read_text()
+    pictures = PICTURE.findall(page)
+    assert len([name for name in pictures if name.startswith("sheet-")]) == 6 * 2  # states and looks
+    assert len([name for name in pictures if name.endswith("-960x540.png")]) == 3 * 6 * 2
+
+
 def examples() -> list[tuple[str, str]]:
     """The heading and the code of each example."""
     parts = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8").split("\n## ")[1:]

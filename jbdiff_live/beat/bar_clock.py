@@ -85,8 +85,12 @@ class BarClock:
 
     # ------------------------------------------------------------------ sources' threads
 
-    def midi(self, device: str, message: ClockMessage, now: float, position: int = 0) -> None:
+    def midi(
+        self, device: str, message: ClockMessage, now: float, position: int = 0, resolution: float = 0.0
+    ) -> None:
         """Take a clock message of an input, received at second `now`. position: a song position, in sixteenths.
+
+        resolution: seconds within which two messages may have the same time.
 
         Every input has its follower. The clock follows the first input that sends, until it is silent for a second.
         """
@@ -94,7 +98,7 @@ class BarClock:
             follower = self._followers.setdefault(device, MidiFollower())
             match message:
                 case ClockMessage.TICK:
-                    follower.tick(now)
+                    follower.tick(now, resolution)
                     old = self._input
                     if old is None or old.device == device or now - old.seen > OTHER_SECONDS:
                         self._input = Input(device, now)

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QApplication
 from jbdiff_live.kept.content import WindowPlace
 from jbdiff_live.status import Transport
 from jbdiff_live.system.ending import on_ending
+from jbdiff_live.ui.first_frame import FirstFrame
 from jbdiff_live.ui.look import load_look, look_file
 from jbdiff_live.ui.place import PlaceWatch, put, show
 from jbdiff_live.ui.rows.look_row import wear
@@ -57,12 +58,16 @@ def run(
         try:
             show(window, place)
             QTimer.singleShot(0, window, lambda: app.exit(0) if ended.is_set() else None)
-            # After the first frame: the window is there before the model, which takes seconds.
-            QTimer.singleShot(0, window, window.prepare)
-            if on_ready is not None:
-                QTimer.singleShot(0, window, lambda: on_ready(window))
+            FirstFrame(window, lambda: _painted(window, on_ready))
             return app.exec()
         finally:
             window.close()
             window.deleteLater()
             app.processEvents()
+
+
+def _painted(window: MainWindow, on_ready: Callable[[MainWindow], object] | None) -> None:
+    """Begin to load the model: it takes seconds, and the window is there meanwhile."""
+    window.prepare()
+    if on_ready is not None:
+        on_ready(window)

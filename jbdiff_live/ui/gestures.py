@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QUrl
+from PySide6.QtCore import QEvent, Qt, QUrl
 from PySide6.QtGui import (
     QDesktopServices,
     QDragEnterEvent,
@@ -127,6 +127,12 @@ class Gestures(PlayersWishes):
             self.files.load_sound(role, Path(files[0]))
 
     # Focus
+
+    def event(self, event: QEvent) -> bool:
+        # After a dialog, Qt would give a window without a focus to its first knob, and the digits would type into it.
+        if event.type() == QEvent.Type.WindowActivate and self.focusWidget() is None:
+            self.setFocus(Qt.FocusReason.OtherFocusReason)
+        return super().event(event)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.setFocus(Qt.FocusReason.MouseFocusReason)

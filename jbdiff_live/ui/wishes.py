@@ -21,6 +21,7 @@ from jbdiff_live.ui.browser.dialog import Browser
 from jbdiff_live.ui.files import FileDesk
 from jbdiff_live.ui.overlay import KeysOverlay
 from jbdiff_live.ui.rows.notices import NoticeLine
+from jbdiff_live.ui.rows.stack_picker import StackPicker
 from jbdiff_live.ui.rows.transport_bar import TransportBar
 from jbdiff_live.ui.scenes.strip import SceneStrip
 from jbdiff_live.ui.tiles.panel import KnobsPanel
@@ -47,6 +48,7 @@ class PlayersWishes(QWidget):
     scenes: SceneStrip
     keys: KeysOverlay
     files: FileDesk
+    stack: StackPicker
     stop_press: Twice
     next_press: Twice
 
@@ -126,8 +128,9 @@ class PlayersWishes(QWidget):
         self.look()
 
     def prepare(self) -> None:
-        """Load the model while the player looks around, so that the first start sounds at once."""
+        """Load the model while the player looks around, so that the first start sounds at once. Find all stacks."""
         self.asker.ask("load the model", self._transport.prepare)
+        self.stack.find_stacks()
 
     def start_stop(self) -> None:
         """Start, or stop. While music sounds, the first press asks and a second one within seconds stops.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -56,6 +57,52 @@ def test_3_ms_of_jitter_and_lost_ticks_move_the_beat_by_less_than_2_ms(seed: int
     assert len(late) > 1000
     assert max(late) < 0.002
     assert max(tempi) < 0.1
+
+
+def through_a_server(
+    tempo: float, frames: int, jitter: float, stalls: float = 0.0, seconds_long: float = 60.0
+) -> list[float]:
+    """Errors of the beat in seconds, behind a sound server that gives the messages of a period one time.
+
+    stalls: stalls a second, of one to four periods each. The ticks of these periods come late, all at once.
+    """
+    chance, follower, period = random.Random(1), MidiFollower(), frames / 44_100
+    ticks = [
+        number * seconds(tempo) + chance.gauss(0, jitter)
+        for number in range(int(seconds_long / seconds(tempo)))
+    ]
+    ticks.sort(reverse=True)
+    follower.start()
+    now, errors = -1.0, []
+    while ticks:
+        while ticks and ticks[-1] < now + period:
+            ticks.pop()
+            follower.tick(BEGIN + now + period / 2, period)
+            if now > 12:
+                errors.append((the_line(follower).time_of(tempo / 60 * now) - BEGIN) - now)
+        now += period * (1 + (chance.randint(1, 4) if chance.random() < stalls * period else 0))
+    return errors
+
+
+@pytest.mark.parametrize("frames", [64, 256, 512, 1024])
+@pytest.mark.parametrize("tempo", [60.0, 97.0, 107.4, 140.0, 180.0])
+@pytest.mark.parametrize("jitter", [0.0005, 0.003])
+def test_the_coarse_times_of_a_sound_server_are_no_lost_ticks(
+    frames: int, tempo: float, jitter: float
+) -> None:
+    errors = through_a_server(tempo, frames, jitter)
+    assert len(errors) > 1000
+    # Where period and tick are almost as long, all ticks of seconds lie on one side of their true times.
+    assert max(map(abs, errors)) < 0.0055 + 0.45 * frames / 44_100
+    assert math.sqrt(sum(error**2 for error in errors) / len(errors)) < 0.003 + 0.35 * frames / 44_100
+
+
+@pytest.mark.parametrize("frames", [256, 512])
+@pytest.mark.parametrize("tempo", [60.0, 97.0])
+def test_ticks_that_come_late_after_a_stall_are_not_counted_twice(frames: int, tempo: float) -> None:
+    errors = through_a_server(tempo, frames, 0.003, stalls=0.6)
+    assert abs(sum(errors)) / len(errors) < 0.003
+    assert abs(errors[-1]) < 0.01
 
 
 @pytest.mark.parametrize("lost", [1, 2, 5])

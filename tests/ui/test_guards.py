@@ -9,7 +9,7 @@ import pytest
 from conftest import HandClock
 from demo_transport import DemoTransport
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QMessageBox
+from PySide6.QtWidgets import QApplication, QDialog, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.status import EngineState, EngineStatus
@@ -145,4 +145,26 @@ def test_after_a_turn_and_after_a_typed_value_the_digits_recall_scenes(
         qtbot.keyClick(knob, key)
     assert not knob.hasFocus() and demo.snapshot()[knob.name] == 0.5
     qtbot.keyClick(window, Press.Key_2)
+    assert ("recall_scene", 2) in demo.asked
+
+
+def test_after_a_dialog_the_digits_recall_scenes_and_type_into_no_knob(
+    window: MainWindow, demo: DemoTransport, qtbot: QtBot
+) -> None:
+    """Qt gives a window that becomes active the focus of its first knob, if nothing has it."""
+    window.show_view(View.STAGE)
+    knob = window.stage.rings[0]
+    knob.setFocus()
+    for key in (Press.Key_Period, Press.Key_5, Press.Key_Return):
+        qtbot.keyClick(knob, key)
+    dialog = QDialog()
+    dialog.show()
+    dialog.activateWindow()
+    qtbot.waitUntil(lambda: QApplication.activeWindow() is dialog, timeout=90_000)
+    dialog.close()
+    window.activateWindow()
+    qtbot.waitUntil(lambda: QApplication.focusWidget() is not None, timeout=90_000)
+    focused = QApplication.focusWidget()
+    assert focused is window
+    qtbot.keyClick(focused, Press.Key_2)
     assert ("recall_scene", 2) in demo.asked

@@ -67,6 +67,9 @@ def list_midi_inputs(api: str | None = None) -> list[str]:
         lister.delete()
 
 
+OnClock = Callable[[str, ClockMessage, float, int, float], None]
+
+
 @dataclass
 class _OpenPort:
     """An open input. `port` is its place in the system's list, `name` its name in the rest of the program."""
@@ -88,7 +91,7 @@ class MidiInput:
     server. `virtual`: opens an input of that name for others to connect to. `on_port`: called on the watcher's thread
     with an input's name, and True before its first message, False after it has gone. `on_clock`: called on the inputs'
     threads for a message of MIDI clock. Its arguments are the input's name, the message, the second at which it was
-    received, and the song position in sixteenths.
+    received, the song position in sixteenths, and the resolution of that second.
     """
 
     def __init__(
@@ -99,9 +102,7 @@ class MidiInput:
         virtual: str | None = None,
         poll_seconds: float = POLL_SECONDS,
         on_port: Callable[[str, bool], None] = lambda name, there: None,
-        on_clock: Callable[[str, ClockMessage, float, int], None] = lambda name, message, time, position: (
-            None
-        ),
+        on_clock: OnClock = lambda name, message, time, position, resolution: None,
     ) -> None:
         self._on_event = on_event
         self._on_clock = on_clock
@@ -176,7 +177,7 @@ class MidiInput:
         data = packet[0]
         now = port.receipt.second(packet[1], time.monotonic())
         if data == TICK:
-            self._on_clock(port.name, ClockMessage.TICK, now, 0)
+            self._on_clock(port.name, ClockMessage.TICK, now, 0, port.receipt.resolution)
             return
         if data == SENSING:
             return
@@ -189,7 +190,7 @@ class MidiInput:
         for message in port.parser:
             if message.type in CLOCK_MESSAGES:
                 position = message.pos if message.type == "songpos" else 0
-                self._on_clock(port.name, CLOCK_MESSAGES[message.type], now, position)
+                self._on_clock(port.name, CLOCK_MESSAGES[message.type], now, position, 0.0)
             event = event_of(message, port.name, now)
             if event is not None:
                 self._handle(event)
@@ -285,7 +286,7 @@ class MidiInput:
         if client.get_current_api() == rtmidi.API_UNIX_JACK:
             # Receive system exclusive too: rtmidi drops an unfinished one together with the messages that follow it.
             client.ignore_types(sysex=False, timing=False, active_sense=False)
-            port.receipt = Receipt(0.0 if self._jack is None else self._jack.period_seconds() / 2)
+            port.receipt = Receipt(0.0 if self._jack is None else self._jack.period_seconds())
             tick = self._flush.tick if self._flush is not None else lambda: None
             port.reader = JackReader(client, lambda packet: self._received(packet, port), tick)
         else:

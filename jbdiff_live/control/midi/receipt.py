@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from jbdiff_live.beat.frame_time import FrameTime
 
-MOST_LATE_SECONDS = 0.05  # if Python gets a message later than that, the sum below is wrong
+# A message that Python gets later than that has a wrong sum: the system lost messages with their times. A busy machine
+# keeps a thread waiting for tenths of a second, and the sum stays right.
+MOST_LATE_SECONDS = 1.0
 
 
 class Receipt:
@@ -14,9 +16,10 @@ class Receipt:
     sum begins.
     """
 
-    def __init__(self, later: float = 0.0) -> None:
-        """later: seconds to add. Under JACK it is half a period: rtmidi gives a period's messages its first moment."""
-        self._later = later
+    def __init__(self, period: float = 0.0) -> None:
+        """period: of the JACK server, in seconds. rtmidi gives a period's messages its first moment."""
+        self.resolution = period
+        self._later = period / 2
         self._sum = 0.0
         self._time = FrameTime(1.0)
 

@@ -27,7 +27,10 @@ class StackPicker(Picker):
         self._transport = transport
         self._asker = asker
         self._stack = StackStatus()
-        self._known()  # the session begins to look for stacks before the menu is opened
+
+    def find_stacks(self) -> None:
+        """Let the session begin to look for stacks, so that the menu has them. Imports torch: not before a frame."""
+        self._known()
 
     def show_status(self, status: Status) -> None:
         self._stack = stack = status.stack
