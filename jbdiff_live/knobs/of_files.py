@@ -6,7 +6,7 @@ from jbdiff_live.knobs.parameter import Parameter, TakesEffect
 
 FILE_PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
-        "file_loop", "File loop", 0, 1, 1, toggle=True,
+        "file_loop", "Loop", 0, 1, 1, toggle=True,
         help="on: the file at Context or Init plays in a circle; off: once, then the music goes on alone",
     ),
     Parameter(

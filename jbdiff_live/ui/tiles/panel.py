@@ -80,11 +80,10 @@ ROWS: tuple[tuple[tuple[str, tuple[tuple[str, ...], ...]], ...], ...] = (
                 ("finisher_seed", "stack"),
             ),
         ),
-        ("FILES", (("file_start", "file_length"), ("file_loop", "file_dry"))),
-        ("OUTPUT", (("gain",),)),
+        ("FILES, OUTPUT", (("file_start", "file_length"), ("file_loop", "file_dry"), ("gain",))),
     ),
 )
-WIDER = {"FORM": 6}  # tenths of a column: its words are the longest of its row
+WIDER = {"FORM": 26}  # tenths of a column: its words are the longest of its row
 SHORTER = {"hold_changes": "Hold until"}  # labels that a narrow tile has no room for
 FOOT = ("hold", "reroll", "home", "mute")  # their pads stand below every view
 KEYS = {
@@ -158,7 +157,7 @@ class KnobsPanel(QWidget):
         placed: list[str] = []
         for groups in self._rows():
             row = QHBoxLayout()
-            row.setSpacing(10)
+            row.setSpacing(6)
             for title, columns in groups:
                 there = [[name for name in column if name in self._there] for column in columns]
                 there = [column for column in there if column]
