@@ -12,6 +12,7 @@ from rich.progress import TaskID
 from rich.table import Table
 from rich.text import Text
 
+from jbdiff.batch.cli import render as render_list
 from jbdiff.config import NoiseStyle
 from jbdiff.evaluate.amounts import SECTIONS
 from jbdiff.terminal import plain_console, with_home
@@ -273,6 +274,9 @@ def finish(
         run_finish(FinishJob(sound, out, stack, strength, seed, bits, overwrite, device), console)
     except FinishError as error:
         _fail(error)
+
+
+app.command("render")(render_list)
 
 
 @app.command(

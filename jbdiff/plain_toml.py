@@ -6,8 +6,10 @@ The instrument reads patches and maps with it too. So this file imports nothing 
 from __future__ import annotations
 
 import codecs
+import difflib
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,3 +130,10 @@ def _check(content: JsonDict, where: str, kind: Kind) -> None:
             raise ValueError(
                 f"{where}: {name} is a number of about {digits} digits; {MOST_DIGITS} are the most"
             )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the name that could have been meant, as text for an error."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, 1, 0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,6 +15,7 @@ from soundfile import SoundFileError
 
 from jbdiff.audio.files import read_mono
 from jbdiff.audio.sound_facts import SilentSound
+from jbdiff.config import StackConfig
 from jbdiff.diffusion.samplers import sampler_named
 from jbdiff.geometry import Geometry
 from jbdiff.heap import keep_freed_memory
@@ -20,7 +23,7 @@ from jbdiff.render.options import RenderOptions, options_from, read_toml, with_a
 from jbdiff.render.render import Rendered, RenderError, RenderPlan, check_targets, render
 from jbdiff.stacks.stack import CheckpointError, Stack, load_stack
 from jbdiff.stream.stream import BlockStream, StreamError
-from jbdiff.untyped import JsonTable
+from jbdiff.untyped import JsonDict, JsonTable
 from jbdiff.v1.piece import render_v1, v1_defaults, v1_piece
 
 CONTEXT_SECONDS = 180.0  # the end of a context that is read; no stack uses more
@@ -57,58 +60,94 @@ class SampleJob:
 
 def run_sample(job: SampleJob, console: Console) -> None:
     """Render every seed of a job to its file. Raises SampleError with the remedy."""
-    if not job.out.parent.is_dir():
-        raise SampleError(f"no folder {job.out.parent}; make it first")
+    columns = (
+        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    rows: dict[Path, TaskID] = {}
+    with Progress(*columns, console=console) as progress:
+
+        def show(out: Path, done: int, of: int) -> None:
+            if out not in rows:
+                rows[out] = progress.add_task(out.name)
+            progress.update(rows[out], completed=done, total=of)
+
+        def say(line: str) -> None:
+            progress.console.print(line, soft_wrap=True)
+
+        try:
+            for made, seconds in render_job(job, say, show):
+                say(_report(made, seconds))
+        except KeyboardInterrupt as stop:
+            if job.v1:
+                raise SampleError(
+                    "stopped; a --compat v1 render cannot be continued, the same command begins it again"
+                ) from stop
+            raise SampleError("stopped; the same command again goes on from here") from stop
+
+
+def render_job(
+    job: SampleJob,
+    note: Callable[[str], None],
+    on_progress: Callable[[Path, int, int], None],
+    load: Callable[[str], Stack] = load_stack,
+) -> Iterator[tuple[Rendered, float]]:
+    """Render every seed of a job. Yield each result and its seconds of sound.
+
+    note(line): a fact about an input for the user. on_progress(file, done, of) counts denoising steps. load: returns
+    the stack of a name or folder. Raises SampleError with the remedy.
+    """
     try:
-        _render_all(job, console)
+        if not job.out.parent.is_dir():
+            raise SampleError(f"no folder {job.out.parent}; make it first")
+        yield from _rendered(job, note, on_progress, load)
     except (CheckpointError, RenderError, StreamError, SoundFileError, OSError, ValueError) as error:
         raise SampleError(f"{error}{_disk_remedy(error)}") from error
-    except KeyboardInterrupt as stop:
-        if job.v1:
-            raise SampleError(
-                "stopped; a --compat v1 render cannot be continued, the same command begins it again"
-            ) from stop
-        raise SampleError("stopped; the same command again goes on from here") from stop
 
 
-def _render_all(job: SampleJob, console: Console) -> None:
-    options, loaded = _options(job)
+def _rendered(
+    job: SampleJob,
+    note: Callable[[str], None],
+    on_progress: Callable[[Path, int, int], None],
+    load: Callable[[str], Stack],
+) -> Iterator[tuple[Rendered, float]]:
+    values = _values(job)
+    keep_freed_memory()
+    loaded = load(job.stack)
+    options = _options(job, values, loaded.config)
     asked = job.finisher.get("on")
     finished = (loaded.finisher is not None if asked is None else asked) and options.finisher.on
     stream = None if job.v1 else _stream(job, options, loaded, finished)
-    plans = _plans(job, options, loaded)
+    plans = plans_of(job, options, loaded.config)
     inputs = {"--context": job.context, "--init": job.init, "--config": job.config}
     for plan in plans.values():
         check_targets(plan, options.levels or loaded.levels, job.overwrite, inputs)
     most_init = min(options.seconds + SPARE_SECONDS, MOST_INIT_SECONDS)
-    context = _mono(job.context, "context", CONTEXT_SECONDS, True, loaded, console)
-    init = _mono(job.init, "init", most_init, False, loaded, console)
-    columns = (
-        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console) as progress:
-        for seed, unread in plans.items():
-            plan = replace(unread, context=context, init=init)
-            task = progress.add_task(plan.out.name)
-
-            def show(done: int, of: int, task: TaskID = task) -> None:
-                progress.update(task, completed=done, total=of)
-
-            if stream is None:
-                piece = v1_piece(loaded, options, seed, finished, init is not None)
-                made = render_v1(piece, plan, show, device=job.device, overwrite=job.overwrite)
-            else:
-                made = render(stream, plan, show, fresh=job.fresh, overwrite=job.overwrite)
-            progress.console.print(_report(made, options.seconds), soft_wrap=True)
+    context = _mono(job.context, "context", CONTEXT_SECONDS, True, loaded, note)
+    init = _mono(job.init, "init", most_init, False, loaded, note)
+    for seed, unread in plans.items():
+        plan = replace(unread, context=context, init=init)
+        show = partial(on_progress, plan.out)
+        if stream is None:
+            piece = v1_piece(loaded, options, seed, finished, init is not None)
+            made = render_v1(piece, plan, show, device=job.device, overwrite=job.overwrite)
+        else:
+            made = render(stream, plan, show, fresh=job.fresh, overwrite=job.overwrite)
+        yield made, options.seconds
 
 
-def _options(job: SampleJob) -> tuple[RenderOptions, Stack]:
-    """Return the options of file and flags together, and their stack."""
+def job_options(job: SampleJob, config: StackConfig) -> RenderOptions:
+    """Return all options of a job for a stack of these sizes. Raises SampleError or ValueError with what is allowed."""
+    return _options(job, _values(job), config)
+
+
+def _values(job: SampleJob) -> JsonDict:
+    """Return the values of file, assignments and flags that belong to the whole piece."""
     values = with_assignments({} if job.config is None else read_toml(job.config), list(job.assignments))
-    values = with_flags(values, dict(job.flags))
-    keep_freed_memory()
-    loaded = load_stack(job.stack)
-    coarsest = loaded.config.levels[0]
+    return with_flags(values, dict(job.flags))
+
+
+def _options(job: SampleJob, values: JsonDict, config: StackConfig) -> RenderOptions:
+    coarsest = config.levels[0]
     values = with_flags(values, dict(job.coarsest), f"level{coarsest.level}")
     values = with_flags(values, dict(job.finisher), "finisher")
     if job.v1:
@@ -118,7 +157,7 @@ def _options(job: SampleJob) -> tuple[RenderOptions, Stack]:
     options = options_from(values)
     if not job.v1 and options.crossfade is not None:
         raise SampleError("crossfade belongs to --compat v1; blocks of a stream meet without one")
-    return options, loaded
+    return options
 
 
 def _stream(job: SampleJob, options: RenderOptions, loaded: Stack, finished: bool) -> BlockStream:
@@ -133,14 +172,14 @@ def _stream(job: SampleJob, options: RenderOptions, loaded: Stack, finished: boo
     )
 
 
-def _plans(job: SampleJob, options: RenderOptions, loaded: Stack) -> dict[int, RenderPlan]:
+def plans_of(job: SampleJob, options: RenderOptions, config: StackConfig) -> dict[int, RenderPlan]:
     """Return the plan of each seed, without context and init, which are read later."""
-    frames = Geometry(loaded.config).frames(options.seconds)
+    frames = Geometry(config).frames(options.seconds)
     return {
         seed: RenderPlan(
             job.out if len(options.seeds) == 1 else job.out.with_stem(f"{job.out.stem}-seed{seed}"),
             frames,
-            options.settings(seed, loaded.config.levels[0].guidance),
+            options.settings(seed, config.levels[0].guidance),
             bits=options.bits,
             stems=options.stems,
             pictures=options.pictures,
@@ -151,7 +190,7 @@ def _plans(job: SampleJob, options: RenderOptions, loaded: Stack) -> dict[int, R
 
 
 def _mono(
-    path: Path | None, role: str, seconds: float, end: bool, stack: Stack, console: Console
+    path: Path | None, role: str, seconds: float, end: bool, stack: Stack, say: Callable[[str], None]
 ) -> torch.Tensor | None:
     """Read the beginning or the end of a sound file as `[1, 1, frames]` at the stack's rate. None without a path."""
     if path is None:
@@ -164,7 +203,7 @@ def _mono(
             f"{path} is silent; give {article} {role} that sounds, or leave --{role} out"
         ) from error
     for note in sound.notes:
-        console.print(f"{role} {path.name}: {note}", soft_wrap=True)
+        say(f"{role} {path.name}: {note}")
     return torch.from_numpy(sound.samples)[None, None]
 
 

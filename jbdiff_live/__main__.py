@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from jbdiff_live.start.option_values import always_options, input_pair, one_of, parsed, take_sound
+from jbdiff_live.replay.command import replay_command
+from jbdiff_live.start.option_values import always_options, input_pair, one_of, parsed
 from jbdiff_live.start.port_options import port_options
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ LONGEST_SHORT_RING = 1 << 17  # frames: three seconds
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
 
-@app.command()
+app.command("replay")(replay_command)
+
+
+@app.callback(invoke_without_command=True)
 def play(
     ctx: typer.Context,
     headless: Annotated[bool, typer.Option("--headless", help="Play without a window.")] = False,
@@ -187,6 +191,8 @@ def play(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Play. Opens a window if there is a screen; else plays without one, into the sound device or a take."""
+    if ctx.invoked_subcommand is not None:
+        return
     from jbdiff_live import __version__
 
     if version:
@@ -218,7 +224,6 @@ def play(
         virtual_midi=virtual_midi,
         takeover=one_of(TakeoverMode, takeover, "--takeover"),
         program_channel=program_channel,
-        take_sound=take_sound(take),
         always=always_options(always_minutes, always_mb, keep_minutes),
         take_pictures=True,
         short_ring_frames=short_ring,

@@ -14,6 +14,7 @@ from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackPlaying
 
 Audio = NDArray[np.float32]  # [frames, channels]
+Mono = NDArray[np.float32]  # [frames]
 CHANNELS = 2
 SAMPLE_RATE = 44_100  # of every stack that the instrument plays
 
@@ -64,6 +65,41 @@ class NoiseDrawn:
     slot: int | None = None  # slot of the register, from 0, in style register
 
 
+@dataclass(frozen=True, eq=False)  # arrays do not compare as one value
+class Given:
+    """The sounds from outside that a block was made from, mono at the model's rate. A take keeps them.
+
+    began: the end of the sound that the music began from right before this block. context, init: files, whole, if the
+    block read them. played: by role, the frames of the music since such a file began, at the block's first new frame.
+    live: the pieces of the live input in the order of reading, each with the player's presence in
+    every frame; None stands for a reading while no input was open.
+    """
+
+    began: Mono | None = None
+    context: Mono | None = None
+    init: Mono | None = None
+    played: Mapping[str, int] = field(default_factory=dict)
+    live: tuple[tuple[Mono, Mono] | None, ...] = ()
+    old: tuple[OldBlock, ...] = ()  # blocks of the stack that fades out, which were made for this one
+
+    @property
+    def nothing(self) -> bool:
+        """True if the block was made from the instrument's own sound alone."""
+        sounds = self.began, self.context, self.init
+        return all(sound is None for sound in sounds) and not self.live and not self.old
+
+
+@dataclass(frozen=True, eq=False)
+class OldBlock:
+    """A block of the stack that fades out: its knobs and its sounds."""
+
+    snapshot: ParameterSnapshot
+    given: Given
+
+
+NOTHING_GIVEN = Given()
+
+
 @dataclass(frozen=True)
 class FilePlace:
     """A place in a sound file, in frames. The part of the file begins at `begin` and is `frames` long.
@@ -89,6 +125,11 @@ class Block:
     `again` is the index of the block that the time machine plays again; None for new music. `asked` holds the action
     counts of the store if the generator got others, as it does after a jump back. `jump` says that the sound does not
     continue the block before it. `files` holds, by role, the places of the files at which its first new frame is.
+    `edges` are the frames that an older block fades in and out where music once began. `begins` is True if the music
+    begins with this block: at a start or after a panic.
+
+    `given`, `anew` and `resumes` say, with the knobs, from what a new block was made. `anew`: the music began with it.
+    `resumes`: the state before the block of that index was restored.
     """
 
     samples: Audio
@@ -107,6 +148,11 @@ class Block:
     asked: Mapping[str, int] | None = None
     jump: Jump | None = None
     files: Mapping[str, FilePlace] = field(default_factory=dict)
+    begins: bool = False
+    edges: tuple[int, int] = (0, 0)
+    given: Given = NOTHING_GIVEN
+    anew: bool = False
+    resumes: int | None = None
 
     def __post_init__(self) -> None:
         self.samples.setflags(write=False)
@@ -147,6 +193,7 @@ class Generated:
         None  # place of its first new frame in the bar, and beats a frame; None: no beat
     )
     files: Mapping[str, FilePlace] = field(default_factory=dict)  # as `Block.files`
+    given: Given = NOTHING_GIVEN
 
 
 @dataclass(frozen=True)
@@ -233,6 +280,45 @@ class Saved(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class StoredDry:
+    """A file that plays in the output, mono at the model's rate: its place at a state, and its gain."""
+
+    file: Mono
+    place: FilePlace
+    gain: float
+
+
+@dataclass(frozen=True)
+class StoredState:
+    """A generator's state as a take keeps it, for a replay that begins there.
+
+    stream: bytes of `jbdiff.stream.state.StreamState`. position: frames of the music so far. resets: count of the
+    action that resets the context. heard: the stacks' sound before it, in pieces `[frames, channels]`. out: the same
+    with the file in it; empty if it is the same sound. dry: the file that plays in the output. `Given.played` has the
+    places of the files that the model gets.
+    """
+
+    stream: bytes
+    position: int
+    resets: int
+    heard: tuple[Audio, ...]
+    out: tuple[Audio, ...] = ()
+    dry: StoredDry | None = None
+
+
+@runtime_checkable
+class Storable(Protocol):
+    """A saved state that a take can keep. Optional. Any thread; `stored` takes some milliseconds."""
+
+    @property
+    def stack(self) -> StackPlaying:
+        """The stack that plays there."""
+        ...
+
+    def stored(self) -> StoredState: ...
+
+
 @runtime_checkable
 class Rewinds(Protocol):
     """A generator whose state can be saved and restored bit-exactly. Optional. Engine thread."""
@@ -245,9 +331,6 @@ class Rewinds(Protocol):
         """Return True if `restore` can take this state now."""
         ...
 
-    def restore(self, saved: Saved, heard: Audio, present: Saved) -> None:
-        """Go on from a saved state. heard: the sound before it, `[frames, channels]`.
-
-        present: the newest state. Files that the music has begun from by then do not begin again.
-        """
+    def restore(self, saved: Saved, present: Saved) -> None:
+        """Go on from a saved state. present: the newest; files that the music has begun from do not begin again."""
         ...

@@ -99,15 +99,15 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("init_source", "Init", 0, 2, 0, choices=SOURCES, help="what resample starts from"),
     Parameter("finisher_on", "Finisher", 0, 1, 1, toggle=True, help="makes the sound stereo, deep and clear"),
     Parameter(
-        "finisher_strength", "Strength", 0, 1, 0.23, TakesEffect.NEXT_STEP,
+        "finisher_strength", "Finisher strength", 0, 1, 0.23, TakesEffect.NEXT_STEP,
         help="how much of the unfinished sound the finisher keeps; read when it starts a block",
     ),
-    Parameter("finisher_seed", "Fin. seed", 0, 16383, 1, integer=True, help="the number of the finisher's noise"),
+    Parameter("finisher_seed", "Finisher seed", 0, 16383, 1, integer=True, help="the number of the finisher's noise"),
     Parameter(
-        "finisher_style", "Fin. style", 0, 3, 1, choices=FINISHER_STYLES,
+        "finisher_style", "Finisher style", 0, 3, 1, choices=FINISHER_STYLES,
         help="the finisher's noise; constant: one for all blocks, so that neighbours agree",
     ),
-    Parameter("finisher_step", "Fin. noise", 0, 1, 0.40, help="how far the finisher's noise moves"),
+    Parameter("finisher_step", "Finisher noise", 0, 1, 0.40, help="how far the finisher's noise moves"),
     Parameter(
         "gain", "Gain", -60, 6, 0, TakesEffect.NOW, "dB", silent_at_low=True,
         help="output level; the lowest position is silence",
@@ -128,7 +128,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         help="how long a recalled scene takes to arrive, in seconds or bars; 0 is at once",
     ),
     Parameter(
-        "scene_unit", "Time in", 0, 1, 0, TakesEffect.NOW, choices=TIME_UNITS, help="the unit of Morph time"
+        "scene_unit", "Morph in", 0, 1, 0, TakesEffect.NOW, choices=TIME_UNITS, help="the unit of Morph time"
     ),
     Parameter(
         "scene_curve", "Morph shape", 0, 1, 0, TakesEffect.NOW, choices=MORPH_CURVES,

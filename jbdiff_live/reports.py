@@ -9,25 +9,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from jbdiff_live import __version__
 from jbdiff_live.beat.conductor import Conductor
 from jbdiff_live.block import Block, BlockGenerator
 from jbdiff_live.control.midi.beat_keeper import BeatKeeper
 from jbdiff_live.control.programs import ProgramChanges
+from jbdiff_live.engine.generator import ModelGenerator
 from jbdiff_live.parameters import BY_NAME, SCENES, ParameterSnapshot
 from jbdiff_live.patch import save_patch
 from jbdiff_live.record.running import Facts
 from jbdiff_live.shown import shown
 from jbdiff_live.stack_choice import StackPlaying, take_details
-from jbdiff_live.status import ControlStatus, EngineState, EngineStatus, Status
+from jbdiff_live.status import ControlStatus, EngineStatus, Status
 from jbdiff_live.wishes import Wishes
+
+
+@runtime_checkable
+class PlaysOnMachine(Protocol):
+    """A generator whose samples depend on the machine. Optional."""
+
+    @property
+    def machine(self) -> Mapping[str, str | int]:
+        """Facts of the machine; empty before it is known."""
+        ...
 
 
 class Reports(Wishes):
     """The status of `jbdiff_live.status.Transport`, and smaller reports. `Session` makes the parts below."""
 
     generator: BlockGenerator
+    model: ModelGenerator | None  # the generator if it plays stacks
     conductor: Conductor
     beat_keeper: BeatKeeper
     programs: ProgramChanges
@@ -74,12 +87,7 @@ class Reports(Wishes):
     @property
     def engine_status(self) -> EngineStatus:
         """The engine's status, as the player sees it: before the first start it is ready, and does not run."""
-        status = self.engine.status
-        if self.asked:
-            return status
-        if status.state in (EngineState.RUNNING, EngineState.COASTING) and status.blocks_made:
-            return replace(status, state=EngineState.READY, detail="", asked=False)
-        return replace(status, asked=False)
+        return self.engine.status.seen(self.asked)
 
     def _control_status(self) -> ControlStatus:
         status = self.links.status(self.controls.status(self.midi.status()))
@@ -91,6 +99,7 @@ class Reports(Wishes):
         return {
             "app_version": __version__,
             **take_details(playing or self.stack_desk.status.playing),
+            "machine": self.generator.machine if isinstance(self.generator, PlaysOnMachine) else {},
             "patch": self.patch_desk.name,
             "context_file": self.sound_desk.playing("context"),
             "init_file": self.sound_desk.playing("init"),
@@ -138,3 +147,8 @@ class Reports(Wishes):
             "compare": comparing,
             **{f"scene_{number}": number == active for number in range(1, SCENES + 1)},
         }
+
+    def _played_from(self) -> object:
+        """Return a value that changes with the LFOs and the files. Engine thread."""
+        files = (None, None) if self.model is None else (self.model.context_file, self.model.init_file)
+        return self.modulation.lfos, [id(file) for file in files]

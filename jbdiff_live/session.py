@@ -18,11 +18,14 @@ import sys
 from collections.abc import Callable
 
 from jbdiff_live.audio.audition import Audition
+from jbdiff_live.audio.listening.takes import TakeListening
 from jbdiff_live.audio.live.delays import LOOPBACK, Delays
+from jbdiff_live.audio.master.whole import measure
 from jbdiff_live.audio.remembered import open_sound
 from jbdiff_live.audio.switch import AudioSwitch
 from jbdiff_live.beat.clock_out import ClockOut
 from jbdiff_live.beat.conductor import Conductor, clock_from
+from jbdiff_live.beat.line import Unit
 from jbdiff_live.block import SAMPLE_RATE, Block, BlockGenerator
 from jbdiff_live.browse.desk import LibraryDesk
 from jbdiff_live.clock import MACHINE, Clock
@@ -32,9 +35,10 @@ from jbdiff_live.control.midi.inputs import MidiInput
 from jbdiff_live.control.programs import ProgramChanges
 from jbdiff_live.control.shelf import MapShelf
 from jbdiff_live.control.source import ControlEvent, ControlSource, EventKind
-from jbdiff_live.desks.answers import Answers, answer_to
+from jbdiff_live.desks.answers import Answers, answer_to, answer_to_marker
 from jbdiff_live.desks.function_desk import FunctionDesk
 from jbdiff_live.desks.history import History
+from jbdiff_live.desks.life import Life
 from jbdiff_live.desks.patch_desk import PatchDesk
 from jbdiff_live.desks.scene_desk import SceneDesk
 from jbdiff_live.desks.session_desk import SessionDesk
@@ -54,6 +58,7 @@ from jbdiff_live.record.heard import HeardTap
 from jbdiff_live.record.picture import draw_beside
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.record.room import TakeRoom
+from jbdiff_live.record.shelf.desk import TakeDesk
 from jbdiff_live.record.tape import Tape
 from jbdiff_live.reports import Reports
 from jbdiff_live.ring import RingBuffer
@@ -74,6 +79,8 @@ BEGIN_SECONDS = 0.35
 
 class Session(Reports):
     """An instrument, ready to `start`. Implements `jbdiff_live.status.Transport`."""
+
+    take_desk: TakeDesk
 
     def __init__(
         self,
@@ -119,7 +126,9 @@ class Session(Reports):
         rate, channels = generator.sample_rate, generator.channels
         self.ring = RingBuffer(int(RING_SECONDS * rate), channels)
         self.movement = Movement(rate, self.ring.capacity + rate)
-        self.past = TimeMachine(generator, self._played_from, self.answers.say)
+        self.past = TimeMachine(
+            generator, self._played_from, self.answers.say, kept=lambda *state: self.tape.state_kept(*state)
+        )
         self._make_beat(rate, clock)
         cv = Links.cv_out(options.links, self.movement)
         tap = HeardTap(rate, channels)
@@ -142,8 +151,9 @@ class Session(Reports):
         self.tape = _make_tape(self, tap, clock)
         self.audition = Audition(
             lambda path, seconds: load_file_source(path, rate, seconds).samples,
-            self.audio.open_beside, sounding, channels, lambda: not self.plays, clock,
+            self.audio.open_beside, sounding, channels, rate, lambda: not self.plays, clock,
         )  # fmt: skip
+        self.take_desk = _make_take_desk(self)
         self.stack_desk = StackDesk(self.model, options.over, rate, lambda: self.audio.frames_heard)
         self.sound_desk = SoundDesk[FileSource](file_takers(generator), self.sounds, store, self.answers.say)
 
@@ -153,7 +163,8 @@ class Session(Reports):
         bars = clock_from(options.clock, options.beats_per_bar, options.clock_offset, store.snapshot["tempo"])
         out = None if options.clock_out is None else ClockOut(rate, options.beats_per_bar)
         self.conductor = Conductor(
-            store, bars, rate, clock.now, lambda when: self.audio.frame_at(when), lambda: self.plays, out,
+            store, bars, rate, clock.now, lambda when: self.audio.frame_at(when),
+            lambda: self.plays and self.audio.sounds, out,
             self._landed,
             lambda function, frame: self.functions.landed(function, frame),
         )  # fmt: skip
@@ -181,17 +192,18 @@ class Session(Reports):
         )  # fmt: skip
         self.library_desk = LibraryDesk(
             self.patch_desk, self.audition, self.conductor.functions, self.conductor.hold_function,
-            lambda: self.plays, clock.now, say, user_patches_folder,
+            lambda: self.plays, clock.now, say, user_patches_folder, user_file("favourites.toml"),
+            lambda: self.take_desk.list(),
         )  # fmt: skip
         self.undo_desk = UndoDesk(
             self.store, self.history, self.patch_desk, self.scene_desk, self.modulation, clock.now, say
         )
         self.session_desk = SessionDesk(
-            self.store, self.patch_desk, self.modulation, self.controls, self.scene_desk, self.stack_desk,
-            self.sound_desk, self.history, lambda: self.ports, clock,
-        )  # fmt: skip
+            self.store, self.patch_desk, self.sound_desk, self.history, lambda: self.ports, clock
+        )
         self.programs = ProgramChanges(self._load_program, options.program_channel)
         self.functions = FunctionDesk(self, self.programs.ask, self.answers.say)
+        self.life = Life(self._start, self._stop, lambda: self.functions.perform("start", Unit.OFF), say)
         self.links = Links(
             options.links,
             self.store,
@@ -232,22 +244,30 @@ class Session(Reports):
     def start(self) -> None:
         """Begin to play. Returns at once; `status` shows the engine's progress. RuntimeError: a block hangs.
 
-        A first block that `prepare` has made sounds at once. If a knob was turned since, it is made again.
+        A start that comes while the sound of a stop fades out is done after it. A first block that `prepare` has made
+        sounds at once. If a knob was turned since, it is made again.
         """
+        self.life.start()
+
+    def stop(self) -> None:
+        """Fade out, close a running take, and stop. TimeoutError if a block hangs; the other steps are done."""
+        self.life.stop()
+
+    def _start(self) -> None:
         made, self._made_ready = self._made_ready, None
         for error in _run_all(self.audition.stop):  # it ends by itself as soon as the music plays
             log.warning("before the start: %s", error)
         self.stack_desk.begin()
-        self.asked = True
+        self.asked, anew = True, made is not None and made != self._choices()
+        self.tape.begin(self.audio.frames_heard, anew)
         self.audio.begin()
-        if made is not None and made == self._choices():
-            self.audio.block_made(_enough(self.generator.sample_rate, self.generator.block_frames))
-        elif made is not None:
+        if anew:
             self.engine.begin_anew()
+        elif made is not None:
+            self.audio.block_made(_enough(self.generator.sample_rate, self.generator.block_frames))
         self.engine.start()
 
-    def stop(self) -> None:
-        """Fade out, close a running take, and stop. TimeoutError if a block hangs; the other steps are done."""
+    def _stop(self) -> None:
         self.asked, self._made_ready = False, None
         frame = self.audio.frames_heard
         errors = _run_all(
@@ -274,6 +294,7 @@ class Session(Reports):
             self.stop,
             lambda: self.engine.close(0.0),  # `stop` has waited for it
             self.audition.stop,
+            self.take_desk.close,
             *(source.stop for source in self._sources),
             self.links.stop,
             self.conductor.clock.close,
@@ -289,11 +310,6 @@ class Session(Reports):
             log.warning("while closing: %s", message)
 
     # ------------------------------------------------------------------ other threads
-
-    def _played_from(self) -> object:
-        """Return a value that changes with the LFOs and the files. Engine thread."""
-        files = (None, None) if self.model is None else (self.model.context_file, self.model.init_file)
-        return self.modulation.lfos, [id(file) for file in files]
 
     def perform(self, function: str) -> None:
         """Call a function of the session, such as "play", at its time, on the program changes' thread. Never waits."""
@@ -313,8 +329,7 @@ class Session(Reports):
         """Keep the block, record it, and start the device when enough is queued. Engine thread."""
         if not self.asked and self._made_ready is None:
             self._made_ready = self._choices()
-        recent = self.tape.recent
-        self.stack_desk.block_made(block, recent[-1] if recent else None)
+        self.stack_desk.block_made(block, next(reversed(self.tape.recent), None))
         self.tape.block_made(block)
         self.links.block_made(block)
         self.conductor.made(block)
@@ -330,12 +345,11 @@ class Session(Reports):
         if change.name == "panic":
             self.engine.wake()
         if change.name == "marker":
-            recording = self.tape.status().recording
-            self.answers.say("marker set" if recording else "Marker: no take is being recorded; press R")
+            self.answers.say(answer_to_marker(self.tape.status().recording, self.tape.waits))
         elif change.is_action:
             waits = self.conductor.answer_to(change.name)
             style = self.store.snapshot.choice("noise_style")
-            self.answers.say(waits or answer_to(change.name, self.engine_status.state, style))
+            self.answers.say(waits or answer_to(change.name, self.engine_status, style))
 
 
 def _enough(sample_rate: int, block_frames: int) -> int:
@@ -366,6 +380,19 @@ def _make_tape(session: Session, tap: HeardTap, clock: Clock) -> Tape:
         room,
         session._take_files,
         options.always,
+    )
+
+
+def _make_take_desk(session: Session) -> TakeDesk:
+    """Make the desk of the takes that were recorded."""
+    options, generator = session.options, session.generator
+    return TakeDesk(
+        options.takes,
+        TakeListening(session.audition, generator.sample_rate, generator.channels),
+        measure,
+        lambda: session.plays,
+        lambda old, new: session.library_desk.take_moved(old, new),
+        draw_beside if options.take_pictures else lambda folder: None,
     )
 
 

@@ -53,8 +53,9 @@ class StackChoice:
 class StackParts:
     """The parts of a stack from which a player chooses. A stack that cannot be read has no levels.
 
-    Its coarsest level generates `window` tokens of `token_seconds` each at a time. `anchor` is True if the stack can
-    hold a style and a beat, and `memory` if it can repeat its own bars.
+    Its coarsest level generates `window` tokens of `token_seconds` each at a time. `steps` is its own number of steps;
+    0 is not known. `anchor` is True if the stack can hold a style and a beat, and `memory` if it can repeat its own
+    bars.
     """
 
     name: str
@@ -64,6 +65,7 @@ class StackParts:
     token_seconds: float = 0.0
     anchor: bool = False
     memory: bool = False
+    steps: int = 0
 
     def hops(self) -> tuple[int, ...]:
         """Hops that cut the window evenly, the window itself first, then about a half, a quarter and so on."""

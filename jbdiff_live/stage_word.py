@@ -1,4 +1,7 @@
-"""The state word: what the audience hears now, with the reason and the remedy. A pure function of `Status`."""
+"""The state word: what the audience hears now, with the reason and the remedy. A pure function of `Status`.
+
+A remedy names the place where the player finds it: the settings view of the window, or an option of the command line.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +60,23 @@ HELD = {
 }
 
 
-def stage_word(status: Status) -> StageWord:
-    """Return the word for this moment. The first rule that holds decides."""
+def lighter(status: Status, terminal: bool = False) -> str:
+    """Return what makes a block cheaper, as advice: only what the stack has, and where it is chosen."""
+    stack, ways = status.stack, ["close other programs"]
+    choices = [("fewer Steps", "fewer --steps")] if stack.steps is None or stack.steps > 1 else []
+    choices += [("fewer Levels", "fewer --levels")] if len(stack.levels) > 1 else []
+    choices += [("a longer Block", "a longer --hop")] if stack.hop is not None else []
+    if choices:
+        words = " or ".join(choice[terminal] for choice in choices)
+        ways.append(f"start again with {words}" if terminal else f"choose {words} in the settings (F4)")
+    return ", or ".join(ways)
+
+
+def stage_word(status: Status, terminal: bool = False) -> StageWord:
+    """Return the word for this moment. The first rule that holds decides.
+
+    terminal: the player has no window, so remedies name options of the command line.
+    """
     engine, audio = status.engine, status.audio
     if engine.state is EngineState.FAILED:
         return StageWord(
@@ -78,33 +96,33 @@ def stage_word(status: Status) -> StageWord:
         return StageWord(Word.SILENT, f"{audio.problem}; press stop, then start", alarm=True)
     if engine.blocks_made == 0 or not audio.running:
         return StageWord(Word.GETTING_READY, "making the first block", step=3)
-    music = _music(status)
-    return _without_device(music, audio.problem) if audio.nowhere else music
+    music = _music(status, terminal)
+    return _without_device(music, audio.problem, terminal) if audio.nowhere else music
 
 
-def _music(status: Status) -> StageWord:
+def _music(status: Status, terminal: bool) -> StageWord:
     """Return the word for music that runs, as if the device were there."""
-    silence = _silence(status)
+    silence = _silence(status, terminal)
     if silence:
         return StageWord(Word.SILENT, silence, alarm=True)
     if status.rung in (Rung.LOOP, Rung.REPEAT):
         return StageWord(
             Word.LOOPING,
-            "there is no time for new blocks, so the last sound plays again; close other programs, "
-            "or choose fewer steps or levels",
+            f"there is no time for new blocks, so the last sound plays again; {lighter(status, terminal)}",
         )
     return StageWord(Word.PLAYING, _blemish(status))
 
 
-def _without_device(music: StageWord, problem: str) -> StageWord:
+def _without_device(music: StageWord, problem: str, terminal: bool) -> StageWord:
     """Add the device's word to that of the music. problem: why the device is missing; empty if null was chosen."""
-    why = problem or "the null device was chosen: it is silent, but takes are recorded; choose an output"
+    remedy = "start again with --device" if terminal else "choose an Output in the settings (F4)"
+    why = problem or f"the null device was chosen: it is silent, but takes are recorded; {remedy}"
     if music.word is not Word.PLAYING and music.why:
         why = f"{music.why}; {why}"
     return StageWord(music.word, why, alarm=bool(problem), device=NO_DEVICE)
 
 
-def _silence(status: Status) -> str:
+def _silence(status: Status, terminal: bool) -> str:
     """Return why the audience hears nothing although the music runs. Empty if it hears something."""
     engine, audio = status.engine, status.audio
     if audio.stalled_seconds > STALLED_SECONDS:
@@ -114,7 +132,7 @@ def _silence(status: Status) -> str:
     if engine.beginning:
         return HELD[Held.PANIC]
     if engine.state is EngineState.COASTING:
-        return "the next block is late; choose fewer steps or levels, or a longer block"
+        return f"the next block is late; {lighter(status, terminal)}"
     if audio.quiet_seconds > QUIET_SECONDS:
         return "the stack makes silence; turn Noise up, or press Panic to begin again"
     return ""
@@ -126,7 +144,11 @@ def _blemish(status: Status) -> str:
     if audio.problem:
         return audio.problem
     if audio.holes_lately:
-        return f"{audio.holes_lately} holes in the last ten seconds; a longer --short-ring covers them"
+        holes = f"{audio.holes_lately} hole{'s' * (audio.holes_lately != 1)} in the last ten seconds"
+        longer = (
+            "" if audio.latency_seconds <= audio.usual_latency_seconds else "more sound is kept ready now; "
+        )
+        return f"{holes}; {longer}if they go on, close other programs"
     if status.past.ago is not None:
         ago = round(status.past.ago)
         return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
@@ -13,10 +13,12 @@ from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.binding import Binding
 from jbdiff_live.block import SAMPLE_RATE, Block, Rung
 from jbdiff_live.browse.entry import Entry, LibraryStatus
+from jbdiff_live.browse.takes import TakeShelf
 from jbdiff_live.control_view import BindingRow, Ghost, LearnQuestion, Waiting
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.scenes.view import PastStatus, SceneStatus, UndoStatus
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackStatus
+from jbdiff_live.system.takes_folder import AlwaysOptions
 
 
 class EngineState(Enum):
@@ -55,6 +57,14 @@ class EngineStatus:
         idle = (EngineState.OFFLINE, EngineState.READY, EngineState.STOPPING, EngineState.FAILED)
         return self.asked and self.state not in idle
 
+    def seen(self, asked: bool) -> EngineStatus:
+        """Return the status as the player sees it. asked: the player has pressed start; until then nothing runs."""
+        if asked:
+            return self
+        if self.state in (EngineState.RUNNING, EngineState.COASTING) and self.blocks_made:
+            return replace(self, state=EngineState.READY, detail="", asked=False)
+        return replace(self, asked=False)
+
 
 class Held(Enum):
     """The player's action that keeps the output silent."""
@@ -67,11 +77,12 @@ class Held(Enum):
 
 @dataclass(frozen=True)
 class Loudness:
-    """Three measures in LUFS (EBU R 128); None while they are below -70 LUFS or not known yet."""
+    """Three measures in LUFS (EBU R 128), None while they are below -70 LUFS or not known yet; and the true peak."""
 
     momentary: float | None = None  # last 0.4 s
     short_term: float | None = None  # last 3 s
     integrated: float | None = None  # since the output was opened, without pauses
+    true_peak: float | None = None  # dB, at most so high since then; None before the first sound
 
 
 @dataclass(frozen=True)
@@ -128,6 +139,10 @@ class RecorderStatus:
     seconds_left: float | None = None  # room for a take on the disk; None if the disk does not say
     problem: str = ""
     warning: str = ""  # about a take that goes on: the disk is nearly full, or its folder has gone
+    takes: Path | None = None  # the folder for takes
+    sound: str = "heard"  # what the next take has: "heard", "engine" or "both"
+    always: AlwaysOptions | None = None  # the ring of the last minutes; None: off
+    always_seconds: float = 0.0  # sound in it
 
 
 @dataclass(frozen=True)
@@ -209,6 +224,14 @@ class Transport(Protocol):
     def stop_recording(self) -> None: ...
     def keep(self, everything: bool = False) -> None:
         """Make a take of the last minutes that were heard, or of everything since the music started."""
+        ...
+
+    def choose_takes_folder(self, folder: Path) -> None:
+        """Let takes go into a folder, from the next one on."""
+        ...
+
+    def choose_take_sound(self, sound: str) -> None:
+        """Let takes have "heard", "engine" or "both", from the next one on."""
         ...
 
     def holds(self, function: str) -> bool:
@@ -356,7 +379,7 @@ class Transport(Protocol):
     def load_patch(self, path: Path) -> None: ...
     def save_patch(self, path: Path, name: str) -> None: ...
     def library(self) -> Sequence[Entry]:
-        """Return every patch and sound that the browser shows, also patches that cannot be loaded."""
+        """Return every patch, sound and take that the browser shows, also patches that cannot be loaded."""
         ...
 
     def mark_favourite(self, key: str, on: bool) -> None: ...
@@ -374,6 +397,10 @@ class Transport(Protocol):
 
     def save_patch_as(self, name: str) -> None:
         """Write the patch that plays into a new file of the player's own."""
+        ...
+
+    def takes(self) -> TakeShelf:
+        """Return the player's takes, for the take view."""
         ...
 
     def rename_patch(self, path: Path, name: str) -> None: ...

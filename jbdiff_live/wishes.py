@@ -5,6 +5,7 @@ Thread: the window's, or the command line's. `Session` adds the life of the inst
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,15 +15,15 @@ from msgspec.structs import replace
 from jbdiff_live.audio.names import names_or_reason
 from jbdiff_live.audio.switch import NULL_DEVICE, AudioSwitch
 from jbdiff_live.beat.modulation import Lfo, Modulation
-from jbdiff_live.binding import Binding, checksum
+from jbdiff_live.binding import checksum
 from jbdiff_live.block import Block
+from jbdiff_live.browse.take_wishes import TakeWishes
 from jbdiff_live.browse.wishes import LibraryWishes
-from jbdiff_live.control.map import ControlMap
 from jbdiff_live.control.midi.inputs import MidiInput, list_midi_inputs
 from jbdiff_live.control.names import KEYBOARD
 from jbdiff_live.control.source import ControlEvent, EventKind
-from jbdiff_live.control_view import BindingRow
-from jbdiff_live.desks.answers import Answers
+from jbdiff_live.control.wishes import ControlWishes
+from jbdiff_live.desks.answers import Answers, why_nothing_plays
 from jbdiff_live.desks.function_desk import FunctionDesk
 from jbdiff_live.desks.patch_desk import PatchDesk
 from jbdiff_live.desks.scene_wishes import SceneWishes
@@ -40,10 +41,15 @@ from jbdiff_live.shown import shown
 from jbdiff_live.stack_choice import StackChoice, StackParts
 from jbdiff_live.status import EngineState
 
+TAKE_WORDS = {
+    "heard": "what you hear",
+    "engine": "the music before Gain, Mute and limiter",
+    "both": "what you hear, and the music before Gain, Mute and limiter",
+}
 JUMPS = {"back": 1, "far_back": 8, "forward": -1}  # blocks back
 
 
-class Wishes(SceneWishes, LibraryWishes):
+class Wishes(SceneWishes, LibraryWishes, TakeWishes, ControlWishes):
     """The requests of `jbdiff_live.status.Transport`. A subclass makes the parts below."""
 
     store: ParameterStore
@@ -52,7 +58,6 @@ class Wishes(SceneWishes, LibraryWishes):
     past: TimeMachine
     tape: Tape
     audio: AudioSwitch
-    controls: ControlMap
     midi: MidiInput
     links: Links
     answers: Answers
@@ -76,8 +81,9 @@ class Wishes(SceneWishes, LibraryWishes):
         """Return all that a block is made from: values, actions, stack and sounds."""
         snapshot, sounds = self.store.snapshot, self.sound_desk
         later = {p.name: snapshot[p.name] for p in PARAMETERS if p.takes_effect is not TakesEffect.NOW}
+        actions = {name: count for name, count in snapshot.counts.items() if name not in ("marker", "tap")}
         files = tuple(sounds.playing(role) for role in ("context", "init"))
-        return later, dict(snapshot.counts), self.stack_desk.choice, files
+        return later, actions, self.stack_desk.choice, files
 
     # ------------------------------------------------------------------ values
 
@@ -120,8 +126,8 @@ class Wishes(SceneWishes, LibraryWishes):
         """Jump at once. Return False if the function is no jump."""
         if function not in JUMPS:
             return False
-        self.past.ask(JUMPS[function], self.asked)
-        self.engine.wake()
+        self.past.ask(JUMPS[function], why_nothing_plays(self.engine.status.seen(self.asked)))
+        self.engine.jump()
         return True
 
     # ------------------------------------------------------------------ recording
@@ -131,20 +137,30 @@ class Wishes(SceneWishes, LibraryWishes):
         return self.functions.waits(function)
 
     def start_recording(self, frame: int | None = None) -> None:
-        """Record from the audible frame on, or from `frame`. If nothing plays, record from the first sound on."""
-        self.tape.start(self.audio.frames_heard if frame is None else frame)
-        first = "recording begins with the first sound; press start"
-        self.answers.say("the take records from now on; R ends it" if self.plays else first)
+        """Record from the audible frame on, or from `frame`. If nothing sounds yet, record from the first sound on."""
+        if self.plays and self.audio.sounds:
+            self.tape.start(self.audio.frames_heard if frame is None else frame)
+            self.answers.say("the take records from now on; R ends it")
+            return
+        self.tape.arm()
+        if self.plays:
+            self.tape.begin(self.audio.frames_heard, anew=False)
+        self.answers.say(f"recording begins with the first sound{'' if self.plays else '; press start'}")
 
     def record_from_first_block(self) -> None:
-        """Record from the first frame of the next block. Call it before `start`."""
-        self.tape.start_with_next_block()
+        """Record from the first sound on. Call it before `start`; later it is the first frame of the next block."""
+        if self.asked:
+            self.tape.start_with_next_block()
+        else:
+            self.tape.arm()
 
     def stop_recording(self, end_frame: int | None = None) -> None:
         """Close the take at the last frame played, or at `end_frame`."""
-        recording = self.tape.status().recording
+        recording, waited = self.tape.status().recording, self.tape.waits
         self.tape.stop(self.audio.frames_heard if end_frame is None else end_frame)
-        if recording:
+        if waited:
+            self.answers.say("the take is taken back: it had not begun")
+        elif recording:
             status = self.tape.status()
             seconds = status.frames / self.tape.sample_rate
             self.answers.say(f"take of {seconds:.0f} s closed: {status.folder}")
@@ -156,6 +172,22 @@ class Wishes(SceneWishes, LibraryWishes):
         """
         self.tape.keep(self.audio.frames_heard, everything)
         self.answers.say("keeping what you heard")
+
+    def choose_takes_folder(self, folder: Path) -> None:
+        """Let takes go into a folder, from the next one on. ValueError: it is no folder, or cannot be written."""
+        folder = folder.absolute()
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise ValueError(f"{shown(folder)} is no folder that can be written; choose another one")
+        self.tape.choose_folder(folder)
+        self.take_desk.look_in(folder)
+        self.session_desk.keep_folder("takes", folder)
+        self.answers.say(f"the next take goes into {shown(folder)}")
+
+    def choose_take_sound(self, sound: str) -> None:
+        """Let takes have "heard", "engine" or "both", from the next one on. ValueError: another word."""
+        self.tape.choose_sound(sound)
+        self.ports = replace(self.ports, take=sound)
+        self.answers.say(f"the next take has {TAKE_WORDS[sound]}")
 
     def broken_takes(self) -> Sequence[Path]:
         """Return the takes that a crash broke off. Blocks on the disk for a moment."""
@@ -174,55 +206,6 @@ class Wishes(SceneWishes, LibraryWishes):
         return self.asked and self.engine.status.state not in (EngineState.OFFLINE, EngineState.FAILED)
 
     # ------------------------------------------------------------------ controllers
-
-    def learn(self, name: str | None) -> None:
-        self.controls.learn(name)
-
-    def learn_row(self, names: Sequence[str]) -> None:
-        self.controls.learn_row(names)
-
-    def skip_learning(self) -> None:
-        self.controls.skip()
-
-    def answer_learning(self, how: str) -> None:
-        self.controls.answer(how)
-
-    def unlearn(self) -> None:
-        self.controls.unlearn()
-
-    def locate(self) -> None:
-        self.controls.locate()
-
-    def unbind(self, name: str) -> None:
-        self.controls.unbind(name)
-
-    def edit_binding(self, device: str, old: Binding, new: Binding) -> None:
-        self.controls.edit(device, old, new)
-
-    def remove_binding(self, device: str, old: Binding) -> None:
-        self.controls.remove(device, old)
-
-    def allow_bindings(self, device: str, name: str) -> None:
-        self.controls.allow(device, name)
-
-    def correct_binding(self, device: str, name: str, text: str) -> None:
-        self.controls.correct(device, name, text)
-
-    def bindings(self) -> Mapping[str, str]:
-        return self.controls.texts()
-
-    def binding_rows(self) -> Sequence[BindingRow]:
-        return self.controls.rows()
-
-    def all_binding_rows(self) -> Sequence[BindingRow]:
-        return self.controls.all_rows()
-
-    def binding_rows_of(self, inputs: Sequence[str]) -> Sequence[BindingRow]:
-        """Return the bindings for the case that these inputs are connected. For use before `open`."""
-        self.controls.load_maps()
-        for name in inputs:
-            self.controls.port(name, True)
-        return self.controls.rows()
 
     def midi_inputs(self) -> Sequence[str]:
         return list_midi_inputs(self.midi_api)

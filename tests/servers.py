@@ -18,6 +18,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pytest
@@ -29,7 +30,9 @@ GO_FIRST = ("nice", "-n", "-15")
 CAPTURE_BUFFER = (
     1 << 20
 )  # frames: the default, 16384, overruns beside other jobs, and what follows is shifted noise
-RAMP = 2.0**-22  # one step of the test ramp: exact in float32 up to 2**24 steps
+RAMP = (
+    2.0**-24
+)  # one step of the test ramp: exact in float32, and below the limiter's ceiling for five minutes
 
 
 def wait_for(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
@@ -65,6 +68,12 @@ def ramp_breaks(heard: np.ndarray, settle: int = 2048) -> tuple[int, np.ndarray]
     inside = heard[sounding[0] + settle : sounding[-1] + 1 - settle].astype(np.float64) / RAMP
     steps = np.diff(inside, axis=0)
     return len(inside), np.flatnonzero((steps[:, 0] != 1.0) | (steps[:, 1] != -1.0))
+
+
+class Capture(Protocol):
+    """What `JackServer.capturing` gives."""
+
+    def __call__(self, end_now: bool = False) -> np.ndarray: ...
 
 
 class _Server(ABC):
@@ -183,8 +192,12 @@ class JackServer(_Server):
         self._tool("jack_connect", source, target)
 
     @contextlib.contextmanager
-    def capturing(self, seconds: int, ports: tuple[str, ...] = ()) -> Iterator[Callable[[], np.ndarray]]:
-        """Captures in the background; calling the yielded function waits for the sound, `[frames, ports]`."""
+    def capturing(self, seconds: int, ports: tuple[str, ...] = ()) -> Iterator[Capture]:
+        """Captures in the background; calling the yielded function waits for the sound, `[frames, ports]`.
+
+        With True it does not wait for the end: it returns the sound up to half a second from now, or to the server's
+        death.
+        """
         if not ports:  # PortAudio goes on counting when it opens another stream
             wait_for(lambda: len(self.outputs()) >= 2, "our output ports")
             ports = tuple(self.outputs()[:2])
@@ -196,12 +209,20 @@ class JackServer(_Server):
             env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-        def heard() -> np.ndarray:
+        def grown_to(size: int) -> bool:
+            return process.poll() is not None or (path.exists() and path.stat().st_size >= size)
+
+        def heard(end_now: bool = False) -> np.ndarray:
+            if end_now:
+                more = path.stat().st_size + len(ports) * 4 * self.rate // 2
+                wait_for(lambda: grown_to(more), "half a second more is captured")
+                process.terminate()
             _, complaint = process.communicate(timeout=seconds + PATIENCE)
             assert "overruns" not in complaint, complaint
             return soundfile.read(path, dtype="float32", always_2d=True)[0]
 
         try:
+            wait_for(lambda: grown_to(1024), "jack_rec captures")
             yield heard
         finally:
             if process.poll() is None:

@@ -26,7 +26,9 @@ TERRITORY = {
     "rtmidi": ("jbdiff_live/control/",),
     "pythonosc": ("jbdiff_live/control/",),
     "PySide6": ("jbdiff_live/ui/",),
+    "pyqtgraph": ("jbdiff_live/ui/takeview/",),  # imported when a take is opened
     "lightning": ("jbdiff/train/",),
+    "ray": ("jbdiff/batch/ray_pool.py",),
     # Patches and maps are read with one file of the library, which needs no torch (see below).
     "jbdiff": ("jbdiff/", "jbdiff_live/engine/", "jbdiff_live/patch_text.py"),
     "jbdiff_live": ("jbdiff_live/",),
@@ -68,6 +70,7 @@ ROOTS = (
     "wishes.py",
 )  # fmt: skip
 FOLDERS = ("audio", "control", "engine", "record", "ui")
+JOINERS = ("replay",)  # folders that do, on a thread of their own
 
 
 def shared_files() -> list[Path]:
@@ -77,7 +80,7 @@ def shared_files() -> list[Path]:
     return [
         path
         for path, name in zip(files, inside, strict=True)
-        if name not in ROOTS and name.split("/")[0] not in FOLDERS
+        if name not in ROOTS and name.split("/")[0] not in (*FOLDERS, *JOINERS)
     ]
 
 

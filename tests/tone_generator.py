@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jbdiff_live.block import SAMPLE_RATE, Audio, Generated, KeepGoing, Preparing, Rung, Saved
+from jbdiff_live.block import SAMPLE_RATE, Generated, KeepGoing, Preparing, Rung, Saved
 from jbdiff_live.parameters import ParameterSnapshot
 
 
@@ -72,7 +72,7 @@ class ToneGenerator:
     def fits(self, saved: Saved) -> bool:
         return isinstance(saved, SavedTone)
 
-    def restore(self, saved: Saved, heard: Audio, present: Saved) -> None:
+    def restore(self, saved: Saved, present: Saved) -> None:
         assert isinstance(saved, SavedTone)
         self._phase = saved.phase
 

@@ -79,7 +79,7 @@ def echo_of(
     tokens: int,
     held: int = 0,
     known: Tensor | None = None,
-    multiples: Sequence[int] = BARS,
+    multiples: Sequence[float] = BARS,
 ) -> Echo:
     """Echoes of a window of `tokens` whose first `held` are the end of `history` `[b, n, c]`.
 

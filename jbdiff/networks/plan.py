@@ -70,14 +70,17 @@ def plan_of(sound: Tensor, there: Tensor, cells: Tensor) -> Plan:
     return Plan(values * (share > 0), pool, torch.bmm(there[:, None].to(sound), pool)[:, 0])
 
 
-def bars_back(bar: float, known: int) -> int:
+def bars_back(bar: float, known: int, form: float = 0.0) -> float:
     """Number of bars between a window and the earlier music that is its plan.
 
-    known: tokens before the window that may be used. bar: tokens a bar; 0 if it is not known. The oldest music is
-    taken, because it has the least of the errors that build up as the model continues itself.
+    known: tokens before the window that may be used. bar: tokens a bar; 0 if it is not known. form: tokens after which
+    the music comes again; 0 is `FORM` bars. The oldest music is taken, because it has the least of the errors that
+    build up as the model continues itself.
     """
-    forms = int(known / (FORM * bar)) if bar > 0 else 0
-    return FORM * forms or SHORT_FORM
+    if bar <= 0:
+        return SHORT_FORM
+    form = form or FORM * bar
+    return int(known / form) * form / bar or SHORT_FORM
 
 
 def cells_of(place: Tensor, bar: Tensor, tokens: int) -> Tensor:

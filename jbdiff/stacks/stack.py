@@ -17,7 +17,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -179,15 +179,12 @@ def load_stack(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
     Raises CheckpointError when it is unknown, incomplete, changed since its hashes were written, or
     does not fit its own sizes.
     """
-    folder = _find(name_or_path)
+    folder = find_folder(name_or_path)
     manifest = read_manifest(folder)
-    digest = hashlib.sha256(json.dumps(stack_to_dict(manifest.config), sort_keys=True).encode())
-    files: dict[Path, CheckpointFile] = {}
-    for role, entry in sorted(manifest.entries.items()):
-        actual = _verified_sha256(role, entry)
-        digest.update(f"{role}={actual}".encode())
-        if entry.path not in files:
-            files[entry.path] = read_checkpoint(entry.path)
+    identity = verified_identity(manifest)
+    files = {
+        path: read_checkpoint(path) for path in {entry.path: None for entry in manifest.entries.values()}
+    }
 
     def of(role: str) -> CheckpointFile:
         return files[manifest.entries[role].path]
@@ -205,10 +202,28 @@ def load_stack(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
     finisher: FinisherNetwork | None = None
     if config.finisher is not None:
         finisher = cast(FinisherNetwork, _loaded(of("finisher"), config.finisher, f"the finisher {name}"))
-    stack = Stack(config, codec, denoisers, digest.hexdigest(), finisher, folder, manifest.source, few)
+    stack = Stack(config, codec, denoisers, identity, finisher, folder, manifest.source, few)
     for module in stack.modules():
         module.eval().requires_grad_(False)
     return stack.to(device)
+
+
+def with_finisher_of(stack: Stack, other: Stack) -> Stack:
+    """Return a stack that plays with the finisher of another. Raises ValueError if the other has none that fits."""
+    if other.finisher is None:
+        raise ValueError(
+            f"stack {other.config.name!r} has no finisher; name a stack that has one, or leave it out"
+        )
+    if other.config.sample_rate != stack.config.sample_rate:
+        raise ValueError(
+            f"the finisher of {other.config.name!r} runs at {other.config.sample_rate} Hz, the stack "
+            f"{stack.config.name!r} at {stack.config.sample_rate} Hz; name another stack"
+        )
+    config = replace(stack.config, finisher=other.config.finisher)
+    identity = stack.identity if stack.identity == other.identity else f"{stack.identity}+{other.identity}"
+    return replace(
+        stack, config=config, finisher=other.finisher, identity=identity, compiled=CompiledNetworks()
+    )
 
 
 def save_stack(
@@ -285,7 +300,8 @@ def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.detach().cpu().to(dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
 
 
-def _find(name_or_path: str | Path) -> Path:
+def find_folder(name_or_path: str | Path) -> Path:
+    """Return the folder of a stack, by name or by folder. Raises CheckpointError if there is none."""
     path = Path(name_or_path)
     try:
         path = path.expanduser()
@@ -396,6 +412,14 @@ def _v1_manifest(folder: Path) -> Manifest:
     files["codec"] = codec
     entries = {role: _Entry(files[role], None) for role in stack_roles(config)}
     return Manifest(config, entries, {"layout": "v1"})
+
+
+def verified_identity(manifest: Manifest) -> str:
+    """Return the hash of sizes and weights. Raises CheckpointError if a file is missing or has changed."""
+    digest = hashlib.sha256(json.dumps(stack_to_dict(manifest.config), sort_keys=True).encode())
+    for role, entry in sorted(manifest.entries.items()):
+        digest.update(f"{role}={_verified_sha256(role, entry)}".encode())
+    return digest.hexdigest()
 
 
 def _verified_sha256(role: str, entry: _Entry) -> str:

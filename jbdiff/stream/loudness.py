@@ -18,6 +18,10 @@ SECONDS = 12.0  # length of the measurement of the played loudness
 GATE = 0.06  # blocks quieter than this share of the measured power, -12 dB, are pauses and change nothing
 MOST_DECIBELS = 6.0
 RAMP_DECIBELS = 1.0  # in one second
+# Below the mean power: so quiet a beginning is not yet the music. After a piece that fades in for 2.2 s, pocket played
+# a hole of two seconds. Without it the harmony is .81, not .68, and the pulse .55, not .40 (truth .61).
+QUIET_DECIBELS = 12.0
+QUIET_SECONDS = 0.25  # of one measurement of it
 
 
 def weighted_power(audio: Tensor, sample_rate: int) -> float:
@@ -32,6 +36,17 @@ def weighted_power(audio: Tensor, sample_rate: int) -> float:
     power[1:] *= 2
     total = float((power * _weight(len(power), frames, sample_rate, power.device)).sum())
     return 2 * total if audio.shape[1] == 1 else total
+
+
+def quiet_frames(audio: Tensor, sample_rate: int) -> int:
+    """Frames at the beginning of audio `[1, 1, n]` in which the music has not begun: silence, or a soft intro."""
+    size = round(QUIET_SECONDS * sample_rate)
+    count = audio.shape[2] // size
+    if not count:
+        return 0
+    power = audio[0, 0, : count * size].float().reshape(count, size).square().mean(1)
+    loud = power > 10 ** (-QUIET_DECIBELS / 10) * power.mean()
+    return size * int(loud.float().argmax())
 
 
 def _weight(bins: int, frames: int, sample_rate: int, device: torch.device) -> Tensor:

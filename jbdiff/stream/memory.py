@@ -11,6 +11,9 @@ What was played 8, 16, 24 or 32 bars ago, as long ago as is remembered, is also 
 The plan says which tones sound in which sixteenth, and nothing finer: so harmony and polyphony stay, and a window that
 lacks its echoes still has room to vary. The confidence in it grows with the knob. As soon as eight bars were played,
 the echo of four bars ago is not given: it would make every group of four bars like the one before.
+
+Not all music comes again after eight bars. If the sound that a stream begins after is not like itself at that lag, and
+clearly is at another one, plan and longest echo come from there (`other_form`).
 """
 
 from __future__ import annotations
@@ -31,6 +34,12 @@ SHORTEST, LONGEST = 0.7, 3.2
 # Without a clock: a lag counts if the mean square difference at it is below this share of what unrelated music has.
 LIKE = 0.6
 TEMPO_TOLERANCE = 0.01
+# Another lag than eight bars is the form if the difference there is below this share of the difference at eight bars,
+# and that one is above `UNLIKE` of what unrelated music has. This changes two of ten pieces of other people, and none
+# of 12 held-out pieces and 12 factory sounds. A plan of the contexts alone is then wrong by 1.2 and .6 of their
+# variance, not 2.1 and 2.3. Played, polyphony is .60 and .57 of the truth's (.48, .49), harmony .87, .97 (.83, .95).
+CLEARLY, UNLIKE = 0.6, 0.7
+SHORTEST_FORM = 3.0  # seconds: what lasts less is a bar
 
 
 class StreamMemory:
@@ -53,7 +62,11 @@ class StreamMemory:
             latents = torch.zeros(1, 0, self._channels, device=self._device)
         bands = latents[:, -self.tokens :, : self._channels].contiguous()
         bar = 4 / per_token if per_token else 0.0
-        return MemoryState(bands, likeliest_bar(bands[0], bar, self._rate), per_token, bands.shape[1])
+        bar = likeliest_bar(bands[0], bar, self._rate)
+        form = other_form(bands[0], bar, self._rate)
+        # Music with another form may have had other parts before, so only its last stretch is used.
+        steady = min(bands.shape[1], round(form) + self._window) if form else bands.shape[1]
+        return MemoryState(bands, bar, per_token, steady, form)
 
     def grown(self, state: MemoryState, latents: Tensor) -> MemoryState:
         """With latents `[1, c, t]` that were played."""
@@ -70,7 +83,8 @@ class StreamMemory:
             not old
         ):  # the clock starts: what was played had no other one, and keeps the lag that was found in it
             return replace(state, bar=state.bar or 4 / per_token, per_token=per_token)
-        return replace(state, bar=state.bar * old / per_token, per_token=per_token, steady=0)
+        slower = old / per_token
+        return replace(state, bar=state.bar * slower, per_token=per_token, steady=0, form=state.form * slower)
 
     def of_context(self, state: MemoryState, latents: Tensor) -> MemoryState:
         """For a block after another context `[1, n, c]`: that alone is remembered, at the stream's own tempo."""
@@ -91,7 +105,9 @@ class StreamMemory:
         if not 0.0 <= memory <= 1.0:
             raise ValueError(f"memory {memory} is outside 0..1")
         bars, known = self._steady(state)
-        echo = echo_of(state.bands, bars, tokens, held, known)
+        longest = state.form / state.bar if state.form else FORM
+        multiples = [longest if multiple == FORM else multiple for multiple in BARS]
+        echo = echo_of(state.bands, bars, tokens, held, known, multiples)
         normal = draw((1, len(BARS)), seed, f"memory{self._level}", 0, place // self._window)
         uniform = 0.5 * (1 + torch.erf(normal / 2**0.5))  # a share of normal draws: this large or smaller
         four, eight = BARS.index(SHORT_FORM), BARS.index(FORM)
@@ -107,7 +123,7 @@ class StreamMemory:
         beginning of a bar to the first new token.
         """
         bars, known = self._steady(state)
-        back = bars_back(state.bar, state.steady - held)
+        back = bars_back(state.bar, state.steady - held, state.form)
         echo = echo_of(state.bands, bars, tokens, held, known, (back,))
         # On the CPU: places need float64, which not every device has.
         cells = cells_of(torch.tensor([place - held]), torch.tensor([state.bar or self._window]), tokens)
@@ -157,6 +173,22 @@ def likeliest_bar(bands: Tensor, bar: float, tokens_per_second: float) -> float:
         if far < float("inf") and multiple * best + 2 < len(unlike):
             best = lag / multiple
     return best
+
+
+def other_form(bands: Tensor, bar: float, tokens_per_second: float) -> float:
+    """Tokens after which latents `[n, c]` clearly come again, if they do not after eight bars; else 0.
+
+    bar: tokens a bar; 0 if it is not known. Music that hardly lasts longer than eight bars does not show its form.
+    """
+    length, first = len(bands), round(SHORTEST_FORM * tokens_per_second)
+    lags = length - max(round(SHORTEST * tokens_per_second), length // 8)
+    usual = round(FORM * bar)
+    if not 2 < usual < lags - 3 or first >= lags:
+        return 0.0
+    unlike = differences(bands, lags) / (2 * bands.var(0).mean()).clamp_min(1e-9)
+    far = float(unlike[usual - 2 : usual + 3].min())
+    best = first + int(unlike[first:].argmin())
+    return float(best) if far > UNLIKE and float(unlike[best]) < CLEARLY * far else 0.0
 
 
 def differences(bands: Tensor, lags: int) -> Tensor:

@@ -60,6 +60,7 @@ class MemoryState:
     bar: float  # tokens a bar; 0 if it is not known
     per_token: float  # beats a token of the clock; 0 without one
     steady: int  # tokens at the end of `bands` that were played at this tempo
+    form: float = 0.0  # tokens after which the music comes again; 0: the usual number of bars
 
     def to(self, device: torch.device) -> MemoryState:
         """The same state with its tensors on `device`."""
@@ -270,7 +271,7 @@ class StreamState:
                 styles = {"style": anchor.style, "played": anchor.played}
                 tensors |= {prefix + name: part for name, part in styles.items() if part is not None}
             if (memory := level.memory) is not None:
-                names = ("bar", "per_token", "steady")
+                names = ("bar", "per_token", "steady", "form")
                 levels[str(number)]["memory"] = {name: getattr(memory, name) for name in names}
                 tensors[prefix + "memory"] = memory.bands
             if (governor := level.governor) is not None:
@@ -391,6 +392,29 @@ def check_fit(state: StreamState, fresh: StreamState, longest: Mapping[int, int]
             "the saved state has other sizes than this stream (delay_tokens, token_multiplier or hop_tokens "
             "differ?)"
         )
+
+
+def fitted(
+    state: StreamState, fresh: StreamState, longest: Mapping[int, int]
+) -> tuple[StreamState, tuple[str, ...]]:
+    """Return as much of `state` as fits into the stream that began as `fresh`, and the names of the other parts.
+
+    longest: as in `check_fit`.
+    """
+    levels: dict[int, LevelState] = {}
+    lacking: list[str] = []
+    for number, own in fresh.levels.items():
+        given = state.levels.get(number)
+        fits = given is not None and given.fits(own, longest[number])
+        levels[number] = given if given is not None and fits else own
+        lacking += [] if fits else [f"level {number}"]
+    finisher, theirs = fresh.finisher, state.finisher
+    if finisher is not None:
+        fits = theirs is not None and theirs.fits(finisher)
+        finisher = theirs if fits else finisher
+        lacking += [] if fits else ["finisher"]
+    loudness = fresh.loudness if fresh.loudness is None or state.loudness is None else state.loudness
+    return StreamState(fresh.identity, state.block_index, levels, finisher, loudness), tuple(lacking)
 
 
 def _parts_text(state: StreamState) -> str:

@@ -21,7 +21,7 @@ from jbdiff.networks.plan import Plan, PlanSource
 from jbdiff.stacks.stack import Stack
 from jbdiff.stream.anchor import StreamAnchor, stream_anchor
 from jbdiff.stream.governor import StreamGovernor
-from jbdiff.stream.loudness import weighted_power
+from jbdiff.stream.loudness import quiet_frames, weighted_power
 from jbdiff.stream.memory import StreamMemory
 from jbdiff.stream.settings import BlockSettings
 from jbdiff.stream.sizes import LevelSizes
@@ -101,11 +101,15 @@ class Steering:
         """Measure the sound that a stream begins after.
 
         audio `[1, 1, n]` and its latents `[1, n, c]`, of which `context` is the end; None if the sound is too short.
+        Silence or a soft intro before the music is not remembered: as the plan of later bars it would be a hole.
         carried: states of another stream, which are taken and not measured. pause: runs before longer work.
         """
         anchor, memory = (None, None) if carried is None else (carried.anchor, carried.memory)
         if self.anchor is not None and anchor is None:
             anchor = self.anchor.begun(context, pause)
+        if latents is not None:
+            quiet = quiet_frames(audio, self._sample_rate)
+            audio, latents = audio[..., quiet:], latents[:, quiet // self._sizes.hop :]
         if self._memory is not None and memory is None:
             clock = anchor is not None and anchor.tempo > 0
             memory = self._memory.begun(latents, self._per_token(anchor, BlockSettings()) if clock else 0.0)

@@ -44,6 +44,7 @@ from jbdiff.stream.state import (
     StreamError,
     StreamState,
     check_fit,
+    fitted,
     novelty,
 )
 
@@ -274,6 +275,17 @@ class BlockStream:
         longest = {stage.level: stage.config.context_tokens + stage.held for stage in self.stages}
         check_fit(state, self._fresh_state(), longest)
         self._state = state.to(self.device)
+
+    def restore_what_fits(self, state: StreamState) -> tuple[str, ...]:
+        """Continue from a state of a stream that may have other levels, another finisher or other weights.
+
+        Returns the names of the parts that begin afresh, because the state has none of that size. If there are none
+        and the weights are the same, the stream goes on bit-exactly.
+        """
+        longest = {stage.level: stage.config.context_tokens + stage.held for stage in self.stages}
+        found, fresh = fitted(state, self._fresh_state(), longest)
+        self._state = found.to(self.device)
+        return fresh
 
     def _fresh_state(self) -> StreamState:
         levels = {stage.level: stage.fresh_state() for stage in self.stages}

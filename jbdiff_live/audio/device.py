@@ -50,11 +50,14 @@ class DeviceSink:
         headroom_db: float = 0.0,
         dry: DrySound | None = None,
         sent: SentSound | None = None,
+        dc_filter: bool = False,
     ) -> None:
         """cv: the voltages on the device's channels after the sound. The rest from `heard` on: as in `OutputStage`."""
         if short_ring_frames < 256 or short_ring_frames & (short_ring_frames - 1):
             raise ValueError(f"short ring of {short_ring_frames} frames: needs a power of two from 256 on")
-        self._stage = OutputStage(ring, snapshot, sample_rate, timed, heard, headroom_db, dry, sent)
+        self._stage = OutputStage(
+            ring, snapshot, sample_rate, timed, heard, headroom_db, dry, sent, dc_filter
+        )
         self._short_ring_frames = short_ring_frames
         self._feeder = Feeder(self._stage, short_ring_frames // 16, clock, self._lose, self._no_stream)
         self._clock = clock

@@ -67,9 +67,12 @@ class NullSink:
         headroom_db: float = 0.0,
         dry: DrySound | None = None,
         sent: SentSound | None = None,
+        dc_filter: bool = False,
     ) -> None:
-        """heard, headroom_db, dry, sent: as in `OutputStage`."""
-        self._stage = OutputStage(ring, snapshot, sample_rate, timed, heard, headroom_db, dry, sent)
+        """heard, headroom_db, dry, sent, dc_filter: as in `OutputStage`."""
+        self._stage = OutputStage(
+            ring, snapshot, sample_rate, timed, heard, headroom_db, dry, sent, dc_filter
+        )
         self._time = FrameTime(sample_rate)
         self._given = 0
         self._clock = clock

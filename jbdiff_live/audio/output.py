@@ -17,9 +17,10 @@ from typing import Protocol
 import numpy as np
 
 from jbdiff_live.audio.crossing import Crossing
-from jbdiff_live.audio.limiter import Limiter
+from jbdiff_live.audio.limiter import CEILING, Limiter
 from jbdiff_live.audio.live.monitor import DrySound, SentSound
 from jbdiff_live.audio.marks import FrameMarks
+from jbdiff_live.audio.master.dc import DcFilter
 from jbdiff_live.audio.master.gain import RAMP_SECONDS, Gain
 from jbdiff_live.audio.master.loudness import LoudnessMeter
 from jbdiff_live.audio.master.true_peak import BEHIND, TruePeaks
@@ -69,11 +70,13 @@ class OutputStage:
         headroom_db: float = 0.0,
         dry: DrySound | None = None,
         sent: SentSound | None = None,
+        dc_filter: bool = False,
     ) -> None:
         """timed: replaces `snapshot` while the playing time of frames is known. heard: gets every rendered chunk.
 
         headroom_db: by how much a gain of 0 dB turns the ring's sound down, so that the limiter seldom works.
         dry: the live input, mixed in before the limiter. sent: keeps what leaves the stage.
+        dc_filter: take a constant offset out of the ring's sound. Sound without an offset stays as it is.
         """
         self._headroom_db = headroom_db
         self.sample_rate = sample_rate
@@ -93,6 +96,9 @@ class OutputStage:
         self._dry = True  # the last frames were silence
         self._begun = False  # True after the first sound since a drain: silence then means a late block
         self._faded_in = 0
+        self._dropped_to = (
+            0  # the ring's frame behind those that the chunk has skipped; 0 if it has skipped none
+        )
         self._entered = 0  # frames that went into the look-ahead, silence included
         self._marks = FrameMarks()  # which of the ring's frames those were
         self._mark_silence()
@@ -114,6 +120,7 @@ class OutputStage:
         self._peaks = np.zeros(CHUNK_FRAMES, np.float32)
         self._gain = Gain(sample_rate, CHUNK_FRAMES, self._wanted_gain(snapshot()))
         self._muted = snapshot().on("mute")
+        self._dc = DcFilter(sample_rate, ring.channels, CHUNK_FRAMES) if dc_filter else None
 
     # ------------------------------------------------------------------ any thread
 
@@ -206,12 +213,17 @@ class OutputStage:
         work = self._work[: ahead + frames]
         new = work[ahead:]
         self._panicked = snapshot.counts["panic"] != answered
+        self._dropped_to = 0
         if self._paused or self._panicked:
             new[:] = 0.0
             valid, skipped = 0, False
             self._crossing.cancel()
         else:
             valid, skipped = self._take(new)
+        if self._dc is not None:  # before the fades: they would look like a change of the offset
+            if skipped or self._dry:
+                self._dc.begin()
+            self._dc.apply(new[:valid])
         if skipped and not self._dry:
             work[:ahead] *= self._fade_out
             self._dry = True
@@ -240,6 +252,8 @@ class OutputStage:
         limited = self._limiter.apply(out, delayed, peaks)
         if dry is not None:
             dry.move_on(frames)
+        if self._dropped_to:
+            self._marks.add(self._entered, self._dropped_to)  # the dropped frames take no time
         if 0 < valid < frames:
             self._marks.add(self._entered + valid, self._ring.frames_read)
         self._entered += frames
@@ -248,7 +262,8 @@ class OutputStage:
         if self._heard is not None:
             self._heard(out, self.frame_before(frames), self.frame_before(0))
         self._meter(out, limited)
-        self.loudness.see(out)
+        # Peaks come some frames before their sound; the limiter keeps them below its ceiling.
+        self.loudness.see(out, min(float(peaks.max()), CEILING))
         if self._sent is not None:
             self._sent.write(out)
 
@@ -264,7 +279,9 @@ class OutputStage:
             self._crossing.begin()
         missing = self._ring.read(new)
         valid = len(new) - missing
-        skipped = self._ring.frames_read - before > valid or drained_to != self._drained_to
+        if self._ring.frames_read - before > valid:
+            self._dropped_to = self._ring.frames_read - valid
+        skipped = self._dropped_to > 0 or drained_to != self._drained_to
         if missing or (skipped and not joins):
             self._crossing.cancel()
         if self._crossing.active:

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Protocol
 
 from jbdiff_live.beat.follower import MidiFollower
-from jbdiff_live.beat.line import BeatLine, ClockSource, ClockState, ClockStatus, Unit
+from jbdiff_live.beat.line import NEAR, BeatLine, ClockSource, ClockState, ClockStatus, Unit
 from jbdiff_live.beat.tap import TapTempo
 
 OTHER_SECONDS = 1.0  # silence of a MIDI clock after which another input's clock is followed
@@ -196,11 +196,13 @@ class BarClock:
                 ClockSource.LINK: "",
             }
             return ClockStatus(self.source, state, detail=waits[self.source])
-        beat = line.beat_at(now)
-        bar, place = divmod(beat + 1e-6, self.beats_per_bar)
-        return ClockStatus(
-            self.source, state, line.tempo, int(bar) + 1, int(place) + 1, detail=self._detail(state)
-        )
+        bar, beat = self.place(line.beat_at(now))
+        return ClockStatus(self.source, state, line.tempo, bar, beat, detail=self._detail(state))
+
+    def place(self, beat: float) -> tuple[int, int]:
+        """Return bar and beat, counted from 1, of a beat that is counted from the start."""
+        bar, place = divmod(beat + NEAR, self.beats_per_bar)
+        return int(bar) + 1, int(place) + 1
 
     def _detail(self, state: ClockState) -> str:
         followed = self._input

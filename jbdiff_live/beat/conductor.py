@@ -17,7 +17,7 @@ from jbdiff_live.beat.bar_clock import BarClock
 from jbdiff_live.beat.clock_out import ClockOut, Segment, Sent
 from jbdiff_live.beat.held import HeldChanges
 from jbdiff_live.beat.held_functions import HeldFunctions
-from jbdiff_live.beat.line import BeatLine, ClockSource, ClockStatus, Unit
+from jbdiff_live.beat.line import BeatLine, ClockSource, ClockState, ClockStatus, Unit
 from jbdiff_live.beat.link import LinkClock
 from jbdiff_live.beat.modulation import BEATS_PER_SECOND, Modulation
 from jbdiff_live.block import Block
@@ -49,6 +49,7 @@ class Conductor:
     ) -> None:
         """now: seconds of the clock that `frame_at` and the MIDI inputs use.
 
+        playing: False while the sound stands still; then no change waits for the music's own beat.
         landed: is given each change when it is made, and the frame of its beat or bar; None if it did not wait.
         perform: does a function of the session that waited for a frame. Neither may block.
         """
@@ -220,7 +221,17 @@ class Conductor:
         now = self._now()
         waiting = [held.due for held in self.held.waiting] + [held.due for held in self.functions.waiting]
         countdown = min(waiting) - now if waiting else None
-        return replace(self.clock.status(now), countdown=countdown, waiting=len(waiting))
+        status = self.clock.status(now)
+        if self._music is not None and not self.clock.outer and not self._playing():
+            status = self._standing(status, now)
+        return replace(status, countdown=countdown, waiting=len(waiting))
+
+    def _standing(self, status: ClockStatus, now: float) -> ClockStatus:
+        """Return the status while the music's own beat stands still, at the place of the audible frame."""
+        assert self._music is not None
+        frame, beat, pace = self._music
+        bar, place = self.clock.place(max(0.0, beat + (self._frame_at(now) - frame) * pace))
+        return replace(status, state=ClockState.STOPPED, bar=bar, beat=place)
 
 
 def clock_from(source: ClockSource, beats_per_bar: int, offset: float, tempo: float) -> BarClock:

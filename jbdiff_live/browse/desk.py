@@ -1,4 +1,4 @@
-"""What a player does with patches and sounds from the browser: list, mark, arm, listen, save, rename, trash.
+"""What a player does with patches, sounds and takes from the browser: list, mark, arm, listen, save, rename, trash.
 
 Threads: the window's and the command line's; `load_armed` runs on the thread of program changes. May block on the disk.
 Any thread may read `status`.
@@ -7,7 +7,7 @@ Any thread may read `status`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -15,8 +15,9 @@ from jbdiff_live.beat.held_functions import ARMED_PATCH, HeldFunction
 from jbdiff_live.beat.line import Unit
 from jbdiff_live.browse.entry import Entry, LibraryStatus
 from jbdiff_live.browse.favourites import Favourites
-from jbdiff_live.browse.listing import OWN, Library
+from jbdiff_live.browse.listing import OWN, TAKE, Library, take_entry
 from jbdiff_live.browse.own_files import TRASH, file_name, rename_file, trash_file
+from jbdiff_live.browse.takes import TakeFacts
 from jbdiff_live.patch import PatchError, factory_patches
 from jbdiff_live.shown import shown
 
@@ -55,7 +56,10 @@ class Listening(Protocol):
 
 
 class LibraryDesk:
-    """hold: lets ARMED_PATCH wait for the next bar; an empty answer says that it cannot wait."""
+    """hold: lets ARMED_PATCH wait for the next bar; an empty answer says that it cannot wait.
+
+    own_folder: of the player's own patches. favourites: the file of favourites. Both None for a user without folders.
+    """
 
     def __init__(
         self,
@@ -67,7 +71,10 @@ class LibraryDesk:
         now: Callable[[], float],
         say: Callable[[str], None],
         own_folder: Callable[[], Path | None],
+        favourites: Path | None,
+        takes: Callable[[], Iterable[TakeFacts]] = tuple,
     ) -> None:
+        """takes: lists the takes, newest first."""
         self._patches = patches
         self._audition = audition
         self._functions = functions
@@ -76,8 +83,8 @@ class LibraryDesk:
         self._now = now
         self._say = say
         self._own_folder = own_folder
-        folder = own_folder()
-        self._favourites = Favourites(None if folder is None else folder.with_name("favourites.toml"))
+        self._favourites = Favourites(favourites)
+        self._takes = takes
         self._library = Library()
         self._lock = threading.Lock()  # for the two above
         self._armed: Path | None = None  # counts only while ARMED_PATCH waits
@@ -85,13 +92,23 @@ class LibraryDesk:
     # ------------------------------------------------------------------ the list
 
     def entries(self) -> tuple[Entry, ...]:
+        takes = list(self._takes())
         with self._lock:
-            return self._library.entries(self._own_folder(), self._favourites.keys)
+            favourites = self._favourites.keys
+            found = self._library.entries(self._own_folder(), favourites)
+        return (*found, *(take_entry(facts, favourites) for facts in takes))
 
     def mark(self, key: str, on: bool) -> None:
         """Make a patch or sound a favourite, or end that. PatchError if the file of favourites cannot be used."""
         with self._lock:
             self._favourites.mark(key, on)
+
+    def take_moved(self, old: Path, new: Path | None) -> None:
+        """Let a favourite follow its take: `new` is its new folder, or None if it is in the trash."""
+        with self._lock:
+            self._favourites.rename(
+                f"{TAKE}{shown(old.name)}", None if new is None else f"{TAKE}{shown(new.name)}"
+            )
 
     def status(self) -> LibraryStatus:
         due = next((held.due for held in self._functions.waiting if held.name == ARMED_PATCH), None)

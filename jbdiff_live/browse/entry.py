@@ -1,4 +1,4 @@
-"""What the browser shows: a patch or a sound, and the state of the library. Frozen values. Any thread."""
+"""What the browser shows: a patch, a sound or a take, and the state of the library. Frozen values. Any thread."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from jbdiff_live.browse.takes import TakeFacts
+
 
 class Kind(Enum):
     PATCH = "patch"
     SOUND = "sound"
+    TAKE = "take"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A patch or a sound file in the list.
+    """A patch, a sound file or a take in the list.
 
     key: names it in the list of favourites, on every computer. factory: it comes with the instrument and is never
     written. sound: the file to listen to; None if there is none. problem: what is wrong with it, or empty. usable:
-    False if a patch cannot be loaded at all.
+    False if a patch cannot be loaded at all. take: the facts of a take; its path is its folder.
     """
 
     key: str
@@ -33,6 +36,7 @@ class Entry:
     problem: str = ""
     usable: bool = True
     favourite: bool = False
+    take: TakeFacts | None = None
 
     @property
     def origin(self) -> str:

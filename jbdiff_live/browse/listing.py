@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from jbdiff_live.browse.entry import Entry, Kind
+from jbdiff_live.browse.takes import TakeFacts
 from jbdiff_live.patch import PatchError, factory_patches, load_patch, own_patches
 from jbdiff_live.shown import shown
 from jbdiff_live.system.patch_folders import FACTORY, factory_folder
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 
 SOUNDS = "sounds"  # folder of sounds beside the patches
 OWN = "own:"  # before the name of a file of the player's own
+TAKE = "take:"  # before the name of a take's folder
 SOUND_FILES = frozenset({".wav", ".flac", ".ogg", ".opus", ".aif", ".aiff", ".mp3", ".w64", ".caf", ".au"})
 
 
@@ -95,3 +97,12 @@ def _sounds(folder: Path | None, factory: bool) -> Iterator[Entry]:
                 f"a sound that {where}" if factory else where,
                 sound=path,
             )
+
+
+def take_entry(facts: TakeFacts, favourites: frozenset[str]) -> Entry:
+    """Return a take as an entry of the list."""
+    key = f"{TAKE}{shown(facts.folder.name)}"
+    return Entry(
+        key, Kind.TAKE, facts.name, facts.folder, False, facts.text, facts.tags, None, facts.sound, facts.problem,
+        facts.sound is not None and facts.frames > 0, key in favourites, facts,
+    )  # fmt: skip

@@ -9,24 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from jbdiff_live.patch import PatchError, load_patch, save_patch
+from jbdiff_live.system.file_names import plain_name
 
 TRASH = "trash"
-LONGEST_NAME = 60
-FORBIDDEN = '/\\:*?"<>|'  # in a file name, on one system or another
-RESERVED = {"con", "prn", "aux", "nul", *(f"{n}{i}" for n in ("com", "lpt") for i in range(1, 10))}  # Windows
 
 
 def file_name(name: str) -> str:
-    """Return the file name of a patch. PatchError if no system's file can have the name."""
-    name = " ".join(name.split())
-    wrong = "".join(c for c in name if c in FORBIDDEN or not c.isprintable())
-    if not name:
-        raise PatchError("a patch needs a name; type one")
-    if wrong:
-        raise PatchError(f"{name!r}: a file name cannot hold {wrong!r}; leave it out")
-    if len(name) > LONGEST_NAME or name.startswith(".") or name.endswith(".") or name.lower() in RESERVED:
-        raise PatchError(f"{name!r}: no file can have that name everywhere; choose a shorter or plainer one")
-    return f"{name}.toml"
+    """Return the file name of a patch. PatchError if some system's file cannot have the name."""
+    try:
+        return f"{plain_name(name, 'a patch')}.toml"
+    except ValueError as error:
+        raise PatchError(str(error)) from error
 
 
 def rename_file(path: Path, name: str) -> Path:

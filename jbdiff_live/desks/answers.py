@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jbdiff_live.clock import Clock
 from jbdiff_live.parameters import ACTIONS_BY_NAME
-from jbdiff_live.status import EngineState
+from jbdiff_live.status import EngineState, EngineStatus
 
 NOTE_SECONDS = 20.0  # an answer is shown for this time
 
@@ -25,13 +25,34 @@ class Answers:
         return note if self._clock.now() - at < NOTE_SECONDS else ""
 
 
-def answer_to(action: str, state: EngineState, noise_style: str) -> str:
-    """Return the answer to an action. state: the engine's. noise_style: the value of that knob."""
+def answer_to(action: str, engine: EngineStatus, noise_style: str) -> str:
+    """Return the answer to an action. engine: its status. noise_style: the value of that knob."""
     label = ACTIONS_BY_NAME[action].label
-    if state not in (EngineState.RUNNING, EngineState.COASTING):
-        return f"{label}: nothing plays now; press start"
+    silent = why_nothing_plays(engine)
+    if silent:
+        return f"{label}: {silent}"
     if action == "panic":
         return f"{label}: silence, and the music begins again"
     if action in ("write", "erase") and noise_style != "register":
         return f"{label}: done with the next block; Style register plays it"
     return f"{label}: heard with the next block"
+
+
+def answer_to_marker(recording: bool, waits: bool) -> str:
+    """Return the answer to a marker. waits: the take begins with the first sound."""
+    if waits:
+        return "Marker: the take has not begun; it begins with the first sound"
+    return "marker set" if recording else "Marker: no take is being recorded; press R"
+
+
+def why_nothing_plays(engine: EngineStatus) -> str:
+    """Return why an action finds no music, with the remedy; empty if music plays."""
+    state = engine.state
+    if state in (EngineState.LOADING, EngineState.WARMING):
+        remedy = "press again when you hear the music" if engine.asked else "press start when it is ready"
+        return f"nothing plays yet, because the model is being loaded; {remedy}"
+    if state is EngineState.STOPPING:
+        return "the music is stopping; press start when it has stopped"
+    if state is EngineState.FAILED:
+        return "the music has ended with an error; press start again"
+    return "" if engine.plays else "nothing plays now; press start"

@@ -147,7 +147,7 @@ class PatchDesk:
         with self._lock:
             patch = load_patch(path)
             again = path.resolve() == self._path
-            first, before = self._patch is NO_PATCH, self._state(patch.values)
+            first, before = self._patch is NO_PATCH, self.state(patch.values)
             patch.apply(self._store, hold)
             self._modulation.put_all(patch.lfos)
             self._bindings.suggest(patch.bindings)
@@ -168,7 +168,7 @@ class PatchDesk:
             if first:
                 self._history.forget()  # there is no patch to go back to
             else:
-                after = self._state(patch.values)
+                after = self.state(patch.values)
                 self._history.push(Step(f"patch {patch.name}", Moment(patch=before), Moment(patch=after)))
 
     def _load_init(self, path: Path, name: str) -> None:
@@ -198,8 +198,8 @@ class PatchDesk:
     def _choices(self) -> tuple[StackChoice | None, str, str]:
         return self._stacks.choice, self._sounds.wanted("context"), self._sounds.wanted("init")
 
-    def _state(self, names: Iterable[str]) -> PatchState:
-        """Return the patch as it is played now, with the values of these parameters."""
+    def state(self, names: Iterable[str]) -> PatchState:
+        """Return the patch as it is played now, with the values of these parameters. Any thread."""
         values = self._store.snapshot.values
         return PatchState(
             self._patch,

@@ -7,20 +7,17 @@ Threads: `look` runs on the keeper's thread and only reads. The command line's t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Protocol
 
 from msgspec import structs
 
-from jbdiff_live.beat.modulation import Lfo, Modulation
-from jbdiff_live.binding import Binding
 from jbdiff_live.clock import Clock
 from jbdiff_live.desks.history import History
-from jbdiff_live.desks.patch_desk import Bindings, PatchDesk, SceneRack
-from jbdiff_live.desks.stack_desk import StackDesk
+from jbdiff_live.desks.patch_desk import PatchDesk
+from jbdiff_live.desks.patch_state import PatchState
 from jbdiff_live.kept.content import Content, Folders, Ports, WindowPlace
 from jbdiff_live.kept.keeper import Keeper
 from jbdiff_live.kept.patch_part import Played, part_of
@@ -28,9 +25,7 @@ from jbdiff_live.kept.words import StartWords
 from jbdiff_live.parameters import BY_NAME, Origin, ParameterStore
 from jbdiff_live.patch import Patch, load_patch
 from jbdiff_live.patch_text import PatchError
-from jbdiff_live.scenes.scene import Kept
 from jbdiff_live.shown import shown
-from jbdiff_live.stack_choice import StackChoice
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +34,7 @@ log = logging.getLogger(__name__)
 class SessionMoment:
     """References to everything that is kept, all of it immutable. See `jbdiff_live.kept.keeper.Moment`."""
 
-    patch: Patch
-    path: Path | None
-    values: Mapping[str, float]
-    lfos: Mapping[str, Lfo]
-    bindings: tuple[Binding, ...]
-    scenes: Kept
-    choice: StackChoice | None
-    context: str
+    state: PatchState  # with the values of all parameters
     init: str
     ports: Ports
     folders: Folders
@@ -56,16 +44,17 @@ class SessionMoment:
         return isinstance(other, SessionMoment) and replace(self, place=None) == replace(other, place=None)
 
     def content(self) -> Content:
+        state = self.state
         patch = replace(
-            self.patch,
-            values={name: BY_NAME[name].plain(value) for name, value in self.values.items()},
-            bindings=self.bindings,
-            lfos=self.lfos,
-            scenes=self.scenes.scenes,
-            choice=self.choice,
-            context=Path(self.context) if self.context else None,
+            state.patch,
+            values={name: BY_NAME[name].plain(value) for name, value in state.values.items()},
+            bindings=state.bindings,
+            lfos=state.lfos,
+            scenes=state.scenes.scenes,
+            choice=state.choice,
+            context=Path(state.context) if state.context else None,
         )
-        played = Played(patch, self.path, self.scenes.active, self.init)
+        played = Played(patch, state.path, state.scenes.active, self.init)
         return Content(part_of(played), self.ports, self.place, self.folders)
 
 
@@ -85,10 +74,6 @@ class SessionDesk:
         self,
         store: ParameterStore,
         patches: PatchDesk,
-        modulation: Modulation,
-        bindings: Bindings,
-        scenes: SceneRack,
-        stacks: StackDesk,
         sounds: Sounds,
         history: History,
         ports: Callable[[], Ports],
@@ -96,10 +81,6 @@ class SessionDesk:
     ) -> None:
         self._store = store
         self._patches = patches
-        self._modulation = modulation
-        self._bindings = bindings
-        self._scenes = scenes
-        self._stacks = stacks
         self._sounds = sounds
         self._history = history
         self._ports = ports
@@ -129,25 +110,12 @@ class SessionDesk:
 
     def look(self) -> SessionMoment:
         """Take the session at this moment. During a comparison with the saved patch, the player's own knobs count."""
-        values, lfos = self._store.snapshot.values, dict(self._modulation.lfos)
+        state = self._patches.state(BY_NAME)
         own = self._history.aside
         if own is not None:
-            values = MappingProxyType({**values, **own.values})
-            lfos = lfos if own.lfos is None else dict(own.lfos)
-        return SessionMoment(
-            self._patches.saved,
-            self._patches.path,
-            values,
-            lfos,
-            tuple(self._bindings.suggested),
-            self._scenes.kept,
-            self._stacks.choice,
-            self._sounds.wanted("context"),
-            self._sounds.wanted("init"),
-            self._ports(),
-            self.folders,
-            self.place,
-        )
+            lfos = state.lfos if own.lfos is None else own.lfos
+            state = replace(state, values={**state.values, **own.values}, lfos=lfos)
+        return SessionMoment(state, self._sounds.wanted("init"), self._ports(), self.folders, self.place)
 
     def resume(self, played: Played) -> None:
         """Play a kept patch again, with its unsaved changes. Music is not started. Waits until its sounds are read.

@@ -139,7 +139,7 @@ class UndoDesk:
         if step is None:
             return False
         self._go_to(step.before)
-        self._say("your own knobs again")
+        self._say("back to your own settings")
         return True
 
     def _go_to(self, moment: Moment) -> None:

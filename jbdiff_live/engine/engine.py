@@ -1,8 +1,9 @@
 """The engine: one thread that makes block n+1 while block n plays, starting as late as it safely can.
 
 Threads: `_run` and everything that it calls runs on the engine thread, which may block on the model and on a full ring.
-`start`, `ask_to_stop`, `stop`, `close` belong to the session. Any thread may call `wake` and `begin_anew`, and read
-`status` (one reference, swapped whole). The engine never drops a finished block: it waits for room. If time is short
+`start`, `ask_to_stop`, `stop`, `close` belong to the session. Any thread may call `wake`, `jump` and `begin_anew`, and
+read `status` (one reference, swapped whole). `jump` may deliver blocks on the thread that calls it, while the engine's
+thread is inside the model. The engine never drops a finished block: it waits for room. If time is short
 it makes cheaper blocks (`Ladder`).
 """
 
@@ -16,8 +17,10 @@ from dataclasses import replace
 from jbdiff_live.block import Block, BlockGenerator, Preparing, Rung, Saved
 from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.engine.checks import check
+from jbdiff_live.engine.delivery import Delivery
 from jbdiff_live.engine.past.machine import TimeMachine
-from jbdiff_live.engine.timing.timekeeper import Figures, Timekeeper
+from jbdiff_live.engine.past.meanwhile import Meanwhile, play_stored
+from jbdiff_live.engine.timing.timekeeper import Timekeeper
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.status import EngineState, EngineStatus
@@ -25,6 +28,8 @@ from jbdiff_live.system.thread_priority import behind_sound
 
 log = logging.getLogger(__name__)
 
+# Blocks that play again are delivered up to this queue while the model works: a step takes less, even if slow.
+MEANWHILE_SECONDS = 1.5
 STOP_SECONDS = 5.0  # limit for the step in work at a stop: stacks of v1 need one or two on a CPU
 
 
@@ -59,7 +64,6 @@ class Engine:
         self._ring = ring
         self._snapshot = snapshot
         self._queued = queued
-        self._on_block = on_block
         self._clock = clock
         self._cheaper = ladder
         self._knobs = knobs
@@ -69,10 +73,11 @@ class Engine:
         self._opens = 0  # frames of silence at the beginning of the stack's first block
         self._before: Saved | None = None  # the generator's state before the newest block
         self._status = EngineStatus()
-        self._delivered = 0  # frames since the music began, or began again; at 0 no block can be late
+        self._meanwhile = Meanwhile()
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._anew = threading.Event()
+        self._out = Delivery(ring, on_block, self._stop, lambda: self._snapshot().counts["panic"])
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()  # a pad and the window may start at the same moment
 
@@ -127,15 +132,7 @@ class Engine:
         """Return the message for a thread that does not end, and put it into the status."""
         if before.state in (EngineState.FAILED, EngineState.STOPPING):
             return before.detail  # an earlier stop has written the message
-        if before.state is EngineState.RUNNING:
-            state = EngineState.FAILED
-            detail = (
-                f"a block hangs in the model for more than {timeout:g} s; wait until it ends, or quit and start "
-                "jbdiff-live again"
-            )
-        else:
-            state = EngineState.STOPPING
-            detail = f"still busy with {before.detail}; press start again when that has ended"
+        state, detail = _words_of_hang(before, timeout)
         self._say(state, detail)
         if not thread.is_alive():  # it ended between the two lines above: its own last status counts
             self._say(EngineState.OFFLINE, "")
@@ -143,6 +140,11 @@ class Engine:
 
     def wake(self) -> None:
         """Wake the engine before the next deadline, for a panic or a stack that is ready. Any thread."""
+        self._wake.set()
+
+    def jump(self) -> None:
+        """Do the jump that the time machine was asked for, at once if its blocks are made. Any thread."""
+        self._meanwhile.act()
         self._wake.set()
 
     def begin_anew(self) -> None:
@@ -161,7 +163,7 @@ class Engine:
     def status(self) -> EngineStatus:
         """The newest status. RUNNING becomes COASTING if nothing is left to play: the block is late."""
         status = self._status
-        if status.state is EngineState.RUNNING and self._delivered and self._queued() == 0:
+        if status.state is EngineState.RUNNING and self._out.frames and self._queued() == 0:
             return replace(status, state=EngineState.COASTING, detail="the next block is late")
         return status
 
@@ -173,10 +175,10 @@ class Engine:
             self._say(EngineState.LOADING, "loading the model")
             if self._generator.prepare(self._getting_ready, self._running):
                 self._play()
-            self._say(EngineState.OFFLINE, "")
+            self._say(EngineState.OFFLINE, "", rung=Rung.FULL)
         except Exception as error:  # the thread's top: the player must see every failure
             log.info("engine failed", exc_info=True)
-            self._say(EngineState.FAILED, f"{error}" or type(error).__name__)
+            self._say(EngineState.FAILED, f"{error}" or type(error).__name__, rung=Rung.FULL)
 
     def _getting_ready(self, work: Preparing) -> None:
         """Put the generator's progress into the status."""
@@ -189,8 +191,8 @@ class Engine:
         self._ring.answer_panics(panics)
         self._heard = None
         self._opens = 0
-        self._delivered = 0
-        self._tell(times.figures)
+        self._out.begin()
+        self._say(EngineState.RUNNING, "", **vars(times.figures))
         self._past.begin()
         try:
             while times.wait_until_due(self._stop, self._wake):
@@ -198,9 +200,7 @@ class Engine:
                     self._anew.clear()
                     panics = self._snapshot().counts["panic"]
                     self._begin_anew(panics)
-                    times = (
-                        self._new_times()
-                    )  # nothing plays yet: as many blocks as at a first start are made
+                    times = self._new_times()  # nothing plays yet: make as many blocks as at a first start
                 elif self._snapshot().counts["panic"] != panics:
                     panics = self._snapshot().counts["panic"]
                     self._begin_anew(panics)
@@ -211,11 +211,8 @@ class Engine:
                     times.switched()
                 self._past.jump(self._ring.frames_written - self._queued(), self._snapshot())
                 block = self._past.again(self._knobs_of_block)
-                if block is not None:
-                    block = replace(block, index=self._made, start_frame=self._ring.frames_written)
-                else:
-                    block = self._new_block(times, panics)
-                if not self._running() or (block is not None and not self._deliver(block, panics)):
+                block = self._new_block(times, panics) if block is None else self._numbered(block)
+                if not self._running() or (block is not None and not self._out.write(block, panics)):
                     return
                 if block is not None:
                     self._count(block, times)
@@ -229,48 +226,81 @@ class Engine:
         return self._knobs(self._ring.frames_written + self._opens, self._generator.block_frames)
 
     def _new_block(self, times: Timekeeper, panics: int) -> Block | None:
-        """Make a block. None: it was broken off, or a panic came meanwhile and it belongs to the old music."""
+        """Make a block. None: it was broken off, or a panic or jump came meanwhile, and it belongs to older music."""
         generator = self._generator
-        attempt = times.begin_block(self._wanted(panics), self._delivered)
+        attempt = times.begin_block(self._wanted(panics), self._out.frames)
         snapshot = self._knobs_of_block()
-        counted, before = self._past.counted(snapshot), self._past.before()
-        generated = generator.next_block(counted, attempt.watch, attempt.rung)
+        counted, before, made = self._past.counted(snapshot), self._past.before(), self._made
+        with self._meanwhile.doing(lambda: self._jump_meanwhile(before, panics)):
+            generated = generator.next_block(counted, attempt.watch, attempt.rung)
         taken = self._clock.now() - attempt.began
-        if not self._running() or self._snapshot().counts["panic"] != panics:
+        if not self._running() or self._snapshot().counts["panic"] != panics or self._made != made:
             return None
         if generated is None:
             times.broken_off(attempt)
             return None
         check(generated.samples, attempt.rung, generator.block_frames, generator.channels)
-        times.block_made(attempt, generated, taken, self._delivered)
+        times.block_made(attempt, generated, taken, self._out.frames)
         self._opens = 0 if generated.stack is None else generated.stack.latency_frames
         block = Block(
             generated.samples, self._made, self._ring.frames_written, counted, generated.noise, taken, attempt.rung,
             generated.stack, generated.turned, looped=self._heard if attempt.rung >= Rung.LOOP else None,
             novelty=generated.novelty,
-            beat=generated.beat, files=generated.files,
+            beat=generated.beat,
+            files=generated.files,
+            begins=self._out.begins,
+            given=generated.given,
         )  # fmt: skip
         self._before = before
         return self._past.marked(block, snapshot)
 
+    def _jump_meanwhile(self, before: Saved | None, panics: int) -> None:
+        """Do a jump that was asked for while a block is made, and deliver the first blocks that play again.
+
+        Runs on the thread that asked. before: the generator's state before the block in the making. The block is given
+        up: the generator's state is restored when the music goes on.
+        """
+        snapshot = self._snapshot()
+        if self._running() and snapshot.counts["panic"] == panics:
+            ahead = int(MEANWHILE_SECONDS * self._generator.sample_rate)
+            play_stored(
+                self._past, self._ring, snapshot, before, self._queued, ahead, lambda block: self._again(block, panics)
+            )  # fmt: skip
+
+    def _again(self, block: Block, panics: int) -> None:
+        block = self._numbered(block)
+        self._out.write(block, panics)
+        self._note(block)
+
+    def _numbered(self, block: Block) -> Block:
+        """Return a block that plays again, at its new place."""
+        return replace(block, index=self._made, start_frame=self._ring.frames_written)
+
     def _count(self, block: Block, times: Timekeeper) -> None:
+        """Note a block that was delivered, and the times."""
+        self._note(block)
+        times.delivered(block.frames)
+        self._say(EngineState.RUNNING, "", **vars(times.figures))
+
+    def _note(self, block: Block) -> None:
         """Note a block that was delivered."""
         self._heard = block.heard
         if block.again is None:
             self._past.made(block, self._before)
         else:
             self._past.played_again(block)
-        self._delivered += block.frames
         self._made += 1
-        times.delivered(block.frames)
-        self._tell(times.figures, block)
+        self._say(
+            EngineState.RUNNING, "", blocks_made=block.index + 1, block_seconds=block.seconds_taken, rung=block.rung,
+            made=block.heard, beginning=False,
+        )  # fmt: skip
 
     def _new_times(self) -> Timekeeper:
         return Timekeeper(self._generator, self._queued, self._ring.capacity, self._clock, self._cheaper)
 
     def _begin_anew(self, panics: int) -> None:
         """Answer a panic: drop the queued frames and reset the generator."""
-        self._delivered = 0
+        self._out.begin()
         self._say(EngineState.RUNNING, "", beginning=True)
         self._ring.answer_panics(panics)
         self._past.begin_anew()
@@ -281,36 +311,23 @@ class Engine:
 
     def _wanted(self, panics: int) -> Callable[[], bool]:
         """Return a function that is True until a stop, a jump or a new panic."""
-        past = self._past
-        return lambda: self._running() and not past.asked and self._snapshot().counts["panic"] == panics
+        past, made = self._past, self._made
 
-    def _deliver(self, block: Block, panics: int) -> bool:
-        """Write the whole block, and wait for room. Return False if a stop was asked for before the end.
+        def wanted() -> bool:
+            same = self._made == made and self._snapshot().counts["panic"] == panics
+            return same and self._running() and not past.asked
 
-        panics: panics answered so far. After a new one, the rest of the block is dropped.
-        A block after a jump drops the queued frames, and the output crossfades to it.
-        """
-        if block.jump is not None:
-            self._ring.join()
-        written = self._ring.write(block.samples)
-        self._on_block(block)
-        while written < block.frames:
-            if self._stop.wait(0.01):
-                return False
-            if self._snapshot().counts["panic"] != panics:
-                # Until a panic is answered the output reads nothing, so no more room would come.
-                self._ring.drop(block.frames - written)
-                break
-            written += self._ring.write(block.samples[written:])
-        return True
-
-    def _tell(self, figures: Figures, block: Block | None = None) -> None:
-        """Set the status to running, with the measured times and the newest block, if any."""
-        news: dict[str, object] = {} if block is None else {
-            "blocks_made": block.index + 1, "block_seconds": block.seconds_taken, "rung": block.rung,
-            "made": block.heard, "beginning": False,
-        }  # fmt: skip
-        self._say(EngineState.RUNNING, "", **vars(figures), **news)
+        return wanted
 
     def _say(self, state: EngineState, detail: str, **changes: object) -> None:
         self._status = replace(self._status, state=state, detail=detail, **changes)  # type: ignore[arg-type]
+
+
+def _words_of_hang(before: EngineStatus, timeout: float) -> tuple[EngineState, str]:
+    """Return the state and the message for a thread that does not end. before: the status at the stop."""
+    if before.state is EngineState.RUNNING:
+        return EngineState.FAILED, (
+            f"a block hangs in the model for more than {timeout:g} s; wait until it ends, or quit and start "
+            "jbdiff-live again"
+        )
+    return EngineState.STOPPING, f"still busy with {before.detail}; press start again when that has ended"

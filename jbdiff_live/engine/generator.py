@@ -14,17 +14,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from jbdiff_live.block import CHANNELS, SAMPLE_RATE, Audio, Generated, KeepGoing, Preparing, Rung, Saved
+from jbdiff_live.block import CHANNELS, SAMPLE_RATE, Generated, KeepGoing, Mono, Preparing, Rung, Saved
 from jbdiff_live.engine.block_settings import NewestKnobs
 from jbdiff_live.engine.voices.background import StackLoader
 from jbdiff_live.engine.voices.beginnings import LONGEST_WAIT_SECONDS, Beginnings
 from jbdiff_live.engine.voices.beside import LoadsBeside
 from jbdiff_live.engine.voices.catalogue import Catalogue
-from jbdiff_live.engine.voices.handover import Handover, handover_seconds
+from jbdiff_live.engine.voices.handover import handover_seconds
 from jbdiff_live.engine.voices.load import load_voice
-from jbdiff_live.engine.voices.repeat import once_more
+from jbdiff_live.engine.voices.playing import Playing
 from jbdiff_live.engine.voices.saved import SavedVoice
-from jbdiff_live.engine.voices.sounded import Sounded
 from jbdiff_live.engine.voices.sources import FileSource, LiveReader, Sources
 from jbdiff_live.engine.voices.voice import StackVoice
 from jbdiff_live.parameters import ParameterSnapshot
@@ -68,17 +67,13 @@ class ModelGenerator:
         self._turning = None if newest is None else NewestKnobs(newest)
         self._choosing = threading.Lock()  # between the first load and a choice made meanwhile
         self._first = choice or StackChoice()  # the choice that `prepare` loads
-        self._voice: StackVoice | None = None
-        self._handover: Handover[StackVoice] | None = None
-        self._old: StackVoice | None = None  # the voice that fades out in a handover
-        self._sounded = Sounded()
+        self._playing = Playing()
         self._loader: StackLoader[StackVoice] = StackLoader(self._load_beside, on_ready)
         self._beside = LoadsBeside(threads, self._take_turns, lambda going: self._files_read(going))
         self._beginnings: Beginnings[tuple[StackVoice, FileSource], Mapping[int, LevelBeginning]] = (
             Beginnings(self._beside.beginning)
         )
         self._asked_at = 0.0  # time of the last choice of a stack; the session writes it, the engine reads it
-        self._resets = 0  # count of the action that resets the context, at the last block
         self._resting = threading.Event()  # set while no block is being made
         self._resting.set()
         self._catalogue = Catalogue()
@@ -88,7 +83,7 @@ class ModelGenerator:
     def choose(self, choice: StackChoice) -> None:
         """Ask for another stack, or other parts of it. Returns at once; `status` shows the progress."""
         with self._choosing:
-            voice = self._voice
+            voice = self._playing.voice
             if voice is None:
                 self._first = choice
                 return
@@ -112,33 +107,39 @@ class ModelGenerator:
         self._beginnings.close()
         self._catalogue.close()
         self._beside.clear()
-        self._voice = self._old = self._handover = None
+        self._playing = Playing()
 
     # ------------------------------------------------------------------ any thread
 
     @property
     def choice(self) -> StackChoice:
         """The stack that is being loaded to play next, else the one that plays."""
-        voice = self._voice
+        voice = self._playing.voice
         return self._loader.wanted or (voice.asked if voice is not None else self._first)
 
     @property
     def status(self) -> StackStatus:
-        voice = self._voice
+        voice = self._playing.voice
         playing = None if voice is None else voice.playing
         return StackStatus(self.choice, playing, self._loader.loading, self._loader.problem)
 
     @property
+    def machine(self) -> Mapping[str, str | int]:
+        """Facts of the machine on which the samples depend, for a take. Empty before a stack is loaded."""
+        voice = self._playing.voice
+        return {} if voice is None else voice.machine
+
+    @property
     def complaint(self) -> str:
         """The message about a knob's request that cannot be met; empty if there is none."""
-        voice = self._voice
+        voice = self._playing.voice
         return "" if voice is None else voice.complaint
 
     # ------------------------------------------------------------------ engine thread
 
     def prepare(self, report: Callable[[Preparing], None], keep_going: Callable[[], bool]) -> bool:
         """Load the stack and warm it up. A stack that is already loaded begins again."""
-        while self._voice is None:
+        while self._playing.voice is None:
             choice = self._first
             voice = load_voice(
                 choice, report, lambda choice=choice: keep_going() and self._first is choice,  # type: ignore[misc]
@@ -148,11 +149,11 @@ class ModelGenerator:
                 return False
             with self._choosing:
                 if self._first is choice:
-                    self._voice = voice
+                    self._playing.voice = voice
         if (loaded := self._loader.take()) is not None:  # chosen while nothing played: no crossfade is needed
             loaded.playing = replace(loaded.playing, fade_frames=0)
             self._beside.rest(self._ready(), loaded)
-            self._voice = loaded
+            self._playing.voice = loaded
         self._catalogue.look()
         self._files_read(keep_going)
         # Nothing plays yet, so the first block may wait for its context, however long that takes.
@@ -168,100 +169,76 @@ class ModelGenerator:
         """Seconds of a block on each rung of this stack. During a crossfade of stacks no rung saves work."""
         mixing = self.mixing_seconds
         seconds = dict(self._ready().rung_seconds) if mixing is None else {Rung.FULL: mixing}
-        if len(self._sounded.all) > self.block_frames:
+        if self._playing.sounded.frames > self.block_frames:
             seconds[Rung.REPEAT] = REPEAT_SECONDS
         return seconds
 
     @property
     def mixing_seconds(self) -> float | None:
-        return None if self._handover is None else self._handover.seconds
+        handover = self._playing.handover
+        return None if handover is None else handover.seconds
 
     @property
     def switch_seconds(self) -> float | None:
         new = self._loader.ready
-        if new is None or self._handover is not None:
+        if new is None or self._playing.handover is not None:
             return None
         return handover_seconds(self._ready(), new, new.playing.fade_frames)
 
     def switch(self) -> None:
         """Fade the loaded stack in, from the next block on."""
-        old, new = self._ready(), self._loader.take()
-        if new is None:  # another choice came meanwhile
-            return
-        new.take_place_of(old)
-        self._handover = Handover(old, new, self._sounded.music, new.playing.fade_frames)
-        self._old, self._voice = old, new
+        new = self._loader.take()
+        if new is not None:  # else another choice came meanwhile
+            self._playing.switch(new)
 
     def next_block(
         self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung = Rung.FULL
     ) -> Generated | None:
         """Make one block from the knobs. None if `keep_going` turned false between steps."""
-        if rung is Rung.REPEAT:
-            return self._repeat()
-        self._resting.clear()
+        if rung is not Rung.REPEAT:
+            self._resting.clear()
         try:
-            return self._next_block(snapshot, keep_going, rung)
+            made = self._playing.next_block(
+                snapshot,
+                rung,
+                self._sources(),
+                self._begin_from_file,
+                lambda: (snapshot, self._sources()),
+                keep_going,
+                self._turning,
+            )
         finally:
             self._resting.set()
+        if self._playing.handover is not None and self._playing.handover.done:
+            self._end_handover()
+        return made
 
-    def _next_block(self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung) -> Generated | None:
-        self._forget_if_asked(snapshot)
-        voice, old = self._ready(), self._old
-        sources = Sources(self.context_file, self.init_file, self._live, self._sounded.newest)
-        if self._handover is None or old is None:
-            self._begin_from_file(voice)
-            made = voice.next_block(snapshot, sources, keep_going, rung, self._turning)
-        else:
-
-            def make_new(going: KeepGoing) -> Generated | None:
-                self._begin_from_file(voice)  # replaces the played context if a file was loaded since
-                return voice.next_block(snapshot, sources, going)
-
-            made = self._handover.next_block(
-                lambda going: old.next_block(snapshot, sources, going), make_new, keep_going
-            )
-            if self._handover.done:
-                self._end_handover()
-        return None if made is None else self._sounded.keep(made, snapshot, sources, voice.latency_frames)
+    def _sources(self) -> Sources:
+        """Return the sounds for the next block."""
+        return Sources(self.context_file, self.init_file, self._live, self._playing.newest)
 
     def _end_handover(self) -> None:
-        """Let the old voice rest, if there is one. It may be asked for again."""
-        old, self._handover, self._old = self._old, None, None
+        self._rest(self._playing.end_handover())
+
+    def _rest(self, old: StackVoice | None) -> None:
+        """Let a voice that gave way rest. It may be asked for again."""
         if old is not None:
             self._beside.rest(old, self._ready())
 
-    def _forget_if_asked(self, snapshot: ParameterSnapshot) -> None:
-        """Begin the music again if the player asked for it since the last block."""
-        resets = snapshot.counts.get("reset_context", 0)
-        if resets != self._resets:
-            self._resets = resets
-            self._ready().forget()
-
-    def _repeat(self) -> Generated:
-        """Repeat about the last block's sound. The stacks' state does not change: they continue as before it."""
-        samples = once_more(self._sounded.all, self.block_frames)
-        return Generated(samples, "repeated", self._ready().playing, mixed=True)
-
     def save(self) -> SavedVoice | None:
         """Return the state before the next block; None while one stack fades into another."""
-        voice = self._ready()
-        saved = SavedVoice(
-            voice, voice.save(), voice.position, voice.began_from, self._resets,
-            files=voice.files.began, dry=self._sounded.dry,
-        )  # fmt: skip
-        return None if self._handover is not None else saved
+        return self._playing.save()
 
     def fits(self, saved: Saved) -> bool:
         """Return True if the stack of this state plays, alone."""
-        return self._handover is None and isinstance(saved, SavedVoice) and saved.voice is self._voice
+        playing = self._playing
+        return playing.handover is None and isinstance(saved, SavedVoice) and saved.voice is playing.voice
 
-    def restore(self, saved: Saved, heard: Audio, present: Saved) -> None:
+    def restore(self, saved: Saved, present: Saved) -> None:
         """Go on from a saved state. ValueError: another stack plays. The rest as in `jbdiff_live.block.Rewinds`."""
         if not self.fits(saved) or not isinstance(saved, SavedVoice) or not isinstance(present, SavedVoice):
             raise ValueError("the saved state is of another stack; load that stack first")
-        saved.voice.restore(saved.whole, saved.position, present.began_from, saved.files)
-        self._sounded.go_on(heard, saved.dry)
-        self._resets = saved.resets
+        self._playing.restore(saved, present)
 
     def reset(self, keep_going: Callable[[], bool]) -> None:
         """Forget the music so far, and begin again from the context file, if there is one.
@@ -271,10 +248,8 @@ class ModelGenerator:
         self._begin_again(keep_going, LONGEST_WAIT_SECONDS)
 
     def _begin_again(self, keep_going: Callable[[], bool], longest: float) -> None:
-        self._end_handover()
-        self._sounded.clear()
+        self._rest(self._playing.begin_anew())
         voice, file = self._ready(), self.context_file
-        voice.reset()
         if file is None:
             voice.set_beginning(None, None)
         else:
@@ -282,27 +257,28 @@ class ModelGenerator:
                 (voice, file), keep_going, longest
             )
             voice.set_beginning(None if beginning is None else file, beginning)
+            self._playing.began = None if beginning is None else file.tail(voice.beginning_frames)
 
-    def _begin_from_file(self, voice: StackVoice) -> None:
-        """Begin from a newly loaded file as soon as its beginning is computed.
+    def _begin_from_file(self, voice: StackVoice) -> Mono | None:
+        """Begin from a newly loaded file as soon as its beginning is computed. Return the file's end if it began.
 
         It is also computed for a stack that replaced another one, so that a panic does not wait for it.
         """
-        file, handover = self.context_file, self._handover is not None
+        file, handover = self.context_file, self._playing.handover is not None
         coming = self._loader.wanted is not None and time.monotonic() - self._asked_at < COMING_SECONDS
         if file is None:
             voice.set_beginning(None, None)
-        elif coming or (handover and file is voice.began_from):
-            return  # the coming stack begins from the file, or a handover to a voice that did is in progress
-        else:
-            beginning = voice.known_beginning(file) or self._beginnings.ask((voice, file))
-            if file is not voice.began_from and beginning is not None:
-                voice.set_beginning(file, beginning)
+            return None
+        if coming or (handover and file is voice.began_from):
+            return None  # the coming stack begins from the file, or a handover to a voice that did is in progress
+        beginning = voice.known_beginning(file) or self._beginnings.ask((voice, file))
+        if file is voice.began_from or beginning is None:
+            return None
+        voice.set_beginning(file, beginning)
+        return file.tail(voice.beginning_frames)
 
     def _ready(self) -> StackVoice:
-        if self._voice is None:
-            raise RuntimeError("the model is not loaded; call prepare() first")
-        return self._voice
+        return self._playing.ready()
 
     # ------------------------------------------------------------------ loader's and beginnings' threads
 
@@ -310,7 +286,9 @@ class ModelGenerator:
         self, choice: StackChoice, report: Callable[[Preparing], None], keep_going: Callable[[], bool]
     ) -> StackVoice | None:
         until = self._asked_at + COMING_SECONDS
-        return self._beside.load(choice, self._voice, lambda: self.context_file, until, report, keep_going)
+        return self._beside.load(
+            choice, self._playing.voice, lambda: self.context_file, until, report, keep_going
+        )
 
     def _take_turns(self) -> None:
         self._resting.wait(TURN_SECONDS)

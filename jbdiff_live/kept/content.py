@@ -25,7 +25,7 @@ class SessionError(ValueError):
 
 
 class Ports(Struct, frozen=True):
-    """Devices and ports. The names and the texts are those of the command line (`jbdiff_live.__main__.play`)."""
+    """Devices and ports, and what a take has, with the names and texts of the command line (`__main__.play`)."""
 
     device: Text | None = None  # None: the system's default
     input_device: Text | None = None
@@ -40,6 +40,7 @@ class Ports(Struct, frozen=True):
     clock_out: Text | None = None
     clock_offset: Annotated[float, Meta(ge=-200, le=200)] = 0.0  # milliseconds
     beats_per_bar: Annotated[int, Meta(ge=1, le=16)] = 4
+    take: Text = "heard"  # what a take has
 
 
 class WindowPlace(Struct, frozen=True):

@@ -10,19 +10,13 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 from jbdiff_live.kept.content import MOST_BYTES, Content, SessionError, decode, encode
+from jbdiff_live.system.file_lock import FileLock
 from jbdiff_live.system.files import replace_file
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +35,7 @@ class SessionFile:
         self.path = path
         self._app_version = app_version
         self._stamp = stamp
-        self._lock: IO[bytes] | None = None
+        self._lock = FileLock(path.with_suffix(".lock"))
 
     @property
     def _mark(self) -> Path:
@@ -54,26 +48,17 @@ class SessionFile:
 
         The system unlocks it when the program ends, however it ends. A disk that has no locks counts as unlocked.
         """
-        if self._lock is not None:
+        if self._lock.held:
             return True
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = self.path.with_suffix(".lock").open("ab")
-        try:
-            _lock(file)
-        except (BlockingIOError, PermissionError):
-            file.close()
+        if not self._lock.take():
             return False
-        except OSError as error:
-            log.info("%s: the disk has no locks: %s", self.path, error)
-        self._lock = file
         for left in self.path.parent.glob(f".{self.path.name}.*"):  # a crash in the middle of saving
             left.unlink(missing_ok=True)
         return True
 
     def unlock(self) -> None:
-        file, self._lock = self._lock, None
-        if file is not None:
-            file.close()
+        self._lock.release()
 
     # ------------------------------------------------------------------ a start that crashed
 
@@ -143,11 +128,3 @@ class SessionFile:
         aside.sort(key=lambda path: (path.stat().st_mtime_ns, path.name))
         for path in aside[:-MOST_ASIDE]:
             path.unlink(missing_ok=True)
-
-
-def _lock(file: IO[bytes]) -> None:
-    """Lock a file. BlockingIOError or PermissionError: another program has it."""
-    if sys.platform == "win32":
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

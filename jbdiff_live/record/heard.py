@@ -108,3 +108,11 @@ class HeardTap:
             else:
                 found.append(place)
         return found
+
+    def goes_on(self, at: int) -> bool:
+        """Return True if the sound goes on at position `at` as before it: then no place event is needed."""
+        before, here = self.places(at - 1, at), self.places(at, at + 1)
+        if not before or not here:
+            return False
+        (last,), (now,) = before[-1:], here[-1:]
+        return last.moves == now.moves and now.frame == last.frame + last.moves

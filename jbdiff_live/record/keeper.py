@@ -14,6 +14,7 @@ from pathlib import Path
 
 from jbdiff_live.block import Block
 from jbdiff_live.parameters import Change
+from jbdiff_live.record.again.states import StateBefore
 from jbdiff_live.record.always import AlwaysRing
 from jbdiff_live.record.heard import HeardTap
 from jbdiff_live.record.keep import keep
@@ -67,6 +68,12 @@ class Always:
         return self._ring is not None
 
     @property
+    def seconds(self) -> float:
+        """Seconds of sound in the ring. Any thread."""
+        ring = self._ring
+        return 0.0 if ring is None else ring.seconds
+
+    @property
     def read_to(self) -> int:
         """The tap's position behind the last frame that was written."""
         return 0 if self._ring is None else self._ring.read_to
@@ -74,6 +81,9 @@ class Always:
     def write_block(self, block: Block) -> None:
         self._values = dict(block.snapshot.values)
         self._do(lambda ring: ring.write_block(block))
+
+    def write_state(self, state: StateBefore) -> None:
+        self._do(lambda ring: ring.write_state(state))
 
     def write_change(self, change: Change, frame: int) -> None:
         self._do(lambda ring: ring.write_change(change, frame))
@@ -127,6 +137,7 @@ class Always:
         try:
             act(self._ring)
         except (TakeWriteError, OSError) as error:
-            self._ring = None
+            ring, self._ring = self._ring, None
+            ring.release()
             self.problem = f"always recording has ended: {error}"
             log.warning("%s", self.problem)

@@ -1,47 +1,24 @@
-"""The lock of a take that is being recorded. It ends with the process, however that ends.
+"""Whether a take is being recorded: its file of events is locked as long as it is. No thread of its own.
 
-On Linux and macOS it is the system's lock on the file of events. On Windows a take counts as being recorded if its
-events or sound were written within the last seconds. No thread of its own.
+On a disk without locks a take counts as being recorded if its events or sound were written within the last seconds.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
 from jbdiff_live.record.take import EVENTS, sound_files
+from jbdiff_live.system.file_lock import NoLocksError, is_locked
 
 RECENT_SECONDS = 5.0  # a take is written to at least once a second
 
-if sys.platform != "win32":
-    import fcntl
 
-    def hold(file: int) -> None:
-        """Lock an open file of events. A disk without locks, such as some network drives, is accepted."""
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return
-
-    def is_recorded(folder: Path) -> bool:
-        """Return True if a process records into this take now. OSError: there are no events."""
-        with (folder / EVENTS).open("rb+") as events:
-            try:
-                fcntl.flock(events.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            except OSError:
-                return _written_lately(folder)
-        return False
-
-else:
-
-    def hold(file: int) -> None:
-        """Do nothing: the times of the files serve as lock."""
-
-    def is_recorded(folder: Path) -> bool:
-        """Return True if a process seems to record into this take now. OSError: there are no events."""
+def is_recorded(folder: Path) -> bool:
+    """Return True if a recorder writes into this take now. OSError: there are no events."""
+    try:
+        return is_locked(folder / EVENTS)
+    except NoLocksError:
         return _written_lately(folder)
 
 

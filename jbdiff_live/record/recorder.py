@@ -21,6 +21,7 @@ from pathlib import Path
 
 from jbdiff_live.block import Block
 from jbdiff_live.parameters import Change
+from jbdiff_live.record.again.states import StateBefore
 from jbdiff_live.record.heard import HeardTap
 from jbdiff_live.record.info import take_info
 from jbdiff_live.record.keeper import Always, KeepJob
@@ -28,12 +29,12 @@ from jbdiff_live.record.running import LOOK_SECONDS, Facts, RunningTake
 from jbdiff_live.record.take import TakeInfo
 from jbdiff_live.record.writer import TakeWriteError
 from jbdiff_live.status import RecorderStatus
-from jbdiff_live.system.takes_folder import AlwaysOptions
+from jbdiff_live.system.takes_folder import TAKE_SOUNDS, AlwaysOptions
 
 log = logging.getLogger(__name__)
 
 QUEUE_BLOCKS = 64  # about half a minute of the pocket stack, some 10 MB
-QUEUE_NOTES = 20_000
+QUEUE_NOTES = 20_000  # so many wait only if the disk is stuck; the blocks' snapshots still hold every value
 STOP_SECONDS = 10.0
 
 
@@ -67,7 +68,7 @@ class _Look:
 
 
 _LOOK = _Look()
-_Job = _Start | Block | _Note | KeepJob | _Stopped | _Stop | _Look
+_Job = _Start | Block | StateBefore | _Note | KeepJob | _Stopped | _Stop | _Look
 
 
 class Recorder:
@@ -117,8 +118,19 @@ class Recorder:
     # ------------------------------------------------------------------ any thread
 
     def status(self) -> RecorderStatus:
-        status = self._status
-        return replace(status, warning=status.warning or self._always.problem)
+        warning, seconds = self._status.warning or self._always.problem, self._always.seconds
+        return replace(self._status, warning=warning, sound=self._sound, always_seconds=seconds)
+
+    def choose_sound(self, sound: str) -> None:
+        """Let takes have "heard", "engine" or "both", from the next one on.
+
+        ValueError: another word, or there is no heard sound to record.
+        """
+        if sound not in TAKE_SOUNDS:
+            raise ValueError(f"a take with {sound!r}: choose one of {', '.join(TAKE_SOUNDS)}")
+        if self._tap is None and sound != "engine":
+            raise ValueError("no heard sound reaches the recorder; a take has the engine's sound")
+        self._sound = sound
 
     def start(
         self,
@@ -170,14 +182,20 @@ class Recorder:
             self._ready.notify()
             return True
 
+    def offer_state(self, state: StateBefore) -> None:
+        """Engine: queue the state before a block that was offered; never waits. The writer keeps few of them."""
+        self._put(state)
+
     def note(self, change: Change, frame: int) -> None:
         """Queue a change of a value, or an action. frame: the audible frame at that moment. Never waits."""
+        self._put(_Note(change, frame))
+
+    def _put(self, job: _Note | StateBefore) -> None:
         with self._ready:
-            # So many changes wait only if the disk is stuck. The blocks' snapshots still hold every value.
             wanted = self._accepting or (self._always.on and self._thread is not None)
             if wanted and self._notes_waiting < QUEUE_NOTES:
                 self._notes_waiting += 1
-                self._queue.append(_Note(change, frame))
+                self._queue.append(job)
                 self._ready.notify()
 
     def stop(self, end_frame: int | None = None) -> None:
@@ -249,7 +267,7 @@ class Recorder:
                     self._ready.wait(None if idle else LOOK_SECONDS)
                 job = self._queue.popleft() if self._queue else _LOOK
                 # A block counts until it is written, since it still takes memory.
-                if isinstance(job, _Note):
+                if isinstance(job, _Note | StateBefore):
                     self._notes_waiting -= 1
             if job is None:
                 self._always.close()
@@ -285,6 +303,8 @@ class Recorder:
             return  # the take failed: the queue's remaining items are dropped
         elif isinstance(job, Block):
             self._write(job)
+        elif isinstance(job, StateBefore):
+            self._take.write_state(job)
         elif isinstance(job, _Note):
             self._take.write_change(job.change, job.frame)
         elif isinstance(job, _Stop):
@@ -349,6 +369,8 @@ def _do_always(ring: Always, job: _Job) -> None:
     """Give the ring its part of a job."""
     if isinstance(job, Block):
         ring.write_block(job)
+    elif isinstance(job, StateBefore):
+        ring.write_state(job)
     elif isinstance(job, _Note):
         ring.write_change(job.change, job.frame)
     elif isinstance(job, _Stopped):

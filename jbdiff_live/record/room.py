@@ -31,6 +31,10 @@ class TakeRoom:
         self._asked_at = float("-inf")
         self._left: float | None = None
 
+    def move(self, folder: Path) -> None:
+        """Measure another folder from now on."""
+        self._folder, self._asked_at = folder, float("-inf")
+
     def seconds_left(self) -> float | None:
         """Return the seconds of sound that the disk has room for; None if the system does not say."""
         if self._now() - self._asked_at >= ASK_SECONDS:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from jbdiff_live.block import Block
 from jbdiff_live.parameters import Change
+from jbdiff_live.record.again.sounds import SoundShelf
+from jbdiff_live.record.again.states import StateBefore, TakeStates
 from jbdiff_live.record.events import StateEvent, UnderrunEvent
 from jbdiff_live.record.heard import HeardTap
 from jbdiff_live.record.take import TakeInfo
@@ -49,12 +51,15 @@ class RunningTake:
         fallback: Path | None = None,
         name: str | None = None,
         heard_at: int | None = None,
+        shelf: SoundShelf | None = None,
     ) -> None:
         """name: of the folder. heard_at: position of the tap at which the heard sound begins; None: at the start frame.
 
-        Without a tap the take has the engine's blocks.
+        shelf: of the sounds that several takes share; their states lack the sound before them. Without a tap the take
+        has the engine's blocks.
         """
-        self._writer = TakeWriter(parent, info, fallback, name)
+        self._writer = TakeWriter(parent, info, fallback, name, shelf)
+        self._states = TakeStates(shelf)
         self._tap = tap
         self._facts = facts
         self.heard_at = heard_at  # of the first heard frame
@@ -98,6 +103,11 @@ class RunningTake:
 
     def write_block(self, block: Block) -> None:
         self._writer.write_block(block)
+        self._states.note(block.index, block.resumes)
+
+    def write_state(self, state: StateBefore) -> None:
+        """Write a state of the music, if it is due. It comes after its block."""
+        self._writer.add(lambda folder: self._states.write(folder, state))
 
     def write_change(self, change: Change, frame: int) -> None:
         self._writer.write_change(change, frame)
@@ -134,19 +144,10 @@ class RunningTake:
                 self._read_to += lost
                 continue
             places = [place._replace(at=place.at - start) for place in tap.places(start, until)]
-            if self._writer.frames and places and self._goes_on(start):
+            if self._writer.frames and places and tap.goes_on(start):
                 places = places[1:]
             self._writer.write_heard(samples, places)
             self._read_to = until
-
-    def _goes_on(self, at: int) -> bool:
-        """Return True if the sound goes on at `at` as before it: then no place event is needed."""
-        assert self._tap is not None
-        before, here = self._tap.places(at - 1, at), self._tap.places(at, at + 1)
-        if not before or not here:
-            return False
-        (last,), (now,) = before[-1:], here[-1:]
-        return last.moves == now.moves and now.frame == last.frame + last.moves
 
     def _note_facts(self) -> None:
         """Log each fact that has changed since the last look."""

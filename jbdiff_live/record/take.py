@@ -54,6 +54,7 @@ __all__ = [
     "Take",
     "TakeError",
     "TakeInfo",
+    "TakeMark",
     "UnderrunEvent",
     "audio_name",
     "open_take",
@@ -72,13 +73,21 @@ class TakeError(ValueError):
     """A take cannot be read. The text names the file and the remedy."""
 
 
+class TakeMark(msgspec.Struct, frozen=True):
+    """A mark that was set after the recording, at frame `at` of `audio.wav`."""
+
+    at: int
+    name: str = ""
+
+
 class TakeInfo(msgspec.Struct, frozen=True):
     """The content of `take.json`. Frames count from the session's beginning; `frames` is the length of `audio.wav`.
 
     `sound` is "heard", "engine" (before the output stage: gain, mute, limiter) or "both". `values` are the parameters
     when recording began. `weights_licence` is that of the stack whose hash is `stack_identity`. Paths are relative to
     the take's folder. `details` holds all other facts of the session. `recovered`: the take was broken off, and
-    repaired later.
+    repaired later. `title`, `tags` and `marks` are the player's, from the take browser. `level` holds the measured
+    loudness `lufs` and true peak `peak_db`.
     """
 
     sample_rate: int
@@ -101,6 +110,10 @@ class TakeInfo(msgspec.Struct, frozen=True):
     sound: str = "engine"
     weights_licence: str = ""
     recovered: bool = False
+    title: str = ""
+    tags: list[str] = []
+    marks: list[TakeMark] = []
+    level: dict[str, float | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -207,9 +220,12 @@ def audio_name(number: int, stem: str = "audio") -> str:
 
 
 def sound_files(folder: Path, stem: str = "audio") -> tuple[Path, ...]:
-    """Return the files of a sound in order."""
-    names = [folder / f"{stem}.wav", *sorted(folder.glob(f"{stem}-*.wav"))]
-    return tuple(name for name in names if name.exists())
+    """Return the files of a sound in order. A WAV counts before a FLAC of the same name: packing it was broken off."""
+    found: dict[str, Path] = {}
+    for suffix in (".flac", ".wav"):
+        names = [folder / f"{stem}{suffix}", *folder.glob(f"{stem}-*{suffix}")]
+        found |= {name.stem: name for name in names if name.exists()}
+    return tuple(found[name] for name in sorted(found))
 
 
 def open_take(folder: Path) -> Take:

@@ -1,5 +1,8 @@
 """The tape: it starts and ends takes, and keeps the newest blocks so that a take begins at the audible frame.
 
+A take that is asked for before the player's start begins with the first sound. The blocks that were made before it may
+be made again, so they are in no take until then.
+
 Threads: `start`, `stop` and `close` belong to the session, `block_made` to the engine, `note` to the thread that
 changed a value. Any thread may read the rest. A short lock makes sure that a new take misses no block.
 """
@@ -11,8 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from jbdiff_live.block import Block
+from jbdiff_live.block import Block, Saved
 from jbdiff_live.parameters import Change
+from jbdiff_live.record.again.states import StateBefore
 from jbdiff_live.record.always import broken_rings
 from jbdiff_live.record.keep import keep_ring
 from jbdiff_live.record.recorder import Recorder
@@ -55,7 +59,9 @@ class Tape:
         self._always = always
         self._lock = threading.Lock()
         self._recent: tuple[Block, ...] = ()
-        self._record_next = False
+        self._armed = False  # the next start begins a take
+        self._next: Callable[[Block], bool] | None = None  # the block for which it is true begins a take
+        self._states: tuple[StateBefore, ...] = ()  # the states before them, as far as there are some
         self._begun_by_block = False  # True if the first block began the present take
 
     @property
@@ -64,7 +70,9 @@ class Tape:
         return self._recent
 
     def status(self) -> RecorderStatus:
-        status = self._recorder.status()
+        status = replace(self._recorder.status(), takes=self._folder, always=self._always)
+        if self.waits:
+            status = replace(status, recording=True)
         if self._room is None:
             return status
         left = self._room.seconds_left()
@@ -75,6 +83,11 @@ class Tape:
         """Return the block that holds the session's `frame`, or None if it is no longer kept."""
         return next((b for b in self._recent if b.start_frame <= frame < b.end_frame), None)
 
+    @property
+    def waits(self) -> bool:
+        """True if a take was asked for that begins with the first sound."""
+        return self._armed or self._next is not None
+
     def start(self, frame: int) -> None:
         """Record from `frame` on, including the blocks that are made and not yet played.
 
@@ -83,20 +96,49 @@ class Tape:
         with self._lock:
             if self._begun_by_block and self._recorder.status().recording:
                 return
-            self._record_next, self._begun_by_block = False, False
-            self._start(frame, [block for block in self._recent if block.end_frame > frame])
+            self._armed, self._next, self._begun_by_block = False, None, False
+            self._start(frame, self._from(frame))
+
+    def arm(self) -> None:
+        """Record from the first sound of the next start on."""
+        self._armed = True
+
+    def begin(self, frame: int, anew: bool) -> None:
+        """Begin the take that `arm` asked for; does nothing without one. Call it at the player's start.
+
+        frame: the audible one. anew: the blocks that are made are dropped, and the music begins again.
+        """
+        with self._lock:
+            if not self._armed:
+                return
+            self._armed = False
+            made = [] if anew else self._from(frame)
+            if made:
+                self._begun_by_block = True
+                self._start(frame, made)
+            else:
+                # A block that was in work at the start is of the old music.
+                self._next = (lambda block: block.begins) if anew else (lambda block: True)
+
+    def _from(self, frame: int) -> list[Block]:
+        """Return the newest blocks that reach past `frame`. The lock is held."""
+        return [block for block in self._recent if block.end_frame > frame]
 
     def start_with_next_block(self) -> None:
         """Record from the first frame of the next block that is made."""
-        self._record_next = True
+        self._next = lambda block: True
 
     def _start(self, frame: int, blocks: list[Block]) -> None:
         playing = blocks[0].stack if blocks else None
+        first = blocks[0].index if blocks else 0
         self._recorder.start(self._folder, frame, self._describe(playing), blocks, self._files())
+        for state in self._states:
+            if state.index >= first:
+                self._recorder.offer_state(state)
 
     def stop(self, end_frame: int) -> None:
         """Close the take at `end_frame`. Does nothing if none is recorded."""
-        self._record_next = False
+        self._armed, self._next = False, None
         if self._recorder.status().recording:
             self._recorder.stop(end_frame)
 
@@ -108,6 +150,16 @@ class Tape:
     def folder(self) -> Path:
         """The folder that holds the takes."""
         return self._folder
+
+    def choose_folder(self, folder: Path) -> None:
+        """Let takes go into a folder, from the next one on."""
+        self._folder = folder
+        if self._room is not None:
+            self._room.move(folder)
+
+    def choose_sound(self, sound: str) -> None:
+        """Let takes have "heard", "engine" or "both", from the next one on. ValueError: another word."""
+        self._recorder.choose_sound(sound)
 
     def broken_takes(self) -> list[Path]:
         """Return the takes that a crash or a power cut broke off, and the rings. Blocks on the disk."""
@@ -144,11 +196,19 @@ class Tape:
         oldest = block.end_frame - self._keep_frames
         with self._lock:
             self._recent = (*(b for b in self._recent if b.end_frame > oldest), block)
-            if self._record_next:
-                self._record_next, self._begun_by_block = False, True
+            if self._next is not None and self._next(block):
+                self._next, self._begun_by_block = None, True
                 self._start(block.start_frame, [block])
             else:
                 self._recorder.offer(block)
+
+    def state_kept(self, block: Block, before: Saved) -> None:
+        """Engine: keep the state before a block, after `block_made`; never waits for the disk."""
+        state = StateBefore(block.index, block.start_frame, before)
+        with self._lock:
+            oldest = self._recent[0].index if self._recent else block.index
+            self._states = (*(known for known in self._states if known.index >= oldest), state)
+            self._recorder.offer_state(state)
 
     def note(self, change: Change, frame: int) -> None:
         """Record a change of a value. frame: the audible frame at that moment. Never waits."""

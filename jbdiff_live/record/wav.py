@@ -45,13 +45,17 @@ def header(rate: int, channels: int, frames: int) -> bytes:
 
 
 class WavFile:
-    """A new sound file. OSError: the disk refuses; what was written until then is kept and can be read."""
+    """A sound file that grows. OSError: the disk refuses; what was written until then is kept and can be read."""
 
-    def __init__(self, path: Path, rate: int, channels: int) -> None:
+    def __init__(self, path: Path, rate: int, channels: int, longer: bool = False) -> None:
+        """longer: go on behind the end of a file of this class; False makes a new one."""
         self.path = path
         self.frames = 0
         self._rate, self._channels = rate, channels
-        self._file = path.open("xb+", buffering=0)
+        self._file = path.open("rb+" if longer else "xb+", buffering=0)
+        if longer:
+            self.frames = max(0, self._file.seek(0, os.SEEK_END) - HEADER_BYTES) // self._frame_bytes
+            return
         try:
             _write_all(self._file, header(rate, channels, 0))
         except OSError:

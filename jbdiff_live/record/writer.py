@@ -21,6 +21,8 @@ import numpy as np
 
 from jbdiff_live.block import Audio, Block, Jump
 from jbdiff_live.parameters import Change
+from jbdiff_live.record.again.sounds import SoundShelf, TakeSounds, copy_folder
+from jbdiff_live.record.again.states import STATES
 from jbdiff_live.record.events import (
     ActionEvent,
     BlockEvent,
@@ -33,10 +35,10 @@ from jbdiff_live.record.events import (
     StackEvent,
 )
 from jbdiff_live.record.heard import Place
-from jbdiff_live.record.lock import hold
 from jbdiff_live.record.take import EVENTS, INFO, TakeInfo
 from jbdiff_live.record.track import Track
 from jbdiff_live.stack_choice import StackPlaying
+from jbdiff_live.system.file_lock import lock_or_share
 from jbdiff_live.system.files import replace_file
 
 FADE_FRAMES = 882  # 20 ms at 44.1 kHz, on each side of a jump
@@ -50,9 +52,14 @@ class TakeWriter:
     """One take, from its first frame to its last. `fallback`: a folder for takes if the take's own is removed."""
 
     def __init__(
-        self, parent: Path, info: TakeInfo, fallback: Path | None = None, name: str | None = None
+        self,
+        parent: Path,
+        info: TakeInfo,
+        fallback: Path | None = None,
+        name: str | None = None,
+        shelf: SoundShelf | None = None,
     ) -> None:
-        """name: of the folder inside `parent`; None is date and time."""
+        """name: of the folder inside `parent`; None is date and time. shelf: None keeps sounds in the folder."""
         self.info = info
         self._fallback = fallback
         self._events: io.FileIO | None = None
@@ -66,6 +73,7 @@ class TakeWriter:
             self.folder = new_folder(parent, name)
             self._write_info()
             self._events = _new_events(self.folder)
+            self._sounds = TakeSounds(self.folder, info.sample_rate, shelf)
             if info.sound != "engine":
                 self._heard = Track(self.folder, "audio", info.sample_rate, info.channels)
             if info.sound != "heard":
@@ -122,6 +130,10 @@ class TakeWriter:
                     block.novelty,
                     block.again,
                     dict(block.files),
+                    list(block.edges) if any(block.edges) else [],
+                    block.anew,
+                    block.resumes,
+                    self._sounds.keep(block),
                 )
             )
             if self._engine is not None:
@@ -219,6 +231,7 @@ class TakeWriter:
         with self._told():
             for track in self._tracks:
                 track.sync()
+            self._sounds.sync()
             if self._events is not None:
                 os.fsync(self._events.fileno())
 
@@ -239,6 +252,8 @@ class TakeWriter:
                     self._events.write(events.readall() or b"")
                 events.close()
             self._heard, self._engine = self._moved(self._heard), self._moved(self._engine)
+            copy_folder(old / STATES, self.folder / STATES)
+            self._sounds = self._sounds.moved_to(self.folder)
             self._write_info()
 
     def _moved(self, track: Track | None) -> Track | None:
@@ -292,6 +307,7 @@ class TakeWriter:
         try:
             for track in self._tracks:
                 track.close()
+            self._sounds.close()
         finally:
             events, self._events = self._events, None
             if events is not None:
@@ -317,7 +333,7 @@ def write_info(folder: Path, info: TakeInfo) -> None:
 def _new_events(folder: Path) -> io.FileIO:
     """Make the file of events. It is locked as long as the take is recorded, so that nobody repairs it meanwhile."""
     events = io.FileIO(folder / EVENTS, "w+")
-    hold(events.fileno())
+    lock_or_share(events.fileno())
     return events
 
 

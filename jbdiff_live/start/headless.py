@@ -68,7 +68,7 @@ class PlainLines:
 
     def show(self, session: Session, status: Status) -> None:
         now = (
-            stage_word(status),
+            stage_word(status, terminal=True),
             status.frame // (5 * status.sample_rate),
             status.message,
             status.note,
@@ -166,7 +166,6 @@ def _play(
     keys: TerminalKeys,
 ) -> Status:
     """Show the state and obey the keys, until the run ends. Return the last status."""
-    last_frame = int(seconds * session.generator.sample_rate) if seconds else None
     sounding = False
     while not enough.is_set():
         for key in keys.wait(LOOK_SECONDS, enough):
@@ -180,9 +179,15 @@ def _play(
         view.show(session, status)
         if status.engine.state is EngineState.FAILED:
             break
-        if last_frame is not None and status.frame >= last_frame:
+        if seconds and status.frame >= _first_frame(status) + int(seconds * status.sample_rate):
             break
     return session.status()
+
+
+def _first_frame(status: Status) -> int:
+    """Return the session's first frame that sounds: the silence before the stack's first sound is not played."""
+    playing = status.stack.playing
+    return 0 if playing is None else playing.latency_frames
 
 
 # What a key does: a function of the session, an action, or a switch.
@@ -213,8 +218,8 @@ def obey(session: Session, key: str) -> bool:
 
 def _finish(session: Session, seconds: float | None, heard: Status, console: Announcements) -> int:
     """Stop, close the take, and print a summary. heard: the status while the music played. Return the exit code."""
-    rate = session.generator.sample_rate
-    last_frame = int(seconds * rate) if seconds else None
+    rate, first = heard.sample_rate, _first_frame(heard)
+    last_frame = first + int(seconds * rate) if seconds else None
     folder = heard.recorder.folder if heard.recorder.recording else None
     end = heard.frame if last_frame is None else min(last_frame, heard.frame)
     session.stop_recording(end)
@@ -229,7 +234,7 @@ def _finish(session: Session, seconds: float | None, heard: Status, console: Ann
         return 1
     engine = heard.engine
     if engine.blocks_made:
-        _say_figures(heard, end / rate, console)
+        _say_figures(heard, max(0, end - first) / rate, console)
     else:
         console.say("Nothing was played: the first block was not ready yet.")
     if recorder.problem:
@@ -258,7 +263,7 @@ def _say_figures(heard: Status, seconds: float, console: Announcements) -> None:
 
 def describe(status: Status) -> str:
     """Return one line about the state."""
-    engine, word = status.engine, stage_word(status)
+    engine, word = status.engine, stage_word(status, terminal=True)
     if engine.state in (EngineState.LOADING, EngineState.WARMING):
         return f"{word.text}: {word.why}"
     text = (

@@ -77,18 +77,18 @@ class KeptSession:
     def _leave_out(self, safe: bool, file: SessionFile) -> None:
         """Start in safe mode. The old session stays until the player changes something."""
         why = (
-            "Safe mode: this start leaves the last session out."
+            "Safe mode: your last session is not loaded."
             if safe
-            else "The last start with this session ended before it had a window or sound, so this one leaves "
-            "the session out (safe mode)."
+            else "The last start ended before it had a window or sound. So your last session is not loaded (safe "
+            "mode)."
         )
         if not file.path.exists():
-            self._say("Safe mode: there is no session to leave out.")
+            self._say("Safe mode: there is no last session.")
             return
         self._backup = "before-safe-mode"
         self._say(
-            f"{why} It stays as it is, and the next start uses it. When you change something here, it is kept beside "
-            f"the new one: {shown(file.path.parent)}."
+            f"{why} The next usual start loads it. If you change something now, the old session is kept under another "
+            f"name in {shown(file.path.parent)}."
         )
 
     def _put_aside(self, file: SessionFile, why: str, then: str) -> None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
+from jbdiff_live.system.takes_folder import TAKE_SOUNDS
+
 if TYPE_CHECKING:
     from jbdiff_live.system.takes_folder import AlwaysOptions
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
-TAKE_SOUNDS = ("heard", "engine", "both")
 
 
 def parsed(parse: Callable[[str], T], text: str, option: str) -> T:

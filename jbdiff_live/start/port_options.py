@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from jbdiff_live.start.option_values import one_of, parsed
+from jbdiff_live.start.option_values import one_of, parsed, take_sound
 
 if TYPE_CHECKING:
     from jbdiff_live.kept.content import Ports
@@ -31,6 +31,7 @@ def port_options(ports: Ports, calibrations: tuple[str, ...]) -> dict[str, Any]:
         "clock_out": _unless_off(ports.clock_out),
         "clock_offset": ports.clock_offset / 1000,
         "beats_per_bar": ports.beats_per_bar,
+        "take_sound": take_sound(ports.take),
         "ports": ports,
     }
 

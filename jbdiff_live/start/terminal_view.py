@@ -40,7 +40,7 @@ COLOURS = {
 def terminal_view(status: Status, values: ParameterSnapshot, bindings: Mapping[str, str]) -> RenderableType:
     """Return what a terminal shows of the instrument. values: as they are set. bindings: controls by target."""
     return _Fitted(
-        Group(_state(stage_word(status), status), _meters(status)),
+        Group(_state(stage_word(status, terminal=True), status), _meters(status)),
         _AllValues(status, values, bindings),
         Group(_scenes(status), *_controls(status.control), *_problems(status)),
     )

@@ -12,6 +12,7 @@ import platformdirs
 log = logging.getLogger(__name__)
 
 NAME = "jbdiff-live"
+TAKE_SOUNDS = ("heard", "engine", "both")  # what a take can have
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from jbdiff_live.ui.rows.pickers import Picker
 from jbdiff_live.ui.rows.transport_bar import BigButton
 from jbdiff_live.ui.tiles.buttons import Choice, Pad, Toggle
 from jbdiff_live.ui.tiles.knob import Knob
+from jbdiff_live.ui.views.settings import PageTab
 from jbdiff_live.ui.views.tabs import Tab
 
 Role = QAccessible.Role
@@ -26,6 +27,7 @@ ROLES: tuple[tuple[type[QWidget], QAccessible.Role], ...] = (  # the first that 
     (Pad, Role.Button),
     (BigButton, Role.Button),
     (Tab, Role.PageTab),
+    (PageTab, Role.PageTab),
     (Picker, Role.ButtonMenu),
     (PeakMeter, Role.Indicator),
     (Scope, Role.Graphic),
@@ -50,7 +52,7 @@ class Described(QAccessibleWidget):
         if isinstance(self._widget, Toggle):
             state.checkable = True
             state.checked = self._widget.value >= 0.5
-        elif isinstance(self._widget, Tab):
+        elif isinstance(self._widget, (Tab, PageTab)):
             state.selected = self._widget.chosen
         return state
 

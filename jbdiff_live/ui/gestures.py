@@ -6,9 +6,8 @@ from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, Qt, QUrl
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import (
-    QDesktopServices,
     QDragEnterEvent,
     QDragLeaveEvent,
     QDragMoveEvent,
@@ -20,6 +19,7 @@ from PySide6.QtGui import (
 )
 
 from jbdiff_live.ui.overlay import DropZones
+from jbdiff_live.ui.rows.files_row import open_folder
 from jbdiff_live.ui.tiles.tile import Tile
 from jbdiff_live.ui.views.tabs import View
 from jbdiff_live.ui.wishes import PlayersWishes
@@ -84,8 +84,7 @@ class Gestures(PlayersWishes):
         folder = self.status.recorder.folder
         if folder is None:
             raise ValueError("no take was recorded since this start; press R")
-        if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder))):
-            raise ValueError(f"this system has no program that opens folders; the take lies in {folder}")
+        open_folder(folder)
 
     def keep(self, everything: bool) -> None:
         """Make a take of what was heard."""

@@ -51,6 +51,8 @@ class KeysOverlay(Overlay):
         high = line * half + 96
         box = QRectF((self.width() - wide) / 2, (self.height() - high) / 2, wide, high)
         plate(painter, box, theme.PANEL, theme.LINE, 1, 14)
+        room = (wide - pad) / 2 - cap_wide - 12 - pad  # all texts in one size, the largest that fits them all
+        size = min(theme.fitting(text, room, min(16, round(line * 0.8))) for _, text in self.rows)
         title = QRectF(box.x() + pad, box.y() + 18, box.width() - 2 * pad, 44)
         theme.write(painter, title, "Keys", 26, theme.TEXT, bold=True)
         theme.write(painter, title, "Esc or a click closes this", 15, theme.DIM, theme.RIGHT)
@@ -63,7 +65,7 @@ class KeysOverlay(Overlay):
             plate(painter, cap, theme.RAISED, theme.LINE, 1, 6)
             theme.write(painter, cap.adjusted(6, 0, -6, 0), keys, 16, theme.ACCENT, theme.CENTRE, bold=True)
             place = QRectF(x + cap_wide + 12, y, column_wide - cap_wide - 12 - pad, line)
-            theme.write(painter, place, text, 16, theme.TEXT)
+            theme.write(painter, place, text, size, theme.TEXT)
         painter.end()
 
 

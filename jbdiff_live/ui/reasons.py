@@ -23,7 +23,7 @@ def idle_reasons(status: Status, now: ParameterSnapshot | None) -> Mapping[str, 
     finisher = without_finisher(status)
     reasons = dict.fromkeys(OF_THE_FINISHER, finisher)
     if not finisher and now is not None and now.choice("finisher_style") in ("random", "constant"):
-        reasons["finisher_step"] = f"Fin. style is at {now.choice('finisher_style')}"
+        reasons["finisher_step"] = f"Finisher style is at {now.choice('finisher_style')}"
     return {**reasons, **form_reasons(status, now), **noise_reasons(now), **_source_reasons(status, now)}
 
 

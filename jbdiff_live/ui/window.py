@@ -24,10 +24,12 @@ from jbdiff_live.block import Block, NoiseDrawn
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stage_word import stage_word
 from jbdiff_live.status import Status, Transport
+from jbdiff_live.system.patch_folders import user_patches_folder
 from jbdiff_live.ui import accessible, keys
 from jbdiff_live.ui.asking import Asker
 from jbdiff_live.ui.bindings.knob_menu import KnobMenu
 from jbdiff_live.ui.coming import Changes
+from jbdiff_live.ui.drawing.noise_path import NoisePath
 from jbdiff_live.ui.drawing.scope import Scope
 from jbdiff_live.ui.files import FileDesk
 from jbdiff_live.ui.gestures import Gestures
@@ -36,7 +38,9 @@ from jbdiff_live.ui.pace import Pace
 from jbdiff_live.ui.question import QuestionMenu
 from jbdiff_live.ui.reasons import idle_reasons
 from jbdiff_live.ui.rows.devices import DeviceRow
+from jbdiff_live.ui.rows.files_row import FilesRow
 from jbdiff_live.ui.rows.look_row import LookRow
+from jbdiff_live.ui.rows.model_row import ModelRow
 from jbdiff_live.ui.rows.notices import NoticeLine
 from jbdiff_live.ui.rows.pickers import Picker
 from jbdiff_live.ui.rows.stack_picker import StackPicker
@@ -76,45 +80,11 @@ def slot_of(status: Status, blocks: tuple[Block, ...]) -> int | None:
     return noise.slot if isinstance(noise, NoiseDrawn) else None
 
 
-class MainWindow(Gestures):
-    """The whole instrument on screen. `transport` is all it knows of the rest."""
+class WindowParts(Gestures):
+    """The rows and views of the window, and the place of each."""
 
-    def __init__(
-        self,
-        transport: Transport,
-        clock: Callable[[], float] = time.monotonic,
-        look_file: Path | None = None,
-    ) -> None:
-        """look_file: where the look of the window is kept; None keeps nothing."""
-        super().__init__()
-        self._look_file = look_file
-        accessible.install()
-        self._transport = transport
-        self._clock = clock
-        self._frames = 0
-        self._values_at = float("-inf")
-        self.stop_press, self.next_press = Twice(clock), Twice(clock)
-        self.pace = Pace()
-        self.status = Status()
-        self._blocks: tuple[Block, ...] = ()
-        self._lfos: Mapping[str, Lfo] = {}
-        self._now: ParameterSnapshot | None = None
-        self._touched: tuple[str, ...] = ()  # what the control moves that was located last
-        self.setWindowTitle("jbdiff-live")
-        self.setMinimumSize(LEAST_WIDTH, LEAST_HEIGHT)
-        self.setAcceptDrops(True)
-        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # a click beside the knobs lets go of the focused one
-        self._make_parts()
-        self._lay_out()
-        keys.install(self, self.deeds())
-        self._order_tabs()
-        self.show_view(View.STAGE)
-
-        self._timer = QTimer(self)
-        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
-        self._timer.timeout.connect(self.frame)
-        self._timer.start(1000 // self.pace.frames_per_second)
-        self.look()
+    _look_file: Path | None
+    _picture_height: int  # of the picture of the sound; 0 in the settings view
 
     def _make_parts(self) -> None:
         """Make the rows and the views. Every tile goes on the board."""
@@ -131,14 +101,22 @@ class MainWindow(Gestures):
         self.bar = TransportBar(self.patch)
         self.scope = Scope()
         self.devices = DeviceRow(transport, self.asker, self.files.browse_sound, self.open_bindings)
-        given = {"stack": self.stack, "context file": self.devices.context, "init file": self.devices.init}
+        self.noise_path = NoisePath()
+        given = {
+            "stack": self.stack,
+            "context file": self.devices.context,
+            "init file": self.devices.init,
+            "noise path": self.noise_path,
+        }
         self.panel = KnobsPanel(given=given)
         self.scenes = SceneStrip(transport, self.asker)
         self.stage = StageView(self.board.add, self.scenes)
         self.scene_knobs = SceneKnobs()
         self.workshop = WorkshopView(self.panel, self.scene_knobs)
         self.look_row = LookRow(self.asker, self._look_file, self.dressed)
-        self.settings = SettingsView(self.devices, self.look_row)
+        self.model_row = ModelRow(transport, self.asker)
+        self.files_row = FilesRow(transport, self.asker, user_patches_folder)
+        self.settings = SettingsView(self.devices, self.model_row, self.files_row, self.look_row)
         self.health = self.settings.health
         self.foot = FootRow()
         self.foot.tabs.chosen.connect(self.show_view)
@@ -176,35 +154,19 @@ class MainWindow(Gestures):
         tile.unbind_asked.connect(self.unbind)
         tile.lfo_asked.connect(self.set_lfo)
         tile.menu_made.connect(self.knob_menu.fill)
-        tile.refused.connect(lambda why: self.notices.refuse("typed", why))
+        tile.refused.connect(self.refuse_typed)
 
     def _order_tabs(self) -> None:
         """The knobs of the view first, then what is used between pieces."""
         order: list[QWidget] = [
             *self.stage.rings, *self.scenes.order, *self.panel.tabs, *self.scene_knobs.tiles.values(),
-            self.devices.output, self.devices.input, self.devices.midi, *self.look_row.tiles.values(),
+            *self.settings.tabs, self.devices.output, self.devices.input, self.devices.midi, *self.model_row.order,
+            *self.files_row.order, *self.look_row.tiles.values(),
             *self.foot.tiles.values(), self.foot.following, *self.foot.tabs.buttons,
             self.bar.start, self.bar.record, self.bar.beat, self.patch, self.bar.meter, self.bar.panic,
         ]  # fmt: skip
         for before, after in itertools.pairwise(order):
             QWidget.setTabOrder(before, after)
-
-    # The views
-
-    @property
-    def view(self) -> View:
-        return View(self.pages.currentIndex())
-
-    def show_view(self, number: int) -> None:
-        """Show a view, by its number in `View`."""
-        focused = self.focusWidget()
-        if number != self.view and focused is not None and self.pages.isAncestorOf(focused):
-            # Qt would focus the first knob of the view, and the digits would type into it.
-            self.setFocus(Qt.FocusReason.OtherFocusReason)
-        self.pages.setCurrentIndex(number)
-        self.foot.tabs.show_view(self.view)
-        self.settings.show_status(self.status, self._clock())
-        self._share_height()
 
     def _share_height(self) -> None:
         """Give each part its height. The rows grow with the window, and their letters with them."""
@@ -221,11 +183,82 @@ class MainWindow(Gestures):
             page = rest + GAP
         self.scope.setVisible(self.view is not View.SETTINGS)
         self.pages.setFixedHeight(page)
-        top = MARGIN + row + GAP
-        room = QRect(MARGIN, top, self.width() - 2 * MARGIN, rest - page)
-        if self.view is View.SETTINGS:  # over the sentences, and over the devices if there is much to say
-            room.setHeight(self.settings.facts.height() + self.devices.height())
-        self.notices.lie_in(room, at_top=self.view is View.SETTINGS)
+        self._picture_height = rest - page
+        self._place_notices()
+
+    def _place_notices(self) -> None:
+        """Let the messages lie on the picture, or on the sentences of the settings view. Nothing there is a control."""
+        top, settings = MARGIN + self.bar.height() + GAP, self.view is View.SETTINGS
+        height = self.settings.facts.height() if settings else self._picture_height
+        room = QRect(MARGIN, top, self.width() - 2 * MARGIN, height)
+        self.notices.lie_in(room, whole=settings or not self.status.engine.plays)
+
+
+class MainWindow(WindowParts):
+    """The whole instrument on screen. `transport` is all it knows of the rest."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        clock: Callable[[], float] = time.monotonic,
+        look_file: Path | None = None,
+    ) -> None:
+        """look_file: where the look of the window is kept; None keeps nothing."""
+        super().__init__()
+        self._look_file = look_file
+        accessible.install()
+        self._transport = transport
+        self._clock = clock
+        self._frames = 0
+        self._values_at = float("-inf")
+        self.stop_press, self.next_press = Twice(clock), Twice(clock)
+        self.pace = Pace()
+        self.status = Status()
+        self._blocks: tuple[Block, ...] = ()
+        self._picture_height = 0
+        self._lfos: Mapping[str, Lfo] = {}
+        self._now: ParameterSnapshot | None = None
+        self._touched: tuple[str, ...] = ()  # what the control moves that was located last
+        self.setWindowTitle("jbdiff-live")
+        self.setMinimumSize(LEAST_WIDTH, LEAST_HEIGHT)
+        self.setAcceptDrops(True)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # a click beside the knobs lets go of the focused one
+        self._make_parts()
+        self._lay_out()
+        keys.install(self, self.deeds())
+        self._order_tabs()
+        self.show_view(View.STAGE)
+
+        self._timer = QTimer(self)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self.frame)
+        self._timer.start(1000 // self.pace.frames_per_second)
+        self.look()
+
+    def dressed(self) -> None:
+        """Draw everything anew, after a change of the look. Larger letters need higher rows."""
+        self.settings.arrange()
+        self._share_height()
+        super().dressed()
+
+    # The views
+
+    @property
+    def view(self) -> View:
+        return View(self.pages.currentIndex())
+
+    def show_view(self, number: int) -> None:
+        """Show a view, by its number in `View`."""
+        focused = self.focusWidget()
+        if number == self.view == View.SETTINGS:  # the same key shows the other page
+            self.settings.turn_page()
+        if number != self.view and focused is not None and self.pages.isAncestorOf(focused):
+            # Qt would focus the first knob of the view, and the digits would type into it.
+            self.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.pages.setCurrentIndex(number)
+        self.foot.tabs.show_view(self.view)
+        self.settings.show_status(self.status, self._clock())
+        self._share_height()
 
     # Up to thirty times a second
 
@@ -289,7 +322,15 @@ class MainWindow(Gestures):
         self._show_changes()
         view = self.bar.view
         why = view.word.why
-        self.notices.show_status(status, *(("", why) if view.fits(why) else (why, "")))
+        self._place_notices()
+        said = view.said(why)
+        reason, _, remedy = why.partition("; ")
+        if said == why:
+            self.notices.show_status(status, "", why, now)
+        elif said == reason:  # the remedy alone found no room
+            self.notices.show_status(status, remedy[:1].upper() + remedy[1:], reason, now)
+        else:
+            self.notices.show_status(status, why, "", now)
         if status.control.touched != self._touched:
             self._touched = status.control.touched
             located = self.board.seen(self._touched[0]) if self._touched else None
@@ -305,6 +346,7 @@ class MainWindow(Gestures):
         self.changes.look(self.status, self._blocks if plays else (), self._now, moved)
         self.board.show_changes(self.changes)
         self.scope.show_marks(self.changes.marks)
+        self.noise_path.show_blocks(self._blocks if plays else (), self.status.frame)
         slots = self.tiles["noise_length"]
         if isinstance(slots, SlotsStrip):
             slots.show_slot(slot_of(self.status, self._blocks) if plays else None)

@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from functools import cached_property
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QWidget
 
 from jbdiff_live.beat.modulation import Lfo
@@ -87,6 +88,8 @@ class PlayersWishes(QWidget):
             self.bindings.close()
             self.bindings.deleteLater()
             del self.__dict__["bindings"]
+        if "browser" in self.__dict__ and self.browser.view is not None:
+            self.browser.view.close()
         self.notices.dress_anew()
         for widget in self.findChildren(QWidget):
             widget.update()
@@ -97,6 +100,11 @@ class PlayersWishes(QWidget):
         if self.asker.ask(label, self._transport.set_parameter, name, value):
             self.notices.succeed("typed")
         self.show_values(self._clock())
+
+    def refuse_typed(self, why: str) -> None:
+        """Say why a typed value cannot be set, and let go of the knob, so that all keys work again."""
+        self.notices.hint("typed", why)
+        self.look()
 
     def set_lfo(self, name: str, lfo: Lfo | None) -> None:
         """Give a knob an LFO, or take it away."""
@@ -171,16 +179,16 @@ class PlayersWishes(QWidget):
         self.look()
 
     def escape(self) -> None:
-        """Close what lies over the window, else cancel learning, else dismiss the message. Else it does nothing."""
+        """Close what lies over the window, else cancel learning, else dismiss the message, else let go of a knob."""
         if self.keys.isVisible():
             self.keys.hide()
         elif self.status.control.learning is not None or self.status.control.waiting is not Waiting.NOTHING:
             self.learn("")
-        else:
-            self.notices.dismiss()
+        elif not self.notices.dismiss():
+            self.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def learn(self, name: str) -> None:
-        """Wait for a knob for `name`; an empty name stops waiting."""
+        """Wait for a control for `name`; an empty name stops waiting."""
         self.asker.ask("learn", self._transport.learn, name or None)
         self.look()
 
@@ -192,7 +200,8 @@ class PlayersWishes(QWidget):
         elif focused in functions:
             self.learn(functions[focused])
         else:
-            self.notices.refuse("learn", "focus a knob first: click it, or press Alt and its number")
+            self.notices.hint("learn", "Learn: focus a knob first. Click it, or press Alt and its number.")
+            self.look()
 
     def learn_row(self) -> None:
         """Learns the knobs one after the other, from the focused one on; in the middle of it, skips one."""

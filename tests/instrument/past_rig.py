@@ -62,7 +62,7 @@ class ChainGenerator(ToneGenerator):
     def fits(self, saved: Saved) -> bool:
         return isinstance(saved, Chain)
 
-    def restore(self, saved: Saved, heard: Audio, present: Saved) -> None:
+    def restore(self, saved: Saved, present: Saved) -> None:
         assert isinstance(saved, Chain)
         self.state = saved
 

@@ -26,9 +26,9 @@ class Rig:
         self.stage = OutputStage(self.ring, lambda: self.store.snapshot, RATE)
         self.heard = np.zeros((0, channels), np.float32)
 
-    def level(self, frames: int, value: float = LOUD) -> None:
+    def level(self, frames: int, value: float = LOUD, joins: bool = False) -> None:
         """The engine writes a constant: any click of the stage shows as a step."""
-        self.ring.write(np.full((frames, self.ring.channels), value, np.float32))
+        self.ring.write(np.full((frames, self.ring.channels), value, np.float32), joins)
 
     def hear(self, frames: int, chunk: int = 256) -> np.ndarray:
         out = np.full((frames, self.ring.channels), 7.0, np.float32)
@@ -269,8 +269,7 @@ def crossed(old: float, new: float, left: int = 20_000) -> np.ndarray:
     rig = Rig()
     rig.level(10_000 + left, old)
     rig.hear(10_000)
-    rig.ring.join()
-    rig.level(20_000, new)
+    rig.level(20_000, new, joins=True)
     rig.hear(10_000)
     return rig.heard[5000:, 0]
 
@@ -294,8 +293,7 @@ def test_a_panic_in_the_middle_of_a_crossfade_silences_it() -> None:
     rig = Rig()
     rig.level(20_000)
     rig.hear(5000)
-    rig.ring.join()
-    rig.level(20_000, -LOUD)
+    rig.level(20_000, -LOUD, joins=True)
     rig.hear(512, 256)
     rig.store.trigger("panic", Origin.UI)
     rig.hear(5000)

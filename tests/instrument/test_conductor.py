@@ -8,7 +8,7 @@ import pytest
 from jbdiff_live.beat.bar_clock import BarClock, ClockMessage
 from jbdiff_live.beat.clock_out import CLOCK, START, ClockOut
 from jbdiff_live.beat.conductor import Conductor
-from jbdiff_live.beat.line import BeatLine, ClockSource, Unit
+from jbdiff_live.beat.line import BeatLine, ClockSource, ClockState, Unit
 from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.block import Block
 from jbdiff_live.engine.block_settings import block_settings
@@ -240,3 +240,31 @@ def test_a_function_does_not_wait_for_a_bar_of_music_that_has_ended() -> None:
     clock.tap(100.0)
     clock.tap(100.5)
     assert conductor.hold_function("start", Unit.BAR).startswith("waits"), "a tapped beat goes on"
+
+
+def test_the_bar_counter_stands_still_while_the_sound_does() -> None:
+    """At READY the first block is made and nothing sounds; after a stop nothing sounds either."""
+    stage, plays, frame = Stage(), False, 0.0
+    stage.conductor = Conductor(
+        stage.store, stage.clock, RATE, lambda: stage.now, lambda when: frame, lambda: plays
+    )
+    stage.make(0, (0.0, 2 / RATE))
+
+    def shown() -> tuple[int, int, str]:
+        status = stage.conductor.status()
+        return status.bar, status.beat, status.state.value
+
+    assert shown() == (1, 1, "stopped")
+    stage.now += 7.3
+    assert shown() == (1, 1, "stopped"), "at READY"
+    plays = True
+    assert stage.conductor.status().state is ClockState.RUNNING
+    plays, frame = False, 2.6 * RATE
+    for _ in range(2):
+        stage.now += 3.1
+        assert shown() == (2, 2, "stopped"), "after a stop: at the last beat that was heard"
+    for number in range(4):
+        stage.clock.tap(stage.now - 3 + 0.5 * number)
+    first = shown()
+    stage.now += 0.5
+    assert shown() != first, "a tapped beat goes on"

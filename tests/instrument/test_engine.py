@@ -124,11 +124,13 @@ class Slow(ToneGenerator):
         super().__init__(block_frames=4096)
         self.gate = threading.Event()
         self.gate.set()
+        self.waits = threading.Event()  # a block has found the gate shut
 
     def next_block(
         self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung = Rung.FULL
     ) -> Generated | None:
         while not self.gate.wait(0.01):
+            self.waits.set()
             if not keep_going():
                 return None
         return super().next_block(snapshot, keep_going)
@@ -141,7 +143,7 @@ def test_late_block_is_coasting_and_is_counted() -> None:
         rig.engine.start()
         rig.wait_blocks(1)
         generator.gate.clear()
-        while rig.ring.available:  # hears everything there is
+        while rig.ring.available or not generator.waits.wait(0.01):  # hears everything there is
             rig.hear(min(1024, rig.ring.available))
         rig.wait_state(EngineState.COASTING)
         made = len(rig.blocks)

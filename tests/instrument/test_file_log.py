@@ -118,7 +118,7 @@ def test_a_state_of_the_past_has_its_place_in_the_file(tmp_path: Path) -> None:
         generator.init_file = saved.files["init"][0]
         present = generator.save()
         assert present is not None
-        generator.restore(saved.compact(None), first, present)
+        generator.restore(saved.compact(None), present)
         repeated, place = block()
         assert place == len(first) and np.array_equal(repeated, second)
         store.trigger("reset_context", Origin.UI)

@@ -29,7 +29,7 @@ def source(folder: Path) -> FileSource:
 
 
 def level(generator: ModelGenerator):
-    voice = generator._voice
+    voice = generator._playing.voice
     assert voice is not None
     return voice._stream.save().levels[2]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +14,28 @@ from stage_rig import stage
 from test_record import until
 from test_takes import RATE, SNAPSHOT, Stage, ramp
 
-from jbdiff_live.block import Block
-from jbdiff_live.parameters import Origin
+from jbdiff_live.block import Block, Given, Jump, StoredState
+from jbdiff_live.parameters import Change, Origin
 from jbdiff_live.record import always
+from jbdiff_live.record.again.sounds import KeptSounds
+from jbdiff_live.record.again.states import StateBefore, kept_states, state_bytes
+from jbdiff_live.record.always import AlwaysRing
+from jbdiff_live.record.events import JumpEvent
+from jbdiff_live.record.info import take_info
+from jbdiff_live.record.keep import keep, keep_ring
 from jbdiff_live.record.recorder import Recorder
+from jbdiff_live.record.running import Facts
 from jbdiff_live.record.take import (
     BlockEvent,
     ChangeEvent,
     MarkerEvent,
     PlaceEvent,
+    StateEvent,
     Take,
     TakeError,
     open_take,
 )
+from jbdiff_live.stack_choice import StackParts, StackPlaying
 from jbdiff_live.system.takes_folder import AlwaysOptions
 
 SEGMENT = 4000  # frames
@@ -130,6 +141,9 @@ def test_the_ring_keeps_to_its_length(tmp_path: Path, monkeypatch: pytest.Monkey
             rig.play(2000)
         (ring,) = rig.ring.iterdir()
         assert len(always.segments(ring)) <= 4
+        assert 2 * SEGMENT <= rig.recorder.status().always_seconds * RATE <= 4 * SEGMENT, (
+            "what the window shows"
+        )
         take = rig.keep(40_000 - 500, None)
         assert SEGMENT <= take.frames <= 5 * SEGMENT
         assert np.array_equal(take.read()[-100:], ramp(39_400, 100))
@@ -180,8 +194,6 @@ def broken_ring(rig: Rig, folder: Path) -> Path:
 
 
 def test_a_ring_that_a_crash_broke_off_becomes_a_take(rig: Rig, tmp_path: Path) -> None:
-    from jbdiff_live.record.keep import keep_ring
-
     for _ in range(5):
         rig.play(2000)
     until(lambda: rig.stage.tap.written > 0 and not rig.recorder._queue)
@@ -212,6 +224,95 @@ def test_a_ring_that_ended_well_is_there_until_the_next_session_sounds(rig: Rig,
         second.recorder.close()
 
 
+def test_another_instance_leaves_a_ring_alone_at_every_moment(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two segments no take of the ring is recorded. A second session that begins to sound deletes old rings."""
+    begin, looked = AlwaysRing._begin, list[int]()
+
+    def begun(ring: AlwaysRing, at: int) -> None:
+        always.delete_old_rings(rig.ring)
+        looked.append(len(list(rig.ring.glob("*/*/take.json"))))
+        begin(ring, at)
+
+    monkeypatch.setattr(AlwaysRing, "_begin", begun)
+    for _ in range(6):
+        rig.play(2000)
+    assert len(looked) > 2 and looked == list(range(len(looked))), "all of it is there"
+    assert always.broken_rings(rig.ring) == []
+    rig.recorder.close()
+    always.delete_old_rings(rig.ring)
+    assert not list(rig.ring.iterdir()), "its session has ended"
+
+
+def test_one_instance_at_a_time_recovers_a_ring(rig: Rig, tmp_path: Path) -> None:
+    for _ in range(3):
+        rig.play(2000)
+    ring = broken_ring(rig, tmp_path / "left")
+    other = always.ring_lock(ring)
+    assert other.take()
+    assert always.broken_rings(tmp_path / "left") == [], "somebody recovers it"
+    with pytest.raises(TakeError, match="another jbdiff-live recovers it now"):
+        keep_ring(ring, tmp_path / "takes")
+    other.release()
+    assert open_take(keep_ring(ring, tmp_path / "takes")).info.recovered
+
+
+def alone(folder: Path, stage: Stage) -> AlwaysRing:
+    """A ring whose segments begin when the test says so."""
+    info = partial(take_info, RATE, 2)
+    return AlwaysRing(
+        AlwaysOptions(folder), stage.tap, lambda: Facts(0, {"device": "a"}),
+        lambda frame: info(Path(), frame, {}, (), "heard"), RATE,
+    )  # fmt: skip
+
+
+def test_a_take_has_the_blocks_that_a_jump_dropped_unheard(tmp_path: Path) -> None:
+    """The music may go on from such a block later, so it belongs to the log. Here a segment ends at the jump."""
+    stage = Stage()
+    ring = alone(tmp_path / "ring", stage)
+    for index in range(3):
+        stage.make(2000)
+        ring.write_block(Block(ramp(2000 * index, 2000), index, 2000 * index, SNAPSHOT, "tone", 0.1))
+    for _ in range(6):
+        stage.render(500)
+    ring.look()
+    ring.write_block(Block(ramp(6000, 2000), 3, 6000, SNAPSHOT, "tone", 0.1, again=0, jump=Jump(None)))
+    stage.ring.write(ramp(6000, 2000), joins=True)
+    stage.made = 8000
+    stage.render(500)
+    ring.look()
+    ring._turn()
+    for _ in range(3):
+        stage.render(500)
+    ring.look()
+    folder = keep(ring.span(7000, None), tmp_path / "takes")
+    ring.close()
+    take = open_take(folder)
+    events = list(take.events())
+    assert [e.start_frame for e in events if isinstance(e, BlockEvent)] == [0, 2000, 4000, 6000]
+    assert [(e.frame, e.index) for e in events if isinstance(e, JumpEvent)] == [(6000, 3)]
+    assert [e.name for e in events if isinstance(e, StateEvent)] == ["device"], "each state once"
+    assert take.frame_at(take.frames) == 7000, "the sound is placed to the frame behind the jump"
+
+
+def test_a_change_that_is_noted_after_its_sound_is_kept(tmp_path: Path) -> None:
+    """The audible frame lies behind the rendered one, so a change may be logged in the segment after its sound."""
+    stage = Stage()
+    ring = alone(tmp_path / "ring", stage)
+    stage.play(4000)
+    ring.look()
+    ring._turn()
+    change = Change("gain", -6.0, Origin.MIDI, 1)
+    ring.write_change(change, 2000)
+    stage.play(4000)
+    ring.look()
+    take = open_take(keep(ring.span(3000, None), tmp_path / "takes"))
+    ring.close()
+    assert [e.frame for e in take.events() if isinstance(e, ChangeEvent)] == [2000]
+    assert np.array_equal(take.read(), stage.heard[: take.frames]) and take.frame_at(take.frames) == 3000
+
+
 def test_keep_is_a_function_of_the_session_and_says_what_it_did(tmp_path: Path) -> None:
     with stage(tmp_path, always=AlwaysOptions(tmp_path / "ring", keep_minutes=1.0)) as rig:
         rig.play()
@@ -225,3 +326,52 @@ def test_keep_is_a_function_of_the_session_and_says_what_it_did(tmp_path: Path) 
 def test_without_a_ring_keep_says_how_to_get_one(tmp_path: Path) -> None:
     with stage(tmp_path) as rig, pytest.raises(RuntimeError, match="always-minutes"):
         rig.session.keep()
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A state of the music, as a recorder takes it."""
+
+    name: str
+    nbytes: int = 0
+
+    @property
+    def stack(self) -> StackPlaying:
+        return StackPlaying("s", (2,), False, "id", 0, StackParts("s", (2,), False))
+
+    def compact(self, before: object) -> Saved:
+        return self
+
+    def stored(self) -> StoredState:
+        return StoredState(self.name.encode(), 7, 0, (ramp(0, 100),))
+
+
+def test_a_kept_part_has_what_a_replay_needs(rig: Rig) -> None:
+    """A state at or before its first block, the blocks from there on, and the sounds that they were made from."""
+    began, piece = np.arange(500, dtype=np.float32), np.linspace(0, 1, 3000, dtype=np.float32)
+    for number in range(9):
+        start = rig.stage.made
+        live = (piece[number * 100 :][:800], np.ones(800, np.float32))
+        given = Given(began if number in (2, 5) else None, live=(live,))
+        block = Block(ramp(start, 2000), number, start, SNAPSHOT, "tone", 0.1, given=given)
+        rig.recorder.offer(block)
+        rig.recorder.offer_state(StateBefore(number, start, Saved(f"state {number}")))
+        rig.settle()
+        rig.stage.play(2000)
+        ring = rig.recorder._always
+        until(lambda ring=ring: ring.read_to == rig.stage.tap.written, 20)
+    take = rig.keep(17_000, 7000 / RATE / 60)
+    blocks = [event for event in take.events() if isinstance(event, BlockEvent)]
+    states = kept_states(take.folder)
+    assert take.info.start_frame == 10_000 and blocks[0].start_frame <= 10_000 and blocks[0].index in states
+    assert [block.index for block in blocks] == list(range(blocks[0].index, 9))
+    facts = states[blocks[0].index]
+    assert state_bytes(take.folder, facts) == f"state {blocks[0].index}".encode()
+    assert (facts.position, facts.levels, facts.heard_frames) == (7, [2], 0)
+    sounds = KeptSounds(take.folder)
+    for block in blocks:
+        assert block.given is not None
+        found = sounds.sound(block.given.began)
+        assert (found is not None) == (block.index == 5) and (found is None or np.array_equal(found, began))
+        heard = sounds.live(block.given.live[0])
+        assert heard is not None and np.array_equal(heard[0], piece[block.index * 100 :][:800])

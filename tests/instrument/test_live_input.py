@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from servers import ramp
+from servers import RAMP, ramp
 
 from jbdiff_live.audio.live.aligned import aligned_end
 from jbdiff_live.audio.live.chain import InputChain
@@ -203,7 +203,7 @@ def test_dry_at_its_lowest_is_nothing_and_the_whole_sound_else() -> None:
     sound = np.concatenate(heard)
     first = int(np.flatnonzero(sound[:, 0])[0])
     inside = sound[first + 1200 :]
-    steps = np.diff(inside[:, 0]) * 2**22
+    steps = np.diff(inside[:, 0]) / RAMP
     assert np.all(steps == 1.0) and np.array_equal(inside[:, 1], -inside[:, 0]), (
         "not one sample is lost or swapped"
     )

@@ -123,6 +123,9 @@ def test_a_loop_is_called_looping_and_a_knob_is_not_heard_in_it(rig: StageRig, s
     assert rig.word.word is Word.LOOPING and status.rung in (Rung.LOOP, Rung.REPEAT)
     assert status.heard is not None and status.heard["seed"] == 1, "not heard yet"
     assert status.engine.made is not None and status.engine.made["seed"] == 1
+    rig.session.stop()
+    assert rig.session.status().engine.rung is Rung.FULL, "music that has stopped does not loop"
+    rig.session.start()
     stack.step_seconds = 0.02
     rig.wait_for(Word.PLAYING)
     rig.clock.run_until(

@@ -58,7 +58,7 @@ def test_back_before_the_start_is_refused_although_blocks_are_made(tmp_path: Pat
         rig.wait_for(Word.READY)
         blocks = len(session.recent_blocks())
         session.perform_past("back")
-        assert session.answers.newest == "Back: nothing plays; press start first"
+        assert session.answers.newest == "Back: nothing plays now; press start"
         rig.play()
         assert all(block.again is None for block in session.recent_blocks()[: blocks + 1])
 

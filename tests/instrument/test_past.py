@@ -11,19 +11,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from past_rig import FRAMES, Chain, PastRig, same
+from past_rig import FRAMES, Chain, ChainGenerator, PastRig, same
 from small_stacks import write_small_stack
+from stage_rig import stage
 from test_session import eventually, take_folder
 from tone_generator import ToneGenerator
+from turned_clock import TurnedClock
 
-from jbdiff_live.block import Block
+from jbdiff_live.block import Block, Generated, Jump, KeepGoing, Rung
+from jbdiff_live.clock import NEVER
 from jbdiff_live.engine.generator import ModelGenerator
-from jbdiff_live.parameters import Origin
+from jbdiff_live.parameters import Origin, ParameterSnapshot
 from jbdiff_live.record.events import BlockEvent, JumpEvent
 from jbdiff_live.record.take import TakeInfo, open_take
 from jbdiff_live.record.writer import FADE_FRAMES, TakeWriter
 from jbdiff_live.session import Session, SessionOptions
 from jbdiff_live.stack_choice import StackChoice
+from jbdiff_live.stage_word import Word
 from jbdiff_live.start.headless import obey
 
 # What plays again
@@ -82,7 +86,7 @@ def test_what_moves_no_knob_by_hand_does_not_end_it() -> None:
     rig = PastRig()
     script: dict[int, Callable[[], object]] = {
         4: lambda: rig.past.ask(3),
-        5: lambda: rig.set(gain=-6, mute=1, scene_morph=0.5),
+        5: lambda: (rig.set(gain=-6, mute=1, scene_morph=0.5), rig.store.trigger("marker", Origin.KEY)),
         6: lambda: rig.set(Origin.CV, seed=9),
     }
     assert [b.again for b in rig.play(8, script)[4:]] == [0, 1, 2, 3]
@@ -118,6 +122,110 @@ def test_a_press_that_lies_in_the_future_of_the_place_is_not_done_once_more() ->
     rolled, _ = rig_state([*blocks[:3], *blocks[8:10]], Chain()).block(7.0, 1)
     assert np.array_equal(blocks[10].samples, rolled), "a new press is obeyed, once"
     assert blocks[10].snapshot.counts["reroll"] == blocks[11].snapshot.counts["reroll"] == 1
+
+
+def test_a_press_after_the_very_first_block_is_not_done_once_more_when_the_music_goes_on_from_it() -> None:
+    """A change that waited for a bar lands with the block, so the music goes on from before the first one."""
+    reference = PastRig()
+    reference.set(seed=7)
+    (expected,) = reference.play(1)
+    rig = PastRig()
+
+    def knobs(start: int, frames: int) -> ParameterSnapshot:
+        if rig.past.status.ago is not None and rig.store.snapshot["seed"] != 7:
+            rig.set(seed=7)
+        return rig.store.snapshot
+
+    rig.engine._knobs = knobs
+    script: dict[int, Callable[[], object]] = {
+        2: lambda: rig.store.trigger("reroll", Origin.UI), 4: lambda: rig.past.ask(100)
+    }  # fmt: skip
+    blocks = rig.play(6, script)
+    assert "as far as it goes" in rig.said[-1]
+    assert [b.again for b in blocks] == [None] * 6 and blocks[4].jump is not None
+    assert same(blocks[4], expected), "with the new seed, and without the re-roll, which came later"
+    assert blocks[4].heard.counts["reroll"] == 1
+
+
+def test_the_first_block_plays_again_after_a_re_roll() -> None:
+    rig = PastRig()
+    script: dict[int, Callable[[], object]] = {
+        3: lambda: rig.store.trigger("reroll", Origin.UI), 5: lambda: rig.past.ask(100)
+    }  # fmt: skip
+    blocks = rig.play(8, script)
+    assert [b.again for b in blocks[5:]] == [0, 1, 2] and same(blocks[5], blocks[0])
+    assert blocks[5].jump == Jump(None), "it continues nothing"
+
+
+def test_the_status_says_at_once_how_old_the_music_is_and_the_answer_has_no_second_number() -> None:
+    rig, ages = PastRig(), list[float | None]()
+    seconds = FRAMES / 44_100
+    look = lambda: ages.append(rig.past.status.ago)  # noqa: E731
+    blocks = rig.play(8, {6: lambda: rig.past.ask(3), 7: look, 8: look})
+    assert [b.again for b in blocks[6:]] == [2, 3]
+    assert ages == [pytest.approx(4 * seconds), pytest.approx(3 * seconds)]
+    assert not any(character.isdigit() for character in rig.said[-1])
+
+
+# A jump while a block is made
+
+
+class Working(ChainGenerator):
+    """Calls `during(number)` in the middle of each block. looks: it asks after that if the block is still wanted."""
+
+    def __init__(self, looks: bool) -> None:
+        super().__init__()
+        self.looks = looks
+        self.during: Callable[[int], object] = lambda number: None
+        self.blocks = 0
+
+    def next_block(
+        self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung = Rung.FULL
+    ) -> Generated | None:
+        self.blocks += 1
+        self.during(self.blocks)
+        return super().next_block(snapshot, keep_going if self.looks else lambda share=0.0: True, rung)
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_a_jump_while_a_block_is_made_is_heard_at_once_and_the_block_is_given_up(looks: bool) -> None:
+    """The model may be in a step that takes half a second. The blocks that play again are made already."""
+    plain = PastRig().play(9)
+    generator = Working(looks)
+    rig = PastRig(generator)
+    delivered: list[int | None] = []
+
+    def during(number: int) -> None:
+        if number == 7:
+            rig.past.ask(3)
+            rig.engine.jump()
+            delivered.extend(block.again for block in rig.blocks[6:])
+
+    generator.during = during
+    rig.left_queued = 2 * FRAMES  # so the last block but one is audible
+    rig.play(14)
+    assert delivered == [1, 2, 3, 4, 5], "while the model worked"
+    assert rig.blocks[6].jump == Jump(0) and rig.ring.joined_at == 6 * FRAMES
+    assert [b.again for b in rig.blocks[6:]] == [1, 2, 3, 4, 5, None, None, None]
+    assert all(same(a, b) for a, b in zip(rig.blocks[11:], plain[6:], strict=True))
+    assert [b.index for b in rig.blocks] == list(range(14))
+    assert all(a.end_frame == b.start_frame for a, b in itertools.pairwise(rig.blocks))
+
+
+def test_a_jump_that_is_refused_while_a_block_is_made_leaves_the_block_alone() -> None:
+    plain = PastRig().play(6)
+    generator = Working(looks=False)
+    rig = PastRig(generator)
+
+    def during(number: int) -> None:
+        if number == 5:
+            rig.past.ask(-1)
+            rig.engine.jump()
+
+    generator.during = during
+    blocks = rig.play(6)
+    assert all(same(a, b) for a, b in zip(blocks, plain, strict=True))
+    assert rig.said == ["Forward: this is the newest music already"]
 
 
 def rig_state(blocks: list[Block], state: Chain) -> Chain:
@@ -196,7 +304,7 @@ def test_ten_minutes_are_kept_and_no_more() -> None:
     blocks = rig.play(52, {50: lambda: rig.past.ask(1000)})
     assert rig.past.status.seconds == pytest.approx(20 * FRAMES / 44_100)
     assert blocks[50].again == 30 and same(blocks[50], blocks[30])
-    assert rig.said[-1].startswith("Back: plays again from 1 s ago; that is as far as it goes")
+    assert rig.said[-1].startswith("Back: older music plays again; that is as far as it goes")
 
 
 def test_memory_has_a_bound_of_its_own() -> None:
@@ -212,7 +320,7 @@ def test_memory_has_a_bound_of_its_own() -> None:
 def test_without_a_past_the_player_reads_why() -> None:
     rig = PastRig()
     rig.past.ask(1)
-    assert rig.said == ["Back: nothing plays; press start first"]
+    assert rig.said == ["Back: nothing plays now; press start"]
     blocks = rig.play(3, {1: lambda: rig.past.ask(-1)})
     assert rig.said[-1] == "Forward: this is the newest music already" and blocks[1].again is None
     rig.past.forget("another stack played before")
@@ -324,7 +432,7 @@ def test_a_key_brings_the_music_back_and_a_knob_leads_on(
         eventually(lambda: len(session.recent_blocks()) > 12, "twelve blocks")
         obey(session, "<")
         eventually(lambda: session.status().past.ago is not None, "music that plays again")
-        assert session.answers.newest.startswith("Back: plays again from ")
+        assert session.answers.newest.startswith("Back: older music plays again")
         session.set_parameter("seed", 9)
         eventually(lambda: session.status().past.ago is None, "new music")
         eventually(lambda: (h := session.status().heard) is not None and h["seed"] == 9, "its sound")
@@ -337,3 +445,43 @@ def test_a_key_brings_the_music_back_and_a_knob_leads_on(
     again = [event for event in events if isinstance(event, BlockEvent) and event.again is not None]
     assert again and again[0].index == jump.index and again[0].again == (jump.after or 0) + 1
     assert session.store.snapshot["seed"] == 9
+
+
+class Stiff(ToneGenerator):
+    """A stack whose work cannot be broken off, as a step of a model cannot. The test sets how long it takes."""
+
+    def __init__(self, clock: TurnedClock) -> None:
+        super().__init__(block_frames=44_100)
+        self.seconds = 0.3
+        self.works = self.free = False  # free: the test has ended, and no block takes time any more
+        self._clock = clock
+
+    def next_block(
+        self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung = Rung.FULL
+    ) -> Generated | None:
+        self.works, until = True, self._clock.now() + self.seconds
+        while self._clock.now() < until and not self.free:
+            self._clock.wait_until(until, NEVER)
+        self.works = False
+        return super().next_block(snapshot, keep_going, rung)
+
+
+def test_back_is_heard_before_the_queue_is_empty_although_the_model_is_busy(tmp_path: Path) -> None:
+    """A busy machine: a step takes longer than the queue lasts. The block that plays again is made already."""
+    clock = TurnedClock()
+    stack = Stiff(clock)
+    with stage(tmp_path, stack, clock, ladder=False) as rig:
+        session = rig.session
+        rig.play()
+        rig.clock.run_until(lambda: len(session.recent_blocks()) > 6, rig.describe)
+        stack.seconds = 3.0
+        rig.clock.run_until(lambda: stack.works and session.status().seconds_queued < 0.2, rig.describe)
+        before = session.status().audio.short_frames
+        session.perform_past("back")
+        rig.clock.run(0.9)
+        status = session.status()
+        assert stack.works, "the model is still busy"
+        assert status.past.ago is not None and rig.word.word is Word.PLAYING
+        assert status.audio.short_frames == before, "no silence"
+        assert rig.device.largest_step < 0.1, "no click"
+        stack.free = True

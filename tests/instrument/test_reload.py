@@ -78,7 +78,10 @@ def change(rig: Rig, choice: StackChoice, sound: FileSource) -> None:
     """Ask for a stack and its sound, and wait until it has taken over with it."""
     before, switches = rig.generator._ready(), len(rig.switches())
     ask(rig, choice, sound)
-    rig.wait(lambda: rig.generator._ready() is not before and rig.generator._handover is None, "the handover")
+    rig.wait(
+        lambda: rig.generator._ready() is not before and rig.generator._playing.handover is None,
+        "the handover",
+    )
     assert len(rig.switches()) == switches + 1 and not rig.generator.status.problem
     rig.wait(lambda: rig.generator._ready().began_from is sound, "the sound")
 

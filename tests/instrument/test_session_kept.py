@@ -317,7 +317,7 @@ def test_safe_mode_leaves_the_session_out_and_keeps_it_until_something_changes(s
 
     session = starts.start(safe=True)
     assert session.status().patch == "drift"
-    assert session.status().message.startswith("Safe mode: this start leaves the last session out.")
+    assert session.status().message.startswith("Safe mode: your last session is not loaded.")
     starts.end()
     assert last().read_bytes() == old and not aside("before-safe-mode")
 

@@ -408,7 +408,7 @@ def test_stacks_that_can_be_found_are_listed_with_their_parts(
     generator._catalogue._thread.join(PATIENCE)
     known = {parts.name: parts for parts in generator.stacks()}
     assert replace(known["pocket"], token_seconds=0) == StackParts(
-        "pocket", (2,), True, 192, anchor=True, memory=True
+        "pocket", (2,), True, 192, anchor=True, memory=True, steps=12
     )
     assert known["pocket"].hops() == (192, 96, 64, 48, 32, 16)
     tiny = known["tiny"]
@@ -421,5 +421,7 @@ def test_what_plays_is_told_with_its_parts(playing: Rig) -> None:
     told = playing.generator.status.playing
     assert isinstance(told, StackPlaying)
     assert (told.stack, told.levels, told.finisher) == ("pocket", (2,), True)
-    assert told.parts == StackParts("pocket", (2,), True, 192, 512 / 44_100, anchor=True, memory=True)
+    assert told.parts == StackParts(
+        "pocket", (2,), True, 192, 512 / 44_100, anchor=True, memory=True, steps=12
+    )
     assert told.identity and told.latency_frames > 0

@@ -147,8 +147,8 @@ def test_a_user_without_a_home_has_the_stacks_that_are_shipped() -> None:
     """As in a container that runs under any number; `jbdiff info` and `sample` work there."""
     done = as_nobody(
         "from jbdiff.stacks.stack import *\n"
-        "from jbdiff.stacks.stack import _find\n"
-        "print(sorted(known_stacks()), _find('pocket').name)\n"
+        "from jbdiff.stacks.stack import find_folder\n"
+        "print(sorted(known_stacks()), find_folder('pocket').name)\n"
         "try: load_stack('mine')\n"
         "except CheckpointError as error: print(error)\n"
         "try: user_directory()\n"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from jbdiff.evaluate.metrics.loudness import loudness
-from jbdiff.stream.loudness import MOST_DECIBELS, RAMP_DECIBELS, StreamLoudness, weighted_power
+from jbdiff.stream.loudness import MOST_DECIBELS, RAMP_DECIBELS, StreamLoudness, quiet_frames, weighted_power
 from jbdiff.stream.state import LoudnessState
 
 RATE, FRAMES = 44_100, 22_050  # blocks of half a second
@@ -89,3 +89,14 @@ def test_without_a_beginning_or_strength_nothing_is_changed() -> None:
     free, _ = StreamLoudness(RATE, FRAMES).held(LoudnessState(None, None, 0.0), audio, 1.0)
     loose, _ = StreamLoudness(RATE, FRAMES).held(begun(-20), audio, 0.0)
     assert torch.equal(free, audio) and torch.equal(loose, audio)
+
+
+def test_quiet_lasts_until_the_music_begins_and_pauses_in_it_are_music() -> None:
+    quarter = RATE // 4
+    loud, soft = noise(-20, channels=1, frames=4 * quarter), noise(-40, channels=1, frames=4 * quarter)
+    silence = torch.zeros(1, 1, 4 * quarter)
+    assert quiet_frames(torch.cat([loud, silence, loud], 2), RATE) == 0
+    assert quiet_frames(torch.cat([silence, soft, loud, soft], 2), RATE) == 8 * quarter
+    assert quiet_frames(torch.cat([silence[..., :100], loud], 2), RATE) == 0, "a quarter that is nearly full"
+    for nothing in (silence, silence[..., :100], silence[..., :0]):
+        assert quiet_frames(nothing, RATE) == 0

@@ -15,7 +15,7 @@ from jbdiff.networks.anchor import MEANS, STYLE_FEATURES
 from jbdiff.networks.joint_denoiser import JointDenoiser
 from jbdiff.stacks.kinds import build_codec
 from jbdiff.stacks.stack import Stack
-from jbdiff.stream.memory import SECONDS, StreamMemory, differences, likeliest_bar
+from jbdiff.stream.memory import SECONDS, StreamMemory, differences, likeliest_bar, other_form
 from jbdiff.stream.state import MemoryState
 from jbdiff.stream.stream import BlockSettings, BlockStream, StreamError
 
@@ -101,6 +101,35 @@ def test_music_without_a_clock_takes_the_lag_at_which_it_is_like_itself_or_none(
     assert likeliest_bar(noise, 0.0, PER_SECOND) == 0.0
     assert likeliest_bar(noise[:20], 0.0, PER_SECOND) == 0.0
     assert likeliest_bar(noise[:20], 160.0, PER_SECOND) == 160.0, "too short to say otherwise"
+
+
+# The form
+
+
+def test_music_that_comes_again_after_eight_bars_or_never_keeps_the_usual_form() -> None:
+    assert other_form(bars_of_music(8 * 150.0, 3), 150.0, PER_SECOND) == 0.0
+    assert other_form(bars_of_music(4 * 150.0, 3), 150.0, PER_SECOND) == 0.0
+    assert other_form(bars_of_music(430.0, 3), 150.0, PER_SECOND) == 0.0, "too short to show eight bars"
+    noise = torch.randn(2000, CHANNELS, generator=torch.Generator().manual_seed(2))
+    assert other_form(noise, 150.0, PER_SECOND) == 0.0
+    assert other_form(noise[:300], 150.0, PER_SECOND) == 0.0 and other_form(noise, 0.0, PER_SECOND) == 0.0
+
+
+def test_music_that_comes_again_after_other_times_is_planned_from_there() -> None:
+    """After five bars of 86 tokens; eight bars are not like the music, and a plan from there would be another part."""
+    music = bars_of_music(430.0, 5, noise=0.05)
+    form = other_form(music, 86.0, PER_SECOND)
+    assert form > 0 and form / 430 == pytest.approx(round(form / 430), abs=0.01)
+    state = dataclasses.replace(own().begun(music[None], 4 / 86), bar=86.0)
+    form = state.form
+    assert form > 0 and state.steady == round(form) + WINDOW, "what lies before may be another part"
+    wanted = music[len(music) - round(form) :][:WINDOW]
+    plan = own().plan(state, WINDOW, 0, 1.0, 0.0)
+    assert float((plan.values[0].T - wanted).square().mean()) < 0.1 * float(wanted.var())
+    echo = own().echo(state, WINDOW, 0, 1.0, 1, 0)
+    torch.testing.assert_close(echo.sound[0, 2].T, wanted)
+    faster = own().at_tempo(state, 8 / 86)
+    assert (faster.form, faster.bar) == (form / 2, 43.0)
 
 
 # The knob
@@ -208,6 +237,26 @@ def test_a_stream_remembers_its_beginning_and_what_it_plays() -> None:
     assert torch.equal(after[:, : before.shape[1]], before) and after.shape[1] == before.shape[1] + 3 * WINDOW
     state = stream.save().levels[2]
     assert torch.equal(after[0, -WINDOW:].T, state.history[0, :, -WINDOW:])
+
+
+@pytest.mark.parametrize("soft", [0.0, 0.02])
+def test_silence_or_a_soft_intro_before_the_music_is_not_remembered(soft: float) -> None:
+    """As the plan of bars that come later it would be a hole in the music, and it would lower all levels."""
+    music = 0.2 * torch.randn(1, 1, 8 * 44_100, generator=torch.Generator().manual_seed(4))
+    intro = soft * torch.randn(1, 1, 4 * 44_100, generator=torch.Generator().manual_seed(5))
+    begun, stream = BlockStream(small_stack()), BlockStream(small_stack())
+    begun.set_context(music)
+    stream.set_context(torch.cat([intro, music], 2))
+    (wanted, first), (found, second) = (
+        (state.levels[2], state.loudness) for state in (begun.save(), stream.save())
+    )
+    assert remembered(stream).bands.shape == remembered(begun).bands.shape
+    assert wanted.governor is not None and wanted.governor.held is not None
+    assert found.governor is not None and found.governor.held is not None
+    torch.testing.assert_close(found.governor.held, wanted.governor.held, atol=0.05, rtol=0.05)
+    assert first is not None and second is not None and second.target == pytest.approx(first.target, rel=0.02)
+    assert wanted.context is not None and found.context is not None
+    assert wanted.context.shape == found.context.shape, "the last windows are the context, as before"
 
 
 def test_no_more_is_remembered_than_a_minute() -> None:

@@ -8,6 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from jbdiff_live.browse.entry import Entry, Kind, LibraryStatus
+from jbdiff_live.browse.listing import take_entry
+from jbdiff_live.browse.takes import TakeShelf
+from jbdiff_live.record.shelf.desk import TakeDesk
 from jbdiff_live.status import Status
 
 
@@ -35,6 +38,8 @@ class DemoLibrary(ABC):
 
     entries: list[Entry]
     state: Status
+    shelf: TakeDesk | None = None  # the desk of takes, if there are any
+    favourite_takes: frozenset[str] = frozenset()
 
     @abstractmethod
     def _note(self, *call: object) -> None: ...
@@ -43,10 +48,17 @@ class DemoLibrary(ABC):
     def set_status(self, **parts: object) -> None: ...
 
     def library(self) -> Sequence[Entry]:
-        return self.entries
+        found = () if self.shelf is None else self.shelf.list()
+        return [*self.entries, *(take_entry(facts, self.favourite_takes) for facts in found)]
+
+    def takes(self) -> TakeShelf:
+        if self.shelf is None:
+            raise RuntimeError("this demo has no takes")
+        return self.shelf
 
     def mark_favourite(self, key: str, on: bool) -> None:
         self._note("mark_favourite", key, on)
+        self.favourite_takes = self.favourite_takes | {key} if on else self.favourite_takes - {key}
         self.entries = [replace(e, favourite=on) if e.key == key else e for e in self.entries]
 
     def arm_patch(self, path: Path | None) -> None:

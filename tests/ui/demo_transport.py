@@ -26,20 +26,21 @@ from jbdiff_live.parameters import (
     ParameterStore,
 )
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying, StackStatus
-from jbdiff_live.status import AudioStatus, EngineState, EngineStatus, RecorderStatus, Status
+from jbdiff_live.status import AudioStatus, EngineState, EngineStatus, Loudness, RecorderStatus, Status
+from jbdiff_live.system.takes_folder import AlwaysOptions
 
 BLOCK = 3 * BEAT // 2  # three quarters of a second
 RECENT_SECONDS = 16
 
 
-POCKET = StackParts("pocket", (2,), False, anchor=True, memory=True)
-V1 = StackParts("v1", (2, 1, 0), True)
+POCKET = StackParts("pocket", (2,), False, 192, 512 / 44_100, anchor=True, memory=True, steps=12)
+V1 = StackParts("v1", (2, 1, 0), True, steps=250)
 
 
 def stack_status(parts: StackParts, choice: StackChoice, hop: int | None = None) -> StackStatus:
     """A stack that plays what the choice names of its parts."""
     levels, finisher = choice.levels or parts.levels, choice.finisher and parts.finisher
-    return StackStatus(choice, StackPlaying(choice.stack, levels, finisher, "", 0, parts, hop))
+    return StackStatus(choice, StackPlaying(choice.stack, levels, finisher, "", 0, parts, hop, choice.steps))
 
 
 class DemoTransport(DemoLibrary):
@@ -72,7 +73,12 @@ class DemoTransport(DemoLibrary):
             patch="first light",
             program=12,
             patch_file=str(Path("patches/first-light.toml").resolve()),
-            recorder=RecorderStatus(seconds_left=18_720.0),
+            recorder=RecorderStatus(
+                seconds_left=18_720.0,
+                takes=Path("/home/mia/Music/jbdiff-live"),
+                always=AlwaysOptions(Path("/home/mia/.cache/jbdiff-live/always")),
+                always_seconds=742.0,
+            ),
             stack=stack_status(POCKET, StackChoice("pocket")),
             audio=AudioStatus(
                 device="Scarlett 2i2 USB",
@@ -80,6 +86,7 @@ class DemoTransport(DemoLibrary):
                 latency_seconds=0.085,
                 usual_latency_seconds=0.085,
                 device_seconds=0.012,
+                loudness=Loudness(-13.2, -14.0, -14.6, -1.1),
             ),
         )
         self._music = music()
@@ -189,6 +196,14 @@ class DemoTransport(DemoLibrary):
 
     def keep(self, everything: bool = False) -> None:
         self._note("keep", everything)
+
+    def choose_takes_folder(self, folder: Path) -> None:
+        self._note("choose_takes_folder", folder)
+        self.set_status(recorder=replace(self.state.recorder, takes=folder))
+
+    def choose_take_sound(self, sound: str) -> None:
+        self._note("choose_take_sound", sound)
+        self.set_status(recorder=replace(self.state.recorder, sound=sound))
 
     def status(self) -> Status:
         heard = next((b.snapshot for b in self.blocks if b.start_frame <= self.frame < b.end_frame), None)

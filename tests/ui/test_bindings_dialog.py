@@ -47,7 +47,13 @@ def test_it_opens_by_a_key_and_from_the_menu_and_shows_every_line(
 ) -> None:
     assert shown(dialog, "Moves") == ["Panic", "Noise", "Resample", "Gain", "Re-roll", "Tempo", "Gain"]
     assert shown(dialog, "Range")[1:4] == ["0.2 to 0.8", "0 to 1", "-60 to 6 dB"]
-    assert shown(dialog, "Waits for") == ["never", "bar", *3 * ["Hold changes"], "", "Hold changes"]
+    assert shown(dialog, "Lands on") == [
+        "never",
+        "bar",
+        *3 * ["as Hold changes says"],
+        "",
+        "as Hold changes says",
+    ]
     assert shown(dialog, "Note")[-1] == "the map uses CC 23"
     dialog.close()
     menu = window.devices.midi.make_menu()
@@ -110,7 +116,7 @@ def test_a_range_is_typed_and_a_wrong_one_is_refused_with_the_reason(
         ("Inverted", "no", "ch 1 CC 23"),
         ("Takeover", "scale", "ch 1 CC 23 scale inverted"),
         ("Takeover", "as the map says", "ch 1 CC 23 inverted"),
-        ("Waits for", "beat", "ch 1 CC 23 inverted hold beat"),
+        ("Lands on", "beat", "ch 1 CC 23 inverted hold beat"),
         ("Curve", "slow", "ch 1 CC 23 curve slow inverted"),
     ],
 )
@@ -126,7 +132,7 @@ def test_every_other_cell_is_chosen_from_a_list(
 
 @pytest.mark.parametrize(
     ("row", "title"),
-    [(0, "Ch"), (3, "Moves"), (4, "Range"), (4, "Inverted"), (5, "Waits for"), (6, "Range")],
+    [(0, "Ch"), (3, "Moves"), (4, "Range"), (4, "Inverted"), (5, "Lands on"), (6, "Range")],
     ids=["panic's own message", "target", "pad", "pad without travel", "no control", "not in use"],
 )
 def test_what_the_data_does_not_allow_cannot_be_edited(dialog: BindingsDialog, row: int, title: str) -> None:

@@ -167,7 +167,7 @@ def test_favourites_are_marked_and_filtered(browser: Browser, demo: DemoTranspor
     choose(browser, "slow-glass")
     press(qtbot, browser, Key.Key_F, CONTROL)
     assert demo.asked == [("mark_favourite", "factory:slow-glass", True)]
-    qtbot.mouseClick(browser.filters[3], Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(browser.filters[4], Qt.MouseButton.LeftButton)
     assert names(browser) == ["first-light", "slow-glass"]
     press(qtbot, browser, Key.Key_F, CONTROL)
     assert demo.asked[-1] == ("mark_favourite", "factory:slow-glass", False)

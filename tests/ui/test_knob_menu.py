@@ -37,7 +37,7 @@ def test_every_knob_has_a_menu_with_value_defaults_and_learn(window: MainWindow,
     assert isinstance(tile, ParameterTile)
     menu = tile.make_menu()
     texts = " / ".join(entries(menu))
-    for word in ("alue", "The patch's value", "The program's value", "LFO", "Learn MIDI", "Unlearn"):
+    for word in ("alue", "The patch's value", "The factory value", "LFO", "Learn MIDI", "Unlearn"):
         assert word in texts, texts
     menu.close()
 
@@ -87,7 +87,7 @@ def test_a_value_that_the_knob_cannot_hold_is_refused_with_its_reason(
     dialog.accept()
     window.look()
     assert not [call for call in demo.asked if call[0] == "set_parameter"]
-    assert "typed" in window.notices.refused and window.notices.isVisible()
+    assert "typed" in window.notices.hints and window.notices.isVisible()
 
 
 def test_both_defaults_and_a_choice_are_set(window: MainWindow, demo: DemoTransport) -> None:
@@ -95,7 +95,7 @@ def test_both_defaults_and_a_choice_are_set(window: MainWindow, demo: DemoTransp
     window.set_parameter("noise_step", 0.1)
     window.look()
     tile = window.tiles["noise_step"]
-    for way, value in ((("The patch's",), 0.7), (("The program's",), tile.parameter.default)):  # type: ignore[attr-defined]
+    for way, value in ((("The patch's",), 0.7), (("The factory",), tile.parameter.default)):  # type: ignore[attr-defined]
         entry(tile.make_menu(), *way).trigger()
         assert demo.snapshot()["noise_step"] == value
     entry(window.tiles["noise_style"].make_menu(), "Value", "walk").trigger()

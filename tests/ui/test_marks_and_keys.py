@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.status import OscStatus
-from jbdiff_live.ui.rows.notices import problems
+from jbdiff_live.ui.rows.messages import problems
 from jbdiff_live.ui.window import MainWindow
 
 
@@ -23,7 +23,7 @@ def test_a_mark_says_that_osc_is_on(window: MainWindow, demo: DemoTransport) -> 
     demo.set_status(control=replace(demo.state.control, osc=osc))
     window.look()
     assert "OSC" not in window.health.midi.note
-    found = problems(demo.status())
+    found = [message.text for message in problems(demo.status())]
     assert "OSC cannot use 127.0.0.1:9000" in found
     assert "OSC: a message changed nothing: no parameter 'x'" in found
 

@@ -5,15 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from demo_states import play
+from conftest import HandClock
+from demo_states import LONG_REASON, play
 from demo_transport import DemoTransport
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.block import Rung
+from jbdiff_live.parameters import BY_NAME
+from jbdiff_live.stack_choice import StackChoice
 from jbdiff_live.stage_word import NO_DEVICE, Word, stage_word
 from jbdiff_live.status import ControlStatus, EngineState, EngineStatus, Held
 from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.rows.notices import HINT_SECONDS
+from jbdiff_live.ui.rows.pickers import Picker
+from jbdiff_live.ui.tiles.typed import typed_value
+from jbdiff_live.ui.views.tabs import View
 from jbdiff_live.ui.window import MainWindow
 
 
@@ -137,3 +145,141 @@ def test_the_window_is_ready_before_the_start_and_says_so(
     assert window.bar.view.word.text == "GETTING READY 2 of 3" and window.bar.start.text == "START"
     qtbot.keyClick(window, Qt.Key.Key_Space)
     assert ("start",) in demo.asked and ("stop",) not in demo.asked
+
+
+LONG = "the disk is full, so the take ends here and what was recorded so far is kept in its folder; " * 3
+
+
+@pytest.mark.parametrize("view", View)
+@pytest.mark.parametrize("opened", [False, True])
+def test_messages_lie_on_no_control(
+    window: MainWindow, playing: DemoTransport, view: View, opened: bool
+) -> None:
+    window.resize(960, 540)
+    window.show_view(view)
+    say(playing, LONG)
+    window.notices.refuse("load patch", LONG)
+    window.look()
+    QApplication.processEvents()
+    if opened and window.notices.more.isVisible():
+        window.notices.more.click()
+    place = window.notices.geometry()
+    controls = [
+        w
+        for w in window.findChildren(QWidget)
+        if w.isVisible() and w.focusPolicy() != Qt.FocusPolicy.NoFocus and w is not window
+    ]
+    assert len(controls) > 20
+    for control in controls:
+        where = QRect(control.mapTo(window, QPoint(0, 0)), control.size())
+        assert not where.intersects(place), control.accessibleName()
+
+
+def test_many_messages_take_one_line_of_the_picture_and_a_click_opens_them(
+    window: MainWindow, playing: DemoTransport, qtbot: QtBot
+) -> None:
+    window.resize(960, 540)
+    window.show_view(View.STAGE)
+    say(playing, "the disk is full")
+    window.notices.refuse("load patch", LONG)
+    window.look()
+    QApplication.processEvents()
+    line = window.notices
+    assert line.brief and line.height() < 0.2 * window.scope.height()
+    assert line.more.text() == "1 of 2" and "the disk is full" in line.toPlainText()
+    qtbot.mouseClick(line.viewport(), Qt.MouseButton.LeftButton)
+    assert not line.brief and line.height() > 60 and line.isVisible()
+    qtbot.mouseClick(line.cross, Qt.MouseButton.LeftButton)
+    assert line.isHidden()
+
+
+def test_a_message_has_the_colour_of_what_it_says_and_not_of_the_state(
+    window: MainWindow, playing: DemoTransport
+) -> None:
+    def colours() -> str:
+        window.look()
+        return window.notices.styleSheet()
+
+    amber, red = theme.CAUTION.name(), theme.WARN.name()
+    playing.set_status(note="marker set", audio=replace(playing.state.audio, held=Held.MUTE))
+    assert window.notices is not None and red not in colours() and amber not in colours()
+    assert stage_word(playing.status()).alarm and "marker set" in window.notices.toPlainText()
+    playing.set_status(note="", audio=replace(playing.state.audio, held=Held.NOTHING))
+    say(playing, "the disk is full")
+    assert amber in colours() and red not in colours()
+    say(playing, "")
+    playing.set_status(engine=EngineStatus(EngineState.FAILED, LONG_REASON))
+    assert red in colours()
+
+
+def test_each_of_several_messages_keeps_its_own_colour(window: MainWindow, playing: DemoTransport) -> None:
+    playing.set_status(note="marker set")
+    say(playing, "the disk is full")
+    window.look()
+    blocks = [window.notices.document().findBlockByNumber(number) for number in (0, 1)]
+    grounds = {one.text(): one.blockFormat().background().color() for one in blocks}
+    assert grounds["Recorder: the disk is full"] == theme.CAUTION_DEEP
+    assert grounds["marker set"] != theme.CAUTION_DEEP
+
+
+def test_the_answer_to_a_slip_goes_soon_and_is_calm(
+    window: MainWindow, playing: DemoTransport, clock: HandClock
+) -> None:
+    window.tiles["noise_step"].set_typed("5")  # type: ignore[attr-defined]
+    said = window.notices.toPlainText()
+    assert said == "Noise goes from 0.00 to 1.00: 5 is outside."
+    assert theme.CAUTION.name() not in window.notices.styleSheet()
+    clock.now += HINT_SECONDS + 0.1
+    window.look()
+    assert window.notices.isHidden()
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "words"),
+    [
+        ("noise_step", "5", "Noise goes from 0.00 to 1.00: 5 is outside."),
+        ("gain", "20", "Gain goes from -60.0 dB (silence) to 6.0 dB: 20 is outside."),
+        ("tempo", "abc", "Tempo needs a number from 60.0 BPM to 180.0 BPM: abc is none."),
+        ("seed", "-1", "Seed goes from 0 to 16383: -1 is outside."),
+        ("tempo", "nan", "Tempo needs a number from 60.0 BPM to 180.0 BPM: nan is none."),
+    ],
+)
+def test_a_refused_value_is_answered_in_the_players_words(name: str, typed: str, words: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        typed_value(BY_NAME[name], typed)
+    assert str(refused.value) == words
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "value"), [("gain", "-12 dB", -12.0), ("tempo", " 97,5 BPM", 97.5)]
+)
+def test_a_value_may_be_typed_with_its_unit(name: str, typed: str, value: float) -> None:
+    assert typed_value(BY_NAME[name], typed) == value
+
+
+def test_advice_names_what_the_window_has_and_where_it_is(window: MainWindow, playing: DemoTransport) -> None:
+    """And only what would help: a stack of one level has no fewer."""
+    playing.set_status(rung=Rung.REPEAT)
+    word = stage_word(playing.status())
+    assert "choose fewer Steps in the settings (F4)" in word.why and "Levels" not in word.why
+    playing.stack_is_ready(StackChoice("v1"))
+    assert "fewer Steps or fewer Levels in the settings (F4)" in stage_word(playing.status()).why
+    assert "--steps" in stage_word(playing.status(), terminal=True).why
+    assert "F4" not in stage_word(playing.status(), terminal=True).why
+    window.show_view(View.SETTINGS)
+    window.look()
+    shown = {picker.caption for picker in window.settings.findChildren(Picker) if picker.isVisible()}
+    assert {"STEPS", "LEVELS", "BLOCK", "OUTPUT"} <= shown
+
+
+def test_the_reason_below_the_word_is_read_also_in_a_small_window(
+    window: MainWindow, playing: DemoTransport
+) -> None:
+    window.resize(960, 540)
+    QApplication.processEvents()
+    playing.set_status(rung=Rung.REPEAT)
+    window.look()
+    view = window.bar.view
+    reason, _, remedy = view.word.why.partition("; ")
+    assert view.said(view.word.why) == reason and not view.fits(view.word.why)
+    assert remedy[1:] in window.notices.toPlainText() and reason not in window.notices.toPlainText()

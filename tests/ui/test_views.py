@@ -5,38 +5,41 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import pytest
-from demo_states import LONG_REASON, STATES
+from demo_states import LONG_REASON, STATES, play
 from demo_transport import DemoTransport
-from PySide6.QtCore import QRect, QRectF, Qt
+from PySide6.QtCore import QRect, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QPainter, QPixmap
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.parameters import PARAMETERS
+from jbdiff_live.ui.coming import Mark
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import Painted
 from jbdiff_live.ui.drawing.scope import Scope
 from jbdiff_live.ui.look import Look, Size
-from jbdiff_live.ui.rows.health import Readout
 from jbdiff_live.ui.rows.look_row import wear
-from jbdiff_live.ui.rows.pickers import Picker
-from jbdiff_live.ui.tiles.stage_pads import NextPad
 from jbdiff_live.ui.views.stage import STRIP_HEIGHT, USUAL
 from jbdiff_live.ui.views.tabs import View
 from jbdiff_live.ui.window import LEAST_HEIGHT, LEAST_WIDTH, MainWindow
 
 # Logical pixels, and device pixels for each; the smallest is a screen of 960 x 540 without its title bar.
 SIZES = ((LEAST_WIDTH, LEAST_HEIGHT, 1), (960, 540, 1), (1366, 768, 1), (1920, 1080, 2))
-FREE_TEXT = (
-    Picker,
-    Readout,
-    NextPad,
-)  # names of files, devices, takes and patches may be cut; tooltips hold the whole
 TOUCH = 48  # pixels of a target on the stage
 
-Written = tuple[QRectF, str, int, bool, Qt.AlignmentFlag]
+
+class Written(NamedTuple):
+    """A text that was drawn. free: it is a name of any length, which may be cut."""
+
+    where: QRectF
+    text: str
+    pixels: int
+    bold: bool
+    align: Qt.AlignmentFlag
+    free: bool
 
 
 @contextmanager
@@ -47,19 +50,32 @@ def writing(patch: pytest.MonkeyPatch) -> Iterator[list[Written]]:
 
     def watched(
         painter: QPainter, where: QRectF, text: str, pixels: int, colour: QColor = theme.TEXT,
-        align: Qt.AlignmentFlag = theme.LEFT, bold: bool = False, least: int = theme.LEAST_PIXELS,
+        align: Qt.AlignmentFlag = theme.LEFT, bold: bool = False, least: int = theme.LEAST_PIXELS, free: bool = False,
     ) -> None:  # fmt: skip
-        found.append((QRectF(where), text, theme.written_size(text, where, pixels, least, bold), bold, align))
-        write(painter, where, text, pixels, colour, align, bold, least)
+        size = theme.written_size(text, where, pixels, least, bold)
+        found.append(Written(QRectF(where), text, size, bold, align, free))
+        write(painter, where, text, pixels, colour, align, bold, least, free)
+
+    write_lines = theme.write_lines
+
+    def watched_lines(
+        painter: QPainter, where: QRectF, text: str, pixels: int, colour: QColor, middle: bool = False
+    ) -> None:
+        if not theme.holds(where, text, pixels):
+            found.append(
+                Written(QRectF(where.topLeft(), QSizeF(0, 0)), text, pixels, False, theme.LEFT, False)
+            )
+        write_lines(painter, where, text, pixels, colour, middle)
 
     with patch.context() as context:
         context.setattr(theme, "write", watched)
+        context.setattr(theme, "write_lines", watched_lines)
         yield found
 
 
 def ink(one: Written) -> QRectF:
     """The place of the letters themselves."""
-    where, text, pixels, bold, align = one
+    where, text, pixels, bold, align, _ = one
     size = theme.metrics(pixels, bold)
     wide, high = size.horizontalAdvance(text), size.tightBoundingRect(text).height()
     left = where.center().x() - wide / 2
@@ -80,11 +96,11 @@ def faults_of_text(widget: Painted, ratio: int, written: list[Written]) -> list[
     name = f"{type(widget).__name__} {widget.objectName() or widget.accessibleName()}"
     area = QRectF(widget.rect()).adjusted(-1, -1, 1, 1)
     faults = []
-    texts = [one for one in written if one[1]]
+    texts = [one for one in written if one.text]
     for one in texts:
-        where, text, pixels, bold, _ = one
+        where, text, pixels, bold, _, free = one
         cut = theme.metrics(pixels, bold).horizontalAdvance(text) > where.width() + 1
-        if cut and not isinstance(widget, FREE_TEXT):
+        if cut and not free:
             faults.append(f"{name}: {text!r} is cut at {where.width():.0f} px")
         if (shown := theme.font(pixels, bold).pixelSize()) < 12:
             faults.append(f"{name}: {text!r} has {shown} px")
@@ -92,15 +108,15 @@ def faults_of_text(widget: Painted, ratio: int, written: list[Written]) -> list[
             faults.append(f"{name}: {text!r} lies outside: {ink(one)} in {area}")
     for one, other in itertools.combinations(texts, 2):
         common = ink(one).intersected(ink(other))
-        if common.width() > 1 and common.height() > 1.5 and not isinstance(widget, FREE_TEXT):
-            faults.append(f"{name}: {one[1]!r} lies on {other[1]!r}")
+        if common.width() > 1 and common.height() > 1.5:
+            faults.append(f"{name}: {one.text!r} lies on {other.text!r}")
     return faults
 
 
 def faults_of_place(window: MainWindow) -> list[str]:
     """Find widgets that lie outside their parents or on each other."""
     faults = []
-    over = {window.notices, window.keys, window.zones}
+    over = {window.notices, window.keys, window.zones}  # each has a test of its own
     for parent in [window, *window.findChildren(QWidget)]:
         if not parent.isVisible() or parent in over or window.notices.isAncestorOf(parent):
             continue
@@ -129,6 +145,16 @@ def shown(window: MainWindow, size: tuple[int, int], view: View) -> None:
     QApplication.processEvents()
 
 
+def pages(window: MainWindow, view: View) -> Iterator[int]:
+    """Show the pages of a view one after the other: a small settings view has two."""
+    yield 0
+    if view is View.SETTINGS and window.settings.paged:
+        window.settings.turn_page()
+        QApplication.processEvents()
+        yield 1
+        window.settings.turn_page()
+
+
 def faults_of(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Show every view in every size, and return what is cut or overlaps."""
     monkeypatch.setattr(Scope, "advance", lambda *_: None)  # the picture has tests of its own, and takes time
@@ -137,12 +163,13 @@ def faults_of(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         for (width, height, ratio), view in itertools.product(SIZES, View):
             shown(window, (width, height), view)
             assert (window.width(), window.height()) == (width, height)
-            found = faults_of_place(window)
             rows = (window.bar, window.foot)  # the same in every view
-            for widget in window.findChildren(Painted):
-                if widget.isVisible() and (view is View.STAGE or widget.parentWidget() not in rows):
-                    found += faults_of_text(widget, ratio, written)
-            faults += [f"{width}x{height} {view.name}: {fault}" for fault in found]
+            for _ in pages(window, view):
+                found = faults_of_place(window)
+                for widget in window.findChildren(Painted):
+                    if widget.isVisible() and (view is View.STAGE or widget.parentWidget() not in rows):
+                        found += faults_of_text(widget, ratio, written)
+                faults += [f"{width}x{height} {view.name}: {fault}" for fault in found]
     return faults
 
 
@@ -163,7 +190,7 @@ def usual_look() -> Iterator[None]:
 
 @pytest.mark.usefixtures("usual_look")
 @pytest.mark.parametrize("size", [Size.LARGE, Size.LARGEST])
-@pytest.mark.parametrize("state", ["looping", "no device"])
+@pytest.mark.parametrize("state", ["looping", "recording"])
 def test_larger_letters_are_neither_cut_nor_on_each_other(
     window: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch, state: str, size: Size
 ) -> None:
@@ -177,9 +204,21 @@ def test_larger_letters_are_neither_cut_nor_on_each_other(
 
 def test_a_text_that_does_not_fit_is_found(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
     tile = window.tiles["seed"]
-    tile.label = "A label that is much too long for its tile"
+    tile.face_label = "A label that is much too long for its tile"
     with writing(monkeypatch) as written:
         assert any("is cut" in fault for fault in faults_of_text(tile, 1, written))
+
+
+def test_every_tile_has_its_label(window: MainWindow) -> None:
+    """In a group whose title says the first word of it, the rest."""
+    short = {tile.name: tile.face_label for tile in window.board if tile.face_label != tile.label}
+    assert short == {
+        "finisher_strength": "Strength",
+        "finisher_style": "Style",
+        "finisher_step": "Noise",
+        "finisher_seed": "Seed",
+    }
+    assert all(tile.face_label for tile in window.board)
 
 
 def test_a_widget_that_lies_on_another_is_found(window: MainWindow) -> None:
@@ -319,11 +358,75 @@ def test_no_letter_is_smaller_than_twelve_pixels() -> None:
     assert [least(size) for size in (1, 11, 12, 20)] == [12, 12, 12, 20]
 
 
+@pytest.mark.usefixtures("usual_look")
+@pytest.mark.parametrize("size", Size)
 def test_the_list_of_keys_is_whole_in_the_smallest_window(
-    window: MainWindow, monkeypatch: pytest.MonkeyPatch
+    window: MainWindow, monkeypatch: pytest.MonkeyPatch, size: Size
 ) -> None:
+    window.look_row.choose(Look(size=size))
     shown(window, (LEAST_WIDTH, LEAST_HEIGHT), View.STAGE)
     window.toggle_keys()
     with writing(monkeypatch) as written:
         faults = faults_of_text(window.keys, 1, written)  # type: ignore[arg-type]
         assert len(written) > 40 and not faults, "\n".join(faults)
+        texts = dict(window.keys.rows).values()
+        assert len({one.pixels for one in written if one.text in texts}) == 1, "one size for all"
+
+
+@pytest.mark.usefixtures("usual_look")
+def test_letters_that_are_made_larger_grow_wherever_there_is_room(
+    window: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Captions too: what is no larger would not fit its line or its tile."""
+    STATES["running"](demo)
+    monkeypatch.setattr(Scope, "advance", lambda *_: None)
+    found: dict[Size, dict[tuple[object, ...], Written]] = {}
+    for size in (Size.USUAL, Size.LARGEST):
+        window.look_row.choose(Look(size=size))
+        with writing(monkeypatch) as written:
+            found[size] = {}
+            for view in View:
+                shown(window, (1366, 768), view)
+                for number, widget in enumerate(window.findChildren(Painted)):
+                    if widget.isVisible():
+                        faults_of_text(widget, 1, written)
+                        found[size] |= {(view, number, one.text): one for one in written}
+    wear(Look())
+    usual = {key: theme.font(one.pixels, one.bold).pixelSize() for key, one in found[Size.USUAL].items()}
+    wear(Look(size=Size.LARGEST))
+    small = []
+    for key in usual.keys() & found[Size.LARGEST].keys():
+        one = found[Size.LARGEST][key]
+        pixels = theme.font(one.pixels, one.bold).pixelSize()
+        tight = theme.metrics(one.pixels, one.bold).horizontalAdvance(one.text) > 0.8 * one.where.width()
+        if pixels < 1.15 * usual[key] and pixels < 0.9 * one.where.height() and not tight:
+            small.append((key, usual[key], pixels, one.where))
+    assert len(usual) > 150 and not [one for one in small if one[0][2] not in ("PLAYING",)], small
+
+
+def test_names_of_changes_on_the_picture_do_not_overlap(
+    window: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two moments that are close: the names of the later one stand below, or are counted."""
+    window.resize(1280, 720)
+    window.show_view(View.STAGE)
+    demo.start()
+    play(demo, 4.0)
+    window.look()
+    scope, now = window.scope, demo.frame
+    names = [("Noise 0.62", "Style region", "Resample 0.35"), ("Memory 0.5", "Motion 0.1"), ("Guidance 2.0",)]
+    scope.show_marks(
+        tuple(
+            Mark(now + 8000 + 3000 * moment, text, text)
+            for moment, texts in enumerate(names)
+            for text in texts
+        )
+    )
+    with writing(monkeypatch) as written:
+        picture = QPixmap(scope.size())
+        scope.render(picture)
+        known = {"Guidance 2.0", *(text for texts in names for text in texts)}
+        drawn = [one for one in written if one.text in known or "more" in one.text or "changes" in one.text]
+    assert len(drawn) >= 4
+    for one, other in itertools.combinations(drawn, 2):
+        assert not one.where.intersects(other.where), (one.text, other.text)

@@ -11,7 +11,6 @@ decoder_channels = 128
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import inspect
 import time
@@ -23,7 +22,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from jbdiff.plain_toml import read_toml_file
+from jbdiff.plain_toml import nearest, read_toml_file
 from jbdiff.terminal import at_home
 from jbdiff.train.run.schedule import Budget
 from jbdiff.untyped import JsonDict, JsonTable
@@ -85,13 +84,6 @@ class RunSettings:
                 raise ValueError(f"{type(config).__name__} has no size {name!r}; {nearest(name, known)}")
         tuples = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
         return dataclasses.replace(config, **fields | tuples)  # type: ignore[type-var]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the name that could have been meant, as text for an error."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, 1, 0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
 
 
 def read_config(

@@ -56,6 +56,9 @@ class BlockFilter:
         self._powers = powers
         # Column n: what a sample leaves in the state n frames later. Read backwards for a piece.
         self._kept = np.ascontiguousarray(np.array([power @ b for power in powers[:-1]]).T[:, ::-1])
+        self._settled = np.linalg.solve(np.eye(order) - a, b)[
+            :, None
+        ]  # the state behind a constant input of 1
         self._state = np.zeros((order, channels))
         self._next = np.zeros_like(self._state)
         self._sum = np.zeros_like(self._state)
@@ -65,6 +68,10 @@ class BlockFilter:
 
     def reset(self) -> None:
         self._state[:] = 0.0
+
+    def settle(self, levels: NDArray[np.float64]) -> None:
+        """Take the state that a long constant input leaves. levels: the input of each channel, `[channels]`."""
+        np.multiply(self._settled, levels, out=self._state)
 
     def apply(self, frames: NDArray[np.float32], out: NDArray[np.floating]) -> None:
         """Write the filtered `frames` `[frames, channels]` into `out`, which may be the same array."""

@@ -65,16 +65,18 @@ class LoudnessMeter:
     def _clear(self) -> None:
         self._asked_restart = False
         self._sum, self._frames, self._seen = 0.0, 0, 0
+        self._highest = 0.0  # linear true peak
         self._steps[:] = 0.0
         self._powers[:] = 0.0
         self._counts[:] = 0
         self._filter.reset()
         self.now = Loudness()
 
-    def see(self, sound: Audio) -> None:
-        """Measure the next frames, float32 `[frames, channels]`."""
+    def see(self, sound: Audio, true_peak: float = 0.0) -> None:
+        """Measure the next frames, float32 `[frames, channels]`. true_peak: theirs, linear."""
         if self._asked_restart:
             self._clear()
+        self._highest = max(self._highest, true_peak)
         weighted = self._weighted[: len(sound)]
         self._filter.apply(sound, weighted)
         start = 0
@@ -97,7 +99,8 @@ class LoudnessMeter:
             place = min(CLASSES - 1, int((level - ABSOLUTE_GATE) / CLASS_LU))
             self._powers[place] += momentary
             self._counts[place] += 1
-        self.now = Loudness(level, _lufs(self._mean(SHORT_TERM_STEPS)), self._integrated())
+        highest = 20 * math.log10(self._highest) if self._highest > 0 else None
+        self.now = Loudness(level, _lufs(self._mean(SHORT_TERM_STEPS)), self._integrated(), highest)
 
     def _mean(self, steps: int) -> float:
         """Return the mean power of the last steps; 0 before there are that many."""

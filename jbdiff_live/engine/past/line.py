@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
-from jbdiff_live.block import Audio, Block, Saved
+from jbdiff_live.block import Block, Saved
 
 
 @dataclass(frozen=True)
@@ -92,15 +90,3 @@ class Line:
     def frames_from(self, place: int) -> int:
         """Return the frames from the beginning of the block at `place` to the end."""
         return sum(entry.block.frames for entry in self._entries[max(0, place - self.first) :])
-
-    def sound_before(self, place: int, frames: int) -> Audio:
-        """Return up to `frames` frames of sound, `[frames, channels]`, that end where the block at `place` begins."""
-        parts: list[Audio] = []
-        missing = frames
-        for entry in reversed(self._entries[: max(0, place - self.first)]):
-            if missing <= 0:
-                break
-            parts.insert(0, entry.block.samples[-missing:])
-            missing -= entry.block.frames
-        channels = self._entries[0].block.samples.shape[1] if self._entries else 2
-        return np.concatenate(parts) if parts else np.zeros((0, channels), np.float32)

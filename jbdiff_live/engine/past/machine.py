@@ -4,8 +4,8 @@ A jump goes to the beginning of an earlier block. From there the same blocks pla
 turns something or the newest block is over. Then the generator goes on freely, from its state at that place.
 
 Threads: `ask` and `status` belong to any thread, `landed` to the one that makes a change; only one does at a time. The
-rest belongs to the engine. A lock guards the number of blocks that is asked for. The status is one reference, swapped
-whole.
+rest belongs to the engine. While that is inside the model, the thread that asked for a jump does it (`meanwhile.py`). A
+lock guards the number of blocks that is asked for. The status is one reference, swapped whole.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from jbdiff_live.block import Audio, Block, BlockGenerator, Jump, Rewinds, Saved
+from jbdiff_live.block import NOTHING_GIVEN, Audio, Block, BlockGenerator, Jump, Rewinds, Saved
 from jbdiff_live.engine.past.line import Entry, Line
 from jbdiff_live.parameters import BY_NAME, Change, Origin, ParameterSnapshot, TakesEffect
 from jbdiff_live.scenes.view import PastStatus
@@ -27,13 +27,13 @@ KEPT_SECONDS = 600.0
 # Ten minutes of pocket take 374 MB, and 572 MB with the shortest blocks. An original stack, whose states are larger,
 # reaches less far.
 KEPT_BYTES = 640 << 20
-HEARD_SECONDS = 12.0  # sound before the place that the generator gets: what its next stack continues
 EDGE_SECONDS = 0.02  # fade at a place where the music once began anew
 DELIVERIES = 256  # newest blocks of which one may be audible
 OTHER_STACK = "another stack played before"
+NOTHING_PLAYS = "nothing plays now; press start"
 NO_HANDS = frozenset({Origin.CV, Origin.REPLAY})  # a voltage moves all the time, as an LFO does
 NO_TURNS = frozenset(
-    {"tap", "panic"} | {p.name for p in BY_NAME.values() if p.takes_effect is TakesEffect.NOW}
+    {"tap", "panic", "marker"} | {p.name for p in BY_NAME.values() if p.takes_effect is TakesEffect.NOW}
 )
 
 
@@ -41,7 +41,8 @@ class TimeMachine:
     """The log of what was played, and the way back in it.
 
     `landed` gets the changes of knobs. `others` returns a value that changes when the player changes something else
-    that the music obeys, such as a file. `say` answers the player.
+    that the music obeys, such as a file. `say` answers the player. `kept` gets each new block with the state before it,
+    on the engine thread; it must not block.
     Call `begin` when the music starts and `end` when it stops. Before each block: `jump`, `again`; if that gives no
     block, `before`, `counted` and, after the block, `made`.
     """
@@ -53,12 +54,14 @@ class TimeMachine:
         say: Callable[[str], None] = lambda words: None,
         seconds: float = KEPT_SECONDS,
         most_bytes: int = KEPT_BYTES,
+        kept: Callable[[Block, Saved], None] = lambda block, before: None,
     ) -> None:
         self._generator = generator if isinstance(generator, Rewinds) else None
         self._rate = generator.sample_rate
         self._others = others
         self._turns = 0  # changes of knobs since the session began
         self._say = say
+        self._kept = kept
         self._line = Line(int(seconds * self._rate), most_bytes)
         self._lock = threading.Lock()
         self._asked = 0  # blocks to go back; below 0: forward
@@ -75,17 +78,19 @@ class TimeMachine:
         self._shift: Mapping[str, int] = {}  # what the generator's counts have more than the store's
         self._newest: int | None = None  # index of the newest block of this music
         self._jumped: Jump | None = None  # for the next block
+        self._resumes: int | None = None  # for the next new block, as `Block.resumes`
+        self._present_resumes: int | None = None  # the same for the newest music, during a repetition
         self._deliveries: deque[tuple[int, int]] = deque(maxlen=DELIVERIES)  # start frame and place
 
     # ------------------------------------------------------------------ any thread
 
-    def ask(self, blocks: int, sounds: bool = True) -> None:
+    def ask(self, blocks: int, silent: str = "") -> None:
         """Ask for a jump by so many blocks: above 0 back, below 0 forward. Presses add up until it is done.
 
-        sounds: False before the player's start, while the first blocks are made without a sound.
+        silent: why nothing plays, in words for the player; empty if the music plays.
         """
-        if not self._plays or not sounds:
-            self._say(f"{_word(blocks)}: nothing plays; press start first")
+        if silent or not self._plays:
+            self._say(f"{_word(blocks)}: {silent or NOTHING_PLAYS}")
             return
         with self._lock:
             self._asked += blocks
@@ -135,7 +140,7 @@ class TimeMachine:
 
     def _leave_line(self) -> None:
         """End a repetition: the music that comes next begins anew."""
-        self._next = self._present = self._jumped = None
+        self._next = self._present = self._jumped = self._resumes = None
 
     def other_stack(self) -> None:
         """Make ready for a stack that takes over: it continues the music that plays, even if that plays again."""
@@ -160,25 +165,52 @@ class TimeMachine:
             blocks, self._asked = self._asked, 0
         if not blocks:
             return False
-        refusal = self._refusal(blocks)
+        present = self._present if self._next is not None else self.before()
+        refusal = self._refusal(blocks, present)
         if refusal:
             self._say(f"{_word(blocks)}: {refusal}")
             return False
+        self._go_to(self._place(heard, blocks), blocks, now, present)
+        return True
+
+    def jump_meanwhile(self, heard: int, now: ParameterSnapshot, before: Saved | None, room: int) -> bool:
+        """Do the jump that was asked for while the engine makes a block. Return False if it is left to the engine.
+
+        That is so if the jump is refused, or if its first block is not made yet or has more frames than `room`. Any
+        thread, while the engine's thread is inside the model. before: the state before the block in the making; None
+        while two stacks are mixed.
+        """
+        blocks = self._asked
+        present = self._present if self._next is not None else before
+        if not blocks or self._refusal(blocks, present):
+            return False
+        place = self._place(heard, blocks)
+        if place == self._line.end or self._line[place].block.frames > room:
+            return False
+        with self._lock:
+            self._asked -= blocks
+        self._go_to(place, blocks, now, present)
+        return True
+
+    def _go_to(self, place: int, blocks: int, now: ParameterSnapshot, present: Saved | None) -> None:
+        """Jump to a place of the line. present: the state behind the newest block."""
         if self._next is None:
-            assert self._generator is not None
-            self._present, self._present_counts = self._generator.save(), self._counts
+            self._present, self._present_counts = present, self._counts
+            self._present_resumes, self._resumes = self._resumes, None
         self._touched, self._set_counts = self._hands(), now.counts
         line = self._line
-        place = min(line.end, max(line.first, self._audible(heard) - blocks))
         self._next = place
         self._deliveries.clear()
         after = line[place].after if place < line.end else line[line.end - 1].block.index
         self._jumped = Jump(after)
-        self._say(self._answer(blocks, place))
+        self._say(_answer(blocks, place, line))
         self._tell()
-        return True
 
-    def _refusal(self, blocks: int) -> str:
+    def _place(self, heard: int, blocks: int) -> int:
+        """Return the place that lies so many blocks before the audible one, as far as the line reaches."""
+        return min(self._line.end, max(self._line.first, self._audible(heard) - blocks))
+
+    def _refusal(self, blocks: int, present: Saved | None) -> str:
         """Return why there is no jump; empty if there can be one."""
         if self._generator is None:
             return "what plays now cannot be played again"
@@ -186,9 +218,7 @@ class TimeMachine:
             return "this is the newest music already"
         if self._line.end == self._line.first:
             return self._reason
-        if self._next is None and self._generator.save() is None:
-            return "one stack fades into another; press again when that is over"
-        return ""
+        return "" if present is not None else "one stack fades into another; press again when that is over"
 
     def _audible(self, heard: int) -> int:
         """Return the place of the audible block. After a jump that is not audible yet: its first block."""
@@ -199,14 +229,6 @@ class TimeMachine:
             return self._deliveries[0][1]
         return self._line.end if self._next is None else self._next
 
-    def _answer(self, blocks: int, place: int) -> str:
-        line = self._line
-        if place == line.end:
-            return "Forward: the newest music; it goes on freely"
-        ago = line.frames_from(place) / self._rate
-        oldest = "" if place > line.first else "; that is as far as it goes"
-        return f"{_word(blocks)}: plays again from {_time(ago)} ago{oldest}; turn a knob to go on from there"
-
     def again(self, now: Callable[[], ParameterSnapshot]) -> Block | None:
         """Return the next block to play again, as it was made; None if the music goes on freely.
 
@@ -215,49 +237,40 @@ class TimeMachine:
         if self._next is None:
             return None
         snapshot = now()
-        place, line = self._next, self._line
-        if place == line.end or self._hands() != self._touched:
+        if not self.stored:
             self._go_on()
             return None
-        self._next = place + 1
-        entry = line[place]
-        return replace(
-            entry.block,
-            samples=self._edged(entry, place),
-            again=entry.block.index,
-            asked=snapshot.counts,
-            jump=self._take_jump(),
-        )
+        return self.take_stored(snapshot)
 
-    def _edged(self, entry: Entry, place: int) -> Audio:
-        """Return an entry's sound. Where the music once began anew, it fades, since no silence lies between."""
-        ends = place + 1 < self._line.end and self._line[place + 1].begins
-        if not entry.begins and not ends:
-            return entry.block.samples
-        samples = entry.block.samples.copy()
-        count = min(round(EDGE_SECONDS * self._rate), len(samples))
-        rise = (0.5 - 0.5 * np.cos(np.pi * (np.arange(count) + 1) / (count + 1))).astype(np.float32)[:, None]
-        if entry.begins and place > self._line.first:
-            samples[:count] *= rise
-        if ends:
-            samples[-count:] *= rise[::-1]
-        return samples
+    @property
+    def stored(self) -> int:
+        """Frames of the next block if it plays again; 0 if the music goes on freely from here."""
+        place = self._next
+        if place is None or place == self._line.end or self._hands() != self._touched:
+            return 0
+        return self._line[place].block.frames
+
+    def take_stored(self, now: ParameterSnapshot) -> Block:
+        """Return the next block to play again. Only if `stored` is above 0. now: the present knobs."""
+        assert self._next is not None
+        place, self._next = self._next, self._next + 1
+        edges = _edges(self._line, place, round(EDGE_SECONDS * self._rate))
+        return replace(_again(self._line[place].block, edges), asked=now.counts, jump=self._take_jump())
 
     def _go_on(self) -> None:
-        """Let the generator go on at the place that would play next."""
-        assert self._next is not None and self._present is not None
+        """Let the generator go on at the place that would play next. Later blocks are forgotten."""
+        assert self._generator is not None and self._next is not None and self._present is not None
         place, line = self._next, self._line
+        state, counts = self._present, self._present_counts
         if place < line.end:
-            self._go_on_from(line[place].before, line[place].counts, place)
+            entry = line[place]
+            state, self._newest = entry.before, entry.after
+            # Before the very first block nothing was. The presses that it has seen itself belong to it.
+            counts = entry.block.snapshot.counts if entry.counts is None else entry.counts
+            self._resumes = entry.block.index
         else:
-            self._go_on_from(self._present, self._present_counts, place)
-
-    def _go_on_from(self, state: Saved, counts: Mapping[str, int] | None, place: int) -> None:
-        """Let the generator go on at a place of the line. Later blocks are forgotten."""
-        assert self._generator is not None and self._present is not None
-        heard = self._line.sound_before(place, int(HEARD_SECONDS * self._rate))
-        self._generator.restore(state, heard, self._present)
-        self._newest = self._line[place].after if place < self._line.end else self._newest
+            self._resumes = self._present_resumes
+        self._generator.restore(state, self._present)
         self._line.cut(place)
         self._counts = counts
         # The noise obeys a press that it has not seen. Presses that came after this place belong to another future.
@@ -281,7 +294,9 @@ class TimeMachine:
     def marked(self, block: Block, asked: ParameterSnapshot) -> Block:
         """Return a new block with its jump, if it is the first after one. asked: the knobs as the store has them."""
         counts = None if asked.counts is block.snapshot.counts else asked.counts
-        return replace(block, jump=self._take_jump(), asked=counts)
+        resumes, self._resumes = self._resumes, None
+        anew = self._newest is None and resumes is None
+        return replace(block, jump=self._take_jump(), asked=counts, anew=anew, resumes=resumes)
 
     def _take_jump(self) -> Jump | None:
         jump, self._jumped = self._jumped, None
@@ -295,17 +310,16 @@ class TimeMachine:
             self.forget(OTHER_STACK)
             return
         line = self._line
-        if line.end > line.first:
-            newest = line[line.end - 1].before
-            if self._fits(newest):
-                before = before.compact(newest)
-            else:
-                self.forget(OTHER_STACK)
-                before = before.compact(None)
-        else:
-            before = before.compact(None)
+        newest = line[line.end - 1].before if line.end > line.first else None
+        if newest is not None and not self._fits(newest):
+            self.forget(OTHER_STACK)
+            newest = None
+        before = before.compact(newest)
         self._deliveries.append((block.start_frame, line.end))
-        line.append(Entry(replace(block, jump=None), before, counts, after))
+        # The sounds from outside would take more memory than the music.
+        kept = replace(block, jump=None, given=NOTHING_GIVEN)
+        line.append(Entry(kept, before, counts, after))
+        self._kept(block, before)
         self._tell()
 
     def played_again(self, block: Block) -> None:
@@ -318,15 +332,47 @@ class TimeMachine:
         return self._generator is not None and self._generator.fits(saved)
 
     def _tell(self) -> None:
+        """Set the status. The place of the newest queued block counts; right after a jump, that of the first block."""
         line = self._line
-        ago = None if self._next is None else line.frames_from(max(line.first, self._next - 1)) / self._rate
+        place = None if self._next is None else self._deliveries[-1][1] if self._deliveries else self._next
+        ago = None if place is None else line.frames_from(max(line.first, place)) / self._rate
         self._status = PastStatus(line.frames / self._rate, ago, line.nbytes)
+
+
+def _edges(line: Line, place: int, frames: int) -> tuple[int, int]:
+    """Return the frames that an entry's sound fades in and out where the music began anew: no silence lies between."""
+    count = min(frames, line[place].block.frames)
+    ends = place + 1 < line.end and line[place + 1].begins
+    return count * (line[place].begins and place > line.first), count * ends
+
+
+def _again(block: Block, edges: tuple[int, int]) -> Block:
+    """Return an older block as it plays again. edges: of `_edges`."""
+    samples = with_edges(block.samples, edges)
+    return replace(
+        block, samples=samples, edges=edges, again=block.index, begins=False, anew=False, resumes=None
+    )
+
+
+def with_edges(samples: Audio, edges: tuple[int, int]) -> Audio:
+    """Return a sound, `[frames, channels]`, whose first and last frames fade. edges: how many."""
+    if edges == (0, 0):
+        return samples
+    faded = samples.copy()
+    for count, part in zip(edges, (slice(None, edges[0]), slice(len(samples) - edges[1], None)), strict=True):
+        rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(count) + 1) / (count + 1))
+        shape = rise.astype(np.float32)[:, None]
+        faded[part] *= shape if part.start is None else shape[::-1]
+    return faded
 
 
 def _word(blocks: int) -> str:
     return "Back" if blocks >= 0 else "Forward"
 
 
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+def _answer(blocks: int, place: int, line: Line) -> str:
+    """Return the words for a jump that is done. How old the music is changes while it plays: the status has it."""
+    if place == line.end:
+        return "Forward: the newest music; it goes on freely"
+    oldest = "" if place > line.first else "; that is as far as it goes"
+    return f"{_word(blocks)}: older music plays again{oldest}; turn a knob to go on from there"

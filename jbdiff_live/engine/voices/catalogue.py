@@ -73,6 +73,7 @@ def find_stacks() -> tuple[StackParts, ...]:
                 token,
                 config.anchored,
                 config.remembering,
+                coarsest.steps,
             )
         )
     return tuple(found)

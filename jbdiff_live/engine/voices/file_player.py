@@ -13,17 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jbdiff.audio.beat import BEATS
-from jbdiff_live.block import FilePlace
-from jbdiff_live.engine.voices.sources import FileSource, Mono, Sources
+from jbdiff_live.block import FilePlace, Mono
+from jbdiff_live.engine.voices.sources import FileSource, Sources
 from jbdiff_live.parameters import ParameterSnapshot
 
 ROLES = ("context", "init")
+Began = Mapping[str, tuple[FileSource, int]]  # by role: a file, and the frame of the music at which it began
 EDGE_FRAMES = 96  # 2 ms: the file itself, in the output, fades at both ends of its part
-
-
-def file_of(sources: Sources, role: str) -> FileSource | None:
-    """Return the file of a role, or None."""
-    return sources.context_file if role == "context" else sources.init_file
 
 
 def place_in(
@@ -64,15 +60,15 @@ class FilesBegan:
     """Where in the music each file began to play. `began` is replaced as a whole, so it may be kept as it is."""
 
     def __init__(self) -> None:
-        self.began: Mapping[str, tuple[FileSource, int]] = {}
+        self.began: Began = {}
 
     def look(self, sources: Sources, position: int) -> None:
         """Let a file that came since the last block begin at this frame of the music. Does nothing the second time."""
         for role in ROLES:
-            file = file_of(sources, role)
+            file, played = sources.loaded(role), sources.played.get(role)
             known = self.began.get(role)
-            if file is not None and (known is None or known[0] is not file):
-                self.began = {**self.began, role: (file, position)}
+            if file is not None and (played is not None or known is None or known[0] is not file):
+                self.began = {**self.began, role: (file, position - (played or 0))}
 
     def played(self, role: str, position: int) -> int:
         """Return the frames of the music since the file of a role began."""

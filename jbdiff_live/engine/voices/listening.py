@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jbdiff_live.block import FilePlace
-from jbdiff_live.engine.voices.file_player import ROLES, FilesBegan, file_of, piece, place_in
-from jbdiff_live.engine.voices.sources import Mono, Sources
+from jbdiff_live.block import FilePlace, Mono
+from jbdiff_live.engine.voices.file_player import ROLES, FilesBegan, piece, place_in
+from jbdiff_live.engine.voices.sources import Sources
 from jbdiff_live.parameters import ParameterSnapshot
 
 UNHEARD = 0.01  # a smaller share is none: the own context costs nothing, another one must be encoded
@@ -49,12 +49,12 @@ def heard(snapshot: ParameterSnapshot, sources: Sources, place: Place, sample_ra
     presence: Mono | None = None
     new = place.frames  # newest frames of the piece, whose presence is the share
     if source == "live":
-        came = sources.live(place.frames, place.ahead, beat_frames(snapshot, sample_rate))
+        came = sources.live_piece(place.frames, place.ahead, beat_frames(snapshot, sample_rate))
         if came is None:
             return Heard(complaint=_missing(place.role, source, "no live input is open"))
         samples, presence = came
     else:
-        file = file_of(sources, place.role)
+        file = sources.file(place.role)
         if file is None or place.file is None:
             return Heard(complaint=_missing(place.role, source, f"no {place.role} file is loaded"))
         samples, there = piece(file, place.file, place.file.played + place.ends - place.frames, place.frames)
@@ -74,13 +74,14 @@ def heard(snapshot: ParameterSnapshot, sources: Sources, place: Place, sample_ra
 def file_places(
     snapshot: ParameterSnapshot, sources: Sources, began: FilesBegan, position: int, sample_rate: int
 ) -> Mapping[str, FilePlace]:
-    """Return the place in the file of each role that plays one, at frame `position` of the music."""
+    """Return the place in the file of each role that plays one, at frame `position` of the music, and note it."""
     beat = beat_frames(snapshot, sample_rate)
     found = {}
     for role in ROLES:
-        file = file_of(sources, role)
-        if file is not None and snapshot.choice(f"{role}_source") == "file":
-            found[role] = place_in(snapshot, file, began.played(role, position), beat, sample_rate)
+        file = sources.file(role) if snapshot.choice(f"{role}_source") == "file" else None
+        if file is not None:
+            played = sources.used.played[role] = began.played(role, position)
+            found[role] = place_in(snapshot, file, played, beat, sample_rate)
     return found
 
 

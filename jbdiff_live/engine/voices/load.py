@@ -103,6 +103,24 @@ def load_voice(
     return voice if keep_going() else None
 
 
+def load_to_render(
+    choice: StackChoice, threads: int | None, shared: Stack | None, finisher_of: str | None, fade_frames: int
+) -> StackVoice:
+    """Load a stack for a render, which may take as long as it takes, so nothing is warmed up.
+
+    shared: as in `load_voice`. finisher_of: a stack whose finisher plays in place of the stack's own. Raises as
+    `load_voice`, but never StackTooSlow.
+    """
+    device = set_up_torch(threads)
+    from jbdiff.stacks.stack import load_stack, with_finisher_of
+
+    stack = load_stack(choice.stack, device=device) if shared is None else shared
+    if finisher_of is not None and shared is None:
+        stack = with_finisher_of(stack, load_stack(finisher_of, device=device))
+    options = device_options(stack, device)
+    return StackVoice(_stream(stack, choice, device, options), choice, 1.0, fade_frames)
+
+
 def _stream(stack: Stack, choice: StackChoice, device: str, options: StreamOptions) -> BlockStream:
     """Make a stream of the stack's parts that the choice names. options: from `device_options`."""
     from jbdiff.stream.stream import BlockStream

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from jbdiff_live.engine.voices.file_player import DrySpot
+from jbdiff_live.block import Audio, StoredDry, StoredState
+from jbdiff_live.engine.voices.file_player import Began, DrySpot
 from jbdiff_live.engine.voices.sources import FileSource
 from jbdiff_live.engine.voices.voice import StackVoice
+from jbdiff_live.stack_choice import StackPlaying
 
 if TYPE_CHECKING:
     from jbdiff.stream.keeping.kept import KeptState
@@ -20,8 +21,8 @@ class SavedVoice:
     """The state of one voice. state: as the stream gave it, or compacted.
 
     position: frames of the music so far. began_from: the file that the music had begun from. resets: the count of the
-    action that resets the context. files: where the files that move along began. dry: what the file in the output
-    played last.
+    action that resets the context. heard: the stacks' sound before the next block, in pieces; out: the same with the
+    file in it. files: where the files that move along began. dry: what the file in the output played last.
     """
 
     voice: StackVoice
@@ -29,8 +30,10 @@ class SavedVoice:
     position: int
     began_from: FileSource | None
     resets: int
+    heard: tuple[Audio, ...] = ()
+    out: tuple[Audio, ...] = ()
     nbytes: int = 0
-    files: Mapping[str, tuple[FileSource, int]] = field(default_factory=dict)
+    files: Began = field(default_factory=dict)
     dry: DrySpot | None = None
 
     def compact(self, before: SavedVoice | None) -> SavedVoice:
@@ -50,3 +53,16 @@ class SavedVoice:
         from jbdiff.stream.state import StreamState
 
         return self.state if isinstance(self.state, StreamState) else self.state.state()
+
+    @property
+    def stack(self) -> StackPlaying:
+        """The stack that plays."""
+        return self.voice.playing
+
+    def stored(self) -> StoredState:
+        """As `jbdiff_live.block.Storable.stored`."""
+        same = all(music is sound for music, sound in zip(self.heard, self.out, strict=True))
+        out = () if same else self.out
+        spot = self.dry
+        dry = None if spot is None else StoredDry(spot.file.samples, spot.place, spot.gain)
+        return StoredState(self.whole.to_bytes(), self.position, self.resets, self.heard, out, dry)

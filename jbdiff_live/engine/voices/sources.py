@@ -7,17 +7,16 @@ made.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from jbdiff.audio.beat import Beat, found_beat
 from jbdiff.audio.files import read_mono
+from jbdiff_live.block import Given, Mono
 
-Mono = NDArray[np.float32]  # [frames]
 # Gives frames of the live input and the player's presence in each, both `[frames]`, or None if no input is open. Takes
 # the number of frames, the frames from the next written one to the piece's end, and the frames in a beat.
 LiveReader = Callable[[int, int, float], tuple[Mono, Mono] | None]
@@ -38,14 +37,57 @@ class FileSource:
         return self.samples[-frames:]
 
 
+@dataclass
+class Used:
+    """What a block has read of its sources, for `Given`."""
+
+    files: dict[str, FileSource] = field(default_factory=dict)  # by role
+    played: dict[str, int] = field(default_factory=dict)  # by role, as `Given.played`
+    live: list[tuple[Mono, Mono] | None] = field(default_factory=list)
+
+    def given(self, began: Mono | None = None) -> Given:
+        """Return it as the block keeps it. began: as `Given.began`."""
+        context, init = self.files.get("context"), self.files.get("init")
+        return Given(
+            began,
+            None if context is None else context.samples,
+            None if init is None else init.samples,
+            self.played,
+            tuple(self.live),
+        )
+
+
 @dataclass(frozen=True)
 class Sources:
-    """The sounds that the knobs may choose for context and init, besides the instrument's own."""
+    """The sounds that the knobs may choose for context and init, besides the instrument's own. One for each block.
+
+    played: the frames of the music since a file began, by role, if they are known, as in a replay. Else a file begins
+    with the first block that has it.
+    """
 
     context_file: FileSource | None = None
     init_file: FileSource | None = None
     live: LiveReader = lambda frames, ahead, beat: None
     own: Callable[[int], Mono] = lambda frames: np.zeros(frames, np.float32)  # newest frames made, mono
+    played: Mapping[str, int] = field(default_factory=dict)
+    used: Used = field(default_factory=Used)
+
+    def loaded(self, role: str) -> FileSource | None:
+        """Return the file of a role, "context" or "init", that is there."""
+        return self.context_file if role == "context" else self.init_file
+
+    def file(self, role: str) -> FileSource | None:
+        """Return the file of a role, and note that it was read."""
+        file = self.loaded(role)
+        if file is not None:
+            self.used.files[role] = file
+        return file
+
+    def live_piece(self, frames: int, ahead: int, beat: float) -> tuple[Mono, Mono] | None:
+        """Read a piece of the live input as `LiveReader` gives it, and note it."""
+        piece = self.live(frames, ahead, beat)
+        self.used.live.append(piece)
+        return piece
 
 
 def load_file_source(

@@ -5,6 +5,7 @@ Any thread. torch and the library are imported by calling these functions, not b
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
@@ -59,6 +60,29 @@ def device_options(stack: Stack, device: str) -> StreamOptions:
         return {}
     half = any(has_token_form(net) for net in stack.denoisers.values())
     return {"graphs": True, "compiled": half, "dtype": torch.float16 if half else torch.float32}
+
+
+def machine_facts(device: str, dtype: torch.dtype) -> dict[str, str | int]:
+    """Return the facts of this machine on which the samples depend."""
+    import torch
+
+    return {
+        **_processor(device),
+        "dtype": str(dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+    }
+
+
+@functools.cache
+def _processor(device: str) -> dict[str, str]:
+    import torch
+
+    from jbdiff.machine import this_machine
+
+    machine = this_machine(device)
+    kernels = "" if machine.gpu else str(torch.backends.cpu.get_cpu_capability())
+    return {"device": device, "processor": machine.gpu or machine.cpu, "kernels": kernels}
 
 
 def share_one_heap() -> None:

@@ -10,16 +10,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from jbdiff_live.block import CHANNELS, Audio, FilePlace, Generated, KeepGoing, NoiseDrawn, Rung
+from jbdiff_live.block import CHANNELS, Audio, Generated, KeepGoing, Mono, NoiseDrawn, Rung
 from jbdiff_live.engine.block_settings import NewestKnobs, block_settings, eased, rung_shares, turned
 from jbdiff_live.engine.timing.progress import Progress
-from jbdiff_live.engine.voices.file_player import FilesBegan
+from jbdiff_live.engine.voices.file_player import Began, FilesBegan
 from jbdiff_live.engine.voices.listening import Heard, Place, file_places, heard
-from jbdiff_live.engine.voices.sources import FileSource, Mono, Sources
+from jbdiff_live.engine.voices.sources import FileSource, Sources
+from jbdiff_live.engine.voices.torch_setup import machine_facts
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying
 
@@ -34,6 +35,13 @@ log = logging.getLogger(__name__)
 
 IN_FLOAT32 = "half precision cannot hold what this stack computes: it plays in float32, which takes longer"
 TIMES_KEPT = 16  # last blocks, of which the slowest counts
+
+
+class Stem(NamedTuple):
+    """A level's own sound, `[frames]`. early: frames by which it comes before the whole sound."""
+
+    sound: Mono
+    early: int
 
 
 class StackVoice:
@@ -68,6 +76,7 @@ class StackVoice:
                 stream.geometry.hop(stream.levels[0]) / stream.sample_rate,
                 anchor=stream.stack.config.anchored,
                 memory=stream.stack.config.remembering,
+                steps=stream.stack.config.level(stream.levels[0]).steps,
             ),
             hop=None if stream.block_frames == stream.window_frames else asked.hop,
             steps=asked.steps,
@@ -87,6 +96,7 @@ class StackVoice:
         # The loader's beginning from a file, for the moment when this voice takes over.
         self.knows: tuple[FileSource, Mapping[int, LevelBeginning]] | None = None
         self._settings: BlockSettings | None = None  # of the last block
+        self._last: StreamBlock | None = None
 
     @property
     def stack(self) -> Stack:
@@ -138,19 +148,35 @@ class StackVoice:
         """Return the stream's state before the next block. Later blocks do not change it."""
         return self._stream.save()
 
-    def restore(
-        self,
-        state: StreamState,
-        position: int,
-        began_from: FileSource | None,
-        files: Mapping[str, tuple[FileSource, int]],
-    ) -> None:
-        """Go on from a state of `save`, bit-exactly. position, began_from: the attributes of the same names.
-
-        files: `self.files.began` of then. A file that came later begins anew.
-        """
+    def restore(self, state: StreamState, position: int, began_from: FileSource | None, files: Began) -> None:
+        """Go on from a state of `save`, bit-exactly. The rest: the attributes of then, as `files.began`."""
         self._stream.restore(state)
         self.position, self.began_from, self.files.began = position, began_from, files
+
+    def restore_what_fits(self, state: StreamState, position: int) -> tuple[str, ...]:
+        """Go on from a state, also of a stack with other parts. position: the attribute of that name.
+
+        Returns the names of the parts that begin afresh, because the state has none that fit; none: bit-exact.
+        """
+        self.position = position
+        return self._stream.restore_what_fits(state)
+
+    @property
+    def machine(self) -> Mapping[str, str | int]:
+        """Facts of the machine on which the samples depend."""
+        return machine_facts(self._stream.device.type, self._stream.dtype)
+
+    def steps_of(self, snapshot: ParameterSnapshot, rung: Rung) -> int:
+        """Return the steps of the coarsest level in a block."""
+        settings = eased(block_settings(snapshot, self.playing.steps), rung, self._stream)
+        return self._stream.step_counts(settings)[f"level{self._stream.levels[0]}"]
+
+    @property
+    def stems(self) -> Mapping[int, Stem]:
+        """The sound of each level in the last block, before the finisher."""
+        stream, stems = self._stream, {} if self._last is None else self._last.stems
+        late = {n: stream.latency_frames - own for n, own in stream.stem_latency_frames.items()}
+        return {n: Stem(stem[0, 0].float().cpu().numpy(), late[n]) for n, stem in stems.items()}
 
     @property
     def piece_lengths(self) -> Mapping[str, int]:
@@ -258,7 +284,10 @@ class StackVoice:
         context = self._heard(snapshot, sources, place).samples
         init = None
         if settings.resample > 0 and rung is not Rung.LOOP:  # a loop resamples its own sound
-            init, settings = self._init(snapshot, sources, files.get("init"), settings)
+            # A whole window: the sound before the block only helps the encoder at the block's beginning.
+            place = Place("init", self._stream.window_frames, frames, opens + frames, files.get("init"))
+            found = self._heard(snapshot, sources, place)
+            init, settings = found.samples, _resampling(settings, snapshot, found)
         try:
             block = self._step(
                 lambda stream: stream.step(
@@ -272,7 +301,7 @@ class StackVoice:
         except StreamInterrupted:
             return None
         self.position += frames
-        self._settings = settings
+        self._settings, self._last = settings, block
         samples = block.audio[0].float().cpu().numpy().T
         if samples.shape[1] == 1:
             samples = np.repeat(samples, CHANNELS, axis=1)
@@ -315,24 +344,19 @@ class StackVoice:
         self._progress.begin()
         return step(self._stream)
 
-    def _init(
-        self, snapshot: ParameterSnapshot, sources: Sources, file: FilePlace | None, settings: BlockSettings
-    ) -> tuple[Mono | None, BlockSettings]:
-        """Return the sound that a block resamples, None for its own, and the settings with as much of it as sounds."""
-        # A whole window: the sound before the block only helps the encoder at the block's beginning.
-        frames = self.block_frames
-        place = Place("init", self._stream.window_frames, frames, self.latency_frames + frames, file)
-        found = self._heard(snapshot, sources, place)
-        if snapshot.choice("init_source") != "own" and not found.complaint:
-            kept = settings.resample * found.share
-            settings = replace(settings, resample=kept, direct=settings.direct and kept >= 1.0)
-        return found.samples, settings
-
     def _heard(self, snapshot: ParameterSnapshot, sources: Sources, place: Place) -> Heard:
         """Return the sound of a role. If its source gives nothing, `complaint` gets the reason."""
         found = heard(snapshot, sources, place, self._stream.sample_rate)
         self.complaint = found.complaint or self.complaint
         return found
+
+
+def _resampling(settings: BlockSettings, snapshot: ParameterSnapshot, found: Heard) -> BlockSettings:
+    """Return the settings that resample as much of the sound at Init as sounds."""
+    if snapshot.choice("init_source") == "own" or found.complaint:
+        return settings
+    kept = settings.resample * found.share
+    return replace(settings, resample=kept, direct=settings.direct and kept >= 1.0)
 
 
 def _tensor(mono: Mono) -> torch.Tensor:

@@ -15,7 +15,7 @@ ALL_CHANNELS = "all"
 AS_MAP = "as the map says"
 WHOLE = "all of it"
 NO, YES = "no", "yes"
-AS_KNOB = "Hold changes"
+AS_KNOB = "as Hold changes says"
 FROM_TO = re.compile(r"(-?\d+(?:\.\d+)?)\s*(?:to|…|\.\.|–)\s*(-?\d+(?:\.\d+)?)")
 
 
@@ -134,8 +134,8 @@ COLUMNS: tuple[Column, ...] = (
         lambda binding, text: replace(binding, takeover=None if text == AS_MAP else TakeoverMode(text)),
     ),
     Column(
-        "Waits for",
-        "the beat or bar that its changes wait for; Hold changes: as that knob says",
+        "Lands on",
+        "the beat or bar on which its changes take effect; the knob Hold changes says it for all others",
         _hold,
         _holds,
         lambda binding, text: replace(binding, hold=None if text == AS_KNOB else Unit(text)),

@@ -13,8 +13,9 @@ from jbdiff_live.control_view import BindingRow
 from jbdiff_live.status import Transport
 from jbdiff_live.ui.asking import Asker
 from jbdiff_live.ui.bindings.columns import COLUMNS, Column, editable
+from jbdiff_live.ui.letting_go import let_go
 
-IN_MENU = ("Range", "Curve", "Takeover", "Inverted", "Waits for", "Ch")
+IN_MENU = ("Range", "Curve", "Takeover", "Inverted", "Lands on", "Ch")
 NAMES = {"Ch": "MIDI channel"}
 
 
@@ -67,6 +68,7 @@ class KnobMenu:
         dialog.setTextValue(column.shown(row))
         dialog.textValueSelected.connect(lambda text: self._put(row, column, text))
         dialog.finished.connect(dialog.deleteLater)
+        let_go(self._window, dialog)
         dialog.open()
         return dialog
 

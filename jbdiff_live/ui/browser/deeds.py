@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QLabel, QListView
@@ -17,6 +18,7 @@ from jbdiff_live.ui.asking import REFUSALS, reason
 from jbdiff_live.ui.browser.lines import NameLine, SearchLine
 from jbdiff_live.ui.browser.model import EntriesModel
 from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.takeview.trash import to_trash
 from jbdiff_live.ui.twice import Twice
 
 HINT = "Type to search. Arrows choose. Ctrl+O: a file from elsewhere. Ctrl+P: panic. Esc closes."
@@ -53,11 +55,13 @@ class Deeds(QDialog):
         ...
 
     def load(self) -> None:
-        """Load the chosen patch now; of a sound: let the music continue it."""
+        """Load the chosen patch now; of a sound: let the music continue it; of a take: open its view."""
         entry = self.chosen
-        if entry is None or not entry.usable:
+        if entry is None or not (entry.usable or entry.kind is Kind.TAKE):
             return
-        if entry.kind is Kind.PATCH:
+        if entry.kind is Kind.TAKE:
+            self.open_take(entry)
+        elif entry.kind is Kind.PATCH:
             self._do(lambda: self._transport.load_patch(entry.path), f"{entry.name} is loaded")
         else:
             self._do(
@@ -65,11 +69,17 @@ class Deeds(QDialog):
             )
 
     def arm(self) -> None:
-        """Load the chosen patch at the next bar, or take that back; of a sound: resample it."""
+        """Load the chosen patch at the next bar, or take that back; of a sound: resample it; of a take: continue it."""
         entry = self.chosen
         if entry is None:
             return
-        if entry.kind is Kind.SOUND:
+        if entry.kind is Kind.TAKE:
+            if entry.sound is not None:
+                sound = entry.sound
+                self._do(
+                    lambda: self._transport.load_context_file(sound), f"the music continues {entry.name}"
+                )
+        elif entry.kind is Kind.SOUND:
             words = f"Resample starts from {entry.name}: turn it up to hear it"
             self._do(lambda: self._transport.load_init_file(entry.path), words)
         elif self.model.armed(entry):
@@ -84,24 +94,34 @@ class Deeds(QDialog):
             self._do(lambda: self._transport.listen_to(None), "")
         elif entry is not None and entry.sound is not None:
             sound = entry.sound
-            self._do(lambda: self._transport.listen_to(sound), f"the output plays {sound.name}")
+            if entry.kind is Kind.TAKE:
+                self._do(
+                    lambda: self._transport.takes().listen((entry.path,), 0.0),
+                    f"the output plays {entry.name}",
+                )
+            else:
+                self._do(lambda: self._transport.listen_to(sound), f"the output plays {sound.name}")
 
     def mark(self) -> None:
         """Make the entry a favourite, or end that."""
         entry = self.chosen
         if entry is not None:
-            words = f"{entry.name} is {'no favourite any more' if entry.favourite else 'a favourite'}"
+            words = f"{entry.name} is {'not a favourite any more' if entry.favourite else 'a favourite'}"
             self._do(lambda: self._transport.mark_favourite(entry.key, not entry.favourite), words)
 
     def rename(self) -> None:
         entry = self.chosen
         if entry is not None:
-            self._ask_name(
-                entry.name, "a new name", lambda name: self._transport.rename_patch(entry.path, name)
-            )
+            self._ask_name(entry.name, "a new name", lambda name: self._rename(entry, name))
+
+    def _rename(self, entry: Entry, name: str) -> None:
+        if entry.kind is Kind.TAKE:
+            self._transport.takes().rename(entry.path, name)
+        else:
+            self._transport.rename_patch(entry.path, name)
 
     def trash(self) -> None:
-        """Move the patch into the trash, at the second press."""
+        """Move the patch into the folder trash, or the take into the system's trash, at the second press."""
         entry = self.chosen
         if entry is None:
             return
@@ -109,7 +129,21 @@ class Deeds(QDialog):
             self._answer(f"once more within three seconds moves {entry.name} into the trash")
             self.look()
             return
+        if entry.kind is Kind.TAKE:
+            self._do(lambda: self._trash_take(entry.path), f"{entry.name} is in the trash of the system now")
+            return
         self._do(lambda: self._transport.trash_patch(entry.path), f"{entry.name} is in the folder trash now")
+
+    def _trash_take(self, folder: Path) -> None:
+        takes = self._transport.takes()
+        takes.let_go(folder)
+        to_trash(folder)
+        takes.gone(folder)
+
+    @abstractmethod
+    def open_take(self, entry: Entry) -> None:
+        """Open the view of a take."""
+        ...
 
     def save_own(self) -> None:
         self._do(self._transport.save_own_patch, f"{self._status.patch} is saved")
@@ -125,7 +159,7 @@ class Deeds(QDialog):
 
     def _free_name(self) -> str:
         """Return a name for a copy of the patch that plays, which no own patch has."""
-        taken = {entry.name for entry in self._all if not entry.factory}
+        taken = {entry.name for entry in self._all if not entry.factory and entry.kind is Kind.PATCH}
         base, count = self._status.patch or "untitled", 1
         name = base
         while name in taken:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from jbdiff_live.beat.line import ClockSource, ClockState
 from jbdiff_live.browse.entry import Entry, Kind
 from jbdiff_live.status import EngineState, Status
+from jbdiff_live.ui.browser.pictures import Pictures
 from jbdiff_live.ui.drawing import theme
 
 STOPPED = (EngineState.OFFLINE, EngineState.FAILED)
 SILENT = (*STOPPED, EngineState.READY)
+PICTURE_HEIGHT = 90
 FACTORY = "it is the factory's; save it as your own first"
 
 
@@ -20,7 +22,8 @@ def listening_refused(entry: Entry, status: Status) -> str:
     if entry.sound is None:
         return "it has no sound to begin from"
     if status.engine.plays or status.engine.state not in SILENT:
-        return "the audience would hear it: stop the music first, or arm the patch"
+        first = "the audience would hear it: stop the music first"
+        return first if entry.kind is Kind.TAKE else f"{first}, or arm the patch"
     return "no sound device is open: choose one in the settings (F4)" if status.audio.nowhere else ""
 
 
@@ -75,6 +78,8 @@ class Detail(QWidget):
             label.setWordWrap(True)
             label.setTextFormat(Qt.TextFormat.PlainText)
         self.title.setTextFormat(Qt.TextFormat.PlainText)
+        self.picture, self._pictures = QLabel(), Pictures()
+        self.picture.setAccessibleName("Picture of the take")
         self.wear()
         self.load, self.arm = Action("Load now", "Enter"), Action("Arm for the bar", "Ctrl+Enter")
         self.listen, self.favourite = Action("Listen", "Ctrl+L"), Action("Favourite", "Ctrl+F")
@@ -84,6 +89,7 @@ class Detail(QWidget):
         column.setSpacing(6)
         for label in (self.title, self.what, self.about, self.tags, self.problem):
             column.addWidget(label)
+        column.addWidget(self.picture)
         column.addStretch(1)
         column.addWidget(self.reasons)
         grid = QGridLayout()
@@ -111,6 +117,7 @@ class Detail(QWidget):
             for label in self._words:
                 label.setText("")
             self.title.setText("Nothing found")
+            self.picture.hide()
             for button in self.buttons:
                 button.setEnabled(False)
             return
@@ -125,25 +132,41 @@ class Detail(QWidget):
         self.what.setText(f"{entry.origin} {entry.kind.value}{program}{state}")
         self.about.setText(entry.description)
         self.tags.setText(", ".join(entry.tags))
-        patch = entry.kind is Kind.PATCH
-        broken = "" if entry.usable else "the patch cannot be loaded"
-        self.load.offer("Load now" if patch else "Continue it", broken)
-        if not patch:
-            self.arm.offer("Resample it")
-        elif armed:
-            self.arm.offer("Take back")
-        else:
-            self.arm.offer("Arm for the bar", arming_refused(entry, status))
+        fixed = self._offer_uses(entry, status, armed)
         playing = bool(status.library.listening)
         self.listen.offer(
             "Stop" if playing else "Listen", "" if playing else listening_refused(entry, status)
         )
-        self.favourite.offer("No favourite" if entry.favourite else "Favourite")
-        fixed = FACTORY if entry.factory else "" if patch else "a sound keeps its name here; rename its file"
+        self.favourite.offer("Remove favourite" if entry.favourite else "Favourite")
         self.rename.offer("Rename", fixed)
-        self.trash.offer("Once more" if asks_trash else "To the trash", fixed)
+        held = fixed if entry.take is None or entry.take.recorded else ""
+        self.trash.offer("Once more" if asks_trash else "To the trash", held)
         self.problem.setText("\n".join(line for line in (entry.problem, status.library.problem) if line))
         grey = {"Listen": self.listen.why, "Arm": self.arm.why, "Rename, trash": self.rename.why}
         self.reasons.setText("\n".join(f"{name}: {why}." for name, why in grey.items() if why))
         for label in self._words:
             label.setVisible(bool(label.text()))  # an empty one would leave a gap
+        self._show_picture(entry)
+
+    def _offer_uses(self, entry: Entry, status: Status, armed: bool) -> str:
+        """Name the two uses of an entry. Return why it can be neither renamed nor moved; empty if it can."""
+        if entry.take is not None:
+            self.load.offer("Open")
+            self.arm.offer("Continue it", "" if entry.usable else "the take has no sound")
+            return entry.take.fixed
+        if entry.kind is Kind.SOUND:
+            self.load.offer("Continue it")
+            self.arm.offer("Resample it")
+            return FACTORY if entry.factory else "a sound keeps its name here; rename its file"
+        self.load.offer("Load now", "" if entry.usable else "the patch cannot be loaded")
+        if armed:
+            self.arm.offer("Take back")
+        else:
+            self.arm.offer("Arm for the bar", arming_refused(entry, status))
+        return FACTORY if entry.factory else ""
+
+    def _show_picture(self, entry: Entry) -> None:
+        path = None if entry.take is None else entry.take.picture
+        self.picture.setVisible(path is not None)
+        if path is not None:
+            self.picture.setPixmap(self._pictures.small(path, QSize(max(100, self.width()), PICTURE_HEIGHT)))

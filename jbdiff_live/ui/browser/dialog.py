@@ -1,4 +1,4 @@
-"""The browser of patches and sounds: a list with a search line, and what can be done with the chosen entry.
+"""The browser of patches, sounds and takes: a list with a search line, and what can be done with the chosen entry.
 
 It needs no mouse: letters search, arrows choose, and each button has a key. The music and the window go on beside it.
 
@@ -31,6 +31,7 @@ FILTERS: tuple[tuple[str, Callable[[Entry], bool]], ...] = (  # the buttons abov
     ("All", lambda entry: True),
     ("Patches", lambda entry: entry.kind is Kind.PATCH),
     ("Sounds", lambda entry: entry.kind is Kind.SOUND),
+    ("Takes", lambda entry: entry.kind is Kind.TAKE),
     ("Favourites", lambda entry: entry.favourite),
     ("Own", lambda entry: not entry.factory),
 )
@@ -69,14 +70,17 @@ class Browser(Deeds):
         self._all: Sequence[Entry] = ()
         self._looks = 0
         self._named: Callable[[str], None] | None = None  # what the name that is typed is for
+        self._clock = clock
+        self.view: QWidget | None = None  # of a take, while it is open
         self.trash_press = Twice(clock)
-        self.setWindowTitle("Patches and sounds")
-        self.setAccessibleName("Browser of patches and sounds")
+        self.setWindowTitle("Patches, sounds and takes")
+        self.setAccessibleName("Browser of patches, sounds and takes")
         self.model = EntriesModel()
         self.list = QListView()
         self.list.setModel(self.model)
         self.list.setItemDelegate(EntryRow(self.list))
-        self.list.setAccessibleName("Patches and sounds")
+        self.list.setAccessibleName("Patches, sounds and takes")
+        self.list.setDragEnabled(True)
         self.list.setUniformItemSizes(True)
         self.list.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -188,6 +192,21 @@ class Browser(Deeds):
         if self.model.rows:
             self.list.setCurrentIndex(self.model.index(here))
 
+    def open_take(self, entry: Entry) -> None:
+        """Open the view of a take. It brings pyqtgraph, which takes a moment, so it is imported here."""
+        from jbdiff_live.ui.takeview.dialog import TakeView
+
+        view = TakeView(self, self._transport, self._asker, entry, self._clock)
+        view.setStyleSheet(sheet())
+        view.finished.connect(lambda _: self._after_take())
+        self.view = view
+        view.open_take(self._window)
+
+    def _after_take(self) -> None:
+        self.view = None
+        self.read_list()
+        self.look()
+
     # ------------------------------------------------------------------ inside
 
     @property
@@ -254,6 +273,8 @@ class Browser(Deeds):
     def hideEvent(self, event: QHideEvent) -> None:
         """What is listened to ends with the browser."""
         self._timer.stop()
+        if self.view is not None:
+            self.view.close()
         if self._status.library.listening:
             self._asker.ask("listen", self._transport.listen_to, None)
         super().hideEvent(event)

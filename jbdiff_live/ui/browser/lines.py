@@ -18,8 +18,8 @@ class SearchLine(QLineEdit):
         self._view = view
         self.setFont(theme.font(16))
         self.setClearButtonEnabled(True)
-        self.setPlaceholderText("Search: a name, a tag, a word; own, favourite, sound")
-        self.setAccessibleName("Search patches and sounds")
+        self.setPlaceholderText("Search: a name, a tag, a word; own, favourite, sound, take")
+        self.setAccessibleName("Search patches, sounds and takes")
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         moves = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown)

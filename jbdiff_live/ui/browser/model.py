@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QMimeData,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QRectF,
+    QSize,
+    Qt,
+    QUrl,
+)
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from jbdiff_live.browse.entry import Entry, Kind
 from jbdiff_live.shown import shown
+from jbdiff_live.ui.browser.pictures import Pictures
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import plate
 
@@ -19,6 +30,7 @@ Role = Qt.ItemDataRole
 NOWHERE = QModelIndex()
 ROW_HEIGHT = 52
 STAR, PLAYS = "★", "▶"
+PICTURE = QSize(120, 44)
 
 
 def in_words(entry: Entry, plays: bool, armed: bool) -> str:
@@ -72,6 +84,19 @@ class EntriesModel(QAbstractListModel):
     def rowCount(self, parent: Index = NOWHERE) -> int:
         return 0 if parent.isValid() else len(self.rows)
 
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        flags = super().flags(index)
+        entry = index.data(Role.UserRole)
+        dragged = isinstance(entry, Entry) and entry.sound is not None
+        return flags | Qt.ItemFlag.ItemIsDragEnabled if dragged else flags
+
+    def mimeData(self, indexes: Sequence[QModelIndex]) -> QMimeData:
+        """Return the sound files of the rows, for a drop on the window or another program."""
+        entries = [self.rows[index.row()] for index in indexes]
+        data = QMimeData()
+        data.setUrls([QUrl.fromLocalFile(str(e.sound.absolute())) for e in entries if e.sound is not None])
+        return data
+
     def data(self, index: Index, role: int = Role.DisplayRole) -> Any:
         entry = self.rows[index.row()]
         match Role(role):
@@ -85,7 +110,11 @@ class EntriesModel(QAbstractListModel):
 
 
 class EntryRow(QStyledItemDelegate):
-    """Two lines: the name and what it is; below that the tags, or what is wrong."""
+    """Two lines: the name and what it is; below that the tags, or what is wrong. A take has its picture beside it."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._pictures = Pictures()
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         return QSize(200, ROW_HEIGHT)
@@ -103,8 +132,11 @@ class EntryRow(QStyledItemDelegate):
             theme.ACCENT_DEEP if chosen else theme.PANEL,
             theme.ACCENT if chosen else theme.LINE,
         )
+        area = self._picture(painter, area, entry)
         plays, armed = model.plays(entry), model.armed(entry)
         note = "armed" if armed else entry.origin if entry.kind is Kind.PATCH else f"{entry.origin} sound"
+        if entry.take is not None:
+            note = entry.take.length_text
         if entry.program is not None and not armed:
             note = f"{note}, program {entry.program}"
         wide = theme.metrics(13).horizontalAdvance(note) + 4
@@ -118,6 +150,16 @@ class EntryRow(QStyledItemDelegate):
         theme.write(painter, QRectF(area.right() - 8 - wide, first.y(), wide, 25), note, 13,
                     theme.ACCENT if armed else theme.DIM, theme.RIGHT)  # fmt: skip
         below = QRectF(first.x(), area.y() + 26, area.width() - 44, 20)
-        words = entry.problem or ", ".join(entry.tags) or entry.description
+        words = entry.problem or (entry.take.text_of_row if entry.take is not None else "")
+        words = words or ", ".join(entry.tags) or entry.description
         theme.write(painter, below, words, 13, theme.CAUTION if entry.problem else theme.DIM)
         painter.restore()
+
+    def _picture(self, painter: QPainter, area: QRectF, entry: Entry) -> QRectF:
+        """Draw the picture of a take. Return the room that is left."""
+        path = None if entry.take is None else entry.take.picture
+        if path is None:
+            return area
+        left = area.right() - 4 - PICTURE.width()
+        painter.drawPixmap(round(left), round(area.y() + 3), self._pictures.small(path, PICTURE))
+        return area.adjusted(0, 0, -PICTURE.width() - 6, 0)

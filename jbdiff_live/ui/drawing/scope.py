@@ -35,6 +35,10 @@ NAME_PIXELS, NAME_HEIGHT, NAME_WIDTH = (
     18,
     220,
 )  # of the names of changes; the width is the widest expected
+NAMES_TOP, MESSAGE_OVER = (
+    16,
+    10,
+)  # pixels above the names; and those that a line of messages hides at the bottom
 MOST_NAMES = 4  # at one moment; the rest is counted
 
 
@@ -171,32 +175,39 @@ class Scope(QWidget):
         moments: dict[int, list[Mark]] = {}
         for mark in self._marks:
             moments.setdefault(mark.frame, []).append(mark)
-        room = max(1, min(MOST_NAMES, (area.height() - 16) // NAME_HEIGHT))
-        for frame, marks in moments.items():
+        taken: list[QRectF] = []  # by names; what is on its way goes first
+        for frame in sorted(moments, key=lambda frame: (frame <= self._frame, abs(frame - self._frame))):
+            marks, comes = moments[frame], frame > self._frame
             x = playhead + (frame - self._frame) / self._sample_rate * per_second
             x = min(x, area.right() - 1)  # what comes later than the picture reaches waits at its edge
             if x < area.x() - NAME_WIDTH:
                 continue
-            comes = frame > self._frame
-            colour = theme.ACCENT if comes else theme.FAINT
-            pen = QPen(
-                colour,
-                2.0 if comes else 1.0,
-                Qt.PenStyle.DotLine if marks[0].waits else Qt.PenStyle.SolidLine,
-            )
-            painter.setPen(pen)
+            colour, width = (theme.ACCENT, 2.0) if comes else (theme.FAINT, 1.0)
+            line = Qt.PenStyle.DotLine if marks[0].waits else Qt.PenStyle.SolidLine
+            painter.setPen(QPen(colour, width, line))
             painter.drawLine(QPointF(x, area.y()), QPointF(x, area.bottom()))
-            names = [mark.text for mark in marks]
-            if len(names) > room:
-                names = [*names[: room - 1], f"and {len(names) - room + 1} more"]
-            self._draw_names(painter, area, x, names, comes)
+            self._draw_names(painter, area, x, [mark.text for mark in marks], comes, taken)
 
-    def _draw_names(self, painter: QPainter, area: QRect, x: float, names: list[str], comes: bool) -> None:
-        """Draw the names of one moment, right of its line; left of it at the right edge."""
-        widest = max(theme.metrics(NAME_PIXELS, True).horizontalAdvance(name) for name in names) + 10
+    def _draw_names(
+        self, painter: QPainter, area: QRect, x: float, names: list[str], comes: bool, taken: list[QRectF]
+    ) -> None:
+        """Draw the names of one moment, right of its line; left of it at the right edge. None on another name.
+
+        taken: the places of the names so far; these are added.
+        """
+        size = theme.metrics(NAME_PIXELS, True)
+        widest = max(size.horizontalAdvance(name) for name in (*names, "and 9 more")) + 10
         left = x + 3 if x + 3 + widest <= area.right() else x - 3 - widest
-        for row, name in enumerate(names):
-            place = QRectF(left, area.y() + 16 + row * NAME_HEIGHT, widest, NAME_HEIGHT - 1)
+        high = theme.grown(NAME_HEIGHT)
+        below = area.height() - NAMES_TOP - MESSAGE_OVER
+        rows = max(1, min(MOST_NAMES, below // high))
+        places = [QRectF(left, area.y() + NAMES_TOP + row * high, widest, high - 1) for row in range(rows)]
+        free = [place for place in places if not any(place.intersects(other) for other in taken)]
+        if len(names) > len(free):
+            kept = max(0, len(free) - 1)
+            names = [*names[:kept], f"and {len(names) - kept} more" if kept else f"{len(names)} changes"]
+        for place, name in zip(free, names, strict=False):
+            taken.append(place)
             painter.fillRect(place, theme.ACCENT_DEEP if comes else theme.VEIL)
             ink = theme.TEXT if comes else theme.DIM
             theme.write(painter, place.adjusted(5, 0, -3, 0), name, NAME_PIXELS, ink, bold=comes)

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPalette
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPalette, QTextOption
 from PySide6.QtWidgets import QApplication
 
 from jbdiff_live.ui.drawing.palettes import DARK, palette_of, stops_of
@@ -31,7 +31,7 @@ WARN, WARN_DEEP = _colours("WARN WARN_DEEP")  # red: the audience hears nothing,
 CAUTION, CAUTION_DEEP = _colours("CAUTION CAUTION_DEEP")  # amber: degraded, while the music goes on
 HOT, VEIL, GRID, SHADE = _colours("HOT VEIL GRID SHADE")  # loud peaks; over the picture; over the window
 
-TALLEST = 0.8  # of a line's height: letters that were made larger stay within it
+TALLEST = 1.0  # of a line's height: letters that were made larger stay within it
 LEAST_PIXELS = 12  # no letter is smaller, so that it can be read on a stage
 
 # The first family that the machine has. DejaVu is the widest of them: a layout that holds with it holds.
@@ -67,6 +67,11 @@ def font(pixels: int, bold: bool = False) -> QFont:
 @lru_cache(maxsize=256)
 def metrics(pixels: int, bold: bool = False) -> QFontMetricsF:
     return QFontMetricsF(font(pixels, bold))
+
+
+def grown(pixels: int) -> int:
+    """A height in pixels, as much larger as the letters are."""
+    return round(pixels * _worn.factor)
 
 
 def least_nominal() -> int:
@@ -108,14 +113,36 @@ def write(
     align: Qt.AlignmentFlag = LEFT,
     bold: bool = False,
     least: int = LEAST_PIXELS,
+    free: bool = False,
 ) -> None:
-    """One line of text: shrinks to fit down to `least` px, then is cut in the middle; tooltips hold the whole."""
+    """One line of text: shrinks to fit down to `least` px, then is cut in the middle; tooltips hold the whole.
+
+    free: a name of any length, of a file or a device. Only such a text may be cut; a test watches the others.
+    """
     size = written_size(text, where, pixels, least, bold)
     if metrics(size, bold).horizontalAdvance(text) > where.width():
         text = metrics(size, bold).elidedText(text, Qt.TextElideMode.ElideMiddle, where.width())
     painter.setFont(font(size, bold))
     painter.setPen(colour)
     painter.drawText(where, align, text)
+
+
+def write_lines(
+    painter: QPainter, where: QRectF, text: str, pixels: int, colour: QColor, middle: bool = False
+) -> None:
+    """A text that wraps at words, from the top or in the middle. What has no room is cut: the caller asks `holds`."""
+    painter.setFont(font(pixels))
+    painter.setPen(colour)
+    option = QTextOption(LEFT if middle else Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+    option.setWrapMode(QTextOption.WrapMode.WordWrap)
+    painter.drawText(where, text, option)
+
+
+def holds(where: QRectF, text: str, pixels: int) -> bool:
+    """Return True if a text that wraps at words fits into a place."""
+    room = QRectF(0, 0, where.width(), 1e6)
+    needed = metrics(pixels).boundingRect(room, Qt.TextFlag.TextWordWrap, text)
+    return needed.height() <= where.height() + 2 and needed.width() <= where.width()
 
 
 def palette() -> QPalette:

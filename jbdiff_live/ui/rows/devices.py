@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QWidget
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.status import InputStatus, Status, Transport
 from jbdiff_live.ui.asking import Asker
-from jbdiff_live.ui.rows.notices import longer_delay
+from jbdiff_live.ui.rows.messages import longer_delay
 from jbdiff_live.ui.rows.pickers import Picker, add_choices
 
 

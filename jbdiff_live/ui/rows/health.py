@@ -17,6 +17,7 @@ from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import Painted, plate, readout_plate
 from jbdiff_live.ui.drawing.reels import rung_words
 from jbdiff_live.ui.rows.heard_after import HeardAfter
+from jbdiff_live.ui.rows.loudness import LoudnessView
 from jbdiff_live.ui.rows.transport_bar import clock
 
 ALARM_SECONDS = 10.0  # a count that grew stays amber for so long
@@ -77,11 +78,13 @@ class Readout(Painted):
             painter.drawEllipse(QRectF(head.x() + used - 6, head.center().y() - size / 2, size, size))
             used += size + 4
         if self.note:
-            theme.write(painter, head.adjusted(used, 0, 0, 0), self.note, caption, theme.DIM, theme.RIGHT)
+            room = head.adjusted(used, 0, 0, 0)  # the tooltip has the note as well
+            note = theme.first_fitting((self.note, ""), room.width(), caption)
+            theme.write(painter, room, note, caption, theme.DIM, theme.RIGHT)
         bottom = height * (0.30 if self.bar is not None else 0.12)
         body = QRectF(head.x(), head.bottom(), head.width(), area.bottom() - bottom - head.bottom())
         theme.write(painter, body, self.value, int(min(height * 0.34, 26)), theme.CAUTION if self.alarm else theme.TEXT,
-                    bold=True)  # fmt: skip
+                    bold=True, free=True)  # fmt: skip
         if self.bar is not None:
             strip = QRectF(head.x(), area.bottom() - height * 0.24, head.width(), height * 0.11)
             plate(painter, strip, theme.RAISED, round_=2)
@@ -133,14 +136,16 @@ class HealthStrip(QWidget):
         self.midi = Readout("MIDI", "the last message from a controller")
         self.clock = Readout("CLOCK", "tempo, bar and beat, and where they come from")
         self.voltages = Readout("CV IN", "the control voltages that come in, from channel 1 on")
+        self.loudness = LoudnessView()
         self._grown = {name: Grown() for name in ("underruns", "late", "midi")}
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(6)
         for row, places in enumerate((
             ((self.heard_after, 2), (self.block, 1), (self.queue, 1)),
+            ((self.loudness, 2), (self.underruns, 1), (self.late, 1)),
             ((self.midi, 1), (self.clock, 2), (self.voltages, 1)),
-            ((self.recorder, 2), (self.underruns, 1), (self.late, 1)),
+            ((self.recorder, 4),),
         )):  # fmt: skip
             column = 0
             for readout, columns in places:
@@ -154,6 +159,7 @@ class HealthStrip(QWidget):
         self._show_queue(status)
         self._show_block(status.engine)
         self.heard_after.show_status(status)
+        self.loudness.show_loudness(status.audio.loudness)
         self._show_counts(status, now)
         self._show_recorder(status.recorder, status.sample_rate)
         control = status.control

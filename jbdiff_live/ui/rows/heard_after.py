@@ -23,17 +23,46 @@ LABELS = {
 UNKNOWN = "–"
 
 
-class HeardAfter(Painted):
-    """Two rows of two: gain and mute, guidance, most knobs, and the last change of stack; medians in seconds."""
+class Pairs(Painted):
+    """A caption with a note, and below it two rows of two: a label and its text."""
 
-    def __init__(self) -> None:
+    def __init__(self, caption: str, name: str) -> None:
         super().__init__()
-        self.caption = "KNOBS ARE HEARD AFTER"
-        self.texts = dict.fromkeys(TakesEffect, UNKNOWN)
+        self.caption = caption
+        self.pairs: dict[str, str] = {}
         self.note = ""
-        self.setAccessibleName("Heard after")
+        self.setAccessibleName(name)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumWidth(120)
+
+    def show_pairs(self, pairs: dict[str, str], note: str = "") -> bool:
+        """Show four texts by label, row by row. Return True if they have changed."""
+        if not self.present(tuple(pairs.items()), note):
+            return False
+        self.pairs, self.note = pairs, note
+        return True
+
+    def draw(self, painter: QPainter, area: QRectF) -> None:
+        head, caption, used = readout_plate(painter, area, self.caption)
+        if self.note:
+            theme.write(painter, head.adjusted(used, 0, 0, 0), self.note, caption, theme.DIM, theme.RIGHT)
+        row_height = area.height() * 0.29
+        column = (head.width() - 12) / 2
+        size = int(min(row_height * 0.82, 18))
+        for place, (label, text) in enumerate(self.pairs.items()):
+            x = head.x() + (place % 2) * (column + 12)
+            row = QRectF(x, head.bottom() + (place // 2) * row_height, column, row_height)
+            theme.write(painter, row, label, min(size, caption), theme.DIM)
+            used = theme.metrics(min(size, caption)).horizontalAdvance(label) + 6
+            theme.write(painter, row.adjusted(used, 0, 0, 0), text, size, theme.TEXT, theme.RIGHT, bold=True)
+
+
+class HeardAfter(Pairs):
+    """The delays of gain and mute, of guidance, of most knobs, and of the last change of stack; medians in seconds."""
+
+    def __init__(self) -> None:
+        super().__init__("KNOBS ARE HEARD AFTER", "Heard after")
+        self.texts = dict.fromkeys(TakesEffect, UNKNOWN)
 
     def show_status(self, status: Status) -> None:
         """Show the engine's measured delays plus the device's latency. An unmeasured delay stays empty."""
@@ -46,9 +75,9 @@ class HeardAfter(Painted):
         }
         texts = {when: seconds_text(seconds) for when, seconds in medians.items()}
         note = f"at most {engine.reach_p99 + behind:.1f} s" if engine.reach_p99 else ""
-        if not self.present(tuple(texts.values()), note):
+        if not self.show_pairs({label: texts[when] for when, label in LABELS.items()}, note):
             return
-        self.texts, self.note = texts, note
+        self.texts = texts
         told = ", ".join(f"{when.value} {texts[when]}" for when in TakesEffect)
         longest = f"; {note} at the next block" if note else ""
         step = f", {engine.step_reach_p99 + behind:.2f} s at the next step" if engine.step_reach_p99 else ""
@@ -57,28 +86,6 @@ class HeardAfter(Painted):
             "how long after it is turned a knob is heard, half of the time, by when it is read; the last change of "
             f"stack: {told}{longest}{step}"
         )
-
-    def draw(self, painter: QPainter, area: QRectF) -> None:
-        head, caption, used = readout_plate(painter, area, self.caption)
-        if self.note:
-            theme.write(painter, head.adjusted(used, 0, 0, 0), self.note, caption, theme.DIM, theme.RIGHT)
-        row_height = area.height() * 0.29
-        column = (head.width() - 12) / 2
-        size = int(min(row_height * 0.82, 18))
-        for place, (when, label) in enumerate(LABELS.items()):
-            x = head.x() + (place % 2) * (column + 12)
-            row = QRectF(x, head.bottom() + (place // 2) * row_height, column, row_height)
-            theme.write(painter, row, label, min(size, caption), theme.DIM)
-            used = theme.metrics(min(size, caption)).horizontalAdvance(label) + 6
-            theme.write(
-                painter,
-                row.adjusted(used, 0, 0, 0),
-                self.texts[when],
-                size,
-                theme.TEXT,
-                theme.RIGHT,
-                bold=True,
-            )
 
 
 def seconds_text(seconds: float) -> str:

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtGui import QContextMenuEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QWidget
 
 from jbdiff_live.parameters import Parameter, TakesEffect
 from jbdiff_live.ui.asking import Asker
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.look import Look, Size, load_look, save_look
-from jbdiff_live.ui.tiles.strips import StripChoice
+from jbdiff_live.ui.tiles.strips import WindowChoice
 
 ROW = (
     ("look", "Look", ("dark", "light"), "dark for the stage, light for daylight"),
@@ -37,18 +36,6 @@ def wear(look: Look) -> None:
         theme.apply(app)
 
 
-class LookChoice(StripChoice):
-    """A choice of the look. It belongs to the window, so no controller moves it, and it has no menu."""
-
-    learnable = False
-
-    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
-        event.ignore()
-
-    def open_menu(self) -> None:
-        """No menu."""
-
-
 class LookRow(QWidget):
     """file: keeps the look; None keeps nothing. dressed: called after each change, so that the window draws anew."""
 
@@ -61,12 +48,12 @@ class LookRow(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)
-        self.tiles: dict[str, LookChoice] = {}
+        self.tiles: dict[str, WindowChoice] = {}
         for name, label, choices, help_text in ROW:
             parameter = Parameter(
                 name, label, 0, len(choices) - 1, 0, TakesEffect.NOW, choices=choices, help=help_text
             )
-            tile = self.tiles[name] = LookChoice(parameter)
+            tile = self.tiles[name] = WindowChoice(parameter)
             tile.set_asked.connect(self._choose)
             row.addWidget(tile, 1)
         self._show()

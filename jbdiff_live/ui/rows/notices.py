@@ -1,89 +1,68 @@
-"""The problem line: everything that is wrong, in full, until it is right, and the newest message.
+"""The messages: one line that never lies on a control, with a count of the others.
 
-It lies over the picture of the sound, so that nothing moves when a message comes. Without a message it is hidden.
-Red when the audience hears nothing, amber when something else is wrong.
+Over the picture of the sound it takes one line at the lower edge; a click opens all of it. While nothing plays there is
+nothing to hide, so all of it is open. In the settings view it has a place of its own. Esc, the cross, or a click on a
+text that is whole dismiss what it says. Each message has the colour of its own tone (`messages.py`).
 
 Thread: Qt's. Nothing here blocks.
 """
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, QRect, Qt
-from PySide6.QtGui import QMouseEvent, QTextOption
-from PySide6.QtWidgets import QFrame, QTextEdit, QWidget
+import math
+from collections.abc import Sequence
 
-from jbdiff_live.binding import label
-from jbdiff_live.control_view import Waiting
-from jbdiff_live.stage_word import stage_word
-from jbdiff_live.status import AudioStatus, ControlStatus, EngineState, Status
+from PySide6.QtCore import QPoint, QRect, QRectF, Qt
+from PySide6.QtGui import (
+    QColor,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QTextBlockFormat,
+    QTextCursor,
+    QTextOption,
+)
+from PySide6.QtWidgets import QFrame, QPushButton, QTextEdit, QWidget
+
+from jbdiff_live.status import EngineState, Status
 from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.rows.messages import HINT, Message, Tone, answers, hands, news, problems
 
-WITHOUT_MIDI = "no MIDI"
-HINT = "F1 shows all keys. Press L on a knob to bind it to a controller."
-LEAST_HEIGHT = 34  # pixels
+LETTERS = 15  # pixels
+INSET = 5  # pixels around the text
+BAR = 5  # pixels of the coloured bar at the left
 CLICK_PIXELS = 4  # a longer way of the pressed mouse selects text
-LONGER = 1.2  # times its usual length from which a longer delay of gain and mute is worth a line
+HINT_SECONDS = 6.0  # after which the answer to a slip of the hand goes
+CROSS, LESS = "\N{MULTIPLICATION X}", "less"
 
 
-def problems(status: Status) -> list[str]:
-    """What a status says is wrong, worst first."""
-    found = []
-    if status.engine.state is EngineState.FAILED:
-        found.append(f"Engine: {status.engine.detail or 'failed without saying why'}")
-    for part, text in (
-        ("Sound", status.audio.problem),
-        ("Recorder", status.recorder.problem),
-        ("Recorder", status.recorder.warning),
-        ("MIDI", "" if status.control.problem.startswith(WITHOUT_MIDI) else status.control.problem),
-    ):
-        if text:
-            found.append(f"{part}: {text.removeprefix(f'no {part}: ')}")
-    if status.control.osc is not None:
-        osc = status.control.osc
-        found += [osc.problem] if osc.problem else []
-        found += [f"OSC: a message changed nothing: {osc.last_unusable}"] if osc.last_unusable else []
-    if status.control.missing and not status.control.problem:
-        found.append(f"MIDI: not there now: {', '.join(status.control.missing)}")
-    return found
+def grounds(tone: Tone) -> tuple[QColor, QColor]:
+    """Return the ground of a message, and the colour of the bar beside it."""
+    if tone is Tone.SILENCE:
+        return theme.WARN_DEEP, theme.WARN
+    return (theme.CAUTION_DEEP, theme.CAUTION) if tone is Tone.FAULT else (theme.PANEL, theme.LINE)
 
 
-def without_midi(control: ControlStatus) -> str:
-    """Why the computer has no MIDI at all, as a sentence. It is news, since the music suffers nothing."""
-    text = control.problem
-    return f"{text[0].upper()}{text[1:]}." if text.startswith(WITHOUT_MIDI) else ""
+class _Corner(QPushButton):
+    """A small button at the right end of the line."""
 
+    def __init__(self, line: QWidget, name: str) -> None:
+        super().__init__(line)
+        self.setAccessibleName(name)
+        self.setToolTip(name)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # keys stay where they are
+        self.setCursor(Qt.CursorShape.ArrowCursor)
 
-def hands(control: ControlStatus) -> tuple[str, ...]:
-    """What the window waits for from a controller, and what came of it."""
-    last = f" The last message was {control.last_message}." if control.last_message else ""
-    if control.question is not None:
-        return (control.question.text,)
-    if control.waiting is Waiting.LEARN and control.row:
-        more = f", and {len(control.row) - 1} more after it; Shift+L leaves it out" if control.row[1:] else ""
-        return (control.note, f"Learn {label(control.row[0])}: move a control{more}. Esc cancels.{last}")
-    if control.waiting is Waiting.UNLEARN:
-        return (control.note, f"Unlearn: touch a control to remove its bindings. Esc cancels.{last}")
-    if control.waiting is Waiting.LOCATE:
-        return (
-            control.note,
-            f"Locate: touch a control to see what it moves. It moves nothing meanwhile.{last}",
+    def wear(self) -> None:
+        self.setFont(theme.font(13, True))
+        self.setStyleSheet(
+            f"QPushButton {{ background: {theme.RAISED.name()}; color: {theme.TEXT.name()}; border: none; "
+            "border-radius: 3px; padding: 0; }"
         )
-    return (control.note,)
-
-
-def longer_delay(audio: AudioStatus) -> str:
-    """Why gain and mute act later than usual; empty while they do not."""
-    if not 0 < LONGER * audio.usual_latency_seconds < audio.latency_seconds or not audio.running:
-        return ""
-    return (
-        f"Gain and mute act after {audio.latency_seconds * 1000:.0f} ms instead of "
-        f"{audio.usual_latency_seconds * 1000:.0f}: the sound ran dry, so more of it is kept ready. "
-        "It gets shorter again when the machine is calm."
-    )
 
 
 class NoticeLine(QTextEdit):
-    """Wraps and grows with its text, and can be selected and copied. A click dismisses what it says; so does Esc.
+    """`toPlainText` has every message in full, also while one line of the first is seen. The text can be copied.
 
     A problem that was dismissed comes back when it changes, or goes away and returns. Beyond the room that `lie_in`
     gives, the text scrolls.
@@ -98,31 +77,50 @@ class NoticeLine(QTextEdit):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setAccessibleName("Messages and problems")
-        self.setFont(theme.font(15))
-        self.document().setDocumentMargin(5)
-        self.setToolTip("A click, or Esc, closes this. A problem that lasts is told again when it changes.")
+        self.document().setDocumentMargin(INSET)
+        self.setToolTip("Esc or the cross closes this. A problem that lasts comes back when it changes.")
+        self.more, self.cross = _Corner(self, "Show all messages"), _Corner(self, "Close the messages")
+        self.more.clicked.connect(self._turn_over)
+        self.cross.setText(CROSS)
+        self.cross.clicked.connect(self.dismiss)
         self._refused: dict[str, str] = {}
-        self._dismissed: frozenset[str] = frozenset()  # problems that the player has read
+        self._hints: dict[str, tuple[str, float]] = {}  # the text, and when it goes
+        self._now = 0.0
+        self._dismissed: frozenset[str] = frozenset()  # texts that the player has read
         self._told: frozenset[str] = frozenset()  # what there is to be read now
         self._pressed_at: QPoint | None = None
-        self._shown: tuple[object, ...] | None = None
-        self._room, self._at_top = QRect(0, 0, 400, 200), False
-        self._dress("", "", False)
+        self._shown: tuple[Message, ...] | None = None
+        self._room, self._whole, self._opened = QRect(0, 0, 400, 200), True, False
+        self.wear()
+        self._dress(())
+
+    def wear(self) -> None:
+        self.setFont(theme.font(LETTERS))
+        for button in (self.more, self.cross):
+            button.wear()
+
+    # ------------------------------------------------------------------ what there is to say
 
     def refuse(self, what: str, reason: str) -> None:
         """Something that was asked for did not happen. Stays until the same thing succeeds or is dismissed."""
         self._refused[what] = reason
 
+    def hint(self, what: str, text: str) -> None:
+        """Answer a slip of the hand. Stays for some seconds, or until `succeed`."""
+        self._hints[what] = (text, self._now + HINT_SECONDS)
+
     def succeed(self, what: str) -> None:
         self._refused.pop(what, None)
+        self._hints.pop(what, None)
 
     def dismiss(self) -> bool:
         """Dismiss what is shown. Return False if nothing was shown. A question or a wish to learn stays."""
         if not self.isVisible():
             return False
         self._refused.clear()
+        self._hints.clear()
         self._dismissed |= self._told
-        self._dress("", "", False)
+        self._dress(())
         return True
 
     def recall(self) -> None:
@@ -133,77 +131,160 @@ class NoticeLine(QTextEdit):
     def refused(self) -> dict[str, str]:
         return dict(self._refused)
 
-    def show_status(self, status: Status, details: str = "", said: str = "") -> None:
-        """`details` is a text that found no room elsewhere. `said` is a text that is shown whole elsewhere."""
-        found = [text for text in problems(status) if not said or text.partition(": ")[2] not in said]
-        whole = any(details in text for text in found)
-        meanwhile = "; what plays goes on until then" if status.engine.state is EngineState.RUNNING else ""
-        loading = f"Loading {status.stack.loading}{meanwhile}." if status.stack.loading else ""
-        details = "" if whole else details
-        delay, no_midi = longer_delay(status.audio), without_midi(status.control)
-        there = frozenset((*found, status.message, loading, details, delay, status.note, no_midi)) - {""}
-        self._dismissed &= there
-        self._told = there
-        unread = [text for text in found if text not in self._dismissed]
-        wrong = [*unread, *(f"{what}: {why}" for what, why in self._refused.items())]
-        news = (status.message, loading, details, delay, status.note, no_midi)
-        calm = [text for text in hands(status.control) if text]
-        calm += [text for text in news if text and text not in self._dismissed]
-        if not wrong and not calm and status.engine.state is EngineState.OFFLINE:
-            calm = [HINT]
-        self._dress("\n".join(wrong), "\n".join(calm), stage_word(status).alarm)
+    @property
+    def hints(self) -> dict[str, str]:
+        return {what: text for what, (text, _) in self._hints.items()}
 
-    def _dress(self, wrong: str, calm: str, alarm: bool) -> None:
-        """alarm: the audience hears nothing."""
-        if (wrong, calm, alarm) == self._shown:
-            return
-        self._shown = (wrong, calm, alarm)
-        fill, ink, edge = theme.PANEL, theme.TEXT, theme.LINE
-        if alarm:
-            fill, ink, edge = theme.WARN_DEEP, theme.TEXT, theme.WARN
-        elif wrong:
-            fill, ink, edge = theme.CAUTION_DEEP, theme.TEXT, theme.CAUTION
-        self.setStyleSheet(
-            f"QTextEdit {{ background: {fill.name()}; color: {ink.name()}; "
-            f"border-left: 5px solid {edge.name()}; border-radius: 3px; }}"
-        )
-        self.setPlainText("\n".join(text for text in (wrong, calm) if text))
-        self._fit()
+    def show_status(self, status: Status, details: str = "", said: str = "", now: float = 0.0) -> None:
+        """Show what there is to read.
+
+        details: a text that found no room elsewhere. said: a text that is shown whole elsewhere. now: seconds.
+        """
+        self._now = now
+        self._hints = {what: hint for what, hint in self._hints.items() if now < hint[1]}
+        wrong = [one for one in problems(status) if not said or one.text.partition(": ")[2] not in said]
+        if any(details.lower() in one.text.lower() for one in wrong):
+            details = ""
+        other = news(status, details)
+        silence = [one for one in wrong if one.tone is Tone.SILENCE]
+        faults = [one for one in wrong if one.tone is not Tone.SILENCE]
+        lasting = [*silence, *answers(status), *faults, *sorted(other, key=lambda one: -one.tone)]
+        self._told = frozenset(one.text for one in lasting)
+        self._dismissed &= self._told
+        asked = [text for text in (hands(status.control), *self.hints.values()) if text]
+        refused = [Message(f"{what}: {why}", Tone.FAULT) for what, why in self._refused.items()]
+        unread = [one for one in lasting if one.text not in self._dismissed]
+        found = [*map(Message, asked), *unread, *refused]
+        if not found and status.engine.state is EngineState.OFFLINE:
+            found = [Message(HINT)]
+        self._dress(tuple(found))
+
+    # ------------------------------------------------------------------ how it looks
 
     def dress_anew(self) -> None:
         """Take the colours and letters of a new look."""
-        self.setFont(theme.font(15))
+        self.wear()
         self._shown = None
 
-    def lie_in(self, room: QRect, at_top: bool = False) -> None:
-        """Lie at the lower edge of this room, or at its upper one, in the coordinates of the parent."""
-        if (room, at_top) != (self._room, self._at_top):
-            self._room, self._at_top = room, at_top
+    def _dress(self, messages: tuple[Message, ...]) -> None:
+        if messages == self._shown:
+            return
+        self._shown = messages
+        if not messages:
+            self._opened = False
+        worst = max((one.tone for one in messages), default=Tone.CALM)
+        ground, edge = grounds(worst if len(messages) == 1 else Tone.CALM)[0], grounds(worst)[1]
+        self.setStyleSheet(
+            f"QTextEdit {{ background: {ground.name()}; color: {theme.TEXT.name()}; "
+            f"border-left: {BAR}px solid {edge.name()}; border-radius: 3px; }}"
+        )
+        self._write(messages)
+        self._fit()
+
+    def _write(self, messages: Sequence[Message]) -> None:
+        """Write each message as a paragraph on the ground of its own tone."""
+        self.clear()
+        cursor = QTextCursor(self.document())
+        for number, one in enumerate(messages):
+            form = QTextBlockFormat()
+            if one.tone is not Tone.CALM:
+                form.setBackground(grounds(one.tone)[0])
+            if number:
+                cursor.insertBlock(form)
+            else:
+                cursor.setBlockFormat(form)
+            cursor.insertText(one.text)
+        self.verticalScrollBar().setValue(0)
+
+    def lie_in(self, room: QRect, whole: bool) -> None:
+        """Lie at the lower edge of this room, in the coordinates of the parent. whole: take all of it if needed."""
+        if (room, whole) != (self._room, self._whole):
+            self._room, self._whole = room, whole
             self._fit()
 
+    @property
+    def brief(self) -> bool:
+        """True if one line is seen of a text that is longer."""
+        return self.isVisible() and self.height() < self._needed() and not (self._whole or self._opened)
+
+    def line_height(self) -> int:
+        return math.ceil(theme.metrics(LETTERS).lineSpacing()) + 2 * INSET + 1
+
+    def _needed(self) -> int:
+        return int(self.document().size().height())
+
     def _fit(self) -> None:
-        """Take the height that the text needs, within the room."""
-        if not self.toPlainText():
+        """Take the height that the text needs, within the room, or that of one line."""
+        if not self._shown:
             self.hide()
             return
-        room = self._room
+        room, line, metrics = self._room, self.line_height(), theme.metrics(13, True)
+        label, whole = self._label(), self._whole or self._opened
+        cross, more = (round(metrics.horizontalAdvance(text) + 18) for text in (CROSS, label))
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.resize(room.width(), max(1, self.height()))
-        self.document().setTextWidth(self.viewport().width())
-        needed = max(LEAST_HEIGHT, int(self.document().size().height()) + 2)
-        height = min(room.height(), needed)
-        top = room.y() if self._at_top else room.bottom() + 1 - height
-        self.setGeometry(room.x(), top, room.width(), height)
+        self._wrap(cross + 4)
+        counts = self._needed() > line and not self._whole
+        if counts:
+            self._wrap(cross + more + 7)
+        needed = max(line, self._needed())
+        height = min(room.height(), needed if whole else line)
+        right = room.width() - 2
+        if whole and needed > height:
+            self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+            right -= self.verticalScrollBar().sizeHint().width()
+        self.setGeometry(room.x(), room.bottom() + 1 - height, room.width(), height)
+        self.cross.setGeometry(right - cross, 2, cross, min(line, height) - 4)
+        self.more.setText(label)
+        self.more.setGeometry(right - cross - 3 - more, 2, more, min(line, height) - 4)
+        self.more.setVisible(counts)
         self.raise_()
         self.show()
+
+    def _wrap(self, right: int) -> None:
+        """Leave room at the right, and wrap the text in the rest."""
+        self.setViewportMargins(0, 0, right, 0)
+        self.document().setTextWidth(self.viewport().width())
+
+    def _label(self) -> str:
+        """The words of the button that opens the line: how many messages there are."""
+        if self._opened:
+            return LESS
+        count = len(self._shown or ())
+        return "more" if count == 1 else f"1 of {count}"
+
+    def _turn_over(self) -> None:
+        self._opened = not self._opened
+        self._fit()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw one line of the first message with a mark where it is cut; else the whole text."""
+        if not self.brief or not self._shown:
+            super().paintEvent(event)
+            return
+        first, port = self._shown[0], self.viewport()
+        painter = QPainter(port)
+        painter.fillRect(port.rect(), grounds(first.tone)[0])
+        place = QRectF(INSET, 0, port.width() - 2 * INSET, port.height())
+        size = theme.metrics(LETTERS)
+        text = size.elidedText(first.text, Qt.TextElideMode.ElideRight, place.width())
+        theme.write(painter, place, text, LETTERS)
+        painter.end()
+
+    # ------------------------------------------------------------------ hands
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self._pressed_at = event.position().toPoint()
         super().mousePressEvent(event)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """Dismiss the text after a click. A drag selects it instead."""
+        """Open the text after a click if it is cut, else dismiss it. A drag selects it instead."""
         super().mouseReleaseEvent(event)
         pressed, self._pressed_at = self._pressed_at, None
         moved = pressed is None or (event.position().toPoint() - pressed).manhattanLength() > CLICK_PIXELS
-        if event.button() is Qt.MouseButton.LeftButton and not moved:
+        if event.button() is not Qt.MouseButton.LeftButton or moved:
+            return
+        if self.brief:
+            self._turn_over()
+        else:
             self.dismiss()

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QMenu, QSizePolicy, QWidget
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import Painted, plate
 from jbdiff_live.ui.keys import ENTER
+from jbdiff_live.ui.letting_go import let_go_after
 
 
 class Picker(Painted):
@@ -55,6 +56,7 @@ class Picker(Painted):
         room = self.screen().availableGeometry()
         if below.y() + menu.sizeHint().height() > room.bottom():
             below = self.mapToGlobal(QPoint(0, -menu.sizeHint().height() - 2))
+        let_go_after(self, menu, unfocus=False)
         menu.popup(below)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
@@ -81,7 +83,7 @@ class Picker(Painted):
         body = QRectF(area.x() + 8, area.y() + height * 0.42, area.width() - 30, height * 0.5)
         ink = theme.CAUTION if self.warning else theme.TEXT
         theme.write(painter, body, self.value or "none", int(min(height * 0.36, 24)),
-                    ink if self.value else theme.FAINT, bold=bool(self.value))  # fmt: skip
+                    ink if self.value else theme.FAINT, bold=bool(self.value), free=True)  # fmt: skip
         x, y = area.right() - 15, body.center().y()
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme.DIM)

@@ -17,16 +17,21 @@ from jbdiff_live.ui.asking import Asker
 from jbdiff_live.ui.rows.pickers import Picker
 
 WHAT_LEVELS_DO = {2: "invents", 1: "cleans", 0: "cleans finest"}
+STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 50, 100, 150, 250)  # to choose from, up to twice the stack's own
 
 
 class StackPicker(Picker):
-    """Shows what plays and what loads; its menu lists stacks, and switches the parts of the one that plays."""
+    """Shows what plays and what loads; its menu lists stacks, and switches the parts of the one that plays.
 
-    def __init__(self, transport: Transport, asker: Asker) -> None:
+    brief: the parts that play are shown elsewhere.
+    """
+
+    def __init__(self, transport: Transport, asker: Asker, brief: bool = False) -> None:
         super().__init__("STACK", self._fill_stacks)
         self._transport = transport
         self._asker = asker
         self._stack = StackStatus()
+        self._brief = brief
 
     def find_stacks(self) -> None:
         """Let the session begin to look for stacks, so that the menu has them. Imports torch: not before a frame."""
@@ -35,7 +40,8 @@ class StackPicker(Picker):
     def show_status(self, status: Status) -> None:
         self._stack = stack = status.stack
         loading = f"loading {short_name(stack.loading.partition(': ')[0])}"
-        self.show_value(short_name(stack.name), loading if stack.loading else parts_text(stack))
+        parts = "" if self._brief else parts_text(stack)
+        self.show_value(short_name(stack.name), loading if stack.loading else parts)
 
     def _known(self) -> Sequence[StackParts]:
         none: Sequence[StackParts] = ()
@@ -68,6 +74,19 @@ class StackPicker(Picker):
         menu.addSeparator()
         title = f"parts of {short_name(stack.name)}" if parts is not None else "parts: known when it plays"
         menu.addAction(title.replace("&", "&&")).setEnabled(False)
+        self.fill_levels(menu)
+        if parts is not None:
+            self.fill_blocks(menu.addMenu(f"Block  {block_text(stack)}"))
+            self.fill_steps(menu.addMenu(f"Steps  {steps_text(stack)}"))
+        entry = menu.addAction("Finisher  stereo")
+        entry.setCheckable(True)
+        entry.setChecked(stack.finisher)
+        entry.setEnabled(parts is not None and parts.finisher)
+        entry.triggered.connect(lambda on: self._choose(replace(self._playing(), finisher=on)))
+
+    def fill_levels(self, menu: QMenu) -> None:
+        """Fill in a switch for each level; what the stack lacks is grey."""
+        stack, parts = self._stack, self._stack.parts
         there = parts.levels if parts is not None else ()
         for level in LEVELS:
             entry = menu.addAction(f"Level {level}  {WHAT_LEVELS_DO[level]}")
@@ -75,26 +94,42 @@ class StackPicker(Picker):
             entry.setChecked(level in stack.levels)
             entry.setEnabled(level in there and level != max(there))  # the coarsest has to play
             entry.triggered.connect(lambda on, level=level: self._switch_level(level, on))
-        if parts is not None:
-            self._fill_hops(menu, parts)
-        entry = menu.addAction("Finisher  stereo")
-        entry.setCheckable(True)
-        entry.setChecked(stack.finisher)
-        entry.setEnabled(parts is not None and parts.finisher)
-        entry.triggered.connect(lambda on: self._choose(replace(self._playing(), finisher=on)))
 
-    def _fill_hops(self, menu: QMenu, parts: StackParts) -> None:
+    def fill_blocks(self, menu: QMenu) -> None:
         """Fill in the lengths of a block. With a shorter block, knobs act sooner and there is more to compute."""
+        parts = self._stack.parts
+        if parts is None:
+            menu.addAction("known when the stack plays").setEnabled(False)
+            return
         playing = self._stack.hop or parts.window
-        inside = menu.addMenu(f"Block  {hop_text(playing, parts)}")
         hops = parts.hops() if playing in parts.hops() else (*parts.hops(), playing)
         for hop in hops:
-            entry = inside.addAction(hop_text(hop, parts))
+            entry = menu.addAction(hop_text(hop, parts))
             entry.setCheckable(True)
             entry.setChecked(hop == playing)
             chosen = None if hop == parts.window else hop
             entry.triggered.connect(
                 lambda _=False, hop=chosen: self._choose(replace(self._playing(), hop=hop))
+            )
+
+    def fill_steps(self, menu: QMenu) -> None:
+        """Fill in the numbers of steps: fewer are quicker and rougher."""
+        parts, chosen = self._stack.parts, self._stack.steps
+        if parts is None:
+            menu.addAction("known when the stack plays").setEnabled(False)
+            return
+        own = parts.steps
+        numbers = {number for number in STEPS if number <= (2 * own or STEPS[-1])} - {own}
+        entries: list[tuple[int | None, str]] = [
+            (None, f"{own}  the stack's own" if own else "the stack's own")
+        ]
+        entries += [(number, str(number)) for number in sorted(numbers | ({chosen} if chosen else set()))]
+        for steps, text in entries:
+            entry = menu.addAction(text)
+            entry.setCheckable(True)
+            entry.setChecked(steps == chosen)
+            entry.triggered.connect(
+                lambda _=False, steps=steps: self._choose(replace(self._playing(), steps=steps))
             )
 
     def _switch_level(self, level: int, on: bool) -> None:
@@ -125,7 +160,21 @@ def parts_text(stack: StackStatus) -> str:
         return ""
     text = f"level{'s' * (len(stack.levels) > 1)} {levels}"
     text = f"{text} + finisher" if stack.finisher else text
-    return text if stack.hop is None or stack.parts is None else f"{text}, {hop_text(stack.hop, stack.parts)}"
+    steps = "" if stack.steps is None else f", {stack.steps} steps"
+    block = "" if stack.hop is None or stack.parts is None else f", {hop_text(stack.hop, stack.parts)}"
+    return f"{text}{block}{steps}"
+
+
+def block_text(stack: StackStatus) -> str:
+    """The length of a block; empty before it is known."""
+    parts = stack.parts
+    return "" if parts is None or not parts.window else hop_text(stack.hop or parts.window, parts)
+
+
+def steps_text(stack: StackStatus) -> str:
+    """The number of steps; "own" if the stack has not said how many its own are."""
+    own = stack.parts.steps if stack.parts is not None else 0
+    return str(stack.steps or own or "own")
 
 
 def hop_text(hop: int, parts: StackParts) -> str:

@@ -6,7 +6,7 @@ Thread: Qt's. Nothing here blocks.
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QTextOption
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from jbdiff_live.beat.line import ClockStatus
@@ -126,9 +126,12 @@ class StateView(Painted):
     def fits(self, text: str) -> bool:
         """Return True if the text fits here whole."""
         _, words, size = self._places()
-        flags = Qt.TextFlag.TextWordWrap
-        needed = theme.metrics(size).boundingRect(QRectF(0, 0, words.width(), 1e6), flags, text)
-        return needed.height() <= words.height() + 2 and needed.width() <= words.width()
+        return theme.holds(words, text, size)
+
+    def said(self, text: str) -> str:
+        """Return as much of a reason as there is room for: with its remedy, without, or where to read it."""
+        ways = (text, text.partition(";")[0], "read the message below")
+        return next((way for way in ways if self.fits(way)), ways[-1])
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
         place, words, size = self._places()
@@ -149,13 +152,7 @@ class StateView(Painted):
             theme.write(
                 painter, place.adjusted(used, 0, 0, 0), word.device, largest, device, theme.LEFT, bold=True
             )
-        if not self.fits(text):
-            text = "read why below"
-        painter.setFont(theme.font(size))
-        painter.setPen(theme.DIM)
-        option = QTextOption(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
-        option.setWrapMode(QTextOption.WrapMode.WordWrap)
-        painter.drawText(words, text, option)
+        theme.write_lines(painter, words, self.said(text), size, theme.DIM)
 
 
 class TransportBar(QWidget):

@@ -15,6 +15,7 @@ from jbdiff_live.scenes.scene import GROUP_LABELS, LONGEST_NAME, USUALLY_LEFT_OU
 from jbdiff_live.scenes.view import SceneStatus, SceneView
 from jbdiff_live.ui.drawing.painted import menu_place
 from jbdiff_live.ui.keys import ENTER
+from jbdiff_live.ui.letting_go import let_go, let_go_after
 from jbdiff_live.ui.scenes.buttons import Face, FaceButton
 
 LONG_PRESS_MS = 600
@@ -119,8 +120,9 @@ class ScenePad(FaceButton):
     # ------------------------------------------------------------------ menu
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
-        self.setFocus(Qt.FocusReason.MouseFocusReason)
-        self.make_menu().popup(menu_place(self, event))
+        menu = self.make_menu()
+        let_go_after(self, menu, event.reason() != QContextMenuEvent.Reason.Keyboard)
+        menu.popup(menu_place(self, event))
 
     def make_menu(self) -> QMenu:
         """Everything that can be done with the scene. An empty one can only be captured and learned."""
@@ -183,4 +185,5 @@ class ScenePad(FaceButton):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setWindowTitle(f"Scene {self.number}")
         dialog.setLabelText(label)
+        let_go(self, dialog)
         return dialog

@@ -37,7 +37,6 @@ class Knob(ParameterTile):
         super().__init__(parameter, parent)
         self._dragged = False  # since the button was pressed
         self.typed = ""
-        self.wrong = False  # what was typed is outside the range
         self.hardware: float | None = None  # in the travel, 0 to 1; None if the hardware has taken over
         self._drag_from: tuple[QPointF, float] | None = None  # the pointer, travel 0..1
         self.setMinimumSize(72, 98)
@@ -135,30 +134,23 @@ class Knob(ParameterTile):
         self.ask(self.parameter.from_normal(now + travel * (FINE if fine else 1.0)))
 
     def _type(self, key: int, text: str) -> None:
-        """Collect digits; Enter sets exactly what was typed, Esc forgets it. A value out of range stays, marked."""
+        """Collect digits; Enter sets exactly what was typed or says why not, Esc forgets it."""
         if key in ENTER:
-            try:
-                value = self.parameter.parse(float(self.typed.replace(",", ".")))
-            except ValueError as error:
-                self.wrong = True
-                self.refused.emit(str(error))
-            else:
-                self.typed = ""
-                self.ask(value)
-                self.clearFocus()  # the digits recall scenes again
+            typed, self.typed = self.typed, ""
+            self.clearFocus()  # the digits recall scenes again
+            self.set_typed(typed)
         elif key == Qt.Key.Key_Escape:
             self.typed = ""
         elif key == Qt.Key.Key_Backspace:
-            self.typed, self.wrong = self.typed[:-1], False
+            self.typed = self.typed[:-1]
         elif len(self.typed) < 10:
-            self.typed, self.wrong = self.typed + text, False
-        self.wrong = self.wrong and bool(self.typed)
+            self.typed += text
         self.update()
 
     def forget_typed(self) -> None:
         """Drop a half-typed value."""
         if self.typed:
-            self.typed, self.wrong = "", False
+            self.typed = ""
             self.update()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
@@ -221,10 +213,7 @@ class Knob(ParameterTile):
     def _value(self, painter: QPainter, middle: QPointF, radius: float) -> None:
         box = QRectF(middle.x() - radius, middle.y() - radius * 0.42, 2 * radius, radius * 0.84)
         if self.typed:
-            deep, edge = (
-                (theme.CAUTION_DEEP, theme.CAUTION) if self.wrong else (theme.ACCENT_DEEP, theme.ACCENT)
-            )
-            plate(painter, box.adjusted(2, 0, -2, 0), deep, edge, 2, 5)
+            plate(painter, box.adjusted(2, 0, -2, 0), theme.ACCENT_DEEP, theme.ACCENT, 2, 5)
             theme.write(painter, box.adjusted(6, 0, -6, 0), self.typed + "_", int(radius * 0.62), theme.TEXT,
                         theme.CENTRE, bold=True)  # fmt: skip
             return

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from PySide6.QtCore import QRectF
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
@@ -62,6 +62,7 @@ ROWS: tuple[tuple[tuple[str, tuple[tuple[str, ...], ...]], ...], ...] = (
         ),
     ),
     (
+        ("NOISE PATH", (("noise path",),)),
         (
             "FORM",
             (
@@ -166,7 +167,8 @@ class KnobsPanel(QWidget):
                     placed += [name for column in there for name in column]
             box.addLayout(row, 1)
         self.order = [self.tiles[name] for name in placed if name in self.tiles]
-        self.tabs = [self._there[name] for name in placed]
+        shown = [self._there[name] for name in placed]
+        self.tabs = [widget for widget in shown if widget.focusPolicy() & Qt.FocusPolicy.TabFocus]
         self.numbered = [tile for tile in self.order if is_tall(tile)][:9]
 
     def _rows(self) -> Iterator[Sequence[tuple[str, Sequence[Sequence[str]]]]]:
@@ -187,6 +189,10 @@ class KnobsPanel(QWidget):
             stack.setSpacing(6)
             for name in column:
                 widget = self._there[name]
+                if isinstance(widget, ParameterTile):  # the title of the group says the first word
+                    first, _, rest = widget.label.partition(" ")
+                    shorter = first.upper() == title and rest
+                    widget.face_label = rest.capitalize() if shorter else widget.label
                 widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
                 stack.addWidget(widget, 1)
             row.addLayout(stack, 1)

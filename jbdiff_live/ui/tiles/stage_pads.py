@@ -153,5 +153,5 @@ class NextPad(Pad):
         theme.write(painter, head, said, small, note, theme.CENTRE)
         name = head.translated(0, half * 0.85)
         theme.write(
-            painter, name, self.next_name or "none", int(min(24, half * 0.62)), ink, theme.CENTRE, bold=True
-        )
+            painter, name, self.next_name or "none", int(min(24, half * 0.62)), ink, theme.CENTRE, bold=True, free=True
+        )  # fmt: skip

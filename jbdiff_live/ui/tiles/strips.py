@@ -6,7 +6,7 @@ They behave as their tall relatives do, and take a half or a third of the height
 from __future__ import annotations
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QMouseEvent, QPainter
+from PySide6.QtGui import QColor, QContextMenuEvent, QMouseEvent, QPainter
 from PySide6.QtWidgets import QWidget
 
 from jbdiff_live.parameters import Parameter
@@ -39,8 +39,7 @@ class Strip(Knob):
             self._bar(painter, area, self.heard, theme.ACCENT)
 
     def draw_body(self, painter: QPainter, area: QRectF) -> None:
-        ink = theme.CAUTION if self.wrong else theme.TEXT
-        _value(painter, area, f"{self.typed}_" if self.typed else self.parameter.text(self.value), ink)
+        _value(painter, area, f"{self.typed}_" if self.typed else self.parameter.text(self.value))
         if not self.queued:
             self._bar(painter, area, self.value, theme.FAINT if self.heard is None else theme.ACCENT)
         track = _track(area)
@@ -147,6 +146,18 @@ class StripChoice(Choice):
         return [QRectF(area.x() + INSET + index * width, top, width - gap, height) for index in range(count)]
 
 
+class WindowChoice(StripChoice):
+    """A choice that belongs to the window: no controller moves it, and it has no menu."""
+
+    learnable = False
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        event.ignore()
+
+    def open_menu(self) -> None:
+        """No menu."""
+
+
 def _track(area: QRectF) -> QRectF:
     """Where a strip shows its place, along its lower edge."""
     height = max(5.0, area.height() * 0.09)
@@ -162,11 +173,12 @@ def _lines(area: QRectF) -> tuple[QRectF, QRectF, int]:
     """Where the label and the value below it stand, and how large the label's letters are."""
     height = area.height()
     small = int(max(12, min(height * 0.2, 14)))
+    # The label may end closer to the edge than it begins: "Hold changes" fits the narrowest strip of the workshop.
     head = QRectF(
-        area.x() + INSET, area.y() + max(2.0, height * 0.05), area.width() - 2 * INSET, small * 1.35
+        area.x() + INSET, area.y() + max(2.0, height * 0.05), area.width() - INSET - 1, small * 1.35
     )
     share = 0.32 if height >= ROOMY else 0.36
-    return head, QRectF(head.x(), head.bottom(), head.width(), height * share), small
+    return head, QRectF(head.x(), head.bottom(), area.width() - 2 * INSET, height * share), small
 
 
 def _label_and_note(tile: ParameterTile, painter: QPainter, area: QRectF, value: str) -> None:
@@ -175,15 +187,17 @@ def _label_and_note(tile: ParameterTile, painter: QPainter, area: QRectF, value:
     value: the text that stands below the label; empty if the whole line is taken.
     """
     head, body, small = _lines(area)
-    theme.write(painter, head, tile.label, small, theme.DIM)
+    theme.write(painter, head, tile.face_label, small, theme.DIM)
     mark = 24 if tile.lfo is not None and tile.lfo.on else 0
-    beside = head.adjusted(theme.metrics(small).horizontalAdvance(tile.label) + 8, 0, -mark, 0)
+    beside = head.adjusted(
+        theme.metrics(small).horizontalAdvance(tile.face_label) + 8, 0, 1 - INSET - mark, 0
+    )
     ways = [beside]
     if value:
         used = theme.metrics(_value_pixels(area), True).horizontalAdvance(value) + 8
         ways.append(body.adjusted(used, 0, 0, 0))
-        line = QRectF(head.x(), body.bottom(), head.width(), _track(area).top() - 3 - body.bottom())
-        if area.height() >= ROOMY and line.height() >= 14:
+        line = QRectF(head.x(), body.bottom(), body.width(), _track(area).top() - 3 - body.bottom())
+        if area.height() >= ROOMY and line.height() >= theme.LEAST_PIXELS:
             ways = [line]
     room = max(way.width() for way in ways)
     note, ink = short_binding(tile.binding, room, small), theme.DIM
@@ -201,6 +215,6 @@ def _value_pixels(area: QRectF) -> int:
     return int(min(area.height() * 0.3, 22))
 
 
-def _value(painter: QPainter, area: QRectF, text: str, ink: QColor = theme.TEXT) -> None:
+def _value(painter: QPainter, area: QRectF, text: str) -> None:
     _, body, _ = _lines(area)
-    theme.write(painter, body, text, _value_pixels(area), ink, bold=True)
+    theme.write(painter, body, text, _value_pixels(area), theme.TEXT, bold=True)

@@ -18,7 +18,9 @@ from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.parameters import Parameter, TakesEffect
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import Painted, menu_place, plate
+from jbdiff_live.ui.letting_go import let_go, let_go_after
 from jbdiff_live.ui.tiles.lfo_menu import fill_lfo_menu, lfo_text
+from jbdiff_live.ui.tiles.typed import range_text, typed_value
 
 LINE = 16.0  # pixels of the smallest line
 TALL = 150  # pixels of height from which a tile has two lines at the bottom
@@ -44,7 +46,7 @@ class Tile(Painted):
     def __init__(self, name: str, label: str, help_text: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.name = name
-        self.label = label
+        self.label = self.face_label = label  # face_label: what is drawn
         self.help_text = help_text
         self.binding = ""
         self.learning = False
@@ -133,8 +135,10 @@ class Tile(Painted):
         return menu
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
-        self.setFocus(Qt.FocusReason.MouseFocusReason)
-        self.make_menu().popup(menu_place(self, event))
+        menu = self.make_menu()
+        # A hand at the keyboard goes on where it was.
+        let_go_after(self, menu, event.reason() != QContextMenuEvent.Reason.Keyboard)
+        menu.popup(menu_place(self, event))
 
     def open_menu(self) -> None:
         """Open the menu in the middle of the tile, for the keyboard."""
@@ -334,7 +338,7 @@ class ParameterTile(Tile):
                 entry.triggered.connect(lambda _=False, number=number: self.ask(float(number)))
         else:
             menu.addAction("Type a value…").triggered.connect(self.ask_value)
-        for words, value in (("The patch's value", self.start), ("The program's value", one.default)):
+        for words, value in (("The patch's value", self.start), ("The factory value", one.default)):
             entry = menu.addAction(f"{words}: {one.text(value)}")
             entry.triggered.connect(lambda _=False, value=value: self.ask(value))
         lfo = menu.addMenu("LFO" if self.lfo is None else f"LFO  {lfo_text(self.lfo)}")
@@ -345,16 +349,18 @@ class ParameterTile(Tile):
         one = self.parameter
         dialog = QInputDialog(self.window())
         dialog.setWindowTitle(one.label)
-        dialog.setLabelText(f"{one.label}, from {one.text(one.low)} to {one.text(one.high)}")
+        dialog.setLabelText(f"{one.label}, {range_text(one)}")
         dialog.setTextValue(one.text(self.value).partition(" ")[0])
-        dialog.textValueSelected.connect(self._typed)
+        dialog.textValueSelected.connect(self.set_typed)
         dialog.finished.connect(dialog.deleteLater)
+        let_go(self, dialog)
         dialog.open()
         return dialog
 
-    def _typed(self, text: str) -> None:
+    def set_typed(self, text: str) -> None:
+        """Set what was typed, or say why the knob cannot hold it."""
         try:
-            value = self.parameter.parse(float(text.strip().replace(",", ".")))
+            value = typed_value(self.parameter, text)
         except ValueError as error:
             self.refused.emit(str(error))
         else:
@@ -373,7 +379,7 @@ class ParameterTile(Tile):
         head, foot = self.frame_places(area)
         size = int(min(max(13, head.height() * 0.74), 18))
         label = head.adjusted(4, 0, -4, 0)
-        theme.write(painter, label, self.label, size, theme.TEXT, theme.CENTRE, bold=True)
+        theme.write(painter, label, self.face_label, size, theme.TEXT, theme.CENTRE, bold=True)
         note, colour = self.takes_effect(), theme.FAINT
         if self.queued and self.heard is not None:
             note, colour = f"heard {self.parameter.text(self.heard)}", theme.ACCENT

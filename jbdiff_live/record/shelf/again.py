@@ -1,0 +1,102 @@
+"""Render a take again in a process of its own, and follow its progress. Thread: a job's. Blocks until it ends.
+
+The process is `python -m jbdiff_live replay TAKE --progress json`. It writes one JSON object a line, such as
+`{"done": 12, "of": 300, "seconds_left": 41.5}`. Other lines of its output are kept for the error.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from jbdiff_live.record.shelf.jobs import ThreadJob
+from jbdiff_live.shown import printable, shown
+
+PATIENCE_SECONDS = 5.0  # from the request to end until the process is killed
+LAST_LINES = 3  # of the process's words, for the error
+LONGEST_LINE = 4096
+LOWEST = 19  # the music goes first
+
+
+def command(folder: Path) -> list[str]:
+    return [sys.executable, "-m", "jbdiff_live", "replay", str(folder), "--progress", "json"]
+
+
+def render_again(job: ThreadJob, command: Sequence[str]) -> tuple[str, Path | None]:
+    """Run the command to its end. Return words for the player, and the file or folder that it names, if it does.
+
+    RuntimeError if it fails, with its last words.
+    """
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # Ctrl-C in the terminal ends the instrument, which then ends the process
+    )
+    job.on_cancel = process.terminate
+    words: deque[str] = deque(maxlen=LAST_LINES)
+    result: Path | None = None
+    try:
+        with suppress(OSError, AttributeError):  # Windows has no such call
+            os.setpriority(os.PRIO_PROCESS, process.pid, LOWEST)
+        job.step(0, 1)  # a cancel before this line found no process
+        assert process.stdout is not None
+        while line := process.stdout.readline(LONGEST_LINE):
+            report = _report(line)
+            if report is None:
+                words.append(printable(shown(line.strip())))
+                continue
+            result = _made(report) or result
+            _follow(job, report)
+        status = process.wait()
+    finally:
+        _end(process)
+    if status:
+        job.step(0, 1)  # Cancelled, if that is why
+        said = " ".join(word for word in words if word) or f"it ended with status {status}"
+        raise RuntimeError(f"the take was not rendered: {said}")
+    return "the take is rendered again", result
+
+
+def _report(line: str) -> dict[str, Any] | None:
+    try:
+        report = msgspec.json.decode(line.encode())
+    except (msgspec.MsgspecError, UnicodeEncodeError):
+        return None
+    return report if isinstance(report, dict) else None
+
+
+def _follow(job: ThreadJob, report: dict[str, Any]) -> None:
+    done, of, left = (report.get(name) for name in ("done", "of", "seconds_left"))
+    if isinstance(done, int | float) and isinstance(of, int | float):
+        job.step(done, of, float(left) if isinstance(left, int | float) else None)
+
+
+def _made(report: dict[str, Any]) -> Path | None:
+    """Return the file or folder that the process says it made."""
+    made = next((report[name] for name in ("folder", "file", "path") if report.get(name)), None)
+    return Path(made) if isinstance(made, str) else None
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Leave no process behind."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

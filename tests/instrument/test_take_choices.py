@@ -1,0 +1,74 @@
+"""During the music the player chooses where the next take goes and what it has; and sees how full the ring is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_takes import RATE, SNAPSHOT, Stage, folder_of, ramp
+from tone_generator import ToneGenerator
+
+from jbdiff_live.audio.limiter import CEILING
+from jbdiff_live.audio.output import OutputStage
+from jbdiff_live.block import Block
+from jbdiff_live.kept.content import Ports
+from jbdiff_live.record.recorder import Recorder
+from jbdiff_live.record.take import open_take
+from jbdiff_live.ring import RingBuffer
+from jbdiff_live.session import Session, SessionOptions
+from jbdiff_live.start.port_options import port_options
+
+
+def test_the_next_take_has_the_sound_that_was_chosen(tmp_path: Path) -> None:
+    stage = Stage()
+    recorder = Recorder(RATE, 2, tap=stage.tap)
+    try:
+        recorder.start(tmp_path, 0, {}, [Block(ramp(0, 2000), 0, 0, SNAPSHOT, "tone", 0.1)])
+        recorder.choose_sound("engine")
+        stage.play(2000)
+        recorder.stop(1500)
+        assert open_take(folder_of(recorder)).info.sound == "heard", "the take that runs stays as it is"
+        recorder.start(tmp_path, 0, {}, [Block(ramp(0, 2000), 0, 0, SNAPSHOT, "tone", 0.1)])
+        recorder.stop(2000)
+        take = open_take(folder_of(recorder))
+        assert take.info.sound == "engine" and np.array_equal(take.read(), ramp(0, 2000))
+        assert recorder.status().sound == "engine"
+        with pytest.raises(ValueError, match="choose one of heard, engine, both"):
+            recorder.choose_sound("tape")
+    finally:
+        recorder.close()
+
+
+def test_a_session_keeps_the_folder_and_the_sound_that_were_chosen(tmp_path: Path) -> None:
+    session = Session(SessionOptions(device="null", midi=(), takes=tmp_path / "old"), ToneGenerator())
+    try:
+        session.choose_takes_folder(tmp_path)
+        session.choose_take_sound("both")
+        recorder = session.status().recorder
+        assert (recorder.takes, recorder.sound) == (tmp_path, "both")
+        assert session.session_desk.folder("takes") == tmp_path and session.ports.take == "both"
+        assert session.take_desk._parent == tmp_path, "the browser lists its takes"
+        with pytest.raises(ValueError, match="choose another one"):
+            session.choose_takes_folder(tmp_path / "gone")
+        assert session.status().recorder.takes == tmp_path
+    finally:
+        session.close()
+    assert port_options(Ports(take="both"), ())["take_sound"] == "both"
+
+
+def test_the_true_peak_of_the_output_is_kept() -> None:
+    stage = Stage()
+    quiet = 0.5 * np.ones((8000, 2), np.float32)
+    stage.ring.write(quiet)
+    out = np.zeros((500, 2), np.float32)
+    for _ in range(10):  # the meter reads ten times a second
+        stage.stage.render(out)
+    highest = stage.stage.loudness.now.true_peak
+    assert highest == pytest.approx(20 * np.log10(0.5), abs=0.2)
+    loud = RingBuffer(8000, 2)
+    loud.write(np.ones((8000, 2), np.float32))
+    limited = OutputStage(loud, lambda: SNAPSHOT, RATE)
+    for _ in range(10):  # the meter reads ten times a second
+        limited.render(out)
+    assert limited.loudness.now.true_peak == pytest.approx(20 * np.log10(CEILING), abs=0.01)

@@ -1,0 +1,113 @@
+"""The settings view: model, folders and takes are chosen there, loudness is read there, and it fits in two pages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from demo_transport import POCKET, DemoTransport, stack_status
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QApplication, QFileDialog, QMenu
+from pytestqt.qtbot import QtBot
+
+from jbdiff_live.stack_choice import StackChoice
+from jbdiff_live.status import Loudness
+from jbdiff_live.ui.rows.pickers import Picker
+from jbdiff_live.ui.views.tabs import View
+from jbdiff_live.ui.window import MainWindow
+
+
+@pytest.fixture
+def settings(window: MainWindow) -> MainWindow:
+    window.show_view(View.SETTINGS)
+    window.look()
+    return window
+
+
+def choose(picker: Picker, text: str) -> None:
+    menu: QMenu = picker.make_menu()
+    next(entry for entry in menu.actions() if entry.text().startswith(text)).trigger()
+    menu.deleteLater()
+
+
+def test_steps_levels_and_block_are_chosen_there(settings: MainWindow, demo: DemoTransport) -> None:
+    whole = replace(POCKET, levels=(2, 1), window=192, token_seconds=0.0116)
+    demo.set_status(stack=stack_status(whole, StackChoice("pocket")))
+    settings.look()
+    row = settings.model_row
+    assert (row.levels.value, row.block.value, row.steps.value) == ("2 1", "2.23 s", "12")
+    choose(row.steps, "4")
+    choose(row.block, "1.11 s")
+    choose(row.levels, "Level 1")
+    choices = [call[1] for call in demo.asked if call[0] == "choose_stack"]
+    assert choices == [
+        StackChoice("pocket", (2, 1), False, steps=4),
+        StackChoice("pocket", (2, 1), False, hop=96),
+        StackChoice("pocket", (2,), False),
+    ]
+
+
+def test_folders_are_opened_and_chosen_there(
+    settings: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()) is None)
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    row = settings.files_row
+    choose(row.takes, "Open the folder")
+    assert "not there yet" in settings.notices.refused["open the folder"]
+    choose(row.takes, "Choose another folder")
+    choose(row.sounds, "Choose where")
+    assert demo.asked == [("choose_takes_folder", tmp_path)] and demo.folders["sounds"] == tmp_path
+    settings.look()
+    assert row.takes.value.endswith(tmp_path.name) and row.sounds.value == row.takes.value
+    choose(row.takes, "Open the folder")
+    assert opened == [str(tmp_path)] and not settings.notices.refused
+
+
+def test_the_ring_of_the_last_minutes_is_shown(settings: MainWindow, demo: DemoTransport) -> None:
+    always = settings.files_row.always
+    assert (always.value, always.note) == ("12 of 30 min", "262 MB")
+    menu = always.make_menu()
+    assert menu.actions()[0].text() == "at most 30 min or 1000 MB; J keeps 5 min"
+    menu.deleteLater()
+    demo.set_status(recorder=replace(demo.state.recorder, always=None))
+    settings.look()
+    assert always.value == "off"
+
+
+def test_what_a_take_has_is_chosen_there(settings: MainWindow, demo: DemoTransport, qtbot: QtBot) -> None:
+    tile = settings.files_row.sound
+    tile.setFocus()
+    qtbot.keyClick(tile, Qt.Key.Key_Right)
+    assert demo.asked == [("choose_take_sound", "engine")]
+    settings.look()
+    assert tile.value_text() == "engine"
+
+
+def test_the_loudness_is_read_there(settings: MainWindow, demo: DemoTransport) -> None:
+    view = settings.health.loudness
+    said = view.accessibleDescription()
+    assert (
+        said
+        == "now \N{MINUS SIGN}13.2 LUFS, whole \N{MINUS SIGN}14.6 LUFS, 3 seconds \N{MINUS SIGN}14.0 LUFS, "
+        + ("true peak \N{MINUS SIGN}1.1 dB")
+    )
+    before = view.grab().toImage()
+    demo.set_status(audio=replace(demo.state.audio, loudness=Loudness()))
+    settings.look()
+    assert view.pairs["true peak"] == "\N{EN DASH}" and view.grab().toImage() != before
+
+
+def test_a_small_window_shows_one_page_and_the_same_key_turns_it(settings: MainWindow, qtbot: QtBot) -> None:
+    view = settings.settings
+    assert not view.paged and view.choices.isVisible() and view.health.isVisible()
+    settings.resize(960, 540)
+    QApplication.processEvents()
+    assert view.paged and view.choices.isVisible() and not view.health.isVisible()
+    qtbot.keyClick(settings, Qt.Key.Key_F4)
+    assert not view.choices.isVisible() and view.health.isVisible()
+    qtbot.mouseClick(view.tabs[0], Qt.MouseButton.LeftButton)
+    assert view.choices.isVisible() and view.tabs[0].chosen and not view.tabs[1].chosen
