@@ -133,17 +133,9 @@ class Session(Reports):
         cv = Links.cv_out(options.links, self.movement)
         tap = HeardTap(rate, channels)
         self.audio = AudioSwitch(
-            self.ring,
-            sounding,
-            rate,
-            options.short_ring_frames,
-            clock,
-            self.conductor,
-            cv,
-            tap.put,
-            options.input_channels,
-            Delays(user_file(LOOPBACK)),
-        )
+            self.ring, sounding, rate, options.short_ring_frames, clock, self.conductor, cv, tap.put,
+            options.input_channels, Delays(user_file(LOOPBACK)),
+        )  # fmt: skip
         self.engine = Engine(
             generator, self.ring, sounding, lambda: self.audio.frames_queued, self._block_made, clock,
             ladder=options.ladder, knobs=self.conductor.knobs, past=self.past,

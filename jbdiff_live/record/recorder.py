@@ -148,12 +148,8 @@ class Recorder:
         RuntimeError while another take is being recorded.
         """
         waiting = tuple(sorted(blocks, key=lambda block: block.start_frame))
-        start = _Start(
-            Path(folder),
-            self._info(Path(folder), start_frame, info, waiting, self._sound),
-            waiting,
-            tuple(files),
-        )
+        made = self._info(Path(folder), start_frame, info, waiting, self._sound)
+        start = _Start(Path(folder), made, waiting, tuple(files))
         with self._ready:
             if self._accepting:
                 raise RuntimeError(f"already recording into {self._status.folder}; stop that take first")
@@ -161,8 +157,7 @@ class Recorder:
             self._accepting = True
             self._missing_to = 0
             self._status = RecorderStatus(recording=True)
-            self._queue.append(start)
-            self._ready.notify()
+            self._add(start)
 
     def offer(self, block: Block) -> bool:
         """Engine: queue a block; never waits. Return False if it was not taken."""
@@ -178,8 +173,7 @@ class Recorder:
                 self._status = replace(self._status, dropped_blocks=self._status.dropped_blocks + 1)
                 return False
             self._blocks_waiting += 1
-            self._queue.append(block)
-            self._ready.notify()
+            self._add(block)
             return True
 
     def offer_state(self, state: StateBefore) -> None:
@@ -195,8 +189,7 @@ class Recorder:
             wanted = self._accepting or (self._always.on and self._thread is not None)
             if wanted and self._notes_waiting < QUEUE_NOTES:
                 self._notes_waiting += 1
-                self._queue.append(job)
-                self._ready.notify()
+                self._add(job)
 
     def stop(self, end_frame: int | None = None) -> None:
         """End the take at the session's `end_frame` (None: with the last block), and wait until it is closed.
@@ -208,8 +201,7 @@ class Recorder:
             if not self._accepting:
                 return
             self._accepting = False
-            self._queue.append(_Stop(end_frame, done))
-            self._ready.notify()
+            self._add(_Stop(end_frame, done))
         if not done.wait(STOP_SECONDS):
             self._complain("the disk does not answer; the take is closed when it does")
 
@@ -229,15 +221,18 @@ class Recorder:
             raise RuntimeError("nothing to keep: play first, and start with --always-minutes above 0")
         job = KeepJob(folder, end_frame, minutes, self._info(folder, 0, info, (), self._sound), tuple(files))
         with self._ready:
-            self._queue.append(job)
-            self._ready.notify()
+            self._add(job)
 
     def stopped(self) -> None:
         """The music has stopped: `keep` of everything begins after this."""
         with self._ready:
             if self._always.on and self._thread is not None:
-                self._queue.append(_Stopped())
-                self._ready.notify()
+                self._add(_Stopped())
+
+    def _add(self, job: _Job | None) -> None:
+        """Queue a job. The lock is held."""
+        self._queue.append(job)
+        self._ready.notify()
 
     def _begin(self) -> None:
         """Start the writer's thread. The lock is held."""
@@ -252,8 +247,7 @@ class Recorder:
         if thread is None:
             return
         with self._ready:
-            self._queue.append(None)
-            self._ready.notify()
+            self._add(None)
         thread.join(timeout=STOP_SECONDS)
         self._always.wait(STOP_SECONDS)
 
@@ -321,8 +315,7 @@ class Recorder:
 
     def _look(self) -> None:
         """Write what was heard meanwhile, and show how far the take is."""
-        take = self._take
-        if take is not None:
+        if (take := self._take) is not None:
             try:
                 take.look()
             finally:

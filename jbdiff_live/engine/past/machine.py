@@ -166,8 +166,7 @@ class TimeMachine:
         if not blocks:
             return False
         present = self._present if self._next is not None else self.before()
-        refusal = self._refusal(blocks, present)
-        if refusal:
+        if refusal := self._refusal(blocks, present):
             self._say(f"{_word(blocks)}: {refusal}")
             return False
         self._go_to(self._place(heard, blocks), blocks, now, present)
@@ -198,11 +197,9 @@ class TimeMachine:
             self._present, self._present_counts = present, self._counts
             self._present_resumes, self._resumes = self._resumes, None
         self._touched, self._set_counts = self._hands(), now.counts
-        line = self._line
-        self._next = place
+        line, self._next = self._line, place
         self._deliveries.clear()
-        after = line[place].after if place < line.end else line[line.end - 1].block.index
-        self._jumped = Jump(after)
+        self._jumped = Jump(line[place].after if place < line.end else line[line.end - 1].block.index)
         self._say(_answer(blocks, place, line))
         self._tell()
 

@@ -194,8 +194,7 @@ class StackVoice:
         self.asked, self.position, self.files = choice, 0, FilesBegan()
         self.began_from = self.knows = self._settings = None
         usual = float(np.median(self._seconds))  # the slowest block was slow for a reason that has passed
-        self._seconds.clear()
-        self._seconds.append(usual)
+        self._seconds = deque([usual], self._seconds.maxlen)
         self._only_warmed_up = True
         self.context_seconds = 0.0  # the voice before it is of the same stack, and hands on what it knows
         self.playing = replace(self.playing, fade_frames=fade_frames)
