@@ -74,7 +74,11 @@ def heard(snapshot: ParameterSnapshot, sources: Sources, place: Place, sample_ra
 def file_places(
     snapshot: ParameterSnapshot, sources: Sources, began: FilesBegan, position: int, sample_rate: int
 ) -> Mapping[str, FilePlace]:
-    """Return the place in the file of each role that plays one, at frame `position` of the music, and note it."""
+    """Return the place in the file of each role that plays one, at frame `position` of the music, and note it.
+
+    A file that came since the last block begins there.
+    """
+    began.look(sources, position)
     beat = beat_frames(snapshot, sample_rate)
     found = {}
     for role in ROLES:

@@ -277,7 +277,6 @@ class StackVoice:
         self.complaint = self._note
         frames = self.block_frames
         opens = self.latency_frames  # what is new in this block sounds so many frames later
-        self.files.look(sources, self.position)
         files = file_places(snapshot, sources, self.files, self.position, self._stream.sample_rate)
         place = Place("context", self._context_frames, 0, opens, files.get("context"))
         context = self._heard(snapshot, sources, place).samples
