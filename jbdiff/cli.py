@@ -253,6 +253,29 @@ def sample(
         _fail(error)
 
 
+@app.command()
+@with_home
+def finish(
+    sound: Annotated[Path, typer.Argument(help="sound file to finish; it is mixed to mono")],
+    out: Annotated[Path, typer.Option(help="WAV or FLAC file to write")],
+    stack: Annotated[str, typer.Option(help="name or folder of a stack with a finisher")] = "pocket",
+    strength: Annotated[
+        float | None, typer.Option(min=0, max=1, help="how much of the sound is kept (the stack's own)")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="seed of the finisher's noise")] = 0,
+    bits: Annotated[int, typer.Option(help="16, 24 or 32 (floating point)")] = 24,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing file")] = False,
+    device: Annotated[str, typer.Option(help="torch device")] = "cpu",
+) -> None:
+    """Finish a sound file: the finisher alone makes it stereo. Nothing is invented."""
+    from jbdiff.finish_command import FinishError, FinishJob, run_finish
+
+    try:
+        run_finish(FinishJob(sound, out, stack, strength, seed, bits, overwrite, device), console)
+    except FinishError as error:
+        _fail(error)
+
+
 app.command("render")(render_list)
 
 

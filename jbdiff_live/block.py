@@ -70,13 +70,15 @@ class Given:
     """The sounds from outside that a block was made from, mono at the model's rate. A take keeps them.
 
     began: the end of the sound that the music began from right before this block. context, init: files, whole, if the
-    block read them. live: the pieces of the live input in the order of reading, each with the player's presence in
+    block read them. played: by role, the frames of the music since such a file began, at the block's first new frame.
+    live: the pieces of the live input in the order of reading, each with the player's presence in
     every frame; None stands for a reading while no input was open.
     """
 
     began: Mono | None = None
     context: Mono | None = None
     init: Mono | None = None
+    played: Mapping[str, int] = field(default_factory=dict)
     live: tuple[tuple[Mono, Mono] | None, ...] = ()
     old: tuple[OldBlock, ...] = ()  # blocks of the stack that fades out, which were made for this one
 
@@ -99,6 +101,20 @@ NOTHING_GIVEN = Given()
 
 
 @dataclass(frozen=True)
+class FilePlace:
+    """A place in a sound file, in frames. The part of the file begins at `begin` and is `frames` long.
+
+    played: frames of the part that had played before the first frame, also more than its length. It is negative before
+    the part began. loops: the part plays in a circle.
+    """
+
+    played: int
+    begin: int
+    frames: int
+    loops: bool
+
+
+@dataclass(frozen=True)
 class Block:
     """Finished audio. `samples` is float32 `[frames, channels]` and not writeable.
 
@@ -108,8 +124,9 @@ class Block:
 
     `again` is the index of the block that the time machine plays again; None for new music. `asked` holds the action
     counts of the store if the generator got others, as it does after a jump back. `jump` says that the sound does not
-    continue the block before it. `edges` are the frames that an older block fades in and out where music once began.
-    `begins` is True if the music begins with this block: at a start or after a panic.
+    continue the block before it. `files` holds, by role, the places of the files at which its first new frame is.
+    `edges` are the frames that an older block fades in and out where music once began. `begins` is True if the music
+    begins with this block: at a start or after a panic.
 
     `given`, `anew` and `resumes` say, with the knobs, from what a new block was made. `anew`: the music began with it.
     `resumes`: the state before the block of that index was restored.
@@ -130,6 +147,7 @@ class Block:
     again: int | None = None
     asked: Mapping[str, int] | None = None
     jump: Jump | None = None
+    files: Mapping[str, FilePlace] = field(default_factory=dict)
     begins: bool = False
     edges: tuple[int, int] = (0, 0)
     given: Given = NOTHING_GIVEN
@@ -174,6 +192,7 @@ class Generated:
     beat: tuple[float, float] | None = (
         None  # place of its first new frame in the bar, and beats a frame; None: no beat
     )
+    files: Mapping[str, FilePlace] = field(default_factory=dict)  # as `Block.files`
     given: Given = NOTHING_GIVEN
 
 
@@ -261,18 +280,31 @@ class Saved(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class StoredDry:
+    """A file that plays in the output, mono at the model's rate: its place at a state, and its gain."""
+
+    file: Mono
+    place: FilePlace
+    gain: float
+
+
 @dataclass(frozen=True)
 class StoredState:
     """A generator's state as a take keeps it, for a replay that begins there.
 
-    stream: bytes of `jbdiff.stream.state.StreamState`. position: place in files that move along. resets: count of the
-    action that resets the context. heard: the sound before it, in pieces `[frames, channels]`.
+    stream: bytes of `jbdiff.stream.state.StreamState`. position: frames of the music so far. resets: count of the
+    action that resets the context. heard: the stacks' sound before it, in pieces `[frames, channels]`. out: the same
+    with the file in it; empty if it is the same sound. dry: the file that plays in the output. `Given.played` has the
+    places of the files that the model gets.
     """
 
     stream: bytes
     position: int
     resets: int
     heard: tuple[Audio, ...]
+    out: tuple[Audio, ...] = ()
+    dry: StoredDry | None = None
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ from enum import Enum
 from types import MappingProxyType
 
 from jbdiff_live.beat.line import Unit
+from jbdiff_live.knobs.of_files import FILE_PARAMETERS
 from jbdiff_live.knobs.of_input import INPUT_PARAMETERS
 from jbdiff_live.knobs.parameter import Curve as Curve
 from jbdiff_live.knobs.parameter import Parameter as Parameter
@@ -142,6 +143,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         help="leaving a scene for another one stores the knobs in it as they stand",
     ),
     *INPUT_PARAMETERS,
+    *FILE_PARAMETERS,
 )  # fmt: skip
 
 ACTIONS: tuple[Action, ...] = (
@@ -184,6 +186,7 @@ OF_THE_REGISTER = frozenset({"noise_length", "noise_mutation"})
 OF_THE_MEMORY = frozenset({"memory"})
 OF_THE_ANCHOR = frozenset({"anchor", "brightness", "motion", "clock", "tempo"})
 OF_THE_INPUT = frozenset(p.name for p in INPUT_PARAMETERS)
+OF_THE_FILES = frozenset(p.name for p in FILE_PARAMETERS)
 OF_THE_SCENES = frozenset(p.name for p in PARAMETERS if p.name.startswith("scene_"))
 # Functions with a time of their own: scenes have the knob Launch, and a way back is made at once.
 _AT_THEIR_OWN_TIME = {

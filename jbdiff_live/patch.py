@@ -65,7 +65,8 @@ class Patch:
     """A preset. A parameter that it does not name keeps its value when the patch is applied.
 
     `choice` is the stack and the parts of it that play. None keeps the stack that plays. `context` is the sound file
-    that the music begins from. None keeps the present one. The file may hold its path relative to the patch.
+    that the music begins from, and `init` the one that Init plays at *file*. None keeps the present one. The file may
+    hold their paths relative to the patch.
     `program`, 1 to 128, is the MIDI program change that loads the patch. `lfos` holds every LFO, by parameter; the
     patch removes all others. The same holds for `scenes`. `stage` names the knobs of the stage view, at most
     `STAGE_KNOBS`; it is empty for the usual ones. `tags` are words by which the browser finds the patch.
@@ -83,6 +84,7 @@ class Patch:
     scenes: Scenes = NO_SCENES
     stage: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    init: Path | None = None
 
     @cached_property
     def numbers(self) -> Mapping[str, float]:
@@ -109,6 +111,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     hop: int | None = None
     steps: int | None = None
     context: str = ""
+    init: str = ""
     program: int | None = None
     values: dict[str, bool | int | float | str] = {}
     bindings: dict[str, str | list[str]] = {}
@@ -164,6 +167,7 @@ def load_patch(path: Path) -> Patch:
         _scenes(path, file),
         _stage(path, file.stage),
         tuple(dict.fromkeys(" ".join(tag.split()) for tag in file.tags if tag.strip())),
+        sound_path(path, file.init, "init") if file.init else None,
     )
 
 
@@ -195,7 +199,7 @@ def _scenes(path: Path, file: _File) -> Scenes:
         raise PatchError(f"{path}: {error}") from error
 
 
-def sound_path(path: Path, written: str) -> Path:
+def sound_path(path: Path, written: str, key: str = "context") -> Path:
     """Return the path of a patch's sound: relative to the patch, unless it is absolute or begins with `~`.
 
     A name that begins with "factory:" is one of the instrument's own sounds, wherever it is installed.
@@ -207,7 +211,7 @@ def sound_path(path: Path, written: str) -> Path:
         return path.resolve().parent / Path(written).expanduser()
     except RuntimeError as error:
         raise PatchError(
-            f"{path}{_line(path, 'context')}: context = {written!r}: no home folder is known here; write the whole path"
+            f"{path}{_line(path, key)}: {key} = {written!r}: no home folder is known here; write the whole path"
         ) from error
 
 
@@ -305,6 +309,8 @@ def save_patch(path: Path, patch: Patch) -> None:
     head: dict[str, object] = {"format": FORMAT, "name": patch.name, "description": patch.description}
     if patch.context is not None:
         head["context"] = written_sound(patch.context, path.parent)
+    if patch.init is not None:
+        head["init"] = written_sound(patch.init, path.parent)
     if patch.program is not None:
         head["program"] = patch.program
     head |= {"stage": list(patch.stage) or None, "tags": list(patch.tags) or None}

@@ -46,6 +46,7 @@ def played(patch: Patch, seconds: float, sound: FileSource | None = None, seed: 
     voice.reset()
     if file is not None:
         voice.set_beginning(file, voice.beginning_of(file, lambda: None))
+    init = sound if patch.init is None or sound is not None else load_file_source(patch.init, SAMPLE_RATE)
     made: list[Audio] = []
 
     def now() -> float:
@@ -55,7 +56,7 @@ def played(patch: Patch, seconds: float, sound: FileSource | None = None, seed: 
     modulation.put_all(patch.lfos)
     wanted = int(seconds * SAMPLE_RATE) + voice.latency_frames
     while sum(map(len, made)) < wanted:
-        block = voice.next_block(modulation.applied(snapshot), Sources(file, sound), lambda share=0.0: True)
+        block = voice.next_block(modulation.applied(snapshot), Sources(file, init), lambda share=0.0: True)
         assert block is not None
         made.append(block.samples)
     return np.concatenate(made)[voice.latency_frames : wanted]

@@ -13,12 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from jbdiff.audio.beat import FASTEST, PARTS, SLOWEST, SPREAD, USUAL
 from jbdiff.codecs.bands import CHANNELS, STROKES
 
-SLOWEST, FASTEST, USUAL = 88.0, 180.0, 118.0  # beats a minute; slower music counts at twice its tempo
 TEMPI = 400  # number of tempi that are tried
-SPREAD = 0.35  # of usual tempi, in octaves
-PARTS = ((1.0, 1.0), (2.0, 0.6), (4.0, 0.4))  # components per beat, and their weights
 LOW_STROKES = 2  # stroke bands below 250 Hz: kick drums
 SMOOTHED = 43  # tokens, half a second: a rise counts as far as it exceeds their mean
 PLACES = 48  # number of places in a beat that are tried

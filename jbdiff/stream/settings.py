@@ -82,6 +82,7 @@ class BlockSettings:
     seed_b: int = 0  # the other seed
     seed_morph: float = 0.0  # 0..1: from `seed` to `seed_b`
     resample: float = 0.0  # 0..1: 0 is all from noise, 1 leaves the init as it is
+    direct: bool = False  # the init's own sound goes to the finisher, in place of what the levels made
     guidance: float = 1.5
     steps: int | None = None  # None: the stack's default
     anchor: float = 1.0  # 0..1: how firmly the style that the stream began with holds; 0 is not at all

@@ -208,6 +208,18 @@ class FinisherState:
         )
 
 
+@dataclass(frozen=True)
+class DirectState:
+    """The init's own sound that waits to play as late as the sound of the levels; see `around/direct.py`."""
+
+    waiting: Tensor  # [1, 1, latency of the levels]
+    on: bool  # whether the last block was the init's own sound
+
+    def to(self, device: torch.device) -> DirectState:
+        """The same state with its tensor on `device`."""
+        return replace(self, waiting=self.waiting.to(device))
+
+
 def novelty(before: Tensor, after: Tensor) -> float:
     """Return the distance of two blocks of latents `[batch, channels, tokens]`, 0 to 1.
 
@@ -233,12 +245,14 @@ class StreamState:
     levels: Mapping[int, LevelState]
     finisher: FinisherState | None = None
     loudness: LoudnessState | None = None  # of stacks with a governor
+    direct: DirectState | None = None  # None if the last block had no init
 
     def to(self, device: torch.device) -> StreamState:
         """The same state with its tensors on `device`."""
         levels = {number: level.to(device) for number, level in self.levels.items()}
         finisher = None if self.finisher is None else self.finisher.to(device)
-        return replace(self, levels=levels, finisher=finisher)
+        direct = None if self.direct is None else self.direct.to(device)
+        return replace(self, levels=levels, finisher=finisher, direct=direct)
 
     def parts(self) -> tuple[dict[str, Tensor], JsonDict]:
         """Return all tensors by name, and all other facts. Tensors may be views of the same memory."""
@@ -280,6 +294,8 @@ class StreamState:
             }
             tensors |= tensors_of(last.register, "finisher.noise")
             facts["finisher"] = {"finished": last.finished, "register": facts_of(last.register)}
+        if self.direct is not None:
+            tensors["direct"], facts["direct"] = self.direct.waiting, self.direct.on
         return tensors, facts
 
     def to_bytes(self) -> bytes:
@@ -329,7 +345,8 @@ class StreamState:
                 register=register_from(last["register"], tensors, "finisher.noise"),
             )
         loudness = LoudnessState(**facts["loudness"]) if "loudness" in facts else None
-        return cls(str(facts["identity"]), int(facts["block_index"]), levels, finisher, loudness)
+        direct = DirectState(tensors["direct"], bool(facts["direct"])) if "direct" in facts else None
+        return cls(str(facts["identity"]), int(facts["block_index"]), levels, finisher, loudness, direct)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> StreamState:

@@ -22,6 +22,7 @@ from jbdiff.diffusion.samplers import Sampler, Step
 from jbdiff.geometry import Geometry
 from jbdiff.networks.plan import PlanSource
 from jbdiff.stacks.stack import Stack
+from jbdiff.stream.around.direct import DirectSound
 from jbdiff.stream.decode import check_mono
 from jbdiff.stream.execution import Execution
 from jbdiff.stream.finisher import FinisherStage, finisher_stage
@@ -155,6 +156,7 @@ class BlockStream:
         for stage in self.stages:
             delay += stage.latency_frames
             self.stem_latency_frames[stage.level] = delay
+        self._direct = DirectSound(self.block_frames, delay)
         self.latency_frames = delay + (
             0 if self.finisher_stage is None else self.finisher_stage.latency_frames
         )
@@ -307,6 +309,7 @@ class BlockStream:
 
         init: audio `[1, 1, n]`. `resample` is the share of its last `block_frames` that is kept. Audio before them only
         helps the encoder. None takes the stream's own sound of one window before.
+        `direct` passes it on to the finisher as it is.
         context: audio `[1, 1, n]` in the place of the coarsest level's own context, for this block only.
         on_step(done, of) runs after every denoising step of any part; False stops.
         turning: knobs that are read while the block is made, instead of `settings.guidance` and
@@ -336,7 +339,8 @@ class BlockStream:
             levels[stage.level], stems[stage.level] = made.state, made.audio
             seconds = {name: seconds[name] + made.seconds[name] for name in seconds}
             parts[f"level{stage.level}"] = made.seconds["denoise"]
-        audio, finisher, strength = made.audio, state.finisher, None
+        audio, direct = self._direct.mixed(state.direct, made.audio, init, settings.direct)
+        finisher, strength = state.finisher, None
         if self.finisher_stage is not None and finisher is not None:
             began = time.perf_counter()
             finishing = _read(settings.finisher, turning)
@@ -347,7 +351,8 @@ class BlockStream:
         if loudness is not None:
             firm = settings.anchor * (1.0 - settings.resample)
             audio, loudness = self._loudness.held(loudness, audio, firm)
-        self._state = StreamState(self.stack.identity, state.block_index + 1, levels, finisher, loudness)
+        count = state.block_index + 1
+        self._state = StreamState(self.stack.identity, count, levels, finisher, loudness, direct)
         new = novelty(*(each[first.level].history[..., -first.tokens :] for each in (state.levels, levels)))
         return StreamBlock(
             audio, state.block_index, noise, seconds, parts, stems, guidance, strength, new, beat

@@ -63,11 +63,12 @@ def _read(key: str, path: Path, factory: bool) -> Entry:
     except PatchError as error:
         log.info("patch %s: %s", path, error)
         return Entry(key, Kind.PATCH, name, path, factory, problem=shown(str(error)), usable=False)
-    missing = patch.context is not None and not patch.context.is_file()
-    problem = f"its sound is missing: {shown(patch.context)}" if missing and patch.context else ""
+    missing = [sound for sound in (patch.context, patch.init) if sound is not None and not sound.is_file()]
+    problem = f"its sound is missing: {shown(missing[0])}" if missing else ""
+    sound = patch.context or patch.init
     return Entry(
         key, Kind.PATCH, name, path, factory, shown(patch.description), tuple(map(shown, patch.tags)),
-        patch.program, None if missing else patch.context, problem,
+        patch.program, None if sound in missing else sound, problem,
     )  # fmt: skip
 
 

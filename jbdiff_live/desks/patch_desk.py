@@ -90,8 +90,8 @@ class PatchDesk:
         self._lock = threading.Lock()  # one patch at a time
         self._patch = NO_PATCH  # swapped whole
         self._path: Path | None = None
-        # Stack and sound as they were when the patch was loaded or saved.
-        self._begun: tuple[StackChoice | None, str] = None, ""
+        # Stack and sounds as they were when the patch was loaded or saved.
+        self._begun: tuple[StackChoice | None, str, str] = None, "", ""
         self.problem = ""
 
     @property
@@ -161,6 +161,8 @@ class PatchDesk:
             begins = again or str(patch.context) != self._sounds.wanted("context")
             if begins and patch.context is not None and self._sounds.takes("context"):
                 self._sounds.load("context", patch.context, f"patch {patch.name!r}")
+            if patch.init is not None and (again or str(patch.init) != self._sounds.wanted("init")):
+                self._load_init(patch.init, patch.name)
             self._stacks.from_patch(patch.choice, began)
             self._begun = self._choices()
             if first:
@@ -168,6 +170,11 @@ class PatchDesk:
             else:
                 after = self.state(patch.values)
                 self._history.push(Step(f"patch {patch.name}", Moment(patch=before), Moment(patch=after)))
+
+    def _load_init(self, path: Path, name: str) -> None:
+        if self._sounds.takes("init"):
+            self._sounds.forget_problem("init")
+            self._sounds.load("init", path, f"patch {name!r}")
 
     # ------------------------------------------------------------------ the way back
 
@@ -188,8 +195,8 @@ class PatchDesk:
             or self._choices() != self._begun
         )
 
-    def _choices(self) -> tuple[StackChoice | None, str]:
-        return self._stacks.choice, self._sounds.wanted("context")
+    def _choices(self) -> tuple[StackChoice | None, str, str]:
+        return self._stacks.choice, self._sounds.wanted("context"), self._sounds.wanted("init")
 
     def state(self, names: Iterable[str]) -> PatchState:
         """Return the patch as it is played now, with the values of these parameters. Any thread."""
@@ -216,6 +223,8 @@ class PatchDesk:
             self._begun, self.problem = state.begun, ""
             if state.context and state.context != self._sounds.wanted("context"):
                 self._sounds.load("context", Path(state.context), f"patch {state.patch.name!r}")
+            if state.init and state.init != self._sounds.wanted("init"):
+                self._load_init(Path(state.init), state.patch.name)
             if state.choice is not None and state.choice != self._stacks.choice:
                 self._stacks.choose(state.choice)
 
@@ -234,16 +243,12 @@ class PatchDesk:
             self._stacks.from_patch(saved.choice, now)
             begun = self._stacks.choice
             self._stacks.from_patch(played.choice, now)
-            context = played.context
-            if (
-                context is not None
-                and saved.context is not None
-                and context.resolve() == saved.context.resolve()
-            ):
-                context = saved.context  # two paths of one file are no change
+            # Two paths of one file are no change.
+            context = saved.context if _same(saved.context, played.context) else played.context
             if context is not None and self._sounds.takes("context"):
                 self._sounds.load("context", context, "the session")
-            self._begun = begun, str(saved.context or context or "")
+            init = played.init if _same(saved.init, played.init) else saved.init or played.init
+            self._begun = begun, str(saved.context or context or ""), str(init or "")
             self._history.forget()
 
     def load_neighbour(self, step: int, hold: Unit | None = None) -> None:
@@ -289,17 +294,24 @@ class PatchDesk:
             patch = replace(self.played(), name=name, program=self._patch.program if same else None)
             save_patch(path, patch)
             self._patch, self._path = patch, path.resolve()
+            self._begun = self._choices()
             self._say(f"patch {name} saved: {path}")
 
     def played(self) -> Patch:
         """Return the patch as it is played now, for a take or a file. Any thread."""
-        context = self._sounds.wanted("context")
+        context, init = self._sounds.wanted("context"), self._sounds.wanted("init")
         return replace(
             self._patch,
             values={n: BY_NAME[n].plain(value) for n, value in self._store.snapshot.values.items()},
             bindings=self._bindings.suggested,  # learned bindings belong to the controller's map
             choice=self._stacks.choice or self._patch.choice,
             context=Path(context) if context else None,
+            init=Path(init) if init else None,
             lfos=self._modulation.lfos,
             scenes=self._scenes.kept.scenes,
         )
+
+
+def _same(one: Path | None, other: Path | None) -> bool:
+    """Return True if both are paths of one file."""
+    return one is not None and other is not None and one.resolve() == other.resolve()

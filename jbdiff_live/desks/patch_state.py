@@ -17,8 +17,8 @@ from jbdiff_live.stack_choice import StackChoice
 class PatchState:
     """patch, path: as loaded or saved. values: those that the step changes. The rest: as it was played.
 
-    choice: the stack; None if the generator plays no stacks. context: path of the sound to begin from; may be empty.
-    begun: both of them as they were when the patch was loaded or saved.
+    choice: the stack; None if the generator plays no stacks. context: path of the sound to begin from; init: that of
+    Init's file; both may be empty. begun: these three as they were when the patch was loaded or saved.
     """
 
     patch: Patch
@@ -29,4 +29,5 @@ class PatchState:
     scenes: Kept
     choice: StackChoice | None
     context: str
-    begun: tuple[StackChoice | None, str]
+    init: str
+    begun: tuple[StackChoice | None, str, str]

@@ -53,6 +53,7 @@ class SoundDesk(Generic[S]):
         self._say = say
         self._files = {"context": "", "init": ""}
         self._problems = {"context": "", "init": ""}
+        self._by_hand = {"context": True, "init": True}  # the player asked, and not a patch
 
     # ------------------------------------------------------------------ session's thread
 
@@ -65,6 +66,7 @@ class SoundDesk(Generic[S]):
         if not self.takes(role):
             raise ValueError(f"this generator takes no {role} file")
         self._problems[role] = ""
+        self._by_hand[role] = not asked_by
         self._say(f"{role}: reading {shown(path.name)}")
         self._reader.read(role, path, asked_by)
 
@@ -101,7 +103,8 @@ class SoundDesk(Generic[S]):
         if role == "context":
             self._say(f"{note}; the next block continues it")
         else:
-            self._store.set("init_source", BY_NAME["init_source"].parse("file"), Origin.SESSION)
+            if self._by_hand[role]:  # the values of a patch say which source it wants
+                self._store.set("init_source", BY_NAME["init_source"].parse("file"), Origin.SESSION)
             self._say(f"{note}; turn Resample up to hear it")
 
     def refused(self, role: str, words: str) -> None:

@@ -9,8 +9,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jbdiff.audio.beat import found_beat
 from jbdiff_live.block import (
     NOTHING_GIVEN,
+    SAMPLE_RATE,
     Generated,
     Given,
     KeepGoing,
@@ -20,6 +22,7 @@ from jbdiff_live.block import (
     StoredState,
 )
 from jbdiff_live.engine.block_settings import NewestKnobs
+from jbdiff_live.engine.voices.file_player import DrySpot
 from jbdiff_live.engine.voices.load import load_to_render
 from jbdiff_live.engine.voices.playing import Playing
 from jbdiff_live.engine.voices.saved import SavedVoice
@@ -100,6 +103,7 @@ class AgainPlayer:
         self._voices: list[StackVoice] = []
         self._before: dict[int, SavedVoice] = {}
         self._present: SavedVoice | None = None
+        self._files: dict[int, FileSource] = {}  # by the id of their samples, which they hold
 
     # ------------------------------------------------------------------ the beginning
 
@@ -113,7 +117,8 @@ class AgainPlayer:
         self._playing.voice = voice = self._voice(stack)
         if state is None:
             return ()
-        self._playing.heard, self._playing.resets = state.heard, state.resets
+        self._playing.resets = state.resets
+        self._playing.sounded.go_on(state.heard, state.out or state.heard, self._dry(state))
         return voice.restore_what_fits(StreamState.from_bytes(state.stream), state.position)
 
     def pin(self, index: int, state: StoredState) -> None:
@@ -121,7 +126,15 @@ class AgainPlayer:
         from jbdiff.stream.state import StreamState
 
         voice, stream = self._playing.ready(), StreamState.from_bytes(state.stream)
-        self._before[index] = SavedVoice(voice, stream, state.position, None, state.resets, state.heard)
+        self._before[index] = SavedVoice(
+            voice, stream, state.position, None, state.resets, state.heard, state.out or state.heard,
+            dry=self._dry(state),
+        )  # fmt: skip
+
+    def _dry(self, state: StoredState) -> DrySpot | None:
+        """Return what the file in the output played last."""
+        dry = state.dry
+        return None if dry is None else DrySpot(self._file(dry.file), dry.place, dry.gain)
 
     @property
     def voice(self) -> StackVoice:
@@ -153,7 +166,7 @@ class AgainPlayer:
         made = self._playing.next_block(
             block.snapshot,
             block.rung,
-            _sources(given, self._playing.newest),
+            self._sources(given),
             lambda voice: _begin(voice, given),
             lambda: self._old(old, block),
             keep_going,
@@ -190,7 +203,28 @@ class AgainPlayer:
     def _old(self, blocks: Iterator[OldBlock], block: WantedBlock) -> tuple[ParameterSnapshot, Sources]:
         """Return knobs and sounds of the voice that fades out. An edited log may need more blocks than it names."""
         old = next(blocks, OldBlock(block.snapshot, NOTHING_GIVEN))
-        return old.snapshot, _sources(old.given, self._playing.newest)
+        return old.snapshot, self._sources(old.given)
+
+    # ------------------------------------------------------------------ sounds
+
+    def _sources(self, given: Given) -> Sources:
+        """Return sources that give a block what it was given."""
+        pieces = iter(given.live)
+
+        def live(frames: int, ahead: int, beat: float) -> tuple[Mono, Mono] | None:
+            return next(pieces, None)
+
+        context = None if given.context is None else self._file(given.context)
+        init = None if given.init is None else self._file(given.init)
+        return Sources(context, init, live, self._playing.newest, given.played)
+
+    def _file(self, samples: Mono) -> FileSource:
+        """Return the file of a sound, the same one each time, so that the music knows it again."""
+        file = self._files.get(id(samples))
+        if file is None:
+            file = FileSource(Path("file"), samples, "", found_beat(samples, SAMPLE_RATE))
+            self._files[id(samples)] = file
+        return file
 
     # ------------------------------------------------------------------ stacks
 
@@ -217,21 +251,7 @@ class AgainPlayer:
 
 def _begin(voice: StackVoice, given: Given) -> Mono | None:
     """Let a voice begin from the sound of a block, if it did so."""
-    file = _file("began", given.began)
-    if file is not None:
+    if given.began is not None:
+        file = FileSource(Path("began"), given.began, "")
         voice.set_beginning(file, voice.beginning_of(file, lambda: None))
     return given.began
-
-
-def _sources(given: Given, own: Callable[[int], Mono]) -> Sources:
-    """Return sources that give a block what it was given. own: gives the newest frames that were made."""
-    pieces = iter(given.live)
-
-    def live(frames: int, ahead: int, beat: float) -> tuple[Mono, Mono] | None:
-        return next(pieces, None)
-
-    return Sources(_file("context", given.context), _file("init", given.init), live, own)
-
-
-def _file(role: str, samples: Mono | None) -> FileSource | None:
-    return None if samples is None else FileSource(Path(role), samples, "")

@@ -37,6 +37,8 @@ def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> Blo
         home=snapshot.counts["home"],
         **_noise_settings(snapshot),
         resample=snapshot["resample"],
+        # Resample at its end passes the file or the live input on as it is, for the finisher alone.
+        direct=snapshot["resample"] >= 1.0 and snapshot.choice("init_source") != "own",
         guidance=snapshot["guidance"],
         steps=steps,
         anchor=snapshot["anchor"],

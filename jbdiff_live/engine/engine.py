@@ -247,6 +247,7 @@ class Engine:
             generated.stack, generated.turned, looped=self._heard if attempt.rung >= Rung.LOOP else None,
             novelty=generated.novelty,
             beat=generated.beat,
+            files=generated.files,
             begins=self._out.begins,
             given=generated.given,
         )  # fmt: skip

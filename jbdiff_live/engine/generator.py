@@ -169,7 +169,7 @@ class ModelGenerator:
         """Seconds of a block on each rung of this stack. During a crossfade of stacks no rung saves work."""
         mixing = self.mixing_seconds
         seconds = dict(self._ready().rung_seconds) if mixing is None else {Rung.FULL: mixing}
-        if sum(map(len, self._playing.heard)) > self.block_frames:
+        if self._playing.sounded.frames > self.block_frames:
             seconds[Rung.REPEAT] = REPEAT_SECONDS
         return seconds
 

@@ -88,6 +88,7 @@ def played_from(part: PatchPart) -> tuple[Played, list[str]]:
         except (KeyError, ValueError):
             out.append(f"value {name}")
     program = part.program
+    init = _path(part.init, "init", out)
     patch = Patch(
         part.name,
         part.description,
@@ -100,8 +101,8 @@ def played_from(part: PatchPart) -> tuple[Played, list[str]]:
         scenes=_scenes(part.scene, out).scenes,
         stage=_stage(part.stage),
         tags=part.tags,
+        init=init,
     )
-    init = _path(part.init, "init", out)
     file = _path(part.file, "patch file", out)
     return Played(patch, file, part.active_scene, "" if init is None else str(init)), out
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from jbdiff_live.block import NoiseDrawn
+from jbdiff_live.block import FilePlace, NoiseDrawn
 from jbdiff_live.parameters import PARAMETERS, ParameterSnapshot
 
 _DEFAULTS = {parameter.name: parameter.default for parameter in PARAMETERS}
@@ -61,14 +61,16 @@ class OldBlockMade(msgspec.Struct, frozen=True, omit_defaults=True):
 class GivenSounds(msgspec.Struct, frozen=True, omit_defaults=True):
     """The sounds from outside that a block was made from, by their names in the folder `sounds`.
 
-    began: the music began from this sound right before the block. context, init: files that the block read. live: the
-    pieces of the live input in the order of reading, as first frame and length in `live.wav`; null: no input was open.
-    old: blocks of the stack that fades out.
+    began: the music began from this sound right before the block. context, init: files that the block read. played: by
+    role, the frames of the music since such a file began, at the block's first new frame. live: the pieces of the live
+    input in the order of reading, as first frame and length in `live.wav`; null: no input was open. old: blocks of the
+    stack that fades out.
     """
 
     began: str | None = None
     context: str | None = None
     init: str | None = None
+    played: dict[str, int] = {}
     live: list[tuple[int, int] | None] = []
     old: list[OldBlockMade] = []
 
@@ -81,7 +83,9 @@ class BlockEvent(msgspec.Struct, frozen=True, tag_field="event", tag="block", om
     each step. For such a knob `values` holds the value at the block's beginning. To make the block again, take
     `snapshot` for its settings, and the event as `turning` of `jbdiff.stream.stream.BlockStream.step`. `again` is the
     index of an earlier block if the time machine played that block again: with the state before that block, these
-    settings make the same sound. `edges` are the frames that such a block fades in and out, if it does.
+    settings make the same sound. `edges` are the frames that such a block fades in and out, if it does. `files` holds,
+    by role ("context", "init"), the places in the sound files that the block read. They count at its first new frame,
+    which sounds the stack's latency later.
 
     `anew`: the music began with this block. `resumes`: it continues the music from before the block of that index.
     `given`: the sounds from outside that it was made from.
@@ -99,6 +103,7 @@ class BlockEvent(msgspec.Struct, frozen=True, tag_field="event", tag="block", om
     turned: dict[str, list[float]] = {}
     novelty: float = 0.0
     again: int | None = None
+    files: dict[str, FilePlace] = {}
     edges: list[int] = []
     anew: bool = False
     resumes: int | None = None

@@ -59,7 +59,7 @@ class RunningTake:
         has the engine's blocks.
         """
         self._writer = TakeWriter(parent, info, fallback, name, shelf)
-        self._states = TakeStates(heard=shelf is None)
+        self._states = TakeStates(shelf)
         self._tap = tap
         self._facts = facts
         self.heard_at = heard_at  # of the first heard frame

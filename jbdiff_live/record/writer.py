@@ -129,6 +129,7 @@ class TakeWriter:
                     {name: list(values) for name, values in block.turned.items()},
                     block.novelty,
                     block.again,
+                    dict(block.files),
                     list(block.edges) if any(block.edges) else [],
                     block.anew,
                     block.resumes,

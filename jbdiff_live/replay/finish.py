@@ -16,7 +16,7 @@ import soundfile
 
 from jbdiff_live.block import Block, Jump, Rung
 from jbdiff_live.parameters import BY_NAME
-from jbdiff_live.record.again.sounds import KeptSounds, copy_folder
+from jbdiff_live.record.again.sounds import SOUNDS, KeptSounds, copy_folder
 from jbdiff_live.record.again.states import STATES
 from jbdiff_live.record.events import ActionEvent, ChangeEvent, MarkerEvent, StateEvent
 from jbdiff_live.record.picture import draw
@@ -52,6 +52,7 @@ def write_take(
     writer = TakeWriter(work.folder, _info(plan, options, made, exact), name="take")
     _write_blocks(plan, work, writer, made, sounds)
     copy_folder(work.folder / KEPT / STATES, building / STATES)
+    copy_folder(work.folder / KEPT / SOUNDS, building / SOUNDS)
     patch = plan.log.take.folder / "patch.toml"
     if patch.exists():
         shutil.copyfile(patch, building / patch.name)
@@ -181,6 +182,7 @@ def _block(plan: ReplayPlan, work: Work, made: MadeBlock, sounds: KeptSounds) ->
         again=event.again,
         jump=None if logged.jump is None else Jump(logged.jump.after),
         edges=logged.edges,
+        files=made.files,
         given=given_of(logged, sounds),
         anew=event.anew,
         resumes=event.resumes,

@@ -21,6 +21,7 @@ def _given(names: GivenSounds | None, block: LoggedBlock, sounds: KeptSounds) ->
         sounds.sound(names.began),
         sounds.sound(names.context),
         sounds.sound(names.init),
+        names.played,
         tuple(sounds.live(place) for place in names.live),
         tuple(old),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from jbdiff_live.engine.again import StackWanted
-from jbdiff_live.engine.voices.playing import HEARD_FRAMES
+from jbdiff_live.engine.voices.sounded import HEARD_FRAMES
 from jbdiff_live.record.again.states import StateFacts
 from jbdiff_live.replay.log import LoggedBlock, TakeLog
 from jbdiff_live.replay.options import ReplayError, ReplayOptions
@@ -171,12 +171,10 @@ def _returns(log: TakeLog, first: int, end: int) -> Iterator[int]:
 def _needs_heard(block: LoggedBlock) -> bool:
     """Return True if a block uses the sound before it: a crossfade, a repeat, or its own sound mixed with another."""
     knobs = block.snapshot
-    mixes = knobs.values.get("listen", 1.0) < 1.0 or "live" in (knobs.choice("context_source"),)
-    return (
-        block.stack is not None
-        or block.event.rung == "repeat"
-        or (mixes and knobs.choice("context_source") != "own")
-    )
+    source = knobs.choice("context_source")
+    once = source == "file" and not knobs.on("file_loop")  # its own sound takes over where the file has ended
+    mixes = knobs.values.get("listen", 1.0) < 1.0 or source == "live" or once
+    return block.stack is not None or block.event.rung == "repeat" or (mixes and source != "own")
 
 
 def _silent_until(log: TakeLog, first: int, end: int) -> LoggedBlock | None:

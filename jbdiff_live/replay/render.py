@@ -121,11 +121,11 @@ class _Rendering:
         place = next(n for n, b in enumerate(plan.blocks) if b.index == facts.index)
         block = plan.blocks[place]
         stack = plan.stack_at(place - 1 if block.stack is not None and not block.event.anew else place)
-        self._player.begin(stack, self.work.stored(facts))
+        self._player.begin(stack, self.work.stored(facts, self.sounds))
         for index in plan.pinned & set(states):
             at = next((n for n, b in enumerate(plan.blocks) if b.index == index), place)
             if at < place and not any(b.stack is not None for b in plan.blocks[at + 1 : place]):
-                self._player.pin(index, self.work.stored(states[index]))
+                self._player.pin(index, self.work.stored(states[index], self.sounds))
         self._note_machine()
         self.say(f"going on after block {len(self.work.made)}")
 
@@ -135,7 +135,7 @@ class _Rendering:
         stored = None
         if with_state:
             assert plan.state is not None
-            stored = stored_state(plan.log.take.folder, plan.state)
+            stored = stored_state(plan.log.take.folder, plan.state, self.sounds)
         fresh = self._player.begin(plan.stack_at(place), stored)
         if fresh and self._options.same_sound:
             raise ReplayError(
@@ -175,7 +175,8 @@ class _Rendering:
         """Make a new block."""
         if block.index in self.plan.own_states:
             facts = self.plan.log.states[block.index]
-            self._player.pin(block.index, stored_state(self.plan.log.take.folder, facts))
+            stored = stored_state(self.plan.log.take.folder, facts, self.sounds)
+            self._player.pin(block.index, stored)
         first = place == self.plan.first + self.resumed_at
         made = self._player.make(self._wanted(place, block, first), lambda share=0.0: True)
         assert made is not None
@@ -217,6 +218,7 @@ class _Rendering:
                 dict(made.turned),
                 made.novelty,
                 made.stack,
+                dict(made.files),
             ),
             samples,
             {level: stem[:cut] for level, stem in stems.items()},
@@ -265,7 +267,8 @@ class _Rendering:
 
 def _generated(block: LoggedBlock, samples: Audio, stack: StackPlaying) -> Generated:
     """Return an older block that plays again, as if it was made. stack: that plays."""
-    return Generated(samples, block.event.noise, stack, novelty=block.event.novelty)
+    event = block.event
+    return Generated(samples, event.noise, stack, novelty=event.novelty, files=event.files)
 
 
 def _digest(plan: ReplayPlan, options: ReplayOptions) -> str:

@@ -6,7 +6,7 @@
         sound.f32        their samples, raw float32
         level2.f32       with stems: the same for each level, mono
         states/          states to go on from, and those to which the music returns
-        kept/states/     states for the new take
+        kept/states/     states for the new take, with their files in `kept/sounds/`
 
 Blocks on the disk; raises OSError.
 """
@@ -22,7 +22,17 @@ from typing import BinaryIO
 import msgspec
 import numpy as np
 
-from jbdiff_live.block import CHANNELS, Audio, Mono, NoiseDrawn, StoredState
+from jbdiff_live.block import (
+    CHANNELS,
+    SAMPLE_RATE,
+    Audio,
+    FilePlace,
+    Mono,
+    NoiseDrawn,
+    StoredDry,
+    StoredState,
+)
+from jbdiff_live.record.again.sounds import SOUNDS, KeptSounds, SoundShelf
 from jbdiff_live.record.again.states import (
     StateBefore,
     StateFacts,
@@ -54,6 +64,7 @@ class MadeBlock(msgspec.Struct, frozen=True):
     turned: dict[str, tuple[float, ...]]
     novelty: float
     stack: StackPlaying | None
+    files: dict[str, FilePlace] = {}
 
 
 class Work:
@@ -72,6 +83,7 @@ class Work:
         self._stems = {level: _opened(folder / f"level{level}.f32") for level in self._levels}
         self._lines = (folder / BLOCKS).open("ab")
         (folder / KEPT).mkdir(exist_ok=True)
+        self._shelf = SoundShelf(folder / KEPT / SOUNDS, SAMPLE_RATE)
 
     def _check_ours(self) -> None:
         if not (self.folder / DESCRIBED).is_file() and any(self.folder.iterdir()):
@@ -140,9 +152,9 @@ class Work:
         (self.folder / BLOCKS).write_bytes(text)
         self._lines = (self.folder / BLOCKS).open("ab")
 
-    def stored(self, facts: StateFacts) -> StoredState:
-        """Return a state of this folder."""
-        return stored_state(self.folder, facts)
+    def stored(self, facts: StateFacts, sounds: KeptSounds) -> StoredState:
+        """Return a state of this folder. sounds: of the take that is rendered again."""
+        return stored_state(self.folder, facts, sounds)
 
     def note_stem_delays(self, frames: Mapping[int, int]) -> None:
         """Remember by how many frames each level's sound comes before the whole. The first note counts."""
@@ -196,7 +208,7 @@ class Work:
     ) -> None:
         """Write a state to go on from, and delete the others but for those whose indices are in `keep`."""
         old = [index for index in kept_states(self.folder) if index not in keep and index != state.index]
-        write_state(self.folder, state, stored, stack, heard=True)
+        write_state(self.folder, state, stored, stack, self._shelf, heard=True)
         for index in old:
             for path in reversed(list(state_files(self.folder, index))):
                 path.unlink()
@@ -208,11 +220,15 @@ class Work:
             file.close()
 
 
-def stored_state(folder: Path, facts: StateFacts) -> StoredState:
-    """Read a state that a take or a work folder keeps."""
+def stored_state(folder: Path, facts: StateFacts, sounds: KeptSounds) -> StoredState:
+    """Read a state that a take or a work folder keeps. sounds: of the take. TakeError: a part of it is missing."""
     sound = state_sound(folder, facts)
-    heard = (sound,) if len(sound) else ()
-    return StoredState(state_bytes(folder, facts), facts.position, facts.resets, heard)
+    heard = (sound[:, :CHANNELS],) if len(sound) else ()
+    out = (sound[:, CHANNELS:],) if len(sound) and sound.shape[1] > CHANNELS else ()
+    dry = None
+    if facts.dry is not None and (file := sounds.sound(facts.dry.sound)) is not None:
+        dry = StoredDry(file, facts.dry.place, facts.dry.gain)
+    return StoredState(state_bytes(folder, facts), facts.position, facts.resets, heard, out, dry)
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from jbdiff_live.parameters import (
     OF_THE_ANCHOR,
+    OF_THE_FILES,
     OF_THE_FINISHER,
     OF_THE_INPUT,
     OF_THE_MEMORY,
@@ -30,7 +31,9 @@ GROUPS: Mapping[str, frozenset[str]] = MappingProxyType(
         | OF_THE_REGISTER,
         "memory": OF_THE_MEMORY,
         "style": OF_THE_ANCHOR,
-        "sources": frozenset({"guidance", "resample", "context_source", "init_source"}) | OF_THE_INPUT,
+        "sources": frozenset({"guidance", "resample", "context_source", "init_source"})
+        | OF_THE_INPUT
+        | OF_THE_FILES,
         "finisher": OF_THE_FINISHER,
         "output": frozenset({"gain", "mute"}),
         OTHERS: frozenset(),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from jbdiff_live.parameters import (
     OF_THE_ANCHOR,
+    OF_THE_FILES,
     OF_THE_FINISHER,
     OF_THE_INPUT,
     OF_THE_MEMORY,
@@ -61,10 +62,13 @@ def _source_reasons(status: Status, now: ParameterSnapshot | None) -> dict[str, 
     """Why a source gives nothing: a live input without a device, or a file that was not chosen."""
     reasons = {"context_source": "", "init_source": "", "listen": ""}
     reasons |= dict.fromkeys(OF_THE_INPUT - {"listen"}, "" if status.audio.input_device else NO_INPUT)
+    reasons |= dict.fromkeys(OF_THE_FILES, "")
     if now is None:
         return reasons
     if now.choice("context_source") == "own" and now.choice("init_source") == "own":
         reasons["listen"] = "Context and Init are at own"
+    if "file" not in (now.choice("context_source"), now.choice("init_source")):
+        reasons |= dict.fromkeys(OF_THE_FILES, "neither Context nor Init is at file")
     files = {"context_source": status.context_file, "init_source": status.init_file}
     for name, file in files.items():
         if now.choice(name) == "live" and not status.audio.input_device:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from past_rig import PastRig
 
+from jbdiff.audio.beat import found_beat
 from jbdiff_live.audio.output import OutputStage
 from jbdiff_live.audio.switch import HEADROOM_DB
 from jbdiff_live.block import Block, Mono, Rung, Saved
@@ -118,7 +119,7 @@ class Recorded(PastRig):
     def give(self, role: str, seed: int, seconds: float = 3.0) -> None:
         """Load a sound file of noise."""
         sound = np.random.default_rng(seed).uniform(-0.4, 0.4, int(seconds * RATE)).astype(np.float32)
-        setattr(self.model, f"{role}_file", FileSource(Path(role), sound, ""))
+        setattr(self.model, f"{role}_file", FileSource(Path(role), sound, "", found_beat(sound, RATE)))
 
     def change_stack(self, choice: StackChoice) -> None:
         """Load another stack, and let it take over with the next block."""

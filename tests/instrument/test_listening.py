@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from jbdiff_live.block import FilePlace
 from jbdiff_live.engine.voices.listening import Place, beat_frames, heard
 from jbdiff_live.engine.voices.sources import FileSource, Sources
 from jbdiff_live.parameters import BY_NAME, Origin, ParameterSnapshot, ParameterStore
@@ -53,9 +55,10 @@ def test_silence_at_the_input_hands_the_music_back() -> None:
 
 
 def test_listen_also_moves_a_file_and_without_a_source_the_player_reads_why() -> None:
+    in_file = replace(CONTEXT, file=FilePlace(0, 0, FRAMES, True))
     with_file = Sources(context_file=FileSource(Path("a.wav"), OTHER, ""), own=lambda frames: OWN[:frames])
     for listen, wanted in ((1.0, OTHER), (0.5, (OWN + OTHER) * np.sqrt(0.5))):
-        got = heard(knobs(context_source="file", listen=listen), with_file, CONTEXT, RATE).samples
+        got = heard(knobs(context_source="file", listen=listen), with_file, in_file, RATE).samples
         assert got is not None and got == pytest.approx(wanted, rel=1e-5)
     assert "no live input is open" in heard(knobs(context_source="live"), Sources(), CONTEXT, RATE).complaint
     assert "no init file is loaded" in heard(knobs(init_source="file"), Sources(), INIT, RATE).complaint

@@ -20,6 +20,7 @@ from jbdiff_live.__main__ import app
 from jbdiff_live.block import Rung
 from jbdiff_live.parameters import Origin
 from jbdiff_live.record.again.sounds import LiveTrack
+from jbdiff_live.record.again.states import kept_states
 from jbdiff_live.record.events import ActionEvent, BlockEvent, ChangeEvent, JumpEvent, StackEvent
 from jbdiff_live.record.take import Take, open_take
 from jbdiff_live.replay import render
@@ -54,7 +55,8 @@ def take(tmp_path_factory: pytest.TempPathFactory, stack: Path) -> Take:
         2: lambda: (turn(True), rig.set(gain=-6.0)),
         3: lambda: rig.store.trigger("reroll", Origin.MIDI),
         4: lambda: turn(False),
-        5: lambda: (rig.give("init", 3), rig.set(init_source=1.0, resample=0.4)),
+        5: lambda: (rig.give("init", 3), rig.set(init_source=1.0, resample=0.4, file_length=1, file_dry=-6.0)),
+        6: lambda: rig.set(file_start=1),
         7: lambda: rig.set(context_source=2.0, listen=0.6, init_source=0.0),
         8: lambda: rig.past.ask(4),
         10: lambda: rig.set(seed=9, context_source=0.0),
@@ -110,6 +112,7 @@ def test_the_take_of_these_tests_has_everything_in_it(take: Take) -> None:
     given = [block.given for block in blocks if block.given is not None]
     assert any(each.began for each in given) and any(each.init for each in given)
     assert any(each.live for each in given) and any(each.old for each in given)
+    assert any(block.files and block.values["file_dry"] > -60 for block in blocks)
     kinds = [type(event) for event in take.events()]
     assert kinds.count(StackEvent) == 2 and kinds.count(JumpEvent) == 2
 
@@ -250,6 +253,41 @@ def test_a_take_that_begins_in_the_middle_has_the_state_at_its_beginning(stack: 
     assert done.exact and np.array_equal(engine(made), engine(take))
     mb = sum(path.stat().st_size for path in (take.folder / "states").iterdir()) / 1e6
     assert mb < 20
+
+
+def test_a_file_player_goes_on_at_its_place(stack: Path, tmp_path: Path) -> None:
+    """Also in a take that begins while it plays, over a jump, a repeat and a change of stack."""
+    torch.set_num_threads(1)
+    small = StackChoice(str(stack), (2,), finisher=False, hop=64)
+    rig = Recorded(small, tmp_path, start_at=60_000)
+    rig.left_queued = 30_000
+    rig.rungs = {19: Rung.REPEAT}
+    rig.give("context", 5, seconds=4.0)
+    rig.set(context_source=1.0, file_start=1, file_length=2, file_dry=-6.0, resample=0.5)
+    script = {
+        4: lambda: (rig.give("init", 6), rig.set(init_source=1.0)),
+        10: lambda: rig.set(init_source=0.0),
+        13: lambda: rig.past.ask(1),
+        15: lambda: rig.set(init_source=1.0, file_dry=-9.0),
+        19: lambda: rig.set(file_loop=0.0),
+        20: lambda: rig.change_stack(replace(small, levels=(2, 1))),
+        21: lambda: rig.give("init", 7),
+        24: lambda: rig.store.trigger("reset_context", Origin.UI),
+        25: lambda: rig.set(init_source=0.0, context_source=0.0),
+    }  # fmt: skip
+    take = rig.recorded(27, script)
+    blocks = blocks_of(take)
+    assert blocks[0].index > 0 and {name for block in blocks for name in block.files} == {"context", "init"}
+    assert any(facts.dry is not None for facts in kept_states(take.folder).values())
+    assert {place.loops for block in blocks for place in block.files.values()} == {True, False}
+    assert "repeat" in {block.rung for block in blocks} and any(block.resumes is not None for block in blocks)
+    assert any(old.given and old.given.played for b in blocks if b.given is not None for old in b.given.old)
+    done, made = again(take, tmp_path / "again")
+    assert done.exact and np.array_equal(engine(made), engine(take))
+    remade = blocks_of(made)  # blocks behind the end are left out
+    assert [(b.files, b.given) for b in remade] == [(b.files, b.given) for b in blocks[: len(remade)]]
+    done, twice = again(made, tmp_path / "twice", to_seconds=0.6)
+    assert done.exact and np.array_equal(engine(twice), engine(take)[: round(0.6 * RATE)])
 
 
 def test_what_cannot_be_rendered_says_why(take: Take, tmp_path: Path, stack: Path) -> None:

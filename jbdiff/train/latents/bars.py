@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jbdiff.audio.beat import PARTS
 from jbdiff.codecs.bands import CHANNELS
-from jbdiff.codecs.tempo import PARTS, component, estimated_place, estimated_tempo, onsets
+from jbdiff.codecs.tempo import component, estimated_place, estimated_tempo, onsets
 from jbdiff.data.clips import MIX, Clips
 from jbdiff.data.stems import FILE
 from jbdiff.networks.anchor import BEATS

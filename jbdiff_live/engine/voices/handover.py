@@ -117,7 +117,7 @@ class Handover(Generic[V]):
         mixed[:needed] += self._left[:needed] * np.cos(angle, dtype=np.float32)
         self._left = self._left[needed:]
         self._given += frames
-        return Generated(mixed, made.noise, made.stack, mixed=True, novelty=made.novelty)
+        return Generated(mixed, made.noise, made.stack, mixed=True, novelty=made.novelty, files=made.files)
 
 
 def handover_seconds(old: Voice, new: Voice, fade_frames: int) -> float:

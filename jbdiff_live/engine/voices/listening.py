@@ -7,11 +7,13 @@ silence at the input hands the music back to the instrument.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from jbdiff_live.block import Mono
+from jbdiff_live.block import FilePlace, Mono
+from jbdiff_live.engine.voices.file_player import ROLES, FilesBegan, piece, place_in
 from jbdiff_live.engine.voices.sources import Sources
 from jbdiff_live.parameters import ParameterSnapshot
 
@@ -24,8 +26,9 @@ class Place:
 
     role: str  # "context" or "init"
     frames: int
-    end: int  # place in files: the piece's last frame
+    ends: int  # frames from the block's first one to the piece's end
     ahead: int  # the piece's end, counted from the next frame that is written to the ring
+    file: FilePlace | None = None  # place in the role's file at the block's first frame; None without a file
 
 
 @dataclass(frozen=True)
@@ -38,24 +41,27 @@ class Heard:
 
 
 def heard(snapshot: ParameterSnapshot, sources: Sources, place: Place, sample_rate: int) -> Heard:
-    """Return the sound that a block gets for a role. share: mean over the piece's last `sources.block_frames`."""
+    """Return the sound that a block gets for a role. share: mean over the piece; of a file, over the block's part."""
     source = snapshot.choice(f"{place.role}_source")
     listen = snapshot.values.get("listen", 1.0)  # logs of older takes lack it
     if source == "own" or listen <= UNHEARD:
         return Heard()
     presence: Mono | None = None
+    new = place.frames  # newest frames of the piece, whose presence is the share
     if source == "live":
-        piece = sources.live_piece(place.frames, place.ahead, beat_frames(snapshot, sample_rate))
-        if piece is None:
+        came = sources.live_piece(place.frames, place.ahead, beat_frames(snapshot, sample_rate))
+        if came is None:
             return Heard(complaint=_missing(place.role, source, "no live input is open"))
-        samples, presence = piece
+        samples, presence = came
     else:
         file = sources.file(place.role)
-        if file is None:
+        if file is None or place.file is None:
             return Heard(complaint=_missing(place.role, source, f"no {place.role} file is loaded"))
-        samples = file.window(place.end, place.frames)
+        samples, there = piece(file, place.file, place.file.played + place.ends - place.frames, place.frames)
+        presence = None if there.all() else there.astype(np.float32)
+        new = place.ends or new
     shares = np.float32(listen) if presence is None else np.float32(listen) * presence
-    share = float(np.mean(shares))
+    share = listen if presence is None else listen * float(np.mean(presence[-new:]))
     if share <= UNHEARD:
         return Heard()
     if np.min(shares) >= 1.0:
@@ -63,6 +69,24 @@ def heard(snapshot: ParameterSnapshot, sources: Sources, place: Place, sample_ra
     if place.role == "init":  # `resample` is its fader
         return Heard(samples, share)
     return Heard(mixed(sources.own(place.frames), samples, shares), share)
+
+
+def file_places(
+    snapshot: ParameterSnapshot, sources: Sources, began: FilesBegan, position: int, sample_rate: int
+) -> Mapping[str, FilePlace]:
+    """Return the place in the file of each role that plays one, at frame `position` of the music, and note it.
+
+    A file that came since the last block begins there.
+    """
+    began.look(sources, position)
+    beat = beat_frames(snapshot, sample_rate)
+    found = {}
+    for role in ROLES:
+        file = sources.file(role) if snapshot.choice(f"{role}_source") == "file" else None
+        if file is not None:
+            played = sources.used.played[role] = began.played(role, position)
+            found[role] = place_in(snapshot, file, played, beat, sample_rate)
+    return found
 
 
 def _missing(role: str, source: str, reason: str) -> str:

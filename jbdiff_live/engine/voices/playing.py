@@ -8,19 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
-from jbdiff_live.block import CHANNELS, SAMPLE_RATE, Audio, Generated, KeepGoing, Mono, OldBlock, Rung
+from jbdiff_live.block import Generated, KeepGoing, Mono, OldBlock, Rung
 from jbdiff_live.engine.block_settings import NewestKnobs
 from jbdiff_live.engine.voices.handover import Handover
 from jbdiff_live.engine.voices.repeat import once_more
 from jbdiff_live.engine.voices.saved import SavedVoice
+from jbdiff_live.engine.voices.sounded import Sounded
 from jbdiff_live.engine.voices.sources import Sources
 from jbdiff_live.engine.voices.voice import StackVoice
 from jbdiff_live.parameters import ParameterSnapshot
-
-HEARD_SECONDS = 12.0  # sound kept for the next stack to continue; two windows of v1 and of pocket are 4.5
-HEARD_FRAMES = round(HEARD_SECONDS * SAMPLE_RATE)
 
 # Lets a voice begin from a sound before its next block, if one is due. Returns that sound's end, or None.
 Begin = Callable[[StackVoice], Mono | None]
@@ -35,7 +31,7 @@ class Playing:
         self.voice: StackVoice | None = None
         self.old: StackVoice | None = None
         self.handover: Handover[StackVoice] | None = None
-        self.heard: tuple[Audio, ...] = ()  # the newest blocks, some `HEARD_SECONDS` of them
+        self.sounded = Sounded()
         self.resets = 0  # count of the action that resets the context, at the last block
         self.began: Mono | None = None  # the end of the sound that the next block begins from, for `Given`
         self._old_made: tuple[OldBlock, ...] = ()  # for the next block
@@ -45,19 +41,9 @@ class Playing:
             raise RuntimeError("the model is not loaded; call prepare() first")
         return self.voice
 
-    def sound(self) -> Audio:
-        """Return the newest sound, `[frames, channels]`, `HEARD_SECONDS` at most."""
-        if not self.heard:
-            return np.zeros((0, CHANNELS), np.float32)
-        return np.concatenate(self.heard)[-HEARD_FRAMES:]
-
     def newest(self, frames: int) -> Mono:
-        """Return the newest frames of the sound, as mono `[frames]`, with silence before the first."""
-        newest = np.zeros(frames, np.float32)
-        played = self.sound()[-frames:]
-        if len(played):
-            newest[-len(played) :] = played.mean(axis=1)
-        return newest
+        """As `Sounded.newest`."""
+        return self.sounded.newest(frames)
 
     # ------------------------------------------------------------------ changes
 
@@ -65,7 +51,7 @@ class Playing:
         """Fade a new voice in, from the next block on."""
         old = self.ready()
         new.take_place_of(old)
-        self.handover = Handover(old, new, self.sound(), new.playing.fade_frames)
+        self.handover = Handover(old, new, self.sounded.music, new.playing.fade_frames)
         self.old, self.voice = old, new
         self._old_made = ()
 
@@ -78,7 +64,8 @@ class Playing:
     def begin_anew(self) -> StackVoice | None:
         """Forget all music so far. Return the voice that gave way, as `end_handover`."""
         old = self.end_handover()
-        self.heard, self.began = (), None
+        self.sounded.clear()
+        self.began = None
         self.ready().reset()
         return old
 
@@ -107,7 +94,7 @@ class Playing:
         turning: as `StackVoice.next_block`. A block that two voices make has the snapshot's values throughout.
         """
         if rung is Rung.REPEAT:  # the state does not change: the music continues as before this block
-            samples = once_more(self.sound(), self.ready().block_frames)
+            samples = once_more(self.sounded.all, self.ready().block_frames)
             return Generated(samples, "repeated", self.ready().playing, mixed=True)
         self.forget_if_asked(snapshot)
         if self.handover is None:
@@ -121,7 +108,7 @@ class Playing:
             return None
         given = replace(sources.used.given(self.began), old=self._old_made)
         self.began, self._old_made = None, ()
-        self._keep(made.samples)
+        made = self.sounded.keep(made, snapshot, sources, self.ready().latency_frames)
         return replace(made, given=given)
 
     def _mixed(
@@ -154,15 +141,6 @@ class Playing:
 
         return handover.next_block(make_old, make_new, keep_going)
 
-    def _keep(self, samples: Audio) -> None:
-        """Add the newest block's sound, and drop blocks that `HEARD_SECONDS` do not reach."""
-        heard = (*self.heard, samples)
-        total = sum(map(len, heard))
-        while total - len(heard[0]) >= HEARD_FRAMES:
-            total -= len(heard[0])
-            heard = heard[1:]
-        self.heard = heard
-
     # ------------------------------------------------------------------ states
 
     def save(self) -> SavedVoice | None:
@@ -170,9 +148,14 @@ class Playing:
         if self.handover is not None:
             return None
         voice = self.ready()
-        return SavedVoice(voice, voice.save(), voice.position, voice.began_from, self.resets, self.heard)
+        sounded = self.sounded
+        return SavedVoice(
+            voice, voice.save(), voice.position, voice.began_from, self.resets, sounded.heard, sounded.out,
+            files=voice.files.began, dry=sounded.dry,
+        )  # fmt: skip
 
     def restore(self, saved: SavedVoice, present: SavedVoice) -> None:
         """Go on from a saved state of the voice that plays, as `jbdiff_live.block.Rewinds.restore`."""
-        saved.voice.restore(saved.whole, saved.position, present.began_from)
-        self.heard, self.resets, self.began = saved.heard, saved.resets, None
+        saved.voice.restore(saved.whole, saved.position, present.began_from, saved.files)
+        self.sounded.go_on(saved.heard, saved.out, saved.dry)
+        self.resets, self.began = saved.resets, None

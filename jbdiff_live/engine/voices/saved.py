@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from jbdiff_live.block import Audio, StoredState
+from jbdiff_live.block import Audio, StoredDry, StoredState
+from jbdiff_live.engine.voices.file_player import Began, DrySpot
 from jbdiff_live.engine.voices.sources import FileSource
 from jbdiff_live.engine.voices.voice import StackVoice
 from jbdiff_live.stack_choice import StackPlaying
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 class SavedVoice:
     """The state of one voice. state: as the stream gave it, or compacted.
 
-    position: the place in files that move along. began_from: the file that the music had begun from. resets: the count
-    of the action that resets the context. heard: the sound before the next block, in pieces.
+    position: frames of the music so far. began_from: the file that the music had begun from. resets: the count of the
+    action that resets the context. heard: the stacks' sound before the next block, in pieces; out: the same with the
+    file in it. files: where the files that move along began. dry: what the file in the output played last.
     """
 
     voice: StackVoice
@@ -29,7 +31,10 @@ class SavedVoice:
     began_from: FileSource | None
     resets: int
     heard: tuple[Audio, ...] = ()
+    out: tuple[Audio, ...] = ()
     nbytes: int = 0
+    files: Began = field(default_factory=dict)
+    dry: DrySpot | None = None
 
     def compact(self, before: SavedVoice | None) -> SavedVoice:
         """As `jbdiff_live.block.Saved.compact`."""
@@ -56,4 +61,8 @@ class SavedVoice:
 
     def stored(self) -> StoredState:
         """As `jbdiff_live.block.Storable.stored`."""
-        return StoredState(self.whole.to_bytes(), self.position, self.resets, self.heard)
+        same = all(music is sound for music, sound in zip(self.heard, self.out, strict=True))
+        out = () if same else self.out
+        spot = self.dry
+        dry = None if spot is None else StoredDry(spot.file.samples, spot.place, spot.gain)
+        return StoredState(self.whole.to_bytes(), self.position, self.resets, self.heard, out, dry)

@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from jbdiff.audio.beat import Beat, found_beat
 from jbdiff.audio.files import read_mono
 from jbdiff_live.block import Given, Mono
 
@@ -24,15 +25,12 @@ LONGEST_SECONDS = 1200.0  # longest part of a file that is kept: 212 MB
 
 @dataclass(frozen=True, eq=False)  # the same file read twice is two sources
 class FileSource:
-    """A sound file as mono float32 at the model's rate, read in a circle."""
+    """A sound file as mono float32 at the model's rate. `file_player.py` plays it."""
 
     path: Path
     samples: Mono
     note: str  # changes of the sound: resampled, mixed to mono, cut, turned down
-
-    def window(self, end_frame: int, frames: int) -> Mono:
-        """Return `frames` samples that end at `end_frame`, wrapping around the file's ends."""
-        return self.samples[np.arange(end_frame - frames, end_frame) % len(self.samples)]
+    beat: Beat | None = None  # None: no steady beat was found
 
     def tail(self, frames: int) -> Mono:
         """Return the last `frames` samples, or all of a shorter file."""
@@ -44,6 +42,7 @@ class Used:
     """What a block has read of its sources, for `Given`."""
 
     files: dict[str, FileSource] = field(default_factory=dict)  # by role
+    played: dict[str, int] = field(default_factory=dict)  # by role, as `Given.played`
     live: list[tuple[Mono, Mono] | None] = field(default_factory=list)
 
     def given(self, began: Mono | None = None) -> Given:
@@ -53,23 +52,33 @@ class Used:
             began,
             None if context is None else context.samples,
             None if init is None else init.samples,
+            self.played,
             tuple(self.live),
         )
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The sounds that the knobs may choose for context and init, besides the instrument's own. One for each block."""
+    """The sounds that the knobs may choose for context and init, besides the instrument's own. One for each block.
+
+    played: the frames of the music since a file began, by role, if they are known, as in a replay. Else a file begins
+    with the first block that has it.
+    """
 
     context_file: FileSource | None = None
     init_file: FileSource | None = None
     live: LiveReader = lambda frames, ahead, beat: None
     own: Callable[[int], Mono] = lambda frames: np.zeros(frames, np.float32)  # newest frames made, mono
+    played: Mapping[str, int] = field(default_factory=dict)
     used: Used = field(default_factory=Used)
 
+    def loaded(self, role: str) -> FileSource | None:
+        """Return the file of a role, "context" or "init", that is there."""
+        return self.context_file if role == "context" else self.init_file
+
     def file(self, role: str) -> FileSource | None:
-        """Return the file of a role, "context" or "init", and note that it was read."""
-        file = self.context_file if role == "context" else self.init_file
+        """Return the file of a role, and note that it was read."""
+        file = self.loaded(role)
         if file is not None:
             self.used.files[role] = file
         return file
@@ -92,7 +101,9 @@ def load_file_source(
     keep_going: asked between pieces. Raises ValueError or OSError with the remedy when the file cannot be used.
     """
     sound = read_mono(path, sample_rate, int(longest_seconds * sample_rate), keep_going=keep_going)
-    return FileSource(Path(path), sound.samples, ", ".join(sound.notes))
+    return FileSource(
+        Path(path), sound.samples, ", ".join(sound.notes), found_beat(sound.samples, sample_rate)
+    )
 
 
 @runtime_checkable

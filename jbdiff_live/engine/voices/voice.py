@@ -17,7 +17,8 @@ import numpy as np
 from jbdiff_live.block import CHANNELS, Audio, Generated, KeepGoing, Mono, NoiseDrawn, Rung
 from jbdiff_live.engine.block_settings import NewestKnobs, block_settings, eased, rung_shares, turned
 from jbdiff_live.engine.timing.progress import Progress
-from jbdiff_live.engine.voices.listening import Heard, Place, heard
+from jbdiff_live.engine.voices.file_player import Began, FilesBegan
+from jbdiff_live.engine.voices.listening import Heard, Place, file_places, heard
 from jbdiff_live.engine.voices.sources import FileSource, Sources
 from jbdiff_live.engine.voices.torch_setup import machine_facts
 from jbdiff_live.parameters import ParameterSnapshot
@@ -82,7 +83,8 @@ class StackVoice:
             fade_frames=fade_frames,
             licence=str(stream.stack.source.get("licence", "")),
         )
-        self.position = 0  # frames made since the music began: the place in files that move along
+        self.position = 0  # frames made since the music began
+        self.files = FilesBegan()  # where the files that move along began
         self._stream = stream
         self._context_frames = stream.geometry.context_samples(stream.levels[0])
         self._seconds = deque([block_seconds], maxlen=TIMES_KEPT)
@@ -146,10 +148,10 @@ class StackVoice:
         """Return the stream's state before the next block. Later blocks do not change it."""
         return self._stream.save()
 
-    def restore(self, state: StreamState, position: int, began_from: FileSource | None) -> None:
-        """Go on from a state of `save`, bit-exactly. position, began_from: the attributes of the same names."""
+    def restore(self, state: StreamState, position: int, began_from: FileSource | None, files: Began) -> None:
+        """Go on from a state of `save`, bit-exactly. The rest: the attributes of then, as `files.began`."""
         self._stream.restore(state)
-        self.position, self.began_from = position, began_from
+        self.position, self.began_from, self.files.began = position, began_from, files
 
     def restore_what_fits(self, state: StreamState, position: int) -> tuple[str, ...]:
         """Go on from a state, also of a stack with other parts. position: the attribute of that name.
@@ -189,7 +191,7 @@ class StackVoice:
         Loader's thread; no other thread has the voice. fade_frames: of the crossfade to it.
         """
         self._stream.reset()
-        self.asked, self.position = choice, 0
+        self.asked, self.position, self.files = choice, 0, FilesBegan()
         self.began_from = self.knows = self._settings = None
         usual = float(np.median(self._seconds))  # the slowest block was slow for a reason that has passed
         self._seconds = deque([usual], self._seconds.maxlen)
@@ -200,12 +202,15 @@ class StackVoice:
     def reset(self) -> None:
         """Forget the music so far."""
         self._stream.reset()
-        self.position = 0
+        self.position, self.files = 0, FilesBegan()
 
     def forget(self) -> None:
-        """Begin again with the next block, without a gap: from the context file, if any, else from nothing."""
+        """Begin again with the next block, without a gap: from the context file, if any, else from nothing.
+
+        Files begin again too.
+        """
         self._stream.forget()
-        self.began_from = None
+        self.began_from, self.files = None, FilesBegan()
 
     def beginning_of(
         self, context_file: FileSource, take_turns: Callable[[], object]
@@ -232,7 +237,7 @@ class StackVoice:
 
     def take_place_of(self, before: StackVoice) -> None:
         """Go on at another voice's place in all files. The music does not begin again from a file."""
-        self.position = before.position
+        self.position, self.files.began = before.position, before.files.began
         self.began_from = before.began_from
 
     def continue_from(self, heard: Audio, before: StackVoice | None = None, frames: int = 0) -> None:
@@ -272,17 +277,15 @@ class StackVoice:
         self.complaint = self._note
         frames = self.block_frames
         opens = self.latency_frames  # what is new in this block sounds so many frames later
-        context = self._heard(
-            snapshot, sources, Place("context", self._context_frames, self.position, opens)
-        ).samples
+        files = file_places(snapshot, sources, self.files, self.position, self._stream.sample_rate)
+        place = Place("context", self._context_frames, 0, opens, files.get("context"))
+        context = self._heard(snapshot, sources, place).samples
         init = None
         if settings.resample > 0 and rung is not Rung.LOOP:  # a loop resamples its own sound
             # A whole window: the sound before the block only helps the encoder at the block's beginning.
-            place = Place("init", self._stream.window_frames, self.position + frames, opens + frames)
+            place = Place("init", self._stream.window_frames, frames, opens + frames, files.get("init"))
             found = self._heard(snapshot, sources, place)
-            init = found.samples
-            if snapshot.choice("init_source") != "own" and not found.complaint:
-                settings = replace(settings, resample=settings.resample * found.share)
+            init, settings = found.samples, _resampling(settings, snapshot, found)
         try:
             block = self._step(
                 lambda stream: stream.step(
@@ -315,6 +318,7 @@ class StackVoice:
             novelty=block.novelty,
             read_at=None if turning is None else turning.read_at,
             beat=block.beat if rung is not Rung.LOOP else None,
+            files=files,
         )
 
     def _step(self, step: Callable[[BlockStream], StreamBlock]) -> StreamBlock:
@@ -343,6 +347,14 @@ class StackVoice:
         found = heard(snapshot, sources, place, self._stream.sample_rate)
         self.complaint = found.complaint or self.complaint
         return found
+
+
+def _resampling(settings: BlockSettings, snapshot: ParameterSnapshot, found: Heard) -> BlockSettings:
+    """Return the settings that resample as much of the sound at Init as sounds."""
+    if snapshot.choice("init_source") == "own" or found.complaint:
+        return settings
+    kept = settings.resample * found.share
+    return replace(settings, resample=kept, direct=settings.direct and kept >= 1.0)
 
 
 def _tensor(mono: Mono) -> torch.Tensor:

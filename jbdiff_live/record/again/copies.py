@@ -12,7 +12,7 @@ import msgspec
 import soundfile
 
 from jbdiff_live.record.again.sounds import LIVE, PIECE_FRAMES, SOUNDS, again_name
-from jbdiff_live.record.again.states import STATES, state_files
+from jbdiff_live.record.again.states import STATES, dry_sound, state_files
 from jbdiff_live.record.events import BlockEvent, GivenSounds
 from jbdiff_live.record.take import sound_path
 from jbdiff_live.record.wav import WavFile
@@ -43,6 +43,8 @@ def copy_of_block(segment: Path, event: BlockEvent, take: Path) -> None:
         else [event.given, *(b.given for b in event.given.old if b.given is not None)]
     )
     names = {name for each in given for name in (each.began, each.context, each.init) if name is not None}
+    if (dry := dry_sound(segment, event.index)) is not None:
+        names.add(dry)
     folders = (segment / SOUNDS, segment.parent / SOUNDS)
     shelf = [folder / f"{name}.wav" for folder in folders for name in names]
     for path in (*shelf, segment / SOUNDS / again_name(event.index)):

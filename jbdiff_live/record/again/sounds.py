@@ -138,6 +138,7 @@ def kept_given(given: Given, shelf: SoundShelf, live: LiveTrack) -> GivenSounds 
         shelf.keep(given.began),
         shelf.keep(given.context),
         shelf.keep(given.init),
+        dict(given.played),
         [live.place(piece) for piece in given.live],
         old,
     )

@@ -9,6 +9,7 @@ Thread: Qt's. Nothing here blocks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from PySide6.QtCore import QRectF, Qt
@@ -18,6 +19,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 from jbdiff_live.parameters import (
     ACTIONS,
     OF_THE_ANCHOR,
+    OF_THE_FILES,
     OF_THE_FINISHER,
     OF_THE_INPUT,
     OF_THE_REGISTER,
@@ -79,16 +81,18 @@ ROWS: tuple[tuple[tuple[str, tuple[tuple[str, ...], ...]], ...], ...] = (
                 ("finisher_seed", "stack"),
             ),
         ),
-        ("OUTPUT", (("gain",),)),
+        ("FILES, OUTPUT", (("file_start", "file_length"), ("file_loop", "file_dry"), ("gain",))),
     ),
 )
+WIDER = {"FORM": 26}  # tenths of a column: its words are the longest of its row
+SHORTER = {"hold_changes": "Hold until"}  # labels that a narrow tile has no room for
 FOOT = ("hold", "reroll", "home", "mute")  # their pads stand below every view
 KEYS = {
     "hold": "H", "mute": "M", "reroll": "N", "home": "B", "advance": "S", "write": "W", "erase": "E",
     "reset_context": "X", "tap": "T",
 }  # fmt: skip
 # Drawn as strips, since two or three of them share a column.
-FLAT = OF_THE_FINISHER | OF_THE_ANCHOR | OF_THE_REGISTER | OF_THE_SCENES | OF_THE_INPUT
+FLAT = OF_THE_FINISHER | OF_THE_ANCHOR | OF_THE_REGISTER | OF_THE_SCENES | OF_THE_INPUT | OF_THE_FILES
 FLAT |= {
     "context_source",
     "init_source",
@@ -104,6 +108,7 @@ SILENCING = {"mute"}  # switches that are lit in the warning colour: the player 
 
 def make_tile(parameter: Parameter) -> ParameterTile:
     """The kind of tile that the parameter's kind asks for."""
+    parameter = replace(parameter, label=SHORTER.get(parameter.name, parameter.label))
     if parameter.toggle:
         toggle = Toggle(parameter, key=KEYS.get(parameter.name, ""))
         toggle.warning = parameter.name in SILENCING
@@ -153,12 +158,12 @@ class KnobsPanel(QWidget):
         placed: list[str] = []
         for groups in self._rows():
             row = QHBoxLayout()
-            row.setSpacing(10)
+            row.setSpacing(6)
             for title, columns in groups:
                 there = [[name for name in column if name in self._there] for column in columns]
                 there = [column for column in there if column]
                 if there:
-                    row.addLayout(self._group(title, there), len(there))
+                    row.addLayout(self._group(title, there), 10 * len(there) + WIDER.get(title, 0))
                     placed += [name for column in there for name in column]
             box.addLayout(row, 1)
         self.order = [self.tiles[name] for name in placed if name in self.tiles]

@@ -1,0 +1,1 @@
+"""What a stream plays beside the sound of its levels."""
