@@ -107,8 +107,13 @@ SILENCING = {"mute"}  # switches that are lit in the warning colour: the player 
 
 
 def make_tile(parameter: Parameter) -> ParameterTile:
-    """The kind of tile that the parameter's kind asks for."""
-    parameter = replace(parameter, label=SHORTER.get(parameter.name, parameter.label))
+    """The kind of tile that the parameter's kind asks for. A screen reader reads the whole label."""
+    tile = _tile_of(replace(parameter, label=SHORTER.get(parameter.name, parameter.label)))
+    tile.setAccessibleName(parameter.label)
+    return tile
+
+
+def _tile_of(parameter: Parameter) -> ParameterTile:
     if parameter.toggle:
         toggle = Toggle(parameter, key=KEYS.get(parameter.name, ""))
         toggle.warning = parameter.name in SILENCING
