@@ -24,6 +24,7 @@ from jbdiff_live.ui.browser.dialog import Browser
 from jbdiff_live.ui.takeview.dialog import TakeView
 from jbdiff_live.ui.takeview.export_dialog import ExportDialog
 from jbdiff_live.ui.takeview.slots import sound_data
+from jbdiff_live.ui.takeview.trash import to_trash
 from jbdiff_live.ui.window import MainWindow
 
 Key, CONTROL = Qt.Key, Qt.KeyboardModifier.ControlModifier
@@ -366,6 +367,17 @@ def test_without_a_trash_nothing_is_deleted(
     press(qtbot, view, Key.Key_T, CONTROL)
     assert "no trash" in view.line.text() and view.facts.folder.is_dir() and view.isVisible()
     assert len(view._waves) == 1, "the wave is shown again"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep their trash elsewhere")
+def test_a_new_account_gets_the_folder_of_its_trash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share" / "data"))
+    there: list[bool] = []
+    monkeypatch.setattr(
+        QFile, "moveToTrash", lambda path: there.append((tmp_path / "share" / "data").is_dir()) or True
+    )
+    to_trash(tmp_path / "take")
+    assert there == [True]
 
 
 def test_the_folder_is_opened_and_closing_ends_what_is_heard(
