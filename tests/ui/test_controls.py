@@ -109,7 +109,7 @@ def test_every_tile_has_the_room_that_it_needs(window: MainWindow, size: tuple[i
 
 def test_memory_and_anchor_have_a_group_of_their_own(window: MainWindow) -> None:
     titles = [title.text for title in window.panel.findChildren(Title)]
-    assert titles == ["NOISE", "SOURCES", "NOISE PATH", "FORM", "FINISHER", "OUTPUT"], (
+    assert titles == ["NOISE", "SOURCES", "FORM", "FINISHER", "FILES, OUTPUT"], (
         "nothing is left over for MORE"
     )
     tiles = window.tiles

@@ -30,7 +30,7 @@ class NoisePath(Painted):
         super().__init__()
         self.walk = NoiseWalk(BLOCKS)
         self._heard: NoisePlace | None = None
-        self.setMinimumSize(72, 46)
+        self.setMinimumSize(44, 46)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName("Noise path")
         self.setToolTip(HELP)

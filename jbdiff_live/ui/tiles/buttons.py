@@ -163,7 +163,7 @@ class Choice(ParameterTile):
             bottom = self.height() - 3
         count = len(self.parameter.choices)
         step = (bottom - top) / count
-        return [QRectF(7, top + i * step + 1, self.width() - 14, step - 2) for i in range(count)]
+        return [QRectF(5, top + i * step + 1, self.width() - 10, step - 2) for i in range(count)]
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() is Qt.MouseButton.LeftButton:
@@ -212,7 +212,7 @@ class Choice(ParameterTile):
             plate(painter, row, fill, round_=5)
             if is_heard and not is_set:
                 plate(painter, QRectF(row.x(), row.y(), 5, row.height()), theme.ACCENT, round_=2)
-            theme.write(painter, row.adjusted(8, 0, -6, 0), text, size, ink, theme.CENTRE, bold=is_set)
+            theme.write(painter, row.adjusted(7, 0, -4, 0), text, size, ink, theme.CENTRE, bold=is_set)
 
 
 def join(*parts: str) -> str:

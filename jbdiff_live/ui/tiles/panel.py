@@ -44,6 +44,7 @@ ROWS: tuple[tuple[tuple[str, tuple[tuple[str, ...], ...]], ...], ...] = (
             (
                 ("noise_step",),
                 ("noise_style",),
+                ("noise path",),
                 ("seed", "seed_b"),
                 ("seed_morph", "noise_mutation"),
                 ("noise_length", "advance"),
@@ -62,7 +63,6 @@ ROWS: tuple[tuple[tuple[str, tuple[tuple[str, ...], ...]], ...], ...] = (
         ),
     ),
     (
-        ("NOISE PATH", (("noise path",),)),
         (
             "FORM",
             (
@@ -84,7 +84,8 @@ ROWS: tuple[tuple[tuple[str, tuple[tuple[str, ...], ...]], ...], ...] = (
         ("FILES, OUTPUT", (("file_start", "file_length"), ("file_loop", "file_dry"), ("gain",))),
     ),
 )
-WIDER = {"FORM": 26}  # tenths of a column: its words are the longest of its row
+WIDER = {"FORM": 26, "NOISE": 3}  # tenths of a column: their words are the longest of their row
+NARROW = {"noise path": 6}  # tenths of a column, instead of 10
 SHORTER = {"hold_changes": "Hold until"}  # labels that a narrow tile has no room for
 FOOT = ("hold", "reroll", "home", "mute")  # their pads stand below every view
 KEYS = {
@@ -168,7 +169,8 @@ class KnobsPanel(QWidget):
                 there = [[name for name in column if name in self._there] for column in columns]
                 there = [column for column in there if column]
                 if there:
-                    row.addLayout(self._group(title, there), 10 * len(there) + WIDER.get(title, 0))
+                    wide = sum(NARROW.get(column[0], 10) for column in there) + WIDER.get(title, 0)
+                    row.addLayout(self._group(title, there), wide)
                     placed += [name for column in there for name in column]
             box.addLayout(row, 1)
         self.order = [self.tiles[name] for name in placed if name in self.tiles]
@@ -200,6 +202,6 @@ class KnobsPanel(QWidget):
                     widget.face_label = rest.capitalize() if shorter else widget.label
                 widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
                 stack.addWidget(widget, 1)
-            row.addLayout(stack, 1)
+            row.addLayout(stack, NARROW.get(column[0], 10))
         box.addLayout(row, 1)
         return box
