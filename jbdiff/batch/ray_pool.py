@@ -174,10 +174,11 @@ class RayPool:
 def _ray() -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to Ray's makers
     try:
+        ray = importlib.import_module("ray")
         importlib.import_module("ray.exceptions")
-        return importlib.import_module("ray")
     except ModuleNotFoundError as error:
         raise BatchError(f"--ray needs {error.name}; install jbdiff-live with its [ray] extra") from error
+    return ray
 
 
 def _connect(ray: ModuleType, address: str, jobs: int | None, takes: bool) -> None:

@@ -196,6 +196,7 @@ def test_a_knob_in_another_process_changes_the_parameter_and_then_the_sound(
     after = [block for block in blocks if block.version >= changes["seed"].version]
     assert before and after
     assert {block.values["seed"] for block in after} == {SEED}
-    assert all(isinstance(block.noise, NoiseDrawn) and block.noise.seed == SEED for block in after)
+    # A block that came too late is the last one once more, and has no noise of its own.
+    assert {noise.seed for block in after if isinstance(noise := block.noise, NoiseDrawn)} == {SEED}
     assert np.abs(captured[-RATE // 2 :]).max() == 0.0
     assert np.abs(the_take(tmp_path).read()[silent_from:]).max() > 0.001

@@ -84,7 +84,7 @@ def test_factory_patches_are_saved_unchanged_with_scenes_and_without(tmp_path: P
         patch = patches[name]
         path = tmp_path / f"{name}.toml"
         path.write_text(factory.read_text())
-        save_patch(path, replace(patch, context=None))
+        save_patch(path, replace(patch, context=None, init=None))
         assert path.read_text() == factory.read_text()
 
 

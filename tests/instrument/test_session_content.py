@@ -59,7 +59,7 @@ def played(draw: st.DrawFn) -> Played:
     for number in draw(st.sets(st.integers(1, 8), max_size=3)):
         scene = Scene(name=" ".join(draw(st.text("abc é", max_size=9)).split()), program=number + 40)
         kept = kept.put(number, scene.captured(draw(VALUES)))
-    values = draw(VALUES)
+    values, init = draw(VALUES), draw(st.sampled_from(["", "/sounds/init.wav"]))
     plain = {p.name: p.plain(values[p.name]) for p in PARAMETERS}
     patch = Patch(
         draw(TEXT),
@@ -76,11 +76,10 @@ def played(draw: st.DrawFn) -> Played:
         scenes=kept.scenes,
         stage=("memory", "gain"),
         tags=("calm", "dub"),
+        init=Path(init) if init else None,
     )
     file = draw(st.sampled_from([None, Path("/patches/mine.toml"), *factory_patches().values()]))
-    return Played(
-        patch, file, draw(st.none() | st.integers(1, 8)), draw(st.sampled_from(["", "/sounds/init.wav"]))
-    )
+    return Played(patch, file, draw(st.none() | st.integers(1, 8)), init)
 
 
 @settings(max_examples=40)
