@@ -414,7 +414,10 @@ def fitted(
         finisher = theirs if fits else finisher
         lacking += [] if fits else ["finisher"]
     loudness = fresh.loudness if fresh.loudness is None or state.loudness is None else state.loudness
-    return StreamState(fresh.identity, state.block_index, levels, finisher, loudness), tuple(lacking)
+    # The init's own sound waits as long as the levels take, so it fits if all of them do.
+    direct = None if any(levels[number] is own for number, own in fresh.levels.items()) else state.direct
+    found = StreamState(fresh.identity, state.block_index, levels, finisher, loudness, direct)
+    return found, tuple(lacking)
 
 
 def _parts_text(state: StreamState) -> str:

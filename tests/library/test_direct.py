@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -40,7 +41,10 @@ def test_blocks_that_pass_the_levels_are_the_finisher_on_the_whole(hop: int | No
     assert wanted.abs().max() > 0.1 and difference.max() < 1e-5
 
 
-def test_a_saved_state_goes_on_past_the_levels_bit_for_bit() -> None:
+@pytest.mark.parametrize("restore", [BlockStream.restore, BlockStream.restore_what_fits])
+def test_a_saved_state_goes_on_past_the_levels_bit_for_bit(
+    restore: Callable[[BlockStream, StreamState], object],
+) -> None:
     stream = BlockStream(joint_stack(remembers=True), finisher=True, hop_tokens=16)
     sound = 0.2 * noise(6, 1, 8 * stream.block_frames)
     half = sound.shape[2] // 2
@@ -48,7 +52,7 @@ def test_a_saved_state_goes_on_past_the_levels_bit_for_bit() -> None:
     state = StreamState.from_bytes(stream.save().to_bytes())
     assert state.direct is not None and state.direct.on
     after = played(stream, PAST, sound[..., half:])
-    stream.restore(state)
+    restore(stream, state)
     assert torch.equal(played(stream, PAST, sound[..., half:]), after)
 
 
