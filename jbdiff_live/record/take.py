@@ -18,7 +18,7 @@ last whole line, and `closed_cleanly` is false. `repair.py` mends such a take.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -187,13 +187,15 @@ class Take:
 
     def position(self, frame: int) -> int:
         """Return the first frame of `audio.wav` that is at the session's `frame` or behind it."""
+        return self.position_in((e for e in self.events() if isinstance(e, PlaceEvent)), frame)
+
+    def position_in(self, places: Iterable[PlaceEvent], frame: int) -> int:
+        """As `position`, for places of the log that were read before."""
         at, begin, moves = 0, self.info.start_frame, True
-        for event in self.events():
-            if not isinstance(event, PlaceEvent):
-                continue
-            if moves and frame < begin + event.at - at:
+        for place in places:
+            if moves and frame < begin + place.at - at:
                 break
-            at, begin, moves = event.at, event.frame, event.moves
+            at, begin, moves = place.at, place.frame, place.moves
             if begin > frame:
                 return at
         return max(0, at + (frame - begin) * moves)

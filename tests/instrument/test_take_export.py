@@ -309,8 +309,8 @@ def test_a_rendering_that_fails_says_its_last_words() -> None:
 def test_a_rendering_that_is_cancelled_ends_its_process(tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     job = run(
-        f"import os, time\nopen({str(mark)!r}, 'w').write(str(os.getpid()))\n"
-        'print(\'{"done": 1, "of": 9, "seconds_left": 5}\', flush=True)\ntime.sleep(600)'
+        f"import os, threading\nopen({str(mark)!r}, 'w').write(str(os.getpid()))\n"
+        'print(\'{"done": 1, "of": 9, "seconds_left": 5}\', flush=True)\nthreading.Event().wait()'
     )
     while job.state.part is None or job.state.part == 0:
         assert not job.wait(0.01), job.state

@@ -20,7 +20,11 @@ from jbdiff_live.record.shelf.reader import Resampled
 
 RATE = 44_100
 # Stands for `jbdiff_live replay`: it shows a progress, and waits until it is ended.
-REPLAY = 'import time\nprint(\'{"done": 3, "of": 12, "seconds_left": 41.5}\', flush=True)\ntime.sleep(600)\n'
+REPLAY = """
+import threading
+print('{"done": 3, "of": 12, "seconds_left": 41.5}', flush=True)
+threading.Event().wait()
+"""
 
 
 class HandListening:

@@ -103,22 +103,10 @@ def all_marks(take: Take) -> tuple[Mark, ...]:
             frames.append(event)
         elif isinstance(event, PlaceEvent):
             places.append(event)
-    logged = [Mark(_position(take, places, event.frame), f"{event.number}", True) for event in frames]
+    logged = [Mark(take.position_in(places, event.frame), f"{event.number}", True) for event in frames]
     return tuple(sorted([*logged, *own_marks(take)]))
 
 
 def own_marks(take: Take) -> tuple[Mark, ...]:
     """Return the marks that were set after the recording."""
     return tuple(sorted(Mark(max(0, mark.at), shown(mark.name)) for mark in take.info.marks))
-
-
-def _position(take: Take, places: Sequence[PlaceEvent], frame: int) -> int:
-    """Do what `Take.position` does, without reading the log for each mark."""
-    at, begin, moves = 0, take.info.start_frame, True
-    for place in places:
-        if moves and frame < begin + place.at - at:
-            break
-        at, begin, moves = place.at, place.frame, place.moves
-        if begin > frame:
-            return at
-    return max(0, at + (frame - begin) * moves)
