@@ -125,11 +125,10 @@ class Block:
     `again` is the index of the block that the time machine plays again; None for new music. `asked` holds the action
     counts of the store if the generator got others, as it does after a jump back. `jump` says that the sound does not
     continue the block before it. `files` holds, by role, the places of the files at which its first new frame is.
-    `edges` are the frames that an older block fades in and out where music once began. `begins` is True if the music
-    begins with this block: at a start or after a panic.
+    `edges` are the frames that an older block fades in and out where music once began.
 
-    `given`, `anew` and `resumes` say, with the knobs, from what a new block was made. `anew`: the music began with it.
-    `resumes`: the state before the block of that index was restored.
+    `given`, `anew` and `resumes` say, with the knobs, from what a new block was made. `anew`: the music begins with it,
+    at a start or after a panic. `resumes`: the state before the block of that index was restored.
     """
 
     samples: Audio
@@ -148,7 +147,6 @@ class Block:
     asked: Mapping[str, int] | None = None
     jump: Jump | None = None
     files: Mapping[str, FilePlace] = field(default_factory=dict)
-    begins: bool = False
     edges: tuple[int, int] = (0, 0)
     given: Given = NOTHING_GIVEN
     anew: bool = False

@@ -18,7 +18,7 @@ class Delivery:
     """The way into the ring. `on_block` gets every block right after it went in, and must not block.
 
     panics: returns the number of panics that the player has asked for. `frames` counts those that are heard, since the
-    music began, or began again; at 0 no block can be late. `begins`: the music begins with the next block.
+    music began, or began again; at 0 no block can be late.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Delivery:
 
     def begin(self) -> None:
         """Begin the music anew."""
-        self.frames, self.begins, self._silent = 0, True, 0
+        self.frames, self._silent = 0, 0
 
     def write(self, block: Block, panics: int) -> bool:
         """Write the whole block, and wait for room. Return False if a stop was asked for before the end.
@@ -46,14 +46,13 @@ class Delivery:
         A block after a jump drops the queued frames, and the output crossfades to it. Where the music begins, the
         silence before the stack's first sound is not played.
         """
-        if block.begins or (block.jump is not None and block.jump.after is None):
+        if block.anew or (block.jump is not None and block.jump.after is None):
             self._silent = 0 if block.stack is None else block.stack.latency_frames
         dropped = min(self._silent, block.frames)
         # In one step: between a drop and a write the output would find nothing to play.
         written = self._ring.write(block.samples, joins=block.jump is not None, drop=dropped)
         self._silent -= dropped
         self.frames += block.frames - dropped
-        self.begins = False
         self._on_block(block)
         while written < block.frames:
             if self._stop.wait(WAIT_SECONDS):

@@ -248,7 +248,6 @@ class Engine:
             novelty=generated.novelty,
             beat=generated.beat,
             files=generated.files,
-            begins=self._out.begins,
             given=generated.given,
         )  # fmt: skip
         self._before = before

@@ -118,7 +118,7 @@ class Tape:
                 self._start(frame, made)
             else:
                 # A block that was in work at the start is of the old music.
-                self._next = (lambda block: block.begins) if anew else (lambda block: True)
+                self._next = (lambda block: block.anew) if anew else (lambda block: True)
 
     def _from(self, frame: int) -> list[Block]:
         """Return the newest blocks that reach past `frame`. The lock is held."""

@@ -60,7 +60,7 @@ class HeardSound:
                 self._ring.request_drain()
         while self._ring.room < block.frames and self._ring.available:
             self._play(self._ring.frames_read + CHUNK_FRAMES)
-        self._delivery.write(replace(block, begins=block.anew), panics=0)
+        self._delivery.write(block, panics=0)
         yield from self._new(start)
 
     def queued_to(self, frame: int, start: int) -> Iterator[tuple[Audio, list[Place]]]:

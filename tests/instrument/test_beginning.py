@@ -62,7 +62,7 @@ def test_the_silence_before_the_first_sound_is_not_played(rig: PastRig) -> None:
     sound = heard(rig)
     assert np.array_equal(sound, made_by(rig)[LATENCY:]) and sound[:10].any()
     assert rig.ring.frames_read == 4 * FRAMES, "frames count as before"
-    assert [block.begins for block in rig.blocks] == [True, False, False, False]
+    assert [block.anew for block in rig.blocks] == [True, False, False, False]
 
 
 def test_neither_is_it_after_a_panic_or_a_second_start(rig: PastRig) -> None:

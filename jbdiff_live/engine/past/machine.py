@@ -346,9 +346,7 @@ def _edges(line: Line, place: int, frames: int) -> tuple[int, int]:
 def _again(block: Block, edges: tuple[int, int]) -> Block:
     """Return an older block as it plays again. edges: of `_edges`."""
     samples = with_edges(block.samples, edges)
-    return replace(
-        block, samples=samples, edges=edges, again=block.index, begins=False, anew=False, resumes=None
-    )
+    return replace(block, samples=samples, edges=edges, again=block.index, anew=False, resumes=None)
 
 
 def with_edges(samples: Audio, edges: tuple[int, int]) -> Audio:
