@@ -10,22 +10,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QLabel, QListView
+from PySide6.QtWidgets import QListView
 
 from jbdiff_live.browse.entry import Entry, Kind
 from jbdiff_live.status import Status, Transport
-from jbdiff_live.ui.asking import REFUSALS, reason
+from jbdiff_live.ui.browser.answering import Answering
 from jbdiff_live.ui.browser.lines import NameLine, SearchLine
 from jbdiff_live.ui.browser.model import EntriesModel
-from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.takeview.trash import to_trash
-from jbdiff_live.ui.twice import Twice
 
 HINT = "Type to search. Arrows choose. Ctrl+O: a file from elsewhere. Ctrl+P: panic. Esc closes."
 
 
-class Deeds(QDialog):
+class Deeds(Answering):
     """The deeds of the browser. The browser that inherits makes the parts below, and shows what came of a deed."""
+
+    hint = HINT
 
     _transport: Transport
     _status: Status
@@ -35,23 +35,11 @@ class Deeds(QDialog):
     list: QListView
     search: SearchLine
     name: NameLine
-    line: QLabel
-    trash_press: Twice
 
     @property
     @abstractmethod
     def chosen(self) -> Entry | None:
         """The chosen entry; None if there is none."""
-        ...
-
-    @abstractmethod
-    def look(self) -> None:
-        """Show what the session has now."""
-        ...
-
-    @abstractmethod
-    def read_list(self) -> None:
-        """Ask the session for the list."""
         ...
 
     def load(self) -> None:
@@ -62,9 +50,9 @@ class Deeds(QDialog):
         if entry.kind is Kind.TAKE:
             self.open_take(entry)
         elif entry.kind is Kind.PATCH:
-            self._do(lambda: self._transport.load_patch(entry.path), f"{entry.name} is loaded")
+            self.do(lambda: self._transport.load_patch(entry.path), f"{entry.name} is loaded")
         else:
-            self._do(
+            self.do(
                 lambda: self._transport.load_context_file(entry.path), f"the music continues {entry.name}"
             )
 
@@ -76,38 +64,36 @@ class Deeds(QDialog):
         if entry.kind is Kind.TAKE:
             if entry.sound is not None:
                 sound = entry.sound
-                self._do(
-                    lambda: self._transport.load_context_file(sound), f"the music continues {entry.name}"
-                )
+                self.do(lambda: self._transport.load_context_file(sound), f"the music continues {entry.name}")
         elif entry.kind is Kind.SOUND:
             words = f"Resample starts from {entry.name}: turn it up to hear it"
-            self._do(lambda: self._transport.load_init_file(entry.path), words)
+            self.do(lambda: self._transport.load_init_file(entry.path), words)
         elif self.model.armed(entry):
-            self._do(lambda: self._transport.arm_patch(None), "no patch is armed")
+            self.do(lambda: self._transport.arm_patch(None), "no patch is armed")
         else:
-            self._do(lambda: self._transport.arm_patch(entry.path), f"{entry.name} loads at the next bar")
+            self.do(lambda: self._transport.arm_patch(entry.path), f"{entry.name} loads at the next bar")
 
     def listen(self) -> None:
         """Play the sound of the entry, or end the one that plays."""
         entry = self.chosen
         if self._status.library.listening:
-            self._do(lambda: self._transport.listen_to(None), "")
+            self.do(lambda: self._transport.listen_to(None), "")
         elif entry is not None and entry.sound is not None:
             sound = entry.sound
             if entry.kind is Kind.TAKE:
-                self._do(
+                self.do(
                     lambda: self._transport.takes().listen((entry.path,), 0.0),
                     f"the output plays {entry.name}",
                 )
             else:
-                self._do(lambda: self._transport.listen_to(sound), f"the output plays {sound.name}")
+                self.do(lambda: self._transport.listen_to(sound), f"the output plays {sound.name}")
 
     def mark(self) -> None:
         """Make the entry a favourite, or end that."""
         entry = self.chosen
         if entry is not None:
             words = f"{entry.name} is {'not a favourite any more' if entry.favourite else 'a favourite'}"
-            self._do(lambda: self._transport.mark_favourite(entry.key, not entry.favourite), words)
+            self.do(lambda: self._transport.mark_favourite(entry.key, not entry.favourite), words)
 
     def rename(self) -> None:
         entry = self.chosen
@@ -126,13 +112,13 @@ class Deeds(QDialog):
         if entry is None:
             return
         if not self.trash_press.press():
-            self._answer(f"once more within three seconds moves {entry.name} into the trash")
+            self.answer(f"once more within three seconds moves {entry.name} into the trash")
             self.look()
             return
         if entry.kind is Kind.TAKE:
-            self._do(lambda: self._trash_take(entry.path), f"{entry.name} is in the trash of the system now")
+            self.do(lambda: self._trash_take(entry.path), f"{entry.name} is in the trash of the system now")
             return
-        self._do(lambda: self._transport.trash_patch(entry.path), f"{entry.name} is in the folder trash now")
+        self.do(lambda: self._transport.trash_patch(entry.path), f"{entry.name} is in the folder trash now")
 
     def _trash_take(self, folder: Path) -> None:
         takes = self._transport.takes()
@@ -146,14 +132,14 @@ class Deeds(QDialog):
         ...
 
     def save_own(self) -> None:
-        self._do(self._transport.save_own_patch, f"{self._status.patch} is saved")
+        self.do(self._transport.save_own_patch, f"{self._status.patch} is saved")
 
     def save_new(self) -> None:
         self._ask_name(self._free_name(), "a name for your patch", self._transport.save_patch_as)
 
     def go_back(self) -> None:
         """Go back to the saved patch."""
-        self._do(self._transport.revert, f"{self._status.patch} is as its file has it")
+        self.do(self._transport.revert, f"{self._status.patch} is as its file has it")
 
     # ------------------------------------------------------------------ names and answers
 
@@ -175,11 +161,11 @@ class Deeds(QDialog):
         self.name.setText(proposed)
         self.name.selectAll()
         self.name.setFocus(Qt.FocusReason.OtherFocusReason)
-        self._answer(f"Type {what}. Enter takes it, Esc does not.")
+        self.answer(f"Type {what}. Enter takes it, Esc does not.")
 
     def _use_name(self) -> None:
         use, name = self._named, self.name.text().strip()
-        if use is not None and self._do(lambda: use(name), f"{name} is in your folder"):
+        if use is not None and self.do(lambda: use(name), f"{name} is in your folder"):
             self._end_name()
             self.search.clear()
             self.look()
@@ -192,24 +178,3 @@ class Deeds(QDialog):
         self.name.hide()
         self.search.show()
         self.search.setFocus(Qt.FocusReason.OtherFocusReason)
-
-    def _do(self, wish: Callable[[], None], words: str) -> bool:
-        """Ask the session. What it refuses is written below the list; else `words` are."""
-        self.trash_press.forget()
-        try:
-            wish()
-        except REFUSALS as error:
-            self._refuse(reason(error))
-            return False
-        self._answer(words or HINT)
-        self.read_list()
-        self.look()
-        return True
-
-    def _answer(self, words: str) -> None:
-        self.line.setStyleSheet(f"color: {theme.DIM.name()};")
-        self.line.setText(words)
-
-    def _refuse(self, why: str) -> None:
-        self.line.setStyleSheet(f"color: {theme.CAUTION.name()};")
-        self.line.setText(why)

@@ -166,7 +166,7 @@ class Browser(Deeds):
         if button is self.detail.load and isinstance(focused, Action):
             focused.click()
         elif button is not None and not button.isEnabled():
-            self._refuse(button.why or "choose a patch or a sound first")
+            self.refuse(button.why or "choose a patch or a sound first")
         else:
             deed()
 
@@ -181,7 +181,7 @@ class Browser(Deeds):
         self.resize(min(WIDEST, room.width() - 20), min(HIGHEST, room.height() - 20))
         self.setStyleSheet(sheet())
         self.detail.wear()
-        self._answer(HINT)
+        self.answer(HINT)
         self.search.clear()
         self.read_list()
         self.look()
@@ -266,7 +266,7 @@ class Browser(Deeds):
         """Esc: give up the name that is typed, else close."""
         if self._named is not None:
             self._end_name()
-            self._answer(HINT)
+            self.answer(HINT)
         else:
             super().reject()
 

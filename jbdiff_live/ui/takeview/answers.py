@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QLabel
 
 from jbdiff_live.browse.takes import Mark, TakeFacts, TakeShelf
-from jbdiff_live.ui.asking import REFUSALS, reason
+from jbdiff_live.ui.browser.answering import Answering
 from jbdiff_live.ui.browser.lines import NameLine
-from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.takeview.listen import Player
 from jbdiff_live.ui.takeview.wave import WaveView
-from jbdiff_live.ui.twice import Twice
 
 HINT = "Click or ← → seek. Drag, or [ and ], choose a part. Wheel, + and - zoom, 0 shows all. Esc closes."
 
 
-class Answering(QDialog):
+class Asking(Answering):
     """The view that inherits makes the parts below, and shows what came of a wish."""
+
+    hint = HINT
 
     shelf: TakeShelf
     facts: TakeFacts
@@ -28,19 +26,7 @@ class Answering(QDialog):
     player: Player
     wave: WaveView
     name: NameLine
-    line: QLabel
-    trash_press: Twice
     _named: Callable[[str], object] | None  # what the text that is typed is for
-
-    @abstractmethod
-    def look(self) -> None:
-        """Show what the session has now."""
-        ...
-
-    @abstractmethod
-    def read_list(self) -> None:
-        """Ask the session for the list."""
-        ...
 
     def ask(self, proposed: str, what: str, use: Callable[[str], object]) -> None:
         """Ask for a text in the place of the title. Enter takes it, Esc does not."""
@@ -60,24 +46,3 @@ class Answering(QDialog):
         self._named = None
         self.name.hide()
         self.wave.setFocus(Qt.FocusReason.OtherFocusReason)
-
-    def do(self, wish: Callable[[], object], words: str) -> bool:
-        """Ask the session. What it refuses becomes the answer; else `words` are."""
-        self.trash_press.forget()
-        try:
-            wish()
-        except REFUSALS as error:
-            self.refuse(reason(error))
-            return False
-        self.answer(words or HINT)
-        self.read_list()
-        self.look()
-        return True
-
-    def answer(self, words: str) -> None:
-        self.line.setStyleSheet(f"color: {theme.DIM.name()};")
-        self.line.setText(words)
-
-    def refuse(self, why: str) -> None:
-        self.line.setStyleSheet(f"color: {theme.CAUTION.name()};")
-        self.line.setText(why)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from jbdiff_live.browse.takes import Mark
-from jbdiff_live.ui.takeview.answers import Answering
+from jbdiff_live.ui.takeview.answers import Asking
 
 NEAR = 0.02  # of what is visible: how near the playhead a mark must be to be named or removed
 JUST_PASSED = 0.3  # seconds: a mark that the playhead has just passed is not the one before it
 
 
-class MarkDeeds(Answering):
+class MarkDeeds(Asking):
     """What a player does with marks."""
 
     def add_mark(self) -> None:
