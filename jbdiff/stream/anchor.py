@@ -108,14 +108,14 @@ class StreamAnchor:
 
     def per_token(self, state: AnchorState, settings: BlockSettings) -> float:
         """Beats a token, more or fewer while an outer clock is ahead or behind; 0 without a clock."""
-        steady = self._steady(state, settings)
+        steady = self.steady(state, settings)
         if not steady or state.beat is None:
             return steady
         behind = _behind(state.beat, settings)
         bend = (behind - round(behind)) / (steady * self._network.config.window_tokens)
         return steady * (1 + min(MOST_BEND, max(-MOST_BEND, bend)))
 
-    def _steady(self, state: AnchorState, settings: BlockSettings) -> float:
+    def steady(self, state: AnchorState, settings: BlockSettings) -> float:
         """Beats a token of the tempo alone; 0 without a clock."""
         tempo = settings.tempo
         if tempo is None:
@@ -154,7 +154,7 @@ class StreamAnchor:
         """The state as it was so many tokens before the next one; the measured style stays."""
         if state.beat is None:
             return state
-        return replace(state, beat=(state.beat - tokens * self._steady(state, settings)) % BEATS)
+        return replace(state, beat=(state.beat - tokens * self.steady(state, settings)) % BEATS)
 
     def moved(self, state: AnchorState, settings: BlockSettings, history: Tensor, tokens: int) -> AnchorState:
         """The state after so many tokens, which are the end of a history `[1, c, n]`."""

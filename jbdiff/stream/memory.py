@@ -4,6 +4,10 @@ Echoes lie whole bars back. The length of the bar is that of the clock, refined 
 of half and three quarters of it, the one at which the music is most like itself. Music without a clock takes the lag at
 which it is most like itself, or has no echoes if it is like itself at none.
 
+A clock that changes its tempo a little, or that catches up with another clock, does not move the echoes off the beat:
+each token keeps its place in the bars, and an echo comes from the tokens that were at the same place (`straight`). If
+the other clock starts at another beat of the bar, what was played before moves with it (`jumped`).
+
 The knob `memory` is the share of windows that get each echo. With all of them the music becomes a loop that lives; with
 none it invents freely. The draws are functions of seed, window and echo, so that a session can be rendered again.
 
@@ -68,33 +72,67 @@ class StreamMemory:
         steady = min(bands.shape[1], round(form) + self._window) if form else bands.shape[1]
         return MemoryState(bands, bar, per_token, steady, form)
 
-    def grown(self, state: MemoryState, latents: Tensor) -> MemoryState:
-        """With latents `[1, c, t]` that were played."""
+    def grown(self, state: MemoryState, latents: Tensor, pace: float = 1.0) -> MemoryState:
+        """With latents `[1, c, t]` that were played.
+
+        pace: how many times as fast as its tempo the clock ran, because it caught up with another clock.
+        """
         new = latents[:, : self._channels].transpose(1, 2)
         bands = torch.cat([state.bands, new], 1)[:, -self.tokens :]
-        return replace(state, bands=bands, steady=min(state.steady + new.shape[1], self.tokens))
+        places = state.places
+        if state.bar and (pace != 1.0 or places is not None):
+            count, per_token = new.shape[1], pace / state.bar
+            before = places_of(state) - count * per_token
+            places = torch.cat([before, even_places(count, per_token)])[-self.tokens :]
+        steady = min(state.steady + new.shape[1], self.tokens)
+        return replace(state, bands=bands, steady=steady, places=places)
 
     def at_tempo(self, state: MemoryState, per_token: float) -> MemoryState:
-        """Of a stream whose clock goes at so many beats a token; what was played at another tempo gives no echoes."""
+        """Of a stream whose clock goes at so many beats a token.
+
+        If the tempo changes by more than `TEMPO_TOLERANCE`, what was played before gives no echoes.
+        """
         old = state.per_token
-        if not per_token or abs(per_token - old) <= TEMPO_TOLERANCE * old:
+        if not per_token or per_token == old:
             return state
         if (
             not old
         ):  # the clock starts: what was played had no other one, and keeps the lag that was found in it
             return replace(state, bar=state.bar or 4 / per_token, per_token=per_token)
         slower = old / per_token
-        return replace(state, bar=state.bar * slower, per_token=per_token, steady=0, form=state.form * slower)
+        same = abs(per_token - old) <= TEMPO_TOLERANCE * old
+        return replace(
+            state,
+            bar=state.bar * slower,
+            per_token=per_token,
+            steady=state.steady if same else 0,
+            form=state.form * slower,
+            places=places_of(state) if same and state.bar else None,
+        )
+
+    def jumped(self, state: MemoryState, beats: float) -> MemoryState:
+        """Of a stream whose clock left out so many beats, 0 to 4: what was played before lies so much earlier."""
+        if not beats or not state.bar or not state.per_token:
+            return state
+        return replace(state, places=places_of(state) - beats / (state.bar * state.per_token))
 
     def of_context(self, state: MemoryState, latents: Tensor) -> MemoryState:
         """For a block after another context `[1, n, c]`: that alone is remembered, at the stream's own tempo."""
         bands = latents[..., : self._channels]
-        return replace(state, bands=bands, steady=bands.shape[1])
+        return replace(state, bands=bands, steady=bands.shape[1], places=None)
 
     def earlier(self, state: MemoryState, tokens: int) -> MemoryState:
         """As it was so many tokens before the next one."""
-        bands = state.bands[:, : max(0, state.bands.shape[1] - tokens)]
-        return replace(state, bands=bands, steady=max(0, state.steady - tokens))
+        left = max(0, state.bands.shape[1] - tokens)
+        places = state.places
+        if places is not None and 0 < left < len(places):
+            places = places[:left] - places[left]
+        return replace(
+            state,
+            bands=state.bands[:, :left],
+            steady=max(0, state.steady - tokens),
+            places=places if left else None,
+        )
 
     def echo(self, state: MemoryState, tokens: int, held: int, memory: float, seed: int, place: int) -> Echo:
         """Echoes of a window of `tokens` whose first `held` were played already.
@@ -104,6 +142,7 @@ class StreamMemory:
         """
         if not 0.0 <= memory <= 1.0:
             raise ValueError(f"memory {memory} is outside 0..1")
+        state = straight(state)
         bars, known = self._steady(state)
         longest = state.form / state.bar if state.form else FORM
         multiples = [longest if multiple == FORM else multiple for multiple in BARS]
@@ -122,6 +161,7 @@ class StreamMemory:
         memory: 0..1; the confidence is the chance that at least one of three echoes is given. place: tokens from the
         beginning of a bar to the first new token.
         """
+        state = straight(state)
         bars, known = self._steady(state)
         back = bars_back(state.bar, state.steady - held, state.form)
         echo = echo_of(state.bands, bars, tokens, held, known, (back,))
@@ -134,6 +174,39 @@ class StreamMemory:
         """Tokens a bar, and how many tokens at the end of the memory may be used, `[1]` each."""
         bars = torch.tensor([state.bar], device=self._device)
         return bars, torch.tensor([state.steady], device=self._device)
+
+
+def even_places(tokens: int, per_token: float) -> Tensor:
+    """Places in bars `[tokens]` of the tokens before the next one, which is at 0. per_token: bars a token."""
+    return torch.arange(-tokens, 0, dtype=torch.float64) * per_token
+
+
+def places_of(state: MemoryState) -> Tensor:
+    """Place in bars `[n]` of each token that is remembered. Raises ZeroDivisionError if no bar is known."""
+    if state.places is not None:
+        return state.places
+    return even_places(state.bands.shape[1], 1 / state.bar)
+
+
+def straight(state: MemoryState) -> MemoryState:
+    """The memory as if all of it had been played at the present tempo: tokens are left out or repeated.
+
+    Beats that the clock left out are filled with those of the bar before.
+    """
+    if state.places is None or not len(state.places):
+        return state
+    length, per_token = len(state.places), 1 / state.bar
+
+    def reach(first: Tensor) -> int:
+        return int(-first * state.bar + 0.5)
+
+    wanted = even_places(max(1, reach(state.places[0])), per_token)
+    between = (state.places[1:] + state.places[:-1]) / 2
+    nearest = torch.bucketize(wanted, between)
+    left_out = (state.places[nearest] - wanted).abs() > 0.75 * per_token
+    nearest = torch.where(left_out, torch.bucketize(wanted - 1.0, between), nearest).to(state.bands.device)
+    steady = reach(state.places[length - state.steady]) if state.steady else 0
+    return replace(state, bands=state.bands[:, nearest], steady=min(steady, len(wanted)), places=None)
 
 
 def likeliest_bar(bands: Tensor, bar: float, tokens_per_second: float) -> float:

@@ -61,6 +61,8 @@ class MemoryState:
     per_token: float  # beats a token of the clock; 0 without one
     steady: int  # tokens at the end of `bands` that were played at this tempo
     form: float = 0.0  # tokens after which the music comes again; 0: the usual number of bars
+    # [n], float64, CPU: place of each token in bars, below 0; the next token is at 0. None: all at one tempo
+    places: Tensor | None = None
 
     def to(self, device: torch.device) -> MemoryState:
         """The same state with its tensors on `device`."""
@@ -122,7 +124,12 @@ class LevelState:
             and (
                 self.memory is None
                 or other.memory is None
-                or self.memory.bands.shape == (1, self.memory.bands.shape[1], other.memory.bands.shape[2])
+                or (
+                    self.memory.bands.shape == (1, self.memory.bands.shape[1], other.memory.bands.shape[2])
+                    and (
+                        self.memory.places is None or self.memory.places.shape == self.memory.bands.shape[1:2]
+                    )
+                )
             )
         )
 
@@ -274,6 +281,8 @@ class StreamState:
                 names = ("bar", "per_token", "steady", "form")
                 levels[str(number)]["memory"] = {name: getattr(memory, name) for name in names}
                 tensors[prefix + "memory"] = memory.bands
+                if memory.places is not None:
+                    tensors[prefix + "places"] = memory.places
             if (governor := level.governor) is not None:
                 levels[str(number)]["governor"] = {"tokens": governor.tokens}
                 held = {"held": governor.held, "governed": governor.played}
@@ -326,7 +335,9 @@ class StreamState:
                 )
                 if "anchor" in level
                 else None,
-                memory=MemoryState(tensors[prefix + "memory"], **level["memory"])
+                memory=MemoryState(
+                    tensors[prefix + "memory"], **level["memory"], places=tensors.get(prefix + "places")
+                )
                 if "memory" in level
                 else None,
                 governor=GovernorState(

@@ -112,7 +112,7 @@ class Steering:
             audio, latents = audio[..., quiet:], latents[:, quiet // self._sizes.hop :]
         if self._memory is not None and memory is None:
             clock = anchor is not None and anchor.tempo > 0
-            memory = self._memory.begun(latents, self._per_token(anchor, BlockSettings()) if clock else 0.0)
+            memory = self._memory.begun(latents, self._tempo(anchor, BlockSettings()) if clock else 0.0)
         governor = None if carried is None else carried.governor
         if self._governor is not None and governor is None:
             governor = self._governor.begun(None if latents is None else latents[..., : self._sizes.channels])
@@ -129,6 +129,12 @@ class Steering:
         if self._memory is not None and memory is not None:
             memory = self._memory.earlier(memory, tokens)
         return Carried(anchor, memory, own.governor)
+
+    def _tempo(self, anchor: AnchorState | None, settings: BlockSettings) -> float:
+        """Beats a token of the tempo, whether the clock catches up with another one or not; 0 without a clock."""
+        if self.anchor is None or anchor is None or anchor.style is None:
+            return 0.0
+        return self.anchor.steady(anchor, settings)
 
     def _per_token(self, anchor: AnchorState | None, settings: BlockSettings) -> float:
         """Beats a token of the clock; 0 without a clock."""
@@ -156,7 +162,8 @@ class Steering:
         state, anchor = self._anchored(own, settings, context, held)
         memory, echo = own.memory, None
         if self._memory is not None and memory is not None:
-            memory = self._memory.at_tempo(memory, self._per_token(state, settings))
+            memory = self._memory.at_tempo(memory, self._tempo(state, settings))
+            memory = self._memory.jumped(memory, _left_out(own.anchor, state))
             source = memory if context is None else self._memory.of_context(memory, context)
             tokens, place = self._sizes.held + self._sizes.tokens, index * self._sizes.tokens
             seed = settings.noise().nearest_seed
@@ -219,5 +226,15 @@ class Steering:
             anchor = self.anchor.moved(anchor, settings, history, latents.shape[2])
         grows = settings.level(self._sizes.level).update_context
         if grows and self._memory is not None and memory is not None:
-            memory = self._memory.grown(memory, latents)
+            pace = 1.0
+            if guides.beat is not None and memory.per_token:
+                pace = guides.beat[1] / memory.per_token
+            memory = self._memory.grown(memory, latents, pace)
         return anchor, memory
+
+
+def _left_out(before: AnchorState | None, now: AnchorState | None) -> int:
+    """Beats, 0 to 3, by which the clock went ahead at once because an outer clock is at another beat of the bar."""
+    if before is None or now is None or before.beat is None or now.beat is None:
+        return 0
+    return round(now.beat - before.beat) % BEATS
