@@ -99,14 +99,16 @@ class StreamMemory:
             not old
         ):  # the clock starts: what was played had no other one, and keeps the lag that was found in it
             return replace(state, bar=state.bar or 4 / per_token, per_token=per_token)
-        slower = old / per_token
         same = abs(per_token - old) <= TEMPO_TOLERANCE * old
+        # The bar of the clock, of as many beats as before. The length that was found in the sound differs a little from
+        # that of its tempo, and echoes at that distance would leave the beat of the clock, further with each bar.
+        bar = whole_beats(state.bar, old) / per_token
         return replace(
             state,
-            bar=state.bar * slower,
+            bar=bar,
             per_token=per_token,
             steady=state.steady if same else 0,
-            form=state.form * slower,
+            form=state.form * bar / state.bar if state.bar else 0.0,
             places=places_of(state) if same and state.bar else None,
         )
 
@@ -176,6 +178,12 @@ class StreamMemory:
         return bars, torch.tensor([state.steady], device=self._device)
 
 
+def whole_beats(bar: float, per_token: float) -> float:
+    """Beats in a bar of so many tokens, at so many beats a token. It is a whole number if it nearly is one."""
+    beats = bar * per_token
+    return float(round(beats)) if abs(beats - round(beats)) < 2 * TEMPO_TOLERANCE * beats else beats
+
+
 def even_places(tokens: int, per_token: float) -> Tensor:
     """Places in bars `[tokens]` of the tokens before the next one, which is at 0. per_token: bars a token."""
     return torch.arange(-tokens, 0, dtype=torch.float64) * per_token
@@ -226,7 +234,7 @@ def likeliest_bar(bands: Tensor, bar: float, tokens_per_second: float) -> float:
         if last < first:
             return lag, float("inf")
         place = first + int(unlike[first : last + 1].argmin())
-        return float(place), float(unlike[place])
+        return place + lowest_between(unlike, place), float(unlike[place])
 
     if bar:
         # A bar of four beats unless another count of beats is clearly more like itself.
@@ -246,6 +254,15 @@ def likeliest_bar(bands: Tensor, bar: float, tokens_per_second: float) -> float:
         if far < float("inf") and multiple * best + 2 < len(unlike):
             best = lag / multiple
     return best
+
+
+def lowest_between(values: Tensor, place: int) -> float:
+    """Where the lowest of `values` `[n]` lies, as a distance -.5 to .5 from `place`: of a parabola through three."""
+    if not 0 < place < len(values) - 1:
+        return 0.0
+    before, here, after = values[place - 1 : place + 2].tolist()
+    curve = before - 2 * here + after
+    return max(-0.5, min(0.5, (before - after) / 2 / curve)) if 0 < curve < float("inf") else 0.0
 
 
 def other_form(bands: Tensor, bar: float, tokens_per_second: float) -> float:

@@ -22,7 +22,7 @@ from jbdiff.stacks.stack import Stack
 from jbdiff.stream.anchor import StreamAnchor, stream_anchor
 from jbdiff.stream.governor import StreamGovernor
 from jbdiff.stream.loudness import quiet_frames, weighted_power
-from jbdiff.stream.memory import StreamMemory
+from jbdiff.stream.memory import StreamMemory, whole_beats
 from jbdiff.stream.settings import BlockSettings
 from jbdiff.stream.sizes import LevelSizes
 from jbdiff.stream.state import (
@@ -112,7 +112,13 @@ class Steering:
             audio, latents = audio[..., quiet:], latents[:, quiet // self._sizes.hop :]
         if self._memory is not None and memory is None:
             clock = anchor is not None and anchor.tempo > 0
-            memory = self._memory.begun(latents, self._tempo(anchor, BlockSettings()) if clock else 0.0)
+            per_token = self._tempo(anchor, BlockSettings()) if clock else 0.0
+            memory = self._memory.begun(latents, per_token)
+            if anchor is not None and clock and memory.bar:
+                # Bars tell the tempo more exactly than the last two windows, which the anchor was made from.
+                exact = whole_beats(memory.bar, per_token) / memory.bar
+                anchor = replace(anchor, tempo=anchor.tempo * exact / per_token)
+                memory = replace(memory, per_token=self._tempo(anchor, BlockSettings()))
         governor = None if carried is None else carried.governor
         if self._governor is not None and governor is None:
             governor = self._governor.begun(None if latents is None else latents[..., : self._sizes.channels])

@@ -189,6 +189,39 @@ def test_a_clock_that_did_not_move_keeps_all_echoes() -> None:
     assert own().at_tempo(state, 0.1) is state and own().at_tempo(state, 0.0) is state
 
 
+def test_the_bar_is_that_of_the_clock_once_a_tempo_is_asked_for() -> None:
+    """The bar that was found in a sound is never quite that of the tempo; each echo would lie later than the last."""
+    state = own().at_tempo(memory(bar=40.1), 0.1002)
+    assert state.bar == pytest.approx(4 / 0.1002) and state.steady == 400
+    waltz = own().at_tempo(memory(bar=30.05), 0.099)
+    assert waltz.bar == pytest.approx(3 / 0.099), "three beats stay three"
+    assert own().at_tempo(memory(bar=25.0), 0.1001).bar == pytest.approx(25 / 1.001), (
+        "no whole number of beats"
+    )
+
+
+@pytest.mark.parametrize("tempo", [88.2, 97.3, 135.0])
+def test_the_bars_of_a_sound_tell_its_clock_the_tempo(tempo: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that is wrong by a quarter percent is 50 ms beside the music after eight bars."""
+    estimates = (lambda bands, rate: 1.0025 * tempo), (lambda bands, per_token: 0.0)
+    for name, estimate in zip(("estimated_tempo", "estimated_place"), estimates, strict=True):
+        monkeypatch.setattr(f"jbdiff.stream.anchor.{name}", estimate)
+    generator, clicks = torch.Generator().manual_seed(4), torch.zeros(1, 1, 14 * 44_100)
+    fall = 0.4 * torch.exp(-torch.arange(4000) / 1000)
+    strokes = [fall * torch.randn(4000, generator=generator) for _ in range(4)]  # each beat has its own sound
+    for beat in range(int(14 * tempo / 60) - 1):
+        place = round(beat * 60 / tempo * 44_100)
+        clicks[0, 0, place : place + 4000] = strokes[beat % 4]
+    stream = BlockStream(small_stack())
+    stream.set_context(clicks)
+    anchor = stream.save().levels[2].anchor
+    assert anchor is not None and anchor.tempo == pytest.approx(tempo, rel=1e-4)
+    kept = remembered(stream)
+    assert kept.bar * kept.per_token == pytest.approx(4.0, abs=1e-6)
+    stream.step(BlockSettings(seed=1))
+    assert remembered(stream).places is None, "clock and memory agree"
+
+
 def followed(state: MemoryState, steps: list[tuple[int, float, float]]) -> MemoryState:
     """The memory after so many tokens each at a number of beats a token and a pace; each holds its place in the bar."""
     place = -float(places_of(state)[0])
