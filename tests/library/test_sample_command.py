@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from toys import write_toy_stack
 from typer.testing import CliRunner
 
 from jbdiff.cli import app
-from jbdiff.config import NoiseStyle
+from jbdiff.config import NoiseStyle, StackConfig
 from jbdiff.render.render import RenderPlan
 
 SHORT = ("--stack", "toy", "--levels", "2", "--seconds", 0.1, "--steps", 1)
@@ -189,17 +190,22 @@ def finish(*arguments: object):
     return CliRunner().invoke(app, ["finish", *map(str, arguments)])
 
 
-def test_finish_makes_a_file_stereo_and_replaces_nothing_by_itself(home: Path) -> None:
+def test_finish_makes_a_file_stereo_and_replaces_nothing_by_itself(
+    home: Path, toy_config: StackConfig
+) -> None:
+    assert toy_config.finisher is not None
+    few = replace(toy_config, finisher=replace(toy_config.finisher, steps=6))
+    write_toy_stack(home / "home" / "few", few)
     sound, out = home / "mix.wav", home / "out" / "wide.wav"
     time = np.arange(3_000) / 44_100
     soundfile.write(sound, 0.3 * np.sin(2 * np.pi * 220 * time), 44_100)
-    arguments = (sound, "--stack", "toy", "--out", out, "--bits", 32)
+    arguments = (sound, "--stack", "few", "--out", out, "--bits", 32)
     done = finish(*arguments)
     assert done.exit_code == 0, done.output
     made, rate = soundfile.read(out)
     assert made.shape == (3_000, 2) and rate == 44_100 and np.isfinite(made).all()
     assert "is there already" in finish(*arguments).output
-    assert "is the sound that is read" in finish(sound, "--stack", "toy", "--out", sound).output
+    assert "is the sound that is read" in finish(sound, "--stack", "few", "--out", sound).output
     assert "cannot be written; known: .wav at 16" in finish(sound, "--out", home / "out" / "a.mp3").output
     assert finish(*arguments, "--strength", 0.9, "--overwrite").exit_code == 0
     assert not np.array_equal(soundfile.read(out)[0], made)
