@@ -26,8 +26,9 @@ from jbdiff.stream.registers import (
 )
 from jbdiff.untyped import JsonDict
 
-FORMAT = 5
-READABLE = (4, FORMAT)  # 4 has neither seed B nor the loop of the register
+FORMAT = 6
+# 4 has neither seed B nor the loop of the register; 5 does not know where in the bars remembered tokens lie.
+READABLE = (4, 5, FORMAT)
 
 
 class StreamError(RuntimeError):
