@@ -271,43 +271,6 @@ def test_music_from_before_the_take_goes_on_in_it_with_a_repeat(stack: Path, tmp
     assert np.array_equal(engine(made)[:edge], engine(take)[:edge])
 
 
-def test_a_replay_begins_with_the_silence_of_a_kept_take(
-    stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also a replay that was killed and goes on."""
-    monkeypatch.setattr(render, "STATE_SECONDS", 0.0)
-    rig = Recorded(StackChoice(str(stack), (2,), hop=64), tmp_path, heard_at=0)
-    take = rig.recorded(6, {})
-    assert not of(take, PlaceEvent)[0].moves  # type: ignore[attr-defined]
-
-    class Killed(Exception):
-        pass
-
-    def kill(done: int, of: int, left: float | None) -> None:
-        if done >= 4:
-            raise Killed
-
-    with pytest.raises(Killed):
-        replay(take.folder, tmp_path / "again", on_progress=kill)
-    done, made = again(take, tmp_path / "again")
-    assert done.resumed_at > 0 and np.array_equal(made.read(), take.read())
-    assert of(made, PlaceEvent) == of(take, PlaceEvent)
-
-
-def test_the_dry_input_lies_beside_the_replay_as_beside_the_take(stack: Path, tmp_path: Path) -> None:
-    rig = Recorded(StackChoice(str(stack), (2,), finisher=False, hop=64), tmp_path, sound="stems")
-    rig.left_queued = 10_000
-    take = rig.recorded(12, {7: lambda: rig.past.ask(3)})
-    for name in ("audio", "engine"):
-        (take.folder / f"{name}.wav").rename(tmp_path / f"{name}.wav")  # as a cluster gets it
-    _, made = again(take, tmp_path / "again", stems=True)
-    for name in ("audio", "engine"):
-        (tmp_path / f"{name}.wav").rename(take.folder / f"{name}.wav")
-    assert np.array_equal(engine(made), engine(take)) and np.array_equal(made.read(), take.read())
-    old, new = (soundfile.read(each.folder / "input.wav")[0] for each in (take, made))
-    assert len(old) == take.frames and np.abs(old[-2000:]).max() > 0.1 and np.array_equal(new, old)
-
-
 def test_a_file_player_goes_on_at_its_place(stack: Path, tmp_path: Path) -> None:
     """Also in a take that begins while it plays, over a jump, a repeat and a change of stack."""
     torch.set_num_threads(1)
