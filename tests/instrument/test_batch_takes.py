@@ -18,8 +18,10 @@ from jbdiff.batch.parcels import FOLDER
 from jbdiff_live.record.take import Take, open_take
 from jbdiff_live.stack_choice import StackChoice
 
-LIST = """
-format = 1
+HEAD = "format = 1\n"
+WHOLE = '[[take]]\npath = "{take}"\nout = "again/whole"\n'
+PART = '[[take]]\npath = "{take}"\nname = "part"\nto = 0.4\n'
+PIECE = """
 [[piece]]
 name = "piece"
 stack = "./small"
@@ -27,13 +29,6 @@ levels = "2"
 finisher = false
 steps = 1
 seconds = 0.2
-[[take]]
-path = "{take}"
-out = "again/whole"
-[[take]]
-path = "{take}"
-name = "part"
-to = 0.4
 """
 
 
@@ -50,27 +45,24 @@ def engine(folder: Path) -> np.ndarray:
     return soundfile.read(folder / "engine.wav", dtype="float32")[0]
 
 
-def rendered(take: Take, name: str, ray: str | None) -> tuple[Path, str]:
-    """Make the list in a folder of its own. Return that folder, and what the command said."""
-    folder = take.folder.parent / name
+def rendered(take: Take, text: str, ray: str | None = None) -> tuple[Path, str]:
+    """Make a list in a folder of its own. Return that folder, and what the command said."""
+    folder = take.folder.parent / ("there" if ray else "here")
     folder.mkdir()
     (folder / "small").symlink_to(take.folder.parent / "small")
-    (folder / "night.toml").write_text(LIST.format(take=take.folder))
+    (folder / "night.toml").write_text(text.format(take=take.folder))
     said = StringIO()
     summary = run_batch(BatchJob(folder / "night.toml", jobs=1, ray=ray), Console(file=said, width=200))
-    assert (summary.made, summary.failures) == (3, []), said.getvalue()
+    assert (summary.made, summary.failures) == (text.count("[["), []), said.getvalue()
     return folder, said.getvalue()
 
 
-def check(take: Take, folder: Path, said: str) -> None:
+def test_takes_of_a_list_are_the_same_samples(take: Take) -> None:
+    folder, said = rendered(take, HEAD + PIECE + WHOLE + PART)
     assert np.array_equal(engine(folder / "again" / "whole"), engine(take.folder))
     assert np.array_equal(engine(folder / "part"), engine(take.folder)[: round(0.4 * 44_100)])
     assert open_take(folder / "part").info.closed_cleanly and (folder / "piece.wav").exists()
     assert "part: 0.4 s of a take, the same samples" in said
-
-
-def test_takes_of_a_list_are_the_same_samples(take: Take) -> None:
-    check(take, *rendered(take, "here", None))
 
 
 def test_takes_of_a_list_are_the_same_samples_on_a_cluster(
@@ -81,4 +73,5 @@ def test_takes_of_a_list_are_the_same_samples_on_a_cluster(
     # A busy machine starts a process in minutes, and Ray gives up after one.
     monkeypatch.setenv("RAY_worker_register_timeout_seconds", "600")
     monkeypatch.setenv("RAY_agent_register_timeout_ms", "600000")
-    check(take, *rendered(take, "there", "local"))
+    folder, _ = rendered(take, HEAD + WHOLE, "local")
+    assert np.array_equal(engine(folder / "again" / "whole"), engine(take.folder))
