@@ -38,7 +38,9 @@ def replay_command(
     full: Annotated[
         bool, typer.Option("--full", help="Give blocks all of their work that were made cheaper.")
     ] = False,
-    stems: Annotated[bool, typer.Option("--stems", help="Also write each level's own sound.")] = False,
+    stems: Annotated[
+        bool, typer.Option("--stems", help="Also write each level's own sound, and the dry input.")
+    ] = False,
     rate: Annotated[
         int | None, typer.Option(min=8000, max=384_000, help="Also write the sound at this rate, in Hz.")
     ] = None,

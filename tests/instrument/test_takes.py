@@ -186,6 +186,19 @@ def test_a_take_with_stems_has_the_dry_input_where_it_is_heard(tmp_path: Path) -
     assert (take.folder / "engine.wav").exists()
 
 
+def test_a_sessions_input_reaches_its_take(tmp_path: Path) -> None:
+    with stage(tmp_path, take_sound="stems") as rig:
+        rig.play()
+        rig.session.start_recording()
+        noise = np.random.default_rng(0).uniform(-0.1, 0.1, (RATE // 2, 2)).astype(np.float32)
+        rig.session.audio._dry.write(noise)  # as the input's thread does
+        rig.clock.run(1.0)
+        rig.session.stop()
+        (take,) = rig.closed_takes()
+        made = soundfile.read(take.folder / "input.wav", dtype="float32")[0]
+        assert len(made) == take.frames and np.abs(made).max() > 0.09
+
+
 def test_the_log_has_what_changes_in_the_session_with_its_origin(
     rig: tuple[Stage, Recorder], tmp_path: Path
 ) -> None:
