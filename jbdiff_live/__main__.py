@@ -46,7 +46,10 @@ def play(
     ] = None,
     take: Annotated[
         str,
-        typer.Option(help="What a take has: heard, engine (before gain, mute and limiter), or both."),
+        typer.Option(
+            help="What a take has: heard, engine (before gain, mute and limiter), both, or stems (both, and the dry "
+            "input)."
+        ),
     ] = "heard",
     always_minutes: Annotated[
         float, typer.Option(min=0.0, help="Minutes that are always recorded, for `keep that`; 0: off.")

@@ -134,7 +134,7 @@ class Session(Reports):
         tap = HeardTap(rate, channels)
         self.audio = AudioSwitch(
             self.ring, sounding, rate, options.short_ring_frames, clock, self.conductor, cv, tap.put,
-            options.input_channels, Delays(user_file(LOOPBACK)),
+            options.input_channels, Delays(user_file(LOOPBACK)), heard_input=tap.put_input,
         )  # fmt: skip
         self.engine = Engine(
             generator, self.ring, sounding, lambda: self.audio.frames_queued, self._block_made, clock,
@@ -261,11 +261,10 @@ class Session(Reports):
 
     def _stop(self) -> None:
         self.asked, self._made_ready = False, None
-        frame = self.audio.frames_heard
         errors = _run_all(
             self.engine.ask_to_stop,
             self.audio.stop,
-            lambda: self.tape.stop(frame),
+            lambda: self.tape.stop(self.audio.frames_heard),  # the take ends with the fade of the stop
             self._stop_engine,
             self.tape.stopped,
         )

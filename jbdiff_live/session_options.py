@@ -35,7 +35,7 @@ class SessionOptions:
     takeover: TakeoverMode = TakeoverMode.PICKUP  # for controllers whose map names no mode
     program_channel: int | None = None  # MIDI channel whose program changes load patches; None: all, 0: none
     takes: Path = field(default_factory=lambda: Path("takes"))
-    take_sound: str = "heard"  # what a take has: "heard", "engine" (before the output stage), or "both"
+    take_sound: str = "heard"  # what a take has, one of `TAKE_SOUNDS`
     always: AlwaysOptions | None = None  # the ring for "keep that"; None: off
     take_pictures: bool = False  # draw a picture of each closed take
     short_ring_frames: int = 4096

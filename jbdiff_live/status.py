@@ -140,7 +140,7 @@ class RecorderStatus:
     problem: str = ""
     warning: str = ""  # about a take that goes on: the disk is nearly full, or its folder has gone
     takes: Path | None = None  # the folder for takes
-    sound: str = "heard"  # what the next take has: "heard", "engine" or "both"
+    sound: str = "heard"  # what the next take has: "heard", "engine", "both" or "stems"
     always: AlwaysOptions | None = None  # the ring of the last minutes; None: off
     always_seconds: float = 0.0  # sound in it
 
@@ -231,7 +231,7 @@ class Transport(Protocol):
         ...
 
     def choose_take_sound(self, sound: str) -> None:
-        """Let takes have "heard", "engine" or "both", from the next one on."""
+        """Let takes have "heard", "engine", "both" or "stems", from the next one on."""
         ...
 
     def holds(self, function: str) -> bool:

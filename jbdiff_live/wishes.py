@@ -45,6 +45,7 @@ TAKE_WORDS = {
     "heard": "what you hear",
     "engine": "the music before Gain, Mute and limiter",
     "both": "what you hear, and the music before Gain, Mute and limiter",
+    "stems": "what you hear, the music before Gain, Mute and limiter, and the dry input",
 }
 JUMPS = {"back": 1, "far_back": 8, "forward": -1}  # blocks back
 
@@ -184,7 +185,7 @@ class Wishes(SceneWishes, LibraryWishes, TakeWishes, ControlWishes):
         self.answers.say(f"the next take goes into {shown(folder)}")
 
     def choose_take_sound(self, sound: str) -> None:
-        """Let takes have "heard", "engine" or "both", from the next one on. ValueError: another word."""
+        """Let takes have "heard", "engine", "both" or "stems", from the next one on. ValueError: another word."""
         self.tape.choose_sound(sound)
         self.ports = replace(self.ports, take=sound)
         self.answers.say(f"the next take has {TAKE_WORDS[sound]}")

@@ -29,8 +29,14 @@ TERRITORY = {
     "pyqtgraph": ("jbdiff_live/ui/takeview/",),  # imported when a take is opened
     "lightning": ("jbdiff/train/",),
     "ray": ("jbdiff/batch/ray_pool.py",),
-    # Patches and maps are read with one file of the library, which needs no torch (see below).
-    "jbdiff": ("jbdiff/", "jbdiff_live/engine/", "jbdiff_live/patch_text.py"),
+    # Patches and maps are read with one file of the library, which needs no torch (see below). The take browser ends a
+    # child process with another.
+    "jbdiff": (
+        "jbdiff/",
+        "jbdiff_live/engine/",
+        "jbdiff_live/patch_text.py",
+        "jbdiff_live/record/shelf/again.py",
+    ),
     "jbdiff_live": ("jbdiff_live/",),
 }
 

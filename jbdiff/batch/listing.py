@@ -96,6 +96,8 @@ class _Facts:
 def _check_head(source: Source) -> None:
     for key in source.content:
         if key not in HEAD:
+            if table := source.table(key):
+                raise BatchError(f"{table}: unknown table {key!r}; write [defaults], [[piece]] or [[take]]")
             hint = nearest(key, HEAD)
             if key in KEYS:
                 hint = f"move it below [defaults] or [[piece]], or {hint}"
@@ -123,7 +125,8 @@ def _tables(source: Source, kind: str) -> Iterator[tuple[int, JsonTable]]:
     """Yield number and content of all tables of a kind, after a check of their keys."""
     tables = source.content.get(kind, [])
     if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
-        raise BatchError(f"{source.place(key=kind)}: write each {kind} below a line [[{kind}]]")
+        place = source.table(kind) or source.place(key=kind)
+        raise BatchError(f"{place}: write each {kind} below a line [[{kind}]]")
     known = KEYS if kind == "piece" else TAKE_KEYS
     for index, table in enumerate(tables):
         for key in table:

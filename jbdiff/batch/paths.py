@@ -57,16 +57,18 @@ def targets(request: Request) -> list[Path]:
 
 
 def check_places(entries: Sequence[tuple[str, Request]]) -> None:
-    """Raise BatchError if two requests make the same file, one would replace a file that is read, or a folder lacks.
+    """Raise BatchError if two requests make the same file, or one would replace a file that is read.
 
+    A folder that is not there is made with the first file in it. A file in the place of a folder is an error.
     entries: place in the list, such as "LIST.toml, line 12", and request. Names that differ in capital letters alone
     are the same file on some systems.
     """
     read = {path.resolve() for _, request in entries for files in request.inputs().values() for path in files}
     made: dict[str, str] = {}
     for place, request in entries:
-        if not request.out.parent.is_dir():
-            raise BatchError(f"{place}: no folder {request.out.parent}; make it first")
+        above = next(folder for folder in request.out.parents if folder.exists())
+        if not above.is_dir():
+            raise BatchError(f"{place}: {above} is a file; give another folder for {request.out.name}")
         for target in targets(request):
             key = str(target.resolve()).casefold()
             if key in made:

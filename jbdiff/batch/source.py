@@ -10,6 +10,7 @@ from jbdiff.plain_toml import Kind, parse_toml, read_text_file
 from jbdiff.untyped import JsonTable
 
 LIST = Kind("a list of pieces", 16)
+TABLE = re.compile(r"\s*\[\[?\s*([^\].\s]+)")
 HEADER = re.compile(r"\s*(?:\[\[\s*(piece|take)\s*\]\]|\[\s*(defaults)\s*\])")
 
 
@@ -47,6 +48,14 @@ class Source:
         if found is None and not kind:
             return self.path.name
         return f"{self.path.name}, line {(begin if found is None else found) + 1}"
+
+    def table(self, name: str) -> str:
+        """Return the place of the first table of a name as "LIST.toml, line 12"; an empty text if there is none."""
+        for number, line in enumerate(self.text.split("\n"), 1):
+            match = TABLE.match(line)
+            if match is not None and match[1].strip("\"'") == name:
+                return f"{self.path.name}, line {number}"
+        return ""
 
 
 def read_source(path: Path) -> Source:

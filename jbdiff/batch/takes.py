@@ -19,6 +19,7 @@ from typing import IO
 
 from jbdiff.batch.paths import KeyProblem, at_folder, out_folder
 from jbdiff.batch.request import BatchError, Report, Take, digest_of
+from jbdiff.child import end_child
 from jbdiff.stacks.facts import StackFacts, stack_facts
 from jbdiff.stacks.stack import CheckpointError
 from jbdiff.stacks.weight_files import file_sha256
@@ -30,6 +31,7 @@ RECORDED = (
     ".flac",
     ".png",
 )  # at the top of a take: its sound and picture, which a replay does not read
+INPUT = "input"  # but for the sound of this name, with stems
 COMMAND = ("-m", "jbdiff_live", "replay")
 # Options of `jbdiff-live replay` -> the kinds of their values. True gives a flag without a value.
 OPTIONS: dict[str, tuple[type, ...]] = {
@@ -59,7 +61,8 @@ def read_take(table: JsonTable, folder: Path) -> Take:
     try:
         info = json.loads((take / INFO).read_text(encoding="utf-8"))
         seconds = float(info.get("frames", 0)) / float(info["sample_rate"])
-        files = tuple(file for file in sorted(take.rglob("*")) if file.is_file() and _is_read(file, take))
+        stems = table.get("stems") is True
+        files = tuple(f for f in sorted(take.rglob("*")) if f.is_file() and _is_read(f, take, stems))
         hashes = {file.relative_to(take).as_posix(): file_sha256(file) for file in files}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
         raise KeyProblem("path", f"{take} is no take ({error!r}); name a folder with a {INFO}") from error
@@ -79,11 +82,18 @@ def read_take(table: JsonTable, folder: Path) -> Take:
         "stacks": identities,
         "finisher": finisher,
     }
-    return Take(out, digest_of(content), take, tuple(words), files, stacks, edits, max(seconds, 1.0))
+    length = max(_length(table, seconds), 1.0)
+    return Take(out, digest_of(content), take, tuple(words), files, stacks, edits, length)
 
 
-def _is_read(file: Path, take: Path) -> bool:
-    return file.parent != take or file.suffix.lower() not in RECORDED
+def _length(table: JsonTable, seconds: float) -> float:
+    """Return about how many of a take's seconds are rendered, by its keys `from` and `to`."""
+    return min(float(table.get("to", seconds)), seconds) - float(table.get("from", 0.0))
+
+
+def _is_read(file: Path, take: Path, stems: bool) -> bool:
+    recorded = file.parent == take and file.suffix.lower() in RECORDED
+    return not recorded or (stems and file.stem.partition("-")[0] == INPUT)
 
 
 def _stacks(
@@ -194,7 +204,16 @@ def replay(
     if not made:
         raise BatchError(f"the replay wrote nothing; is {take.folder} a take of this version?")
     exact = ", the same samples" if isinstance(last, dict) and last.get("exact") else ""
-    return made, f"{take.seconds:.0f} s of a take{exact}"
+    return made, f"{_made_seconds(target, take.seconds):.1f} s of a take{exact}"
+
+
+def _made_seconds(folder: Path, planned: float) -> float:
+    """Return the length of the take in a folder; the planned one if it does not say."""
+    try:
+        info = json.loads((folder / INFO).read_text(encoding="utf-8"))
+        return float(info["frames"]) / float(info["sample_rate"])
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+        return planned
 
 
 @contextlib.contextmanager
@@ -209,12 +228,4 @@ def _running(
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        end_child(process, END_SECONDS)

@@ -6,6 +6,8 @@ in the engine's ring. If the feeder overtakes a reader, it reads a neighbouring 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from jbdiff_live.clock import Clock
@@ -13,6 +15,19 @@ from jbdiff_live.clock import Clock
 MARKS = 256  # several short rings' worth of chunks, or a look-ahead of very small ones
 WINDOW_SECONDS = 1.0
 LATELY_SECONDS = 10.0
+
+
+class Run(NamedTuple):
+    """Device positions `start` to `end`: the ring's frame counts on from `frame`, or stands still there."""
+
+    start: int
+    end: int
+    frame: int
+    moves: bool
+
+    @property
+    def end_frame(self) -> int:
+        return self.frame + (self.end - self.start) * self.moves
 
 
 class FrameMarks:
@@ -47,6 +62,27 @@ class FrameMarks:
                 return ours + (later[1] - ours) * (played - device) // (later[0] - device)
             later = device, ours
         return 0 if later is None else later[1]
+
+    def runs(self, start: int, end: int) -> list[Run]:
+        """Feeder: return the runs of the device positions from `start` to `end`, in order.
+
+        A new one begins where the ring's frame stops, goes on, or jumps.
+        """
+        count, found = self._count, list[Run]()
+        later: tuple[int, int] | None = None
+        for number in range(count - 1, max(-1, count - MARKS), -1):
+            device, ours = int(self._device[number % MARKS]), int(self._ours[number % MARKS])
+            if later is not None and max(device, start) < min(later[0], end):
+                moves, begin = later[1] > ours, max(device, start)
+                run = Run(begin, min(later[0], end), ours + (begin - device) * moves, moves)
+                if found and (found[-1].moves, found[-1].frame) == (moves, run.end_frame):
+                    run = run._replace(end=found.pop().end)
+                found.append(run)
+            if device <= start:
+                break
+            later = device, ours
+        found.reverse()
+        return found
 
 
 class LowWater:

@@ -37,7 +37,8 @@ CHUNK_FRAMES = 512
 SILENT_DB = BY_NAME["gain"].low
 QUIET = 10 ** (-70 / 20)  # linear peak; lower ones are inaudible in a room
 
-# Gets a rendered chunk `[frames, channels]`, to be copied at once, and the ring's frame before and after it.
+# Gets rendered sound `[frames, channels]`, to be copied at once, and the ring's frame before and after it. The ring's
+# frame either moves with the sound or stands still: where it begins to move, stops or jumps, a chunk is given in parts.
 OnHeard = Callable[[Audio, int, int], None]
 
 
@@ -259,13 +260,20 @@ class OutputStage:
         self._entered += frames
         self._marks.add(self._entered, self._ring.frames_read)
         work[:ahead] = work[frames:]
-        if self._heard is not None:
-            self._heard(out, self.frame_before(frames), self.frame_before(0))
+        self._give(out)
         self._meter(out, limited)
         # Peaks come some frames before their sound; the limiter keeps them below its ceiling.
         self.loudness.see(out, min(float(peaks.max()), CEILING))
         if self._sent is not None:
             self._sent.write(out)
+
+    def _give(self, out: Audio) -> None:
+        """Give a rendered chunk to those who record it."""
+        if self._heard is None:
+            return
+        first = self._entered - self.look_ahead - len(out)
+        for run in self._marks.runs(first, first + len(out)):
+            self._heard(out[run.start - first : run.end - first], run.frame, run.end_frame)
 
     def _take(self, new: Audio) -> tuple[int, bool]:
         """Read the ring into `new`, and fill it up with silence. Return the good frames, and True after a drain.

@@ -18,7 +18,7 @@ from jbdiff_live.audio.live.aligned import aligned_end
 from jbdiff_live.audio.live.chain import InputChain
 from jbdiff_live.audio.live.delays import Delays
 from jbdiff_live.audio.live.feedback import WINDOW_SECONDS
-from jbdiff_live.audio.live.monitor import DrySound, SentSound
+from jbdiff_live.audio.live.monitor import DrySound, OnInput, SentSound
 from jbdiff_live.audio.live.past import Mono
 from jbdiff_live.audio.null import NullSink
 from jbdiff_live.audio.output import CHUNK_FRAMES, LOOK_AHEAD_SECONDS, OnHeard, TimedSnapshots
@@ -53,8 +53,11 @@ class AudioSwitch:
         input_channels: Sequence[int] = (),
         delays: Delays | None = None,
         raw_input: bool = False,
+        heard_input: OnInput = lambda sound, ahead: None,
     ) -> None:
         """cv: the voltages on the output's channels after the sound. heard: as in `OutputStage`.
+
+        heard_input: as `heard` of `DrySound`.
 
         input_channels: as in `InputChain`. delays: the measured delays from an output to an input.
         raw_input: no trim, gate or high-pass for the input.
@@ -71,7 +74,7 @@ class AudioSwitch:
         # only while nothing plays, so it may wait.
         self._swapping = threading.Lock()
         ahead = max(16, round(LOOK_AHEAD_SECONDS * sample_rate))
-        self._dry = DrySound(sample_rate, ring.channels, CHUNK_FRAMES, ahead)
+        self._dry = DrySound(sample_rate, ring.channels, CHUNK_FRAMES, ahead, heard_input)
         self._sent = SentSound(WINDOW_SECONDS + 1.0, sample_rate, CHUNK_FRAMES)
         self._delays = delays or Delays(None)
         self._input_channels = tuple(input_channels)

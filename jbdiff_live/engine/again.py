@@ -162,6 +162,8 @@ class AgainPlayer:
             _begin(self._playing.ready(), block.given)  # the instrument's state before the block has it, too
         if block.index in self._pinned and (saved := self._playing.save()) is not None:
             self._before[block.index] = saved.compact(None)
+        if block.rung is Rung.REPEAT:
+            self._playing.sounded.fill_up(self._playing.ready().block_frames + 1)
         voice, given, old = self._playing.ready(), block.given, iter(block.given.old)
         made = self._playing.next_block(
             block.snapshot,

@@ -1,8 +1,10 @@
 """The tap behind the output stage: the last seconds of what was heard, and which frame of the session each was.
 
-Threads: `put` runs on the audio feeder: it neither waits nor takes a lock, and it allocates a `Place` only when the
-sound breaks off or begins again. Any thread may read. A reader that is too slow finds its frames overwritten, and the
-feeder never notices.
+Beside it lies the live input in time with the sound, for takes with stems.
+
+Threads: `put` and `put_input` run on the audio feeder: they neither wait nor take a lock, and `put` allocates a `Place`
+only when the sound breaks off or begins again. Any thread may read. A reader that is too slow finds its frames
+overwritten, and the feeder never notices.
 """
 
 from __future__ import annotations
@@ -37,27 +39,40 @@ class HeardTap:
         self.channels = channels
         self._size = round(seconds * sample_rate) + MARGIN_FRAMES
         self._frames = np.zeros((self._size, channels), np.float32)
+        self._input = np.zeros((self._size, channels), np.float32)
+        self._input_to = 0  # position behind the newest frame of the input
         self._places: deque[Place] = deque(maxlen=PLACES)
         self._written = 0
 
     # ------------------------------------------------------------------ feeder
 
     def put(self, chunk: Audio, frame: int, end: int) -> None:
-        """Keep a rendered chunk, `[frames, channels]`. frame, end: the session's frame before and after it."""
-        at, count, sounds = self._written, len(chunk), end - frame
-        if not 0 < sounds < count:
-            self._mark(at, frame, sounds > 0)
-        elif self._places and self._places[-1].moves:  # sound, and then silence
-            self._mark(at, frame, True)
-            self._mark(at + sounds, end, False)
-        else:
-            self._mark(at, frame, False)
-            self._mark(at + count - sounds, frame, True)
-        start = at % self._size
-        first = min(count, self._size - start)
-        self._frames[start : start + first] = chunk[:first]
-        self._frames[: count - first] = chunk[first:]
+        """Keep rendered sound, `[frames, channels]`. frame, end: the session's frame before and after it.
+
+        They are equal if the session's frame stands still, or as far apart as the sound is long.
+        """
+        at, count = self._written, len(chunk)
+        self._mark(at, frame, end > frame)
+        self._copy(self._frames, at, chunk)
+        if self._input_to < at + count:  # no input came: what lay there is of an earlier round
+            self._input[np.arange(max(at, self._input_to), at + count) % self._size] = 0.0
+            self._input_to = at + count
         self._written = at + count  # last: a reader never goes beyond it
+
+    def put_input(self, sound: Audio, ahead: int) -> None:
+        """Keep live input, `[frames, channels]`, before the `put` of the chunk that is rendered with it.
+
+        ahead: frames by which the output stage delays it. So it lies beside the sound that is heard with it.
+        """
+        self._copy(self._input, self._written + ahead, sound)
+        self._input_to = self._written + ahead + len(sound)
+
+    def _copy(self, ring: Audio, at: int, sound: Audio) -> None:
+        """Copy sound into a ring, from position `at` on."""
+        start = at % self._size
+        first = min(len(sound), self._size - start)
+        ring[start : start + first] = sound[:first]
+        ring[: len(sound) - first] = sound[first:]
 
     def _mark(self, at: int, frame: int, moves: bool) -> None:
         """Add a place, if the frames do not simply go on."""
@@ -82,9 +97,16 @@ class HeardTap:
 
     def read(self, start: int, end: int) -> Audio | None:
         """Return a copy of the frames from `start` to `end`; None if they were written over."""
-        places = np.arange(start, end) % self._size
-        copy = self._frames[places]
+        copy = self._frames[np.arange(start, end) % self._size]
         return copy if start >= self.oldest else None
+
+    def read_input(self, start: int, end: int) -> Audio:
+        """Return a copy of the live input beside the frames from `start` to `end`. Call it before `read`.
+
+        If `read` returns None, these frames are wrong too.
+        """
+        copy: Audio = self._input[np.arange(start, end) % self._size]
+        return copy
 
     def position_of(self, frame: int) -> int | None:
         """Return the first position that is at the session's `frame` or behind it. None: it was not heard yet.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from jbdiff_live.record.events import BlockEvent, Event, JumpEvent, PlaceEvent, 
 from jbdiff_live.record.heard import Place
 from jbdiff_live.record.repair import repair_take
 from jbdiff_live.record.take import Take, TakeError, TakeInfo, open_take
-from jbdiff_live.record.writer import TakeWriter
+from jbdiff_live.record.writer import TakeWriter, dated_name
 
 PIECE_FRAMES = 1 << 17
 
@@ -34,8 +35,9 @@ def keep(
 ) -> Path:
     """Write a take of the span into a new folder inside `parent`, and return that folder.
 
-    info: facts of the session; None takes those of the first segment. files: write further files. recovered: the ring
-    was broken off. TakeError: a segment cannot be read. TakeWriteError: the disk refuses.
+    info: facts of the session, dated by the press; None takes those of the first segment, dated by the last sound.
+    files: write further files. recovered: the ring was broken off. TakeError: a segment cannot be read. TakeWriteError:
+    the disk refuses.
     """
     takes = [open_take(folder) for folder in span.segments]
     if not takes:
@@ -48,13 +50,13 @@ def keep(
         facts,
         sound="heard",
         start_frame=first.frame_at(begin),
-        started=first.info.started,
+        started=_last_moment(takes[-1]) if info is None else info.started,
         frames=0,
         details=details,
         closed_cleanly=False,
         recovered=False,
     )
-    writer = TakeWriter(parent, facts)
+    writer = TakeWriter(parent, facts, name=dated_name(facts.started))
     values: dict[str, float] | None = None
     going: Place | None = None  # where the sound goes on, in frames of the new take
     begins = facts.start_frame
@@ -95,6 +97,15 @@ def keep_ring(ring: Path, parent: Path) -> Path:
         lock.release()
     shutil.rmtree(ring, ignore_errors=True)
     return folder
+
+
+def _last_moment(segment: Take) -> str:
+    """Return the moment at which a segment's sound ends, as `TakeInfo.started` has it."""
+    began, seconds = segment.info.started, segment.frames / segment.info.sample_rate
+    try:
+        return (datetime.fromisoformat(began) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
+    except ValueError:
+        return began
 
 
 def first_values(take: Take, frame: int) -> dict[str, float] | None:

@@ -74,8 +74,8 @@ _Job = _Start | Block | StateBefore | _Note | KeepJob | _Stopped | _Stop | _Look
 class Recorder:
     """One take at a time.
 
-    tap: gives what was heard; without it a take has the engine's blocks. sound: what the next takes have, "heard",
-    "engine" or "both". facts: the session as a take logs it. fallback: a folder for a take whose own folder is removed
+    tap: gives what was heard; without it a take has the engine's blocks. sound: what the next takes have, one of
+    `TAKE_SOUNDS`. facts: the session as a take logs it. fallback: a folder for a take whose own folder is removed
     while it is recorded. closed: called on the writer's thread with the folder of each closed take. always: the ring
     that is recorded from the first sound on, for `keep`. say: tells the player what became of a kept take.
     """
@@ -122,7 +122,7 @@ class Recorder:
         return replace(self._status, warning=warning, sound=self._sound, always_seconds=seconds)
 
     def choose_sound(self, sound: str) -> None:
-        """Let takes have "heard", "engine" or "both", from the next one on.
+        """Let takes have one of `TAKE_SOUNDS`, from the next one on.
 
         ValueError: another word, or there is no heard sound to record.
         """

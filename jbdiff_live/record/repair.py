@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from jbdiff_live.record.lock import is_recorded
-from jbdiff_live.record.take import EVENTS, INFO, Take, TakeError, open_take, sound_files
+from jbdiff_live.record.take import EVENTS, INFO, SOUNDS, Take, TakeError, open_take, sound_files
 from jbdiff_live.record.wav import repair
 from jbdiff_live.record.writer import write_info
 
@@ -47,7 +47,7 @@ def repair_take(folder: Path) -> Take:
     A torn last frame and a torn last line of events are cut off.
     """
     try:
-        for stem in ("audio", "engine"):
+        for stem in SOUNDS:
             for path in sound_files(folder, stem):
                 repair(path)
         _cut_torn_line(folder / EVENTS)

@@ -1,4 +1,4 @@
-"""The room that is left for takes on their disk, in seconds of sound.
+"""The room that is left for takes on their disk, in seconds of one sound.
 
 Thread: one at a time; the session's. `seconds_left` asks the system at most every five seconds.
 """

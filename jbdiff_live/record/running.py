@@ -136,6 +136,7 @@ class RunningTake:
         end = tap.written
         while self._read_to < end:
             start, until = self._read_to, min(end, self._read_to + PIECE_FRAMES)
+            live_input = tap.read_input(start, until) if self._writer.info.sound == "stems" else None
             samples = tap.read(start, until)
             if samples is None:
                 lost = tap.oldest - start
@@ -146,7 +147,7 @@ class RunningTake:
             places = [place._replace(at=place.at - start) for place in tap.places(start, until)]
             if self._writer.frames and places and tap.goes_on(start):
                 places = places[1:]
-            self._writer.write_heard(samples, places)
+            self._writer.write_heard(samples, places, live_input)
             self._read_to = until
 
     def _note_facts(self) -> None:

@@ -2,7 +2,8 @@
 
     2026-05-01_21-30-00/
         audio.wav        what was heard, or what the engine made, as `TakeInfo.sound` says; float32
-        engine.wav       with sound "both": what the engine made, before the output stage
+        engine.wav       with sound "both" or "stems": what the engine made, before the output stage
+        input.wav        with sound "stems": the live input before the fader Dry, in time with audio.wav
         events.jsonl     one event a line (`events.py`)
         take.json        `TakeInfo`; written at the start and again at the end
         patch.toml       the patch as it was played, with its scenes
@@ -65,6 +66,7 @@ __all__ = [
 FORMAT = 2
 EVENTS = "events.jsonl"
 INFO = "take.json"
+SOUNDS = ("audio", "engine", "input")  # the sounds of a take, by the names of their files
 LONGEST_LINE = 1 << 20  # bytes; an event with all values has 2000
 BLOCK_FRAMES = 1 << 18
 
@@ -83,7 +85,8 @@ class TakeMark(msgspec.Struct, frozen=True):
 class TakeInfo(msgspec.Struct, frozen=True):
     """The content of `take.json`. Frames count from the session's beginning; `frames` is the length of `audio.wav`.
 
-    `sound` is "heard", "engine" (before the output stage: gain, mute, limiter) or "both". `values` are the parameters
+    `sound` is "heard", "engine" (before the output stage: gain, mute, limiter), "both", or "stems": both and the live
+    input. `values` are the parameters
     when recording began. `weights_licence` is that of the stack whose hash is `stack_identity`. Paths are relative to
     the take's folder. `details` holds all other facts of the session. `recovered`: the take was broken off, and
     repaired later. `title`, `tags` and `marks` are the player's, from the take browser. `level` holds the measured
@@ -93,7 +96,7 @@ class TakeInfo(msgspec.Struct, frozen=True):
     sample_rate: int
     channels: int
     start_frame: int
-    started: str  # local time, ISO 8601
+    started: str  # local time, ISO 8601; see `docs/takes.md` for takes that were kept or recovered
     app_version: str = ""
     patch: str = ""
     stack: str = ""
@@ -175,7 +178,7 @@ class Take:
                 try:
                     yield decoder.decode(line)
                 except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-                    raise TakeError(f"{path}, line {number}: {error}; remove that line") from error
+                    raise TakeError(f"{path}, line {number}: {error}; {_remedy(line)}") from error
 
     def frame_at(self, position: int) -> int:
         """Return the session's frame at frame `position` of `audio.wav`."""
@@ -199,6 +202,16 @@ class Take:
             if begin > frame:
                 return at
         return max(0, at + (frame - begin) * moves)
+
+
+def _remedy(line: bytes) -> str:
+    """Return what to do about a line of the log that cannot be read."""
+    if b'"block"' not in line:
+        return "remove that line"
+    return (
+        "it is a block, and a replay cannot pass the place where it was; remove that line, and render up to there "
+        "with --to, or from a later state on with --from-block"
+    )
 
 
 def sound_path(path: Path) -> str | bytes:

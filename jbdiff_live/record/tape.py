@@ -24,7 +24,7 @@ from jbdiff_live.record.repair import broken_takes, repair_take
 from jbdiff_live.record.room import TakeRoom, nearly_full
 from jbdiff_live.stack_choice import StackPlaying
 from jbdiff_live.status import RecorderStatus
-from jbdiff_live.system.takes_folder import AlwaysOptions
+from jbdiff_live.system.takes_folder import TAKE_FILES, AlwaysOptions
 
 RECENT_SECONDS = 14.0  # the window draws ten seconds, and a take may begin inside the oldest block
 
@@ -76,6 +76,7 @@ class Tape:
         if self._room is None:
             return status
         left = self._room.seconds_left()
+        left = None if left is None else left / TAKE_FILES[status.sound]
         warning = status.warning or (nearly_full(left) if status.recording else "")
         return replace(status, seconds_left=left, warning=warning)
 
@@ -158,7 +159,7 @@ class Tape:
             self._room.move(folder)
 
     def choose_sound(self, sound: str) -> None:
-        """Let takes have "heard", "engine" or "both", from the next one on. ValueError: another word."""
+        """Let takes have "heard", "engine", "both" or "stems", from the next one on. ValueError: another word."""
         self._recorder.choose_sound(sound)
 
     def broken_takes(self) -> list[Path]:

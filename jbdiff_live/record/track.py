@@ -20,8 +20,10 @@ SILENCE_FRAMES = 65_536  # silence is written in pieces of this length
 class Track:
     """The files `STEM.wav`, `STEM-002.wav` and so on. FAT32 ends a file at 4 GB; other disks need only the first."""
 
-    def __init__(self, folder: Path, stem: str, rate: int, channels: int) -> None:
+    def __init__(self, folder: Path, stem: str, rate: int, channels: int, beside: str = "") -> None:
+        """beside: the stem of another sound that stays as long as this one; empty if there is none."""
         self.stem = stem
+        self.beside = Track(folder, beside, rate, channels) if beside else None
         self._folder, self._rate, self._channels = folder, rate, channels
         self._files = [WavFile(folder / audio_name(1, stem), rate, channels)]
 
@@ -39,8 +41,10 @@ class Track:
         """False if the newest file has been removed, or its disk."""
         return self._files[-1].path.exists()
 
-    def append(self, samples: Audio) -> None:
-        """Write sound, `[frames, channels]`. If the file cannot grow, go on in the next one."""
+    def append(self, samples: Audio, beside: Audio | None = None) -> None:
+        """Write sound, `[frames, channels]`, and as much of the other. If the file cannot grow, go on in the next."""
+        if self.beside is not None and beside is not None:
+            self.beside.append(beside)
         while len(samples):
             file = self._files[-1]
             before = file.frames
@@ -57,7 +61,7 @@ class Track:
         """Write `frames` of silence."""
         silence = np.zeros((min(frames, SILENCE_FRAMES), self._channels), np.float32)
         while frames > 0:
-            self.append(silence[:frames])
+            self.append(silence[:frames], silence[:frames])
             frames -= min(frames, len(silence))
 
     def cut(self, frames: int) -> None:
@@ -67,9 +71,13 @@ class Track:
             file.close()
             file.path.unlink()
         self._files[-1].cut(frames - (self.frames - self._files[-1].frames))
+        if self.beside is not None:
+            self.beside.cut(frames)
 
     def sync(self) -> None:
         self._files[-1].sync()
+        if self.beside is not None:
+            self.beside.sync()
 
     def moved_to(self, folder: Path) -> Track:
         """Return a track in another folder that begins with a copy of this sound, as far as it can still be read."""
@@ -85,8 +93,12 @@ class Track:
                 raise
             # The old disk cannot be read any more. Silence keeps the take in time.
             new.silence(self.frames - new.frames)
+        if self.beside is not None:
+            new.beside = self.beside.moved_to(folder)
         return new
 
     def close(self) -> None:
         for file in self._files:
             file.close()
+        if self.beside is not None:
+            self.beside.close()

@@ -44,6 +44,9 @@ from jbdiff_live.system.files import replace_file
 FADE_FRAMES = 882  # 20 ms at 44.1 kHz, on each side of a jump
 
 
+NAME = "%Y-%m-%d_%H-%M-%S"  # of a take's folder
+
+
 class TakeWriteError(RuntimeError):
     """The disk refused to write. The text is for the player."""
 
@@ -75,7 +78,8 @@ class TakeWriter:
             self._events = _new_events(self.folder)
             self._sounds = TakeSounds(self.folder, info.sample_rate, shelf)
             if info.sound != "engine":
-                self._heard = Track(self.folder, "audio", info.sample_rate, info.channels)
+                beside = "input" if info.sound == "stems" else ""
+                self._heard = Track(self.folder, "audio", info.sample_rate, info.channels, beside)
             if info.sound != "heard":
                 stem = "audio" if self._heard is None else "engine"
                 self._engine = Track(self.folder, stem, info.sample_rate, info.channels)
@@ -140,13 +144,16 @@ class TakeWriter:
                 self._engine.append(samples)
                 self._end = samples[-FADE_FRAMES:]
 
-    def write_heard(self, samples: Audio, places: Sequence[Place]) -> None:
-        """Append heard sound, `[frames, channels]`. places: as of `HeardTap.places`; `at` counts from this sound."""
+    def write_heard(self, samples: Audio, places: Sequence[Place], live_input: Audio | None = None) -> None:
+        """Append heard sound, `[frames, channels]`. places: as of `HeardTap.places`; `at` counts from this sound.
+
+        live_input: the input beside it, if the take wants it.
+        """
         assert self._heard is not None
         with self._told():
             for place in places:
                 self._write_event(PlaceEvent(self._heard.frames + place.at, place.frame, place.moves))
-            self._heard.append(samples)
+            self._heard.append(samples, live_input)
 
     def lose_heard(self, frames: int, frame: int) -> None:
         """Write silence for heard sound that the disk was too slow for. frame: the session's, about there."""
@@ -359,13 +366,21 @@ def _free_bytes(folder: Path) -> int | None:
 def new_folder(parent: Path, name: str | None = None) -> Path:
     """Make a new folder, named by date and time unless `name` is given."""
     parent.mkdir(parents=True, exist_ok=True)
-    for folder in _candidates(parent, name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")):
+    for folder in _candidates(parent, name or datetime.now().strftime(NAME)):
         try:
             folder.mkdir()
         except FileExistsError:
             continue
         return folder
     raise AssertionError("the candidates never end")
+
+
+def dated_name(moment: str) -> str | None:
+    """Return the name of a take's folder for a moment in ISO 8601; None if it is none."""
+    try:
+        return datetime.fromisoformat(moment).strftime(NAME)
+    except ValueError:
+        return None
 
 
 def _candidates(parent: Path, name: str) -> Iterable[Path]:

@@ -38,7 +38,9 @@ def replay_command(
     full: Annotated[
         bool, typer.Option("--full", help="Give blocks all of their work that were made cheaper.")
     ] = False,
-    stems: Annotated[bool, typer.Option("--stems", help="Also write each level's own sound.")] = False,
+    stems: Annotated[
+        bool, typer.Option("--stems", help="Also write each level's own sound, and the dry input.")
+    ] = False,
     rate: Annotated[
         int | None, typer.Option(min=8000, max=384_000, help="Also write the sound at this rate, in Hz.")
     ] = None,
@@ -160,10 +162,15 @@ def _with_bar(take: Path, out: Path, options: ReplayOptions) -> Replayed:
         TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("blocks"),
         TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(out.name)
+    bar = Progress(*columns, console=console)
+    task = bar.add_task(out.name)
 
-        def show(done: int, of: int, left: float | None) -> None:
-            bar.update(task, completed=done, total=of)
+    def show(done: int, of: int, left: float | None) -> None:
+        bar.update(task, completed=done, total=of)
+        bar.start()  # no bar before a replay that is refused
 
-        return replay(take, out, options, show, bar.console.print)
+    try:
+        return replay(take, out, options, show, console.print)
+    finally:
+        if bar.live.is_started:
+            bar.stop()

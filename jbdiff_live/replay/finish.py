@@ -25,6 +25,7 @@ from jbdiff_live.record.wav import WavFile
 from jbdiff_live.record.writer import TakeWriter
 from jbdiff_live.replay.given import given_of
 from jbdiff_live.replay.heard import HeardSound, breaks
+from jbdiff_live.replay.live_input import write_input
 from jbdiff_live.replay.options import ReplayOptions
 from jbdiff_live.replay.plan import ReplayPlan
 from jbdiff_live.replay.work import KEPT, MadeBlock, Work
@@ -58,6 +59,7 @@ def write_take(
         shutil.copyfile(patch, building / patch.name)
     if options.stems:
         _write_stems(plan, work, made, building)
+        write_input(plan.log.take, building)
     if options.rate is not None:
         _write_at_rate(building, options.rate)
     try:

@@ -45,6 +45,8 @@ class HeardSound:
             self._ring, lambda: self._snapshot, rate, heard=self._tap.put, headroom_db=HEADROOM_DB
         )
         self._base = base
+        self._start, self._lead = log.start_frame, _silent_lead(log)
+        self._led = 0  # frames of silence that were given before the first sound
         self._chunk = np.zeros((CHUNK_FRAMES, log.take.info.channels), np.float32)
         self._begin: int | None = None  # position of the tap at which the take begins
         self._read: int | None = None  # position of the tap behind the last sound that was given
@@ -78,7 +80,7 @@ class HeardSound:
     def length(self, frame: int) -> int | None:
         """Return the heard frames up to the session's frame; None: all of them."""
         end = self._tap.position_of(frame - self._base)
-        return None if end is None or self._begin is None else end - self._begin
+        return None if end is None or self._begin is None else end - self._begin + self._led
 
     def _play(self, to: int) -> None:
         """Render until the ring is read up to its frame `to`, or empty."""
@@ -101,6 +103,9 @@ class HeardSound:
             self._begin = self._read = self._tap.position_of(start - self._base)
             if self._read is None:
                 return
+            if start == self._start and self._lead:
+                self._led = self._lead
+                yield np.zeros((self._led, self._chunk.shape[1]), np.float32), [Place(0, start, False)]
         end = self._tap.written
         if self._read == end:
             return
@@ -127,6 +132,13 @@ def breaks(log: TakeLog) -> dict[int, int]:
                 break
         found[block.index] = at
     return found
+
+
+def _silent_lead(log: TakeLog) -> int:
+    """Return the frames of silence that the take begins with: a kept take may begin before the first sound."""
+    if not log.places or log.places[0].moves or log.places[0].at:
+        return 0
+    return next((place.at for place in log.places if place.moves), 0)
 
 
 def _heard_stretches(places: Sequence[PlaceEvent], frames: int) -> list[tuple[int, int]]:

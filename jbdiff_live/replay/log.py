@@ -98,7 +98,7 @@ class TakeLog:
     @property
     def end_frame(self) -> int:
         """The session's frame at which the take's sound ends."""
-        frames = self.take.frames
+        frames = self.take.info.frames or self.take.frames  # a cluster gets a take without its sound
         if self.take.info.sound == "engine":
             return self.start_frame + frames
         at, frame, moves = 0, self.start_frame, True

@@ -199,13 +199,14 @@ def _hears_earlier(log: TakeLog, first: int, end: int) -> int | None:
 
 
 def _unheard(log: TakeLog, first: int, end: int) -> Iterator[str]:
-    block = _silent_until(log, first, end)
-    if block is not None:
-        seconds = (block.start_frame - log.start_frame) / log.rate
-        yield (
-            f"from second {max(0.0, seconds):.1f} on the sound may differ: there it continues sound from before the "
-            "take, which is not kept"
-        )
+    for begin in (first, *_own_states(log, first, end)):
+        block = _silent_until(log, begin, end)
+        if block is not None:
+            seconds = (block.start_frame - log.start_frame) / log.rate
+            yield (
+                f"from second {max(0.0, seconds):.1f} on the sound may differ: there it continues sound from before "
+                "the take, which is not kept"
+            )
 
 
 def stack_at(log: TakeLog, place: int) -> StackWanted:

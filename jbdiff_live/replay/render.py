@@ -18,6 +18,7 @@ import msgspec
 from jbdiff_live.block import Audio, Generated, Mono, Rung
 from jbdiff_live.engine.again import AgainPlayer, WantedBlock
 from jbdiff_live.engine.past.machine import with_edges
+from jbdiff_live.record.again.copies import copy_of_block
 from jbdiff_live.record.again.sounds import KeptSounds
 from jbdiff_live.record.again.states import StateBefore, TakeStates
 from jbdiff_live.record.take import open_take
@@ -177,6 +178,8 @@ class _Rendering:
             facts = self.plan.log.states[block.index]
             stored = stored_state(self.plan.log.take.folder, facts, self.sounds)
             self._player.pin(block.index, stored)
+            if place >= self.plan.kept:  # the new take needs it as this one does
+                copy_of_block(self.plan.log.take.folder, block.event, self.work.folder / KEPT)
         first = place == self.plan.first + self.resumed_at
         made = self._player.make(self._wanted(place, block, first), lambda share=0.0: True)
         assert made is not None

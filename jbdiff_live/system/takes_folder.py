@@ -12,7 +12,8 @@ import platformdirs
 log = logging.getLogger(__name__)
 
 NAME = "jbdiff-live"
-TAKE_SOUNDS = ("heard", "engine", "both")  # what a take can have
+TAKE_FILES = {"heard": 1, "engine": 1, "both": 2, "stems": 3}  # what a take can have, and in how many sounds
+TAKE_SOUNDS = tuple(TAKE_FILES)
 
 
 @dataclass(frozen=True)

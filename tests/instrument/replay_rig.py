@@ -12,6 +12,7 @@ import numpy as np
 from past_rig import PastRig
 
 from jbdiff.audio.beat import found_beat
+from jbdiff_live.audio.live.monitor import DrySound
 from jbdiff_live.audio.output import OutputStage
 from jbdiff_live.audio.switch import HEADROOM_DB
 from jbdiff_live.block import Block, Mono, Rung, Saved
@@ -31,9 +32,20 @@ LONG = 30 * RATE  # a queue that lets a stack take over at once
 
 
 class Recorded(PastRig):
-    """The rig. `rungs`: the rung of blocks by their number, counted from 1. `start_at`: the take begins so late."""
+    """The rig. `rungs`: the rung of blocks by their number, counted from 1. `start_at`: the take begins so late.
 
-    def __init__(self, choice: StackChoice, folder: Path, start_at: int = 0) -> None:
+    heard_at: the place in all that was heard at which its sound begins; 0 is before the first sound, as in a kept take.
+    sound: that the take has; with "stems" noise plays into the input.
+    """
+
+    def __init__(
+        self,
+        choice: StackChoice,
+        folder: Path,
+        start_at: int = 0,
+        heard_at: int | None = None,
+        sound: str = "both",
+    ) -> None:
         self.reads = itertools.count()
         self.turning = False
         self.input = np.random.default_rng(2).uniform(-0.3, 0.3, 90 * RATE).astype(np.float32)
@@ -43,12 +55,19 @@ class Recorded(PastRig):
         )
         super().__init__(self.model)
         self.rungs: dict[int, Rung] = {}
-        self.folder, self.start_at = folder, start_at
+        self.folder, self.start_at, self.heard_at, self.sound = folder, start_at, heard_at, sound
         self.take: RunningTake | None = None
         self.early: list[tuple[Block, Saved | None]] = []
         self.tap = HeardTap(RATE, 2)
+        dry = DrySound(RATE, 2, 512, round(0.01 * RATE), self.tap.put_input) if sound == "stems" else None
+        self.dry = dry
         self.stage = OutputStage(
-            self.ring, lambda: self.store.snapshot, RATE, heard=self.tap.put, headroom_db=HEADROOM_DB
+            self.ring,
+            lambda: self.store.snapshot,
+            RATE,
+            heard=self.tap.put,
+            headroom_db=HEADROOM_DB,
+            dry=dry,
         )
         self.past._kept = self._kept
         self.engine._new_times = self._times  # type: ignore[method-assign]
@@ -92,8 +111,8 @@ class Recorded(PastRig):
         if self.take is None:
             details = {**take_details(block.stack), "machine": self.model.machine}
             values = dict(self.store.snapshot.values)
-            info = TakeInfo(RATE, 2, self.start_at, "now", details=details, values=values, sound="both")
-            self.take = RunningTake(self.folder, info, self.tap)
+            info = TakeInfo(RATE, 2, self.start_at, "now", details=details, values=values, sound=self.sound)
+            self.take = RunningTake(self.folder, info, self.tap, heard_at=self.heard_at)
         self.take.write_block(block)
 
     def _kept(self, block: Block, before: Saved) -> None:
@@ -107,6 +126,9 @@ class Recorded(PastRig):
     def _after(self) -> None:
         chunk = np.empty((512, 2), np.float32)
         while self.ring.available - self.left_queued >= len(chunk):
+            if self.dry is not None:
+                at = self.tap.written % (len(self.input) - len(chunk))
+                self.dry.write(np.repeat(self.input[at : at + len(chunk), None], 2, axis=1))
             self.stage.render(chunk)
         if self.take is not None:
             self.take.look()

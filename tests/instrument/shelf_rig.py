@@ -63,6 +63,6 @@ def make_take(
     if marker_at is not None:
         writer.write(MarkerEvent(START + marker_at, 1, "key"))
     if sound_kind != "engine":
-        writer.write_heard(samples, [Place(0, START, True)])
+        writer.write_heard(samples, [Place(0, START, True)], samples / 2)
     writer.finish(None)
     return open_take(writer.folder)

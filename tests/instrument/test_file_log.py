@@ -11,21 +11,16 @@ import numpy as np
 import pytest
 import torch
 from small_stacks import write_small_stack
-from test_offline_live import RATE, music, recorded_take
+from test_offline_live import music, recorded_take
 
-from jbdiff.audio.files import read_audio
-from jbdiff.stacks.stack import load_stack
-from jbdiff.stream.stream import BlockStream
 from jbdiff_live.block import SAMPLE_RATE
-from jbdiff_live.engine.block_settings import block_settings
 from jbdiff_live.engine.generator import ModelGenerator
-from jbdiff_live.engine.voices.file_player import DryFile, piece
-from jbdiff_live.engine.voices.sounded import DRY_FADE_SECONDS
 from jbdiff_live.engine.voices.sources import load_file_source
 from jbdiff_live.parameters import BY_NAME, Origin, ParameterSnapshot, ParameterStore
 from jbdiff_live.patch import load_patch
 from jbdiff_live.record.events import BlockEvent
-from jbdiff_live.record.take import Take
+from jbdiff_live.record.take import open_take
+from jbdiff_live.replay.render import replay
 from jbdiff_live.session import Session, SessionOptions
 from jbdiff_live.stack_choice import StackChoice
 
@@ -36,26 +31,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def again(take: Take, stack: str, init: Path) -> np.ndarray:
-    """The take's sound, made from its log, the file and the stack alone."""
-    events = [event for event in take.events() if isinstance(event, BlockEvent)]
-    stream = BlockStream(load_stack(stack), finisher=True)
-    audio, _ = read_audio(init.with_name("context.wav"), RATE)
-    stream.set_context(torch.from_numpy(audio.mean(axis=1))[None, None])
-    file, dry, out = load_file_source(init, RATE), DryFile(round(DRY_FADE_SECONDS * RATE)), []
-    for event in events:
-        place, frames = event.files["init"], event.frames
-        window, _ = piece(file, place, place.played + frames - stream.window_frames, stream.window_frames)
-        made = stream.step(
-            block_settings(event.snapshot), init=torch.from_numpy(window)[None, None], turning=event
-        )
-        level = 10 ** (event.values["file_dry"] / 20)
-        itself = dry.sound(file, replace(place, played=place.played - stream.latency_frames), level, frames)
-        samples = made.audio[0].numpy().T
-        out.append(samples if itself is None else samples + itself[:, None])
-    return np.concatenate(out)
 
 
 def test_the_log_of_a_take_makes_its_files_sound_again_sample_for_sample(tmp_path: Path) -> None:
@@ -84,12 +59,13 @@ def test_the_log_of_a_take_makes_its_files_sound_again_sample_for_sample(tmp_pat
     generator = ModelGenerator(threads=1, newest=newest, files_read=lambda going: session.sounds.wait(going))
     session = Session(options, generator)
     take = recorded_take(session, patch, 3.0)
-    live, made = take.read(), again(take, stack, init)
+    done = replay(take.folder, tmp_path / "again")
+    live, made = take.read(), open_take(done.folder).read()
     places = [event.files["init"] for event in take.events() if isinstance(event, BlockEvent)]
     last = [event.values["resample"] for event in take.events() if isinstance(event, BlockEvent)]
     assert last[0] == 0.6 and last[-1] == 1.0
     assert places[0].begin == 0 and places[-1].begin > 0 and places[-1].frames < places[0].frames
-    assert np.abs(live).max() > 0.01 and np.array_equal(live, made[: len(live)])
+    assert np.abs(live).max() > 0.01 and done.exact and np.array_equal(live, made)
     saved = load_patch(take.folder / "patch.toml")
     assert saved.init is not None and saved.init.samefile(init)
 

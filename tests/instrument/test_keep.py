@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from test_takes import RATE, SNAPSHOT, Stage, ramp
 
 from jbdiff_live.block import Block, Given, Jump, StoredState
 from jbdiff_live.parameters import Change, Origin
-from jbdiff_live.record import always
+from jbdiff_live.record import always, info
 from jbdiff_live.record.again.sounds import KeptSounds
 from jbdiff_live.record.again.states import StateBefore, kept_states, state_bytes
 from jbdiff_live.record.always import AlwaysRing
@@ -102,6 +104,23 @@ def test_keep_that_gives_the_last_minutes_sample_for_sample_ending_at_the_press(
     assert np.array_equal(longer.read(), heard[: len(longer.read())]), (
         "from the first sound on, if it is shorter"
     )
+
+
+def test_a_kept_take_has_the_moment_of_the_press(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is the newest in the browser, also if it began before another take."""
+
+    class Evening(datetime):
+        hour_now = 20
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Evening:
+            return cls(2026, 5, 1, cls.hour_now, 30, tzinfo=tz)
+
+    monkeypatch.setattr(info, "datetime", Evening)
+    rig.play(6000)
+    Evening.hour_now = 22
+    take = rig.keep(5000, None)
+    assert take.folder.name == "2026-05-01_22-30-00" and take.info.started.startswith("2026-05-01T22:30:00")
 
 
 def test_a_hole_in_the_sound_and_all_events_are_kept(rig: Rig) -> None:
@@ -199,11 +218,14 @@ def test_a_ring_that_a_crash_broke_off_becomes_a_take(rig: Rig, tmp_path: Path) 
     until(lambda: rig.stage.tap.written > 0 and not rig.recorder._queue)
     ring = broken_ring(rig, tmp_path / "left")
     assert always.broken_rings(tmp_path / "left") == [ring]
+    newest = always.segments(ring)[-1] / "take.json"
+    newest.write_text(json.dumps({**json.loads(newest.read_text()), "started": "2026-05-01T21:30:00+02:00"}))
     folder = keep_ring(ring, tmp_path / "takes")
     take = open_take(folder)
     sound = take.read()
     assert take.info.recovered and len(sound) > 8000 and np.array_equal(sound, rig.stage.out[: len(sound)])
     assert not ring.exists() and always.broken_rings(tmp_path / "left") == []
+    assert folder.name == "2026-05-01_21-30-00", "the moment of its last sound"
     with pytest.raises(TakeError):
         keep_ring(tmp_path / "nothing", tmp_path / "takes")
 
@@ -260,10 +282,10 @@ def test_one_instance_at_a_time_recovers_a_ring(rig: Rig, tmp_path: Path) -> Non
 
 def alone(folder: Path, stage: Stage) -> AlwaysRing:
     """A ring whose segments begin when the test says so."""
-    info = partial(take_info, RATE, 2)
+    facts = partial(take_info, RATE, 2)
     return AlwaysRing(
         AlwaysOptions(folder), stage.tap, lambda: Facts(0, {"device": "a"}),
-        lambda frame: info(Path(), frame, {}, (), "heard"), RATE,
+        lambda frame: facts(Path(), frame, {}, (), "heard"), RATE,
     )  # fmt: skip
 
 

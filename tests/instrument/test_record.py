@@ -17,6 +17,7 @@ import soundfile
 from jbdiff_live.block import Block
 from jbdiff_live.parameters import Change, Origin, ParameterStore
 from jbdiff_live.record.events import ActionEvent, BlockEvent, ChangeEvent, GapEvent
+from jbdiff_live.record.heard import HeardTap
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.record.take import Take, TakeError, open_take
 from jbdiff_live.record.wav import WavFile
@@ -211,6 +212,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_record import RATE, block, folder_of, until
 from jbdiff_live.record.events import ActionEvent, BlockEvent, ChangeEvent, GapEvent
+from jbdiff_live.record.heard import HeardTap
 from jbdiff_live.record.recorder import Recorder
 """
 
@@ -350,6 +352,24 @@ def test_a_drive_that_is_pulled_moves_the_take_to_the_other_folder(
     take = only_take(tmp_path / "home")
     assert np.array_equal(take.read(), np.concatenate([np.zeros((1000, 2)), audio(1000, 1000)]))
     assert soundfile.info(str(only_take(tmp_path / "pulled").audio[0])).frames == FRAMES
+
+
+def test_the_dry_input_moves_with_a_take_whose_folder_is_removed(tmp_path: Path) -> None:
+    tap = HeardTap(RATE, 2, 4.0)
+    made = Recorder(RATE, 2, tap=tap, sound="stems")
+    made.start(tmp_path / "takes", 0, {})
+    tap.put_input(audio(0, 1000) / 2, 0)
+    tap.put(audio(0, 1000), 0, 1000)
+    until(lambda: made.status().frames == 1000)
+    shutil.rmtree(folder_of(made))
+    until(lambda: "goes on in" in made.status().warning)
+    tap.put(audio(1000, 1000), 1000, 2000)
+    until(lambda: made.status().frames == 2000)
+    made.close()
+    take = only_take(tmp_path / "takes")
+    dry = soundfile.read(take.folder / "input.wav", dtype="float32")[0]
+    assert np.array_equal(take.read(), audio(0, 2000))
+    assert np.array_equal(dry, np.concatenate([audio(0, 1000) / 2, np.zeros((1000, 2), np.float32)]))
 
 
 def test_a_folder_that_cannot_be_made_is_a_problem_and_the_next_take_works(

@@ -166,7 +166,7 @@ def test_cancel_and_refusals_leave_the_old_file(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------- FLAC in the place of WAV
 
 
-@pytest.mark.parametrize("kind", ["heard", "both"])
+@pytest.mark.parametrize("kind", ["heard", "both", "stems"])
 def test_a_packed_take_opens_as_before_and_needs_less_of_the_disk(tmp_path: Path, kind: str) -> None:
     sound = tone(2.0, 0.3)
     take = make_take(tmp_path, sound=sound, sound_kind=kind)
@@ -177,7 +177,8 @@ def test_a_packed_take_opens_as_before_and_needs_less_of_the_disk(tmp_path: Path
     assert again.frames == before and list(again.events()) == events
     assert np.abs(again.read() - sound).max() <= 2.0**-23
     assert not list(take.folder.glob("*.wav")) and not list(take.folder.glob(".*"))
-    assert len(sound_files(take.folder, "engine")) == (kind == "both")
+    assert len(sound_files(take.folder, "engine")) == (kind != "heard")
+    assert len(sound_files(take.folder, "input")) == (kind == "stems")
     assert Takes().facts(take.folder).sound == again.audio[0]
     with pytest.raises(ValueError, match="FLAC already"):
         pack(again, nothing)

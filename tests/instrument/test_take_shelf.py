@@ -264,14 +264,17 @@ def test_a_trimmed_take_can_be_trimmed_again(take: Take) -> None:
     assert open_take(two).frame_at(0) == START + 15_000
 
 
-@pytest.mark.parametrize("kind", ["engine", "both"])
+@pytest.mark.parametrize("kind", ["engine", "both", "stems"])
 def test_the_engines_own_sound_is_trimmed_with_it(tmp_path: Path, kind: str) -> None:
     take = make_take(tmp_path, sound_kind=kind)
     new = open_take(trim(take.folder, 5000, 25_000, nothing))
     assert new.info.sound == kind and np.array_equal(new.read(), ramp(5000, 20_000))
-    if kind == "both":
+    if kind != "engine":
         (engine,) = sound_files(new.folder, "engine")
         assert np.array_equal(soundfile.read(engine, dtype="float32")[0], ramp(5000, 20_000))
+    if kind == "stems":
+        (dry,) = sound_files(new.folder, "input")
+        assert np.array_equal(soundfile.read(dry, dtype="float32")[0], ramp(5000, 20_000) / 2)
 
 
 def test_a_trim_that_is_cancelled_leaves_no_folder(take: Take) -> None:

@@ -17,6 +17,7 @@ from stage_rig import StageRig, stage
 from typer.testing import CliRunner
 
 from jbdiff_live.__main__ import app
+from jbdiff_live.audio.live.monitor import DrySound
 from jbdiff_live.audio.output import OutputStage
 from jbdiff_live.block import Block, NoiseDrawn
 from jbdiff_live.parameters import Origin, ParameterStore
@@ -58,7 +59,10 @@ class Stage:
         self.store = ParameterStore()
         self.ring = RingBuffer(RATE, 2)
         self.tap = HeardTap(RATE, 2, 4.0)
-        self.stage = OutputStage(self.ring, lambda: self.store.snapshot, RATE, heard=self.tap.put)
+        self.dry = DrySound(RATE, 2, 512, round(0.01 * RATE), self.tap.put_input)
+        self.stage = OutputStage(
+            self.ring, lambda: self.store.snapshot, RATE, heard=self.tap.put, dry=self.dry
+        )
         self.made = 0
         self.out = np.zeros((0, 2), np.float32)
 
@@ -158,6 +162,43 @@ def test_a_take_has_what_was_heard_and_beside_it_what_the_engine_made(
     assert [take.position(n) for n in (1000, 2500, 8000, 8010)] == [0, 500, 7000, 7010]
 
 
+def test_a_take_with_stems_has_the_dry_input_where_it_is_heard(tmp_path: Path) -> None:
+    """Whether it is heard or not: Dry and Gain do not change it."""
+    stage = Stage()
+    recorder = Recorder(RATE, 2, tap=stage.tap, sound="stems")
+    stage.store.set("dry", 0.0, Origin.UI)
+    stage.ring.write(np.zeros((30_000, 2), np.float32))
+    for number in range(60):
+        if number == 20:
+            recorder.start(tmp_path, 5000, {})
+        if number == 40:
+            stage.store.set("dry", -60.0, Origin.UI)
+        stage.dry.write(np.random.default_rng(number).uniform(-0.1, 0.1, (500, 2)).astype(np.float32))
+        stage.render(500)
+    recorder.stop(28_000)
+    recorder.close()
+    take = open_take(folder_of(recorder))
+    made = soundfile.read(take.folder / "input.wav", dtype="float32")[0]
+    heard = take.read()
+    assert len(made) == len(heard) == take.info.frames and take.info.sound == "stems"
+    assert np.abs(made[:14_000]).max() > 0.09 and np.array_equal(made[:14_000], heard[:14_000])
+    assert not heard[-2000:].any() and np.abs(made[-2000:]).max() > 0.09
+    assert (take.folder / "engine.wav").exists()
+
+
+def test_a_sessions_input_reaches_its_take(tmp_path: Path) -> None:
+    with stage(tmp_path, take_sound="stems") as rig:
+        rig.play()
+        rig.session.start_recording()
+        noise = np.random.default_rng(0).uniform(-0.1, 0.1, (RATE // 2, 2)).astype(np.float32)
+        rig.session.audio._dry.write(noise)  # as the input's thread does
+        rig.clock.run(1.0)
+        rig.session.stop()
+        (take,) = rig.closed_takes()
+        made = soundfile.read(take.folder / "input.wav", dtype="float32")[0]
+        assert len(made) == take.frames and np.abs(made).max() > 0.09
+
+
 def test_the_log_has_what_changes_in_the_session_with_its_origin(
     rig: tuple[Stage, Recorder], tmp_path: Path
 ) -> None:
@@ -215,6 +256,19 @@ def test_every_line_of_a_real_sessions_log_fits_the_schema(tmp_path: Path) -> No
     states = {line["name"]: line["value"] for line in lines if line["event"] == "state"}
     assert states["device"].startswith("Staged") and states["patch"] == "drift"
     assert 'name = "drift"' in (take.folder / "patch.toml").read_text()
+
+
+def test_a_take_that_ends_with_the_music_has_the_whole_fade_out(tmp_path: Path) -> None:
+    with stage(tmp_path) as rig:
+        rig.play()
+        rig.session.start_recording()
+        rig.clock.run(1.0)
+        audible = rig.session.audio.frames_heard
+        rig.session.stop()
+        (take,) = rig.closed_takes()
+        heard = take.read()
+        assert take.frame_at(len(heard)) > audible + 1000, "what the device still had"
+        assert np.abs(heard[-4096:]).max() > 0.02 and not heard[-1].any(), "it fades to silence"
 
 
 def played_take(rig: StageRig) -> Take:

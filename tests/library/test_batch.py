@@ -309,7 +309,9 @@ def test_a_take_is_rendered_by_the_instruments_command(
     path = write_list(tmp_path, entry.format("a", 8) + entry.format("b", 13))
     done = run(path)
     assert done.summary.failures == [("b", "no luck")] and done.summary.made == 1
-    assert "a: 2 s of a take, the same samples" in done.output and (tmp_path / "a" / "states" / "0").is_file()
+    assert (
+        "a: 2.0 s of a take, the same samples" in done.output and (tmp_path / "a" / "states" / "0").is_file()
+    )
     words = (tmp_path / "a" / "take.json").read_text().split()
     assert words[:2] == ["replay", str(take)] and words[-2:] == ["--progress", "json"]
     assert "--steps 8 --full --finisher none" in " ".join(words)

@@ -6,6 +6,8 @@ Threads: the input's drain thread calls `DrySound.write`, the rendering thread `
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,9 @@ LONGEST_SECONDS = 0.320  # limit of what is kept after the queue ran empty sever
 TOO_LONG = 3.0  # a queue of so many times its usual length is shortened
 FADE_SECONDS = 0.005
 
+# Gets frames of the input `[frames, channels]`, to be copied at once, and by how many frames the output delays them.
+OnInput = Callable[[Audio, int], None]
+
 
 class DrySound:
     """The dry input. Two devices never run at quite the same speed, so its queue grows or shrinks by some ms a minute.
@@ -26,8 +31,16 @@ class DrySound:
     A queue that ran empty or grew too long fades out, and fades in again at its usual length, so it never clicks.
     """
 
-    def __init__(self, sample_rate: int, channels: int, longest_chunk: int, ahead: int) -> None:
-        """ahead: frames by which the output stage delays all sound."""
+    def __init__(
+        self,
+        sample_rate: int,
+        channels: int,
+        longest_chunk: int,
+        ahead: int,
+        heard: OnInput = lambda sound, ahead: None,
+    ) -> None:
+        """ahead: frames by which the output stage delays all sound. heard: gets the input before the fader Dry."""
+        self._heard = heard
         self.duck = 1.0  # lowered against feedback by the input's thread
         self._ring = RingBuffer(sample_rate, channels)
         self._usual, self._longest = round(QUEUE_SECONDS * sample_rate), round(LONGEST_SECONDS * sample_rate)
@@ -56,6 +69,7 @@ class DrySound:
         wanted = 0.0 if decibels <= self._silent else 10.0 ** (decibels / 20.0) * self.duck * level
         new = self._line[self._ahead : self._ahead + frames]
         self._take(self._work[:frames])
+        self._heard(self._work[:frames], self._ahead)
         if cut:
             if self._sounding:
                 self._line[: self._ahead] *= self._cut

@@ -36,6 +36,12 @@ class Sounded:
         self.heard, self.out = heard, out
         self._dry.last = dry
 
+    def fill_up(self, frames: int) -> None:
+        """Put silence before the oldest sound, so that there are so many frames at least."""
+        if (lacks := frames - self.frames) > 0:
+            silence = np.zeros((lacks, CHANNELS), np.float32)
+            self.heard, self.out = (silence, *self.heard), (silence, *self.out)
+
     @property
     def dry(self) -> DrySpot | None:
         """What the file in the output played last; None if nothing."""

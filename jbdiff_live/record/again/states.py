@@ -2,8 +2,8 @@
 
     states/000123.safetensors   the stream's state before block 123 (`jbdiff.stream.state.StreamState`)
     states/000123.json          `StateFacts`; written last, so a state without it is not whole
-    states/000123.wav           the sound before it, of the first state only: the stacks alone, and, if it differs, with
-                                the file in it (4 channels)
+    states/000123.wav           the sound before it, of the first state, and of those where the music goes on from
+                                before the take: the stacks alone, and, if it differs, with the file in it (4 channels)
 
 Threads: the writer's writes. Blocks on the disk; raises OSError. `TakeStates` decides which states are written.
 """
@@ -89,7 +89,9 @@ class TakeStates:
         stored = state.saved.stored()
         stack = state.saved.stack
         shelf = self._shelf or SoundShelf(folder / SOUNDS, SAMPLE_RATE)
-        write_state(folder, state, stored, stack, shelf, self._shelf is None and self._last is None)
+        # No block of the take comes right before these, so a repeat or a crossfade there needs the sound itself.
+        alone = self._last is None or state.index in self._wanted
+        write_state(folder, state, stored, stack, shelf, self._shelf is None and alone)
         self._wanted.discard(state.index)
         self._last = state.frame, stack
 

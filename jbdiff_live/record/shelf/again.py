@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from jbdiff.child import end_child
 from jbdiff_live.record.shelf.jobs import ThreadJob
 from jbdiff_live.shown import printable, shown
 
@@ -61,7 +62,7 @@ def render_again(job: ThreadJob, command: Sequence[str]) -> tuple[str, Path | No
             _follow(job, report)
         status = process.wait()
     finally:
-        _end(process)
+        end_child(process, PATIENCE_SECONDS)
     if status:
         job.step(0, 1)  # Cancelled, if that is why
         said = " ".join(word for word in words if word) or f"it ended with status {status}"
@@ -87,16 +88,3 @@ def _made(report: dict[str, Any]) -> Path | None:
     """Return the file or folder that the process says it made."""
     made = next((report[name] for name in ("folder", "file", "path") if report.get(name)), None)
     return Path(made) if isinstance(made, str) else None
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """Leave no process behind."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    if process.stdout is not None:
-        process.stdout.close()

@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from jbdiff_live.record.shelf.reader import PIECE_FRAMES, Step
-from jbdiff_live.record.take import Take, TakeError, sound_files, sound_path
+from jbdiff_live.record.take import SOUNDS, Take, TakeError, sound_files, sound_path
 from jbdiff_live.shown import shown
 
 STEP = 2.0**-23  # of 24 bits
@@ -28,8 +28,7 @@ def pack(take: Take, step: Step) -> str:
     step: gets the frames that are done, and all; what it raises ends the work: files that are FLAC by then stay so.
     ValueError: there is nothing to pack, or the sound does not fit. OSError: the disk refuses.
     """
-    stems = ("audio", "engine")
-    files = [path for stem in stems for path in sound_files(take.folder, stem) if path.suffix == ".wav"]
+    files = [path for stem in SOUNDS for path in sound_files(take.folder, stem) if path.suffix == ".wav"]
     if not files:
         raise ValueError("the take is FLAC already, or has no sound")
     before = sum(path.stat().st_size for path in files)

@@ -6,6 +6,7 @@ Threads: any; blocks on the disk.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import msgspec
 from jbdiff_live.record.events import StackEvent
 from jbdiff_live.record.keep import TakeEvents, copy_events, first_values, last_state
 from jbdiff_live.record.shelf.reader import Step, TakeReader
-from jbdiff_live.record.take import FORMAT, Take, TakeInfo, TakeMark, open_take, sound_files
+from jbdiff_live.record.take import FORMAT, SOUNDS, Take, TakeInfo, TakeMark, open_take, sound_files
 from jbdiff_live.record.track import Track
 from jbdiff_live.record.writer import TakeWriteError, TakeWriter
 
@@ -75,36 +76,45 @@ def _write(take: Take, writer: TakeWriter, begin: int, end: int, step: Step) -> 
         take, writer, begin, end, None, TakeEvents(first, take.frame_at(end), last_state(take, first))
     )
     engine = sound_files(take.folder, "engine")
-    work = (end - begin) * (2 if engine else 1)
+    work = (end - begin) * sum(bool(sound_files(take.folder, stem)) for stem in SOUNDS)
+
+    def tell(frames: int) -> None:
+        step(min(frames, work), work)
+
     reader, done = TakeReader(take), 0
     try:
         for piece in reader.pieces(begin, end):
             writer.write_heard(piece, ())
             done += len(piece)
-            step(done, work)
+            tell(done)
     finally:
         reader.close()
     if engine:
-        _copy_engine(take, writer.folder, engine, (first, take.frame_at(end)), step, done)
+        start = take.info.start_frame
+        last = take.frame_at(end) - start
+        done += _copy(take, writer.folder, "engine", first - start, last, lambda more: tell(done + more))
+    if sound_files(take.folder, "input"):
+        _copy(take, writer.folder, "input", begin, end, lambda more: tell(done + more))
     if (take.folder / PATCH).exists():
         writer.add(lambda new: shutil.copyfile(take.folder / PATCH, new / PATCH))
     writer.info = msgspec.structs.replace(writer.info, sound=take.info.sound)
     writer.finish(None)
 
 
-def _copy_engine(
-    take: Take, folder: Path, files: tuple[Path, ...], frames: tuple[int, int], step: Step, done: int
-) -> None:
-    """Copy the engine's own sound between two frames of the session."""
-    first, last = (frame - take.info.start_frame for frame in frames)
-    reader = TakeReader(take, files)
-    track = Track(folder, "engine", take.info.sample_rate, reader.channels)
+def _copy(take: Take, folder: Path, stem: str, begin: int, end: int, step: Callable[[int], object]) -> int:
+    """Copy another sound of a take between two of its frames. Return the number of frames.
+
+    step: gets the frames that are copied so far.
+    """
+    reader, done = TakeReader(take, sound_files(take.folder, stem)), 0
+    track = Track(folder, stem, take.info.sample_rate, reader.channels)
     try:
-        for piece in reader.pieces(first, last):
+        for piece in reader.pieces(begin, end):
             track.append(piece)
             done += len(piece)
-            step(done, max(done, last - first))
+            step(done)
         track.sync()
     finally:
         track.close()
         reader.close()
+    return done

@@ -49,7 +49,8 @@ class FilesRow(QWidget):
         self.sound = WindowChoice(
             Parameter(
                 "take_sound", "A take has", 0, len(TAKE_SOUNDS) - 1, 0, TakesEffect.NOW, choices=TAKE_SOUNDS,
-                help="heard: what you hear, with Gain, Mute and limiter. engine: before them. both: two files",
+                help="heard: what you hear, with Gain, Mute and limiter. engine: before them. both: two files. "
+                "stems: both, and the dry input",
             )
         )  # fmt: skip
         self.sound.set_asked.connect(self._choose_sound)
