@@ -119,6 +119,7 @@ class Session(Reports):
                 lambda: self.engine.wake(),
                 sounding,
                 self.sounds.wait,
+                options.ladder,
             )
         self.generator = generator
         # The generator if it plays stacks, else None.
