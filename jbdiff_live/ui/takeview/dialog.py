@@ -35,7 +35,9 @@ NO_OTHER = "choose a take to compare with first"
 
 
 def job_text(state: JobState) -> str:
-    """Return what a running job does, and how long it takes."""
+    """Return what a running job does, and how long it takes or what it waits for."""
+    if state.waits:
+        return f"{state.words}: {state.waits}"
     left = "" if state.seconds_left is None else f", {clock_text(state.seconds_left)} left"
     return f"{state.words}{left}"
 
@@ -205,7 +207,7 @@ class TakeView(TakeParts):
         for part in (self.progress, self.work, self.cancel):
             part.setVisible(not state.ended)
         if not state.ended:
-            self.progress.setRange(0, 0 if state.part is None else 1000)
+            self.progress.setRange(0, 1000 if state.waits or state.part is not None else 0)
             self.progress.setValue(round((state.part or 0) * 1000))
             self.work.setText(job_text(state))
             if job is self._job_said:  # it began before this view
