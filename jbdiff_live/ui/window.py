@@ -138,11 +138,11 @@ class WindowParts(Gestures):
         self.pages = QStackedWidget()
         for page in (self.stage, self.workshop, self.settings):  # in the order of `View`
             self.pages.addWidget(page)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        column.setSpacing(GAP)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
+        self._column.setSpacing(GAP)
         for part in (self.bar, self.scope, self.pages, self.foot):
-            column.addWidget(part, 1 if part is self.scope else 0)
+            self._column.addWidget(part, 1 if part is self.scope else 0)
         self.keys = KeysOverlay(self, keys.rows())
         self.zones = DropZones(self)
 
@@ -259,6 +259,9 @@ class MainWindow(WindowParts):
         self.foot.tabs.show_view(self.view)
         self.settings.show_status(self.status, self._clock())
         self._share_height()
+        if self.scope.isVisible():
+            self._column.activate()  # the picture has its size at once, and is drawn once
+            self.scope.advance(self.status, self._blocks, self._clock())
 
     # Up to thirty times a second
 
