@@ -33,10 +33,10 @@ from jbdiff_live.ui.drawing.noise_path import NoisePath
 from jbdiff_live.ui.drawing.scope import Scope
 from jbdiff_live.ui.files import FileDesk
 from jbdiff_live.ui.gestures import Gestures
+from jbdiff_live.ui.grey.knobs import idle_reasons
 from jbdiff_live.ui.overlay import DropZones, KeysOverlay
 from jbdiff_live.ui.pace import Pace
 from jbdiff_live.ui.question import QuestionMenu
-from jbdiff_live.ui.reasons import idle_reasons
 from jbdiff_live.ui.rows.devices import DeviceRow
 from jbdiff_live.ui.rows.files_row import FilesRow
 from jbdiff_live.ui.rows.look_row import LookRow

@@ -20,7 +20,7 @@ from jbdiff_live.browse.entry import Entry
 from jbdiff_live.browse.takes import Job, JobState, Mark, TakeFacts, Wave, clock_text
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import REFUSALS, Asker, reason
-from jbdiff_live.ui.browser.detail import SILENT
+from jbdiff_live.ui.browser.detail import SILENT, Action
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.takeview.answers import HINT
 from jbdiff_live.ui.takeview.listen import Player
@@ -200,6 +200,8 @@ class TakeView(TakeParts):
         self.to_flac.offer("To FLAC", facts.fixed or ("it is FLAC already" if packed else ""))
         self.favourite.offer("No favourite" if self.entry.favourite else "Favourite")
         self.to_trash.offer("Once more" if self.trash_press.asks else "To the trash")
+        named = ((button.called.partition(":")[0], button.why) for button in self.findChildren(Action))
+        self.reasons.show_reasons(named)
 
     def _show_job(self) -> None:
         job = self.shelf.job
