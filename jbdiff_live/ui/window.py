@@ -24,7 +24,6 @@ from jbdiff_live.block import Block, NoiseDrawn
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stage_word import stage_word
 from jbdiff_live.status import Status, Transport
-from jbdiff_live.system.patch_folders import user_patches_folder
 from jbdiff_live.ui import accessible, keys
 from jbdiff_live.ui.asking import Asker
 from jbdiff_live.ui.bindings.knob_menu import KnobMenu
@@ -115,7 +114,7 @@ class WindowParts(Gestures):
         self.workshop = WorkshopView(self.panel, self.scene_knobs)
         self.look_row = LookRow(self.asker, self._look_file, self.dressed)
         self.model_row = ModelRow(transport, self.asker)
-        self.files_row = FilesRow(transport, self.asker, user_patches_folder)
+        self.files_row = FilesRow(transport, self.asker, self.files.forget_list)
         self.settings = SettingsView(self.devices, self.model_row, self.files_row, self.look_row)
         self.health = self.settings.health
         self.foot = FootRow()
