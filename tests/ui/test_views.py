@@ -277,7 +277,7 @@ def test_the_picture_is_whole_at_once_after_the_settings(
         window.resize(*size)
         window.show_view(View.STAGE)
         image = window.scope.grab().toImage()
-        area, wave = window.scope._area(), range(round(window.scope.height() * WAVE_PART))
+        area, wave = window.scope._area(), range(round(window.scope._area().height() * WAVE_PART))
         blank = [
             x
             for x in range(area.left(), window.scope._playhead_x())
