@@ -115,6 +115,7 @@ class Always:
 
     def write_block(self, block: Block) -> None:
         self._values = dict(block.snapshot.values)
+        self._take_over()  # a ring that begins now has this block
         self._do(lambda ring: ring.write_block(block))
 
     def write_state(self, state: StateBefore) -> None:

@@ -181,6 +181,21 @@ def test_the_ring_gets_shorter_is_switched_off_and_on_while_it_is_recorded(rig: 
     assert not folder.exists(), "the old ring is gone"
 
 
+def test_a_ring_that_is_switched_on_before_the_music_has_all_of_it(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.recorder = Recorder(RATE, 2, tap=rig.stage.tap, say=rig.said.append)  # as with --always-minutes 0
+    try:
+        assert not rig.recorder.always.on
+        rig.recorder.always.choose(AlwaysOptions(rig.ring))
+        for _ in range(3):
+            rig.play(2000)
+        take = rig.keep(5000, None)
+        assert [e.start_frame for e in take.events() if isinstance(e, BlockEvent)] == [0, 2000, 4000]
+        assert np.array_equal(take.read(), rig.stage.out[: len(take.read())]) and take.frames > 4000
+    finally:
+        rig.recorder.close()
+
+
 def test_a_ring_that_the_disk_ended_begins_again_if_it_is_chosen(tmp_path: Path) -> None:
     (tmp_path / "ring").write_text("no folder")
     rig = Rig(tmp_path)
