@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from jbdiff_live.replay.command import replay_command
-from jbdiff_live.start.option_values import always_options, input_pair, one_of, parsed
+from jbdiff_live.start.option_values import input_pair, one_of, parsed
 from jbdiff_live.start.port_options import port_options
+from jbdiff_live.system.takes_folder import LEAST_KEEP_MINUTES, LEAST_MB, MOST_MB, MOST_MINUTES
 
 if TYPE_CHECKING:
     from jbdiff_live.kept.content import Ports
@@ -52,13 +53,14 @@ def play(
         ),
     ] = "heard",
     always_minutes: Annotated[
-        float, typer.Option(min=0.0, help="Minutes that are always recorded, for `keep that`; 0: off.")
+        float,
+        typer.Option(min=0.0, max=MOST_MINUTES, help="Minutes always recorded, for `keep that`; 0: off."),
     ] = 30.0,
     always_mb: Annotated[
-        float, typer.Option(min=10.0, help="The most megabytes of them on the disk.")
+        float, typer.Option(min=LEAST_MB, max=MOST_MB, help="The most megabytes of them on the disk.")
     ] = 1000.0,
     keep_minutes: Annotated[
-        float, typer.Option(min=0.1, help="Minutes of them that `keep that` takes.")
+        float, typer.Option(min=LEAST_KEEP_MINUTES, max=MOST_MINUTES, help="Minutes that `keep that` takes.")
     ] = 5.0,
     context: Annotated[
         Path | None, typer.Option(help="A sound file to continue: any format and rate soundfile reads.")
@@ -227,7 +229,6 @@ def play(
         virtual_midi=virtual_midi,
         takeover=one_of(TakeoverMode, takeover, "--takeover"),
         program_channel=program_channel,
-        always=always_options(always_minutes, always_mb, keep_minutes),
         take_pictures=True,
         short_ring_frames=short_ring,
         threads=threads,

@@ -119,6 +119,7 @@ class Session(Reports):
                 lambda: self.engine.wake(),
                 sounding,
                 self.sounds.wait,
+                options.ladder,
             )
         self.generator = generator
         # The generator if it plays stacks, else None.
@@ -180,19 +181,21 @@ class Session(Reports):
         )
         self.patch_desk = PatchDesk(
             self.store, self.controls, self.modulation, self.stack_desk, self.sound_desk, self.scene_desk,
-            self.history, say, user_patches_folder,
+            self.history, say, lambda: self.session_desk.folder("own"),
         )  # fmt: skip
         self.library_desk = LibraryDesk(
             self.patch_desk, self.audition, self.conductor.functions, self.conductor.hold_function,
-            lambda: self.plays, clock.now, say, user_patches_folder, user_file("favourites.toml"),
+            lambda: self.plays, clock.now, say, lambda: self.session_desk.folder("own"),
+            user_file("favourites.toml"),
             lambda: self.take_desk.list(),
         )  # fmt: skip
         self.undo_desk = UndoDesk(
             self.store, self.history, self.patch_desk, self.scene_desk, self.modulation, clock.now, say
         )
         self.session_desk = SessionDesk(
-            self.store, self.patch_desk, self.sound_desk, self.history, lambda: self.ports, clock
-        )
+            self.store, self.patch_desk, self.sound_desk, self.history, lambda: self.ports, clock,
+            lambda: user_patches_folder(),
+        )  # fmt: skip
         self.programs = ProgramChanges(self._load_program, options.program_channel)
         self.functions = FunctionDesk(self, self.programs.ask, self.answers.say)
         self.life = Life(self._start, self._stop, lambda: self.functions.perform("start", Unit.OFF), say)

@@ -234,6 +234,10 @@ class Transport(Protocol):
         """Let takes have "heard", "engine", "both" or "stems", from the next one on."""
         ...
 
+    def choose_always(self, minutes: float, megabytes: float, keep_minutes: float) -> None:
+        """Keep more or fewer of the last minutes from now on; 0 minutes keeps none. keep_minutes: for `keep`."""
+        ...
+
     def holds(self, function: str) -> bool:
         """Let "play" or "record" wait for the next beat or bar. Return False if nothing is held: do it now."""
         ...
@@ -364,11 +368,18 @@ class Transport(Protocol):
         ...
 
     def folder(self, kind: str) -> Path | None:
-        """Return the folder in which the dialogs for "patches" or "sounds" begin; None for the usual one."""
+        """Return the folder in which the dialogs for "patches" or "sounds" begin; None for the usual one.
+
+        "own": the folder of own patches; None for a user without a home folder.
+        """
         ...
 
     def keep_folder(self, kind: str, folder: Path) -> None:
         """Let the dialogs for "patches" or "sounds" begin in a folder from now on."""
+        ...
+
+    def choose_own_patches(self, folder: Path) -> None:
+        """Read own patches from a folder, and save them there, from now on."""
         ...
 
     def patches(self) -> Mapping[str, Path]: ...

@@ -23,7 +23,7 @@ from jbdiff_live.control.midi.inputs import MidiInput, list_midi_inputs
 from jbdiff_live.control.names import KEYBOARD
 from jbdiff_live.control.source import ControlEvent, EventKind
 from jbdiff_live.control.wishes import ControlWishes
-from jbdiff_live.desks.answers import Answers, why_nothing_plays
+from jbdiff_live.desks.answers import Answers, answer_to_always, why_nothing_plays
 from jbdiff_live.desks.function_desk import FunctionDesk
 from jbdiff_live.desks.patch_desk import PatchDesk
 from jbdiff_live.desks.scene_wishes import SceneWishes
@@ -40,6 +40,7 @@ from jbdiff_live.record.tape import Tape
 from jbdiff_live.shown import shown
 from jbdiff_live.stack_choice import StackChoice, StackParts
 from jbdiff_live.status import EngineState
+from jbdiff_live.system.takes_folder import always_options
 
 TAKE_WORDS = {
     "heard": "what you hear",
@@ -176,9 +177,7 @@ class Wishes(SceneWishes, LibraryWishes, TakeWishes, ControlWishes):
 
     def choose_takes_folder(self, folder: Path) -> None:
         """Let takes go into a folder, from the next one on. ValueError: it is no folder, or cannot be written."""
-        folder = folder.absolute()
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise ValueError(f"{shown(folder)} is no folder that can be written; choose another one")
+        folder = _writable(folder)
         self.tape.choose_folder(folder)
         self.take_desk.look_in(folder)
         self.session_desk.keep_folder("takes", folder)
@@ -189,6 +188,17 @@ class Wishes(SceneWishes, LibraryWishes, TakeWishes, ControlWishes):
         self.tape.choose_sound(sound)
         self.ports = replace(self.ports, take=sound)
         self.answers.say(f"the next take has {TAKE_WORDS[sound]}")
+
+    def choose_always(self, minutes: float, megabytes: float, keep_minutes: float) -> None:
+        """Keep more or fewer of the last minutes from now on; 0 minutes keeps none. ValueError: out of range."""
+        options = always_options(minutes, megabytes, keep_minutes)
+        if minutes and options is None:
+            raise ValueError("this user has no home folder, so there is no place for the last minutes")
+        self.tape.choose_always(options)
+        self.ports = replace(
+            self.ports, always_minutes=minutes, always_mb=megabytes, keep_minutes=keep_minutes
+        )
+        self.answers.say(answer_to_always(options, self.tape.sample_rate))
 
     def broken_takes(self) -> Sequence[Path]:
         """Return the takes that a crash broke off. Blocks on the disk for a moment."""
@@ -259,6 +269,13 @@ class Wishes(SceneWishes, LibraryWishes, TakeWishes, ControlWishes):
     def keep_folder(self, kind: str, folder: Path) -> None:
         self.session_desk.keep_folder(kind, folder)
 
+    def choose_own_patches(self, folder: Path) -> None:
+        """Read own patches from a folder, and save them there, from now on. ValueError: it cannot be written."""
+        folder = _writable(folder)
+        for kind in ("own", "patches"):  # the dialogs begin there too
+            self.session_desk.keep_folder(kind, folder)
+        self.answers.say(f"your own patches are those in {shown(folder)} now; no file was moved")
+
     def stacks(self) -> Sequence[StackParts]:
         return self.stack_desk.stacks()
 
@@ -293,3 +310,11 @@ class Wishes(SceneWishes, LibraryWishes, TakeWishes, ControlWishes):
     def wait_for_files(self) -> None:
         """Wait for the files that are being read. Raises the reason when a file cannot be used."""
         self.sound_desk.wait()
+
+
+def _writable(folder: Path) -> Path:
+    """Return the whole path of a folder. ValueError: it is no folder, or cannot be written."""
+    folder = folder.absolute()
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ValueError(f"{shown(folder)} is no folder that can be written; choose another one")
+    return folder

@@ -133,10 +133,11 @@ class ExportWish:
 class JobState:
     """A job's progress: 0 to 1, None if unknown. words: what it does, or what came of it. problem: why it failed.
 
-    result: the file or folder that it made.
+    waits: what it waits for; empty while it works. result: the file or folder that it made.
     """
 
     words: str = ""
+    waits: str = ""
     part: float | None = None
     seconds_left: float | None = None
     ended: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jbdiff_live.clock import Clock
 from jbdiff_live.parameters import ACTIONS_BY_NAME
 from jbdiff_live.status import EngineState, EngineStatus
+from jbdiff_live.system.takes_folder import AlwaysOptions
 
 NOTE_SECONDS = 20.0  # an answer is shown for this time
 
@@ -36,6 +37,16 @@ def answer_to(action: str, engine: EngineStatus, noise_style: str) -> str:
     if action in ("write", "erase") and noise_style != "register":
         return f"{label}: done with the next block; Style register plays it"
     return f"{label}: heard with the next block"
+
+
+def answer_to_always(options: AlwaysOptions | None, sample_rate: int) -> str:
+    """Return what is always recorded from now on."""
+    if options is None:
+        return "the last minutes are not recorded any more"
+    full = options.seconds(sample_rate) / 60
+    room = "" if full >= options.minutes else f", as {options.megabytes:g} MB hold no more"
+    last = round(min(full, options.minutes), 1)
+    return f"the last {last:g} min are always recorded{room}; J keeps {options.keep_minutes:g} min"
 
 
 def answer_to_marker(recording: bool, waits: bool) -> str:

@@ -26,6 +26,7 @@ from jbdiff_live.parameters import BY_NAME, Origin, ParameterStore
 from jbdiff_live.patch import Patch, load_patch
 from jbdiff_live.patch_text import PatchError
 from jbdiff_live.shown import shown
+from jbdiff_live.system.patch_folders import user_patches_folder
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,10 @@ class SessionDesk:
         history: History,
         ports: Callable[[], Ports],
         clock: Clock,
+        usual_own: Callable[[], Path | None] = user_patches_folder,
     ) -> None:
+        """usual_own: the folder of own patches if the player has chosen none; None for a user without a home."""
+        self._usual_own = usual_own
         self._store = store
         self._patches = patches
         self._sounds = sounds
@@ -96,12 +100,17 @@ class SessionDesk:
         return "; ".join(text for text in (self._words.newest(plays), problem) if text)
 
     def folder(self, kind: str) -> Path | None:
-        """Return the folder for "patches", "takes" or "sounds"; None if none was chosen, or it is gone."""
+        """Return the folder for "patches", "takes", "sounds" or "own"; None if none was chosen, or it is gone.
+
+        "own", for own patches, is the usual folder then.
+        """
         chosen = getattr(self.folders, kind)
-        return Path(chosen) if chosen and Path(chosen).is_dir() else None
+        if chosen and Path(chosen).is_dir():
+            return Path(chosen)
+        return self._usual_own() if kind == "own" else None
 
     def keep_folder(self, kind: str, folder: Path) -> None:
-        """Keep a folder for "patches", "takes" or "sounds"."""
+        """Keep a folder for "patches", "takes", "sounds" or "own"."""
         self.folders = structs.replace(self.folders, **{kind: shown(folder.absolute())})
 
     def put_place(self, place: WindowPlace) -> None:

@@ -58,7 +58,10 @@ class ModelGenerator:
         on_ready: Callable[[], None] = lambda: None,
         newest: Callable[[], ParameterSnapshot] | None = None,
         files_read: Callable[[Callable[[], bool]], None] = lambda keep_going: None,
+        cheaper: bool = True,
     ) -> None:
+        """cheaper: a first stack that is too slow in full may begin with cheaper blocks."""
+        self._cheaper = cheaper
         self.context_file: FileSource | None = None
         self.init_file: FileSource | None = None
         self._live = live
@@ -143,7 +146,7 @@ class ModelGenerator:
             choice = self._first
             voice = load_voice(
                 choice, report, lambda choice=choice: keep_going() and self._first is choice,  # type: ignore[misc]
-                threads=self._threads,
+                threads=self._threads, cheaper=self._cheaper,
             )  # fmt: skip
             if not keep_going():
                 return False

@@ -11,6 +11,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from jbdiff_live.system.takes_folder import LEAST_KEEP_MINUTES, LEAST_MB, MOST_MB, MOST_MINUTES
+
 FORMAT = 1
 MOST_BYTES = 1 << 20  # a session with eight full scenes has 20 kB
 
@@ -41,6 +43,9 @@ class Ports(Struct, frozen=True):
     clock_offset: Annotated[float, Meta(ge=-200, le=200)] = 0.0  # milliseconds
     beats_per_bar: Annotated[int, Meta(ge=1, le=16)] = 4
     take: Text = "heard"  # what a take has
+    always_minutes: Annotated[float, Meta(ge=0, le=MOST_MINUTES)] = 30.0  # of always recording; 0: off
+    always_mb: Annotated[float, Meta(ge=LEAST_MB, le=MOST_MB)] = 1000.0
+    keep_minutes: Annotated[float, Meta(ge=LEAST_KEEP_MINUTES, le=MOST_MINUTES)] = 5.0
 
 
 class WindowPlace(Struct, frozen=True):
@@ -56,11 +61,15 @@ class WindowPlace(Struct, frozen=True):
 
 
 class Folders(Struct, frozen=True):
-    """Folders that the player chose: for takes, and where the dialogs begin. Empty: the usual ones."""
+    """Folders that the player chose. Empty: the usual ones.
+
+    patches, sounds: where the dialogs begin. takes: for takes. own: for own patches.
+    """
 
     patches: Text = ""
     takes: Text = ""
     sounds: Text = ""
+    own: Text = ""
 
 
 class PatchPart(Struct, frozen=True):

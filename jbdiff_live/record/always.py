@@ -34,8 +34,6 @@ from jbdiff_live.system.takes_folder import AlwaysOptions
 log = logging.getLogger(__name__)
 
 SEGMENT_SECONDS = 20.0
-FRAME_BYTES = 8  # stereo; a mono stack's ring is only smaller
-STATE_BYTES = 200_000  # a second: a segment has a state of the music, of 3.4 MB with pocket
 RESERVE_BYTES = 500_000_000  # left free on the disk
 LOCK = "ring.lock"  # in the ring's folder
 YOUNG_SECONDS = 60.0  # a ring without sound is left alone for this time: its session may be about to lock it
@@ -55,7 +53,10 @@ class Span:
 
 
 class AlwaysRing:
-    """The ring of one session. `info(frame)` gives the facts of a segment that begins at the session's `frame`."""
+    """The ring of one session. `info(frame)` gives the facts of a segment that begins at the session's `frame`.
+
+    begins: the tap's position from which on sound is kept.
+    """
 
     def __init__(
         self,
@@ -64,8 +65,10 @@ class AlwaysRing:
         facts: Callable[[], Facts],
         info: Callable[[int], TakeInfo],
         sample_rate: int,
+        begins: int = 0,
     ) -> None:
         self._options, self._tap, self._facts, self._info = options, tap, facts, info
+        self._begins = begins
         self._rate = sample_rate
         self._folder: Path | None = None  # of this session's segments; None before the first sound
         self._lock: FileLock | None = None  # from the first sound to the end
@@ -78,10 +81,12 @@ class AlwaysRing:
         self._run_began = 0  # position at which the music last started
         self.seconds = 0.0  # of sound that is kept; written whole, so any thread may read it
         self._held = threading.Event()  # set while a part is being copied: nothing is deleted
-        second_bytes = FRAME_BYTES * sample_rate + STATE_BYTES
-        seconds = min(options.minutes * 60, options.megabytes * 1e6 / second_bytes)
-        self._most = max(1, round(seconds / SEGMENT_SECONDS))
         self._segment_frames = round(SEGMENT_SECONDS * sample_rate)
+
+    def resize(self, options: AlwaysOptions) -> None:
+        """Take another length or size. The folder stays. What is too much is deleted now."""
+        self._options = options
+        self._delete_oldest()
 
     def write_block(self, block: Block) -> None:
         """Log a block. It is made before it plays, so the segments that follow may need it too."""
@@ -107,13 +112,13 @@ class AlwaysRing:
     def look(self) -> None:
         """Write what was heard meanwhile. Begin with the first sound, and a new segment after some seconds."""
         if self._segment is None:
-            if self._tap.written:
+            if self._tap.written > self._begins:
                 delete_old_rings(self._options.folder)
                 self._folder = new_folder(self._options.folder)
                 self._lock = ring_lock(self._folder)
                 self._lock.take()  # a new folder: nobody else has it
                 self._shelf = SoundShelf(self._folder / SOUNDS, self._rate)
-                self._begin(self._tap.oldest)
+                self._begin(max(self._tap.oldest, self._begins))
             return
         self._segment.look()
         if self._segment.frames >= self._segment_frames:
@@ -189,11 +194,16 @@ class AlwaysRing:
         segment.finish(None)
         self._closed.append((segment.folder, segment.heard_at or 0))
         self._begin(segment.read_to)
+        self._delete_oldest()
+
+    def _delete_oldest(self) -> None:
+        """Delete the oldest segments while there are too many."""
         while self._closed and not self._held.is_set() and self._too_long():
             shutil.rmtree(self._closed.pop(0)[0], ignore_errors=True)
 
     def _too_long(self) -> bool:
-        if len(self._closed) >= self._most:
+        most = max(1, round(self._options.seconds(self._rate) / SEGMENT_SECONDS))
+        if len(self._closed) >= most:
             return True
         try:
             return shutil.disk_usage(self._options.folder).free < RESERVE_BYTES

@@ -41,7 +41,10 @@ class KeepJob:
 
 
 class Always:
-    """The ring of a session, or nothing if it is off. If the disk refuses, the ring ends and takes go on without it."""
+    """The ring of a session, or nothing if it is off. If the disk refuses, the ring ends and takes go on without it.
+
+    `choose` may be called by any thread; the writer takes the choice over at its next `look`.
+    """
 
     def __init__(
         self,
@@ -58,14 +61,46 @@ class Always:
         self._rate = sample_rate
         self._values: dict[str, float] = {}  # of the newest block
         self._copier: threading.Thread | None = None
-        self._ring: AlwaysRing | None = None
+        self._tap, self._facts = tap, facts
+        self._ring = None if options is None else self._new_ring(options, 0)
+        self._chosen: tuple[AlwaysOptions | None] | None = None  # not taken over yet; swapped whole
         self.problem = ""
-        if options is not None and tap is not None:
-            self._ring = AlwaysRing(options, tap, facts, self._segment_info, sample_rate)
 
     @property
     def on(self) -> bool:
-        return self._ring is not None
+        chosen = self._chosen
+        return self._ring is not None if chosen is None else chosen[0] is not None
+
+    @property
+    def awake(self) -> bool:
+        """True while the writer has to look at the ring now and then."""
+        return self._ring is not None or self._chosen is not None
+
+    def choose(self, options: AlwaysOptions | None) -> None:
+        """Give the ring another length or size, begin it, or end it (None). Its sound stays as far as it fits."""
+        self._chosen = (options if self._tap is not None else None,)
+
+    def _take_over(self) -> None:
+        """Do what was chosen. A ring that ends waits until its copy is made."""
+        chosen, ring = self._chosen, self._ring
+        if chosen is None or (chosen[0] is None and self._copies):
+            return
+        self.problem, options = "", chosen[0]
+        if options is None:
+            self.close()
+            self._ring = None
+        elif ring is None:
+            self._ring = self._new_ring(options, 0 if self._tap is None else self._tap.written)
+        else:
+            ring.resize(options)
+        if self._chosen is chosen:  # else another choice came meanwhile
+            self._chosen = None
+
+    def _new_ring(self, options: AlwaysOptions, begins: int) -> AlwaysRing | None:
+        """Return a ring. begins: the tap's position from which on sound is kept."""
+        if self._tap is None:
+            return None
+        return AlwaysRing(options, self._tap, self._facts, self._segment_info, self._rate, begins)
 
     @property
     def seconds(self) -> float:
@@ -80,6 +115,7 @@ class Always:
 
     def write_block(self, block: Block) -> None:
         self._values = dict(block.snapshot.values)
+        self._take_over()  # a ring that begins now has this block
         self._do(lambda ring: ring.write_block(block))
 
     def write_state(self, state: StateBefore) -> None:
@@ -92,6 +128,7 @@ class Always:
         self._do(lambda ring: ring.stopped())
 
     def look(self) -> None:
+        self._take_over()
         self._do(lambda ring: ring.look())
 
     def close(self) -> None:
@@ -102,9 +139,13 @@ class Always:
         if self._copier is not None:
             self._copier.join(seconds)
 
+    @property
+    def _copies(self) -> bool:
+        return self._copier is not None and self._copier.is_alive()
+
     def keep(self, job: KeepJob) -> None:
         """Let a thread copy a part of the ring into a take."""
-        if self._copier is not None and self._copier.is_alive():
+        if self._copies:
             self._say("Keep: the last one is still being copied; press again in a moment")
             return
         self._do(lambda ring: self._start_copy(ring, job))

@@ -113,12 +113,12 @@ class Recorder:
         # The writer thread's own.
         self._take: RunningTake | None = None
         self._info = partial(take_info, sample_rate, channels)
-        self._always = Always(always, tap, facts, self._info, sample_rate, self.closed, say)
+        self.always = Always(always, tap, facts, self._info, sample_rate, self.closed, say)
 
     # ------------------------------------------------------------------ any thread
 
     def status(self) -> RecorderStatus:
-        warning, seconds = self._status.warning or self._always.problem, self._always.seconds
+        warning, seconds = self._status.warning or self.always.problem, self.always.seconds
         return replace(self._status, warning=warning, sound=self._sound, always_seconds=seconds)
 
     def choose_sound(self, sound: str) -> None:
@@ -162,7 +162,7 @@ class Recorder:
     def offer(self, block: Block) -> bool:
         """Engine: queue a block; never waits. Return False if it was not taken."""
         with self._ready:
-            if self._always.on:
+            if self.always.on:
                 self._begin()
             elif not self._accepting:
                 return False
@@ -186,7 +186,7 @@ class Recorder:
 
     def _put(self, job: _Note | StateBefore) -> None:
         with self._ready:
-            wanted = self._accepting or (self._always.on and self._thread is not None)
+            wanted = self._accepting or (self.always.on and self._thread is not None)
             if wanted and self._notes_waiting < QUEUE_NOTES:
                 self._notes_waiting += 1
                 self._add(job)
@@ -217,8 +217,8 @@ class Recorder:
 
         minutes: None is everything since the music last started. RuntimeError: nothing is recorded into a ring.
         """
-        if not self._always.on or self._thread is None:
-            raise RuntimeError("nothing to keep: play first, and start with --always-minutes above 0")
+        if not self.always.on or self._thread is None:
+            raise RuntimeError("nothing to keep: play first. Settings or --always-minutes switch it on")
         job = KeepJob(folder, end_frame, minutes, self._info(folder, 0, info, (), self._sound), tuple(files))
         with self._ready:
             self._add(job)
@@ -226,7 +226,7 @@ class Recorder:
     def stopped(self) -> None:
         """The music has stopped: `keep` of everything begins after this."""
         with self._ready:
-            if self._always.on and self._thread is not None:
+            if self.always.on and self._thread is not None:
                 self._add(_Stopped())
 
     def _add(self, job: _Job | None) -> None:
@@ -249,7 +249,7 @@ class Recorder:
         with self._ready:
             self._add(None)
         thread.join(timeout=STOP_SECONDS)
-        self._always.wait(STOP_SECONDS)
+        self.always.wait(STOP_SECONDS)
 
     # ------------------------------------------------------------------ the writer
 
@@ -257,17 +257,17 @@ class Recorder:
         while True:
             with self._ready:
                 if not self._queue:
-                    idle = self._take is None and not self._always.on
+                    idle = self._take is None and not self.always.awake
                     self._ready.wait(None if idle else LOOK_SECONDS)
                 job = self._queue.popleft() if self._queue else _LOOK
                 # A block counts until it is written, since it still takes memory.
                 if isinstance(job, _Note | StateBefore):
                     self._notes_waiting -= 1
             if job is None:
-                self._always.close()
+                self.always.close()
                 return
             try:
-                _do_always(self._always, job)
+                _do_always(self.always, job)
                 self._do(job)
                 self._look()
             except TakeWriteError as error:

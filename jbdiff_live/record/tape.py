@@ -162,6 +162,11 @@ class Tape:
         """Let takes have "heard", "engine", "both" or "stems", from the next one on. ValueError: another word."""
         self._recorder.choose_sound(sound)
 
+    def choose_always(self, options: AlwaysOptions | None) -> None:
+        """Keep more or fewer of the last minutes from now on; None: none."""
+        self._always = options
+        self._recorder.always.choose(options)
+
     def broken_takes(self) -> list[Path]:
         """Return the takes that a crash or a power cut broke off, and the rings. Blocks on the disk."""
         rings = [] if self._always is None else broken_rings(self._always.folder)

@@ -160,6 +160,11 @@ class KeptSession:
 
         part, desk = self._content.patch, session.session_desk
         desk.folders = self._content.folders or desk.folders
+        own, used = desk.folders.own, desk.folder("own")
+        if own and used != Path(own):
+            self._say(
+                f"The folder of your own patches is gone ({shown(own)}): they are looked for in {used}."
+            )
         desk.place = self._content.window
         if part is None:
             return False

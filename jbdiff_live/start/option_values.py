@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import typer
 
 from jbdiff_live.system.takes_folder import TAKE_SOUNDS
-
-if TYPE_CHECKING:
-    from jbdiff_live.system.takes_folder import AlwaysOptions
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
@@ -49,13 +46,3 @@ def take_sound(text: str) -> str:
     if text not in TAKE_SOUNDS:
         raise typer.BadParameter(f"{text!r}; choose one of {', '.join(TAKE_SOUNDS)}", param_hint="--take")
     return text
-
-
-def always_options(minutes: float, megabytes: float, keep_minutes: float) -> AlwaysOptions | None:
-    """Return the options of always recording; None if it is off, or has no folder."""
-    from jbdiff_live.system.takes_folder import AlwaysOptions, always_folder
-
-    folder = always_folder()
-    if folder is None or not minutes:
-        return None
-    return AlwaysOptions(folder, minutes, megabytes, keep_minutes)

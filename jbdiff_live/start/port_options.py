@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from jbdiff_live.start.option_values import one_of, parsed, take_sound
+from jbdiff_live.system.takes_folder import always_options
 
 if TYPE_CHECKING:
     from jbdiff_live.kept.content import Ports
@@ -22,6 +23,11 @@ def port_options(ports: Ports, calibrations: tuple[str, ...]) -> dict[str, Any]:
     """
     from jbdiff_live.beat.line import ClockSource
 
+    try:
+        always = always_options(ports.always_minutes, ports.always_mb, ports.keep_minutes)
+    except ValueError as error:
+        hint = "--always-minutes, --always-mb or --keep-minutes"
+        raise typer.BadParameter(str(error), param_hint=hint) from error
     return {
         "device": _unless_off(ports.device),
         "input_device": _unless_off(ports.input_device),
@@ -32,6 +38,7 @@ def port_options(ports: Ports, calibrations: tuple[str, ...]) -> dict[str, Any]:
         "clock_offset": ports.clock_offset / 1000,
         "beats_per_bar": ports.beats_per_bar,
         "take_sound": take_sound(ports.take),
+        "always": always,
         "ports": ports,
     }
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 
 from jbdiff_live.status import Status, Transport
-from jbdiff_live.system.patch_folders import user_patches_folder
 from jbdiff_live.ui.asking import Asker
 
 log = logging.getLogger(__name__)
@@ -37,14 +36,12 @@ class FileDesk:
         transport: Transport,
         asker: Asker,
         look: Callable[[], None],
-        own_folder: Callable[[], Path | None] = user_patches_folder,
         open_browser: Callable[[], None] = lambda: None,
     ) -> None:
         self._window = window
         self._transport = transport
         self._asker = asker
         self._look = look
-        self._own_folder = own_folder
         self._open_browser = open_browser
         self._order: list[tuple[str, Path, str]] | None = None  # name, path, and the whole path as text
         self._order_for = ""
@@ -54,7 +51,7 @@ class FileDesk:
 
     def _patch_folder(self) -> Path:
         """Return the folder of the player's own patches, and make it if it is missing. It is where dialogs begin."""
-        folder = self._own_folder()
+        folder = self._kept("own")
         if folder is None:
             return _home()
         try:
@@ -65,11 +62,15 @@ class FileDesk:
         return folder
 
     def _kept(self, kind: str) -> Path | None:
-        """Return the folder in which the last dialog for "patches" or "sounds" ended; None if there was none."""
+        """Return the session's folder for "patches" or "sounds", where the last dialog ended, or for "own" patches."""
         return self._asker.get("folder", lambda: self._transport.folder(kind), None)
 
     def _keep(self, kind: str, chosen: str) -> None:
         self._transport.keep_folder(kind, Path(chosen).parent)
+
+    def forget_list(self) -> None:
+        """Read the list of patches again when it is needed."""
+        self._order = None
 
     def following(self, status: Status) -> tuple[str, Path] | None:
         """Return name and path of the patch after the one that plays, around the end of the list; None without one.

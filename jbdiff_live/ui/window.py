@@ -24,7 +24,6 @@ from jbdiff_live.block import Block, NoiseDrawn
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.stage_word import stage_word
 from jbdiff_live.status import Status, Transport
-from jbdiff_live.system.patch_folders import user_patches_folder
 from jbdiff_live.ui import accessible, keys
 from jbdiff_live.ui.asking import Asker
 from jbdiff_live.ui.bindings.knob_menu import KnobMenu
@@ -33,10 +32,10 @@ from jbdiff_live.ui.drawing.noise_path import NoisePath
 from jbdiff_live.ui.drawing.scope import Scope
 from jbdiff_live.ui.files import FileDesk
 from jbdiff_live.ui.gestures import Gestures
+from jbdiff_live.ui.grey.knobs import idle_reasons
 from jbdiff_live.ui.overlay import DropZones, KeysOverlay
 from jbdiff_live.ui.pace import Pace
 from jbdiff_live.ui.question import QuestionMenu
-from jbdiff_live.ui.reasons import idle_reasons
 from jbdiff_live.ui.rows.devices import DeviceRow
 from jbdiff_live.ui.rows.files_row import FilesRow
 from jbdiff_live.ui.rows.look_row import LookRow
@@ -115,7 +114,7 @@ class WindowParts(Gestures):
         self.workshop = WorkshopView(self.panel, self.scene_knobs)
         self.look_row = LookRow(self.asker, self._look_file, self.dressed)
         self.model_row = ModelRow(transport, self.asker)
-        self.files_row = FilesRow(transport, self.asker, user_patches_folder)
+        self.files_row = FilesRow(transport, self.asker, self.files.forget_list)
         self.settings = SettingsView(self.devices, self.model_row, self.files_row, self.look_row)
         self.health = self.settings.health
         self.foot = FootRow()
@@ -138,11 +137,11 @@ class WindowParts(Gestures):
         self.pages = QStackedWidget()
         for page in (self.stage, self.workshop, self.settings):  # in the order of `View`
             self.pages.addWidget(page)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        column.setSpacing(GAP)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
+        self._column.setSpacing(GAP)
         for part in (self.bar, self.scope, self.pages, self.foot):
-            column.addWidget(part, 1 if part is self.scope else 0)
+            self._column.addWidget(part, 1 if part is self.scope else 0)
         self.keys = KeysOverlay(self, keys.rows())
         self.zones = DropZones(self)
 
@@ -259,6 +258,9 @@ class MainWindow(WindowParts):
         self.foot.tabs.show_view(self.view)
         self.settings.show_status(self.status, self._clock())
         self._share_height()
+        if self.scope.isVisible():
+            self._column.activate()  # the picture has its size at once, and is drawn once
+            self.scope.advance(self.status, self._blocks, self._clock())
 
     # Up to thirty times a second
 

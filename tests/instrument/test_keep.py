@@ -62,7 +62,7 @@ class Rig:
         self.index += 1
         self.settle()
         self.stage.play(frames)
-        ring = self.recorder._always
+        ring = self.recorder.always
         until(lambda: not ring.on or ring.read_to == self.stage.tap.written, 20)
 
     def settle(self) -> None:
@@ -166,6 +166,65 @@ def test_the_ring_keeps_to_its_length(tmp_path: Path, monkeypatch: pytest.Monkey
         take = rig.keep(40_000 - 500, None)
         assert SEGMENT <= take.frames <= 5 * SEGMENT
         assert np.array_equal(take.read()[-100:], ramp(39_400, 100))
+    finally:
+        rig.recorder.close()
+
+
+def test_the_ring_gets_shorter_is_switched_off_and_on_while_it_is_recorded(rig: Rig) -> None:
+    ring = rig.recorder.always
+    for _ in range(10):
+        rig.play(2000)
+    (folder,) = rig.ring.iterdir()
+    assert len(always.segments(folder)) >= 5
+    ring.choose(AlwaysOptions(rig.ring, minutes=2 * SEGMENT / RATE / 60))
+    until(lambda: len(always.segments(folder)) <= 3)
+    take = rig.keep(19_500, None)
+    assert take.frames <= 3 * SEGMENT and np.array_equal(take.read()[-100:], ramp(19_400, 100))
+
+    ring.choose(None)
+    assert not ring.on
+    with pytest.raises(RuntimeError, match="nothing to keep"):
+        rig.recorder.keep(rig.folder / "takes", 20_000, None, {})
+    until(lambda: not ring.awake)
+    assert open_take(always.segments(folder)[-1]).info.closed_cleanly and ring.seconds == 0
+    rig.play(2000)
+
+    ring.choose(AlwaysOptions(rig.ring))
+    assert ring.on
+    began = rig.stage.tap.written
+    for _ in range(4):
+        rig.play(2000)
+    take = rig.keep(29_000, None)
+    end = rig.stage.tap.position_of(29_000)
+    assert np.array_equal(take.read(), rig.stage.out[began:end]), "nothing from before"
+    assert not folder.exists(), "the old ring is gone"
+
+
+def test_a_ring_that_is_switched_on_before_the_music_has_all_of_it(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.recorder = Recorder(RATE, 2, tap=rig.stage.tap, say=rig.said.append)  # as with --always-minutes 0
+    try:
+        assert not rig.recorder.always.on
+        rig.recorder.always.choose(AlwaysOptions(rig.ring))
+        for _ in range(3):
+            rig.play(2000)
+        take = rig.keep(5000, None)
+        assert [e.start_frame for e in take.events() if isinstance(e, BlockEvent)] == [0, 2000, 4000]
+        assert np.array_equal(take.read(), rig.stage.out[: len(take.read())]) and take.frames > 4000
+    finally:
+        rig.recorder.close()
+
+
+def test_a_ring_that_the_disk_ended_begins_again_if_it_is_chosen(tmp_path: Path) -> None:
+    (tmp_path / "ring").write_text("no folder")
+    rig = Rig(tmp_path)
+    try:
+        rig.play(2000)
+        until(lambda: "always recording has ended" in rig.recorder.status().warning)
+        rig.recorder.always.choose(AlwaysOptions(tmp_path / "other"))
+        for _ in range(2):
+            rig.play(2000)
+        assert rig.recorder.status().warning == "" and rig.recorder.status().always_seconds > 0
     finally:
         rig.recorder.close()
 
@@ -380,7 +439,7 @@ def test_a_kept_part_has_what_a_replay_needs(rig: Rig) -> None:
         rig.recorder.offer_state(StateBefore(number, start, Saved(f"state {number}")))
         rig.settle()
         rig.stage.play(2000)
-        ring = rig.recorder._always
+        ring = rig.recorder.always
         until(lambda ring=ring: ring.read_to == rig.stage.tap.written, 20)
     take = rig.keep(17_000, 7000 / RATE / 60)
     blocks = [event for event in take.events() if isinstance(event, BlockEvent)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,17 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from misbehaving import SlowStack
 from servers import wait_for
 from tone_generator import ToneGenerator
+from turned_clock import TurnedClock
 
 from jbdiff_live.audio.null import NullSink
 from jbdiff_live.block import Block, Generated, KeepGoing, Rung
 from jbdiff_live.engine.engine import Engine
-from jbdiff_live.engine.timing.ladder import BlockWatch, Ladder
+from jbdiff_live.engine.timing.ladder import HOPELESS, BlockWatch, Ladder
 from jbdiff_live.engine.timing.progress import Progress
 from jbdiff_live.engine.voices.repeat import once_more
 from jbdiff_live.parameters import ParameterSnapshot, ParameterStore
 from jbdiff_live.ring import RingBuffer
+from jbdiff_live.status import EngineState
 
 SECONDS = {Rung.FULL: 0.4, Rung.FEWER_STEPS: 0.25, Rung.LOOP: 0.1}
 
@@ -291,3 +295,98 @@ def test_three_levels_and_finisher_leave_out_one_part_after_the_other(tmp_path: 
         made = voice.next_block(store.snapshot, Sources(), lambda share=0.0: True, rung)
         assert made is not None and made.samples.shape == (voice.block_frames, 2)
         assert np.isfinite(made.samples).all()
+
+
+# ---------------------------------------------------------------------- the first block
+
+
+def test_before_the_first_sound_full_work_is_tried_and_then_what_is_cheaper() -> None:
+    seconds = {Rung.FULL: 9.0, Rung.FEWER_STEPS: 5.0, Rung.NO_LEVEL_0: 3.0, Rung.LOOP: 1.0, Rung.REPEAT: 0.0}
+    ladder = Ladder()
+    assert ladder.begin(seconds, 0.5) == (Rung.FULL, HOPELESS * 0.5)
+    ladder.begin_lower()
+    assert ladder.begin(seconds, 0.5) == (Rung.FEWER_STEPS, HOPELESS * 0.5)
+    for _ in range(3):
+        ladder.begin_lower()
+        assert ladder.begin(seconds, 0.5) == (Rung.NO_LEVEL_0, math.inf), "a loop has nothing to begin from"
+    assert Ladder().begin({Rung.FULL: 9.0}, 0.5) == (Rung.FULL, math.inf), "what costs less is not known yet"
+
+
+@pytest.mark.parametrize(("step_seconds", "first"), [(0.02, Rung.FULL), (0.4, Rung.FEWER_STEPS)])
+def test_a_start_on_a_busy_machine_begins_with_a_cheaper_block(step_seconds: float, first: Rung) -> None:
+    """A block lasts 0.5 s. Its nine parts may take two seconds at the start, before any sound."""
+    clock = TurnedClock()
+    stack = SlowStack(clock, warm_up=8.0)
+    stack.step_seconds = step_seconds
+    ring, store = RingBuffer(stack.sample_rate, 2), ParameterStore()
+    blocks, made = list[Block](), threading.Event()
+
+    def take(block: Block) -> None:
+        blocks.append(block)
+        made.set()
+
+    engine = Engine(stack, ring, lambda: store.snapshot, lambda: ring.available, take, clock)
+    try:
+        engine.start()
+        while not made.is_set():
+            clock.run(0.05)
+        assert blocks[0].rung is first and engine.status.state is EngineState.RUNNING
+    finally:
+        engine.ask_to_stop()
+        while engine.status.state is not EngineState.OFFLINE:
+            clock.run(0.05)
+        engine.close()
+
+
+class Ticks:
+    """A clock that goes on by the same time at each look: once for each step of a block, and once more."""
+
+    def __init__(self, tick: float) -> None:
+        self.now, self.tick = 0.0, tick
+
+    def __call__(self) -> float:
+        self.now += self.tick
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("slow", "rung"), [(0.9, None), (1.5, Rung.FEWER_STEPS), (2.5, Rung.NO_LEVEL_0), (1000.0, "none")]
+)
+def test_a_first_stack_that_is_too_slow_in_full_is_tried_with_less_work(
+    slow: float, rung: Rung | str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """slow: the time of a full block, in those that are hopeless."""
+    from small_stacks import SMALL, write_small_stack
+
+    from jbdiff.stream.stream import BlockSettings, BlockStream
+    from jbdiff_live.engine.voices import load
+    from jbdiff_live.stack_choice import StackChoice
+
+    levels = tuple(replace(level, steps=8) for level in SMALL.levels)
+    folder = write_small_stack(tmp_path / "small", replace(SMALL, levels=levels))
+    choice = StackChoice(str(folder))
+    said: list[str] = []
+    ticks = Ticks(1.0)
+
+    def clock(stream: BlockStream) -> Ticks:
+        whole = sum(stream.step_counts(BlockSettings()).values()) + 1
+        ticks.tick = slow * HOPELESS * stream.block_frames / stream.sample_rate / whole
+        return ticks
+
+    monkeypatch.setattr(load, "_clock", clock)
+    for only_in_time in (False, True):
+        if rung == "none" or (only_in_time and slow > 0.25):
+            with pytest.raises(load.StackTooSlow, match="cannot keep up here"):
+                load.load_voice(choice, lambda _: None, lambda: True, threads=1, only_in_time=only_in_time)
+            continue
+        voice = load.load_voice(choice, lambda work: said.append(work.detail), lambda: True, threads=1)
+        assert voice is not None
+        if rung is None:
+            assert list(voice.rung_seconds) == [Rung.FULL] and not any("busy" in words for words in said)
+            continue
+        duration = voice.block_frames / voice._stream.sample_rate
+        assert list(voice.rung_seconds) == [Rung.FULL, rung]
+        assert voice.rung_seconds[rung] <= HOPELESS * duration < voice.rung_seconds[Rung.FULL]
+        assert f"the machine is busy: trial block, {rung.label}" in said
+        with pytest.raises(load.StackTooSlow):  # --no-ladder
+            load.load_voice(choice, lambda _: None, lambda: True, threads=1, cheaper=False)

@@ -247,6 +247,21 @@ def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
         file_name(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a/b/c", "'a/b/c': a file name cannot hold '/'; leave it out"),
+        ("a\\b", "'a\\b': a file name cannot hold '\\'; leave it out"),
+        ("a/b:c/d", "'a/b:c/d': a file name cannot hold '/', ':'; leave them out"),
+        ("a\x07", "'a\N{REPLACEMENT CHARACTER}': a file name cannot hold '\\x07'; leave it out"),
+    ],
+)
+def test_what_a_name_cannot_hold_is_listed_once_and_as_it_was_typed(name: str, said: str) -> None:
+    with pytest.raises(PatchError) as refused:
+        file_name(name)
+    assert str(refused.value) == said
+
+
 def test_the_trash_keeps_every_patch(own: Path) -> None:
     for text in ("one", "two"):
         (own / "mine.toml").write_text(text)

@@ -100,7 +100,7 @@ def test_every_part_comes_back() -> None:
         Ports("Scarlett", "Mic", ("nano",), 9000, "0.0.0.0", "10.0.0.2:9001", "ES-9", ("gate=note C3",), "rack",
               "midi", "virtual", -12.5, 7),
         WindowPlace(-1920, 30, 1280, 720, 2, True, False),
-        Folders("/p", "/t", "/s"),
+        Folders("/p", "/t", "/s", "/o"),
     )  # fmt: skip
     assert decode(encode(before, "1.0").encode()) == (before, [])
 

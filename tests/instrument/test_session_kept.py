@@ -18,7 +18,7 @@ from jbdiff_live.kept.file import SessionFile
 from jbdiff_live.session import Session, SessionOptions
 from jbdiff_live.start.kept_session import KeptSession, open_kept
 from jbdiff_live.start.prepare import load_patch
-from jbdiff_live.system.patch_folders import user_folder
+from jbdiff_live.system.patch_folders import user_folder, user_patches_folder
 from jbdiff_live.system.takes_folder import takes_folder
 
 
@@ -176,6 +176,33 @@ def test_takes_go_where_an_earlier_start_put_them_unless_the_folder_is_gone(
     assert kept.takes_folder(None) == takes_folder()
     kept.close(None)
     assert "The folder for takes is gone" in kept.words[0]
+
+
+def test_own_patches_lie_in_the_folder_that_was_chosen_also_after_a_start(
+    starts: Starts, tmp_path: Path
+) -> None:
+    drive = tmp_path / "drive"
+    drive.mkdir()
+    before = starts.start(patch="wild")
+    with pytest.raises(ValueError, match="choose another one"):
+        before.choose_own_patches(tmp_path / "gone")
+    before.choose_own_patches(drive)
+    before.save_patch_as("mine")
+    assert (drive / "mine.toml").exists() and before.patches()["mine"] == drive / "mine.toml"
+    assert "mine" in [entry.name for entry in before.library()]
+    starts.end()
+
+    after = starts.start()
+    assert after.folder("own") == drive and "mine" in after.patches() and after.status().message == ""
+    starts.end()
+
+    drive.rename(tmp_path / "pulled")
+    without = starts.start()
+    assert without.folder("own") == user_patches_folder() and "mine" not in without.patches()
+    assert "The folder of your own patches is gone" in without.status().message
+    starts.end()
+    (tmp_path / "pulled").rename(drive)
+    assert starts.start().folder("own") == drive, "the choice was kept"
 
 
 def test_a_patch_on_the_command_line_can_be_taken_back(starts: Starts) -> None:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from test_takes import RATE, SNAPSHOT, Stage, folder_of, ramp
 from tone_generator import ToneGenerator
+from typer.testing import CliRunner
 
+from jbdiff_live.__main__ import app
 from jbdiff_live.audio.limiter import CEILING
 from jbdiff_live.audio.output import OutputStage
 from jbdiff_live.block import Block
@@ -18,6 +20,7 @@ from jbdiff_live.record.take import open_take
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.session import Session, SessionOptions
 from jbdiff_live.start.port_options import port_options
+from jbdiff_live.system.takes_folder import AlwaysOptions
 
 
 def test_the_next_take_has_the_sound_that_was_chosen(tmp_path: Path) -> None:
@@ -55,6 +58,48 @@ def test_a_session_keeps_the_folder_and_the_sound_that_were_chosen(tmp_path: Pat
     finally:
         session.close()
     assert port_options(Ports(take="both"), ())["take_sound"] == "both"
+
+
+def test_a_session_changes_and_keeps_the_length_of_the_ring(tmp_path: Path) -> None:
+    options = SessionOptions(
+        device="null", midi=(), takes=tmp_path / "takes", always=AlwaysOptions(tmp_path / "ring")
+    )
+    session = Session(options, ToneGenerator())
+    try:
+        session.choose_always(60.0, 1000.0, 10.0)
+        now = session.status().recorder.always
+        assert now is not None and (now.minutes, now.megabytes, now.keep_minutes) == (60.0, 1000.0, 10.0)
+        assert (session.ports.always_minutes, session.ports.keep_minutes) == (60.0, 10.0)
+        room = "the last 30.1 min are always recorded, as 1000 MB hold no more; J keeps 10 min"
+        assert session.answers.newest == room
+        for wrong in (
+            (-1.0, 1000.0, 5.0),
+            (30.0, 9.0, 5.0),
+            (30.0, 1000.0, 0.0),
+            (float("nan"), 1000.0, 5.0),
+        ):
+            with pytest.raises(ValueError, match="give a number from"):
+                session.choose_always(*wrong)
+        assert session.status().recorder.always == now
+        session.choose_always(0.0, 1000.0, 5.0)
+        assert session.status().recorder.always is None and session.ports.always_minutes == 0
+        assert session.answers.newest == "the last minutes are not recorded any more"
+    finally:
+        session.close()
+
+
+def test_the_next_start_has_the_ring_that_was_chosen() -> None:
+    always = port_options(Ports(always_minutes=12.0, always_mb=300.0, keep_minutes=2.0), ())["always"]
+    assert (always.minutes, always.megabytes, always.keep_minutes) == (12.0, 300.0, 2.0)
+    assert port_options(Ports(always_minutes=0.0), ())["always"] is None
+
+
+@pytest.mark.parametrize(
+    "option", [("--always-minutes", "inf"), ("--always-mb", "nan"), ("--keep-minutes", "1e9")]
+)
+def test_a_number_without_sense_is_refused_on_the_command_line(option: tuple[str, str]) -> None:
+    done = CliRunner().invoke(app, ["--list", *option])
+    assert done.exit_code == 2 and option[0] in done.output
 
 
 def test_the_true_peak_of_the_output_is_kept() -> None:

@@ -27,6 +27,7 @@ from jbdiff_live.parameters import (
 )
 from jbdiff_live.stack_choice import StackChoice, StackParts, StackPlaying, StackStatus
 from jbdiff_live.status import AudioStatus, EngineState, EngineStatus, Loudness, RecorderStatus, Status
+from jbdiff_live.system.patch_folders import user_patches_folder
 from jbdiff_live.system.takes_folder import AlwaysOptions
 
 BLOCK = 3 * BEAT // 2  # three quarters of a second
@@ -204,6 +205,16 @@ class DemoTransport(DemoLibrary):
     def choose_take_sound(self, sound: str) -> None:
         self._note("choose_take_sound", sound)
         self.set_status(recorder=replace(self.state.recorder, sound=sound))
+
+    def choose_always(self, minutes: float, megabytes: float, keep_minutes: float) -> None:
+        self._note("choose_always", minutes, megabytes, keep_minutes)
+        folder = Path("/home/mia/.cache/jbdiff-live/always")
+        always = AlwaysOptions(folder, minutes, megabytes, keep_minutes) if minutes else None
+        self.set_status(recorder=replace(self.state.recorder, always=always))
+
+    def choose_own_patches(self, folder: Path) -> None:
+        self._note("choose_own_patches", folder)
+        self.folders["own"] = folder
 
     def status(self) -> Status:
         heard = next((b.snapshot for b in self.blocks if b.start_frame <= self.frame < b.end_frame), None)
@@ -408,7 +419,7 @@ class DemoTransport(DemoLibrary):
         self.set_status(stack=stack_status(parts, choice))
 
     def folder(self, kind: str) -> Path | None:
-        return self.folders.get(kind)
+        return self.folders.get(kind) or (user_patches_folder() if kind == "own" else None)
 
     def keep_folder(self, kind: str, folder: Path) -> None:
         self.folders[kind] = folder

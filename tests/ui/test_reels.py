@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication
 
 from jbdiff_live.block import Block, Rung
 from jbdiff_live.parameters import ParameterStore
+from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.picture import Picture
 from jbdiff_live.ui.drawing.reels import Reels
 
@@ -107,6 +108,41 @@ def test_the_newest_blocks_words_may_be_longer_than_its_sound(qapp: QApplication
     made.work(10_000, short)
     view = shown(made, 0, 0, 200, short)
     assert (view[:16, 30:90] != view[100, 150]).any()
+
+
+def test_words_stand_once_where_cheaper_blocks_begin(qapp: QApplication) -> None:
+    """Short blocks would write over each other's words."""
+    plain = blocks(8820, 6)  # 20 columns each
+
+    def written(*cut: int) -> np.ndarray:
+        made, whole = reels(), reels()
+        heard = [replace(block, rung=Rung.LOOP if block.index in cut else Rung.FULL) for block in plain]
+        for reel, fed in ((made, heard), (whole, plain)):
+            reel.picture.feed(plain)
+            reel.work(10_000, fed)
+        return (shown(made, 0, 200, 120, heard) != shown(whole, 0, 200, 120, plain)).any(axis=2)
+
+    one, three = written(2), written(2, 3, 4)
+    assert one.any() and not one[:, :40].any()
+    assert np.array_equal(one, three), "three blocks have the words of one"
+
+
+@pytest.mark.parametrize("left", [105, 120, 180, 199])
+def test_words_at_the_left_edge_are_whole_or_not_there(qapp: QApplication, left: int) -> None:
+    """The block with the words begins at column 100 and ends at 200."""
+    made, plain, heard = reels(), reels(), blocks(44_100, 4)
+    cut = [replace(block, rung=Rung.LOOP if block.index == 1 else Rung.FULL) for block in heard]
+    for one, fed in ((made, cut), (plain, heard)):
+        one.picture.feed(heard)
+        one.work(10_000, fed)
+    whole = shown(made, 100, 400, 250, cut)
+    line, words = whole[:18, 1:60], (theme.CAUTION.blue(), theme.CAUTION.green(), theme.CAUTION.red())
+    letters = (np.abs(line - words).sum(axis=2) < 60).sum()
+    assert letters > 20
+    found = (np.abs(shown(made, left, 400, 250, cut)[:18, :99] - words).sum(axis=2) < 60).sum()
+    room = 200 - left
+    assert abs(found - (letters if room > 60 else 0)) <= 2, "the ground below the letters differs a little"
+    assert np.array_equal(shown(made, left, 400, 250, cut)[18:], shown(plain, left, 400, 250, heard)[18:])
 
 
 def test_nothing_known_is_plain_background(qapp: QApplication) -> None:

@@ -9,7 +9,7 @@ import pytest
 from demo_transport import POCKET, DemoTransport, stack_status
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QApplication, QFileDialog, QMenu
+from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QMenu
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.stack_choice import StackChoice
@@ -69,13 +69,64 @@ def test_folders_are_opened_and_chosen_there(
 
 def test_the_ring_of_the_last_minutes_is_shown(settings: MainWindow, demo: DemoTransport) -> None:
     always = settings.files_row.always
-    assert (always.value, always.note) == ("12 of 30 min", "262 MB")
+    assert (always.value, always.note) == ("12 of 30 min", "410 MB")
     menu = always.make_menu()
     assert menu.actions()[0].text() == "at most 30 min or 1000 MB; J keeps 5 min"
     menu.deleteLater()
     demo.set_status(recorder=replace(demo.state.recorder, always=None))
     settings.look()
     assert always.value == "off"
+
+
+def test_length_and_size_of_the_ring_are_chosen_there(settings: MainWindow, demo: DemoTransport) -> None:
+    always = settings.files_row.always
+
+    def choose_inside(title: str, text: str) -> None:
+        menu = always.make_menu()
+        inside = next(entry.menu() for entry in menu.actions() if entry.text().startswith(title))
+        assert isinstance(inside, QMenu)
+        next(entry for entry in inside.actions() if entry.text() == text).trigger()
+        menu.deleteLater()
+        settings.look()
+
+    choose_inside("Length", "60 min")
+    choose_inside("Most room", "5000 MB")
+    choose_inside("J keeps", "10 min")
+    assert always.value == "12 of 60 min"
+    choose_inside("Length", "off")
+    assert always.value == "off"
+    choose_inside("Length", "120 min")
+    assert demo.asked == [
+        ("choose_always", 60.0, 1000.0, 5.0),
+        ("choose_always", 60.0, 5000.0, 5.0),
+        ("choose_always", 60.0, 5000.0, 10.0),
+        ("choose_always", 0.0, 5000.0, 10.0),
+        ("choose_always", 120.0, 5000.0, 10.0),
+    ]
+    demo.asked.clear()
+    choose_inside("Length", "Type a number…")
+    (dialog,) = settings.findChildren(QInputDialog)
+    assert (dialog.doubleMinimum(), dialog.doubleMaximum(), dialog.doubleValue()) == (0, 1440, 120)
+    dialog.setDoubleValue(7.5)
+    dialog.accept()
+    assert demo.asked == [("choose_always", 7.5, 5000.0, 10.0)]
+    demo.refuse["choose_always"] = ValueError("9 MB: too few")
+    choose_inside("Most room", "250 MB")
+    assert "too few" in settings.notices.refused["the last minutes"]
+
+
+def test_the_folder_of_own_patches_is_chosen_there(
+    settings: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    choose(settings.files_row.patches, "Choose another folder")
+    settings.look()
+    assert demo.asked == [("choose_own_patches", tmp_path)]
+    assert settings.files_row.patches.value.endswith(tmp_path.name)
+    proposed: list[str] = []
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *given: (proposed.append(given[2]) or "", ""))
+    settings.files.save_patch()
+    assert Path(proposed[0]).parent == tmp_path
 
 
 def test_what_a_take_has_is_chosen_there(settings: MainWindow, demo: DemoTransport, qtbot: QtBot) -> None:

@@ -165,13 +165,13 @@ def test_while_the_music_plays_it_says_why_nothing_is_heard(
 ) -> None:
     demo.start()
     view.look()
-    assert not view.play.isEnabled()
+    assert not view.play.isEnabled() and "stop the music first" in view.play.toolTip()
+    assert view.reasons.isVisible() and "Play: the audience would hear it" in view.reasons.text()
+    assert "A/B, Same level: choose a take to compare with first" in view.reasons.text()
     press(qtbot, view, Key.Key_Space)
     assert "the audience would hear it" in view.line.text() and takes.listening.asked == []
     with pytest.raises(RuntimeError, match="stop the music first"):
         takes.desk.listen((view.facts.folder,), 0.0)
-    with pytest.raises(RuntimeError, match="needs the processor"):
-        takes.desk.render_again(view.facts.folder)
 
 
 def test_a_part_is_chosen_by_drag_or_keys_and_is_looped(
@@ -356,6 +356,23 @@ def test_rendering_again_shows_progress_and_is_cancelled(
     qtbot.waitUntil(lambda: job.state.ended, timeout=20_000)
     view.look()
     assert not view.progress.isVisible() and view.line.text() == "cancelled"
+
+
+def test_rendering_again_waits_while_the_music_plays_and_says_so(
+    view: TakeView, takes: DemoTakes, demo: DemoTransport, qtbot: QtBot
+) -> None:
+    demo.start()
+    press(qtbot, view, Key.Key_R)
+    job = takes.desk.job
+    assert job is not None
+    qtbot.waitUntil(lambda: bool(job.state.waits), timeout=20_000)
+    view.look()
+    assert view.work.text() == "rendering friday night again: waits until the music stops"
+    assert view.work.isVisible() and view.cancel.isVisible()
+    demo.stop()
+    qtbot.waitUntil(lambda: bool(job.state.part), timeout=20_000)
+    view.look()
+    assert "0:42 left" in view.work.text()
 
 
 def test_without_a_trash_nothing_is_deleted(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import pytest
+from conftest import HandClock
 from demo_states import LONG_REASON, STATES, play
 from demo_transport import DemoTransport
 from PySide6.QtCore import QRect, QRectF, QSizeF, Qt
@@ -19,7 +20,7 @@ from jbdiff_live.parameters import PARAMETERS
 from jbdiff_live.ui.coming import Mark
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import Painted
-from jbdiff_live.ui.drawing.scope import Scope
+from jbdiff_live.ui.drawing.scope import WAVE_PART, Scope
 from jbdiff_live.ui.look import Look, Size
 from jbdiff_live.ui.rows.look_row import wear
 from jbdiff_live.ui.views.stage import STRIP_HEIGHT, USUAL
@@ -258,6 +259,33 @@ def test_the_view_is_chosen_by_key_and_by_button_and_nothing_jumps(window: MainW
     assert window.view is View.STAGE and all(ring.isVisible() for ring in window.stage.rings)
 
 
+def test_the_picture_is_whole_at_once_after_the_settings(
+    window: MainWindow, demo: DemoTransport, clock: HandClock
+) -> None:
+    """What came in while the settings were shown is drawn with the first frame, also at another size."""
+
+    def frame() -> None:
+        clock.now += 1 / 30
+        window.frame()
+
+    shown(window, (960, 540), View.STAGE)
+    demo.start()
+    play(demo, 12.0, frame)
+    for size in ((960, 540), (1100, 640)):
+        shown(window, (960, 540), View.SETTINGS)
+        play(demo, 8.0, frame)
+        window.resize(*size)
+        window.show_view(View.STAGE)
+        image = window.scope.grab().toImage()
+        area, wave = window.scope._area(), range(round(window.scope._area().height() * WAVE_PART))
+        blank = [
+            x
+            for x in range(area.left(), window.scope._playhead_x())
+            if all(image.pixelColor(x, y) == theme.BACKGROUND for y in wave)
+        ]
+        assert not blank, "each column has at least the line of silence"
+
+
 def test_the_window_opens_on_the_stage(qtbot: QtBot, demo: DemoTransport) -> None:
     made = MainWindow(demo)
     qtbot.addWidget(made)
@@ -430,3 +458,23 @@ def test_names_of_changes_on_the_picture_do_not_overlap(
     assert len(drawn) >= 4
     for one, other in itertools.combinations(drawn, 2):
         assert not one.where.intersects(other.where), (one.text, other.text)
+
+
+def test_names_of_changes_leave_the_picture_whole(
+    window: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name stands right of its line. It goes with the line, and is not cut at the left edge before."""
+    window.resize(1280, 720)
+    window.show_view(View.STAGE)
+    demo.start()
+    play(demo, 12.0)
+    window.look()
+    scope, area = window.scope, window.scope._area()
+    drawn: list[Written] = []
+    for tenths in range(80, 120):
+        scope.show_marks((Mark(demo.frame - tenths * demo.status().sample_rate // 10, "seed", "Seed 12345"),))
+        with writing(monkeypatch) as written:
+            picture = QPixmap(scope.size())
+            scope.render(picture)
+            drawn += [one for one in written if one.text == "Seed 12345"]
+    assert drawn and all(one.where.left() >= area.left() for one in drawn)

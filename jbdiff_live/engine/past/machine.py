@@ -11,15 +11,15 @@ lock guards the number of blocks that is asked for. The status is one reference,
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 
 from jbdiff_live.block import NOTHING_GIVEN, Audio, Block, BlockGenerator, Jump, Rewinds, Saved
+from jbdiff_live.engine.past.deliveries import Deliveries
 from jbdiff_live.engine.past.line import Entry, Line
+from jbdiff_live.engine.past.presses import Presses
 from jbdiff_live.parameters import BY_NAME, Change, Origin, ParameterSnapshot, TakesEffect
 from jbdiff_live.scenes.view import PastStatus
 
@@ -28,7 +28,6 @@ KEPT_SECONDS = 600.0
 # reaches less far.
 KEPT_BYTES = 640 << 20
 EDGE_SECONDS = 0.02  # fade at a place where the music once began anew
-DELIVERIES = 256  # newest blocks of which one may be audible
 OTHER_STACK = "another stack played before"
 NOTHING_PLAYS = "nothing plays now; press start"
 NO_HANDS = frozenset({Origin.CV, Origin.REPLAY})  # a voltage moves all the time, as an LFO does
@@ -72,15 +71,12 @@ class TimeMachine:
         self._next: int | None = None  # place of the next block to play again; None: the music goes on freely
         self._present: Saved | None = None  # the state behind the newest block, while older ones play again
         self._touched: object = None  # value of `_hands()` at the jump
-        self._counts: Mapping[str, int] | None = None  # of the newest block, as the generator got them
-        self._set_counts: Mapping[str, int] = {}  # as the store had them at the jump
-        self._present_counts: Mapping[str, int] | None = None
-        self._shift: Mapping[str, int] = {}  # what the generator's counts have more than the store's
+        self._presses = Presses()
         self._newest: int | None = None  # index of the newest block of this music
         self._jumped: Jump | None = None  # for the next block
         self._resumes: int | None = None  # for the next new block, as `Block.resumes`
         self._present_resumes: int | None = None  # the same for the newest music, during a repetition
-        self._deliveries: deque[tuple[int, int]] = deque(maxlen=DELIVERIES)  # start frame and place
+        self._deliveries = Deliveries()
 
     # ------------------------------------------------------------------ any thread
 
@@ -194,9 +190,11 @@ class TimeMachine:
     def _go_to(self, place: int, blocks: int, now: ParameterSnapshot, present: Saved | None) -> None:
         """Jump to a place of the line. present: the state behind the newest block."""
         if self._next is None:
-            self._present, self._present_counts = present, self._counts
+            self._present = present
+            self._presses.leave()
             self._present_resumes, self._resumes = self._resumes, None
-        self._touched, self._set_counts = self._hands(), now.counts
+        self._touched = self._hands()
+        self._presses.jump(now.counts)
         line, self._next = self._line, place
         self._deliveries.clear()
         self._jumped = Jump(line[place].after if place < line.end else line[line.end - 1].block.index)
@@ -205,7 +203,10 @@ class TimeMachine:
 
     def _place(self, heard: int, blocks: int) -> int:
         """Return the place that lies so many blocks before the audible one, as far as the line reaches."""
-        return min(self._line.end, max(self._line.first, self._audible(heard) - blocks))
+        audible = self._deliveries.audible(heard)
+        if audible is None:
+            audible = self._line.end if self._next is None else self._next
+        return min(self._line.end, max(self._line.first, audible - blocks))
 
     def _refusal(self, blocks: int, present: Saved | None) -> str:
         """Return why there is no jump; empty if there can be one."""
@@ -216,15 +217,6 @@ class TimeMachine:
         if self._line.end == self._line.first:
             return self._reason
         return "" if present is not None else "one stack fades into another; press again when that is over"
-
-    def _audible(self, heard: int) -> int:
-        """Return the place of the audible block. After a jump that is not audible yet: its first block."""
-        for start, place in reversed(self._deliveries):
-            if start <= heard:
-                return place
-        if self._deliveries:
-            return self._deliveries[0][1]
-        return self._line.end if self._next is None else self._next
 
     def again(self, now: Callable[[], ParameterSnapshot]) -> Block | None:
         """Return the next block to play again, as it was made; None if the music goes on freely.
@@ -258,7 +250,7 @@ class TimeMachine:
         """Let the generator go on at the place that would play next. Later blocks are forgotten."""
         assert self._generator is not None and self._next is not None and self._present is not None
         place, line = self._next, self._line
-        state, counts = self._present, self._present_counts
+        state, counts = self._present, self._presses.present
         if place < line.end:
             entry = line[place]
             state, self._newest = entry.before, entry.after
@@ -269,20 +261,13 @@ class TimeMachine:
             self._resumes = self._present_resumes
         self._generator.restore(state, self._present)
         self._line.cut(place)
-        self._counts = counts
-        # The noise obeys a press that it has not seen. Presses that came after this place belong to another future.
-        self._shift = (
-            {} if counts is None else {name: counts.get(name, 0) - n for name, n in self._set_counts.items()}
-        )
+        self._presses.go_on(counts)
         self._next = self._present = None
         self._tell()
 
     def counted(self, snapshot: ParameterSnapshot) -> ParameterSnapshot:
         """Return the knobs with the action counts for the generator. They differ from the store's after a jump."""
-        if not any(self._shift.values()):
-            return snapshot
-        counts = {name: count + self._shift.get(name, 0) for name, count in snapshot.counts.items()}
-        return replace(snapshot, counts=MappingProxyType(counts))
+        return self._presses.counted(snapshot)
 
     def before(self) -> Saved | None:
         """Return the generator's state before the next block; None while two stacks are mixed."""
@@ -301,7 +286,7 @@ class TimeMachine:
 
     def made(self, block: Block, before: Saved | None) -> None:
         """Keep a new block that went into the queue. before: of `before`."""
-        counts, self._counts = self._counts, block.snapshot.counts
+        counts = self._presses.made(block.snapshot.counts)
         after, self._newest = self._newest, block.index
         if before is None:
             self.forget(OTHER_STACK)
@@ -312,7 +297,7 @@ class TimeMachine:
             self.forget(OTHER_STACK)
             newest = None
         before = before.compact(newest)
-        self._deliveries.append((block.start_frame, line.end))
+        self._deliveries.add(block.start_frame, line.end)
         # The sounds from outside would take more memory than the music.
         kept = replace(block, jump=None, given=NOTHING_GIVEN)
         line.append(Entry(kept, before, counts, after))
@@ -322,7 +307,7 @@ class TimeMachine:
     def played_again(self, block: Block) -> None:
         """Note that a block of `again` went into the queue."""
         if self._next is not None:
-            self._deliveries.append((block.start_frame, self._next - 1))
+            self._deliveries.add(block.start_frame, self._next - 1)
         self._tell()
 
     def _fits(self, saved: Saved) -> bool:
@@ -331,7 +316,8 @@ class TimeMachine:
     def _tell(self) -> None:
         """Set the status. The place of the newest queued block counts; right after a jump, that of the first block."""
         line = self._line
-        place = None if self._next is None else self._deliveries[-1][1] if self._deliveries else self._next
+        newest = self._deliveries.newest
+        place = None if self._next is None else self._next if newest is None else newest
         ago = None if place is None else line.frames_from(max(line.first, place)) / self._rate
         self._status = PastStatus(line.frames / self._rate, ago, line.nbytes)
 

@@ -17,6 +17,7 @@ from jbdiff_live.block import Rung
 SPARE_SECONDS = 0.05  # part of the queue kept for the thread's waking and for copying into the ring
 PATIENCE = 1.2  # a block expected to take this many times its budget is broken off at once
 DONE = 0.98  # from this share on a block is always finished: shares are not exact, and no rung is faster then
+HOPELESS = 4.0  # a block that takes this many times its duration is too slow to begin with
 FORGET = 0.7  # share of a slowness that is kept one block later
 TRY_AFTER = 3  # blocks on a lower rung before a better one is tried, even if its measured time is too long
 BELIEVED = 1.5  # a measured time of at most this many times the true one needs no correction
@@ -34,6 +35,7 @@ class Ladder:
         self._fits = Rung.FULL  # the best rung that fits, by measured times
         self._tried: dict[Rung, float] = {}  # seconds of a trial, if less than the generator's
         self._lower = 0  # blocks on a lower rung since the last trial
+        self._begins = 0  # place of the rung for a block that cannot be late
 
     def choose(self, queued: float, seconds: Mapping[Rung, float]) -> Rung:
         """Return the best rung whose block is ready before `queued` seconds have played.
@@ -49,10 +51,19 @@ class Ladder:
             self._rung = rungs[fits - 1]
         return self._rung
 
-    def take_time(self) -> Rung:
-        """Return the full rung whatever the queue holds, for a block that cannot be late."""
-        self._rung = self._fits = Rung.FULL
-        return Rung.FULL
+    def begin(self, seconds: Mapping[Rung, float], duration: float) -> tuple[Rung, float]:
+        """Return the rung and the budget for a block before which nothing plays, so that it cannot be late.
+
+        That is the full rung, or a cheaper one after `begin_lower`. The cheapest one that makes new sound has all the
+        time that it needs. duration: seconds that the block plays.
+        """
+        rungs = _making(seconds)
+        self._rung = self._fits = rungs[min(self._begins, len(rungs) - 1)]
+        return self._rung, math.inf if self._rung is rungs[-1] else HOPELESS * duration
+
+    def begin_lower(self) -> None:
+        """Let the next block of `begin` be cheaper: the last one was broken off."""
+        self._begins += 1
 
     def needed(self, rung: Rung, seconds: Mapping[Rung, float]) -> float:
         """Return the seconds that must be queued for a block on `rung`."""
@@ -109,6 +120,11 @@ class Ladder:
     def new_stack(self) -> None:
         """Forget the times of another stack's trials. Keep the slowness: it does not depend on the stack."""
         self._tried.clear()
+
+
+def _making(seconds: Mapping[Rung, float]) -> list[Rung]:
+    """Return the rungs that make new sound, best first."""
+    return [rung for rung in seconds if rung < Rung.LOOP]
 
 
 class BlockWatch:

@@ -6,7 +6,6 @@ knob's turn to its sound). Its clock and queue are the engine's; it never touche
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ class Attempt:
     began: float  # on the engine's clock, in seconds
     queued: float  # seconds of sound that were queued then
     rung_seconds: Mapping[Rung, float]  # expected seconds of each rung
+    begins: bool = False  # nothing plays before it
 
 
 @dataclass(frozen=True)
@@ -130,18 +130,23 @@ class Timekeeper:
         """Choose a rung. delivered: frames since the music began; if all of them are still queued, no block is late."""
         began, queued = self.clock.now(), self._queued_seconds()
         seconds = self.generator.rung_seconds
-        if self.cheaper and self.queued() < delivered:
+        begins = not self.cheaper or self.queued() >= delivered
+        if not begins:
             rung = self._ladder.choose(queued, seconds)
             budget = self._ladder.budget(queued, seconds)
-        else:  # nothing plays, so no block can be late
-            rung, budget = self._ladder.take_time(), math.inf
-        return Attempt(rung, BlockWatch(wanted, budget, self.clock.now), began, queued, seconds)
+        else:  # nothing plays, or no block is made cheaper: none can be late
+            own = seconds if self.cheaper else {Rung.FULL: seconds[Rung.FULL]}
+            rung, budget = self._ladder.begin(own, self._deadline.block_duration)
+        watch = BlockWatch(wanted, budget, self.clock.now)
+        return Attempt(rung, watch, began, queued, seconds, begins)
 
     # ------------------------------------------------------------------ after a block
 
     def broken_off(self, attempt: Attempt) -> None:
         """Learn that a block was broken off. If it would have been late, the next try is on a cheaper rung."""
         expected = attempt.watch.expected
+        if expected and attempt.begins:
+            self._ladder.begin_lower()
         if expected:
             self._ladder.broken_off(attempt.rung, expected, attempt.rung_seconds)
             self._deadline.block_took(expected)

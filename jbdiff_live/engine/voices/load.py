@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jbdiff_live.block import CHANNELS, SAMPLE_RATE, Preparing, Rung
 from jbdiff_live.engine.block_settings import eased
+from jbdiff_live.engine.timing.ladder import HOPELESS
 from jbdiff_live.engine.voices.handover import FADE_SECONDS
 from jbdiff_live.engine.voices.torch_setup import StreamOptions, device_options, exact_options, set_up_torch
 from jbdiff_live.engine.voices.voice import IN_FLOAT32, StackVoice
@@ -22,14 +24,12 @@ from jbdiff_live.stack_choice import StackChoice
 
 if TYPE_CHECKING:
     from jbdiff.stacks.stack import Stack
-    from jbdiff.stream.stream import BlockStream
+    from jbdiff.stream.stream import BlockSettings, BlockStream
 
 log = logging.getLogger(__name__)
 
 FADE_FRAMES = round(FADE_SECONDS * SAMPLE_RATE)
-# A warm-up is broken off if a block would take this many times its duration, after this many seconds.
-HOPELESS = 4.0
-HOPELESS_AFTER_SECONDS = 2.0
+HOPELESS_AFTER_SECONDS = 2.0  # a warm-up is broken off after this time if a block is hopelessly slow
 CLICKS_SECONDS = 6  # two windows and more of what ships
 
 
@@ -53,14 +53,16 @@ def load_voice(
     threads: int | None = None,
     shared: Stack | None = None,
     only_in_time: bool = False,
+    cheaper: bool = True,
     take_turns: Callable[[], object] = lambda: None,
 ) -> StackVoice | None:
     """Load a stack and warm it up. None if `keep_going` turned false meanwhile.
 
     take_turns: waits before a step until the processor is free; not called if the steps run on a GPU.
     shared: the same stack, loaded before; its modules are used, and no file is read. only_in_time: StackTooSlow is
-    raised if a block takes longer than its duration. Without it only a hopelessly slow stack raises. CheckpointError:
-    a file is missing or bad. ValueError: the stack lacks a part of the choice, or runs at another rate.
+    raised if a block takes longer than its duration. Without it only a hopelessly slow stack raises. cheaper: a stack
+    is hopelessly slow only if its cheaper blocks are too: the machine may be busy. CheckpointError: a file is missing
+    or bad. ValueError: the stack lacks a part of the choice, or runs at another rate.
     """
     report(Preparing("loading the model: libraries"))
     device = set_up_torch(threads)
@@ -85,19 +87,22 @@ def load_voice(
     blocks = 2 if shared is None else 1  # the first block sets libraries up
     most = HOPELESS if not only_in_time else 1.0
     options, note = device_options(stack, device), ""
+    warm = partial(_warm_up, cheaper=cheaper and not only_in_time)
     stream = _stream(stack, choice, device, options)
     try:
-        seconds = _warm_up(stream, choice, report, in_turn, most, blocks)
+        seconds = warm(stream, choice, report, in_turn, most, blocks)
     except StreamError as error:
         if (exact := exact_options(options)) is None:
             raise
         log.warning("%s: %s; loading it in float32", choice.text, error)
         report(Preparing(note := IN_FLOAT32, warming=True))
         stream = _stream(stack, choice, device, exact)
-        seconds = _warm_up(stream, choice, report, in_turn, most, blocks)
+        seconds = warm(stream, choice, report, in_turn, most, blocks)
     if seconds is None:
         return None
-    voice = StackVoice(stream, choice, seconds, FADE_FRAMES if only_in_time else 0, note)
+    voice = StackVoice(stream, choice, seconds[Rung.FULL], FADE_FRAMES if only_in_time else 0, note)
+    for rung in list(seconds)[1:]:
+        voice.times.note_cheaper(rung, seconds[rung])
     if only_in_time and shared is None:  # voices of one stack hand on the anchor, which is quick
         voice.context_seconds = _context_seconds(voice, _clock(stream))
     return voice if keep_going() else None
@@ -165,16 +170,63 @@ def _warm_up(
     keep_going: Callable[[], bool],
     most: float,
     blocks: int,
-) -> float | None:
+    cheaper: bool,
+) -> Mapping[Rung, float] | None:
     """Warm up a stream and return the seconds of its last block. If that is too slow, one more block counts.
 
     A GPU's graphs are recorded and its networks compiled before. None if interrupted. StackTooSlow: a block takes
-    more than `most` times its duration.
+    more than `most` times its duration. cheaper: before that, the cheaper rungs are tried, and the best one that is
+    quick enough is returned too.
     """
     from jbdiff.stream.stream import BlockSettings, StreamInterrupted
 
-    clock = _clock(stream)
-    duration = stream.block_frames / stream.sample_rate
+    settings = BlockSettings(steps=choice.steps)
+    try:
+        if stream.graphs:
+            _record_graphs(stream, settings, report, keep_going)
+        taken: list[float] = []
+        duration = stream.block_frames / stream.sample_rate
+        try:
+            while len(taken) < blocks or (len(taken) == blocks and taken[-1] > most * duration):
+                report(Preparing(f"warming up: trial block {len(taken) + 1}", warming=True))
+                taken.append(_trial(stream, settings, choice, keep_going))
+            seconds = min(taken[blocks - 1 :])
+            if seconds > most * duration:
+                raise StackTooSlow(choice, seconds, duration)
+        except StackTooSlow as error:
+            if not cheaper:
+                raise
+            found = _cheaper(stream, settings, choice, report, keep_going)
+            if found is None:
+                raise
+            log.warning("%s; beginning with cheaper blocks (%s)", error, found[0].label)
+            return {Rung.FULL: error.seconds, found[0]: found[1]}
+    except StreamInterrupted:
+        return None
+    stream.reset()
+    return {Rung.FULL: seconds}
+
+
+def _record_graphs(
+    stream: BlockStream,
+    settings: BlockSettings,
+    report: Callable[[Preparing], None],
+    keep_going: Callable[[], bool],
+) -> None:
+    """Record blocks for a GPU. StreamInterrupted: `keep_going` turned false."""
+    report(Preparing("recording blocks for the GPU; the first time this takes some minutes", warming=True))
+    stream.settle(settings, on_step=lambda done, of: keep_going())
+    # A rung has its own number of steps. When it is needed there is no time to record its graphs.
+    for rung in list(Rung)[1 : Rung.REPEAT]:
+        stream.step(eased(settings, rung, stream), on_step=lambda done, of: keep_going())
+
+
+def _trial(
+    stream: BlockStream, settings: BlockSettings, choice: StackChoice, keep_going: Callable[[], bool]
+) -> float:
+    """Make a block and return its seconds. StackTooSlow: it is hopelessly slow. StreamInterrupted: as above."""
+    clock, duration = _clock(stream), stream.block_frames / stream.sample_rate
+    began = clock()
     first_step = 0.0  # when it was done: the very first one sets libraries up
 
     def watch(done: int, of: int) -> bool:
@@ -188,29 +240,35 @@ def _warm_up(
             raise StackTooSlow(choice, expected, duration)
         return keep_going()
 
-    if stream.graphs:
-        report(
-            Preparing("recording blocks for the GPU; the first time this takes some minutes", warming=True)
-        )
-        settings = BlockSettings(steps=choice.steps)
+    stream.step(settings, on_step=watch)
+    return clock() - began
+
+
+def _cheaper(
+    stream: BlockStream,
+    settings: BlockSettings,
+    choice: StackChoice,
+    report: Callable[[Preparing], None],
+    keep_going: Callable[[], bool],
+) -> tuple[Rung, float] | None:
+    """Return the best rung whose block is not hopelessly slow, and its seconds. None: all are.
+
+    A loop is not among them: it needs sound to begin from. StreamInterrupted: `keep_going` turned false.
+    """
+    duration, counts = stream.block_frames / stream.sample_rate, stream.step_counts(settings)
+    for rung in list(Rung)[1 : Rung.LOOP]:
+        less = eased(settings, rung, stream)
+        if stream.step_counts(less) == counts:
+            continue
+        counts = stream.step_counts(less)
+        report(Preparing(f"the machine is busy: trial block, {rung.label}", warming=True))
+        stream.reset()
         try:
-            stream.settle(settings, on_step=lambda done, of: keep_going())
-            # A rung has its own number of steps. When it is needed there is no time to record its graphs.
-            for rung in list(Rung)[1 : Rung.REPEAT]:
-                stream.step(eased(settings, rung, stream), on_step=lambda done, of: keep_going())
-        except StreamInterrupted:
-            return None
-    taken: list[float] = []
-    while len(taken) < blocks or (len(taken) == blocks and taken[-1] > most * duration):
-        report(Preparing(f"warming up: trial block {len(taken) + 1}", warming=True))
-        began = clock()
-        try:
-            stream.step(BlockSettings(steps=choice.steps), on_step=watch)
-        except StreamInterrupted:
-            return None
-        taken.append(clock() - began)
-    seconds = min(taken[blocks - 1 :])
-    if seconds > most * duration:
-        raise StackTooSlow(choice, seconds, duration)
-    stream.reset()
-    return seconds
+            seconds = _trial(stream, less, choice, keep_going)
+        except StackTooSlow:
+            continue
+        finally:
+            stream.reset()
+        if seconds <= HOPELESS * duration:
+            return rung, seconds
+    return None

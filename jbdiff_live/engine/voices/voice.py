@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +15,7 @@ import numpy as np
 
 from jbdiff_live.block import CHANNELS, Audio, Generated, KeepGoing, Mono, NoiseDrawn, Rung
 from jbdiff_live.engine.block_settings import NewestKnobs, block_settings, eased, rung_shares, turned
+from jbdiff_live.engine.timing.block_times import BlockTimes
 from jbdiff_live.engine.timing.progress import Progress
 from jbdiff_live.engine.voices.file_player import Began, FilesBegan
 from jbdiff_live.engine.voices.listening import Heard, Place, file_places, heard
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IN_FLOAT32 = "half precision cannot hold what this stack computes: it plays in float32, which takes longer"
-TIMES_KEPT = 16  # last blocks, of which the slowest counts
 
 
 class Stem(NamedTuple):
@@ -87,10 +86,8 @@ class StackVoice:
         self.files = FilesBegan()  # where the files that move along began
         self._stream = stream
         self._context_frames = stream.geometry.context_samples(stream.levels[0])
-        self._seconds = deque([block_seconds], maxlen=TIMES_KEPT)
-        self._only_warmed_up = True  # no block was played yet, so only the warm-up's time is known
+        self.times = BlockTimes(block_seconds)
         self._progress = Progress()
-        self._shares: Mapping[Rung, float] = {Rung.FULL: 1.0}  # of a full block's time, best rung first
         self.context_seconds = 0.0  # seconds of `continue_from`; 0 if not measured
         self.began_from: FileSource | None = None
         # The loader's beginning from a file, for the moment when this voice takes over.
@@ -125,13 +122,12 @@ class StackVoice:
     @property
     def block_seconds(self) -> float:
         """Seconds of the slowest of the last blocks; at first, of the warm-up's block."""
-        return max(self._seconds)
+        return self.times.slowest
 
     @property
     def rung_seconds(self) -> Mapping[Rung, float]:
         """Seconds that a block usually takes on each rung that this stack has, by the parts of the last full one."""
-        full = float(np.median(self._seconds))
-        return {rung: share * full for rung, share in self._shares.items()}
+        return self.times.of_rungs
 
     def plays(self, choice: StackChoice) -> bool:
         """Return True if the choice would sound like this voice."""
@@ -193,9 +189,7 @@ class StackVoice:
         self._stream.reset()
         self.asked, self.position, self.files = choice, 0, FilesBegan()
         self.began_from = self.knows = self._settings = None
-        usual = float(np.median(self._seconds))  # the slowest block was slow for a reason that has passed
-        self._seconds = deque([usual], self._seconds.maxlen)
-        self._only_warmed_up = True
+        self.times.begin_again()
         self.context_seconds = 0.0  # the voice before it is of the same stack, and hands on what it knows
         self.playing = replace(self.playing, fade_frames=fade_frames)
 
@@ -304,11 +298,8 @@ class StackVoice:
         if samples.shape[1] == 1:
             samples = np.repeat(samples, CHANNELS, axis=1)
         if rung is Rung.FULL:
-            if self._only_warmed_up:
-                self._only_warmed_up = False
-                self._seconds.clear()
-            self._seconds.append(time.perf_counter() - began)
-            self._shares = rung_shares(block, self._stream, settings)
+            seconds = time.perf_counter() - began
+            self.times.note(seconds, rung_shares(block, self._stream, settings))
             self._progress.end()
         return Generated(
             np.ascontiguousarray(samples, dtype=np.float32),

@@ -1,17 +1,17 @@
 """Render a take again in a process of its own, and follow its progress. Thread: a job's. Blocks until it ends.
 
+Both the music and the rendering need the processor. So the rendering waits while the music plays.
+
 The process is `python -m jbdiff_live replay TAKE --progress json`. It writes one JSON object a line, such as
 `{"done": 12, "of": 300, "seconds_left": 41.5}`. Other lines of its output are kept for the error.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +20,38 @@ import msgspec
 from jbdiff.child import end_child
 from jbdiff_live.record.shelf.jobs import ThreadJob
 from jbdiff_live.shown import printable, shown
+from jbdiff_live.system.behind import LOOK_SECONDS, BehindMusic, start_behind
 
 PATIENCE_SECONDS = 5.0  # from the request to end until the process is killed
 LAST_LINES = 3  # of the process's words, for the error
 LONGEST_LINE = 4096
-LOWEST = 19  # the music goes first
+WAITS = "waits until the music stops"
 
 
 def command(folder: Path) -> list[str]:
     return [sys.executable, "-m", "jbdiff_live", "replay", str(folder), "--progress", "json"]
 
 
-def render_again(job: ThreadJob, command: Sequence[str]) -> tuple[str, Path | None]:
+def render_again(
+    job: ThreadJob, command: Sequence[str], plays: Callable[[], bool] = lambda: False
+) -> tuple[str, Path | None]:
     """Run the command to its end. Return words for the player, and the file or folder that it names, if it does.
 
-    RuntimeError if it fails, with its last words.
+    plays: True while the music plays. RuntimeError if the command fails, with its last words.
     """
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # Ctrl-C in the terminal ends the instrument, which then ends the process
+    while plays():  # to load the model would cost the music as much as to render
+        job.wait_for(WAITS)
+        job.sleep(LOOK_SECONDS)
+    job.wait_for("")
+    process = start_behind(command)
+    # A process that is stopped does not end, so it goes on as soon as the job is cancelled.
+    behind = BehindMusic(
+        process, lambda: plays() and not job.cancelled, lambda stopped: job.wait_for(WAITS if stopped else "")
     )
     job.on_cancel = process.terminate
     words: deque[str] = deque(maxlen=LAST_LINES)
     result: Path | None = None
     try:
-        with suppress(OSError, AttributeError):  # Windows has no such call
-            os.setpriority(os.PRIO_PROCESS, process.pid, LOWEST)
         job.step(0, 1)  # a cancel before this line found no process
         assert process.stdout is not None
         while line := process.stdout.readline(LONGEST_LINE):
@@ -62,6 +63,7 @@ def render_again(job: ThreadJob, command: Sequence[str]) -> tuple[str, Path | No
             _follow(job, report)
         status = process.wait()
     finally:
+        behind.close()
         end_child(process, PATIENCE_SECONDS)
     if status:
         job.step(0, 1)  # Cancelled, if that is why

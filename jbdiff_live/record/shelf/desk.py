@@ -152,12 +152,11 @@ class TakeDesk:
         return self._begin(f"packing {shown(folder.name)}", lambda job: (pack(take, job.step), None))
 
     def render_again(self, folder: Path) -> Job:
-        """Render a take again. RuntimeError while the music plays: both need the processor."""
-        if self._plays():
-            raise RuntimeError("the music needs the processor: stop it first")
+        """Render a take again. It waits while the music plays: both need the processor."""
         command = self._render(folder)
         return self._begin(
-            f"rendering {shown(folder.name)} again", lambda job: again.render_again(job, command)
+            f"rendering {shown(folder.name)} again",
+            lambda job: again.render_again(job, command, self._plays),
         )
 
     def piece(self, folder: Path, begin: int, end: int) -> Path:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from jbdiff_live.browse.takes import JobState
 from jbdiff_live.shown import shown
@@ -39,6 +40,7 @@ class ThreadJob:
         self._now = now
         self._began = now()
         self._cancelled = threading.Event()
+        self._lock = threading.Lock()  # for a change of the state, which two threads make
         self.on_cancel: Callable[[], object] = lambda: None  # the cancelling thread calls it too
         self._thread = threading.Thread(target=self._run, name="take job", daemon=True)
         self._thread.start()
@@ -51,7 +53,20 @@ class ThreadJob:
         passed = self._now() - self._began
         if seconds_left is None and part and passed >= LEAST_SECONDS:
             seconds_left = passed / part * (1 - part)
-        self.state = replace(self.state, part=part, seconds_left=seconds_left)
+        self._change(part=part, seconds_left=seconds_left)
+
+    def wait_for(self, words: str) -> None:
+        """Note what the job waits for; empty: it goes on. Any thread may call it."""
+        self._change(waits=words)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for some seconds. Cancelled if the player has ended the job."""
+        if self._cancelled.wait(seconds):
+            raise Cancelled
+
+    def _change(self, **changes: Any) -> None:
+        with self._lock:
+            self.state = replace(self.state, **changes)
 
     @property
     def cancelled(self) -> bool:
@@ -72,12 +87,10 @@ class ThreadJob:
         behind_engine()
         try:
             words, result = self._work(self)
-            self.state = replace(
-                self.state, words=words, part=1.0, seconds_left=0.0, ended=True, result=result
-            )
+            self._change(words=words, part=1.0, seconds_left=0.0, ended=True, result=result)
         except Cancelled:
-            self.state = replace(self.state, words="cancelled", ended=True, cancelled=True)
+            self._change(words="cancelled", ended=True, cancelled=True)
         except Exception as error:  # the thread's top: the player must see why there is no result
             log.warning("%s", self.state.words, exc_info=error)
             words = shown(str(error)) or type(error).__name__
-            self.state = replace(self.state, ended=True, problem=words)
+            self._change(ended=True, problem=words)

@@ -31,10 +31,12 @@ from jbdiff_live.ui.asking import Asker, reason
 from jbdiff_live.ui.bindings.columns import COLUMNS, editable, in_words
 from jbdiff_live.ui.bindings.model import BindingsModel
 from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.grey.words import grey_button
 from jbdiff_live.ui.keys import ENTER
 
 LOOK_MS = 250
 WIDTHS = {"Control": 130, "Controller": 124}  # pixels
+NO_LINE = "no line is chosen"
 HINT = "Arrows move, Enter changes a cell, Delete removes a binding, P is panic, Esc closes."
 
 
@@ -107,6 +109,13 @@ class BindingsTable(QTableView):
         """Letters are keys of the instrument, and find no line."""
 
 
+def _held(row: BindingRow) -> str:
+    """Return why a line cannot be removed; empty if it can."""
+    if editable(row) or (row.binding is None and row.source == "map"):
+        return ""
+    return row.unused or "this message always means panic"
+
+
 class BindingsDialog(QDialog):
     """Made once; `open_table` shows it."""
 
@@ -142,7 +151,6 @@ class BindingsDialog(QDialog):
         self.line = QLabel(HINT)
         self.line.setWordWrap(True)
         self.line.setMinimumHeight(44)
-        self.line.setAccessibleName("About this line")
         self.remove = QPushButton("Remove  (Delete)")
         self.close_button = QPushButton("Close  (Esc)")
         for button in (self.remove, self.close_button):
@@ -199,15 +207,13 @@ class BindingsDialog(QDialog):
     def let_go(self) -> None:
         """Remove the chosen binding; on a line without a control, let the patch's controls work again."""
         row = self._chosen()
-        if row is None:
-            return
-        if row.binding is not None and editable(row):
+        if row is None or _held(row):
+            self._refuse(NO_LINE if row is None else _held(row))
+        elif row.binding is not None:
             binding = row.binding
             self._do(lambda: self._transport.remove_binding(row.device, binding))
-        elif row.binding is None and row.source == "map":
-            self._do(lambda: self._transport.allow_bindings(row.device, row.target))
         else:
-            self._refuse(row.unused or "this message always means panic")
+            self._do(lambda: self._transport.allow_bindings(row.device, row.target))
 
     # ------------------------------------------------------------------ inside
 
@@ -228,13 +234,13 @@ class BindingsDialog(QDialog):
     def _tell(self) -> None:
         """Write the whole line below the table: its cells may be cut."""
         row = self._chosen()
-        self.remove.setEnabled(
-            row is not None and (editable(row) or (row.binding is None and row.source == "map"))
-        )
+        why = NO_LINE if row is None else _held(row)
+        grey_button(self.remove, why)
         free = row is not None and row.binding is None and row.source == "map"
         self.remove.setText("Use the patch's  (Delete)" if free else "Remove  (Delete)")
         self.line.setStyleSheet("")
-        self.line.setText(HINT if row is None else f"{in_words(row)}.\n{HINT}")
+        words = () if row is None else (in_words(row), f"Remove: {why}" if why else "")
+        self.line.setText("\n".join((*(f"{part}." for part in words if part), HINT)))
 
     def _edit(self, row: BindingRow, new: Binding) -> bool:
         old = row.binding

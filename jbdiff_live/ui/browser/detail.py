@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -10,10 +12,12 @@ from jbdiff_live.browse.entry import Entry, Kind
 from jbdiff_live.status import EngineState, Status
 from jbdiff_live.ui.browser.pictures import Pictures
 from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.grey.words import WhyGrey, grey_button
 
 STOPPED = (EngineState.OFFLINE, EngineState.FAILED)
 SILENT = (*STOPPED, EngineState.READY)
 PICTURE_HEIGHT = 90
+NOTHING = "nothing is chosen"
 FACTORY = "it is the factory's; save it as your own first"
 
 
@@ -46,6 +50,7 @@ class Action(QPushButton):
     def __init__(self, text: str, key: str) -> None:
         super().__init__()
         self._key = key
+        self.called = text  # without the key
         self.why = ""
         self.setAutoDefault(False)
         self.setFont(theme.font(13))
@@ -54,13 +59,11 @@ class Action(QPushButton):
 
     def offer(self, text: str, why: str = "") -> None:
         """Show what it does. why: the reason why it is grey; empty if it can be pressed."""
-        self.why = why
+        self.called, self.why = text, why
         shown = f"{text}  {self._key}" if self._key else text
         if self.text() != shown:
             self.setText(shown)
-        self.setEnabled(not why)
-        self.setToolTip(why)
-        self.setAccessibleDescription(why)
+        grey_button(self, why)
 
 
 class Detail(QWidget):
@@ -68,10 +71,9 @@ class Detail(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.title, self.what, self.about, self.tags, self.problem, self.reasons = (
-            QLabel() for _ in range(6)
-        )
-        self._words = self.what, self.about, self.tags, self.problem, self.reasons
+        self.title, self.what, self.about, self.tags, self.problem = (QLabel() for _ in range(5))
+        self.reasons = WhyGrey()
+        self._words = self.what, self.about, self.tags, self.problem
         self.title.setFont(theme.font(21, True))
         for label in self._words:
             label.setFont(theme.font(16 if label is self.about else 13))
@@ -103,7 +105,7 @@ class Detail(QWidget):
         self.what.setStyleSheet(f"color: {theme.DIM.name()};")
         self.tags.setStyleSheet(f"color: {theme.ACCENT.name()};")
         self.problem.setStyleSheet(f"color: {theme.CAUTION.name()};")
-        self.reasons.setStyleSheet(f"color: {theme.DIM.name()};")
+        self.reasons.wear()
 
     @property
     def buttons(self) -> tuple[Action, ...]:
@@ -119,7 +121,7 @@ class Detail(QWidget):
             self.title.setText("Nothing found")
             self.picture.hide()
             for button in self.buttons:
-                button.setEnabled(False)
+                button.offer(button.called, NOTHING)
             return
         program = f", program {entry.program}" if entry.program is not None else ""
         state = (
@@ -142,11 +144,13 @@ class Detail(QWidget):
         held = fixed if entry.take is None or entry.take.recorded else ""
         self.trash.offer("Once more" if asks_trash else "To the trash", held)
         self.problem.setText("\n".join(line for line in (entry.problem, status.library.problem) if line))
-        grey = {"Listen": self.listen.why, "Arm": self.arm.why, "Rename, trash": self.rename.why}
-        self.reasons.setText("\n".join(f"{name}: {why}." for name, why in grey.items() if why))
         for label in self._words:
             label.setVisible(bool(label.text()))  # an empty one would leave a gap
         self._show_picture(entry)
+
+    def show_reasons(self, others: Iterable[Action]) -> None:
+        """Give the reason of each grey button, also of buttons outside of this side."""
+        self.reasons.show_reasons((button.called, button.why) for button in (*self.buttons, *others))
 
     def _offer_uses(self, entry: Entry, status: Status, armed: bool) -> str:
         """Name the two uses of an entry. Return why it can be neither renamed nor moved; empty if it can."""

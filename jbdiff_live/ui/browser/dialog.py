@@ -124,7 +124,6 @@ class Browser(Deeds):
         self.line.setFont(theme.font(13))
         self.line.setTextFormat(Qt.TextFormat.PlainText)
         self.line.setWordWrap(True)
-        self.line.setAccessibleName("Answer")
         column.addWidget(self.line)
 
     def _connect(self) -> None:
@@ -166,7 +165,7 @@ class Browser(Deeds):
         if button is self.detail.load and isinstance(focused, Action):
             focused.click()
         elif button is not None and not button.isEnabled():
-            self.refuse(button.why or "choose a patch or a sound first")
+            self.refuse(button.why)
         else:
             deed()
 
@@ -255,6 +254,7 @@ class Browser(Deeds):
         )
         self.save.offer("Save", "" if own else NO_FILE)
         self.revert.offer("Revert", "" if status.undo.modified else "the patch is as its file has it")
+        self.detail.show_reasons((self.save, self.revert))
 
     def _filter(self, chosen: Action) -> None:
         for button in self.filters:

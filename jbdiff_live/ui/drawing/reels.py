@@ -9,6 +9,7 @@ Thread: Qt's. Nothing here blocks.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -20,7 +21,7 @@ from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.picture import Picture, Pixels
 
 WORDS_ROOM = 220  # logical pixels that the words on a block may take
-
+WORDS_HEIGHT, WORDS_LEFT = 18, 5  # of their line at the top of the picture, and left of their first letter
 
 RUNG_WORDS = {
     Rung.FEWER_STEPS: "fewer steps",
@@ -35,6 +36,18 @@ RUNG_WORDS = {
 def rung_words(rung: Rung) -> str:
     """What a player calls a cheaper block; empty for a whole one."""
     return RUNG_WORDS.get(rung, "")
+
+
+def worded(blocks: Sequence[Block]) -> Iterator[tuple[int, int, str]]:
+    """Yield the blocks with words: first frame, end frame, words. Neighbours with the same words are one."""
+    start, words = 0, ""
+    for before, block in itertools.pairwise((None, *blocks, None)):
+        following = "" if block is None else rung_words(block.rung)
+        if following == words:
+            continue
+        if words and before is not None:
+            yield start, before.end_frame, words
+        start, words = 0 if block is None else block.start_frame, following
 
 
 class Reels:
@@ -82,21 +95,19 @@ class Reels:
             painter.end()
 
     def mark(self, painter: QPainter, place: QRectF, column: int, blocks: Sequence[Block]) -> None:
-        """A faint line where each block begins, and a warning where work was cut short.
+        """A faint line where each block begins, and words where work begins to be cut short.
 
         Within `place` (logical pixels), whose left edge shows `column`. The caller clips.
         """
-        painter.setFont(theme.font(12))
+        per = self.picture.frames_per_column
         for block in blocks:
-            start = block.start_frame // self.picture.frames_per_column
-            x = place.x() + (start - column) / self.ratio
-            if x < place.x() - WORDS_ROOM or x > place.right():
-                continue
-            cut = block.rung is not Rung.FULL
-            painter.fillRect(QRectF(x, place.y(), 1, place.height()), theme.GRID)
-            painter.setPen(theme.CAUTION)
-            if cut:
-                painter.drawText(QPointF(x + 5, place.y() + 14), rung_words(block.rung))
+            x = place.x() + (block.start_frame // per - column) / self.ratio
+            if place.x() - 1 < x <= place.right():
+                painter.fillRect(QRectF(x, place.y(), 1, place.height()), theme.GRID)
+        for first, _, words in worded(blocks):
+            x = place.x() + (first // per - column) / self.ratio
+            if place.x() - WORDS_ROOM <= x <= place.right():
+                _write_words(painter, x, place.y(), words)
 
     def show(self, painter: QPainter, area: QRectF, left: int, now: int, blocks: Sequence[Block]) -> None:
         """Fill `area` (logical pixels): its left edge shows column `left`, and from `now` on all is dim."""
@@ -112,11 +123,10 @@ class Reels:
         if ends < area.right():
             rest = QRectF(ends, area.y(), area.right() - ends, area.height())
             painter.fillRect(rest, theme.BACKGROUND)
-            newest = blocks[-1].start_frame // picture.frames_per_column if blocks else 0
-            if blocks and (end - newest) / ratio < WORDS_ROOM:  # its words may be longer than its sound
+            if blocks and blocks[-1].rung is not Rung.FULL:  # its words may be longer than its sound
                 painter.save()
                 painter.setClipRect(rest)
-                self.mark(painter, rest, max(first, end), blocks[-1:])
+                self.mark(painter, rest, max(first, end), blocks)
                 painter.restore()
         rows = len(picture.pixels)
         middle = min(max(now, first), end)
@@ -124,3 +134,28 @@ class Reels:
             for column, at, count in self._parts(begin, stop):
                 place = QRectF(area.x() + (column - left) / ratio, area.y(), count / ratio, rows / ratio)
                 painter.drawImage(place, image, QRectF(at, 0, count, rows))
+        self._hold_words(painter, area, left, blocks)
+
+    def _hold_words(self, painter: QPainter, area: QRectF, left: int, blocks: Sequence[Block]) -> None:
+        """Keep the words at the left edge whole: they stay there while the blocks that they stand for leave.
+
+        The words are drawn into the reels, so a plate hides the ones that are cut.
+        """
+        per = self.picture.frames_per_column
+        for first, last, words in worded(blocks):
+            begin, end = (area.x() + (frame // per - left) / self.ratio for frame in (first, last))
+            if not begin < area.x() < end:
+                continue
+            wide = WORDS_LEFT + theme.metrics(12).horizontalAdvance(words)
+            fits = end - area.x() >= wide
+            hidden = wide if fits else max(0.0, begin + wide - area.x())
+            painter.fillRect(QRectF(area.x(), area.y(), hidden, WORDS_HEIGHT), theme.BACKGROUND)
+            if fits:
+                _write_words(painter, area.x(), area.y(), words)
+
+
+def _write_words(painter: QPainter, x: float, y: float, words: str) -> None:
+    """Write what was left out of a block that begins at `x`."""
+    painter.setFont(theme.font(12))
+    painter.setPen(theme.CAUTION)
+    painter.drawText(QPointF(x + WORDS_LEFT, y + 14), words)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from jbdiff_live.block import SAMPLE_RATE, Block
@@ -30,15 +30,11 @@ GUTTER, RULER = 42, 20  # logical pixels for the frequencies and for the seconds
 COLUMNS_PER_FRAME = 24  # of spectrogram, 1 ms: even at 15 frames a second three times what arrives
 
 
-NAME_PIXELS, NAME_HEIGHT, NAME_WIDTH = (
-    12,
-    18,
-    220,
-)  # of the names of changes; the width is the widest expected
+NAME_PIXELS, NAME_HEIGHT = 12, 18  # of the names of changes
 NAMES_TOP, MESSAGE_OVER = (
     16,
     10,
-)  # pixels above the names; and those that a line of messages hides at the bottom
+)  # pixels above the names, and those that a line of messages hides at the bottom
 MOST_NAMES = 4  # at one moment; the rest is counted
 
 
@@ -92,6 +88,7 @@ class Scope(QWidget):
         self._queue_seconds = LEAST_QUEUE_SECONDS
         self._drawn: tuple[object, ...] = ()
         self._marks: tuple[Mark, ...] = ()
+        self._behind = False  # it was hidden, so all that came in meanwhile is still to be drawn
 
     def sizeHint(self) -> QSize:
         return QSize(900, 360)
@@ -115,17 +112,25 @@ class Scope(QWidget):
         self._drawn = ()
         super().resizeEvent(event)
 
+    def showEvent(self, event: QShowEvent) -> None:
+        self._behind = True
+        super().showEvent(event)
+
     # Once a frame
 
     def advance(self, status: Status, blocks: tuple[Block, ...], now: float) -> None:
-        """Take in new blocks, draw some columns, and move on. Repaint only if something moved."""
+        """Take in new blocks, draw some columns, and move on. Repaint only if something moved.
+
+        The first call after the picture was hidden draws all columns: some at a time would leave it blank for a second.
+        """
         self._sample_rate = status.sample_rate
         wanted = 2.2 * status.engine.block_duration
         self._queue_seconds = math.ceil(min(MOST_QUEUE_SECONDS, max(LEAST_QUEUE_SECONDS, wanted)))
         reels = self._fitting_reels()
         picture = reels.picture
         picture.feed(blocks)
-        worked = reels.work(COLUMNS_PER_FRAME, blocks)
+        worked = reels.work(picture.capacity if self._behind else COLUMNS_PER_FRAME, blocks)
+        self._behind = False
         self._blocks = blocks
         self._frame = self._playhead.look(status.frame, status.sample_rate, now)
         drawn = (self._frame // picture.frames_per_column, picture.end_frame, self._made_for)
@@ -180,7 +185,7 @@ class Scope(QWidget):
             marks, comes = moments[frame], frame > self._frame
             x = playhead + (frame - self._frame) / self._sample_rate * per_second
             x = min(x, area.right() - 1)  # what comes later than the picture reaches waits at its edge
-            if x < area.x() - NAME_WIDTH:
+            if x < area.x():  # the names go with their line: they would be cut at the edge
                 continue
             colour, width = (theme.ACCENT, 2.0) if comes else (theme.FAINT, 1.0)
             line = Qt.PenStyle.DotLine if marks[0].waits else Qt.PenStyle.SolidLine

@@ -12,17 +12,16 @@ from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QWidget
 
-from jbdiff_live.block import SAMPLE_RATE
 from jbdiff_live.parameters import Parameter, TakesEffect
 from jbdiff_live.shown import shown
 from jbdiff_live.status import RecorderStatus, Status, Transport
-from jbdiff_live.system.takes_folder import TAKE_SOUNDS
+from jbdiff_live.system.takes_folder import TAKE_SOUNDS, second_bytes
 from jbdiff_live.ui.asking import Asker
+from jbdiff_live.ui.grey.words import grey_entry
 from jbdiff_live.ui.rows.pickers import Picker
+from jbdiff_live.ui.rows.ring_menu import RingMenu
 from jbdiff_live.ui.rows.transport_bar import room_left
 from jbdiff_live.ui.tiles.strips import WindowChoice
-
-MINUTE_MB = SAMPLE_RATE * 8 * 60 / 1e6  # stereo, 32-bit
 
 
 def open_folder(folder: Path) -> None:
@@ -34,13 +33,14 @@ def open_folder(folder: Path) -> None:
 
 
 class FilesRow(QWidget):
-    """own_patches: gives the folder of the player's own patches, None without a home folder."""
+    """other_patches: told that own patches are in another folder now."""
 
-    def __init__(self, transport: Transport, asker: Asker, own_patches: Callable[[], Path | None]) -> None:
+    def __init__(self, transport: Transport, asker: Asker, other_patches: Callable[[], object]) -> None:
         super().__init__()
         self._transport = transport
         self._asker = asker
-        self._own_patches = own_patches
+        self._other_patches = other_patches
+        self._ring = RingMenu(self, transport, asker)
         self._recorder = RecorderStatus()
         self.takes = Picker("TAKES", self._fill_takes)
         self.patches = Picker("OWN PATCHES", self._fill_patches)
@@ -66,15 +66,17 @@ class FilesRow(QWidget):
         left = room_left(recorder.seconds_left)
         self.takes.show_value(_brief(recorder.takes), left)
         self.sound.show_value(float(TAKE_SOUNDS.index(recorder.sound)), None)
-        self.patches.show_value(_brief(self._own_patches()))
-        self.sounds.show_value(_brief(self._sounds()))
+        self.patches.show_value(_brief(self._folder("own")))
+        self.sounds.show_value(_brief(self._folder("sounds")))
+        self._ring.show(recorder.always)
         minutes = recorder.always_seconds / 60
         full = "" if recorder.always is None else f"{minutes:.0f} of {recorder.always.minutes:.0f} min"
-        megabytes = f"{minutes * MINUTE_MB:.0f} MB" if full else ""
+        bytes_ = recorder.always_seconds * second_bytes(status.sample_rate)
+        megabytes = f"{bytes_ / 1e6:.0f} MB" if full else ""
         self.always.show_value(full or "off", megabytes)
 
-    def _sounds(self) -> Path | None:
-        return self._asker.get("folder", lambda: self._transport.folder("sounds"), None)
+    def _folder(self, kind: str) -> Path | None:
+        return self._asker.get("folder", lambda: self._transport.folder(kind), None)
 
     # ------------------------------------------------------------------ menus
 
@@ -85,11 +87,14 @@ class FilesRow(QWidget):
         choose.triggered.connect(lambda: self._choose("takes", takes, self._transport.choose_takes_folder))
 
     def _fill_patches(self, menu: QMenu) -> None:
-        self._add_folder(menu, self._own_patches())
-        menu.addAction("its place is fixed; Ctrl+O shows the patches").setEnabled(False)
+        own = self._folder("own")
+        self._add_folder(menu, own)
+        choose = menu.addAction("Choose another folder…")
+        choose.triggered.connect(lambda: self._choose("own patches", own, self._choose_own))
+        menu.addAction("Ctrl+O shows the patches").setEnabled(False)
 
     def _fill_sounds(self, menu: QMenu) -> None:
-        sounds = self._sounds()
+        sounds = self._folder("sounds")
         self._add_folder(menu, sounds)
         choose = menu.addAction("Choose where the dialogs for sounds begin…")
         choose.triggered.connect(
@@ -101,14 +106,12 @@ class FilesRow(QWidget):
     def _fill_always(self, menu: QMenu) -> None:
         always = self._recorder.always
         if always is None:
-            menu.addAction("off: start with --always-minutes above 0").setEnabled(False)
-            return
-        most = (
-            f"at most {always.minutes:g} min or {always.megabytes:g} MB; J keeps {always.keep_minutes:g} min"
-        )
-        menu.addAction(most).setEnabled(False)
-        self._add_folder(menu, always.folder)
-        menu.addAction("start with --always-minutes or --always-mb to change it").setEnabled(False)
+            menu.addAction("off: the last minutes are lost").setEnabled(False)
+        else:
+            most = f"at most {always.minutes:g} min or {always.megabytes:g} MB; J keeps {always.keep_minutes:g} min"
+            menu.addAction(most).setEnabled(False)
+            self._add_folder(menu, always.folder)
+        self._ring.fill(menu, always is not None)
 
     def _add_folder(self, menu: QMenu, folder: Path | None) -> None:
         """The path, and an entry that opens it."""
@@ -116,7 +119,7 @@ class FilesRow(QWidget):
         menu.addAction(path.replace("&", "&&")).setEnabled(False)
         menu.addSeparator()
         entry = menu.addAction("Open the folder")
-        entry.setEnabled(folder is not None)
+        grey_entry(entry, "" if folder is not None else "there is none")
         if folder is not None:
             entry.triggered.connect(lambda: self._asker.ask("open the folder", open_folder, folder))
 
@@ -127,6 +130,10 @@ class FilesRow(QWidget):
         chosen = QFileDialog.getExistingDirectory(self.window(), f"A folder for {what}", start)
         if chosen:
             self._asker.ask(f"folder for {what}", put, Path(chosen))
+
+    def _choose_own(self, folder: Path) -> None:
+        self._transport.choose_own_patches(folder)
+        self._other_patches()
 
     def _choose_sound(self, _name: str, value: float) -> None:
         self._asker.ask("what a take has", self._transport.choose_take_sound, TAKE_SOUNDS[int(value)])

@@ -14,9 +14,11 @@ from PySide6.QtWidgets import QMenu
 from jbdiff_live.stack_choice import LEVELS, StackChoice, StackParts, StackStatus
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import Asker
+from jbdiff_live.ui.grey.words import grey_entry
 from jbdiff_live.ui.rows.pickers import Picker
 
 WHAT_LEVELS_DO = {2: "invents", 1: "cleans", 0: "cleans finest"}
+UNKNOWN = "known when the stack plays"
 STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 50, 100, 150, 250)  # to choose from, up to twice the stack's own
 
 
@@ -81,25 +83,29 @@ class StackPicker(Picker):
         entry = menu.addAction("Finisher  stereo")
         entry.setCheckable(True)
         entry.setChecked(stack.finisher)
-        entry.setEnabled(parts is not None and parts.finisher)
+        grey_entry(entry, _no_finisher(parts))
         entry.triggered.connect(lambda on: self._choose(replace(self._playing(), finisher=on)))
 
     def fill_levels(self, menu: QMenu) -> None:
         """Fill in a switch for each level; what the stack lacks is grey."""
         stack, parts = self._stack, self._stack.parts
-        there = parts.levels if parts is not None else ()
         for level in LEVELS:
             entry = menu.addAction(f"Level {level}  {WHAT_LEVELS_DO[level]}")
             entry.setCheckable(True)
             entry.setChecked(level in stack.levels)
-            entry.setEnabled(level in there and level != max(there))  # the coarsest has to play
+            if parts is None:
+                grey_entry(entry, UNKNOWN)
+            elif level not in parts.levels:
+                grey_entry(entry, "this stack has no such level")
+            elif level == max(parts.levels):
+                grey_entry(entry, "the coarsest level always plays")
             entry.triggered.connect(lambda on, level=level: self._switch_level(level, on))
 
     def fill_blocks(self, menu: QMenu) -> None:
         """Fill in the lengths of a block. With a shorter block, knobs act sooner and there is more to compute."""
         parts = self._stack.parts
         if parts is None:
-            menu.addAction("known when the stack plays").setEnabled(False)
+            menu.addAction(UNKNOWN).setEnabled(False)
             return
         playing = self._stack.hop or parts.window
         hops = parts.hops() if playing in parts.hops() else (*parts.hops(), playing)
@@ -116,7 +122,7 @@ class StackPicker(Picker):
         """Fill in the numbers of steps: fewer are quicker and rougher."""
         parts, chosen = self._stack.parts, self._stack.steps
         if parts is None:
-            menu.addAction("known when the stack plays").setEnabled(False)
+            menu.addAction(UNKNOWN).setEnabled(False)
             return
         own = parts.steps
         numbers = {number for number in STEPS if number <= (2 * own or STEPS[-1])} - {own}
@@ -186,6 +192,13 @@ def choice_text(choice: StackChoice) -> str:
     levels = choice.levels or ()
     text = f"Level{'s' * (len(levels) > 1)} {' '.join(map(str, levels))}"
     return f"{text} + finisher" if choice.finisher else text
+
+
+def _no_finisher(parts: StackParts | None) -> str:
+    """Return why the finisher cannot be switched; empty if it can."""
+    if parts is None:
+        return UNKNOWN
+    return "" if parts.finisher else "this stack has none"
 
 
 def variants(parts: StackParts) -> list[StackChoice]:

@@ -14,6 +14,7 @@ from jbdiff_live.parameters import SCENES
 from jbdiff_live.scenes.scene import GROUP_LABELS, LONGEST_NAME, USUALLY_LEFT_OUT, groups_in_use
 from jbdiff_live.scenes.view import SceneStatus, SceneView
 from jbdiff_live.ui.drawing.painted import menu_place
+from jbdiff_live.ui.grey.words import grey_entry
 from jbdiff_live.ui.keys import ENTER
 from jbdiff_live.ui.letting_go import let_go, let_go_after
 from jbdiff_live.ui.scenes.buttons import Face, FaceButton
@@ -154,7 +155,7 @@ class ScenePad(FaceButton):
         program = "Program…" if view.program is None else f"Program {view.program}…"
         menu.addAction(program).triggered.connect(self.ask_program)
         none = menu.addAction("No program")
-        none.setEnabled(view.program is not None)
+        grey_entry(none, "" if view.program is not None else "it has none")
         none.triggered.connect(lambda: self.program.emit(number, None))
         menu.addSeparator()
         menu.addAction("Clear").triggered.connect(lambda: self.clear.emit(number))

@@ -20,7 +20,7 @@ from jbdiff_live.browse.entry import Entry
 from jbdiff_live.browse.takes import Job, JobState, Mark, TakeFacts, Wave, clock_text
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import REFUSALS, Asker, reason
-from jbdiff_live.ui.browser.detail import SILENT
+from jbdiff_live.ui.browser.detail import SILENT, Action
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.takeview.answers import HINT
 from jbdiff_live.ui.takeview.listen import Player
@@ -35,7 +35,9 @@ NO_OTHER = "choose a take to compare with first"
 
 
 def job_text(state: JobState) -> str:
-    """Return what a running job does, and how long it takes."""
+    """Return what a running job does, and how long it takes or what it waits for."""
+    if state.waits:
+        return f"{state.words}: {state.waits}"
     left = "" if state.seconds_left is None else f", {clock_text(state.seconds_left)} left"
     return f"{state.words}{left}"
 
@@ -198,6 +200,8 @@ class TakeView(TakeParts):
         self.to_flac.offer("To FLAC", facts.fixed or ("it is FLAC already" if packed else ""))
         self.favourite.offer("No favourite" if self.entry.favourite else "Favourite")
         self.to_trash.offer("Once more" if self.trash_press.asks else "To the trash")
+        named = ((button.called.partition(":")[0], button.why) for button in self.findChildren(Action))
+        self.reasons.show_reasons(named)
 
     def _show_job(self) -> None:
         job = self.shelf.job
@@ -205,7 +209,7 @@ class TakeView(TakeParts):
         for part in (self.progress, self.work, self.cancel):
             part.setVisible(not state.ended)
         if not state.ended:
-            self.progress.setRange(0, 0 if state.part is None else 1000)
+            self.progress.setRange(0, 1000 if state.waits or state.part is not None else 0)
             self.progress.setValue(round((state.part or 0) * 1000))
             self.work.setText(job_text(state))
             if job is self._job_said:  # it began before this view

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QW
 from jbdiff_live.ui.browser.detail import Action
 from jbdiff_live.ui.browser.lines import NameLine
 from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.grey.words import WhyGrey
 from jbdiff_live.ui.takeview.answers import HINT
 from jbdiff_live.ui.takeview.deeds import TakeDeeds
 from jbdiff_live.ui.takeview.slots import Grip, Slot
@@ -52,7 +53,7 @@ class TakeParts(TakeDeeds):
         self.progress.setAccessibleName("Progress")
         self.progress.setRange(0, 1000)
         self.progress.setTextVisible(False)
-        self.work = QLabel()
+        self.work, self.reasons = QLabel(), WhyGrey()
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
@@ -69,8 +70,6 @@ class TakeParts(TakeDeeds):
             label.setTextFormat(Qt.TextFormat.PlainText)
         self.about.setWordWrap(True)
         self.line.setWordWrap(True)
-        self.line.setAccessibleName("Answer")
-        self.place.setAccessibleName("Place")
         column.addLayout(_row(self.title, None, self.place))
         column.addWidget(self.name)
         column.addWidget(self.about)
@@ -80,6 +79,7 @@ class TakeParts(TakeDeeds):
         column.addLayout(
             _row(self.new_name, self.tags, self.favourite, self.folder, None, self.to_flac, self.to_trash)
         )
+        column.addWidget(self.reasons)
         column.addLayout(_row(self.work, self.progress, self.cancel))
         column.addWidget(self.line)
 

@@ -12,6 +12,7 @@ from typing import Any
 from PySide6.QtWidgets import QMenu
 
 from jbdiff_live.beat.modulation import Lfo, Shape
+from jbdiff_live.ui.grey.words import grey_entry
 
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # Hz
 BARS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -50,7 +51,7 @@ def fill_lfo_menu(menu: QMenu, lfo: Lfo | None, put: Put) -> None:
     _choices(menu, "Offset", [(f"{offset:+g}", {"offset": offset}) for offset in OFFSETS], now, put)
     menu.addSeparator()
     remove = menu.addAction("Remove")
-    remove.setEnabled(lfo is not None)
+    grey_entry(remove, "" if lfo is not None else "the knob has no LFO")
     remove.triggered.connect(lambda: put(None))
 
 

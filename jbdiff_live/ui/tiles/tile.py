@@ -18,6 +18,7 @@ from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.parameters import Parameter, TakesEffect
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import Painted, menu_place, plate
+from jbdiff_live.ui.grey.words import grey_entry
 from jbdiff_live.ui.letting_go import let_go, let_go_after
 from jbdiff_live.ui.tiles.lfo_menu import fill_lfo_menu, lfo_text
 from jbdiff_live.ui.tiles.typed import range_text, typed_value
@@ -130,7 +131,7 @@ class Tile(Painted):
         learn = menu.addAction("Cancel learn\tEsc" if self.learning else "Learn MIDI\tL")
         learn.triggered.connect(lambda: self.learn_asked.emit("" if self.learning else self.name))
         unlearn = menu.addAction(f"Unlearn {self.binding}" if self.binding else "Unlearn")
-        unlearn.setEnabled(bool(self.binding))
+        grey_entry(unlearn, "" if self.binding else "no control moves it")
         unlearn.triggered.connect(lambda: self.unbind_asked.emit(self.name))
         return menu
 

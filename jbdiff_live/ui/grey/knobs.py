@@ -13,7 +13,7 @@ from jbdiff_live.parameters import (
     ParameterSnapshot,
 )
 from jbdiff_live.status import Status
-from jbdiff_live.ui.noise_reasons import noise_reasons
+from jbdiff_live.ui.grey.noise import noise_reasons
 
 NO_INPUT = "no sound input is open; choose one in the settings view (F4)"
 

@@ -1,0 +1,1 @@
+"""Why a control is grey."""
