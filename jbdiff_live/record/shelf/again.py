@@ -8,7 +8,6 @@ The process is `python -m jbdiff_live replay TAKE --progress json`. It writes on
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
