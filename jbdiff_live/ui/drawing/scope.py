@@ -13,7 +13,16 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent, QShowEvent
+from PySide6.QtGui import (
+    QColor,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPixmap,
+    QPolygonF,
+    QResizeEvent,
+    QShowEvent,
+)
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from jbdiff_live.block import SAMPLE_RATE, Block
@@ -36,6 +45,7 @@ NAMES_TOP, MESSAGE_OVER = (
     10,
 )  # pixels above the names, and those that a line of messages hides at the bottom
 MOST_NAMES = 4  # at one moment; the rest is counted
+MOST_LABELS = 200  # drawn names that are kept
 
 
 class Playhead:
@@ -81,6 +91,7 @@ class Scope(QWidget):
         self.setAccessibleDescription("The last ten seconds heard, and what is queued")
         self._playhead = Playhead()
         self._reels: Reels | None = None
+        self._labels: dict[tuple[object, ...], QPixmap] = {}
         self._made_for: tuple[object, ...] = ()
         self._blocks: tuple[Block, ...] = ()
         self._frame = 0
@@ -200,8 +211,7 @@ class Scope(QWidget):
 
         taken: the places of the names so far; these are added.
         """
-        size = theme.metrics(NAME_PIXELS, True)
-        widest = max(size.horizontalAdvance(name) for name in (*names, "and 9 more")) + 10
+        widest = max(theme.width_of(name, NAME_PIXELS, True) for name in (*names, "and 9 more")) + 10
         left = x + 3 if x + 3 + widest <= area.right() else x - 3 - widest
         high = theme.grown(NAME_HEIGHT)
         below = area.height() - NAMES_TOP - MESSAGE_OVER
@@ -213,9 +223,26 @@ class Scope(QWidget):
             names = [*names[:kept], f"and {len(names) - kept} more" if kept else f"{len(names)} changes"]
         for place, name in zip(free, names, strict=False):
             taken.append(place)
-            painter.fillRect(place, theme.ACCENT_DEEP if comes else theme.VEIL)
+            painter.drawPixmap(place.topLeft(), self._label(name, comes, place))
+
+    def _label(self, name: str, comes: bool, place: QRectF) -> QPixmap:
+        """Return a name on its ground. It is kept: it moves with each frame, and writing costs more than copying."""
+        ratio = self.devicePixelRatioF()
+        wide, high = math.ceil(place.width() * ratio), math.ceil(place.height() * ratio)
+        key = (name, comes, wide, high, ratio, theme.look_number())
+        if (kept := self._labels.get(key)) is None:
+            if len(self._labels) >= MOST_LABELS:
+                self._labels.clear()
+            kept = self._labels[key] = QPixmap(wide, high)
+            kept.setDevicePixelRatio(ratio)
+            ground = QColor(theme.ACCENT_DEEP if comes else theme.VEIL)
+            kept.fill(ground)
+            painter = QPainter(kept)
             ink = theme.TEXT if comes else theme.DIM
-            theme.write(painter, place.adjusted(5, 0, -3, 0), name, NAME_PIXELS, ink, bold=comes)
+            inside = QRectF(5, 0, place.width() - 8, place.height())
+            theme.write(painter, inside, name, NAME_PIXELS, ink, bold=comes)
+            painter.end()
+        return kept
 
     def _draw_scales(self, painter: QPainter, area: QRect, playhead: int) -> None:
         wave = round(area.height() * WAVE_PART)

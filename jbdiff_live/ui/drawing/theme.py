@@ -69,6 +69,12 @@ def metrics(pixels: int, bold: bool = False) -> QFontMetricsF:
     return QFontMetricsF(font(pixels, bold))
 
 
+@lru_cache(maxsize=1024)
+def width_of(text: str, pixels: int, bold: bool = False) -> float:
+    """The width of a text in logical pixels."""
+    return metrics(pixels, bold).horizontalAdvance(text)
+
+
 def grown(pixels: int) -> int:
     """A height in pixels, as much larger as the letters are."""
     return round(pixels * _worn.factor)
@@ -189,7 +195,7 @@ def wear(dark: bool, safe: bool, factor: float) -> None:
         own: QColor = globals()[name]
         own.setRgba(QColor(colour).rgba())
     _worn.dark, _worn.factor, _worn.number = dark, factor, _worn.number + 1
-    for kept in (font, metrics, fitting, first_fitting, colour_map):
+    for kept in (font, metrics, width_of, fitting, first_fitting, colour_map):
         kept.cache_clear()
 
 
