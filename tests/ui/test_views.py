@@ -17,7 +17,6 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.parameters import PARAMETERS
-from jbdiff_live.ui.coming import Mark
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.painted import Painted
 from jbdiff_live.ui.drawing.scope import WAVE_PART, Scope
@@ -430,51 +429,3 @@ def test_letters_that_are_made_larger_grow_wherever_there_is_room(
         if pixels < 1.15 * usual[key] and pixels < 0.9 * one.where.height() and not tight:
             small.append((key, usual[key], pixels, one.where))
     assert len(usual) > 150 and not [one for one in small if one[0][2] not in ("PLAYING",)], small
-
-
-def test_names_of_changes_on_the_picture_do_not_overlap(
-    window: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two moments that are close: the names of the later one stand below, or are counted."""
-    window.resize(1280, 720)
-    window.show_view(View.STAGE)
-    demo.start()
-    play(demo, 4.0)
-    window.look()
-    scope, now = window.scope, demo.frame
-    names = [("Noise 0.62", "Style region", "Resample 0.35"), ("Memory 0.5", "Motion 0.1"), ("Guidance 2.0",)]
-    scope.show_marks(
-        tuple(
-            Mark(now + 8000 + 3000 * moment, text, text)
-            for moment, texts in enumerate(names)
-            for text in texts
-        )
-    )
-    with writing(monkeypatch) as written:
-        picture = QPixmap(scope.size())
-        scope.render(picture)
-        known = {"Guidance 2.0", *(text for texts in names for text in texts)}
-        drawn = [one for one in written if one.text in known or "more" in one.text or "changes" in one.text]
-    assert len(drawn) >= 4
-    for one, other in itertools.combinations(drawn, 2):
-        assert not one.where.intersects(other.where), (one.text, other.text)
-
-
-def test_names_of_changes_leave_the_picture_whole(
-    window: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A name stands right of its line. It goes with the line, and is not cut at the left edge before."""
-    window.resize(1280, 720)
-    window.show_view(View.STAGE)
-    demo.start()
-    play(demo, 12.0)
-    window.look()
-    scope, area = window.scope, window.scope._area()
-    drawn: list[Written] = []
-    for tenths in range(80, 120):
-        scope.show_marks((Mark(demo.frame - tenths * demo.status().sample_rate // 10, "seed", "Seed 12345"),))
-        with writing(monkeypatch) as written:
-            picture = QPixmap(scope.size())
-            scope.render(picture)
-            drawn += [one for one in written if one.text == "Seed 12345"]
-    assert drawn and all(one.where.left() >= area.left() for one in drawn)
