@@ -103,10 +103,9 @@ def _there_and_back(rig: Rig, small: Path) -> None:
     rig.wait_blocks_of("pocket", 2)
     rig.engine.stop()
 
-    assert rig.engine.status.late_blocks == 0
-    assert rig.sink.status().short_frames == 0, "no gap"
+    # Whether a block is late depends on the machine; `scripts/soak --programs` counts that.
     starts = [block.start_frame for block in rig.blocks]
-    assert starts == list(np.cumsum([0] + [block.frames for block in rig.blocks])[:-1])
+    assert starts == list(np.cumsum([0] + [block.frames for block in rig.blocks])[:-1]), "no gap"
     sound = rig.sound()
     for block in rig.switches():
         assert block.stack is not None
