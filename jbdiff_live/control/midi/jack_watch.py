@@ -5,10 +5,11 @@ would show the end. But that makes the server rebuild its graph, and holds the i
 it cost 40 to 120 ms of sound each time. So one client without ports stays open here. JACK's own thread calls its
 shutdown function when the server ends. That function is C's sem_post: no Python runs in JACK's thread.
 
-This client is never closed. libjack stops a client's notification thread at any place (`pthread_cancel`, asynchronous),
-also while that thread holds the lock that all clients of the process share. It holds it whenever any client comes or
-goes, so above all when we have just closed our own. After that every `jack_client_open` and `jack_client_close` waits
-for ever (libjack 1.9.21 and 1.9.22). So a watch that nobody needs any more is kept, and the next user gets it.
+This client is never closed. libjack stops the thread of a client's notifications at any place (`pthread_cancel`,
+asynchronous), also while that thread holds the lock that all clients of the library share. After that, every open and
+close waits for ever (libjack 1.9.21 and 1.9.22). The thread holds the lock when any client comes or goes, so also when
+we have just closed one of rtmidi's: rtmidi brings a libjack of its own, and its locks do not keep the two apart. So a
+watch that nobody needs any more is kept, and the next user gets it.
 """
 
 from __future__ import annotations
