@@ -157,8 +157,6 @@ def test_several_controllers_are_heard_at_once_and_can_be_chosen(
         midi.stop()
 
 
-# On a busy machine a JACK server may never answer its first client; a fault of ours shows every time.
-@pytest.mark.flaky(reruns=2)
 @needs_jack
 def test_a_server_that_ends_is_a_problem_in_words(mortal_jack: subprocess.Popen[bytes], rig: Rig) -> None:
     midi = MidiInput(rig.controls.handle, api="UNIX_JACK", virtual="in", poll_seconds=0.05)

@@ -19,7 +19,7 @@ from jbdiff_live.control.midi.clients import (
     no_midi,
     shut,
 )
-from jbdiff_live.control.midi.jack_watch import JackWatch
+from jbdiff_live.control.midi.jack_watch import JackWatch, watch_server
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class ClockPort:
         self._api = api
         self._client: rtmidi.MidiOut | None = None
         self._watch: JackWatch | None = None
+        self._open = False
         self._port = ""  # the output's whole name
         self._looked = float("-inf")
 
@@ -45,7 +46,7 @@ class ClockPort:
             self._looked = now
             self._look()
         client = self._client
-        if client is None:
+        if client is None or not self._open:  # JACK would take nothing, and rtmidi would wait for ever
             return
         try:
             for message in messages:
@@ -61,47 +62,56 @@ class ClockPort:
         """Open the port when it appears, close it when it has gone."""
         client = self._client
         try:
-            if client is None:
-                self._open()
-            elif self._watch is not None and not self._watch.server_lives():
+            if self._watch is not None and not self._watch.server_lives():
                 self._lose("clock out: the JACK server has ended")
+            elif client is None or not self._open:
+                self._find(client or self._connect())
             elif self._port and self._port not in client.get_ports():
                 self._lose(f"clock out: {self._port} is gone; the clock goes on when the port is back")
         except DEVICE_ERRORS as error:
             self.problem = no_midi(self._api, error)
 
-    def _open(self) -> None:
+    def _connect(self) -> rtmidi.MidiOut:
+        """Open the client. It stays while its port is missing: each new one would make JACK rebuild its graph."""
         client = rtmidi.MidiOut(api_of(self._api), CLIENT_NAME)
         watch = (
-            JackWatch(f"{CLIENT_NAME} clock watch")
+            watch_server(f"{CLIENT_NAME} clock watch")
             if client.get_current_api() == rtmidi.API_UNIX_JACK
             else None
         )
         self._client, self._watch = client, watch
+        return client
+
+    def _find(self, client: rtmidi.MidiOut) -> None:
+        """Open the port if it is there."""
         if self._name == VIRTUAL:
             client.open_virtual_port("clock")
-            self._port, self.problem = "", ""
+            self._open, self._port, self.problem = True, "", ""
             return
         ports = [port for port in client.get_ports() if not ignored(port)]
         found = [port for port in ports if self._name.lower() in port.lower()]
         if not found:
             there = ", ".join(ports) or "none"
-            self._lose(f"clock out: no MIDI output {self._name!r}; there are: {there}; or choose {VIRTUAL!r}")
+            self._say(f"clock out: no MIDI output {self._name!r}; there are: {there}; or choose {VIRTUAL!r}")
             return
-        self._port, self.problem = found[0], ""
         client.open_port(client.get_ports().index(found[0]), "clock")
+        self._open, self._port, self.problem = True, found[0], ""
+
+    def _say(self, problem: str) -> None:
+        if problem and problem != self.problem:
+            log.info("%s", problem)
+        self.problem = problem
 
     def _lose(self, problem: str) -> None:
         """Let the client go. Closing one whose JACK server has ended would end the process."""
         client, self._client = self._client, None
         watch, self._watch = self._watch, None
-        if problem and problem != self.problem:
-            log.info("%s", problem)
-        self.problem = problem
+        self._open = False
+        self._say(problem)
         if client is not None:
             if watch is None or watch.server_lives():
                 shut(client, self._port or CLIENT_NAME)
             else:
                 keep_for_ever(client)
         if watch is not None:
-            watch.close()
+            watch.release()

@@ -34,7 +34,7 @@ from jbdiff_live.control.midi.clients import (
 )
 from jbdiff_live.control.midi.jack_flush import END_OF_EXCLUSIVE, JackFlush
 from jbdiff_live.control.midi.jack_reader import JackReader
-from jbdiff_live.control.midi.jack_watch import JackWatch
+from jbdiff_live.control.midi.jack_watch import JackWatch, watch_server
 from jbdiff_live.control.midi.presence import Choice, Presence
 from jbdiff_live.control.midi.receipt import Receipt
 from jbdiff_live.control.names import Port, free_name, index_of, numbered
@@ -223,7 +223,7 @@ class MidiInput:
             if self._lister is None:
                 self._lister = open_client(self._api, f"{CLIENT_NAME} list")
                 if self._lister.get_current_api() == rtmidi.API_UNIX_JACK:
-                    self._jack = JackWatch(f"{CLIENT_NAME} watch")
+                    self._jack = watch_server(f"{CLIENT_NAME} watch")
                     self._flush = JackFlush(f"{CLIENT_NAME}-flush-{os.getpid()}-{next(_flush_numbers)}")
                 self._problem = ""
                 self._open_virtual()
@@ -354,4 +354,4 @@ class MidiInput:
     def _forget_watch(self) -> None:
         watch, self._jack = self._jack, None
         if watch is not None:
-            watch.close()
+            watch.release()

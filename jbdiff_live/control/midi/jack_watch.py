@@ -4,12 +4,20 @@ rtmidi does not report the end of a server: its client keeps the last list of po
 would show the end. But that makes the server rebuild its graph, and holds the interpreter's lock. Every five seconds
 it cost 40 to 120 ms of sound each time. So one client without ports stays open here. JACK's own thread calls its
 shutdown function when the server ends. That function is C's sem_post: no Python runs in JACK's thread.
+
+This client is never closed. libjack stops the thread of a client's notifications at any place (`pthread_cancel`,
+asynchronous), also while that thread holds the lock that all clients of the library share. After that, every open and
+close waits for ever (libjack 1.9.21 and 1.9.22). The thread holds the lock when any client comes or goes, so also when
+we have just closed one of rtmidi's: rtmidi brings a libjack of its own, and its locks do not keep the two apart. So a
+watch that nobody needs any more is kept, and the next user gets it.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import re
+import threading
 
 from jbdiff_live.system.jack_console import hush_jack, jack_library
 
@@ -19,10 +27,32 @@ MIDI_TYPE = b"8 bit raw midi"
 SEMAPHORE_BYTES = 64  # sem_t has 32 on 64-bit Linux
 
 
-class JackWatch:
-    """A watch on one server; watcher thread only. Raises OSError if there is no server or no libjack."""
+def watch_server(name: str) -> JackWatch:
+    """Return a watch on the server that a new client would find, under this name or that of an earlier watch.
 
-    def __init__(self, name: str) -> None:
+    Raises OSError if there is no server or no libjack. Any thread; the watch then belongs to it until `release`.
+    """
+    server = _server_name()
+    with _lock:
+        for watch in list(_released):
+            if not watch.server_lives():
+                _released.remove(watch)
+                _forgotten.append(watch)
+            elif watch.server == server:
+                _released.remove(watch)
+                return watch
+    return JackWatch(name, server)
+
+
+def _server_name() -> str:
+    return os.environ.get("JACK_DEFAULT_SERVER") or "default"
+
+
+class JackWatch:
+    """A watch on one server, used by one thread at a time. `watch_server` makes them."""
+
+    def __init__(self, name: str, server: str) -> None:
+        self.server = server
         hush_jack()
         self._jack = ctypes.CDLL(jack_library())
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -31,7 +61,6 @@ class JackWatch:
         self._jack.jack_client_open.restype = ctypes.c_void_p
         self._jack.jack_client_open.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p]
         self._jack.jack_on_shutdown.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
-        self._jack.jack_client_close.argtypes = [ctypes.c_void_p]
         self._jack.jack_get_ports.restype = ctypes.POINTER(ctypes.c_char_p)
         self._jack.jack_get_ports.argtypes = [
             ctypes.c_void_p,
@@ -99,13 +128,13 @@ class JackWatch:
         self._jack.jack_free(found)
         return names
 
-    def close(self) -> None:
-        """Close the client. If its server has ended, closing would hang, so the client is abandoned."""
-        if self.server_lives():
-            self._jack.jack_client_close(self._client)
-            self._alive = False
-        else:
-            _forgotten.append(self)  # JACK's thread may still touch the semaphore
+    def release(self) -> None:
+        """Give the watch up. Its client stays open for the next user; if the server has ended, it is abandoned."""
+        with _lock:
+            # JACK's thread may touch the semaphore at any time, so no watch is ever destroyed.
+            (_released if self.server_lives() else _forgotten).append(self)
 
 
+_lock = threading.Lock()  # guards the two lists
+_released: list[JackWatch] = []
 _forgotten: list[JackWatch] = []

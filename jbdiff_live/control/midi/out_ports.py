@@ -20,7 +20,7 @@ from jbdiff_live.control.midi.clients import (
     no_midi,
     shut,
 )
-from jbdiff_live.control.midi.jack_watch import JackWatch
+from jbdiff_live.control.midi.jack_watch import JackWatch, watch_server
 from jbdiff_live.control.names import Port, index_of, numbered
 from jbdiff_live.system.jack_console import hush_jack
 
@@ -74,7 +74,7 @@ class RtOutPorts:
         if self._lister is None:
             self._lister = _open_client(self._api, f"{CLIENT_NAME} list outputs")
             if self._lister.get_current_api() == rtmidi.API_UNIX_JACK:
-                self._watch = JackWatch(f"{CLIENT_NAME} watch outputs")
+                self._watch = watch_server(f"{CLIENT_NAME} watch outputs")
         return [port for port in numbered(self._lister.get_ports()) if not ignored(port[0])]
 
     def open(self, port: Port) -> OutPort:
@@ -112,7 +112,7 @@ class RtOutPorts:
                 keep_for_ever(client)
         watch, self._watch = self._watch, None
         if watch is not None:
-            watch.close()
+            watch.release()
         self._ports, self._lister = [], None
 
 
