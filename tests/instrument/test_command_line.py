@@ -95,8 +95,9 @@ def test_same_seed_gives_the_same_sound_and_another_seed_another(tmp_path: Path)
                     "--set", f"seed={seed}", "--no-ladder", cwd=tmp_path)  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         sounds.append(the_take(tmp_path / name).read())
-    assert np.array_equal(sounds[0], sounds[1])
-    assert not np.array_equal(sounds[0], sounds[2])
+    shared = min(map(len, sounds))  # a busy machine ends a take some frames later
+    assert shared >= 2 * RATE and np.array_equal(sounds[0][:shared], sounds[1][:shared])
+    assert not np.array_equal(sounds[0][:shared], sounds[2][:shared])
 
 
 @pytest.mark.realtime

@@ -25,6 +25,8 @@ from jbdiff_live.modular.sends import parse_send
 from jbdiff_live.session import Session, SessionOptions
 from jbdiff_live.wishes import KEYBOARD
 
+BACK_PIECES = 20  # of 10 ms, after a hole in the sound, until the envelope counts again
+
 
 @pytest.fixture(autouse=True)
 def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,11 +92,11 @@ def test_an_envelope_leaves_on_the_third_channel_beside_untouched_sound(tmp_path
     assert sound.max() > 0.1
     pieces = len(sound) // 441  # of 10 ms
     loud = sound[: pieces * 441].reshape(pieces, 441).max(axis=1) > 0.1
-    steady = (
-        loud[3:] & loud[2:-1] & loud[1:-2] & loud[:-3]
-    )  # a block may be late on a busy machine, and leave a hole
-    assert steady.sum() > 20
-    assert envelope[: pieces * 441].reshape(pieces, 441).min(axis=1)[3:][steady].min() > 0.07, (
+    # A block may be late on a busy machine, and leave a hole; the envelope takes its time to come back.
+    steady = np.convolve(~loud, np.ones(BACK_PIECES))[:pieces] == 0
+    steady[:BACK_PIECES] = False
+    assert steady.sum() > 10
+    assert envelope[: pieces * 441].reshape(pieces, 441).min(axis=1)[steady].min() > 0.07, (
         "it follows the tone"
     )
     assert np.abs(np.diff(envelope)).max() < 0.02 and np.abs(np.diff(gate)).max() < 0.02, "slopes, no steps"
