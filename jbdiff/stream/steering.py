@@ -142,12 +142,6 @@ class Steering:
             return 0.0
         return self.anchor.steady(anchor, settings)
 
-    def _per_token(self, anchor: AnchorState | None, settings: BlockSettings) -> float:
-        """Beats a token of the clock; 0 without a clock."""
-        if self.anchor is None or anchor is None or anchor.style is None:
-            return 0.0
-        return self.anchor.per_token(anchor, settings)
-
     # Around a block
 
     def before(
@@ -175,7 +169,9 @@ class Steering:
             seed = settings.noise().nearest_seed
             echo = self._memory.echo(source, tokens, held, settings.memory, seed, place)
             echo = replace(echo, plan=self._plan(source, state, free * settings.memory, held, place))
-        beat = None if state is None or state.beat is None else (state.beat, self._per_token(state, settings))
+        beat = None
+        if self.anchor is not None and state is not None and state.beat is not None:
+            beat = state.beat, self.anchor.per_token(state, settings)
         return Guides(state, memory, anchor, echo, context, beat)
 
     def _plan(

@@ -16,6 +16,16 @@ from jbdiff_live.ui.views.tabs import View
 from jbdiff_live.ui.window import MainWindow
 
 
+def picture_after(seconds: float, window: MainWindow, demo: DemoTransport) -> Scope:
+    """Play on the stage view; return its picture."""
+    window.resize(1280, 720)
+    window.show_view(View.STAGE)
+    demo.start()
+    play(demo, seconds)
+    window.look()
+    return window.scope
+
+
 def names_on(scope: Scope, patch: pytest.MonkeyPatch) -> list[tuple[str, QRectF]]:
     """Draw the picture. Return the names of changes on it, and where they stand."""
     found: list[tuple[str, QRectF]] = []
@@ -35,12 +45,7 @@ def test_names_of_changes_on_the_picture_do_not_overlap(
     window: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two moments that are close: the names of the later one stand below, or are counted."""
-    window.resize(1280, 720)
-    window.show_view(View.STAGE)
-    demo.start()
-    play(demo, 4.0)
-    window.look()
-    scope, now = window.scope, demo.frame
+    scope, now = picture_after(4.0, window, demo), demo.frame
     names = [("Noise 0.62", "Style region", "Resample 0.35"), ("Memory 0.5", "Motion 0.1"), ("Guidance 2.0",)]
     scope.show_marks(
         tuple(
@@ -59,12 +64,8 @@ def test_names_of_changes_leave_the_picture_whole(
     window: MainWindow, demo: DemoTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name stands right of its line. It goes with the line, and is not cut at the left edge before."""
-    window.resize(1280, 720)
-    window.show_view(View.STAGE)
-    demo.start()
-    play(demo, 12.0)
-    window.look()
-    scope, area = window.scope, window.scope._area()
+    scope = picture_after(12.0, window, demo)
+    area = scope._area()
     drawn: list[tuple[str, QRectF]] = []
     for tenths in range(80, 120):
         scope.show_marks((Mark(demo.frame - tenths * demo.status().sample_rate // 10, "seed", "Seed 12345"),))
