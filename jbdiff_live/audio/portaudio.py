@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jbdiff_live.audio.sink import DeviceError
-from jbdiff_live.system.jack_console import hush_jack
+from jbdiff_live.system.libjack import prepare_jack
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Device:
 
 def library() -> Any:  # Any: sounddevice has no types
     """Return the sounddevice module. DeviceError if PortAudio is not installed or does not start."""
-    hush_jack()
+    prepare_jack()
     try:
         import sounddevice
     except Exception as error:  # OSError without PortAudio, PortAudioError when it does not start

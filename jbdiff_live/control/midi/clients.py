@@ -13,7 +13,7 @@ from pathlib import Path
 import rtmidi
 
 from jbdiff_live.control.midi.jack_reader import QUEUE_MESSAGES
-from jbdiff_live.system.jack_console import hush_jack
+from jbdiff_live.system.libjack import prepare_jack
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def api_of(api: str | None) -> int:
         raise ValueError(f"no MIDI API {api!r} in this build of rtmidi; there are: {', '.join(known)}")
     if api is None and platform.system() == "Linux" and not ALSA_SEQUENCER.exists():
         api = "UNIX_JACK"
-    hush_jack()
+    prepare_jack()
     return rtmidi.API_UNSPECIFIED if api is None else known[api]
 
 

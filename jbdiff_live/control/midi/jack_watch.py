@@ -19,7 +19,7 @@ import os
 import re
 import threading
 
-from jbdiff_live.system.jack_console import hush_jack, jack_library
+from jbdiff_live.system.libjack import jack_library, prepare_jack
 
 NO_START_SERVER = 1  # JackOptions
 PORT_IS_INPUT = 1  # JackPortFlags
@@ -53,7 +53,7 @@ class JackWatch:
 
     def __init__(self, name: str, server: str) -> None:
         self.server = server
-        hush_jack()
+        prepare_jack()
         self._jack = ctypes.CDLL(jack_library())
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._ended = ctypes.create_string_buffer(SEMAPHORE_BYTES)
