@@ -5,7 +5,6 @@ Threads: the MIDI watcher's, and any that lists the inputs. Opening a client may
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import platform
 from pathlib import Path
@@ -69,11 +68,6 @@ def no_midi(api: str | None, error: Exception) -> str:
 def ignored(port: str) -> bool:
     """Return True if this port does not belong to a controller."""
     return port.lower().startswith(IGNORED)
-
-
-def keep_for_ever(client: rtmidi.MidiIn | rtmidi.MidiOut) -> None:
-    """Add a reference that is never released, so that the client outlives even the interpreter."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
 
 
 def shut(client: rtmidi.MidiIn | rtmidi.MidiOut, name: str) -> None:

@@ -16,12 +16,12 @@ from jbdiff_live.control.midi.clients import (
     CLIENT_NAME,
     api_names,
     ignored,
-    keep_for_ever,
     no_midi,
     shut,
 )
 from jbdiff_live.control.midi.jack_watch import JackWatch, watch_server
 from jbdiff_live.control.names import Port, index_of, numbered
+from jbdiff_live.system.for_ever import keep_for_ever
 from jbdiff_live.system.libjack import prepare_jack
 
 
