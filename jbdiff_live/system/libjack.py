@@ -25,6 +25,7 @@ def prepare_jack() -> None:
     """Silence every libjack, and keep it from starting threads if no server runs.
 
     Call this before each call that may open a JACK client. PortAudio's start and its list of devices do that too.
+    Without a server, no client can be opened in this process until the next call finds one.
     """
     if platform.system() != "Linux":
         return
