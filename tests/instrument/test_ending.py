@@ -149,7 +149,7 @@ sys.exit(code)
 
 
 def test_a_thread_left_inside_torch_does_not_abort_the_process() -> None:
-    """Who quits while a model is built leaves such a thread. The interpreter's end would end it, and C++ forbids that."""
+    """Who quits while a model is built leaves one. The end of the interpreter would end it, and C++ forbids that."""
     code = """
 import threading
 import torch
