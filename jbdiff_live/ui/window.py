@@ -153,7 +153,7 @@ class WindowParts(Gestures):
         tile.unbind_asked.connect(self.unbind)
         tile.lfo_asked.connect(self.set_lfo)
         tile.menu_made.connect(self.knob_menu.fill)
-        tile.refused.connect(self.refuse_typed)
+        tile.refused.connect(self.answer_slip)
 
     def _order_tabs(self) -> None:
         """The knobs of the view first, then what is used between pieces."""

@@ -98,12 +98,12 @@ class PlayersWishes(QWidget):
     def set_parameter(self, name: str, value: float) -> None:
         label = BY_NAME[name].label if name in BY_NAME else name
         if self.asker.ask(label, self._transport.set_parameter, name, value):
-            self.notices.succeed("typed")
+            self.notices.succeed("slip")
         self.show_values(self._clock())
 
-    def refuse_typed(self, why: str) -> None:
-        """Say why a typed value cannot be set, and let go of the knob, so that all keys work again."""
-        self.notices.hint("typed", why)
+    def answer_slip(self, why: str) -> None:
+        """Say why what a hand did to a tile changed nothing, such as a value that cannot be set."""
+        self.notices.hint("slip", why)
         self.look()
 
     def set_lfo(self, name: str, lfo: Lfo | None) -> None:

@@ -143,7 +143,7 @@ class NoticeLine(QTextEdit):
         self._now = now
         self._hints = {what: hint for what, hint in self._hints.items() if now < hint[1]}
         wrong = [one for one in problems(status) if not said or one.text.partition(": ")[2] not in said]
-        if any(details.lower() in one.text.lower() for one in wrong):
+        if any(details.lower() in one.text.lower() for one in (*wrong, *answers(status))):
             details = ""
         other = news(status, details)
         silence = [one for one in wrong if one.tone is Tone.SILENCE]

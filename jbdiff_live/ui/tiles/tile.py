@@ -42,7 +42,7 @@ class Tile(Painted):
     unbind_asked = Signal(str)
     lfo_asked = Signal(str, object)  # an `Lfo`, or None to take it away
     menu_made = Signal(str, object)  # the name and the `QMenu`: for what the window adds
-    refused = Signal(str)  # the player typed something that the parameter cannot hold, and why
+    refused = Signal(str)  # why what a hand did here changed nothing, such as a typed value beyond the range
 
     def __init__(self, name: str, label: str, help_text: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
