@@ -236,6 +236,16 @@ def test_no_scene_is_lit_while_the_saved_patch_plays(window: MainWindow, demo: D
     assert window.scenes.compare.face.lit and not window.scenes.pads[2].face.lit
 
 
+def test_what_was_done_to_a_scene_is_short_and_has_its_number() -> None:
+    """The button of a small window said "a change"."""
+    assert theme.metrics(12).horizontalAdvance("capture scene 1") > 68, "else this tests nothing"
+    assert short_step("capture scene 1 (calm)", 82) == short_step("capture scene 1", 82) == "capture 1"
+    assert short_step("program of scene 3", 82) == "program 3"
+    assert short_step("copy scene 2 to 4", 82) == "copy 2"
+    assert short_step("scene 2 (slow morning)", 82) == "scene 2"
+    assert short_step("revert to the saved patch", 82) == "revert"
+
+
 @pytest.mark.parametrize("width", [82.0, 110.0, 300.0])
 @pytest.mark.parametrize(
     "step", ["Scene morph 0.48", "compare with the saved patch", "LFO of Finisher strength", ""]

@@ -8,6 +8,7 @@ Thread: Qt's. Nothing here blocks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -29,11 +30,18 @@ LEAST_PAD, LEAST_BUTTON = 50, 82  # widths
 
 
 def short_step(step: str, width: float) -> str:
-    """Return a step of undo in the most words that fit: all, without its value, or that there is one."""
+    """Return a step of undo in the most words that fit: all, without its value, its first word, or that there is one.
+
+    What was done to a scene needs its number: "capture 2".
+    """
     if not step:
         return "nothing"
-    without_value = step.rpartition(" ")[0] if step[-1:].isdigit() else ""
-    ways = (step, without_value, step.removeprefix("LFO of "), "a change")
+    unnamed = step.partition(" (")[0]
+    if done := re.match(r"(\w+) (?:of )?scene (\d)", unnamed):
+        shorter = f"{done[1]} {done[2]}"
+    else:
+        shorter = unnamed.rpartition(" ")[0] if unnamed[-1:].isdigit() else ""
+    ways = (step, unnamed, shorter, step.removeprefix("LFO of "), step.partition(" ")[0], "a change")
     return theme.first_fitting(tuple(way for way in ways if way), width - 14, 12)
 
 
