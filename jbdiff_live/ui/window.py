@@ -359,6 +359,7 @@ class MainWindow(WindowParts):
         if snapshot is not None:
             self._now = snapshot
             heard = self.status.heard if self.status.engine.plays else None
+            self.scenes.show_values(snapshot)
             self.board.show_hardware(self.status.control.hardware)
             if self.board.show_values(snapshot, heard):
                 self._values_at = now

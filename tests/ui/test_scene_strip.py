@@ -254,3 +254,13 @@ def test_a_step_of_undo_is_said_in_words_that_fit(step: str, width: float) -> No
     said = short_step(step, width)
     assert theme.metrics(12).horizontalAdvance(said) <= width - 14
     assert said == step or width < 300 or not step
+
+
+def test_morph_time_has_the_unit_that_morph_in_chooses(window: MainWindow, demo: DemoTransport) -> None:
+    time = window.tiles["scene_time"]
+    demo.set_parameter("scene_time", 8.0)
+    window.look()
+    assert time.value_text() == "8.0 s" and "8.0 s" in time.accessibleDescription()
+    demo.set_parameter("scene_unit", 1.0)
+    window.look()
+    assert time.value_text() == "8.0 bars" and "8.0 bars" in time.accessibleDescription()

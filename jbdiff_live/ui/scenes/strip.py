@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
-from jbdiff_live.parameters import BY_NAME, SCENES
+from jbdiff_live.parameters import BY_NAME, SCENES, ParameterSnapshot
 from jbdiff_live.scenes.view import UndoStatus
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import Asker
@@ -26,6 +26,7 @@ from jbdiff_live.ui.tiles.tile import ParameterTile
 
 ON_STAGE = ("scene_time",)
 IN_WORKSHOP = ("scene_morph", "scene_a", "scene_b", "scene_curve", "scene_unit", "scene_start", "scene_store")
+SHORT_UNITS = {"seconds": "s"}
 LEAST_PAD, LEAST_BUTTON = 50, 82  # widths
 
 
@@ -160,6 +161,11 @@ class SceneStrip(QWidget):
             Face("Capture", "pick a pad" if scenes.capturing else "C", lit=scenes.capturing), waits
         )
         self._show_undo(status.undo)
+
+    def show_values(self, values: ParameterSnapshot) -> None:
+        """Show the unit of Morph time, as Morph in chooses it."""
+        unit = values.choice("scene_unit")
+        self.tiles["scene_time"].show_unit(SHORT_UNITS.get(unit, unit))
 
     def _show_undo(self, undo: UndoStatus) -> None:
         words = "saved patch" if undo.comparing else "changed" if undo.modified else "as saved"
