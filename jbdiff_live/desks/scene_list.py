@@ -77,7 +77,9 @@ class SceneList:
     def clear(self, number: int) -> None:
         """Empty a scene."""
         with self._doing:
-            self._edit(f"clear scene {number}", f"scene {number} is empty now", lambda kept: kept.cleared(number))
+            self._edit(
+                f"clear scene {number}", f"scene {number} is empty now", lambda kept: kept.cleared(number)
+            )
 
     def _change(self, number: int, what: str, answer: str, change: Callable[[Scene], Scene]) -> None:
         with self._doing:

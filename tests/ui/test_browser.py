@@ -271,3 +271,23 @@ def test_nothing_is_cut_at_960_by_540_and_everything_has_a_name(
     for row in range(browser.model.rowCount()):
         words = browser.model.index(row, 0).data(Qt.ItemDataRole.AccessibleTextRole)
         assert browser.model.rows[row].name in words
+
+
+def test_an_armed_patch_that_came_is_said_to_be_loaded(
+    browser: Browser, demo: DemoTransport, qtbot: QtBot
+) -> None:
+    """The line went on saying that it loads at the next bar."""
+    demo.start()
+    demo.set_status(clock=ClockStatus(state=ClockState.RUNNING, bar=3))
+    browser.look()
+    choose(browser, "slow-glass")
+    press(qtbot, browser, Key.Key_Return, CONTROL)
+    assert "loads at the next bar" in browser.line.text()
+    demo.set_status(library=LibraryStatus(), patch_file="/patches/slow-glass.toml")
+    browser.look()
+    assert browser.line.text() == "slow-glass is loaded"
+    press(qtbot, browser, Key.Key_Return, CONTROL)
+    demo.trigger("panic")
+    demo.set_status(library=LibraryStatus(), patch_file="/patches/drift.toml")
+    browser.look()
+    assert browser.line.text() == "no patch is armed"

@@ -131,7 +131,7 @@ class TakeDesk:
         def work(job: ThreadJob) -> tuple[str, Path | None]:
             new = trim(folder, begin, end, job.step)
             self._draw(new)
-            return f"the part is the take {shown(new.name)} now", new
+            return f"the chosen part is now a take of its own: {shown(new.name)}", new
 
         return self._begin(f"trimming {shown(folder.name)}", work)
 

@@ -17,7 +17,7 @@ from PySide6.QtGui import QCloseEvent, QHideEvent
 from PySide6.QtWidgets import QWidget
 
 from jbdiff_live.browse.entry import Entry
-from jbdiff_live.browse.takes import Job, JobState, Mark, TakeFacts, Wave, clock_text
+from jbdiff_live.browse.takes import Job, JobState, Mark, TakeFacts, Wave, clock_text, job_text
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import REFUSALS, Asker, reason
 from jbdiff_live.ui.browser.detail import SILENT, Action
@@ -32,14 +32,6 @@ FRAME_MS, FRAMES_PER_LOOK = 33, 8
 MUSIC_PLAYS = "the audience would hear it: stop the music first"
 NO_DEVICE = "no sound device is open: choose one in the settings (F4)"
 NO_OTHER = "choose a take to compare with first"
-
-
-def job_text(state: JobState) -> str:
-    """Return what a running job does, and how long it takes or what it waits for."""
-    if state.waits:
-        return f"{state.words}: {state.waits}"
-    left = "" if state.seconds_left is None else f", {clock_text(state.seconds_left)} left"
-    return f"{state.words}{left}"
 
 
 class TakeView(TakeParts):

@@ -49,7 +49,9 @@ class HeldPad(Pad):
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         if self._timer.isActive():  # let go too soon
-            self.refused.emit(f"{self.label}: hold the mouse button down for half a second, or press {self.key}")
+            self.refused.emit(
+                f"{self.label}: hold the mouse button down for half a second, or press {self.key}"
+            )
         self._let_go()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:

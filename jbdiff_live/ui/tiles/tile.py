@@ -293,7 +293,15 @@ class ParameterTile(Tile):
         The heard value is part of the face while a change is queued, since it stands still then.
         """
         heard = self.heard if self.queued else None
-        return heard, self.parameter.unit, self.learning, self.binding, self.inapplicable, self.coming, self.start
+        return (
+            heard,
+            self.parameter.unit,
+            self.learning,
+            self.binding,
+            self.inapplicable,
+            self.coming,
+            self.start,
+        )
 
     @property
     def queued(self) -> bool:
