@@ -175,9 +175,9 @@ class WindowParts(Gestures):
         self.foot.setFixedHeight(row)
         rest = height - 2 * MARGIN - 2 * row - 3 * GAP
         if self.view is View.STAGE:
-            page = int(min(300, max(132, height * 0.27))) + self.stage.strip_height
+            page = int(min(300, max(132, height * 0.27))) + self.stage.share_height(height)
         elif self.view is View.WORKSHOP:
-            page = int(min(560, max(246, height * 0.47))) + self.workshop.strip_height
+            page = int(min(560, max(246, height * 0.47))) + self.workshop.share_height(height)
         else:
             page = rest + GAP
         self.scope.setVisible(self.view is not View.SETTINGS)

@@ -161,7 +161,8 @@ class WindowChoice(StripChoice):
 def _track(area: QRectF) -> QRectF:
     """Where a strip shows its place, along its lower edge."""
     height = max(5.0, area.height() * 0.09)
-    return QRectF(area.x() + INSET, area.bottom() - height - 6, area.width() - 2 * INSET, height)
+    below = min(6.0, area.height() * 0.09)  # a low strip needs the room above the track for its value
+    return QRectF(area.x() + INSET, area.bottom() - height - below, area.width() - 2 * INSET, height)
 
 
 def _mark(painter: QPainter, track: QRectF, x: float) -> None:
