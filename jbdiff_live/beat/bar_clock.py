@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Protocol
 
 from jbdiff_live.beat.follower import MidiFollower
-from jbdiff_live.beat.line import NEAR, BeatLine, ClockSource, ClockState, ClockStatus, Unit
+from jbdiff_live.beat.line import NEAR, TAPPED, BeatLine, ClockSource, ClockState, ClockStatus, Unit
 from jbdiff_live.beat.tap import TapTempo
 
 OTHER_SECONDS = 1.0  # silence of a MIDI clock after which another input's clock is followed
@@ -233,7 +233,7 @@ class BarClock:
             count = self._link.peers
             return f"{count} other {'program' if count == 1 else 'programs'}"
         if self.source is not ClockSource.MIDI or followed is None:
-            return "tapped" if self._taps.line is not None else ""
+            return TAPPED if self._taps.line is not None else ""
         if state is ClockState.LOST:
             return f"{followed.device} sends no clock any more; its tempo goes on"
         return followed.device

@@ -11,6 +11,7 @@ from PySide6.QtGui import QAccessible, QColor
 from PySide6.QtWidgets import QApplication, QMenu
 from pytestqt.qtbot import QtBot
 
+from jbdiff_live.beat.line import TAPPED, ClockSource, ClockState, ClockStatus
 from jbdiff_live.parameters import OF_THE_SCENES, Origin
 from jbdiff_live.scenes.view import SceneStatus, SceneView, UndoStatus
 from jbdiff_live.ui.drawing import theme
@@ -264,3 +265,21 @@ def test_morph_time_has_the_unit_that_morph_in_chooses(window: MainWindow, demo:
     demo.set_parameter("scene_unit", 1.0)
     window.look()
     assert time.value_text() == "8.0 bars" and "8.0 bars" in time.accessibleDescription()
+
+
+def test_a_pad_says_in_a_word_whether_its_scene_is_there(window: MainWindow, demo: DemoTransport) -> None:
+    """Below the number of a captured scene there was nothing, and below that of an empty one a word."""
+    demo.set_status(scenes=scenes())
+    window.look()
+    assert [window.scenes.pads[number].face.note for number in (1, 2, 3)] == ["calm", "stored", "empty"]
+
+
+def test_a_tapped_beat_is_said_in_its_tile_and_not_below_the_word(
+    window: MainWindow, demo: DemoTransport
+) -> None:
+    demo.start()
+    demo.set_status(clock=ClockStatus(ClockSource.INTERNAL, ClockState.RUNNING, 116.1, 2, 1, detail=TAPPED))
+    window.look()
+    assert "tapped beat" in window.bar.beat.accessibleDescription()
+    assert window.bar.view.beat == ""
+    assert demo.state.clock.text() == "116.1 BPM, bar 2.1, tapped beat"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from jbdiff_live.beat.line import ClockSource, ClockState
+from jbdiff_live.beat.line import TAPPED, ClockSource, ClockState
 from jbdiff_live.browse.entry import Entry, Kind
 from jbdiff_live.status import EngineState, Status
 from jbdiff_live.ui.browser.pictures import Pictures
@@ -37,7 +37,7 @@ def arming_refused(entry: Entry, status: Status) -> str:
         return "the patch cannot be loaded"
     clock = status.clock
     # The music's own beat ends with the music; a tapped tempo and an outer clock go on.
-    goes_on = clock.source is not ClockSource.INTERNAL or clock.detail == "tapped"
+    goes_on = clock.source is not ClockSource.INTERNAL or clock.detail == TAPPED
     runs = clock.state in (ClockState.RUNNING, ClockState.LOST)
     if runs and (goes_on or status.engine.state not in STOPPED):
         return ""
