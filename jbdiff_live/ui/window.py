@@ -190,7 +190,7 @@ class WindowParts(Gestures):
         top, settings = MARGIN + self.bar.height() + GAP, self.view is View.SETTINGS
         height = self.settings.facts.height() if settings else self._picture_height
         room = QRect(MARGIN, top, self.width() - 2 * MARGIN, height)
-        self.notices.lie_in(room, whole=settings or not self.status.engine.plays)
+        self.notices.lie_in(room, whole=settings or not self.status.engine.plays, fills=settings)
 
 
 class MainWindow(WindowParts):
