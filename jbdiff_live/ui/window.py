@@ -142,6 +142,7 @@ class WindowParts(Gestures):
         self._column.setSpacing(GAP)
         for part in (self.bar, self.scope, self.pages, self.foot):
             self._column.addWidget(part, 1 if part is self.scope else 0)
+        self.notices.raise_()  # above the rows, and below what covers the window
         self.keys = KeysOverlay(self, keys.rows())
         self.zones = DropZones(self)
 

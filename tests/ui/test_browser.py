@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from jbdiff_live.beat.line import ClockState, ClockStatus
 from jbdiff_live.browse.entry import LibraryStatus
 from jbdiff_live.scenes.view import UndoStatus
+from jbdiff_live.status import EngineState, EngineStatus
 from jbdiff_live.ui.browser.detail import Action
 from jbdiff_live.ui.browser.dialog import Browser
 from jbdiff_live.ui.window import MainWindow
@@ -126,6 +127,20 @@ def test_listening_is_grey_with_its_reason_while_the_music_plays(
     )
     press(qtbot, browser, Key.Key_L, CONTROL)
     assert demo.asked == [] and "the audience would hear it" in browser.line.text()
+
+
+@pytest.mark.parametrize("state", [EngineState.LOADING, EngineState.WARMING, EngineState.READY])
+def test_listening_needs_no_model_that_is_ready(
+    browser: Browser, demo: DemoTransport, state: EngineState
+) -> None:
+    """The reason said to stop the music, and none played."""
+    demo.set_status(engine=EngineStatus(state, asked=False))
+    choose(browser, "first-light")
+    browser.look()
+    assert browser.detail.listen.isEnabled()
+    demo.set_status(engine=EngineStatus(EngineState.STOPPING))
+    browser.look()
+    assert "the audience would hear it" in browser.detail.listen.why
 
 
 def test_a_patch_without_a_sound_and_a_missing_device_have_other_reasons(

@@ -303,3 +303,13 @@ def test_music_that_was_asked_back_is_no_fault_and_is_said_once(
     assert tone_of(stage_word(status)) is Tone.CALM
     simpler = replace(status, rung=Rung.FEWER_STEPS, past=PastStatus())
     assert tone_of(stage_word(simpler)) is Tone.FAULT
+
+
+def test_the_list_of_keys_covers_a_message_that_comes(
+    window: MainWindow, playing: DemoTransport, qtbot: QtBot
+) -> None:
+    qtbot.keyClick(window, Qt.Key.Key_F1)
+    say(playing, "the disk is full")
+    window.look()
+    assert window.keys.isVisible() and window.notices.isVisible()
+    assert window.childAt(window.notices.geometry().center()) is window.keys

@@ -15,7 +15,6 @@ from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.grey.words import WhyGrey, grey_button
 
 STOPPED = (EngineState.OFFLINE, EngineState.FAILED)
-SILENT = (*STOPPED, EngineState.READY)
 PICTURE_HEIGHT = 90
 NOTHING = "nothing is chosen"
 FACTORY = "it is the factory's; save it as your own first"
@@ -25,7 +24,7 @@ def listening_refused(entry: Entry, status: Status) -> str:
     """Return why a sound cannot be listened to now; empty if it can."""
     if entry.sound is None:
         return "it has no sound to begin from"
-    if status.engine.plays or status.engine.state not in SILENT:
+    if status.engine.sounds:
         first = "the audience would hear it: stop the music first"
         return first if entry.kind is Kind.TAKE else f"{first}, or arm the patch"
     return "no sound device is open: choose one in the settings (F4)" if status.audio.nowhere else ""

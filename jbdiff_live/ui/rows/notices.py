@@ -242,7 +242,6 @@ class NoticeLine(QTextEdit):
         self.more.setText(label)
         self.more.setGeometry(right - cross - 3 - more, 2, more, min(line, height) - 4)
         self.more.setVisible(counts)
-        self.raise_()
         self.show()
 
     def _wrap(self, right: int) -> None:

@@ -20,7 +20,7 @@ from jbdiff_live.browse.entry import Entry
 from jbdiff_live.browse.takes import Job, JobState, Mark, TakeFacts, Wave, clock_text, job_text
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import REFUSALS, Asker, reason
-from jbdiff_live.ui.browser.detail import SILENT, Action
+from jbdiff_live.ui.browser.detail import Action
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.takeview.answers import HINT
 from jbdiff_live.ui.takeview.listen import Player
@@ -174,7 +174,7 @@ class TakeView(TakeParts):
         player, facts, status = self.player, self.facts, self._status
         plays = player.playing is not None
         deaf = ""
-        if status.engine.plays or status.engine.state not in SILENT:
+        if status.engine.sounds:
             deaf = MUSIC_PLAYS
         elif status.audio.nowhere:
             deaf = NO_DEVICE
