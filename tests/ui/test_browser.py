@@ -123,7 +123,7 @@ def test_listening_is_grey_with_its_reason_while_the_music_plays(
     demo.asked.clear()
     assert not browser.detail.listen.isEnabled()
     assert (
-        "the audience would hear it: stop the music first, or arm the patch" in browser.detail.reasons.text()
+        "the audience would hear it; stop the music first, or arm the patch" in browser.detail.reasons.text()
     )
     press(qtbot, browser, Key.Key_L, CONTROL)
     assert demo.asked == [] and "the audience would hear it" in browser.line.text()

@@ -25,7 +25,7 @@ from jbdiff_live.record.take import TakeError, open_take
 from jbdiff_live.shown import shown
 
 CLOSE_SECONDS = 8.0
-MUSIC_PLAYS = "the audience would hear it: stop the music first"
+MUSIC_PLAYS = "the audience would hear it; stop the music first"
 
 
 class Listening(Protocol):

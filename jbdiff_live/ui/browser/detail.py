@@ -25,9 +25,9 @@ def listening_refused(entry: Entry, status: Status) -> str:
     if entry.sound is None:
         return "it has no sound to begin from"
     if status.engine.sounds:
-        first = "the audience would hear it: stop the music first"
+        first = "the audience would hear it; stop the music first"
         return first if entry.kind is Kind.TAKE else f"{first}, or arm the patch"
-    return "no sound device is open: choose one in the settings (F4)" if status.audio.nowhere else ""
+    return "no sound device is open; choose one in the settings (F4)" if status.audio.nowhere else ""
 
 
 def arming_refused(entry: Entry, status: Status) -> str:

@@ -37,7 +37,7 @@ FILTERS: tuple[tuple[str, Callable[[Entry], bool]], ...] = (  # the buttons abov
     ("Favourites", lambda entry: entry.favourite),
     ("Own", lambda entry: not entry.factory),
 )
-NO_FILE = "the patch has no file of your own yet: save it as a new one"
+NO_FILE = "the patch has no file of your own yet; save it as a new one"
 
 
 def sheet() -> str:

@@ -29,8 +29,8 @@ from jbdiff_live.ui.takeview.wave import Lane
 from jbdiff_live.ui.twice import Twice
 
 FRAME_MS, FRAMES_PER_LOOK = 33, 8
-MUSIC_PLAYS = "the audience would hear it: stop the music first"
-NO_DEVICE = "no sound device is open: choose one in the settings (F4)"
+MUSIC_PLAYS = "the audience would hear it; stop the music first"
+NO_DEVICE = "no sound device is open; choose one in the settings (F4)"
 NO_OTHER = "choose a take to compare with first"
 
 
