@@ -155,15 +155,20 @@ class PlayersWishes(QWidget):
         self.look()
 
     def may_close(self) -> bool:
-        """Ask the player if closing would end music or a take. Return True if the window may close."""
+        """Ask the player if closing would end music, a take, or work on a take. Return True if the window may close."""
         recording, plays = self.status.recorder.recording, self.status.engine.plays
-        if not recording and not plays:
+        job = self.asker.get("work on takes", lambda: self._transport.takes().job, None)
+        work = "" if job is None or job.state.ended else job.state.words
+        if not recording and not plays and not work:
             return True
-        what = "The take ends here and is kept." if recording else "The music ends here."
+        doing = "recording" if recording else "playing" if plays else work
+        what = "The take ends here and is kept." if recording else "The music ends here." if plays else ""
+        if work:
+            what += f" The work ends unfinished: {work}. A rendering goes on when you ask for it again."
         answer = QMessageBox.question(
             self,
             "Close jbdiff-live?",
-            f"Close while {'recording' if recording else 'playing'}? {what}",
+            f"Close while {doing}? {what.strip()}",
             QMessageBox.StandardButton.Close | QMessageBox.StandardButton.Cancel,
             QMessageBox.StandardButton.Cancel,
         )

@@ -14,7 +14,7 @@ from demo_takes import RATE, DemoTakes, make_takes
 from demo_transport import DemoTransport
 from PySide6.QtCore import QCoreApplication, QEvent, QFile, QPoint, QPointF, Qt
 from PySide6.QtGui import QDesktopServices, QDropEvent
-from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QLabel, QMenu, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QLabel, QMenu, QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.browse.takes import Mark, SoundFormat
@@ -339,9 +339,10 @@ def test_export_asks_how_and_where_and_shows_what_came_of_it(
 
 
 def test_rendering_again_shows_progress_and_is_cancelled(
-    view: TakeView, browser: Browser, takes: DemoTakes, qtbot: QtBot
+    view: TakeView, window: MainWindow, takes: DemoTakes, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The browser shows it too, since it goes on after the view is closed."""
+    """The browser shows it too, since it goes on after the view is closed. Closing the window would end it."""
+    browser = window.browser
     press(qtbot, view, Key.Key_R)
     job = takes.desk.job
     assert job is not None
@@ -351,6 +352,9 @@ def test_rendering_again_shows_progress_and_is_cancelled(
     browser.look()
     assert browser.work.isVisible() and "rendering friday night again, 0:42 left" in browser.work.text()
     assert "rendering friday night again, 0:42 left" in view.work.text()
+    asked: list[str] = []
+    monkeypatch.setattr(QMessageBox, "question", lambda *given: asked.append(given[2]))
+    assert not window.may_close() and "while rendering friday night again?" in asked[0]
     press(qtbot, view, Key.Key_T)
     view.wave.choose_part((0.5, 2.5))
     press(qtbot, view, Key.Key_T)
