@@ -14,6 +14,7 @@ from jbdiff_live.status import EngineState, Held, Status
 STALLED_SECONDS = 1.5  # longer than PulseAudio's measured pauses of 1.3 s
 QUIET_SECONDS = 2.0  # a rest in music is shorter
 NO_DEVICE = "NO DEVICE"
+SIMPLER = "blocks are simpler for now: the machine is short of time"
 STEPS = 3  # steps of getting ready: load, warm up, make the first block
 
 
@@ -33,7 +34,8 @@ class StageWord:
 
     `why` is a sentence: the reason, then the remedy. `step` counts from 1 while the instrument gets ready. `device` is
     a second word for the output: "NO DEVICE" while the sound goes nowhere, else empty. `alarm` is True if the audience
-    should hear music and hears nothing. Only this state is shown in red.
+    should hear music and hears nothing. Only this state is shown in red. `wanted` is True if the player asked for what
+    `why` says, so that it is no fault.
     """
 
     word: Word
@@ -41,6 +43,7 @@ class StageWord:
     step: int = 0
     alarm: bool = False
     device: str = ""
+    wanted: bool = False
 
     @property
     def music(self) -> str:
@@ -110,7 +113,10 @@ def _music(status: Status, terminal: bool) -> StageWord:
             Word.LOOPING,
             f"there is no time for new blocks, so the last sound plays again; {lighter(status, terminal)}",
         )
-    return StageWord(Word.PLAYING, _blemish(status))
+    blemish, older = _blemish(status), _older(status)
+    if older and (not blemish or blemish == SIMPLER):  # simpler blocks come with the next new music
+        return StageWord(Word.PLAYING, older, wanted=True)
+    return StageWord(Word.PLAYING, blemish)
 
 
 def _without_device(music: StageWord, problem: str, terminal: bool) -> StageWord:
@@ -149,11 +155,12 @@ def _blemish(status: Status) -> str:
             "" if audio.latency_seconds <= audio.usual_latency_seconds else "more sound is kept ready now; "
         )
         return f"{holes}; {longer}if they go on, close other programs"
-    if status.past.ago is not None:
-        ago = round(status.past.ago)
-        return (
-            f"again, from {ago} s before the newest music; turn a knob to go on from here, or Shift+Backspace"
-        )
-    if status.rung not in (None, Rung.FULL):
-        return "blocks are simpler for now: the machine is short of time"
-    return ""
+    return SIMPLER if status.rung not in (None, Rung.FULL) else ""
+
+
+def _older(status: Status) -> str:
+    """Return which older music plays again after a jump back. Empty if it is new music."""
+    if status.past.ago is None:
+        return ""
+    ago = round(status.past.ago)
+    return f"again, from {ago} s before the newest music; turn a knob to go on from here, or Shift+Backspace"

@@ -57,6 +57,11 @@ class EngineStatus:
         idle = (EngineState.OFFLINE, EngineState.READY, EngineState.STOPPING, EngineState.FAILED)
         return self.asked and self.state not in idle
 
+    @property
+    def sounds(self) -> bool:
+        """True if the audience may hear the music, also while it stops. A model that gets ready is not heard."""
+        return self.plays or self.state is EngineState.STOPPING
+
     def seen(self, asked: bool) -> EngineStatus:
         """Return the status as the player sees it. asked: the player has pressed start; until then nothing runs."""
         if asked:

@@ -243,7 +243,7 @@ def _source_blocks(path: Path, facts: SoundFacts, frames: int, sample_rate: int)
         if there := stand_in(path):
             raise OSError(f"cannot read {str(path)!r} as sound: {there}") from error
         raise OSError(
-            f"cannot read {str(path)!r} as sound ({error.error_string}); convert it to WAV or FLAC first"
+            f"cannot read {str(path)!r} as sound ({error.error_string.rstrip('. ')}); convert it to WAV or FLAC first"
         ) from error
 
 

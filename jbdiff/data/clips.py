@@ -24,7 +24,7 @@ from torch.utils.data import Dataset
 
 from jbdiff.audio.files import audio_blocks, find_sounds, other_sounds
 from jbdiff.audio.sound_facts import SoundFacts, mono_mix
-from jbdiff.data.stems import find_tracks, is_stems, mix
+from jbdiff.data.stems import deeper_stems, find_tracks, is_stems, mix
 from jbdiff.untyped import JsonDict
 
 V = TypeVar("V")
@@ -218,6 +218,8 @@ def cache_sounds(
         return awaited_cache(cache, about)
     for path in [] if stems else other_sounds(sounds):
         report(f"skipped: {str(path)!r} is in a format that is not read; convert it to WAV or FLAC")
+    if (deeper := deeper_stems(sounds)) is not None:
+        report(f"every stem is read as a sound of its own; to have stems mixed, give {str(deeper)!r}")
     writer = ClipWriter(cache, "int16", () if channels == 1 else (channels,))
     skipped = []
     for sound in mixed_sounds(sounds, sample_rate, mixes) if stems else plain_sounds(files, sample_rate):

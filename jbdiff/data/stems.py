@@ -82,6 +82,20 @@ def is_stems(folder: Path) -> bool:
     return any(folder.glob(f"*/{FILE}"))
 
 
+def deeper_stems(folder: Path) -> Path | None:
+    """Return a folder below `folder` that holds folders of stems, if `folder` itself holds none; else None."""
+    if is_stems(folder):
+        return None
+    for path in sorted(folder.glob(f"*/**/{FILE}")):
+        try:
+            content = msgspec.json.decode(path.read_bytes())
+        except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
+            continue  # the reader of this file reports what is wrong with it
+        if isinstance(content, dict) and "stems" in content:
+            return path.parent.parent
+    return None
+
+
 def find_tracks(folder: Path) -> list[StemTrack]:
     """Return the tracks of a folder, sorted by name. Raises ValueError on a damaged or incomplete `track.json`."""
     found = []

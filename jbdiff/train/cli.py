@@ -26,7 +26,10 @@ StackOption = Annotated[
     str, typer.Option("--stack", help="Name or folder of the stack for the codec and for --from-shipped.")
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of batches and noise.")]
-Bf16Option = Annotated[bool, typer.Option(help="Matrix products in bfloat16.")]
+Bf16Option = Annotated[
+    bool | None,
+    typer.Option("--bf16/--no-bf16", help="Matrix products in bfloat16. If not given: on a GPU only."),
+]
 
 
 @app.command()
@@ -47,7 +50,7 @@ def codec(
     from_shipped: ShippedOption = False,
     stack: StackOption = "pocket",
     seed: SeedOption = 0,
-    bf16: Bf16Option = True,
+    bf16: Bf16Option = None,
 ) -> None:
     """Train the codec's synthesis: latents to sound.
 
@@ -56,7 +59,10 @@ def codec(
     from jbdiff.train.jobs.codec import CodecJob, train_codec
 
     start = codec_weights or (stack if from_shipped else None)
-    train_codec(settings, CodecJob(data, heldout, batch, seconds, rate, discriminator, start, seed, bf16))
+    train_codec(
+        settings,
+        CodecJob(data, heldout, batch, seconds, rate, discriminator, start, seed, settings.bf16(bf16)),
+    )
 
 
 @app.command()
@@ -84,7 +90,7 @@ def denoiser(
     from_shipped: ShippedOption = False,
     stack: StackOption = "pocket",
     seed: SeedOption = 0,
-    bf16: Bf16Option = True,
+    bf16: Bf16Option = None,
 ) -> None:
     """Train the denoiser of one level, on the latents of a trained codec.
 
@@ -99,7 +105,9 @@ def denoiser(
                 f"stack {stack!r} is of U-Nets: --codec-weights, --lines and --plan-inputs are not for those"
             )
         start = denoiser_weights
-        job = UNetJob(data, heldout, stack, level, batch, rate or 1e-4, start, from_shipped, seed, bf16)
+        job = UNetJob(
+            data, heldout, stack, level, batch, rate or 1e-4, start, from_shipped, seed, settings.bf16(bf16)
+        )
         train_unet(settings, job)
         return
     if level != 2:
@@ -115,7 +123,7 @@ def denoiser(
             rate or 8e-4,
             denoiser_weights or (stack if from_shipped else None),
             seed,
-            bf16,
+            settings.bf16(bf16),
             lines,
             plan_inputs,
         ),
@@ -139,14 +147,22 @@ def distill(
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
     stack: StackOption = "pocket",
     seed: SeedOption = 0,
-    bf16: Bf16Option = True,
+    bf16: Bf16Option = None,
 ) -> None:
     """Train a student of a denoiser that plays in four steps or fewer."""
     from jbdiff.config import FewStepsConfig
     from jbdiff.train.jobs.distil import DistilJob, train_distil
 
     job = DistilJob(
-        data, heldout, codec_weights or stack, denoiser_weights or stack, start, batch, rate, seed, bf16
+        data,
+        heldout,
+        codec_weights or stack,
+        denoiser_weights or stack,
+        start,
+        batch,
+        rate,
+        seed,
+        settings.bf16(bf16),
     )
     train_distil(settings, job, settings.sized(FewStepsConfig()) if settings.sizes else None)
 
@@ -166,7 +182,7 @@ def plan(
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1.2e-3,
     stack: StackOption = "pocket",
     seed: SeedOption = 0,
-    bf16: Bf16Option = True,
+    bf16: Bf16Option = None,
 ) -> None:
     """Train level 3, which plans the next bars: the level of every band in each sixteenth of a bar.
 
@@ -174,7 +190,9 @@ def plan(
     """
     from jbdiff.train.jobs.plan import PlanJob, train_plan
 
-    job = PlanJob(data, heldout, codec_weights or stack, batch, levels, rate, plan_weights, seed, bf16)
+    job = PlanJob(
+        data, heldout, codec_weights or stack, batch, levels, rate, plan_weights, seed, settings.bf16(bf16)
+    )
     train_plan(settings, job)
 
 
@@ -200,14 +218,14 @@ def finisher(
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
     stack: StackOption = "pocket",
     seed: SeedOption = 0,
-    bf16: Bf16Option = True,
+    bf16: Bf16Option = None,
 ) -> None:
     """Train the finisher, which turns decodes of the codec into the original stereo sound."""
     from jbdiff.train.jobs.finisher import FinisherJob, train_finisher
 
     start = finisher_weights or (stack if from_shipped else None)
     codec, denoiser = codec_weights or stack, denoiser_weights or stack
-    job = FinisherJob(data, heldout, codec, denoiser, start, batch, seconds, rate, seed, bf16)
+    job = FinisherJob(data, heldout, codec, denoiser, start, batch, seconds, rate, seed, settings.bf16(bf16))
     train_finisher(settings, job)
 
 

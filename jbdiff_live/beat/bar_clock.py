@@ -1,18 +1,19 @@
 """The one clock of the instrument: tempo, bar and beat now, and the second of the next beat or bar.
 
 Threads: the MIDI inputs' threads call `midi`, the tapping thread calls `tap`, the engine's calls `music`. Each writes
-its own part, which is immutable and swapped whole. Any thread reads. A short lock keeps two MIDI inputs apart.
+its own part, which is immutable and swapped whole. Any thread reads. A short lock keeps two writers apart.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from jbdiff_live.beat.follower import MidiFollower
-from jbdiff_live.beat.line import NEAR, BeatLine, ClockSource, ClockState, ClockStatus, Unit
+from jbdiff_live.beat.line import NEAR, TAPPED, BeatLine, ClockSource, ClockState, ClockStatus, Unit
 from jbdiff_live.beat.tap import TapTempo
 
 OTHER_SECONDS = 1.0  # silence of a MIDI clock after which another input's clock is followed
@@ -39,6 +40,7 @@ class LineSource(Protocol):
     def close(self) -> None: ...
 
 
+SLIP_SECONDS = 0.05  # a beat that is less wrong stays: the measured time of a device's frames moves a little
 LINES = 31  # blocks that may be queued: twelve seconds of the shortest ones
 
 
@@ -82,6 +84,7 @@ class BarClock:
         self._followers: dict[str, MidiFollower] = {}
         self._input: Input | None = None
         self._music: BeatLine | None = None
+        self._frame: float | None = None  # the session's frame at the place of `_music`
 
     # ------------------------------------------------------------------ sources' threads
 
@@ -127,11 +130,31 @@ class BarClock:
         with self._lock:
             self._taps.forget()
 
-    def music(self, line: BeatLine | None) -> None:
-        """Set the beat of the newest block; None if it has none."""
-        self._music = line
-        older = self._lines[-LINES:] if line is not None else ()
-        self._lines = () if line is None else (*older, line)
+    def music(self, line: BeatLine | None, frame: float | None = None) -> None:
+        """Set the beat of the newest block; None if it has none.
+
+        frame: the session's frame at second `line.at`; without it `realign` does nothing.
+        """
+        with self._lock:
+            self._music, self._frame = line, frame
+            older = self._lines[-LINES:] if line is not None else ()
+            self._lines = () if line is None else (*older, line)
+
+    def realign(self, second_of: Callable[[float], float]) -> float:
+        """Move the music's beat to where its sound is now. Return the seconds by which it was moved.
+
+        second_of: returns the second at which a frame of the session plays. The sound comes later than a block was made
+        for if it waits for the start, or for a late block. Any thread; `second_of` may not block.
+        """
+        with self._lock:
+            if self._music is None or self._frame is None:
+                return 0.0
+            slip = second_of(self._frame) - self._music.at
+            if abs(slip) < SLIP_SECONDS:  # the next block puts it right
+                return 0.0
+            self._lines = tuple(line.later(slip) for line in self._lines)
+            self._music = self._lines[-1]
+            return slip
 
     def close(self) -> None:
         """Leave a Link session. May be called twice."""
@@ -210,7 +233,7 @@ class BarClock:
             count = self._link.peers
             return f"{count} other {'program' if count == 1 else 'programs'}"
         if self.source is not ClockSource.MIDI or followed is None:
-            return "tapped" if self._taps.line is not None else ""
+            return TAPPED if self._taps.line is not None else ""
         if state is ClockState.LOST:
             return f"{followed.device} sends no clock any more; its tempo goes on"
         return followed.device

@@ -132,7 +132,7 @@ class Conductor:
             frame, beat, pace = self._music
             now = self._now()
             at = now + (frame - self._frame_at(now)) / self._rate
-            self.clock.music(BeatLine(at, beat, pace * self._rate * 60))
+            self.clock.music(BeatLine(at, beat, pace * self._rate * 60), frame)
             segment = Segment(start, start + block.frames, beat + (start - frame) * pace, pace)
         if self._out is not None:
             self._out.block(segment)
@@ -151,6 +151,7 @@ class Conductor:
 
     def settle(self, now: float) -> list[Sent]:
         """Make the changes that are due. Return the messages for MIDI clock out."""
+        self._realign(now)
         self.held.settle(now)
         for function in self.functions.due(now, self.held.rendered):
             for _ in range(function.times):
@@ -167,6 +168,12 @@ class Conductor:
         return [] if self._out is None or not self._out.runs else self._out.stop()
 
     # ------------------------------------------------------------------ any thread
+
+    def _realign(self, now: float) -> None:
+        """Move the beat and the held changes by the time for which the sound waited, while it plays."""
+        if self._playing():
+            audible = self._frame_at(now)
+            self.held.slide(self.clock.realign(lambda frame: now + (frame - audible) / self._rate))
 
     def _frame_of(self, second: float) -> int:
         """Return the session's frame that plays at a second, also one that lies ahead."""
@@ -219,6 +226,7 @@ class Conductor:
     def status(self) -> ClockStatus:
         """Return the clock for the window, with the countdown to the first held change."""
         now = self._now()
+        self._realign(now)
         waiting = [held.due for held in self.held.waiting] + [held.due for held in self.functions.waiting]
         countdown = min(waiting) - now if waiting else None
         status = self.clock.status(now)

@@ -175,6 +175,12 @@ class HeldChanges:
             return None
         return self._clock.next(unit, earliest, self._now())
 
+    def slide(self, seconds: float) -> None:
+        """Take over that the sound of all blocks so far comes so many seconds later than they were made for."""
+        if seconds:
+            with self._lock:
+                self._begun += seconds
+
     def _reached(self) -> float:
         """Return the second up to which blocks are begun and the output has rendered; now, if both are behind."""
         return max(self._now(), self._rendered, self._begun)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from enum import Enum
 
+TAPPED = "tapped"  # the detail of the own clock while its beat comes from taps
 NEAR = 1e-6  # beats: a boundary so near counts as reached, as sums of floats miss it by less
 
 
@@ -89,12 +90,20 @@ class ClockStatus:
     waiting: int = 0
     detail: str = ""  # the problem, or the clock's device
 
+    @property
+    def origin(self) -> str:
+        """Where the beat comes from, in the player's words."""
+        if self.detail == TAPPED:
+            return "tapped beat"
+        return {ClockSource.INTERNAL: "own beat", ClockSource.MIDI: "MIDI clock", ClockSource.LINK: "Link"}[
+            self.source
+        ]
+
     def text(self) -> str:
         """The clock as the window shows it: "97.0 BPM, bar 12.3, MIDI clock"."""
         if self.state is ClockState.NONE:
             return "no clock" + (f" ({self.detail})" if self.detail else "")
-        names = {ClockSource.INTERNAL: "own beat", ClockSource.MIDI: "MIDI clock", ClockSource.LINK: "Link"}
-        words = [f"{self.tempo:.1f} BPM", f"bar {self.bar}.{self.beat}", names[self.source]]
+        words = [f"{self.tempo:.1f} BPM", f"bar {self.bar}.{self.beat}", self.origin]
         if self.state is not ClockState.RUNNING:
             words[-1] += f" {self.state.value}"
         if self.countdown is not None:

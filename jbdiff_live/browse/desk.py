@@ -152,7 +152,7 @@ class LibraryDesk:
         if path is None:
             self._audition.stop()
         elif self._plays():
-            raise RuntimeError("the audience would hear it: stop the music first, or arm the patch")
+            raise RuntimeError("the audience would hear it; stop the music first, or arm the patch")
         else:
             self._audition.play(path)
 

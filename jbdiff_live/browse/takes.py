@@ -146,6 +146,16 @@ class JobState:
     result: Path | None = None
 
 
+def job_text(state: JobState) -> str:
+    """Return what a running job does, and how long it takes or what it waits for. Empty if it has ended."""
+    if state.ended:
+        return ""
+    if state.waits:
+        return f"{state.words}: {state.waits}"
+    left = "" if state.seconds_left is None else f", {clock_text(state.seconds_left)} left"
+    return f"{state.words}{left}"
+
+
 class Job(Protocol):
     """Work on a thread of its own. `state` is swapped whole; any thread may read it."""
 

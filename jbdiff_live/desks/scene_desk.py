@@ -134,10 +134,10 @@ class SceneDesk(SceneList):
             scene = (self._kept[number] or Scene()).captured(self._store.snapshot.values)
             self._edit(
                 f"capture {title(number, scene)}",
+                f"{title(number, scene)} has the knobs as they stand now",
                 lambda kept: replace(kept.put(number, scene), active=number),
                 stop=True,
             )
-            self._say(f"{title(number, scene)} has the knobs as they stand now")
 
     def recall(self, number: int) -> None:
         """Go to scene `number`: now or on the bar, at once or by a morph, as the scene knobs say."""

@@ -15,7 +15,7 @@ from jbdiff_live.binding import HIGHEST_PROGRAM
 from jbdiff_live.desks.history import History, Moment, Step
 from jbdiff_live.parameters import ParameterStore
 from jbdiff_live.scenes.in_patch import scene_name
-from jbdiff_live.scenes.scene import Kept, Scene, groups_in_use
+from jbdiff_live.scenes.scene import GROUP_LABELS, Kept, Scene, groups_in_use
 
 HOW_TO_CAPTURE = "capture it first: Shift+{0}, or Capture and {0}"
 
@@ -42,7 +42,9 @@ class SceneList:
 
     def rename(self, number: int, name: str) -> None:
         """Give a scene a name; an empty one takes it away."""
-        self._change(number, "rename", lambda scene: replace(scene, name=scene_name(name)))
+        kept = scene_name(name)
+        answer = f"scene {number} is called {kept}" if kept else f"scene {number} has no name now"
+        self._change(number, "rename", answer, lambda scene: replace(scene, name=kept))
 
     def leave_out(self, number: int, groups: frozenset[str]) -> None:
         """Leave these groups out of a scene. A group that joins comes with its present values.
@@ -52,29 +54,37 @@ class SceneList:
         if unknown := groups.difference(groups_in_use()):
             raise ValueError(f"no group {min(unknown)!r}; known: {', '.join(groups_in_use())}")
         values = self._store.snapshot.values
-        self._change(number, "choose the groups of", lambda scene: scene.leaving_out(groups, values))
+        left_out = ", ".join(GROUP_LABELS[group] for group in groups_in_use() if group in groups) or "nothing"
+        answer = f"scene {number} leaves out: {left_out}"
+        self._change(number, "groups of", answer, lambda scene: scene.leaving_out(groups, values))
 
     def set_program(self, number: int, program: int | None) -> None:
         """Let a MIDI program recall a scene; None takes the program away. ValueError: MIDI has no such program."""
         if program is not None and not 1 <= program <= HIGHEST_PROGRAM:
             raise ValueError(f"program {program}: MIDI has programs 1 to {HIGHEST_PROGRAM}")
-        self._change(number, "choose the program of", lambda scene: replace(scene, program=program))
+        answer = f"scene {number} has no program now"
+        if program is not None:
+            answer = f"a program change to {program} recalls scene {number}"
+        self._change(number, "program of", answer, lambda scene: replace(scene, program=program))
 
     def copy(self, number: int, to: int) -> None:
         """Copy a scene to another place. The program stays with the original."""
         with self._doing:
             scene = replace(self._filled(number), program=None)
-            self._edit(f"copy scene {number} to {to}", lambda kept: kept.put(to, scene))
+            answer = f"scene {to} is a copy of scene {number}"
+            self._edit(f"copy scene {number} to {to}", answer, lambda kept: kept.put(to, scene))
 
     def clear(self, number: int) -> None:
         """Empty a scene."""
         with self._doing:
-            self._edit(f"clear scene {number}", lambda kept: kept.cleared(number))
+            self._edit(
+                f"clear scene {number}", f"scene {number} is empty now", lambda kept: kept.cleared(number)
+            )
 
-    def _change(self, number: int, what: str, change: Callable[[Scene], Scene]) -> None:
+    def _change(self, number: int, what: str, answer: str, change: Callable[[Scene], Scene]) -> None:
         with self._doing:
             scene = change(self._filled(number))
-            self._edit(f"{what} scene {number}", lambda kept: kept.put(number, scene))
+            self._edit(f"{what} scene {number}", answer, lambda kept: kept.put(number, scene))
 
     def _filled(self, number: int) -> Scene:
         scene = self._kept[number]
@@ -82,12 +92,12 @@ class SceneList:
             raise ValueError(f"scene {number} is empty; {HOW_TO_CAPTURE.format(number)}")
         return scene
 
-    def _edit(self, label: str, change: Callable[[Kept], Kept], stop: bool = False) -> None:
-        """Change the list of scenes, as one step. stop: a morph ends where it is."""
+    def _edit(self, label: str, answer: str, change: Callable[[Kept], Kept], stop: bool = False) -> None:
+        """Change the list of scenes, as one step. label: what undo calls it. stop: a morph ends where it is."""
         with self._lock:
             old = self._kept
             self._kept = new = change(old)
             if stop:
                 self._stop()
         self._history.push(Step(label, Moment(scenes=old), Moment(scenes=new)))
-        self._say(label)
+        self._say(answer)

@@ -110,3 +110,4 @@ class SoundDesk(Generic[S]):
     def refused(self, role: str, words: str) -> None:
         """Record that a file cannot be used. The file before it plays on."""
         self._problems[role] = shown(words)
+        self._say("")  # it is not being read any more

@@ -116,4 +116,5 @@ class Parameter:
             return f"{plain}{self.unit and ' ' + self.unit}"
         if self.silent_at_low and value <= self.low:
             return "-inf dB"
-        return f"{plain:.{1 if self.unit else 2}f}{self.unit and ' ' + self.unit}"
+        digits = 1 if self.unit else 2
+        return f"{round(plain, digits) + 0.0:.{digits}f}{self.unit and ' ' + self.unit}"  # + 0.0: no "-0.00"

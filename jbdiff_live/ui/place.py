@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QObject, QRect
+from PySide6.QtCore import QEvent, QObject, QRect, QSize
 from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QStyle
 
 from jbdiff_live.kept.content import WindowPlace
 
@@ -28,13 +29,21 @@ def put(window: MainWindow, place: WindowPlace | None) -> None:
 
 
 def show(window: MainWindow, place: WindowPlace | None) -> None:
-    """Show a window as large as it was."""
+    """Show a window as large as it was. One that leaves no room for its title bar is maximized."""
+    title_bar = window.style().pixelMetric(QStyle.PixelMetric.PM_TitleBarHeight)
     if place is not None and place.full_screen:
         window.showFullScreen()
-    elif place is not None and place.maximized:
+    elif (place is not None and place.maximized) or not has_room(
+        window.size(), window.screen().availableSize(), title_bar
+    ):
         window.showMaximized()
     else:
         window.show()
+
+
+def has_room(window: QSize, screen: QSize, title_bar: int) -> bool:
+    """Return True if a window fits on a screen together with its title bar, in logical pixels."""
+    return window.width() <= screen.width() and window.height() + title_bar <= screen.height()
 
 
 def _on_a_screen(wanted: QRect) -> QRect:

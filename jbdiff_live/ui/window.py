@@ -142,6 +142,7 @@ class WindowParts(Gestures):
         self._column.setSpacing(GAP)
         for part in (self.bar, self.scope, self.pages, self.foot):
             self._column.addWidget(part, 1 if part is self.scope else 0)
+        self.notices.raise_()  # above the rows, and below what covers the window
         self.keys = KeysOverlay(self, keys.rows())
         self.zones = DropZones(self)
 
@@ -153,7 +154,7 @@ class WindowParts(Gestures):
         tile.unbind_asked.connect(self.unbind)
         tile.lfo_asked.connect(self.set_lfo)
         tile.menu_made.connect(self.knob_menu.fill)
-        tile.refused.connect(self.refuse_typed)
+        tile.refused.connect(self.answer_slip)
 
     def _order_tabs(self) -> None:
         """The knobs of the view first, then what is used between pieces."""
@@ -175,9 +176,9 @@ class WindowParts(Gestures):
         self.foot.setFixedHeight(row)
         rest = height - 2 * MARGIN - 2 * row - 3 * GAP
         if self.view is View.STAGE:
-            page = int(min(300, max(132, height * 0.27))) + self.stage.strip_height
+            page = int(min(300, max(132, height * 0.27))) + self.stage.share_height(height)
         elif self.view is View.WORKSHOP:
-            page = int(min(560, max(246, height * 0.47))) + self.workshop.strip_height
+            page = int(min(560, max(246, height * 0.47))) + self.workshop.share_height(height)
         else:
             page = rest + GAP
         self.scope.setVisible(self.view is not View.SETTINGS)
@@ -190,7 +191,7 @@ class WindowParts(Gestures):
         top, settings = MARGIN + self.bar.height() + GAP, self.view is View.SETTINGS
         height = self.settings.facts.height() if settings else self._picture_height
         room = QRect(MARGIN, top, self.width() - 2 * MARGIN, height)
-        self.notices.lie_in(room, whole=settings or not self.status.engine.plays)
+        self.notices.lie_in(room, whole=settings or not self.status.engine.plays, fills=settings)
 
 
 class MainWindow(WindowParts):
@@ -359,6 +360,7 @@ class MainWindow(WindowParts):
         if snapshot is not None:
             self._now = snapshot
             heard = self.status.heard if self.status.engine.plays else None
+            self.scenes.show_values(snapshot)
             self.board.show_hardware(self.status.control.hardware)
             if self.board.show_values(snapshot, heard):
                 self._values_at = now

@@ -98,12 +98,12 @@ class PlayersWishes(QWidget):
     def set_parameter(self, name: str, value: float) -> None:
         label = BY_NAME[name].label if name in BY_NAME else name
         if self.asker.ask(label, self._transport.set_parameter, name, value):
-            self.notices.succeed("typed")
+            self.notices.succeed("slip")
         self.show_values(self._clock())
 
-    def refuse_typed(self, why: str) -> None:
-        """Say why a typed value cannot be set, and let go of the knob, so that all keys work again."""
-        self.notices.hint("typed", why)
+    def answer_slip(self, why: str) -> None:
+        """Say why what a hand did to a tile changed nothing, such as a value that cannot be set."""
+        self.notices.hint("slip", why)
         self.look()
 
     def set_lfo(self, name: str, lfo: Lfo | None) -> None:
@@ -155,15 +155,20 @@ class PlayersWishes(QWidget):
         self.look()
 
     def may_close(self) -> bool:
-        """Ask the player if closing would end music or a take. Return True if the window may close."""
+        """Ask the player if closing would end music, a take, or work on a take. Return True if the window may close."""
         recording, plays = self.status.recorder.recording, self.status.engine.plays
-        if not recording and not plays:
+        job = self.asker.get("work on takes", lambda: self._transport.takes().job, None)
+        work = "" if job is None or job.state.ended else job.state.words
+        if not recording and not plays and not work:
             return True
-        what = "The take ends here and is kept." if recording else "The music ends here."
+        doing = "recording" if recording else "playing" if plays else work
+        what = "The take ends here and is kept." if recording else "The music ends here." if plays else ""
+        if work:
+            what += f" The work ends unfinished: {work}. A rendering goes on when you ask for it again."
         answer = QMessageBox.question(
             self,
             "Close jbdiff-live?",
-            f"Close while {'recording' if recording else 'playing'}? {what}",
+            f"Close while {doing}? {what.strip()}",
             QMessageBox.StandardButton.Close | QMessageBox.StandardButton.Cancel,
             QMessageBox.StandardButton.Cancel,
         )

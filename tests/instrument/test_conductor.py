@@ -268,3 +268,40 @@ def test_the_bar_counter_stands_still_while_the_sound_does() -> None:
     first = shown()
     stage.now += 0.5
     assert shown() != first, "a tapped beat goes on"
+
+
+def test_music_that_waited_for_its_start_begins_in_its_first_bar() -> None:
+    """The blocks are made at READY, and the player presses Space half a minute later."""
+    stage, plays, began = Stage(), False, float("inf")
+
+    def frame_at(when: float) -> float:
+        return max(0.0, when - began) * RATE
+
+    stage.conductor = Conductor(stage.store, stage.clock, RATE, lambda: stage.now, frame_at, lambda: plays)
+    for number in range(3):
+        stage.make(number, (2.0 * number, 2 / RATE))
+    stage.now += 30.3
+    plays, began = True, stage.now
+    status = stage.conductor.status()
+    assert (status.bar, status.beat) == (1, 1)
+    assert stage.clock.next(Unit.BAR, stage.now) == pytest.approx(began + 2)
+    stage.now += 1.2
+    stage.store.set("hold_changes", 2, Origin.UI)
+    stage.store.set("memory", 0.9, Origin.UI)
+    countdown = stage.conductor.status().countdown
+    assert countdown == pytest.approx(2.8), "the bar at 2 s lies in blocks that are made already"
+
+
+def test_a_hole_in_the_sound_moves_the_beat_behind_it() -> None:
+    stage, hole = Stage(), 0.0
+    stage.conductor = Conductor(
+        stage.store, stage.clock, RATE, lambda: stage.now, lambda when: (when - 100 - hole) * RATE
+    )
+    stage.make(0, (0.0, 2 / RATE))
+    stage.now += 0.5
+    hole = 0.7
+    stage.conductor.settle(stage.now)
+    assert stage.clock.next(Unit.BAR, stage.now) == pytest.approx(100.7), "the first bar is still to come"
+    hole += 0.01
+    stage.conductor.settle(stage.now)
+    assert stage.clock.next(Unit.BAR, stage.now) == pytest.approx(100.7), "what is measured moves a little"

@@ -138,7 +138,7 @@ def test_listening_ends_when_it_is_asked_to_and_the_output_is_closed(rig: StageR
 def test_while_the_music_plays_nothing_can_be_listened_to(rig: StageRig, sound: Path) -> None:
     rig.play()
     with pytest.raises(
-        RuntimeError, match="the audience would hear it: stop the music first, or arm the patch"
+        RuntimeError, match="the audience would hear it; stop the music first, or arm the patch"
     ):
         rig.session.listen_to(sound)
     assert rig.session.status().library.listening == ""

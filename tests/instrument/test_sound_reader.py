@@ -184,6 +184,7 @@ def test_a_file_far_beyond_full_scale_is_refused_while_the_music_goes_on(
         session.wait_for_files()
     status = session.status()
     assert "bad.wav" in status.message and "export it again" in status.message
+    assert status.note == "", "it is not being read any more"
     assert status.context_file.endswith("good.wav")
     before = status.frame
     until(lambda: session.status().frame > before + 8192, "sound goes on")

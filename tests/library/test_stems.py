@@ -102,6 +102,19 @@ def test_training_hears_several_mixes_and_keeps_whole_tracks_back(folder: Path, 
     assert not names[0] & names[1] and len(names[1]) == 1 and len(heldout) == 3
 
 
+def test_a_folder_too_far_up_reads_stems_as_sounds_and_names_the_right_one(
+    folder: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    (folder / "notes").mkdir()
+    (folder / "notes" / "track.json").write_text("no description")
+    above = tmp_path / "above"
+    above.mkdir()
+    folder.rename(above / "songs")
+    clips = cache_sounds(above, tmp_path / "cache", RATE, said.append)
+    assert len(clips) > 4 and any(str(above / "songs") in line for line in said)
+
+
 def test_stereo_caches_have_two_channels(folder: Path, tmp_path: Path) -> None:
     clips = cache_sounds(folder, tmp_path / "cache", RATE, lambda _: None, channels=2)
     assert clips.array.shape == (8 * RATE, 2)

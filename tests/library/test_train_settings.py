@@ -137,6 +137,25 @@ def test_the_time_left_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [in_words(seconds) for seconds in (48, 725, 11_250)] == ["48s", "12:05", "3:07:30"]
 
 
+def test_a_slow_measurement_takes_a_tenth_of_the_training_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("jbdiff.train.run.schedule.time.monotonic", lambda: now[0])
+    budget = Budget(minutes=60, started=now[0])
+    budget.spare(2)
+    assert budget.minutes == 58
+    now[0] += 18 * 60
+    budget.spare(18)
+    assert budget.minutes == 54
+
+
+def test_products_are_in_bfloat16_on_a_gpu_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for there in (False, True):
+        monkeypatch.setattr("torch.cuda.is_available", lambda there=there: there)
+        assert RunSettings(tmp_path).bf16() is there
+        assert not RunSettings(tmp_path, accelerator="cpu").bf16()
+        assert RunSettings(tmp_path).bf16(True) and not RunSettings(tmp_path).bf16(False)
+
+
 def test_other_processes_wait_for_the_firsts_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from jbdiff.data import clips as data
 

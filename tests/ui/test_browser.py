@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from jbdiff_live.beat.line import ClockState, ClockStatus
 from jbdiff_live.browse.entry import LibraryStatus
 from jbdiff_live.scenes.view import UndoStatus
+from jbdiff_live.status import EngineState, EngineStatus
 from jbdiff_live.ui.browser.detail import Action
 from jbdiff_live.ui.browser.dialog import Browser
 from jbdiff_live.ui.window import MainWindow
@@ -122,10 +123,24 @@ def test_listening_is_grey_with_its_reason_while_the_music_plays(
     demo.asked.clear()
     assert not browser.detail.listen.isEnabled()
     assert (
-        "the audience would hear it: stop the music first, or arm the patch" in browser.detail.reasons.text()
+        "the audience would hear it; stop the music first, or arm the patch" in browser.detail.reasons.text()
     )
     press(qtbot, browser, Key.Key_L, CONTROL)
     assert demo.asked == [] and "the audience would hear it" in browser.line.text()
+
+
+@pytest.mark.parametrize("state", [EngineState.LOADING, EngineState.WARMING, EngineState.READY])
+def test_listening_needs_no_model_that_is_ready(
+    browser: Browser, demo: DemoTransport, state: EngineState
+) -> None:
+    """The reason said to stop the music, and none played."""
+    demo.set_status(engine=EngineStatus(state, asked=False))
+    choose(browser, "first-light")
+    browser.look()
+    assert browser.detail.listen.isEnabled()
+    demo.set_status(engine=EngineStatus(EngineState.STOPPING))
+    browser.look()
+    assert "the audience would hear it" in browser.detail.listen.why
 
 
 def test_a_patch_without_a_sound_and_a_missing_device_have_other_reasons(
@@ -271,3 +286,23 @@ def test_nothing_is_cut_at_960_by_540_and_everything_has_a_name(
     for row in range(browser.model.rowCount()):
         words = browser.model.index(row, 0).data(Qt.ItemDataRole.AccessibleTextRole)
         assert browser.model.rows[row].name in words
+
+
+def test_an_armed_patch_that_came_is_said_to_be_loaded(
+    browser: Browser, demo: DemoTransport, qtbot: QtBot
+) -> None:
+    """The line went on saying that it loads at the next bar."""
+    demo.start()
+    demo.set_status(clock=ClockStatus(state=ClockState.RUNNING, bar=3))
+    browser.look()
+    choose(browser, "slow-glass")
+    press(qtbot, browser, Key.Key_Return, CONTROL)
+    assert "loads at the next bar" in browser.line.text()
+    demo.set_status(library=LibraryStatus(), patch_file="/patches/slow-glass.toml")
+    browser.look()
+    assert browser.line.text() == "slow-glass is loaded"
+    press(qtbot, browser, Key.Key_Return, CONTROL)
+    demo.trigger("panic")
+    demo.set_status(library=LibraryStatus(), patch_file="/patches/drift.toml")
+    browser.look()
+    assert browser.line.text() == "no patch is armed"

@@ -11,7 +11,7 @@ from PySide6.QtGui import QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
-from jbdiff_live.parameters import ACTIONS, PARAMETERS, Origin, Parameter, TakesEffect
+from jbdiff_live.parameters import ACTIONS, BY_NAME, PARAMETERS, Origin, Parameter, TakesEffect
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.tiles.buttons import Choice, Pad, Toggle
 from jbdiff_live.ui.tiles.knob import DRAG_PIXELS, Knob
@@ -387,3 +387,10 @@ def test_the_menu_resets_learns_and_unlearns(window: MainWindow, demo: DemoTrans
     assert demo.asked == [("set_parameter", "gain", 0.0), ("learn", "gain"), ("unbind", "gain")]
     assert gain.binding == ""
     menu.deleteLater()
+
+
+def test_a_value_just_below_zero_is_shown_as_zero() -> None:
+    """A morph through 0 showed "-0.00"."""
+    assert BY_NAME["motion"].text(-0.004) == "0.00"
+    assert BY_NAME["gain"].text(-0.04) == "0.0 dB"
+    assert BY_NAME["motion"].text(-0.006) == "-0.01"

@@ -95,3 +95,19 @@ def test_a_menu_from_the_keyboard_leaves_the_hand_where_it_was(window: MainWindo
     assert isinstance(menu, QMenu)
     qtbot.keyClick(menu, Qt.Key.Key_Escape)
     assert window.focusWidget() is knob
+
+
+def test_a_page_of_the_settings_that_goes_takes_the_focus_to_no_pad(
+    window: MainWindow, demo: DemoTransport, qtbot: QtBot
+) -> None:
+    """Hold got it, so Enter held the noise."""
+    window.resize(960, 540)
+    window.show_view(View.SETTINGS)
+    QApplication.processEvents()
+    choice = next(iter(window.look_row.tiles.values()))
+    choice.setFocus()
+    assert choice.hasFocus()
+    qtbot.keyClick(window, Qt.Key.Key_F4)
+    assert not choice.isVisible()
+    assert window.focusWidget() in (None, window)
+    all_keys_work(window, demo, qtbot)

@@ -11,7 +11,9 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.control_view import Ghost, LearnQuestion, Waiting
+from jbdiff_live.parameters import BY_NAME
 from jbdiff_live.ui.tiles.knob import Knob
+from jbdiff_live.ui.tiles.strips import Strip
 from jbdiff_live.ui.window import MainWindow
 
 QUESTION = LearnQuestion(
@@ -127,3 +129,20 @@ def test_what_is_held_for_the_bar_is_not_done_at_once(
     qtbot.waitUntil(window.isActiveWindow)
     qtbot.keyClick(window, key)
     assert held == [function] and demo.asked == []
+
+
+@pytest.mark.parametrize("size", [(82, 46), (160, 104)])
+def test_the_hollow_mark_of_a_strip_is_a_ring_on_its_track(qtbot: QtBot, size: tuple[int, int]) -> None:
+    """A tall one stood in the value above, and looked like a 0."""
+    strip = Strip(BY_NAME["motion"])
+    qtbot.addWidget(strip)
+    strip.resize(*size)
+    plain = strip.grab().toImage()
+    strip.show_hardware(0.3)
+    ghost = strip.grab().toImage()
+    changed = [
+        (x, y) for x in range(size[0]) for y in range(size[1]) if plain.pixel(x, y) != ghost.pixel(x, y)
+    ]
+    wide, high = (max(place) - min(place) + 1 for place in zip(*changed, strict=True))
+    assert abs(wide - high) <= 1, "as wide as it is high"
+    assert min(y for _, y in changed) > size[1] * 0.7

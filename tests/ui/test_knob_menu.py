@@ -87,7 +87,7 @@ def test_a_value_that_the_knob_cannot_hold_is_refused_with_its_reason(
     dialog.accept()
     window.look()
     assert not [call for call in demo.asked if call[0] == "set_parameter"]
-    assert "typed" in window.notices.hints and window.notices.isVisible()
+    assert "slip" in window.notices.hints and window.notices.isVisible()
 
 
 def test_both_defaults_and_a_choice_are_set(window: MainWindow, demo: DemoTransport) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from demo_states import running
 from demo_transport import DemoTransport
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -111,3 +111,17 @@ def test_the_look_row_has_no_menu_and_learns_nothing(
     tile.setFocus()
     qtbot.keyClick(tile, Qt.Key.Key_L)
     assert not [call for call in demo.asked if call[0] == "learn" and call[1]], "no controller moves the look"
+
+
+def test_letters_that_are_higher_than_their_place_are_not_cut(qapp: QApplication) -> None:
+    """The dB below a small Gain lost its lower half."""
+
+    def painted(place: QRectF) -> QImage:
+        picture = QImage(60, 60, QImage.Format.Format_ARGB32)
+        picture.fill(0)
+        painter = QPainter(picture)
+        theme.write(painter, place, "dB", 12, theme.TEXT, theme.CENTRE)
+        painter.end()
+        return picture
+
+    assert painted(QRectF(0, 26, 60, 7)) == painted(QRectF(0, 0, 60, 59))

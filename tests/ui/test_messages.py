@@ -14,10 +14,12 @@ from pytestqt.qtbot import QtBot
 
 from jbdiff_live.block import Rung
 from jbdiff_live.parameters import BY_NAME
+from jbdiff_live.scenes.view import PastStatus
 from jbdiff_live.stack_choice import StackChoice
 from jbdiff_live.stage_word import NO_DEVICE, Word, stage_word
 from jbdiff_live.status import ControlStatus, EngineState, EngineStatus, Held
 from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.rows.messages import Tone, tone_of
 from jbdiff_live.ui.rows.notices import HINT_SECONDS
 from jbdiff_live.ui.rows.pickers import Picker
 from jbdiff_live.ui.tiles.typed import typed_value
@@ -283,3 +285,31 @@ def test_the_reason_below_the_word_is_read_also_in_a_small_window(
     reason, _, remedy = view.word.why.partition("; ")
     assert view.said(view.word.why) == reason and not view.fits(view.word.why)
     assert remedy[1:] in window.notices.toPlainText() and reason not in window.notices.toPlainText()
+
+
+def test_music_that_was_asked_back_is_no_fault_and_is_said_once(
+    window: MainWindow, playing: DemoTransport
+) -> None:
+    """Back answers, and the word at the top says how old the music is."""
+    advice = "turn a knob to go on from here, or Shift+Backspace"
+    playing.set_status(past=PastStatus(120.0, 30.0), note=f"Back: older music plays again; {advice}")
+    window.resize(960, 540)
+    window.look()
+    assert window.notices.toPlainText().lower().count(advice.lower()) == 1
+    playing.set_status(note="")
+    window.look()
+    assert window.notices.toPlainText().lower() == advice.lower(), "it stays to be read"
+    status = playing.status()
+    assert tone_of(stage_word(status)) is Tone.CALM
+    simpler = replace(status, rung=Rung.FEWER_STEPS, past=PastStatus())
+    assert tone_of(stage_word(simpler)) is Tone.FAULT
+
+
+def test_the_list_of_keys_covers_a_message_that_comes(
+    window: MainWindow, playing: DemoTransport, qtbot: QtBot
+) -> None:
+    qtbot.keyClick(window, Qt.Key.Key_F1)
+    say(playing, "the disk is full")
+    window.look()
+    assert window.keys.isVisible() and window.notices.isVisible()
+    assert window.childAt(window.notices.geometry().center()) is window.keys

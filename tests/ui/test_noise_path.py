@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from demo_states import play
 from demo_transport import DemoTransport
+from pytestqt.qtbot import QtBot
 
 from jbdiff.config import NoiseStyle
 from jbdiff.diffusion.noise import NoiseIdentity, NoiseSettings, draw
 from jbdiff.diffusion.noise_pair import NoisePair, morphed
 from jbdiff_live.block import Block, NoiseDrawn
 from jbdiff_live.parameters import ParameterSnapshot, ParameterStore
+from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.drawing.noise_path import NoisePath
 from jbdiff_live.ui.drawing.noise_walk import NoiseWalk
 from jbdiff_live.ui.window import MainWindow
 
@@ -138,3 +141,17 @@ def test_the_path_is_shown_in_the_workshop(window: MainWindow, demo: DemoTranspo
     demo.stop()
     window.look()
     assert path.texts()[0] == "nothing plays"
+
+
+def test_the_place_after_a_re_roll_fits_the_smallest_window(qtbot: QtBot) -> None:
+    """It was cut to "re… 1"."""
+    pair = NoisePair.fresh("level2", 1, 4)
+    _, _, pair = pair.next(USUAL)
+    rolled = replace(USUAL, reroll=1)
+    _, identity, _ = pair.next(rolled)
+    path = NoisePath()
+    qtbot.addWidget(path)
+    path.show_blocks([block_of(identity, rolled, 0)], 0)
+    assert path.texts()[0] == "at re-roll 1"
+    width = path.minimumWidth() - 10
+    assert any(theme.metrics(12).horizontalAdvance(text) <= width for text in path.texts())

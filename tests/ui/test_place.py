@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import QSize
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
@@ -44,3 +45,14 @@ def test_a_window_from_a_screen_that_is_gone_is_whole_on_this_one(window: MainWi
         assert room.contains(window.geometry().topLeft())
         assert window.width() <= max(room.width(), LEAST_WIDTH)
         assert window.height() <= max(room.height(), LEAST_HEIGHT)
+
+
+def test_a_window_as_large_as_the_screen_leaves_its_title_bar_room(window: MainWindow) -> None:
+    """On a screen of 960 x 540 the lower row of keys lay below the edge."""
+    small = QSize(960, 540)
+    assert place.has_room(QSize(LEAST_WIDTH, LEAST_HEIGHT), small, title_bar=30)
+    assert not place.has_room(small, small, title_bar=30)
+    window.hide()
+    window.resize(window.screen().availableSize())
+    place.show(window, None)
+    assert window.isMaximized()

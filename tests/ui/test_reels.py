@@ -148,3 +148,20 @@ def test_words_at_the_left_edge_are_whole_or_not_there(qapp: QApplication, left:
 def test_nothing_known_is_plain_background(qapp: QApplication) -> None:
     view = shown(reels(), -200, 0, 300, [])
     assert (view == view[0, 0]).all()
+
+
+def test_words_end_where_the_next_ones_begin(qapp: QApplication) -> None:
+    """Short blocks on rungs that change wrote "fewer steps" and "looping" over each other."""
+    plain = blocks(8820, 3)  # 20 columns each
+    cut = [plain[0], replace(plain[1], rung=Rung.FEWER_STEPS), replace(plain[2], rung=Rung.LOOP)]
+    alone = [*plain[:2], replace(plain[2], rung=Rung.LOOP)]
+
+    def written(heard: list[Block]) -> np.ndarray:
+        made = reels()
+        made.picture.feed(heard)
+        made.work(10_000, heard)
+        return shown(made, 0, 400, 300, heard)
+
+    both, last = written(cut), written(alone)
+    assert np.array_equal(both[:, 41:], last[:, 41:]), "only the later words stand there"
+    assert (both[:18, 26:40] != last[:18, 26:40]).any(), "the earlier ones are there as far as there is room"

@@ -11,6 +11,7 @@ from PySide6.QtGui import QAccessible, QColor
 from PySide6.QtWidgets import QApplication, QMenu
 from pytestqt.qtbot import QtBot
 
+from jbdiff_live.beat.line import TAPPED, ClockSource, ClockState, ClockStatus
 from jbdiff_live.parameters import OF_THE_SCENES, Origin
 from jbdiff_live.scenes.view import SceneStatus, SceneView, UndoStatus
 from jbdiff_live.ui.drawing import theme
@@ -236,6 +237,16 @@ def test_no_scene_is_lit_while_the_saved_patch_plays(window: MainWindow, demo: D
     assert window.scenes.compare.face.lit and not window.scenes.pads[2].face.lit
 
 
+def test_what_was_done_to_a_scene_is_short_and_has_its_number() -> None:
+    """The button of a small window said "a change"."""
+    assert theme.metrics(12).horizontalAdvance("capture scene 1") > 68, "else this tests nothing"
+    assert short_step("capture scene 1 (calm)", 82) == short_step("capture scene 1", 82) == "capture 1"
+    assert short_step("program of scene 3", 82) == "program 3"
+    assert short_step("copy scene 2 to 4", 82) == "copy 2"
+    assert short_step("scene 2 (slow morning)", 82) == "scene 2"
+    assert short_step("revert to the saved patch", 82) == "revert"
+
+
 @pytest.mark.parametrize("width", [82.0, 110.0, 300.0])
 @pytest.mark.parametrize(
     "step", ["Scene morph 0.48", "compare with the saved patch", "LFO of Finisher strength", ""]
@@ -244,3 +255,31 @@ def test_a_step_of_undo_is_said_in_words_that_fit(step: str, width: float) -> No
     said = short_step(step, width)
     assert theme.metrics(12).horizontalAdvance(said) <= width - 14
     assert said == step or width < 300 or not step
+
+
+def test_morph_time_has_the_unit_that_morph_in_chooses(window: MainWindow, demo: DemoTransport) -> None:
+    time = window.tiles["scene_time"]
+    demo.set_parameter("scene_time", 8.0)
+    window.look()
+    assert time.value_text() == "8.0 s" and "8.0 s" in time.accessibleDescription()
+    demo.set_parameter("scene_unit", 1.0)
+    window.look()
+    assert time.value_text() == "8.0 bars" and "8.0 bars" in time.accessibleDescription()
+
+
+def test_a_pad_says_in_a_word_whether_its_scene_is_there(window: MainWindow, demo: DemoTransport) -> None:
+    """Below the number of a captured scene there was nothing, and below that of an empty one a word."""
+    demo.set_status(scenes=scenes())
+    window.look()
+    assert [window.scenes.pads[number].face.note for number in (1, 2, 3)] == ["calm", "stored", "empty"]
+
+
+def test_a_tapped_beat_is_said_in_its_tile_and_not_below_the_word(
+    window: MainWindow, demo: DemoTransport
+) -> None:
+    demo.start()
+    demo.set_status(clock=ClockStatus(ClockSource.INTERNAL, ClockState.RUNNING, 116.1, 2, 1, detail=TAPPED))
+    window.look()
+    assert "tapped beat" in window.bar.beat.accessibleDescription()
+    assert window.bar.view.beat == ""
+    assert demo.state.clock.text() == "116.1 BPM, bar 2.1, tapped beat"

@@ -162,3 +162,14 @@ def test_a_small_window_shows_one_page_and_the_same_key_turns_it(settings: MainW
     assert not view.choices.isVisible() and view.health.isVisible()
     qtbot.mouseClick(view.tabs[0], Qt.MouseButton.LeftButton)
     assert view.choices.isVisible() and view.tabs[0].chosen and not view.tabs[1].chosen
+
+
+def test_a_message_covers_the_sentences_there_whole(settings: MainWindow, demo: DemoTransport) -> None:
+    """In a wide window it covered the lower half of the letters."""
+    settings.resize(1600, 1000)
+    demo.set_status(note="sound output: Scarlett 2i2")
+    QApplication.processEvents()
+    settings.look()
+    facts = settings.settings.facts
+    place = facts.rect().translated(facts.mapTo(settings, facts.rect().topLeft()))
+    assert settings.notices.isVisible() and settings.notices.geometry().contains(place.adjusted(0, 0, 0, -1))

@@ -46,6 +46,20 @@ def test_a_panic_that_is_not_held_down_to_the_end_does_nothing(qtbot: QtBot, sli
     assert hits == ["panic"]
 
 
+def test_a_click_on_panic_says_that_it_has_to_be_held_down(
+    qtbot: QtBot, window: MainWindow, demo: DemoTransport
+) -> None:
+    qtbot.mouseClick(window.bar.panic, LEFT)
+    assert "Panic: hold the mouse button down for half a second, or press P" in window.notices.toPlainText()
+    assert ("trigger", "panic") not in demo.asked
+    qtbot.mousePress(window.bar.panic, LEFT)
+    for _ in range(STEPS):
+        window.bar.panic._hold()
+    window.notices.dismiss()
+    qtbot.mouseRelease(window.bar.panic, LEFT)
+    assert "hold the mouse" not in window.notices.toPlainText(), "it was held long enough"
+
+
 def test_a_menu_that_opens_during_a_long_press_ends_it(qtbot: QtBot) -> None:
     pad = ScenePad(2)
     qtbot.addWidget(pad)

@@ -14,7 +14,7 @@ from demo_takes import RATE, DemoTakes, make_takes
 from demo_transport import DemoTransport
 from PySide6.QtCore import QCoreApplication, QEvent, QFile, QPoint, QPointF, Qt
 from PySide6.QtGui import QDesktopServices, QDropEvent
-from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QLabel, QMenu, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QLabel, QMenu, QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.browse.takes import Mark, SoundFormat
@@ -311,7 +311,7 @@ def test_trim_needs_a_part_and_makes_another_take(view: TakeView, takes: DemoTak
     assert job is not None
     qtbot.waitUntil(lambda: job.state.ended, timeout=20_000)
     view.look()
-    assert "is the take friday night part now" in view.line.text()
+    assert "now a take of its own: friday night part" in view.line.text()
     assert open_take(takes.folder / "friday night part").frames == 2 * RATE
 
 
@@ -339,15 +339,22 @@ def test_export_asks_how_and_where_and_shows_what_came_of_it(
 
 
 def test_rendering_again_shows_progress_and_is_cancelled(
-    view: TakeView, takes: DemoTakes, qtbot: QtBot
+    view: TakeView, window: MainWindow, takes: DemoTakes, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The browser shows it too, since it goes on after the view is closed. Closing the window would end it."""
+    browser = window.browser
     press(qtbot, view, Key.Key_R)
     job = takes.desk.job
     assert job is not None
     qtbot.waitUntil(lambda: bool(job.state.part), timeout=20_000)
     view.look()
     assert view.progress.isVisible() and view.progress.value() == 250
+    browser.look()
+    assert browser.work.isVisible() and "rendering friday night again, 0:42 left" in browser.work.text()
     assert "rendering friday night again, 0:42 left" in view.work.text()
+    asked: list[str] = []
+    monkeypatch.setattr(QMessageBox, "question", lambda *given: asked.append(given[2]))
+    assert not window.may_close() and "while rendering friday night again?" in asked[0]
     press(qtbot, view, Key.Key_T)
     view.wave.choose_part((0.5, 2.5))
     press(qtbot, view, Key.Key_T)
@@ -356,6 +363,8 @@ def test_rendering_again_shows_progress_and_is_cancelled(
     qtbot.waitUntil(lambda: job.state.ended, timeout=20_000)
     view.look()
     assert not view.progress.isVisible() and view.line.text() == "cancelled"
+    browser.look()
+    assert browser.work.isHidden()
 
 
 def test_rendering_again_waits_while_the_music_plays_and_says_so(

@@ -22,6 +22,8 @@ from jbdiff_live.ui.drawing.painted import Painted
 from jbdiff_live.ui.drawing.scope import WAVE_PART, Scope
 from jbdiff_live.ui.look import Look, Size
 from jbdiff_live.ui.rows.look_row import wear
+from jbdiff_live.ui.tiles import strips
+from jbdiff_live.ui.tiles.strips import Strip
 from jbdiff_live.ui.views.stage import STRIP_HEIGHT, USUAL
 from jbdiff_live.ui.views.tabs import View
 from jbdiff_live.ui.window import LEAST_HEIGHT, LEAST_WIDTH, MainWindow
@@ -240,6 +242,29 @@ def test_targets_of_the_stage_are_large_enough_for_a_finger(
     assert not [(t, t.size()) for t in targets if min(t.width(), t.height()) < TOUCH]
     assert strip.height() == STRIP_HEIGHT and not faults_of_place(window)
     assert window.scope.height() > 0.25 * size[1], "the timeline is the centre"
+
+
+def test_the_rows_of_scenes_grow_with_the_window(window: MainWindow) -> None:
+    """On a large screen they were half as high as everything else."""
+    for view, row in ((View.STAGE, window.scenes), (View.WORKSHOP, window.scene_knobs)):
+        shown(window, (960, 540), view)
+        least = row.height()
+        shown(window, (1920, 1080), view)
+        assert row.height() >= 1.4 * least and row.height() >= 0.65 * window.foot.height()
+
+
+@pytest.mark.parametrize("size", [(LEAST_WIDTH, LEAST_HEIGHT), (1366, 768), (1920, 1080)])
+def test_no_value_lies_on_the_track_of_its_strip(
+    window: MainWindow, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    shown(window, size, View.WORKSHOP)
+    with writing(monkeypatch) as written:
+        for strip in (tile for tile in window.board if isinstance(tile, Strip) and tile.isVisible()):
+            faults_of_text(strip, 1, written)
+            value = next(one for one in written if one.text == strip.parameter.text(strip.value))
+            foot = ink(value).bottom()
+            mark = strips._track(QRectF(strip.rect())).top() - 2  # reaches over the track
+            assert foot <= mark - 1.5, f"{strip.name}: {foot} on {mark}"
 
 
 def test_the_view_is_chosen_by_key_and_by_button_and_nothing_jumps(window: MainWindow, qtbot: QtBot) -> None:

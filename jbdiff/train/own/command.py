@@ -248,14 +248,24 @@ class OwnTraining:
             train_denoiser(
                 settings,
                 DenoiserJob(
-                    data, None, stack, sizes.denoiser, sizes.levels, rate, stack, seed=job.seed, bf16=True
+                    data,
+                    None,
+                    stack,
+                    sizes.denoiser,
+                    sizes.levels,
+                    rate,
+                    stack,
+                    seed=job.seed,
+                    bf16=settings.bf16(),
                 ),
             )
         elif stage == STUDENT:
             start, teacher = self.student_start(), self.weights(DENOISER)
             train_distil(
                 settings,
-                DistilJob(data, None, stack, teacher, start, sizes.student, rate, job.seed, bf16=True),
+                DistilJob(
+                    data, None, stack, teacher, start, sizes.student, rate, job.seed, bf16=settings.bf16()
+                ),
             )
         else:
             started = stack if isinstance(self.base.finisher, SpectralFinisher) else None
@@ -271,7 +281,7 @@ class OwnTraining:
                     FINISHER_SECONDS,
                     rate,
                     job.seed,
-                    bf16=True,
+                    bf16=settings.bf16(),
                 ),
             )
 

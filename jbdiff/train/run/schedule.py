@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 # Batches and noise are numbered. Each process of a distributed run has its own range of numbers, of this size.
 PROCESS_STRIDE = 1_000_000_000
+MOST_SPARED = 0.1  # of the time left
 
 
 @dataclass
@@ -43,9 +44,13 @@ class Budget:
         return max(by_steps, gone / self.minutes if self.minutes else 0.0)
 
     def spare(self, minutes: float) -> None:
-        """End the run so many minutes earlier, for other work."""
+        """End the run so many minutes earlier, for other work, but not by more than a tenth of the time left.
+
+        A measurement before the first step is slow if the machine is busy just then. The training must not pay for it.
+        """
         if self.minutes is not None:
-            self.minutes = max(1e-3, self.minutes - minutes)
+            left = max(0.0, self.minutes - self.own_minutes())
+            self.minutes = max(1e-3, self.minutes - min(minutes, MOST_SPARED * left))
 
     def begin(self, step: int) -> None:
         """Note the time before the first step of this run, which has number `step`."""

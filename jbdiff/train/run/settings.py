@@ -68,6 +68,15 @@ class RunSettings:
         """The end of the run, as steps and minutes; counts from now, with the minutes before."""
         return Budget(self.steps, self.minutes, time.monotonic() - 60 * self.minutes_before)
 
+    def bf16(self, given: bool | None = None) -> bool:
+        """Whether matrix products are in bfloat16: as given; None: on a GPU only.
+
+        On most processors products of bfloat16 are slower than those of float32, though these have instructions for it.
+        """
+        import torch
+
+        return given if given is not None else self.accelerator != "cpu" and torch.cuda.is_available()
+
     @property
     def state(self) -> Path:
         """Path of the training state."""

@@ -356,4 +356,4 @@ def _answer(blocks: int, place: int, line: Line) -> str:
     if place == line.end:
         return "Forward: the newest music; it goes on freely"
     oldest = "" if place > line.first else "; that is as far as it goes"
-    return f"{_word(blocks)}: older music plays again{oldest}; turn a knob to go on from there"
+    return f"{_word(blocks)}: older music plays again{oldest}; turn a knob to go on from here, or Shift+Backspace"

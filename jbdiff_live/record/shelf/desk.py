@@ -25,7 +25,7 @@ from jbdiff_live.record.take import TakeError, open_take
 from jbdiff_live.shown import shown
 
 CLOSE_SECONDS = 8.0
-MUSIC_PLAYS = "the audience would hear it: stop the music first"
+MUSIC_PLAYS = "the audience would hear it; stop the music first"
 
 
 class Listening(Protocol):
@@ -131,7 +131,7 @@ class TakeDesk:
         def work(job: ThreadJob) -> tuple[str, Path | None]:
             new = trim(folder, begin, end, job.step)
             self._draw(new)
-            return f"the part is the take {shown(new.name)} now", new
+            return f"the chosen part is now a take of its own: {shown(new.name)}", new
 
         return self._begin(f"trimming {shown(folder.name)}", work)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from jbdiff_live.beat.line import ClockSource, ClockState
+from jbdiff_live.beat.line import TAPPED, ClockSource, ClockState
 from jbdiff_live.browse.entry import Entry, Kind
 from jbdiff_live.status import EngineState, Status
 from jbdiff_live.ui.browser.pictures import Pictures
@@ -15,7 +15,6 @@ from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.grey.words import WhyGrey, grey_button
 
 STOPPED = (EngineState.OFFLINE, EngineState.FAILED)
-SILENT = (*STOPPED, EngineState.READY)
 PICTURE_HEIGHT = 90
 NOTHING = "nothing is chosen"
 FACTORY = "it is the factory's; save it as your own first"
@@ -25,10 +24,10 @@ def listening_refused(entry: Entry, status: Status) -> str:
     """Return why a sound cannot be listened to now; empty if it can."""
     if entry.sound is None:
         return "it has no sound to begin from"
-    if status.engine.plays or status.engine.state not in SILENT:
-        first = "the audience would hear it: stop the music first"
+    if status.engine.sounds:
+        first = "the audience would hear it; stop the music first"
         return first if entry.kind is Kind.TAKE else f"{first}, or arm the patch"
-    return "no sound device is open: choose one in the settings (F4)" if status.audio.nowhere else ""
+    return "no sound device is open; choose one in the settings (F4)" if status.audio.nowhere else ""
 
 
 def arming_refused(entry: Entry, status: Status) -> str:
@@ -37,7 +36,7 @@ def arming_refused(entry: Entry, status: Status) -> str:
         return "the patch cannot be loaded"
     clock = status.clock
     # The music's own beat ends with the music; a tapped tempo and an outer clock go on.
-    goes_on = clock.source is not ClockSource.INTERNAL or clock.detail == "tapped"
+    goes_on = clock.source is not ClockSource.INTERNAL or clock.detail == TAPPED
     runs = clock.state in (ClockState.RUNNING, ClockState.LOST)
     if runs and (goes_on or status.engine.state not in STOPPED):
         return ""

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import PurePath
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QListView, QVBoxLayout, QWidget
 
 from jbdiff_live.browse.entry import Entry, Kind
+from jbdiff_live.browse.takes import job_text
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import Asker
 from jbdiff_live.ui.browser.deeds import HINT, Deeds
@@ -35,7 +37,7 @@ FILTERS: tuple[tuple[str, Callable[[Entry], bool]], ...] = (  # the buttons abov
     ("Favourites", lambda entry: entry.favourite),
     ("Own", lambda entry: not entry.factory),
 )
-NO_FILE = "the patch has no file of your own yet: save it as a new one"
+NO_FILE = "the patch has no file of your own yet; save it as a new one"
 
 
 def sheet() -> str:
@@ -86,7 +88,7 @@ class Browser(Deeds):
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.search, self.name = SearchLine(self.list), NameLine()
         self.detail = Detail()
-        self.playing, self.line = QLabel(), QLabel(HINT)
+        self.playing, self.work, self.line = QLabel(), QLabel(), QLabel(HINT)
         self.save, self.save_as = Action("Save", "Ctrl+S"), Action("Save as…", "Ctrl+Shift+S")
         self.revert, self.elsewhere = Action("Revert", "Ctrl+R"), Action("File…", "Ctrl+O")
         self.filters = [Action(name, "") for name, _ in FILTERS]
@@ -121,10 +123,11 @@ class Browser(Deeds):
         for button in (self.save, self.save_as, self.revert, self.elsewhere):
             foot.addWidget(button)
         column.addLayout(foot)
-        self.line.setFont(theme.font(13))
-        self.line.setTextFormat(Qt.TextFormat.PlainText)
-        self.line.setWordWrap(True)
-        column.addWidget(self.line)
+        for label in (self.work, self.line):
+            label.setFont(theme.font(13))
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setWordWrap(True)
+            column.addWidget(label)
 
     def _connect(self) -> None:
         detail = self.detail
@@ -225,7 +228,12 @@ class Browser(Deeds):
 
     def look(self) -> None:
         """Show what the session has now. The chosen entry stays chosen."""
+        armed = self._status.library.armed
         self._status = status = self._asker.get("status", self._transport.status, self._status)
+        if armed and not status.library.armed:
+            self.answer(
+                f"{armed} is loaded" if PurePath(status.patch_file).stem == armed else "no patch is armed"
+            )
         fits = next(f for (_, f), button in zip(FILTERS, self.filters, strict=True) if button.isChecked())
         found = [entry for entry in self._all if fits(entry) and entry.matches(self.search.text())]
         before = self.chosen
@@ -252,9 +260,18 @@ class Browser(Deeds):
             self.model.path_of(other) == status.patch_file and not other.factory and other.kind is Kind.PATCH
             for other in self._all
         )
+        self._show_job()
         self.save.offer("Save", "" if own else NO_FILE)
         self.revert.offer("Revert", "" if status.undo.modified else "the patch is as its file has it")
         self.detail.show_reasons((self.save, self.revert))
+
+    def _show_job(self) -> None:
+        """Show the work on a take. It goes on after the take's view is closed."""
+        takes = any(entry.kind is Kind.TAKE for entry in self._all)
+        job = self._asker.get("job", lambda: self._transport.takes().job, None) if takes else None
+        words = "" if job is None else job_text(job.state)
+        self.work.setText(f"{words}. Open a take to see it, or to cancel it." if words else "")
+        self.work.setVisible(bool(words))
 
     def _filter(self, chosen: Action) -> None:
         for button in self.filters:

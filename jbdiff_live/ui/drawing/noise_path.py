@@ -58,7 +58,7 @@ class NoisePath(Painted):
             return ("not known", "?")
         home = "home" if place.epoch == 0 else f"re-roll {place.epoch}"
         if place.distance < 0.005:
-            return (f"at {home}", home)
+            return (f"at {home}", home, "0.00")
         return (f"{place.distance:.2f} from {home}", f"{place.distance:.2f} away", f"{place.distance:.2f}")
 
     def draw(self, painter: QPainter, area: QRectF) -> None:

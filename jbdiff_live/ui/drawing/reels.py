@@ -13,7 +13,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QImage, QPainter
 
 from jbdiff_live.block import Block, Rung
@@ -104,10 +104,13 @@ class Reels:
             x = place.x() + (block.start_frame // per - column) / self.ratio
             if place.x() - 1 < x <= place.right():
                 painter.fillRect(QRectF(x, place.y(), 1, place.height()), theme.GRID)
-        for first, _, words in worded(blocks):
+        found = list(worded(blocks))
+        following = [first for first, _, _ in found[1:]]
+        for (first, _, words), following_at in itertools.zip_longest(found, following):
             x = place.x() + (first // per - column) / self.ratio
+            room = WORDS_ROOM if following_at is None else (following_at // per - first // per) / self.ratio
             if place.x() - WORDS_ROOM <= x <= place.right():
-                _write_words(painter, x, place.y(), words)
+                _write_words(painter, x, place.y(), words, room)
 
     def show(self, painter: QPainter, area: QRectF, left: int, now: int, blocks: Sequence[Block]) -> None:
         """Fill `area` (logical pixels): its left edge shows column `left`, and from `now` on all is dim."""
@@ -154,8 +157,11 @@ class Reels:
                 _write_words(painter, area.x(), area.y(), words)
 
 
-def _write_words(painter: QPainter, x: float, y: float, words: str) -> None:
-    """Write what was left out of a block that begins at `x`."""
+def _write_words(painter: QPainter, x: float, y: float, words: str, room: float = WORDS_ROOM) -> None:
+    """Write what was left out of a block that begins at `x`. room: pixels until the next words, which it ends at."""
+    painter.save()
+    painter.setClipRect(QRectF(x, y, room, WORDS_HEIGHT), Qt.ClipOperation.IntersectClip)
     painter.setFont(theme.font(12))
     painter.setPen(theme.CAUTION)
     painter.drawText(QPointF(x + WORDS_LEFT, y + 14), words)
+    painter.restore()

@@ -123,6 +123,7 @@ def write(
 ) -> None:
     """One line of text: shrinks to fit down to `least` px, then is cut in the middle; tooltips hold the whole.
 
+    Letters that are higher than the place reach over its edges: they are not cut.
     free: a name of any length, of a file or a device. Only such a text may be cut; a test watches the others.
     """
     size = written_size(text, where, pixels, least, bold)
@@ -130,7 +131,7 @@ def write(
         text = metrics(size, bold).elidedText(text, Qt.TextElideMode.ElideMiddle, where.width())
     painter.setFont(font(size, bold))
     painter.setPen(colour)
-    painter.drawText(where, align, text)
+    painter.drawText(where, align | Qt.TextFlag.TextDontClip, text)
 
 
 def write_lines(

@@ -73,7 +73,11 @@ def tone_of(word: StageWord) -> Tone:
     """Return the tone of a state word's reason."""
     if word.alarm:
         return Tone.SILENCE
-    blemished = word.word is Word.LOOPING or word.device or (word.word is Word.PLAYING and word.why)
+    blemished = (
+        word.word is Word.LOOPING
+        or word.device
+        or (word.word is Word.PLAYING and word.why and not word.wanted)
+    )
     return Tone.FAULT if blemished else Tone.CALM
 
 

@@ -91,6 +91,7 @@ class NoticeLine(QTextEdit):
         self._pressed_at: QPoint | None = None
         self._shown: tuple[Message, ...] | None = None
         self._room, self._whole, self._opened = QRect(0, 0, 400, 200), True, False
+        self._fills = False
         self.wear()
         self._dress(())
 
@@ -143,7 +144,7 @@ class NoticeLine(QTextEdit):
         self._now = now
         self._hints = {what: hint for what, hint in self._hints.items() if now < hint[1]}
         wrong = [one for one in problems(status) if not said or one.text.partition(": ")[2] not in said]
-        if any(details.lower() in one.text.lower() for one in wrong):
+        if any(details.lower() in one.text.lower() for one in (*wrong, *answers(status))):
             details = ""
         other = news(status, details)
         silence = [one for one in wrong if one.tone is Tone.SILENCE]
@@ -196,10 +197,13 @@ class NoticeLine(QTextEdit):
             cursor.insertText(one.text)
         self.verticalScrollBar().setValue(0)
 
-    def lie_in(self, room: QRect, whole: bool) -> None:
-        """Lie at the lower edge of this room, in the coordinates of the parent. whole: take all of it if needed."""
-        if (room, whole) != (self._room, self._whole):
-            self._room, self._whole = room, whole
+    def lie_in(self, room: QRect, whole: bool, fills: bool = False) -> None:
+        """Lie at the lower edge of this room, in the coordinates of the parent.
+
+        whole: take all of it if needed. fills: take all of it always, since words lie below, which are covered whole.
+        """
+        if (room, whole, fills) != (self._room, self._whole, self._fills):
+            self._room, self._whole, self._fills = room, whole, fills
             self._fit()
 
     @property
@@ -228,7 +232,7 @@ class NoticeLine(QTextEdit):
         if counts:
             self._wrap(cross + more + 7)
         needed = max(line, self._needed())
-        height = min(room.height(), needed if whole else line)
+        height = room.height() if self._fills else min(room.height(), needed if whole else line)
         right = room.width() - 2
         if whole and needed > height:
             self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
@@ -238,7 +242,6 @@ class NoticeLine(QTextEdit):
         self.more.setText(label)
         self.more.setGeometry(right - cross - 3 - more, 2, more, min(line, height) - 4)
         self.more.setVisible(counts)
-        self.raise_()
         self.show()
 
     def _wrap(self, right: int) -> None:

@@ -9,7 +9,7 @@ from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
-from jbdiff_live.beat.line import ClockStatus
+from jbdiff_live.beat.line import TAPPED, ClockStatus
 from jbdiff_live.stage_word import StageWord, Word, stage_word
 from jbdiff_live.status import EngineState, Status
 from jbdiff_live.ui.drawing import theme
@@ -212,7 +212,7 @@ def waits(clock: ClockStatus) -> str:
     if clock.countdown is not None:
         changes = f"{clock.waiting} change{'s' * (clock.waiting != 1)}"
         return f"{changes} in {max(0.0, clock.countdown):.1f} s"
-    return clock.detail
+    return "" if clock.detail == TAPPED else clock.detail  # the tile of the beat says that
 
 
 def room_left(seconds: float | None) -> str:

@@ -56,7 +56,7 @@ class ScenePad(FaceButton):
         # A pad is as wide as its number and a short word: its name takes the place of the binding.
         label, note, words = (
             str(self.number),
-            view.name or self.binding or ("" if view.filled else "empty"),
+            view.name or self.binding or ("stored" if view.filled else "empty"),
             "",
         )
         if learning:

@@ -8,12 +8,13 @@ Thread: Qt's. Nothing here blocks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
-from jbdiff_live.parameters import BY_NAME, SCENES
+from jbdiff_live.parameters import BY_NAME, SCENES, ParameterSnapshot
 from jbdiff_live.scenes.view import UndoStatus
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import Asker
@@ -25,15 +26,23 @@ from jbdiff_live.ui.tiles.tile import ParameterTile
 
 ON_STAGE = ("scene_time",)
 IN_WORKSHOP = ("scene_morph", "scene_a", "scene_b", "scene_curve", "scene_unit", "scene_start", "scene_store")
+SHORT_UNITS = {"seconds": "s"}
 LEAST_PAD, LEAST_BUTTON = 50, 82  # widths
 
 
 def short_step(step: str, width: float) -> str:
-    """Return a step of undo in the most words that fit: all, without its value, or that there is one."""
+    """Return a step of undo in the most words that fit: all, without its value, its first word, or that there is one.
+
+    What was done to a scene needs its number: "capture 2".
+    """
     if not step:
         return "nothing"
-    without_value = step.rpartition(" ")[0] if step[-1:].isdigit() else ""
-    ways = (step, without_value, step.removeprefix("LFO of "), "a change")
+    unnamed = step.partition(" (")[0]
+    if done := re.match(r"(\w+) (?:of )?scene (\d)", unnamed):
+        shorter = f"{done[1]} {done[2]}"
+    else:
+        shorter = unnamed.rpartition(" ")[0] if unnamed[-1:].isdigit() else ""
+    ways = (step, unnamed, shorter, step.removeprefix("LFO of "), step.partition(" ")[0], "a change")
     return theme.first_fitting(tuple(way for way in ways if way), width - 14, 12)
 
 
@@ -152,6 +161,11 @@ class SceneStrip(QWidget):
             Face("Capture", "pick a pad" if scenes.capturing else "C", lit=scenes.capturing), waits
         )
         self._show_undo(status.undo)
+
+    def show_values(self, values: ParameterSnapshot) -> None:
+        """Show the unit of Morph time, as Morph in chooses it."""
+        unit = values.choice("scene_unit")
+        self.tiles["scene_time"].show_unit(SHORT_UNITS.get(unit, unit))
 
     def _show_undo(self, undo: UndoStatus) -> None:
         words = "saved patch" if undo.comparing else "changed" if undo.modified else "as saved"

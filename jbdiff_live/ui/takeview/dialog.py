@@ -17,10 +17,10 @@ from PySide6.QtGui import QCloseEvent, QHideEvent
 from PySide6.QtWidgets import QWidget
 
 from jbdiff_live.browse.entry import Entry
-from jbdiff_live.browse.takes import Job, JobState, Mark, TakeFacts, Wave, clock_text
+from jbdiff_live.browse.takes import Job, JobState, Mark, TakeFacts, Wave, clock_text, job_text
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import REFUSALS, Asker, reason
-from jbdiff_live.ui.browser.detail import SILENT, Action
+from jbdiff_live.ui.browser.detail import Action
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.takeview.answers import HINT
 from jbdiff_live.ui.takeview.listen import Player
@@ -29,17 +29,9 @@ from jbdiff_live.ui.takeview.wave import Lane
 from jbdiff_live.ui.twice import Twice
 
 FRAME_MS, FRAMES_PER_LOOK = 33, 8
-MUSIC_PLAYS = "the audience would hear it: stop the music first"
-NO_DEVICE = "no sound device is open: choose one in the settings (F4)"
+MUSIC_PLAYS = "the audience would hear it; stop the music first"
+NO_DEVICE = "no sound device is open; choose one in the settings (F4)"
 NO_OTHER = "choose a take to compare with first"
-
-
-def job_text(state: JobState) -> str:
-    """Return what a running job does, and how long it takes or what it waits for."""
-    if state.waits:
-        return f"{state.words}: {state.waits}"
-    left = "" if state.seconds_left is None else f", {clock_text(state.seconds_left)} left"
-    return f"{state.words}{left}"
 
 
 class TakeView(TakeParts):
@@ -182,7 +174,7 @@ class TakeView(TakeParts):
         player, facts, status = self.player, self.facts, self._status
         plays = player.playing is not None
         deaf = ""
-        if status.engine.plays or status.engine.state not in SILENT:
+        if status.engine.sounds:
             deaf = MUSIC_PLAYS
         elif status.audio.nowhere:
             deaf = NO_DEVICE

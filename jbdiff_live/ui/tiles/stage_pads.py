@@ -8,14 +8,13 @@ from __future__ import annotations
 from PySide6.QtCore import QRectF, Qt, QTimer
 from PySide6.QtGui import QFocusEvent, QHideEvent, QMouseEvent, QPainter
 
-from jbdiff_live.beat.line import ClockSource, ClockState, ClockStatus
+from jbdiff_live.beat.line import ClockState, ClockStatus
 from jbdiff_live.parameters import ACTIONS_BY_NAME, FUNCTIONS_BY_NAME
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.tiles.buttons import Pad
 
 HOLD_MILLISECONDS = 500
 STEPS = 10  # pictures of the bar that fills meanwhile
-SOURCES = {ClockSource.INTERNAL: "own beat", ClockSource.MIDI: "MIDI clock", ClockSource.LINK: "Link"}
 
 
 class HeldPad(Pad):
@@ -48,6 +47,10 @@ class HeldPad(Pad):
             self._let_go()
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self._timer.isActive():  # let go too soon
+            self.refused.emit(
+                f"{self.label}: hold the mouse button down for half a second, or press {self.key}"
+            )
         self._let_go()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
@@ -100,9 +103,8 @@ class BeatPad(Pad):
     def _words(clock: ClockStatus) -> tuple[str, str, str]:
         if clock.state is ClockState.NONE:
             return "–.–", "no beat", ""
-        source = SOURCES[clock.source]
         stands = "" if clock.state is ClockState.RUNNING else f" {clock.state.value}"
-        return f"{clock.bar}.{clock.beat}", f"{clock.tempo:.1f} BPM", f"{source}{stands}"
+        return f"{clock.bar}.{clock.beat}", f"{clock.tempo:.1f} BPM", f"{clock.origin}{stands}"
 
     def draw_body(self, painter: QPainter, area: QRectF) -> None:
         place, tempo, source = self._words(self.clock)

@@ -17,6 +17,7 @@ from jbdiff_live.ui.tiles.knob import Knob
 from jbdiff_live.ui.tiles.tile import ParameterTile, short_binding
 
 LEAST = QSize(72, 46)
+GHOST = 8.0  # pixels: the ring where a control stands that has not taken over yet
 INSET = 5  # pixels left and right of what is written: "120.0 BPM" fits the narrowest strip
 ROOMY = 70  # pixels of height from which the note has a line of its own
 
@@ -47,9 +48,9 @@ class Strip(Knob):
             return
         _mark(painter, track, track.x() + (track.width() - 3) * self.parameter.to_normal(self.value))
         if self.hardware is not None:
-            left = track.x() + (track.width() - 7) * self.hardware
-            place = QRectF(left, track.y() - 3, 7, track.height() + 6)
-            plate(painter, place, QColor(0, 0, 0, 0), theme.TEXT, 1.5, 3)
+            left = track.x() + (track.width() - GHOST) * self.hardware
+            place = QRectF(left, track.center().y() - GHOST / 2, GHOST, GHOST)
+            plate(painter, place, QColor(0, 0, 0, 0), theme.TEXT, 1.5, GHOST / 2)
 
     def wave_place(self, area: QRectF) -> QRectF:
         return QRectF(area.right() - 24, area.y() + 7, 18, 9)
@@ -161,7 +162,8 @@ class WindowChoice(StripChoice):
 def _track(area: QRectF) -> QRectF:
     """Where a strip shows its place, along its lower edge."""
     height = max(5.0, area.height() * 0.09)
-    return QRectF(area.x() + INSET, area.bottom() - height - 6, area.width() - 2 * INSET, height)
+    below = min(6.0, area.height() * 0.09)  # a low strip needs the room above the track for its value
+    return QRectF(area.x() + INSET, area.bottom() - height - below, area.width() - 2 * INSET, height)
 
 
 def _mark(painter: QPainter, track: QRectF, x: float) -> None:

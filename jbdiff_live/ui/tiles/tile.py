@@ -9,6 +9,7 @@ Thread: Qt's. Nothing here blocks.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QContextMenuEvent, QKeyEvent, QPainter, QPainterPath, QPen
@@ -42,7 +43,7 @@ class Tile(Painted):
     unbind_asked = Signal(str)
     lfo_asked = Signal(str, object)  # an `Lfo`, or None to take it away
     menu_made = Signal(str, object)  # the name and the `QMenu`: for what the window adds
-    refused = Signal(str)  # the player typed something that the parameter cannot hold, and why
+    refused = Signal(str)  # why what a hand did here changed nothing, such as a typed value beyond the range
 
     def __init__(self, name: str, label: str, help_text: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -268,6 +269,13 @@ class ParameterTile(Tile):
             if self.present(*self._seen()):
                 self.setAccessibleDescription(f"{self.state_text()} {self.toolTip()}")
 
+    def show_unit(self, unit: str) -> None:
+        """Show the value in another unit: that of Morph time is a knob's choice."""
+        if unit != self.parameter.unit:
+            self.parameter = replace(self.parameter, unit=unit)
+            self.setAccessibleDescription(f"{self.state_text()} {self.toolTip()}")
+            self.update()
+
     def _seen(self) -> tuple[object, ...]:
         """What of the values can be seen: a turn that moves nothing on the screen repaints nothing."""
         return (
@@ -285,7 +293,15 @@ class ParameterTile(Tile):
         The heard value is part of the face while a change is queued, since it stands still then.
         """
         heard = self.heard if self.queued else None
-        return heard, self.learning, self.binding, self.inapplicable, self.coming, self.start
+        return (
+            heard,
+            self.parameter.unit,
+            self.learning,
+            self.binding,
+            self.inapplicable,
+            self.coming,
+            self.start,
+        )
 
     @property
     def queued(self) -> bool:

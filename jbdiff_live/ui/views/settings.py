@@ -155,8 +155,12 @@ class SettingsView(QWidget):
             tab.setFixedHeight(theme.grown(TAB_HEIGHT))
             tab.setVisible(self.paged)
             tab.show_chosen(tab.number == self._page)
+        focused = self.window().focusWidget()
         for number, page in enumerate((self.choices, self.health)):
-            page.setVisible(not self.paged or number == self._page)
+            shown = not self.paged or number == self._page
+            if not shown and focused is not None and page.isAncestorOf(focused):
+                self.window().setFocus(Qt.FocusReason.OtherFocusReason)  # else Enter would press the next pad
+            page.setVisible(shown)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self.arrange()

@@ -18,7 +18,7 @@ from jbdiff_live.ui.tiles.tile import Tile
 
 # The rings of a patch that names none.
 USUAL = ("noise_step", "memory", "seed_morph", "brightness", "motion", "resample", "guidance", "gain")
-STRIP_HEIGHT = 56
+STRIP_HEIGHT, HIGHEST_STRIP = 56, 84  # of the row of scenes
 
 
 class StageView(QWidget):
@@ -36,7 +36,6 @@ class StageView(QWidget):
         self._row = QHBoxLayout()
         self._row.setSpacing(6)
         self._column.addLayout(self._row, 1)
-        scenes.setFixedHeight(STRIP_HEIGHT)
         self._column.addWidget(scenes)
         self.choose(())
 
@@ -45,10 +44,11 @@ class StageView(QWidget):
         self._scenes.refresh(status)
         return self.choose(status.stage_knobs)
 
-    @property
-    def strip_height(self) -> int:
-        """The height that the row of scenes takes, with the gap above it."""
-        return STRIP_HEIGHT + self._column.spacing()
+    def share_height(self, window: int) -> int:
+        """Give the row of scenes its height in a window of this height. Return it, with the gap above."""
+        height = min(HIGHEST_STRIP, max(STRIP_HEIGHT, int(window * 0.085)))
+        self._scenes.setFixedHeight(height)
+        return height + self._column.spacing()
 
     def choose(self, names: tuple[str, ...]) -> bool:
         """Show the rings of these parameters; the usual ones if none is named. Return False if they are shown.
