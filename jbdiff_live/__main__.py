@@ -413,11 +413,18 @@ def _opened(
 
 
 def main() -> None:
+    from jbdiff_live.system.ending import ThreadsLeft
+
+    left = ThreadsLeft()
     # A character that the console cannot encode becomes a question mark. A file name must not end the concert.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        left.status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        raise
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jbdiff_live.audio.sink import DeviceError
-from jbdiff_live.system.jack_console import hush_jack
+from jbdiff_live.system.for_ever import keep_for_ever
+from jbdiff_live.system.libjack import prepare_jack
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ T = TypeVar("T")
 _lock = threading.RLock()
 _counting = threading.Lock()  # guards the three below, also while a call hangs and keeps the lock above
 _open_streams = 0
-_abandoned: list[object] = []  # streams that cannot be closed; the callback still needs their memory
+_abandoned = False  # True if a stream is left that cannot be closed
 _pinned: list[object] = []  # libraries that libjack's threads call into: ctypes never unloads what it loaded
 _stale = False  # True if the list of devices is out of date
 
@@ -60,7 +61,7 @@ class Device:
 
 def library() -> Any:  # Any: sounddevice has no types
     """Return the sounddevice module. DeviceError if PortAudio is not installed or does not start."""
-    hush_jack()
+    prepare_jack()
     try:
         import sounddevice
     except Exception as error:  # OSError without PortAudio, PortAudioError when it does not start
@@ -203,9 +204,14 @@ def lost_one() -> None:
 
 
 def abandon(stream: object) -> None:
-    """Keep the memory of a stream that cannot be closed, see above."""
+    """Keep the memory of a stream that cannot be closed, see above.
+
+    If its server goes on, the stream plays too: its callback uses the memory until the process ends.
+    """
+    global _abandoned
+    keep_for_ever(stream)
     with _counting:
-        _abandoned.append(stream)
+        _abandoned = True
     lost_one()
     stream_closed()
 

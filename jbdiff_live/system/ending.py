@@ -5,7 +5,12 @@ Main thread only: Python runs signal handlers there, between two bytecodes.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -36,6 +41,32 @@ def on_ending(act: Callable[[], object]) -> Iterator[None]:
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+
+
+class ThreadsLeft:
+    """Ends the process in good order although a daemon thread still runs. Make it before others register with atexit.
+
+    A model that is being built, or a server that hangs, may hold a thread for longer than its owner waits. At the end
+    of the interpreter, CPython before 3.14 ends such a thread when it asks for the interpreter's lock. If the thread is
+    inside torch's C++, that aborts the process (SIGABRT). So the end of the interpreter is then left out.
+    """
+
+    def __init__(self) -> None:
+        self.status = 1  # the exit status, unless `main` sets another one
+        atexit.register(self._leave)
+
+    def _leave(self) -> None:
+        """Runs last of all atexit functions: they are called in reverse order."""
+        if not any(
+            thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()
+        ):
+            return
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(
+                OSError, ValueError, AttributeError
+            ):  # a console that has gone, or none at all
+                stream.flush()
+        os._exit(self.status)
 
 
 class Interrupts:

@@ -11,12 +11,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
-import rtmidi
 from controllers import Sender
 from test_control_midi import jack_for_midi, until
 
 from jbdiff_live.beat.bar_clock import BarClock, ClockMessage
 from jbdiff_live.beat.line import ClockSource
+from jbdiff_live.control.midi.clients import open_client
 from jbdiff_live.control.midi.clock_port import ClockPort
 from jbdiff_live.control.midi.inputs import MidiInput
 from jbdiff_live.control.midi.receipt import MOST_LATE_SECONDS, Receipt
@@ -34,7 +34,7 @@ class Listener:
     """A rack's MIDI input, which keeps what it gets."""
 
     def __init__(self) -> None:
-        self._client = rtmidi.MidiIn(rtmidi.API_UNIX_JACK, "Drums")
+        self._client = open_client("UNIX_JACK", "Drums")
         self._client.ignore_types(timing=False)
         self._client.open_virtual_port("in")
         self._got: list[bytes] = []
@@ -122,7 +122,7 @@ def test_clock_out_reaches_a_port_that_comes_later_and_comes_back(jack: subproce
 @needs_jack
 def test_a_virtual_clock_port_is_there_for_others(jack: subprocess.Popen[bytes]) -> None:
     port = ClockPort("virtual", "UNIX_JACK")
-    looker = rtmidi.MidiIn(rtmidi.API_UNIX_JACK, "Looker")
+    looker = open_client("UNIX_JACK", "Looker")
     try:
         port.send([], 0.0)
         until(lambda: any(name.startswith("jbdiff-live") and "clock" in name for name in looker.get_ports()))

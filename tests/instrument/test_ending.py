@@ -148,6 +148,30 @@ sys.exit(code)
     assert take.info.closed_cleanly and take.frames >= 44_100, "a busy machine notes the end a little later"
 
 
+def test_a_thread_left_inside_torch_does_not_abort_the_process() -> None:
+    """Who quits while a model is built leaves one. The end of the interpreter would end it, and C++ forbids that."""
+    code = """
+import threading
+import torch
+from jbdiff_live.system.ending import ThreadsLeft
+
+left = ThreadsLeft()
+busy = threading.Event()
+
+def build():
+    while True:
+        torch.empty(100_000).normal_()
+        busy.set()
+
+threading.Thread(target=build, daemon=True).start()
+busy.wait()
+print("closed")
+left.status = 3
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "closed\n", "")
+
+
 def test_what_nohup_ignores_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     ended = []

@@ -19,6 +19,7 @@ from servers import JackServer, wait_for
 from test_feedback import MAP
 from turned_clock import TurnedClock
 
+from jbdiff_live.control.midi.clients import open_client
 from jbdiff_live.control.midi.inputs import MidiInput
 from jbdiff_live.control.midi.midi_out import LOOK_SECONDS, MidiSender
 from jbdiff_live.control.midi.out_ports import OutPort, RtOutPorts
@@ -166,7 +167,7 @@ def test_a_turned_knob_of_a_real_port_comes_back_as_the_light_of_another_value(
         return Views(hands.store.snapshot, hands.store.snapshot)
 
     received: list[mido.Message] = []
-    lights = rtmidi.MidiIn(rtmidi.API_UNIX_JACK, "box")
+    lights = open_client("UNIX_JACK", "box")
     lights.open_virtual_port("lights")
     midi = MidiInput(hands.controls.handle, api="UNIX_JACK", poll_seconds=0.05, on_port=on_port)
     box = Sender("box")

@@ -5,7 +5,6 @@ Threads: the MIDI watcher's, and any that lists the inputs. Opening a client may
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import platform
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import rtmidi
 
 from jbdiff_live.control.midi.jack_reader import QUEUE_MESSAGES
-from jbdiff_live.system.jack_console import hush_jack
+from jbdiff_live.system.libjack import prepare_jack
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ def api_of(api: str | None) -> int:
         raise ValueError(f"no MIDI API {api!r} in this build of rtmidi; there are: {', '.join(known)}")
     if api is None and platform.system() == "Linux" and not ALSA_SEQUENCER.exists():
         api = "UNIX_JACK"
-    hush_jack()
+    prepare_jack()
     return rtmidi.API_UNSPECIFIED if api is None else known[api]
 
 
@@ -69,11 +68,6 @@ def no_midi(api: str | None, error: Exception) -> str:
 def ignored(port: str) -> bool:
     """Return True if this port does not belong to a controller."""
     return port.lower().startswith(IGNORED)
-
-
-def keep_for_ever(client: rtmidi.MidiIn | rtmidi.MidiOut) -> None:
-    """Add a reference that is never released, so that the client outlives even the interpreter."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
 
 
 def shut(client: rtmidi.MidiIn | rtmidi.MidiOut, name: str) -> None:

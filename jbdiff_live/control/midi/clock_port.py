@@ -15,11 +15,11 @@ from jbdiff_live.control.midi.clients import (
     DEVICE_ERRORS,
     api_of,
     ignored,
-    keep_for_ever,
     no_midi,
     shut,
 )
 from jbdiff_live.control.midi.jack_watch import JackWatch, watch_server
+from jbdiff_live.system.for_ever import keep_for_ever
 
 log = logging.getLogger(__name__)
 

@@ -27,7 +27,6 @@ from jbdiff_live.control.midi.clients import (
     CLIENT_NAME,
     DEVICE_ERRORS,
     ignored,
-    keep_for_ever,
     no_midi,
     open_client,
     shut,
@@ -40,6 +39,7 @@ from jbdiff_live.control.midi.receipt import Receipt
 from jbdiff_live.control.names import Port, free_name, index_of, numbered
 from jbdiff_live.control.source import ControlEvent, EventHandler
 from jbdiff_live.status import ControlStatus
+from jbdiff_live.system.for_ever import keep_for_ever
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,8 @@ import os
 import re
 import threading
 
-from jbdiff_live.system.jack_console import hush_jack, jack_library
+from jbdiff_live.system.for_ever import keep_for_ever
+from jbdiff_live.system.libjack import jack_library, prepare_jack
 
 NO_START_SERVER = 1  # JackOptions
 PORT_IS_INPUT = 1  # JackPortFlags
@@ -37,7 +38,6 @@ def watch_server(name: str) -> JackWatch:
         for watch in list(_released):
             if not watch.server_lives():
                 _released.remove(watch)
-                _forgotten.append(watch)
             elif watch.server == server:
                 _released.remove(watch)
                 return watch
@@ -53,10 +53,11 @@ class JackWatch:
 
     def __init__(self, name: str, server: str) -> None:
         self.server = server
-        hush_jack()
+        prepare_jack()
         self._jack = ctypes.CDLL(jack_library())
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._ended = ctypes.create_string_buffer(SEMAPHORE_BYTES)
+        keep_for_ever(self._ended)  # JACK's thread may post it until the process ends
         self._libc.sem_init(self._ended, 0, 0)
         self._jack.jack_client_open.restype = ctypes.c_void_p
         self._jack.jack_client_open.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p]
@@ -131,10 +132,9 @@ class JackWatch:
     def release(self) -> None:
         """Give the watch up. Its client stays open for the next user; if the server has ended, it is abandoned."""
         with _lock:
-            # JACK's thread may touch the semaphore at any time, so no watch is ever destroyed.
-            (_released if self.server_lives() else _forgotten).append(self)
+            if self.server_lives():
+                _released.append(self)
 
 
-_lock = threading.Lock()  # guards the two lists
+_lock = threading.Lock()  # guards the list
 _released: list[JackWatch] = []
-_forgotten: list[JackWatch] = []

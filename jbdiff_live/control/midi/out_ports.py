@@ -16,13 +16,13 @@ from jbdiff_live.control.midi.clients import (
     CLIENT_NAME,
     api_names,
     ignored,
-    keep_for_ever,
     no_midi,
     shut,
 )
 from jbdiff_live.control.midi.jack_watch import JackWatch, watch_server
 from jbdiff_live.control.names import Port, index_of, numbered
-from jbdiff_live.system.jack_console import hush_jack
+from jbdiff_live.system.for_ever import keep_for_ever
+from jbdiff_live.system.libjack import prepare_jack
 
 
 class OutPort(Protocol):
@@ -123,5 +123,5 @@ def _open_client(api: str | None, name: str) -> rtmidi.MidiOut:
         raise ValueError(no_midi(api, ValueError(f"no MIDI API {api!r} in this build of rtmidi")))
     if api is None and platform.system() == "Linux" and not ALSA_SEQUENCER.exists():
         api = "UNIX_JACK"
-    hush_jack()
+    prepare_jack()
     return rtmidi.MidiOut(rtmidi.API_UNSPECIFIED if api is None else known[api], name)
