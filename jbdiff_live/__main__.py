@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from jbdiff.program import begin
 from jbdiff_live.replay.command import replay_command
 from jbdiff_live.start.option_values import input_pair, one_of, parsed
 from jbdiff_live.start.port_options import port_options
@@ -413,10 +414,7 @@ def _opened(
 
 
 def main() -> None:
-    # A character that the console cannot encode becomes a question mark. A file name must not end the concert.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    begin("jbdiff-live")
     app()
 
 
