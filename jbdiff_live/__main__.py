@@ -327,12 +327,13 @@ def _run(options: SessionOptions, ports: tuple[Ports, frozenset[str]], wanted: _
 
 def _end_with(error: Exception) -> NoReturn:
     """Print why the program ends, and end it."""
+    from jbdiff.audio.writing import remedy
     from jbdiff_live.shown import printable
 
     log = logging.getLogger("jbdiff_live")
     log.info("", exc_info=error)
     words = printable(str(error.args[0] if isinstance(error, KeyError) else error))
-    print(f"jbdiff-live: {words}", file=sys.stderr)
+    print(f"jbdiff-live: {words}{remedy(error)}", file=sys.stderr)
     raise typer.Exit(2) from error
 
 
