@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from jbdiff.terminal import with_home
-from jbdiff.train.run.settings import RunSettings, in_one_line, with_run_options
+from jbdiff.train.run.settings import RunSettings, check_numbers, in_one_line, with_run_options
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
@@ -295,9 +295,8 @@ def own(
     with in_one_line():
         if (hours is None) == (minutes is None):
             raise ValueError("give --hours or --minutes: the time for the whole training")
+        check_numbers({"hours": hours, "minutes": minutes, "demo_minutes": demo_minutes, "seed": seed})
         total = minutes if minutes is not None else 60 * (hours or 0)
-        if not total > 0:
-            raise ValueError("the time has to be more than 0; a night is --hours 8")
         job = OwnJob(
             folder,
             total,

@@ -284,7 +284,9 @@ def test_what_is_sent_fits_a_packet_of_any_network(store: ParameterStore) -> Non
 
 
 @pytest.mark.parametrize("host", ["a" * 300, "x..y", "."])
-def test_a_host_of_an_impossible_form_is_a_problem_with_a_remedy(host: str, store: ParameterStore) -> None:
+def test_a_host_of_an_impossible_form_is_a_problem_with_a_remedy(
+    host: str, store: ParameterStore, caplog: pytest.LogCaptureFixture
+) -> None:
     listening = OscLink(OscSettings(port=0, host=host), store)
     listening.start()
     try:
@@ -296,5 +298,6 @@ def test_a_host_of_an_impossible_form_is_a_problem_with_a_remedy(host: str, stor
     try:
         wait_for(lambda: "check --osc-out" in sending.status().problem, "the problem of the sender")
         assert sending.status().listening, "receiving goes on"
+        wait_for(lambda: "check --osc-out" in caplog.text, "the words on the console")
     finally:
         sending.stop()

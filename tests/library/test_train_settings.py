@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import tomllib
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from jbdiff.train.cli import app
 from jbdiff.train.run.boards import TensorBoard, check_boards
 from jbdiff.train.run.provenance import config_toml
 from jbdiff.train.run.schedule import Budget, in_words
-from jbdiff.train.run.settings import RunSettings, read_config
+from jbdiff.train.run.settings import RunSettings, check_numbers, read_config
 
 COMMANDS = ("codec", "denoiser")
 
@@ -155,3 +156,35 @@ def test_other_processes_wait_for_the_firsts_cache(tmp_path: Path, monkeypatch: 
     clips = data.cache_sounds(tmp_path / "sounds", tmp_path / "cache", 8000)
     assert clips.lengths == (1000,) and len(waits) == 1
     assert json.loads((tmp_path / "cache" / "index.json").read_text())["lengths"] == [1000]
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "words"),
+    [
+        ("codec", ("--minutes", "nan"), "--minutes nan: give a finite number"),
+        ("codec", ("--minutes", "inf"), "--minutes inf: give a finite number"),
+        ("denoiser", ("--minutes", "-1"), "--minutes -1.0: give a number above 0"),
+        ("denoiser", ("--steps", "0"), "--steps 0: give a number above 0"),
+        ("distill", ("--steps", "99999999999999999999"), "is the most"),
+        ("distill", ("--steps", "1", "--rate", "nan"), "--rate nan: give a finite number"),
+        ("plan", ("--steps", "1", "--rate", "-0.001"), "--rate -0.001: give a number above 0"),
+        ("finisher", ("--steps", "1", "--seconds", "0"), "--seconds 0.0: give a number above 0"),
+        ("codec", ("--steps", "1", "--demo-minutes", "nan"), "--demo-minutes nan: give a finite number"),
+        ("own", ("--hours", "inf"), "--hours inf: give a finite number"),
+        ("own", ("--hours", "0"), "--hours 0.0: give a number above 0"),
+        ("own", ("--hours", "1", "--demo-minutes", "nan"), "--demo-minutes nan: give a finite number"),
+    ],
+)
+def test_numbers_that_no_run_can_work_with_are_refused_before_it_begins(
+    command: str, options: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    data = str(tmp_path / "data")
+    where = [data] if command == "own" else ["--data", data, "--out", str(tmp_path / "run")]
+    done = CliRunner().invoke(app, [command, *where, *options])
+    assert done.exit_code == 1 and words in done.output, (done.output, done.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_no_demos_is_a_number_too() -> None:
+    check_numbers({"demo_minutes": math.inf, "minutes": 0.001, "seed": -5, "resume": True, "out": "x"})

@@ -176,6 +176,7 @@ class OscLink:
             self._receiver = found[0][4][0], found[0][4][1]  # type: ignore[assignment]
         except (OSError, UnicodeError) as error:
             self._problem = f"OSC cannot send to {self._settings.out[0]} ({_reason(error)}); check --osc-out"
+            log.warning("%s", self._problem)
 
     def _receive(self, link: socket.socket) -> None:
         for _ in range(MOST_PACKETS):
