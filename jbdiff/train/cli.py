@@ -234,14 +234,17 @@ def export(
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the stack.")] = "pocket",
     licence: Annotated[str, typer.Option(help="Licence of the weights; CC0-1.0 for the pocket stack.")] = "",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a stack that is in --out.")] = False,
 ) -> None:
     """Write a stack that plays: half-precision weights, sizes, checksums, origin."""
-    from jbdiff.train.jobs.export import POCKET_SOURCE, StackParts, export_stack
+    from jbdiff.train.jobs.export import POCKET_SOURCE, StackParts, export_stack, files_of_stack
     from jbdiff.train.jobs.unet import put_into_stack
 
     weights = denoiser_weights or []
     source = POCKET_SOURCE if name == "pocket" and not licence else {"licence": licence or "not stated"}
     with in_one_line():
+        if files_of_stack(out) and not overwrite:
+            raise ValueError(f"{out} holds a stack; give a new folder, or --overwrite to replace it")
         if base is not None:
             made = put_into_stack(base, weights, out, name, source)
         elif codec_weights is None:
