@@ -20,6 +20,7 @@ from jbdiff.data.digest import data_digest
 from jbdiff.train.cli import app
 from jbdiff.train.run.boards import TensorBoard, check_boards
 from jbdiff.train.run.provenance import config_toml
+from jbdiff.train.run.run import prepare_folder
 from jbdiff.train.run.schedule import Budget, in_words
 from jbdiff.train.run.settings import RunSettings, check_numbers, read_config
 
@@ -188,3 +189,25 @@ def test_numbers_that_no_run_can_work_with_are_refused_before_it_begins(
 
 def test_no_demos_is_a_number_too() -> None:
     check_numbers({"demo_minutes": math.inf, "minutes": 0.001, "seed": -5, "resume": True, "out": "x"})
+
+
+def test_a_file_of_options_that_the_user_wrote_is_never_replaced(tmp_path: Path) -> None:
+    """Who keeps it in the folder of the run would lose its comments, and the options of other commands."""
+    options = written(tmp_path, "steps = 1  # to try it out\n").rename(tmp_path / "config.toml")
+    before = options.read_bytes()
+    (tmp_path / "data").mkdir()
+    settings = RunSettings(tmp_path, steps=1, given={"steps": 1})
+    with pytest.raises(
+        FileExistsError, match=r"config\.toml would be replaced .*; give another folder for --out"
+    ):
+        prepare_folder(settings, {})
+    assert options.read_bytes() == before and not (tmp_path / "run.json").exists()
+
+
+def test_an_error_of_the_disk_has_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    soundfile.write(tmp_path / "data" / "a.wav", np.random.default_rng(0).normal(0, 0.1, 44_100 * 9), 44_100)
+    done = CliRunner().invoke(
+        app, ["codec", "--data", str(tmp_path / "data"), "--out", str(tmp_path / ("a" * 300)), "--steps", "1"]
+    )
+    assert done.exit_code == 1 and "give a shorter name" in done.output, (done.output, done.exception)

@@ -63,8 +63,7 @@ def export_stack(parts: StackParts, out: Path, name: str, source: JsonTable) -> 
     """Write a stack into `out` and return `out`.
 
     Each file is replaced as a whole, and the description comes last. `load_stack` refuses a folder that is only half
-    replaced. Raises ValueError or CheckpointError if parts do not belong together, or if `out` holds something that is no
-    stack.
+    replaced. Raises ValueError or CheckpointError if parts do not belong together, or if `out` holds something else.
     """
     before = files_of_stack(out)
     codec = load_codec(parts.codec)

@@ -23,6 +23,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from jbdiff.audio.writing import remedy
 from jbdiff.plain_toml import nearest, read_toml_file
 from jbdiff.terminal import at_home
 from jbdiff.train.run.schedule import Budget
@@ -237,7 +238,7 @@ def in_one_line() -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, CheckpointError) as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
+        typer.secho(f"error: {error}{remedy(error)}", fg="red", err=True)
         raise typer.Exit(1) from error
 
 
