@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import os
 import subprocess
 import sys
@@ -239,3 +240,9 @@ def test_one_assignment_sets_one_value() -> None:
 def test_a_number_that_is_too_large_is_shown(number: int, words: str) -> None:
     with pytest.raises(OptionError, match=words):
         options_from({"level2": {"steps": number}})
+
+
+def test_a_missing_file_is_named_with_the_remedy_and_keeps_its_reason(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*night\.toml; check the name") as missing:
+        read_toml_file(tmp_path / "night.toml")
+    assert missing.value.strerror == os.strerror(errno.ENOENT)
