@@ -5,11 +5,15 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line."""
-    from jbdiff.cli import app
-    from jbdiff.terminal import speak_any_text
+    try:
+        from jbdiff.program import begin
 
-    speak_any_text()
-    app()
+        begin("jbdiff")
+        from jbdiff.cli import app
+
+        app()
+    except KeyboardInterrupt:  # typer is not there yet to catch it
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

@@ -37,8 +37,13 @@ console = plain_console()
 
 
 def _fail(message: object) -> NoReturn:
+    words = str(message)
+    if isinstance(message, OSError):
+        from jbdiff.audio.writing import remedy
+
+        words += remedy(message)
     # A long name is not broken over two lines, so that it can be copied.
-    plain_console(stderr=True).print(Text("error: ", "red") + Text(str(message)), soft_wrap=True)
+    plain_console(stderr=True).print(Text("error: ", "red") + Text(words), soft_wrap=True)
     raise typer.Exit(1)
 
 

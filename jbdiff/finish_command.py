@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from rich.console import Console
 from rich.progress import Progress
 from soundfile import SoundFileError
 
 from jbdiff.audio.files import read_mono
+from jbdiff.audio.writing import new_sound, remedy
 from jbdiff.geometry import Geometry
 from jbdiff.heap import keep_freed_memory
+from jbdiff.machine import usable_device
 from jbdiff.render.render import SUBTYPES
 from jbdiff.stacks.stack import CheckpointError, Stack, load_stack
 from jbdiff.stream.execution import Execution
@@ -49,7 +50,7 @@ def run_finish(job: FinishJob, console: Console) -> None:
     try:
         _finish(job, console)
     except (CheckpointError, StreamError, SoundFileError, OSError, ValueError) as error:
-        raise FinishError(str(error)) from error
+        raise FinishError(f"{error}{remedy(error)}") from error
 
 
 def _finish(job: FinishJob, console: Console) -> None:
@@ -61,53 +62,54 @@ def _finish(job: FinishJob, console: Console) -> None:
         raise FinishError(f"no folder {job.out.parent}; make it first")
     if job.out.exists() and job.sound.exists() and job.out.samefile(job.sound):
         raise FinishError(f"{job.out} is the sound that is read; give another name")
+    if job.out.is_dir():
+        raise FinishError(f"{job.out} is a folder; give another name")
     if job.out.exists() and not job.overwrite:
         raise FinishError(f"{job.out} is there already; give another name, or --overwrite to replace it")
+    usable_device(job.device)
     keep_freed_memory()
     stack = load_stack(job.stack)
     rate = stack.config.sample_rate
     read = read_mono(job.sound, rate, int(LONGEST_SECONDS * rate))
     for note in read.notes:
         console.print(f"{job.sound.name}: {note}", soft_wrap=True)
-    with Progress(console=console) as progress:
-        task = progress.add_task(job.out.name, total=len(read.samples))
-        audio = finished(
-            stack,
-            torch.from_numpy(read.samples)[None, None],
-            FinisherSettings(strength=job.strength, seed=job.seed),
-            job.device,
-            lambda frames: progress.update(task, completed=frames),
-        )
-    samples = audio[0].cpu().numpy().T
-    peak = float(np.abs(samples).max())
-    soundfile.write(job.out, samples if job.bits == 32 else samples.clip(-1, 1), rate, subtype=subtype)
-    console.print(f"wrote {job.out}: {len(samples) / rate:.1f} s, peak {peak:.2f}", soft_wrap=True)
+    peak, frames = 0.0, len(read.samples)
+    with Progress(console=console) as progress, new_sound(job.out, rate, 2, subtype) as file:
+        task = progress.add_task(job.out.name, total=frames)
+        settings = FinisherSettings(strength=job.strength, seed=job.seed)
+        for block in finished_blocks(stack, torch.from_numpy(read.samples)[None, None], settings, job.device):
+            samples = block[0].numpy().T
+            peak = max(peak, float(np.abs(samples).max(initial=0)))
+            file.write(samples if job.bits == 32 else samples.clip(-1, 1))
+            progress.update(task, advance=len(samples))
+    console.print(f"wrote {job.out}: {frames / rate:.1f} s, peak {peak:.2f}", soft_wrap=True)
+
+
+def finished(
+    stack: Stack, mono: torch.Tensor, settings: FinisherSettings, device: str = "cpu"
+) -> torch.Tensor:
+    """Return all of `finished_blocks` as one sound `[1, 2, n]`."""
+    return torch.cat(list(finished_blocks(stack, mono, settings, device)), dim=2)
 
 
 @torch.inference_mode()
-def finished(
-    stack: Stack,
-    mono: torch.Tensor,
-    settings: FinisherSettings,
-    device: str = "cpu",
-    on_frames: Callable[[int], object] = lambda frames: None,
-) -> torch.Tensor:
-    """Return a sound `[1, 1, n]` as the stack's finisher makes it, `[1, 2, n]`, without its delay.
+def finished_blocks(
+    stack: Stack, mono: torch.Tensor, settings: FinisherSettings, device: str = "cpu"
+) -> Iterator[torch.Tensor]:
+    """Yield a sound `[1, 1, n]` as the stack's finisher makes it, in blocks `[1, 2, frames]`, without its delay.
 
-    It is the same as a stream whose init passes the levels (`BlockSettings.direct`), but for the delay.
-    on_frames(frames): runs after each block, with the frames that are finished. ValueError: the stack has no finisher.
+    Together the blocks have n frames. They are the same as those of a stream whose init passes the levels
+    (`BlockSettings.direct`), but for the delay. ValueError: the stack has no finisher.
     """
     block = Geometry(stack.config).window_samples(stack.levels[0])
     where = torch.device(device)
     stage = finisher_stage(stack.to(where), block, Execution(where))
     if stage is None:
         raise ValueError(f"stack {stack.config.name!r} has no finisher; choose another stack")
-    frames, state = mono.shape[2], stage.fresh_state()
-    blocks = -(-(frames + stage.latency_frames) // block)
-    padded = torch.nn.functional.pad(mono, (0, blocks * block - frames))
-    out = []
-    for index, piece in enumerate(torch.split(padded, block, dim=2)):
+    frames, state, skip = mono.shape[2], stage.fresh_state(), stage.latency_frames
+    for index in range(-(-(frames + skip) // block)):
+        piece = mono[..., index * block : (index + 1) * block]
+        piece = torch.nn.functional.pad(piece, (0, block - piece.shape[2]))
         made, state = stage.finish(state, settings, piece.to(where), lambda step: None, index)
-        out.append(made.cpu())
-        on_frames(min(frames, (index + 1) * block))
-    return torch.cat(out, dim=2)[..., stage.latency_frames : stage.latency_frames + frames]
+        begin = index * block - skip  # of the made block, in frames of the sound
+        yield made[..., max(0, -begin) : max(0, frames - begin)].cpu()

@@ -65,6 +65,25 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+class DeviceError(ValueError):
+    """A device of torch that this machine has not; the message names the remedy."""
+
+
+def usable_device(device: torch.device | str) -> torch.device:
+    """Return the device if this machine can compute on it. Raises DeviceError with the remedy."""
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:  # torch's own message lists devices that no build has
+        raise DeviceError(f"no device {str(device)!r}; use --device cpu, cuda, cuda:1 or mps") from error
+    try:
+        torch.ones(1, device=found).add(1).item()
+    except (RuntimeError, AssertionError, ImportError, AttributeError) as error:
+        raise DeviceError(
+            f"{str(found)!r}: no {found.type.upper()} device here, or a torch that cannot use it; use --device cpu"
+        ) from error
+    return found
+
+
 def this_machine(device: torch.device | str = "cpu") -> Machine:
     """Return the description of this machine; `gpu` is None for the CPU."""
     device = torch.device(device)

@@ -52,8 +52,13 @@ def read_text_file(path: Path, kind: Kind = OPTIONS) -> str:
     """
     if path.exists() and not path.is_file():  # a device or a pipe may have no end
         raise ValueError(f"{path} is no file; give {kind.name}")
-    with path.open("rb") as file:
-        data = file.read(MOST_BYTES + 1)
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except FileNotFoundError as error:
+        missing = FileNotFoundError(f"there is no file {path}; check the name")
+        missing.strerror = error.strerror  # for callers that write a sentence of their own
+        raise missing from error
     if len(data) > MOST_BYTES:
         raise ValueError(f"{path} is larger than {MOST_BYTES >> 10} kB; is it {kind.name}?")
     mark, encoding = next(((mark, name) for mark, name in MARKS if data.startswith(mark)), (b"", "utf-8"))

@@ -15,10 +15,12 @@ from soundfile import SoundFileError
 
 from jbdiff.audio.files import read_mono
 from jbdiff.audio.sound_facts import SilentSound
+from jbdiff.audio.writing import remedy
 from jbdiff.config import StackConfig
 from jbdiff.diffusion.samplers import sampler_named
 from jbdiff.geometry import Geometry
 from jbdiff.heap import keep_freed_memory
+from jbdiff.machine import usable_device
 from jbdiff.render.options import RenderOptions, options_from, read_toml, with_assignments, with_flags
 from jbdiff.render.render import Rendered, RenderError, RenderPlan, check_targets, render
 from jbdiff.stacks.stack import CheckpointError, Stack, load_stack
@@ -111,6 +113,7 @@ def _rendered(
     load: Callable[[str], Stack],
 ) -> Iterator[tuple[Rendered, float]]:
     values = _values(job)
+    usable_device(job.device)
     keep_freed_memory()
     loaded = load(job.stack)
     options = _options(job, values, loaded.config)
@@ -214,9 +217,7 @@ def _report(made: Rendered, seconds: float) -> str:
 
 
 def _disk_remedy(error: Exception) -> str:
-    """Return the remedy for a disk that is full or write-protected, as the end of an error message; else nothing."""
+    """Return the remedy for an error of the disk, as the end of a message; else nothing."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "; free some space, the same command goes on from there"
-    if isinstance(error, PermissionError):
-        return "; choose a folder that you may write to"
-    return ""
+    return remedy(error)

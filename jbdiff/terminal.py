@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,6 @@ from rich.console import Console
 def plain_console(stderr: bool = False) -> Console:
     """Return a console without markup and emoji, because file names may hold `[/b]` and `:smile:`."""
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
-
-
-def speak_any_text() -> None:
-    """Let standard output show what its encoding lacks as a question mark instead of ending the program."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
 
 
 def at_home(value: Any) -> Any:

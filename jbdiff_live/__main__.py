@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from jbdiff.program import begin
 from jbdiff_live.replay.command import replay_command
 from jbdiff_live.start.option_values import input_pair, one_of, parsed
 from jbdiff_live.start.port_options import port_options
@@ -326,12 +327,13 @@ def _run(options: SessionOptions, ports: tuple[Ports, frozenset[str]], wanted: _
 
 def _end_with(error: Exception) -> NoReturn:
     """Print why the program ends, and end it."""
+    from jbdiff.audio.writing import remedy
     from jbdiff_live.shown import printable
 
     log = logging.getLogger("jbdiff_live")
     log.info("", exc_info=error)
     words = printable(str(error.args[0] if isinstance(error, KeyError) else error))
-    print(f"jbdiff-live: {words}", file=sys.stderr)
+    print(f"jbdiff-live: {words}{remedy(error)}", file=sys.stderr)
     raise typer.Exit(2) from error
 
 
@@ -415,11 +417,8 @@ def _opened(
 def main() -> None:
     from jbdiff_live.system.ending import ThreadsLeft
 
+    begin("jbdiff-live")
     left = ThreadsLeft()
-    # A character that the console cannot encode becomes a question mark. A file name must not end the concert.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
     try:
         app()
     except SystemExit as end:

@@ -30,9 +30,10 @@ TERRITORY = {
     "lightning": ("jbdiff/train/",),
     "ray": ("jbdiff/batch/ray_pool.py",),
     # Patches and maps are read with one file of the library, which needs no torch (see below). The take browser ends a
-    # child process with another.
+    # child process with another. Both programs begin with the same few lines.
     "jbdiff": (
         "jbdiff/",
+        "jbdiff_live/__main__.py",
         "jbdiff_live/engine/",
         "jbdiff_live/patch_text.py",
         "jbdiff_live/record/shelf/again.py",

@@ -192,6 +192,8 @@ def audio_blocks(
     if path.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder; give a sound file")
     if not path.is_file():
+        if path.exists():
+            raise OSError(f"{str(path)!r} is a pipe or a device; give a sound file")
         raise FileNotFoundError(f"no sound file {str(path)!r}; check the name, or give another file")
     yield from _resampled(path, sample_rate, frames, SoundFacts() if facts is None else facts)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from jbdiff.audio.writing import remedy
 from jbdiff.batch.board import Board
 from jbdiff.batch.journal import Journal
 from jbdiff.batch.listing import BatchList, read_list
@@ -60,7 +61,10 @@ def run_batch(job: BatchJob, console: Console, pool_for: PoolFor | None = None) 
     pool_for: makes the pool of workers, given what is to be made. Raises BatchError with the remedy if the list, the
     disk or the cluster refuses, and if the user stops it.
     """
-    listed = read_list(job.path, job.device)
+    try:
+        listed = read_list(job.path, job.device)
+    except OSError as error:
+        raise BatchError(f"{error}{remedy(error)}") from error
     journal = Journal(job.path.with_suffix(".rendered.jsonl"))
     try:
         places = Places(job.path.with_suffix(".rendering"), journal, job.overwrite)
@@ -76,7 +80,7 @@ def run_batch(job: BatchJob, console: Console, pool_for: PoolFor | None = None) 
             places.forget_others(request for request in waiting if not _is_done(journal, request))
         return summary
     except OSError as error:
-        raise BatchError(str(error)) from error
+        raise BatchError(f"{error}{remedy(error)}") from error
     finally:
         journal.close()
 
@@ -98,8 +102,19 @@ def usual_pool(
         say(f"{len(waiting)} to make; {pool.workers} at once on Ray ({job.ray})")
         return pool
     workers = plan_workers(this_machine(job.device), job.device, job.jobs, len(waiting), need)
+    if job.device not in ("cpu", "cuda"):  # these are known already, and torch need not be loaded here
+        _check_device(job.device)
     say(f"{len(waiting)} to make; worker processes: {len(workers.devices)} ({workers.why})")
     return ProcessPool(workers.devices, workers.environments)
+
+
+def _check_device(device: str) -> None:
+    from jbdiff.machine import DeviceError, usable_device
+
+    try:
+        usable_device(device)
+    except DeviceError as error:
+        raise BatchError(str(error)) from error
 
 
 class _Batch:

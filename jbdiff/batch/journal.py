@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 import jbdiff
 from jbdiff.batch.request import BatchError, Outcome, Piece, Request
 from jbdiff.batch.work import THREADS
+from jbdiff.file_lock import locked
 from jbdiff.stacks.weight_files import file_sha256
 from jbdiff.untyped import JsonDict, JsonTable
 
@@ -42,7 +41,7 @@ class Journal:
                 f"{path} cannot be written ({error.strerror}); put the list into a folder of yours"
             ) from error
         try:
-            if not _locked(self._file):
+            if not locked(self._file):
                 raise BatchError(
                     f"another command renders this list; wait for it, or stop it ({path} is in use)"
                 )
@@ -153,20 +152,3 @@ def _hash(path: Path) -> str | None:
         return file_sha256(path)
     except OSError:
         return None
-
-
-def _locked(file: IO[bytes]) -> bool:
-    """Lock a file for this process until it closes it. Return False if another process has it."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jbdiff.audio.writing import remedy
 from jbdiff.batch.options import KEYS, merged, plain_options
 from jbdiff.batch.paths import KeyProblem, at_folder, check_places, out_file
 from jbdiff.batch.request import BatchError, Piece, Request, digest_of
@@ -55,7 +56,7 @@ def read_list(path: Path, device: str = "cpu") -> BatchList:
     try:
         source = read_source(path)
     except (OSError, ValueError) as error:
-        raise BatchError(str(error)) from error
+        raise BatchError(f"{error}{remedy(error)}") from error
     _check_head(source)
     facts = _Facts()
     entries: list[tuple[str, Request]] = []

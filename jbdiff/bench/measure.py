@@ -37,6 +37,7 @@ from jbdiff.machine import (
     settled,
     this_machine,
     time_calls,
+    usable_device,
 )
 from jbdiff.stacks.kinds import build_codec, build_denoiser, build_finisher
 from jbdiff.stacks.stack import Stack
@@ -174,14 +175,6 @@ def block_settings(config: StackConfig, levels: Sequence[int], steps: int | None
     each = {number: LevelSettings(steps=steps) for number in levels}
     guidance = config.level(max(levels)).guidance
     return BlockSettings(guidance=guidance, levels=each, finisher=FinisherSettings(steps=steps))
-
-
-def usable_device(device: torch.device | str) -> torch.device:
-    """Return the device if it can be used. Raises BenchError for CUDA if this machine has none."""
-    device = torch.device(device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise BenchError("no CUDA device here, or a torch without CUDA; use --device cpu")
-    return device
 
 
 @torch.inference_mode()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from jbdiff.audio.figures import write_spectrogram
+from jbdiff.audio.writing import sound_name
 from jbdiff.data.digest import data_digest
 from jbdiff.evaluate.amounts import SECTIONS, Amounts
 from jbdiff.evaluate.anchor_knobs import anchor_curves
@@ -213,7 +214,7 @@ class Evaluation:
         def keep(number: int, played: Tensor) -> None:
             if number < SHOWN_PIECES:
                 path = self.job.out / f"{name}{number}.wav"
-                soundfile.write(path, played.clamp(-1, 1).T.numpy(), self.rate)
+                soundfile.write(sound_name(path), played.clamp(-1, 1).T.numpy(), self.rate)
 
         pieces = judge_excerpts(self.player, excerpts, self.say, keep)
         write_constant_q(self.job.out / f"{name}.png", pieces, self.rate)
@@ -268,7 +269,7 @@ def show_pieces(out: Path, made: Sequence[Continued], sample_rate: int) -> None:
     count = int(SHOWN_SECONDS * sample_rate)
     shown = {}
     for number, one in enumerate(made[:SHOWN_PIECES]):
-        soundfile.write(out / f"piece{number}.wav", one.audio.clamp(-1, 1).T.numpy(), sample_rate)
+        soundfile.write(sound_name(out / f"piece{number}.wav"), one.audio.clamp(-1, 1).T.numpy(), sample_rate)
         shown[f"{one.piece.name}: how it goes on"] = one.piece.original.mean(0)[:count].numpy()
         shown[f"{one.piece.name}: what is played"] = one.audio.mean(0)[:count].numpy()
     write_spectrogram(out / "continuations.png", shown, sample_rate)
@@ -292,6 +293,6 @@ def run_long(
     ends = {"beginning": mono[:count], "end": mono[-count:]}
     write_spectrogram(job.out / "ends.png", ends, rate)
     for name, audio in (("beginning", run.audio[:, : 3 * count]), ("end", run.audio[:, -3 * count :])):
-        soundfile.write(job.out / f"{name}.wav", audio.clip(-1, 1).T, rate)
+        soundfile.write(sound_name(job.out / f"{name}.wav"), audio.clip(-1, 1).T, rate)
     figures = drift_figures(run.table, held, minutes)
     return figures, {"seconds": stretch} | {name: values.tolist() for name, values in run.table.items()}

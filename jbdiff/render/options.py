@@ -120,7 +120,12 @@ def with_assignments(values: JsonTable, assignments: Iterable[str]) -> JsonDict:
 def _assigned(text: str, assignment: str) -> object:
     """Return the value after the equals sign: TOML, or a bare word if it is no TOML."""
     try:
-        return parse_toml(f"value = {text}", f"--set {assignment[:60]}")["value"]
+        content = parse_toml(f"value = {text}", f"--set {assignment[:60]}")
+        if len(content) > 1:
+            raise OptionError(f"{assignment!r} sets several values; give --set once for each")
+        return content["value"]
+    except OptionError:
+        raise
     except ValueError as error:
         word = text.strip()
         if not word.replace("_", "").replace("-", "").isalnum() or word.isdigit():
@@ -249,7 +254,8 @@ def _whole(name: str, value: object, most: int = MOST) -> int:
     """Return a whole number from -`most` to `most`."""
     number: int = _kind(name, value, (int,))
     if abs(number) > most:
-        raise OptionError(f"{name}: a number of {number.bit_length()} bits; {most} is the most")
+        shown = str(number) if number.bit_length() < 100 else f"a number of {number.bit_length()} bits"
+        raise OptionError(f"{name} {shown}; {most} is the most")
     return number
 
 

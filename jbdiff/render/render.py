@@ -11,8 +11,10 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import soundfile
@@ -21,6 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from jbdiff.audio.pictures import write_mel_picture
+from jbdiff.audio.writing import sound_name
+from jbdiff.file_lock import locked
 from jbdiff.stream.stream import BlockSettings, BlockStream, StreamError, StreamState
 
 SUBTYPES = {
@@ -32,9 +36,11 @@ SUBTYPES = {
 }
 # files in the folder: the description of its render; the list of finished files that were moved out
 DESCRIBED, PLACED = "render.json", "placed"
+LOCK = "lock"  # a file in the folder that the process which renders has locked
 WRITE_FRAMES = 1 << 16  # frames at a time when raw samples are written to a sound file
 # of the init before a block's part of it, so that the encoder sees no edge at the beginning
 LEAD_SECONDS = 2.0
+AFRESH = "begin afresh: remove that folder, or add --fresh"
 
 
 def level_file(out: Path, level: int) -> Path:
@@ -117,9 +123,9 @@ def check_targets(
         if target.exists() and not overwrite and target.name not in _written_before(plan):
             raise RenderError(f"{target} is there already; give another name, or --overwrite to replace it")
     partial = _partial(plan)
-    if partial.exists() and not (partial / DESCRIBED).is_file():
+    if os.path.lexists(partial) and not (partial / DESCRIBED).is_file():
         names = {path.name for path in partial.iterdir()} if partial.is_dir() else {partial.name}
-        if names - {DESCRIBED + ".new"}:
+        if names - {DESCRIBED + ".new", LOCK}:
             raise RenderError(f"{partial} is in the way: the render works in a folder of that name; move it")
 
 
@@ -155,8 +161,21 @@ def render(
         raise RenderError(f"no folder {plan.out.parent}; make it first")
     check_targets(plan, stream.levels, overwrite)
     partial = _partial(plan)
-    if fresh and partial.is_dir():
-        shutil.rmtree(partial)
+    partial.mkdir(exist_ok=True)
+    with _alone(partial) as lock:
+        if fresh:
+            _empty(partial)
+        return _render(stream, plan, partial, subtype, on_progress, lock)
+
+
+def _render(
+    stream: BlockStream,
+    plan: RenderPlan,
+    partial: Path,
+    subtype: str,
+    on_progress: Callable[[int, int], None],
+    lock: IO[bytes],
+) -> Rendered:
     # Stems have a shorter delay than the whole sound. All must be long enough after their own delay is cut off.
     blocks = -(-(plan.frames + stream.latency_frames) // stream.block_frames)
     tracks = {"sound": stream.channels} | ({f"level{n}": 1 for n in stream.levels} if plan.stems else {})
@@ -164,7 +183,10 @@ def render(
     handles = {name: (partial / f"{name}.f32").open("r+b") for name in _touch(partial, tracks)}
     try:
         for name, handle in handles.items():
-            handle.truncate(done * stream.block_frames * tracks[name] * 4)
+            length = done * stream.block_frames * tracks[name] * 4
+            if handle.seek(0, os.SEEK_END) < length:
+                raise RenderError(f"{partial} cannot be continued: {name}.f32 is cut short; {AFRESH}")
+            handle.truncate(length)
             handle.seek(0, os.SEEK_END)
         for index in range(done, blocks):
 
@@ -186,7 +208,39 @@ def render(
     finally:
         for handle in handles.values():
             handle.close()
-    return _write_out(stream, plan, partial, tracks, subtype, done)
+    made = _write_out(stream, plan, partial, tracks, subtype, done)
+    if os.name == "nt":  # an open file cannot be removed there
+        lock.close()
+    shutil.rmtree(partial)
+    return made
+
+
+@contextmanager
+def _alone(partial: Path) -> Iterator[IO[bytes]]:
+    """Lock a folder of work for this process. Raises RenderError if another process has it."""
+    with (partial / LOCK).open("ab") as file:
+        # A process that ends removes the folder with its lock. Then this one locks a file that is no longer there.
+        if not locked(file) or not _is_at(file, partial / LOCK):
+            raise RenderError(
+                f"another process renders this ({partial} is in use); wait for it, or give another name"
+            )
+        yield file
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _empty(partial: Path) -> None:
+    """Remove what an earlier render left in its folder, but for the lock."""
+    for path in partial.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
 
 
 def _begin(stream: BlockStream, plan: RenderPlan, partial: Path) -> int:
@@ -197,16 +251,15 @@ def _begin(stream: BlockStream, plan: RenderPlan, partial: Path) -> int:
     if plan.context is not None:
         stream.set_context(plan.context)
     if not described.is_file():
-        partial.mkdir(exist_ok=True)
         _replace(described, json.dumps({"format": 1, "fingerprint": fingerprint}).encode())
         return 0
     try:
         known = json.loads(described.read_text(encoding="utf-8"))["fingerprint"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise RenderError(f"{partial} is no unfinished render of ours ({error!r}); remove it") from error
+        raise RenderError(f"{partial} is no unfinished render of ours; move it away") from error
     if known != fingerprint:
         raise RenderError(
-            f"{partial} is an unfinished render with other settings; repeat it with those, or begin afresh"
+            f"{partial} is an unfinished render with other settings; repeat it with those. Or {AFRESH}"
         )
     saved = partial / "state"
     if not saved.is_file():
@@ -215,7 +268,7 @@ def _begin(stream: BlockStream, plan: RenderPlan, partial: Path) -> int:
         state = StreamState.from_bytes(saved.read_bytes())
         stream.restore(state)
     except StreamError as error:
-        raise RenderError(f"{partial} cannot be continued: {error}; begin afresh") from error
+        raise RenderError(f"{partial} cannot be continued: {error}; {AFRESH}") from error
     return state.block_index
 
 
@@ -233,7 +286,7 @@ def _write_out(
     subtype: str,
     resumed_at: int,
 ) -> Rendered:
-    """Write raw samples to sound files, each without its own delay. Move all into place and remove the folder."""
+    """Write raw samples to sound files, each without its own delay. Move all into place."""
     files: list[Path] = []
     pictures: list[Path] = []
     peak = 0.0
@@ -243,7 +296,7 @@ def _write_out(
         if name != "sound":
             delay = stream.stem_latency_frames[int(name.removeprefix("level"))]
         finished = partial / out.name
-        with soundfile.SoundFile(finished, "w", stream.sample_rate, channels, subtype) as sound:
+        with soundfile.SoundFile(sound_name(finished), "w", stream.sample_rate, channels, subtype) as sound:
             for samples in _chunks(partial / f"{name}.f32", channels, delay, plan.frames):
                 if name == "sound":
                     peak = max(peak, float(np.abs(samples).max()))
@@ -258,7 +311,6 @@ def _write_out(
     _replace(partial / PLACED, names.encode("utf-8", "surrogateescape"))
     for path in (*files, *pictures):
         (partial / path.name).replace(path)
-    shutil.rmtree(partial)
     return Rendered(tuple(files), peak, resumed_at, tuple(pictures))
 
 

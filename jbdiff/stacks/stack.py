@@ -33,6 +33,7 @@ from jbdiff.networks.denoiser import Denoiser
 from jbdiff.networks.few_steps import Additions, merge
 from jbdiff.networks.joint_denoiser import JointDenoiser
 from jbdiff.stacks.kinds import FinisherNetwork, PartConfig, part_tensors, skeleton
+from jbdiff.stacks.sizes import check_sizes
 from jbdiff.stacks.v1_layout import v1_role
 from jbdiff.stacks.weight_files import (
     CheckpointError,
@@ -337,6 +338,7 @@ def read_manifest(folder: Path) -> Manifest:
                 f"{path} has format {content['format']!r}; this version reads {FORMAT}. Update jbdiff"
             )
         config = stack_from_dict(content["stack"])
+        check_sizes(config)
         entries = {
             str(role): _Entry(_inside(folder, entry["file"]), str(entry["sha256"]))
             for role, entry in content["files"].items()

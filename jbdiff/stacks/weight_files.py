@@ -216,7 +216,14 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str, sourc
     Integer tensors keep their type. The tensors become the module's own (`assign`), so this also fills a module on the
     meta device. Raises CheckpointError if they do not fit. `what` and `source` are for the message.
     """
-    check_fit(module.state_dict(), tensors, what, source)
+    own = module.state_dict()
+    check_fit(own, tensors, what, source)
+    for name, value in tensors.items():
+        if own[name].is_floating_point() and not value.is_floating_point():
+            raise CheckpointError(
+                f"{source} does not fit {what}: {name} holds {str(value.dtype).removeprefix('torch.')} numbers where "
+                f"{str(own[name].dtype).removeprefix('torch.')} is needed; fetch or export the file again"
+            )
     filled = {
         name: value.float() if value.is_floating_point() else value.clone() for name, value in tensors.items()
     }

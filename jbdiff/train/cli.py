@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from jbdiff.terminal import with_home
-from jbdiff.train.run.settings import RunSettings, in_one_line, with_run_options
+from jbdiff.train.run.settings import RunSettings, check_numbers, in_one_line, with_run_options
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
@@ -252,14 +252,17 @@ def export(
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the stack.")] = "pocket",
     licence: Annotated[str, typer.Option(help="Licence of the weights; CC0-1.0 for the pocket stack.")] = "",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a stack that is in --out.")] = False,
 ) -> None:
     """Write a stack that plays: half-precision weights, sizes, checksums, origin."""
-    from jbdiff.train.jobs.export import POCKET_SOURCE, StackParts, export_stack
+    from jbdiff.train.jobs.export import POCKET_SOURCE, StackParts, export_stack, files_of_stack
     from jbdiff.train.jobs.unet import put_into_stack
 
     weights = denoiser_weights or []
     source = POCKET_SOURCE if name == "pocket" and not licence else {"licence": licence or "not stated"}
     with in_one_line():
+        if files_of_stack(out) and not overwrite:
+            raise ValueError(f"{out} holds a stack; give a new folder, or --overwrite to replace it")
         if base is not None:
             made = put_into_stack(base, weights, out, name, source)
         elif codec_weights is None:
@@ -313,9 +316,8 @@ def own(
     with in_one_line():
         if (hours is None) == (minutes is None):
             raise ValueError("give --hours or --minutes: the time for the whole training")
+        check_numbers({"hours": hours, "minutes": minutes, "demo_minutes": demo_minutes, "seed": seed})
         total = minutes if minutes is not None else 60 * (hours or 0)
-        if not total > 0:
-            raise ValueError("the time has to be more than 0; a night is --hours 8")
         job = OwnJob(
             folder,
             total,

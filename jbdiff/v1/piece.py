@@ -14,6 +14,7 @@ from torch import Tensor
 
 from jbdiff.audio.crossfade import Crossfade
 from jbdiff.audio.pictures import write_mel_picture
+from jbdiff.audio.writing import sound_name
 from jbdiff.config import VQVAEConfig
 from jbdiff.diffusion.noise import v1_base_noise
 from jbdiff.geometry import Geometry
@@ -151,7 +152,8 @@ def render_v1(
         samples = audio[:, : plan.frames].T.cpu().numpy()
         new = path.with_name(path.name + ".new")
         kind = path.suffix[1:].upper()
-        soundfile.write(new, samples if plan.bits == 32 else samples.clip(-1, 1), rate, subtype, format=kind)
+        written = samples if plan.bits == 32 else samples.clip(-1, 1)
+        soundfile.write(sound_name(new), written, rate, subtype, format=kind)
         new.replace(path)
         if plan.pictures:
             pictures.append(path.with_suffix(".png"))

@@ -20,6 +20,7 @@ from jbdiff_live.system.files import replace_file
 
 log = logging.getLogger(__name__)
 
+HEAD, HEAD_BYTES = b'"app_version"', 200  # each session has this word near its beginning
 MOST_ASIDE = 20  # files that are kept aside; the oldest make room
 
 
@@ -40,6 +41,20 @@ class SessionFile:
     @property
     def _mark(self) -> Path:
         return self.path.with_suffix(".starting")
+
+    @property
+    def is_ours(self) -> bool:
+        """False if the file is there and no jbdiff-live wrote it, whole or damaged. True if it cannot be read."""
+        try:
+            if not self.path.exists():
+                return True
+            if not self.path.is_file():
+                return False
+            with self.path.open("rb") as file:
+                beginning = file.read(HEAD_BYTES)
+        except OSError:
+            return True
+        return not beginning.strip() or HEAD in beginning
 
     # ------------------------------------------------------------------ one program at a time
 

@@ -7,7 +7,6 @@ block, with the same samples.
 from __future__ import annotations
 
 import hashlib
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -74,11 +73,10 @@ def replay(
         rendering.make(on_progress)
         notes = (*plan.notes, *rendering.notes)
         folder = write_take(plan, wanted, rendering.work, rendering.sounds, out, not notes)
-    finally:
-        rendering.work.close()
-        if not rendering.work.made:  # nothing that a later call could go on from
-            shutil.rmtree(rendering.work.folder)
-    shutil.rmtree(rendering.work.folder, ignore_errors=True)
+    except BaseException:
+        rendering.work.close(remove=not rendering.work.made)  # nothing that a later call could go on from
+        raise
+    rendering.work.close(remove=True)
     return Replayed(folder, not notes, notes, len(rendering.work.made), rendering.resumed_at)
 
 

@@ -1,6 +1,7 @@
 """The folder of an unfinished replay: sound, facts and states of whole blocks, so that a killed render goes on.
 
     NAME.partial/
+        lock             locked by the process that replays
         replay.json      digest of everything that determines the samples
         blocks.jsonl     `MadeBlock`s, one a line
         sound.f32        their samples, raw float32
@@ -14,6 +15,7 @@ Blocks on the disk; raises OSError.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -44,11 +46,13 @@ from jbdiff_live.record.again.states import (
 )
 from jbdiff_live.replay.options import ReplayError
 from jbdiff_live.stack_choice import StackPlaying
+from jbdiff_live.system.file_lock import FileLock
 from jbdiff_live.system.files import replace_file
 
 DESCRIBED, DELAYS = "replay.json", "delays.json"
 BLOCKS, SOUND = "blocks.jsonl", "sound.f32"
 KEPT = "kept"
+LOCK = "lock"  # a file that the process which replays has locked
 
 
 class MadeBlock(msgspec.Struct, frozen=True):
@@ -71,14 +75,27 @@ class Work:
     """One unfinished replay. `made` are its whole blocks, in order."""
 
     def __init__(self, folder: Path, digest: str, levels: Iterable[int], fresh: bool) -> None:
-        """Open the folder, or make it. levels: of the stems. ReplayError: another render was left unfinished there."""
+        """Open the folder, or make it. levels: of the stems. ReplayError: another render was left unfinished
+        there, or another process works there.
+        """
         self.folder = folder
-        if fresh and folder.exists():
+        if folder.exists():
             self._check_ours()
-            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(folder / LOCK)
+        if not self._lock.take():
+            raise ReplayError(
+                f"another process replays a take into {folder}; wait for it, or give another folder with --out"
+            )
+        try:
+            if fresh:
+                self._empty()
+            self._begin(digest)
+        except BaseException:
+            self._lock.release()
+            raise
         self._levels = tuple(levels)
         self.made: list[MadeBlock] = []
-        self._begin(digest)
         self._sound = _opened(folder / SOUND)
         self._stems = {level: _opened(folder / f"level{level}.f32") for level in self._levels}
         self._lines = (folder / BLOCKS).open("ab")
@@ -86,17 +103,22 @@ class Work:
         self._shelf = SoundShelf(folder / KEPT / SOUNDS, SAMPLE_RATE)
 
     def _check_ours(self) -> None:
-        if not (self.folder / DESCRIBED).is_file() and any(self.folder.iterdir()):
+        if not (self.folder / DESCRIBED).is_file() and {path.name for path in self.folder.iterdir()} - {LOCK}:
             raise ReplayError(
                 f"{self.folder} is in the way: the replay works in a folder of that name; move it"
             )
 
+    def _empty(self) -> None:
+        """Remove what an earlier replay left, but for the lock."""
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
+                path.unlink()
+
     def _begin(self, digest: str) -> None:
         described = self.folder / DESCRIBED
-        if self.folder.exists():
-            self._check_ours()
         if not described.is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
             replace_file(described, json.dumps({"format": 1, "digest": digest}))
             return
         try:
@@ -215,9 +237,15 @@ class Work:
 
     # ------------------------------------------------------------------ the end
 
-    def close(self) -> None:
+    def close(self, remove: bool) -> None:
+        """Close the files, and let other processes have the folder. remove: remove the folder first."""
         for file in (self._sound, *self._stems.values(), self._lines):
             file.close()
+        if os.name == "nt":  # an open file, as the lock is, cannot be removed there
+            self._lock.release()
+        if remove:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.release()
 
 
 def stored_state(folder: Path, facts: StateFacts, sounds: KeptSounds) -> StoredState:

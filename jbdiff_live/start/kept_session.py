@@ -1,7 +1,7 @@
 """The session of this start: which file it is, what is read of it, and when it is saved. Main thread.
 
-Order: `open_kept`, `over`, `resume`, `keep`, `arrived`, `close`. Nothing here ends a start: what cannot be used becomes
-a sentence that the player reads.
+Order: `open_kept`, `over`, `resume`, `keep`, `arrived`, `close`. A session that cannot be used ends no start: it
+becomes a sentence that the player reads. A file that `--session` names by mistake does: it would be written over.
 """
 
 from __future__ import annotations
@@ -229,6 +229,7 @@ def open_kept(windowed: bool, safe: bool, named: str | None) -> KeptSession:
     """Return the session of this start, read.
 
     windowed: a window opens; without one, and without a name, no session is used. named: the text of --session.
+    ValueError: it names a file that is no session. Nothing else here ends a start.
     """
     if named is None and not windowed:
         return KeptSession()
@@ -242,6 +243,9 @@ def open_kept(windowed: bool, safe: bool, named: str | None) -> KeptSession:
     else:
         path = Path(named).expanduser().absolute()
         path = path if path.suffix == ".json" else path.with_name(f"{path.name}.json")
-    kept = KeptSession(SessionFile(path, __version__))
+    file = SessionFile(path, __version__)
+    if named is not None and named != LAST and not file.is_ours:
+        raise ValueError(f"{shown(path)} is no session, and stays as it is; give --session another name")
+    kept = KeptSession(file)
     kept.read(safe)
     return kept

@@ -163,6 +163,7 @@ def test_bad_context_is_refused_by_name(make, tmp_path: Path) -> None:
         (["--set", "noise_style=swirl"], "random, constant, region, walk"),
         (["--levels", "2x"], "write the levels' numbers, such as 21"),
         (["--levels", "23"], "choose among 2, 1 and 0"),
+        (["--patch", "a" * 300], "give a shorter name"),
     ],
 )
 def test_bad_options_name_the_remedy(arguments: list[str], words: str, tmp_path: Path) -> None:

@@ -281,3 +281,23 @@ def test_what_is_sent_fits_a_packet_of_any_network(store: ParameterStore) -> Non
     packets = build_packets(calls)
     assert max(map(len, packets)) <= 1400
     assert [call for packet in packets for call in read_packet(packet)][-1] == Call("/jbdiff/out/gate", (1,))
+
+
+@pytest.mark.parametrize("host", ["a" * 300, "x..y", "."])
+def test_a_host_of_an_impossible_form_is_a_problem_with_a_remedy(
+    host: str, store: ParameterStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    listening = OscLink(OscSettings(port=0, host=host), store)
+    listening.start()
+    try:
+        assert "check --osc-host" in listening.status().problem
+    finally:
+        listening.stop()
+    sending = OscLink(OscSettings(port=0, out=(host, 9000)), store)
+    sending.start()
+    try:
+        wait_for(lambda: "check --osc-out" in sending.status().problem, "the problem of the sender")
+        assert sending.status().listening, "receiving goes on"
+        wait_for(lambda: "check --osc-out" in caplog.text, "the words on the console")
+    finally:
+        sending.stop()

@@ -196,6 +196,24 @@ def test_a_killed_replay_goes_on_to_the_same_samples(
     assert np.array_equal(engine(made), engine(take))
 
 
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_second_process_is_refused_and_harms_nothing(take: Take, tmp_path: Path, fresh: bool) -> None:
+    """Both would append their blocks to the same raw sound."""
+    out, work = tmp_path / "again", tmp_path / "again.partial"
+
+    def second(done: int, of: int, left: float | None) -> None:
+        if done == 3:
+            before = {path: path.read_bytes() for path in work.rglob("*") if path.is_file()}
+            with pytest.raises(ReplayError, match="another process replays a take into"):
+                replay(take.folder, out, ReplayOptions(fresh=fresh))
+            assert {path: path.read_bytes() for path in work.rglob("*") if path.is_file()} == before
+
+    assert np.array_equal(
+        engine(open_take(replay(take.folder, out, on_progress=second).folder)), engine(take)
+    )
+    assert not work.exists()
+
+
 @pytest.mark.parametrize("index", [9, 28])
 def test_from_any_block_it_is_the_tail(take: Take, tmp_path: Path, index: int) -> None:
     blocks = blocks_of(take)

@@ -410,3 +410,35 @@ def test_without_a_window_a_session_is_used_only_if_it_is_named(starts: Starts, 
     starts.start(windowed=False, named=str(tmp_path / "gig"), patch="lock")
     starts.end()
     assert starts.start(windowed=False, named=str(tmp_path / "gig.json")).status().patch == "lock"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"format": 1, "digest": "of a replay"}',
+        b'{"sample_rate": 44100, "channels": 2, "patch": "drift", "format": 1}',
+        b'{"name": "a package of somebody"}',
+        b"RIFF\0\0\0\0WAVEfmt ",
+        "ein Brief".encode("utf-16"),
+    ],
+)
+def test_a_file_that_is_no_session_is_refused_and_stays(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "take.json"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="is no session, and stays as it is; give --session another name"):
+        open_kept(windowed=True, safe=False, named=str(path))
+    (tmp_path / "folder.json").mkdir()
+    with pytest.raises(ValueError, match="is no session"):
+        open_kept(windowed=False, safe=True, named=str(tmp_path / "folder.json"))
+    assert path.read_bytes() == data
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["folder.json", "take.json"]
+
+
+def test_a_damaged_session_of_ones_own_is_put_aside(tmp_path: Path) -> None:
+    path = tmp_path / "stage.json"
+    SessionFile(path, "1.0").write(Content())
+    path.write_bytes(path.read_bytes()[:60])
+    kept = open_kept(windowed=False, safe=False, named=str(path))
+    kept.close(None)
+    assert "The last session cannot be used" in kept.words[0]
+    assert len(list(tmp_path.glob("stage-unreadable-*.json"))) == 1

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 from batch_rig import write_list
+from rich.console import Console
 from small_stacks import write_small_stack
 
+from jbdiff.batch.command import BatchJob, run_batch
 from jbdiff.batch.listing import read_list
 from jbdiff.batch.request import BatchError, Piece
 from jbdiff.sample_command import job_options
@@ -151,3 +153,15 @@ def test_a_hard_link_to_a_sound_that_is_read_is_no_place_for_a_piece(folder: Pat
     (folder / "a.wav").hardlink_to(folder / "some.wav")
     with pytest.raises(BatchError, match="is read by an entry"):
         read_list(write_list(folder, PIECE + 'context = "some.wav"\n'))
+
+
+def test_a_list_that_the_disk_refuses_is_answered_with_the_remedy(folder: Path) -> None:
+    too_long = write_list(folder, f'[[piece]]\nname = "{"a" * 300}"\n')
+    (folder / "circle.toml").symlink_to("circle.toml")
+    for path, remedy in (
+        (too_long, "give a shorter name"),
+        (folder / "missing.toml", "there is no file .*missing.toml; check the name"),
+        (folder / "circle.toml", "links lead in a circle"),
+    ):
+        with pytest.raises(BatchError, match=remedy):
+            run_batch(BatchJob(path, jobs=1), Console(quiet=True))

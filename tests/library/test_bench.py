@@ -40,7 +40,7 @@ from jbdiff.bench.workloads import workloads
 from jbdiff.cli import app
 from jbdiff.config import StackConfig
 from jbdiff.guidance import GuidedModel
-from jbdiff.machine import commit, count_operations
+from jbdiff.machine import DeviceError, commit, count_operations
 from jbdiff.networks.attention import attend
 from jbdiff.stacks.stack import Stack
 from jbdiff.stream.stream import BlockStream
@@ -135,7 +135,7 @@ def test_outside_a_checkout_there_is_no_commit(tmp_path: Path, monkeypatch: pyte
 def test_no_cuda_is_said_in_words(toy_stack: Stack) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
-    with pytest.raises(BenchError, match="no CUDA device"):
+    with pytest.raises(DeviceError, match="no CUDA device"):
         measure(toy_stack, device="cuda")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import os
 import subprocess
 import sys
@@ -223,3 +224,25 @@ def test_every_path_of_a_command_may_begin_at_home(monkeypatch: pytest.MonkeyPat
     assert at_home("~/a") == "~/a", "a name is no path"
     with pytest.raises(typer.BadParameter, match="no home folder is known here; give the whole path"):
         at_home(Path("~nobody-of-that-name/a"))
+
+
+def test_one_assignment_sets_one_value() -> None:
+    for text in ("anchor=0.5\nmotion=0.1", "anchor=0.5\n[level2]\nsteps=1"):
+        with pytest.raises(OptionError, match="sets several values; give --set once for each"):
+            with_assignments({}, [text])
+    assert with_assignments({}, ["anchor=0.5 # firmly", "style=walk"]) == {"anchor": 0.5, "style": "walk"}
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(1_000_000_000, "level2.steps 1000000000; 10000 is"), (10**400, "of 1329 bits; 10000 is")],
+)
+def test_a_number_that_is_too_large_is_shown(number: int, words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        options_from({"level2": {"steps": number}})
+
+
+def test_a_missing_file_is_named_with_the_remedy_and_keeps_its_reason(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*night\.toml; check the name") as missing:
+        read_toml_file(tmp_path / "night.toml")
+    assert missing.value.strerror == os.strerror(errno.ENOENT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import subprocess
 import sys
@@ -368,13 +369,12 @@ def test_any_file_name_is_opened(name: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_and_a_pipe_are_no_sound_files(tmp_path: Path) -> None:
-    import os
-
     with pytest.raises(OSError, match="is a folder"):
         frames_of(tmp_path)
     os.mkfifo(tmp_path / "pipe.wav")
-    with pytest.raises(FileNotFoundError, match="no sound file"):
-        frames_of(tmp_path / "pipe.wav")
+    for path in (tmp_path / "pipe.wav", Path("/dev/zero")):
+        with pytest.raises(OSError, match="is a pipe or a device; give a sound file"):
+            frames_of(path)
 
 
 def test_a_disk_that_fails_in_the_middle_is_an_error_not_the_end(

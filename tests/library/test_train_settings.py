@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import tomllib
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from jbdiff.data.digest import data_digest
 from jbdiff.train.cli import app
 from jbdiff.train.run.boards import TensorBoard, check_boards
 from jbdiff.train.run.provenance import config_toml
+from jbdiff.train.run.run import prepare_folder
 from jbdiff.train.run.schedule import Budget, in_words
-from jbdiff.train.run.settings import RunSettings, read_config
+from jbdiff.train.run.settings import RunSettings, check_numbers, read_config
 
 COMMANDS = ("codec", "denoiser")
 
@@ -174,3 +176,57 @@ def test_other_processes_wait_for_the_firsts_cache(tmp_path: Path, monkeypatch: 
     clips = data.cache_sounds(tmp_path / "sounds", tmp_path / "cache", 8000)
     assert clips.lengths == (1000,) and len(waits) == 1
     assert json.loads((tmp_path / "cache" / "index.json").read_text())["lengths"] == [1000]
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "words"),
+    [
+        ("codec", ("--minutes", "nan"), "--minutes nan: give a finite number"),
+        ("codec", ("--minutes", "inf"), "--minutes inf: give a finite number"),
+        ("denoiser", ("--minutes", "-1"), "--minutes -1.0: give a number above 0"),
+        ("denoiser", ("--steps", "0"), "--steps 0: give a number above 0"),
+        ("distill", ("--steps", "99999999999999999999"), "is the most"),
+        ("distill", ("--steps", "1", "--rate", "nan"), "--rate nan: give a finite number"),
+        ("plan", ("--steps", "1", "--rate", "-0.001"), "--rate -0.001: give a number above 0"),
+        ("finisher", ("--steps", "1", "--seconds", "0"), "--seconds 0.0: give a number above 0"),
+        ("codec", ("--steps", "1", "--demo-minutes", "nan"), "--demo-minutes nan: give a finite number"),
+        ("own", ("--hours", "inf"), "--hours inf: give a finite number"),
+        ("own", ("--hours", "0"), "--hours 0.0: give a number above 0"),
+        ("own", ("--hours", "1", "--demo-minutes", "nan"), "--demo-minutes nan: give a finite number"),
+    ],
+)
+def test_numbers_that_no_run_can_work_with_are_refused_before_it_begins(
+    command: str, options: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    data = str(tmp_path / "data")
+    where = [data] if command == "own" else ["--data", data, "--out", str(tmp_path / "run")]
+    done = CliRunner().invoke(app, [command, *where, *options])
+    assert done.exit_code == 1 and words in done.output, (done.output, done.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_no_demos_is_a_number_too() -> None:
+    check_numbers({"demo_minutes": math.inf, "minutes": 0.001, "seed": -5, "resume": True, "out": "x"})
+
+
+def test_a_file_of_options_that_the_user_wrote_is_never_replaced(tmp_path: Path) -> None:
+    """Who keeps it in the folder of the run would lose its comments, and the options of other commands."""
+    options = written(tmp_path, "steps = 1  # to try it out\n").rename(tmp_path / "config.toml")
+    before = options.read_bytes()
+    (tmp_path / "data").mkdir()
+    settings = RunSettings(tmp_path, steps=1, given={"steps": 1})
+    with pytest.raises(
+        FileExistsError, match=r"config\.toml would be replaced .*; give another folder for --out"
+    ):
+        prepare_folder(settings, {})
+    assert options.read_bytes() == before and not (tmp_path / "run.json").exists()
+
+
+def test_an_error_of_the_disk_has_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    soundfile.write(tmp_path / "data" / "a.wav", np.random.default_rng(0).normal(0, 0.1, 44_100 * 9), 44_100)
+    done = CliRunner().invoke(
+        app, ["codec", "--data", str(tmp_path / "data"), "--out", str(tmp_path / ("a" * 300)), "--steps", "1"]
+    )
+    assert done.exit_code == 1 and "give a shorter name" in done.output, (done.output, done.exception)

@@ -11,7 +11,7 @@ from typing import cast
 from jbdiff.config import POCKET, JointDenoiserConfig
 from jbdiff.networks.few_steps import Additions
 from jbdiff.networks.joint_denoiser import JointDenoiser
-from jbdiff.stacks.stack import save_stack
+from jbdiff.stacks.stack import CONFIG_NAME, CheckpointError, read_manifest, save_stack
 from jbdiff.train.jobs.codec import load_codec
 from jbdiff.train.jobs.denoiser import fitted, load_denoiser
 from jbdiff.train.jobs.distil import load_additions
@@ -44,12 +44,28 @@ class StackParts:
     finisher: Path | str | None = None
 
 
+def files_of_stack(out: Path) -> frozenset[str]:
+    """Return the names of the weights of the stack in a folder; none if the folder is empty or not there.
+
+    Raises ValueError if the folder holds anything else, such as a run: its files would be lost.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return frozenset()
+    try:
+        if not (out / CONFIG_NAME).is_file():
+            raise CheckpointError(f"no {CONFIG_NAME}")
+        return frozenset(entry.path.name for entry in read_manifest(out).entries.values())
+    except CheckpointError as error:
+        raise ValueError(f"{out} holds something else than a stack ({error}); give a new folder") from error
+
+
 def export_stack(parts: StackParts, out: Path, name: str, source: JsonTable) -> Path:
     """Write a stack into `out` and return `out`.
 
     Each file is replaced as a whole, and the description comes last. `load_stack` refuses a folder that is only half
-    replaced. Raises ValueError or CheckpointError if parts do not belong together.
+    replaced. Raises ValueError or CheckpointError if parts do not belong together, or if `out` holds something else.
     """
+    before = files_of_stack(out)
     codec = load_codec(parts.codec)
     level = POCKET.level(2)
     if parts.denoiser is None:
@@ -84,7 +100,6 @@ def export_stack(parts: StackParts, out: Path, name: str, source: JsonTable) -> 
             file.chmod(0o644)
             os.replace(file, out / file.name)
         kept = {file.name for file in files}
-        for old in out.glob("*.safetensors"):
-            if old.name not in kept:
-                old.unlink()
+        for old in before - kept:
+            (out / old).unlink(missing_ok=True)
     return out

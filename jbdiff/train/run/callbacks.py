@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from jbdiff.audio.figures import mel_image
 from jbdiff.audio.pictures import png
+from jbdiff.audio.writing import sound_name
 from jbdiff.train.run.average import WeightAverage
 from jbdiff.train.run.boards import Board
 from jbdiff.train.run.schedule import Budget, in_words
@@ -189,7 +190,7 @@ class Demos(pl.Callback):
         self.folder.mkdir(exist_ok=True)
         for name, audio in demo.items():
             clipped = np.clip(audio, -1, 1)
-            soundfile.write(self.folder / f"{step:07d}_{name}.wav", clipped, self.sample_rate)
+            soundfile.write(sound_name(self.folder / f"{step:07d}_{name}.wav"), clipped, self.sample_rate)
             for board in self.boards:
                 board.sound(step, f"demo/{name}", _mono(clipped), self.sample_rate)
         image = mel_image({name: _mono(audio) for name, audio in demo.items()}, self.sample_rate)

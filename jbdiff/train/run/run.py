@@ -31,6 +31,7 @@ MakeBatches = Callable[[int, int], Dataset[Any]]
 """(number of the first batch, how many) -> those batches."""
 
 
+ABOUT, OPTIONS = "run.json", "config.toml"  # files of a run, beside its state and its weights
 WORKER_SECONDS = 60.0  # most time for a batch; a worker that takes longer counts as hung
 
 
@@ -78,8 +79,8 @@ def prepare_folder(settings: RunSettings, about: JsonDict) -> None:
     """Make the run's folder and write `run.json` and `config.toml`: sizes, data and code of the run.
 
     `about` holds the kind, the job, and under the kind's name the sizes. Raises FileExistsError if the folder holds
-    another run, FileNotFoundError if there is no state to resume, ValueError if a board is wanted that is not
-    installed.
+    another run or a `config.toml` that no run wrote, FileNotFoundError if there is no state to resume, ValueError if a
+    board is wanted that is not installed.
     """
     check_boards(settings.wandb)
     if not first_process():
@@ -87,6 +88,10 @@ def prepare_folder(settings: RunSettings, about: JsonDict) -> None:
     if settings.state.exists() and not settings.resume:
         raise FileExistsError(
             f"{settings.out} already holds a run; give --resume to go on, or another folder"
+        )
+    if not (settings.out / ABOUT).exists() and (settings.out / OPTIONS).exists():  # of the user, who wrote it
+        raise FileExistsError(
+            f"{settings.out / OPTIONS} would be replaced by the options of this run; give another folder for --out"
         )
     if settings.resume and not settings.state.exists():
         raise FileNotFoundError(
@@ -96,9 +101,9 @@ def prepare_folder(settings: RunSettings, about: JsonDict) -> None:
     settings.out.mkdir(parents=True, exist_ok=True)
     plain = {name: str(v) if isinstance(v, Path) else v for name, v in asdict(settings).items()}
     del plain["given"], plain["sizes"]
-    (settings.out / "run.json").write_text(json.dumps({"settings": plain} | about, indent=2, default=str))
+    (settings.out / ABOUT).write_text(json.dumps({"settings": plain} | about, indent=2, default=str))
     if settings.given:
-        (settings.out / "config.toml").write_text(
+        (settings.out / OPTIONS).write_text(
             config_toml(settings.given, about.get(about.get("kind", ""))), encoding="utf-8"
         )
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from jbdiff.audio.writing import remedy
 from jbdiff.plain_toml import nearest, read_toml_file
 from jbdiff.terminal import at_home
 from jbdiff.train.run.schedule import Budget
@@ -29,6 +31,8 @@ from jbdiff.untyped import JsonDict, JsonTable
 
 T = TypeVar("T")
 SIZES = "sizes"  # name of a table in the file that holds sizes instead of options
+ABOVE_ZERO = frozenset(("minutes", "hours", "steps", "rate", "seconds", "demo_minutes"))
+MOST = 2**63 - 1  # of any number: what a 64-bit integer holds
 RUNNING, MACHINE = "The run", "The machine"  # panels of --help
 
 
@@ -216,6 +220,25 @@ def run_options(
     )
 
 
+def check_numbers(values: Mapping[str, object]) -> None:
+    """Raise ValueError if an option, by the name of its parameter, has a number that no run can work with.
+
+    A run without an end, or with a learning rate of nan, would only show in the morning.
+    """
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        option = f"--{name.replace('_', '-')} {value}"
+        if name == "demo_minutes" and value == math.inf:  # no demos
+            continue
+        if not math.isfinite(value):
+            raise ValueError(f"{option}: give a finite number")
+        if name in ABOVE_ZERO and value <= 0:
+            raise ValueError(f"{option}: give a number above 0")
+        if abs(value) > MOST:
+            raise ValueError(f"{option}: {MOST} is the most")
+
+
 @contextmanager
 def in_one_line() -> Iterator[None]:
     """Print an error in one line, without a traceback, and end the command."""
@@ -224,7 +247,7 @@ def in_one_line() -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, CheckpointError) as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
+        typer.secho(f"error: {error}{remedy(error)}", fg="red", err=True)
         raise typer.Exit(1) from error
 
 
@@ -240,6 +263,8 @@ def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(context: typer.Context, **values: Any) -> None:
         values = {name: at_home(value) for name, value in values.items()}
+        with in_one_line():
+            check_numbers(values)
         given = {name: value for name, value in values.items() if name not in ("config", "resume")}
         settings = run_options(**{name: values.pop(name) for name in common})
         settings = dataclasses.replace(settings, sizes=context.meta.get(SIZES, {}), given=given)

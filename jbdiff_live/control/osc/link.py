@@ -97,11 +97,11 @@ class OscLink:
         self._stop.clear()
         try:
             link = self._open()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             place = f"{self._settings.host}:{self._settings.port}"
-            self._problem = (
-                f"OSC cannot use {place} ({error.strerror or error}); choose another port with --osc"
-            )
+            wrong_name = isinstance(error, UnicodeError | socket.gaierror)
+            remedy = "check --osc-host" if wrong_name else "choose another port with --osc"
+            self._problem = f"OSC cannot use {place} ({_reason(error)}); {remedy}"
             log.warning("%s", self._problem)
             return
         self._problem = ""
@@ -174,10 +174,9 @@ class OscLink:
         try:
             found = socket.getaddrinfo(*self._settings.out, family=link.family, type=socket.SOCK_DGRAM)
             self._receiver = found[0][4][0], found[0][4][1]  # type: ignore[assignment]
-        except OSError as error:
-            self._problem = (
-                f"OSC cannot send to {self._settings.out[0]} ({error.strerror or error}); check --osc-out"
-            )
+        except (OSError, UnicodeError) as error:
+            self._problem = f"OSC cannot send to {self._settings.out[0]} ({_reason(error)}); check --osc-out"
+            log.warning("%s", self._problem)
 
     def _receive(self, link: socket.socket) -> None:
         for _ in range(MOST_PACKETS):
@@ -236,3 +235,10 @@ class OscLink:
         self._sent += len(calls)
         if self._problem.startswith("OSC cannot send"):
             self._problem = ""
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    """Return why an address cannot be used. Python answers a name of an impossible form with a UnicodeError."""
+    if isinstance(error, UnicodeError):
+        return "no name of a machine has this form"
+    return error.strerror or str(error)
