@@ -231,6 +231,23 @@ def finisher(
 
 @app.command()
 @with_home
+def blend(
+    denoiser_weights: Annotated[Path, typer.Option(help="weights.safetensors of a denoiser run.")],
+    out: Annotated[Path, typer.Option(help="Folder for the new weights.safetensors.")],
+    share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the run's weights; the rest is of --stack.")
+    ] = 0.5,
+    stack: Annotated[str, typer.Option(help="Stack that the run started from.")] = "pocket",
+) -> None:
+    """Mix the weights of a denoiser run with those it started from, so that it forgets less of what they knew."""
+    from jbdiff.train.jobs.blend import blend_denoisers
+
+    with in_one_line():
+        typer.echo(f"wrote {blend_denoisers(denoiser_weights, stack, share, out)}")
+
+
+@app.command()
+@with_home
 def export(
     codec_weights: Annotated[
         Path | None, typer.Option(help="weights.safetensors of a codec run; its fixed analysis is included.")
