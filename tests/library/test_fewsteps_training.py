@@ -161,6 +161,24 @@ def test_what_was_made_is_the_next_context(denoiser: JointDenoiser) -> None:
         assert torch.equal(rows["context"][row], expected[row])
 
 
+@pytest.mark.parametrize("wrong", [1e9, float("nan")])
+def test_a_row_that_exploded_begins_anew_and_spoils_no_weights(denoiser: JointDenoiser, wrong: float) -> None:
+    module = training(denoiser)
+    torch.manual_seed(2)
+    batch = Stretches(torch.randn(2, 96, 100) / 2, torch.zeros(2, 2))
+    module.training_step(batch, 0)
+    module.pieces["context"][0, -1, 0] = wrong
+    module.step_count = 1
+    loss = module.training_step(batch, 1)
+    assert loss.isfinite() and module.pieces["made"].tolist()[0] == 1
+    start = module._start(module._begun(batch, module.chance()), module.chance())
+    places = module.trajectory(start, 1.5)
+    spoiled = [torch.where(torch.arange(2)[:, None, None] == 0, wrong, place) for place in places]
+    alone, _ = module._loss(start, spoiled, 1.5)
+    alone.backward()
+    assert alone.isfinite() and all(p.grad is None or p.grad.isfinite().all() for p in module.parameters())
+
+
 def test_a_student_of_a_network_with_an_anchor_is_told_of_it_and_its_clock_goes_on() -> None:
     torch.manual_seed(0)
     config = dataclasses.replace(DENOISER, anchor=True)

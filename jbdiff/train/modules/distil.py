@@ -34,7 +34,7 @@ from jbdiff.networks.few_steps import Additions, merge, with_jumps
 from jbdiff.networks.joint_denoiser import JointDenoiser, Jump
 from jbdiff.train.modules.conditions import anchor_of, blurred, corrupt, echoes_in_training, walked
 from jbdiff.train.modules.denoiser import GUIDANCE_INTERVAL
-from jbdiff.train.modules.rollouts import MOST_WINDOWS, TIRED_CHANCE
+from jbdiff.train.modules.rollouts import MOST_WINDOWS, TIRED_CHANCE, exploded
 from jbdiff.train.modules.stage import Demo, StageTraining, as_array
 from jbdiff.train.run.schedule import Budget
 from jbdiff.untyped import JsonDict
@@ -229,7 +229,7 @@ class DistilTraining(StageTraining):
         old = {name: value.to(stretch.device) for name, value in self.pieces.items()}
         old["noise"] = walked(old["before"], fresh, generator)
         old["kept"] = old["context"][:, -window:]
-        new = tired | (old["made"] >= MOST_WINDOWS)
+        new = tired | (old["made"] >= MOST_WINDOWS) | exploded(old["kept"])
         return {
             name: torch.where(new.reshape(-1, *[1] * (value.ndim - 1)), value, old[name].to(value.dtype))
             for name, value in rows.items()
@@ -298,6 +298,9 @@ class DistilTraining(StageTraining):
         first, last, weights = grid_jumps()
         batch, times = len(start.x), len(first)
         device = start.x.device
+        # A row that has exploded on its way teaches nothing.
+        lost = exploded(places[-1])
+        places = [place.masked_fill(lost[:, None, None], 0.0) for place in places]
 
         def rows(nodes: list[int]) -> Tensor:
             return torch.stack([places[node] for node in nodes], 1).flatten(0, 1)
@@ -312,7 +315,7 @@ class DistilTraining(StageTraining):
             v = functional_call(self.jumps, parameters, given)
         held = 0 if start.known is None else start.known[0].shape[2]
         error = F.mse_loss(v.float()[..., held:], target[..., held:], reduction="none").mean((1, 2))
-        error = error.reshape(batch, times)
+        error = error.reshape(batch, times).masked_fill(lost[:, None], 0.0)
         weight = torch.tensor(weights, device=device)
         return (error * weight).mean() / weight.mean(), error.detach()[:, -GRIDS[-1] :].mean()
 

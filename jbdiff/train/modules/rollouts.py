@@ -26,6 +26,9 @@ STRETCH_WINDOWS = 8  # windows of the real piece after the context
 HISTORY_WINDOWS = 8  # windows before it, for networks with echoes
 MOST_WINDOWS = 64  # greatest length of a row
 TIRED_CHANCE = 1 / 16  # chance, at each window, that a row begins anew before that length
+# Latents beyond this have exploded: their deviation is .5. A row that continues itself may do that, because training
+# has no governor. Its next windows would be infinite, and the weights with them.
+EXPLODED = 8.0
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class Rollouts:
         if self.state.keys() == rows.keys() and self.state["stretch"].shape == fresh.shape:
             old = {name: value.to(fresh.device) for name, value in self.state.items()}
             most = torch.where(old["loop"] > 0, MOST_WINDOWS, windows) - 1
-            new = new | (old["made"] >= most)
+            new = new | (old["made"] >= most) | exploded(old["context"][:, -self.window :])
             old["noise"] = step_from(old["noise"].to(fresh), draw, step)
             rows = {
                 name: torch.where(new.reshape(-1, *[1] * (value.ndim - 1)), value, old[name].to(value.dtype))
@@ -125,6 +128,11 @@ class Rollouts:
         places = (self.past + rows["made"] * self.window)[:, None] + window
         places = torch.where(loop > 0, places % loop.clamp_min(1), places)
         return stretch.gather(1, places[:, :, None].expand(-1, -1, stretch.shape[2]))
+
+
+def exploded(latents: Tensor) -> Tensor:
+    """Return which rows `[b]` (bool) of latents `[b, ...]` have a value beyond `EXPLODED`, or one that is no number."""
+    return ~(latents.flatten(1).abs().amax(1) <= EXPLODED)
 
 
 def whole_bars(bars: Tensor, tokens: int) -> Tensor:

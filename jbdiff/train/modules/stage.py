@@ -64,7 +64,18 @@ class StageTraining(pl.LightningModule, ABC):
         self.step_count = int(checkpoint["step_count"])
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Set the learning rate of this step."""
+        """Set the learning rate of this step. Raises ValueError if its gradients are no numbers.
+
+        One such step would spoil all weights. The state of the round before is on disk then.
+        """
+        gradients = [
+            p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None
+        ]
+        if gradients and not torch.stack([gradient.abs().max() for gradient in gradients]).isfinite().all():
+            raise ValueError(
+                f"the gradients of step {self.step_count} are no numbers; go on from the last saved state with "
+                "--resume and a lower --rate"
+            )
         schedule_rate(optimizer, self.budget, self.step_count, self.rate)
 
     def on_train_batch_end(self, outputs: object, batch: object, batch_idx: int) -> None:
