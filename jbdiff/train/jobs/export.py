@@ -20,8 +20,9 @@ from jbdiff.untyped import JsonDict, JsonTable
 
 POCKET_SOURCE: JsonDict = {
     "licence": "CC0-1.0",
-    "data": "seven hours of stems rendered by scripts/render_data, seeds 1000 to 1224 (codec and finisher: these), "
-    "3000 to 3149 and 7000 to 7167; held out: 9000 to 9023",
+    "data": "ten hours of stems rendered by scripts/render_data, seeds 1000 to 1224 (codec and finisher: these), "
+    "3000 to 3149, 7000 to 7167, 20000 to 20143 and 40000 to 40047; held out: 9000 to 9023, 29000 to 29011, "
+    "49000 to 49003",
     "sources": {
         "sonic-pi-samples": "CC0 one-shots and loops, without loop_amen, loop_amen_full and loop_breakbeat",
         "fluid-soundfont-gm": "FluidR3 GM by Frank Wen, MIT",
