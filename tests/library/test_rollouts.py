@@ -16,6 +16,13 @@ PAST, WINDOW, CHANNELS, WINDOWS = 6, 3, 2, 5
 LENGTH = PAST + WINDOWS * WINDOW
 
 
+@pytest.fixture(autouse=True)
+def tags_are_no_explosion(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """The pieces here hold numbers and places, which are far larger than latents are."""
+    if "exploded" not in request.node.name:
+        monkeypatch.setattr("jbdiff.train.modules.rollouts.EXPLODED", 1e9)
+
+
 def pieces(number: int) -> Tensor:
     """Two rows that say in every token which piece they are and at which place: `[2, LENGTH, 2]`."""
     place = torch.arange(LENGTH).float()
@@ -65,6 +72,22 @@ def test_a_resumed_run_goes_on_with_the_same_pieces() -> None:
     second.state = dict(first.state)
     found = rounds(second, range(3, 6))[-1]
     assert torch.equal(found.context, expected.context) and torch.equal(found.before, expected.before)
+
+
+@pytest.mark.parametrize("wrong", [1e9, float("nan"), float("inf")])
+def test_a_row_that_exploded_begins_anew(wrong: float) -> None:
+    def too_loud(given: Next) -> Tensor:
+        made = 0.01 * count_on(given)
+        made[1, -1, 0] = wrong
+        return made
+
+    rollouts = Rollouts(PAST, WINDOW)
+    for number in range(3):
+        fresh, generator = 0.01 * pieces(number), torch.Generator().manual_seed(number)
+        rolled = rollouts.advance(fresh, torch.zeros(2), no_anchor(2), too_loud, generator)
+        assert rollouts.state["made"][1] == 1 and torch.equal(
+            rolled.context[1, :-WINDOW], fresh[1, WINDOW:PAST]
+        )
 
 
 def test_stretches_without_room_are_refused() -> None:
