@@ -20,9 +20,8 @@ def begin(name: str) -> None:
             written.reconfigure(errors="replace")
     try:
         os.getcwd()
-    except (
-        OSError
-    ):  # torch would end the process in the middle of a start, with a message about one of its libraries
+    except OSError:
+        # torch would end the process in the middle of a start, with a message about one of its libraries
         print(
             f"{name}: the folder that you are in is gone; change to another one, such as cd ~",
             file=sys.stderr,

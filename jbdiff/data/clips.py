@@ -218,7 +218,7 @@ def cache_sounds(
         return awaited_cache(cache, about)
     for path in [] if stems else other_sounds(sounds):
         report(f"skipped: {str(path)!r} is in a format that is not read; convert it to WAV or FLAC")
-    if (deeper := deeper_stems(sounds)) is not None:
+    if not stems and (deeper := deeper_stems(sounds)) is not None:
         report(f"every stem is read as a sound of its own; to have stems mixed, give {str(deeper)!r}")
     writer = ClipWriter(cache, "int16", () if channels == 1 else (channels,))
     skipped = []

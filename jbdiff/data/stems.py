@@ -8,6 +8,7 @@ another track of the same tempo. Keys are changed later, in the latents (`bands.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -82,17 +83,23 @@ def is_stems(folder: Path) -> bool:
     return any(folder.glob(f"*/{FILE}"))
 
 
+def is_of_stems(path: Path) -> bool:
+    """Whether this `track.json` describes stems. If it only holds a tempo, it describes whole tracks beside it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f'{path} is no description of a track: {error}; write {{"bpm": 120}}') from error
+    return isinstance(content, dict) and "stems" in content
+
+
 def deeper_stems(folder: Path) -> Path | None:
-    """Return a folder below `folder` that holds folders of stems, if `folder` itself holds none; else None."""
-    if is_stems(folder):
-        return None
+    """Return a folder below `folder` that holds folders of stems; None if no such folder lies there."""
     for path in sorted(folder.glob(f"*/**/{FILE}")):
         try:
-            content = msgspec.json.decode(path.read_bytes())
-        except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
+            if is_of_stems(path):
+                return path.parent.parent
+        except (OSError, ValueError, RecursionError):
             continue  # the reader of this file reports what is wrong with it
-        if isinstance(content, dict) and "stems" in content:
-            return path.parent.parent
     return None
 
 

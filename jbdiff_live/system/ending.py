@@ -62,9 +62,8 @@ class ThreadsLeft:
         ):
             return
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(
-                OSError, ValueError, AttributeError
-            ):  # a console that has gone, or none at all
+            # a console that has gone, or none at all
+            with contextlib.suppress(OSError, ValueError, AttributeError):
                 stream.flush()
         os._exit(self.status)
 

@@ -17,7 +17,7 @@ import soundfile
 
 from jbdiff.audio.files import audio_blocks, find_sounds
 from jbdiff.data.clips import Report
-from jbdiff.data.stems import FILE
+from jbdiff.data.stems import FILE, is_of_stems
 from jbdiff.train.latents.bars import read_tempo
 
 # A folder between the data folder and the tracks. `stems.is_stems` looks one folder deep; these tracks are no stems.
@@ -82,15 +82,6 @@ def choose(folder: Path, least_seconds: float, bpm: float | None, report: Report
             f"add tracks of at least {least_seconds:.1f} s that can be read"
         )
     return Chosen(tuple(tracks), tuple(left_out))
-
-
-def is_of_stems(path: Path) -> bool:
-    """Whether this `track.json` describes stems. If it only holds a tempo, it describes whole tracks beside it."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f'{path} is no description of a track: {error}; write {{"bpm": 120}}') from error
-    return isinstance(content, dict) and "stems" in content
 
 
 def of_stems(folder: Path, files: list[Path], parents: set[Path], report: Report) -> Chosen:
