@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Callable
 
 from jbdiff_live.audio.audition import Audition
@@ -75,6 +76,7 @@ log = logging.getLogger(__name__)
 RING_SECONDS = 12.0
 # Seconds queued before the device starts. After one short block alone, the next would have only its length as time.
 BEGIN_SECONDS = 0.35
+OLDER = "older values"  # equal to no `_choices`: the first block has to be made again
 
 
 class Session(Reports):
@@ -92,6 +94,7 @@ class Session(Reports):
         """generator: None plays stacks. patience: seconds for which a stop waits for a block that hangs."""
         self.options, self.midi_api, self.ports, self.asked = options, options.midi_api, options.ports, False
         self._made_ready: object = None  # what the first block was made from, if it was made before a start
+        self._delivering = threading.Lock()
         self._patience = patience
         # A shorter switch interval cuts the worst wait for the GIL from 13 to 3 ms beside a busy thread.
         sys.setswitchinterval(0.0005)
@@ -249,13 +252,14 @@ class Session(Reports):
         self.life.stop()
 
     def _start(self) -> None:
-        made, self._made_ready = self._made_ready, None
         for error in _run_all(self.audition.stop):  # it ends by itself as soon as the music plays
             log.warning("before the start: %s", error)
         self.stack_desk.begin()
-        self.asked, anew = True, made is not None and made != self._choices()
-        self.tape.begin(self.audio.frames_heard, anew)
-        self.audio.begin()
+        with self._delivering:  # a block is delivered before the start or after it
+            made, self._made_ready = self._made_ready, None
+            self.asked, anew = True, made is not None and made != self._choices()
+            self.tape.begin(self.audio.frames_heard, anew)
+            self.audio.begin(anew)
         if anew:
             self.engine.begin_anew()
         elif made is not None:
@@ -321,13 +325,15 @@ class Session(Reports):
 
     def _block_made(self, block: Block) -> None:
         """Keep the block, record it, and start the device when enough is queued. Engine thread."""
-        if not self.asked and self._made_ready is None:
-            self._made_ready = self._choices()
-        self.stack_desk.block_made(block, next(reversed(self.tape.recent), None))
-        self.tape.block_made(block)
-        self.links.block_made(block)
-        self.conductor.made(block)
-        self.audio.block_made(_enough(self.generator.sample_rate, block.frames))
+        with self._delivering:
+            if not self.asked and self._made_ready is None:
+                turned = block.snapshot.version != self.store.snapshot.version  # while the block was made
+                self._made_ready = OLDER if turned else self._choices()
+            self.stack_desk.block_made(block, next(reversed(self.tape.recent), None))
+            self.tape.block_made(block)
+            self.links.block_made(block)
+            self.conductor.made(block)
+            self.audio.block_made(_enough(self.generator.sample_rate, block.frames), block.anew)
 
     def _landed(self, change: Change, frame: int | None) -> None:
         """Record a change when it is made. frame: that of its beat or bar, if it waited. Never waits."""

@@ -22,7 +22,10 @@ class Gate(BadStack):
 
     def __init__(self, clock: TurnedClock) -> None:
         super().__init__(clock)
-        self.gate = threading.Event()
+        self.gate, self.free = threading.Event(), threading.Event()
+        self.free.set()
+        self.holds = 0  # the block of this number waits until `free` is set
+        self.held = threading.Event()
         self.prepared = self.blocks = 0
 
     def prepare(self, report: Callable[[Preparing], None], keep_going: Callable[[], bool]) -> bool:
@@ -35,6 +38,9 @@ class Gate(BadStack):
 
     def next_block(self, *args: object, **kwargs: object) -> object:  # type: ignore[override]
         self.blocks += 1
+        if self.blocks == self.holds:
+            self.held.set()
+            assert self.free.wait(GENEROUS)
         return super().next_block(*args, **kwargs)  # type: ignore[arg-type]
 
 
@@ -84,6 +90,44 @@ def test_a_knob_that_was_turned_meanwhile_is_in_the_first_sound(tmp_path: Path) 
         rig.wait_for(Word.READY)
         session.set_parameter("gain", -6.0)  # acts behind the blocks: no block is made again for it
         session.set_parameter("noise_step", 0.9)
+        session.start()
+        rig.wait_for_sound()
+        heard = session.status().heard
+        assert heard is not None and heard["noise_step"] == 0.9
+
+
+def test_a_block_that_is_in_work_at_the_start_is_not_heard_if_a_knob_was_turned_before(tmp_path: Path) -> None:
+    clock = TurnedClock()
+    stack = Gate(clock)
+    stack.gate.set()
+    stack.free.clear()
+    stack.holds = 2
+    with stage(tmp_path, stack, clock) as rig:
+        session = rig.session
+        session.prepare()
+        assert stack.held.wait(GENEROUS)
+        rig.wait_for(Word.READY)
+        session.set_parameter("noise_step", 0.9)
+        session.start()
+        stack.free.set()
+        rig.wait_for_sound()
+        heard = session.status().heard
+        assert heard is not None and heard["noise_step"] == 0.9
+
+
+def test_a_knob_that_was_turned_while_the_first_block_was_made_is_in_the_first_sound(tmp_path: Path) -> None:
+    clock = TurnedClock()
+    stack = Gate(clock)
+    stack.gate.set()
+    stack.free.clear()
+    stack.holds = 1
+    with stage(tmp_path, stack, clock) as rig:
+        session = rig.session
+        session.prepare()
+        assert stack.held.wait(GENEROUS)
+        session.set_parameter("noise_step", 0.9)
+        stack.free.set()
+        rig.wait_for(Word.READY)
         session.start()
         rig.wait_for_sound()
         heard = session.status().heard
