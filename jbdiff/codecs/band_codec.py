@@ -76,7 +76,8 @@ class BandCodec(nn.Module):
     def decoder_margin(self, level: int) -> int:
         """Number of tokens on one side by which chunks of a decode must overlap, computed from the layers."""
         self._check_level(level)
-        return self.synthesis.margin + (0 if self.matching is None else self.matching.margin)
+        own = self.synthesis.margin
+        return own if self.matching is None else self.matching.margin(own)
 
     def _check_level(self, level: int) -> None:
         if level not in self.levels:
