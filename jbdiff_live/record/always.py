@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from jbdiff.file_lock import FileLock, NoLocksError, is_locked
 from jbdiff_live.block import Block
 from jbdiff_live.parameters import Change
 from jbdiff_live.record.again.sounds import SOUNDS, SoundShelf
@@ -28,7 +29,6 @@ from jbdiff_live.record.lock import is_recorded
 from jbdiff_live.record.running import Facts, RunningTake
 from jbdiff_live.record.take import TakeError, TakeInfo, open_take
 from jbdiff_live.record.writer import new_folder
-from jbdiff_live.system.file_lock import FileLock, NoLocksError, is_locked
 from jbdiff_live.system.takes_folder import AlwaysOptions
 
 log = logging.getLogger(__name__)

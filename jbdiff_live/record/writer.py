@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from jbdiff.file_lock import lock_or_share
 from jbdiff_live.block import Audio, Block, Jump
 from jbdiff_live.parameters import Change
 from jbdiff_live.record.again.sounds import SoundShelf, TakeSounds, copy_folder
@@ -38,7 +39,6 @@ from jbdiff_live.record.heard import Place
 from jbdiff_live.record.take import EVENTS, INFO, TakeInfo
 from jbdiff_live.record.track import Track
 from jbdiff_live.stack_choice import StackPlaying
-from jbdiff_live.system.file_lock import lock_or_share
 from jbdiff_live.system.files import replace_file
 
 FADE_FRAMES = 882  # 20 ms at 44.1 kHz, on each side of a jump

@@ -16,7 +16,6 @@ from replay_rig import RATE, Recorded
 from small_stacks import SMALL, write_small_stack
 from typer.testing import CliRunner
 
-from jbdiff_live.__main__ import app
 from jbdiff_live.block import Rung
 from jbdiff_live.parameters import Origin
 from jbdiff_live.record.again.sounds import LiveTrack
@@ -29,6 +28,7 @@ from jbdiff_live.replay.log import read_log
 from jbdiff_live.replay.options import ReplayError, ReplayOptions
 from jbdiff_live.replay.render import Replayed, replay
 from jbdiff_live.stack_choice import StackChoice
+from jbdiff_live.start.command import app
 
 BLOCKS = 34
 
