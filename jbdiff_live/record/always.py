@@ -83,6 +83,11 @@ class AlwaysRing:
         self._held = threading.Event()  # set while a part is being copied: nothing is deleted
         self._segment_frames = round(SEGMENT_SECONDS * sample_rate)
 
+    @property
+    def parent(self) -> Path:
+        """The folder in which this ring and those of other sessions lie."""
+        return self._options.folder
+
     def resize(self, options: AlwaysOptions) -> None:
         """Take another length or size. The folder stays. What is too much is deleted now."""
         self._options = options
