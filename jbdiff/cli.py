@@ -358,7 +358,9 @@ def bench(
 @app.command()
 @with_home
 def evaluate(
-    out: Annotated[Path, typer.Option(help="folder for figures.json, sounds and pictures")],
+    out: Annotated[
+        Path, typer.Option(help="folder for figures.json, sounds and pictures: new, or of an earlier result")
+    ],
     heldout: Annotated[
         Path | None, typer.Option(help="folder of sounds, or of stems, that the stack was not trained on")
     ] = None,
@@ -395,7 +397,7 @@ def evaluate(
     from dataclasses import replace
 
     from jbdiff.evaluate.amounts import FULL, QUICK, chosen
-    from jbdiff.evaluate.figures import table
+    from jbdiff.evaluate.figures import check_out, table
     from jbdiff.stacks.stack import CheckpointError, load_stack
 
     try:
@@ -405,9 +407,7 @@ def evaluate(
         from jbdiff.evaluate.command import Job, evaluate_stack
         from jbdiff.evaluate.metrics.transcribe import SETUP, judge_installed
 
-        for option, folder in (("--heldout", heldout), ("--training", training)):
-            if folder is not None and out.exists() and folder.exists() and out.samefile(folder):
-                raise ValueError(f"{out} is read as {option}; give a folder of its own for what is written")
+        check_out(out, {"--heldout": heldout, "--training": training, "--music": music})
         if minutes is not None and not math.isfinite(minutes):
             raise ValueError(f"{minutes} minutes: give a number")
         if planner is not None and "plan" not in wanted:
