@@ -309,7 +309,9 @@ def bench(
     finisher: Annotated[
         bool | None, typer.Option("--finisher/--no-finisher", help="stereo finisher, if the stack has one")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="denoising steps of every part")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="denoising steps of every part")
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="calls of each part")] = 10,
     hop: Annotated[int | None, typer.Option(help="length of a block in tokens of the coarsest level")] = None,
     graphs: Annotated[bool, typer.Option("--graphs", help="record blocks as CUDA graphs")] = False,
@@ -366,7 +368,7 @@ def evaluate(
     ] = None,
     music: Annotated[Path | None, typer.Option(help="folder of any music, judged in its own section")] = None,
     music_from: Annotated[
-        float, typer.Option(min=0, help="second of each music file at which its context begins")
+        float, typer.Option(min=0, max=86_400, help="second of each music file at which its context begins")
     ] = 0.0,
     stack: Annotated[str, typer.Option(help="name or folder of a stack")] = "pocket",
     training: Annotated[
@@ -384,7 +386,9 @@ def evaluate(
     planner: Annotated[
         Path | None, typer.Option(help="weights of a `train plan` run, for the section plan")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="denoising steps of the coarsest level")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="denoising steps of the coarsest level")
+    ] = None,
     finisher: Annotated[
         bool | None, typer.Option("--finisher/--no-finisher", help="stereo finisher, if the stack has one")
     ] = None,

@@ -110,7 +110,8 @@ def check_out(out: Path, read: Mapping[str, Path | None]) -> None:
     ValueError with the remedy, OSError if `out` cannot be read.
     """
     for option, folder in read.items():
-        if folder is not None and out.resolve().is_relative_to(folder.resolve()):
+        # Path.resolve raises an error for links that lead in a circle; realpath leaves them to whoever opens them
+        if folder is not None and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(folder)):
             raise ValueError(
                 f"{out} lies in the folder of {option}, and what is written would be read as music the next time; "
                 "give a folder elsewhere"

@@ -133,6 +133,14 @@ def test_only_the_sections_that_are_asked_for_run(tmp_path: Path, monkeypatch: p
         assert code == 1 and words in said.replace("\n", " ")
     code, said = call("--stack", stack, "--out", tmp_path / "out")
     assert code == 1 and "--heldout" in said and "--music" in said
+    for option, number, words in (("--steps", 10**20, "10000"), ("--music-from", "inf", "86400")):
+        code, said = call(*common, option, number)
+        assert code == 2 and words in said
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for option in ("--heldout", "--music", "--training", "--out"):
+        code, said = call(*common, option, loop)
+        assert code == 1 and "Traceback" not in said and str(loop) in said.replace("\n", ""), said
 
 
 def test_a_folder_with_other_files_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
