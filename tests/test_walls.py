@@ -29,8 +29,8 @@ TERRITORY = {
     "pyqtgraph": ("jbdiff_live/ui/takeview/",),  # imported when a take is opened
     "lightning": ("jbdiff/train/",),
     "ray": ("jbdiff/batch/ray_pool.py",),
-    # Patches and maps are read with one file of the library, which needs no torch (see below). The take browser ends a
-    # child process with another. Both programs begin with the same few lines, and lock files with the same ones.
+    # Patches, maps and edits of a take are read with one file of the library, which needs no torch (see below). The
+    # take browser ends a child process with another. Both programs begin with the same few lines, and lock files alike.
     "jbdiff": (
         "jbdiff/",
         "jbdiff_live/__main__.py",
@@ -41,6 +41,7 @@ TERRITORY = {
         "jbdiff_live/record/always.py",
         "jbdiff_live/record/lock.py",
         "jbdiff_live/record/writer.py",
+        "jbdiff_live/replay/edits.py",
         "jbdiff_live/replay/work.py",
         "jbdiff_live/kept/file.py",
     ),

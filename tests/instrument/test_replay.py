@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -341,6 +343,23 @@ def test_what_cannot_be_rendered_says_why(take: Take, tmp_path: Path, stack: Pat
     refused("events.jsonl, line .*remove that line$")
     (old / "events.jsonl").write_text('{"event":"block","index":"four"}\n')
     refused("line 1: .*it is a block, .*render up to there with --to")
+    lines = (take.folder / "events.jsonl").read_text().splitlines()
+    for part, damage, words in (
+        ('"rung":"full"', '"rung":"\\u001bfull"', "line 1: no amount of work is called '.full'; .*--to"),
+        (
+            '"init_source":0.0',
+            '"init_source":-9e18',
+            "line 1: init_source = -9e\\+18, and it goes from 0 to 2; .*--to",
+        ),
+        ('"cdcb7449b0f9ea04"', '"../../cdcb"', "'../../cdcb' is no name of a sound"),
+    ):
+        assert part in lines[0]
+        (old / "events.jsonl").write_text("\n".join([lines[0].replace(part, damage), *lines[1:]]) + "\n")
+        refused(words)
+    (old / "events.jsonl").write_text(
+        "\n".join([re.sub('"counts":{[^}]*}', '"counts":{}', lines[0]), *lines[1:]])
+    )
+    assert read_log(open_take(old)).blocks[0].snapshot.counts["reroll"] == 0
     shutil.copy(take.folder / "events.jsonl", old)
     for path in (old / "states").iterdir():
         path.write_bytes(b"")
@@ -367,11 +386,25 @@ def test_what_cannot_be_rendered_says_why(take: Take, tmp_path: Path, stack: Pat
         ('[[edit]]\npress = "panic"\nat = 1.0\n', "no action 'panic' that a replay can press"),
         ('[[edit]]\nfoo = 1\n', "unknown field"),
         ("[[edit\n", "docs/takes.md has the format"),
+        ("[[edit]]\nline = 3\nshift = inf\n", "edit 1: inf is no place in a take; give seconds"),
+        ('[[edit]]\npress = "reroll"\nat = nan\n', "nan is no place"),
+        ('[[edit]]\nset = "seed"\nvalue = 1\nfrom = -1e308\n', "is no place"),
+        (f"[[edit]]\nline = {'9' * 5000}\n", "thousands of digits"),
+        (f"[[edit]]\nset = {'[' * 5000}{']' * 5000}\n", "nested too deeply"),
     ],
 )  # fmt: skip
 def test_a_bad_edit_names_the_mistake(take: Take, tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ReplayError, match=words):
         again(take, tmp_path / "out", edits=edits(tmp_path, text))
+
+
+def test_edits_are_read_as_an_editor_saves_them(tmp_path: Path) -> None:
+    path = edits(tmp_path, '[[edit]]\nset = "seed"\nvalue = 1\n')
+    plain = read_edits(path)
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    assert read_edits(path) == plain
+    path.write_text(path.read_text(encoding="utf-8-sig"), encoding="utf-16")
+    assert read_edits(path) == plain
 
 
 def test_set_and_press_reach_the_blocks_of_their_time(take: Take, tmp_path: Path) -> None:
