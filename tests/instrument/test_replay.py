@@ -369,6 +369,13 @@ def test_what_cannot_be_rendered_says_why(take: Take, tmp_path: Path, stack: Pat
     (old / "events.jsonl").write_text("\n".join(blocks) + "\n")
     refused("cannot be rendered again")
     info = json.loads((old / "take.json").read_text())
+    shutil.copy(take.folder / "events.jsonl", old)  # it begins anew, and so it needs no states
+    for changes, words in (
+        ({"details": {**info["details"], "levels": 2}}, r"take.json: details, .*levels.*; correct it"),
+        ({"start_frame": 2**40}, "take.json: it begins behind all blocks of the log; correct start_frame"),
+    ):
+        (old / "take.json").write_text(json.dumps({**info, **changes}))
+        refused(words)
     (old / "take.json").write_text(json.dumps({**info, "format": 1}))
     refused("format 1")
     with pytest.raises(ReplayError, match="is there already"):
