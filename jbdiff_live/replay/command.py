@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -97,7 +98,9 @@ def replay_command(
         fresh=fresh,
     )
     folder = take.expanduser()
-    target = folder.with_name(f"{folder.resolve().name}-replay") if out is None else out.expanduser()
+    target = (
+        folder.with_name(f"{Path(os.path.realpath(folder)).name}-replay") if out is None else out.expanduser()
+    )
     raise typer.Exit(_run(folder, target, options, progress))
 
 

@@ -380,6 +380,12 @@ def test_what_cannot_be_rendered_says_why(take: Take, tmp_path: Path, stack: Pat
     refused("format 1")
     with pytest.raises(ReplayError, match="is there already"):
         replay(take.folder, tmp_path)
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(ReplayError, match="is there already"):  # before hours of rendering, not behind them
+        replay(take.folder, loop)
+    done = CliRunner().invoke(app, ["replay", str(loop)])
+    assert done.exit_code == 2 and "give the folder of a take" in done.output
 
 
 @pytest.mark.parametrize(

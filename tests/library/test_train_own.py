@@ -331,6 +331,8 @@ def test_what_cannot_be_done_names_the_remedy(
     said = refused(short, *base)
     assert "click.wav: too short" in said and "add tracks of at least" in said
     assert "no folder" in refused(tmp_path / "missing", *base)
+    (loop := tmp_path / "loop").symlink_to(loop)
+    assert "no folder" in refused(loop, *base)
     assert "--hours or --minutes" in refused(short, "--stack", "toy")
     assert "such as 'a-b'" in refused(short, *base, "--name", "a/b")
     assert "ships" in refused(short, *base, "--name", "pocket")

@@ -8,6 +8,7 @@ interrupted, the same command goes on with it.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import time
@@ -92,7 +93,7 @@ def train_own(job: OwnJob, report: Report = print) -> Path:
     Raises OSError and ValueError, with the remedy, if folder, name or tracks cannot be used; RuntimeError if training
     fails on its way.
     """
-    job = replace(job, folder=job.folder.resolve())
+    job = replace(job, folder=Path(os.path.realpath(job.folder)))
     base = load_stack(job.stack)
     if not isinstance(base.codec, BandCodec) or not isinstance(base.denoisers.get(2), JointDenoiser):
         raise ValueError(f"stack {job.stack!r} cannot be trained on: give --stack pocket or one made from it")
