@@ -82,7 +82,9 @@ def convert(
         list[Path] | None,
         typer.Argument(help="checkpoint files, or folders with them; each file's name gives its part"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="new folder; your own stacks' if left out")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="new folder; if left out, one among your own stacks")
+    ] = None,
     name: Annotated[str, typer.Option(help="name of the new stack")] = "v1",
     codec: Annotated[Path | None, typer.Option(help="the VQ-VAE file")] = None,
     level2: Annotated[Path | None, typer.Option(help="the checkpoint of level 2")] = None,
@@ -120,7 +122,7 @@ def fetch(
     roles: Annotated[
         list[str] | None, typer.Argument(help="level2, level1, level0, finisher; all if left out")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="folder; your own stacks' if left out")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder; if left out, one among your own stacks")] = None,
 ) -> None:
     """Download the published Jukebox Diffusion v1 files, 3.3 GB in all, and check their hashes."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -211,7 +213,9 @@ def sample(
     finisher_step: Annotated[
         float | None, typer.Option(min=0, max=1, help="how far the finisher's noise moves (0.4)")
     ] = None,
-    finisher_seed: Annotated[int | None, typer.Option(help="its seed (that of the piece)")] = None,
+    finisher_seed: Annotated[
+        int | None, typer.Option(help="seed of the finisher's noise (that of the piece)")
+    ] = None,
     compat: Annotated[
         Compat | None,
         typer.Option(help="v1: work as the original does, with its defaults, to repeat its results"),

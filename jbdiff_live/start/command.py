@@ -171,7 +171,10 @@ def play(
     ] = 4096,
     ladder: Annotated[
         bool,
-        typer.Option("--ladder/--no-ladder", help="Make cheaper blocks if time is short, or leave silence."),
+        typer.Option(
+            "--ladder/--no-ladder",
+            help="Make cheaper blocks if time is short. Without that, a late block leaves silence.",
+        ),
     ] = True,
     threads: Annotated[
         int | None,
@@ -183,7 +186,7 @@ def play(
     session: Annotated[
         str | None,
         typer.Option(
-            help="Keep the session in this file; `last`: the window's own. Without a window, none is kept else."
+            help="Keep the session in this file; `last`: the window's own. Without a window, only this keeps one."
         ),
     ] = None,
     list_devices: Annotated[

@@ -384,6 +384,8 @@ def test_what_cannot_be_rendered_says_why(take: Take, tmp_path: Path, stack: Pat
     loop.symlink_to(loop)
     with pytest.raises(ReplayError, match="is there already"):  # before hours of rendering, not behind them
         replay(take.folder, loop)
+    for option in ("--from", "--to"):
+        assert CliRunner().invoke(app, ["replay", str(take.folder), option, "inf"]).exit_code == 2
     done = CliRunner().invoke(app, ["replay", str(loop)])
     assert done.exit_code == 2 and "give the folder of a take" in done.output
 
