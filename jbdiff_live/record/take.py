@@ -72,6 +72,7 @@ INFO = "take.json"
 SOUNDS = ("audio", "engine", "input")  # the sounds of a take, by the names of their files
 LONGEST_LINE = 1 << 20  # bytes; an event with all values has 2000
 BLOCK_FRAMES = 1 << 18
+MOST_RATE, MOST_CHANNELS = 1_000_000, 64  # of a take; more is damage
 
 
 class TakeError(ValueError):
@@ -266,7 +267,7 @@ def open_take(folder: Path) -> Take:
         info = msgspec.json.decode(text, type=TakeInfo)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise TakeError(f"{path}: {error}; the sound beside it can still be opened by itself") from error
-    if info.sample_rate < 1 or info.channels < 1:
+    if not (1 <= info.sample_rate <= MOST_RATE and 1 <= info.channels <= MOST_CHANNELS):
         raise TakeError(
             f"{path}: {info.sample_rate} Hz, {info.channels} channels; the sound beside it can still be opened by "
             "itself"
