@@ -181,9 +181,10 @@ class Tape:
         TakeError: one of them cannot be read, or the disk refuses. The others are made whole before it is raised.
         """
         rings = [] if self._always is None else broken_rings(self._always.folder)
-        work = [partial(_repaired, folder) for folder in broken_takes(self._folder)]
+        work: list[Callable[[], Path]] = [partial(_repaired, folder) for folder in broken_takes(self._folder)]
         work += [partial(keep_ring, ring, self._folder) for ring in rings]
-        folders, problems = [], []
+        folders: list[Path] = []
+        problems: list[TakeError | TakeWriteError] = []
         for recovered in work:
             try:
                 folders.append(recovered())

@@ -37,7 +37,7 @@ class MessageBytes:
 
     def feed(self, data: Iterable[int]) -> list[mido.Message]:
         """Return the messages that these bytes complete, in order. A number that is no byte breaks its message off."""
-        found = []
+        found: list[mido.Message] = []
         for byte in data:
             if not 0 <= byte <= MOST:
                 self._status, self._data = 0, []
