@@ -46,7 +46,7 @@ def test_larger_letters_are_neither_cut_nor_on_each_other(
 def test_every_value_of_every_tile_is_whole(
     window: MainWindow, monkeypatch: pytest.MonkeyPatch, size: Size
 ) -> None:
-    """The small Gain of the workshop showed "-...0" for -12.0, its dB lay on the number, and Style showed "con...ant"."""
+    """The small Gain of the workshop showed "-...0" for -12.0, its dB lay on the number, and Style had "con...ant"."""
     window.look_row.choose(Look(size=size))
     monkeypatch.setattr(Scope, "advance", lambda *_: None)
     faults = []
