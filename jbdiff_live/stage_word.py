@@ -88,7 +88,7 @@ def stage_word(status: Status, terminal: bool = False) -> StageWord:
     if engine.state is EngineState.OFFLINE:
         return StageWord(Word.STOPPED, "Space starts")
     if engine.state is EngineState.READY:
-        return StageWord(Word.READY, "Space starts the music at once")
+        return StageWord(Word.READY, "Space starts at once")
     if engine.state is EngineState.STOPPING:
         return StageWord(Word.STOPPED, engine.detail)
     if engine.state is EngineState.LOADING:

@@ -88,7 +88,7 @@ class ClockStatus:
     beat: int = 0
     countdown: float | None = None
     waiting: int = 0
-    detail: str = ""  # the problem, or the clock's device
+    detail: str = ""  # the problem, or where the clock comes from, in words
 
     @property
     def origin(self) -> str:
@@ -104,8 +104,10 @@ class ClockStatus:
         if self.state is ClockState.NONE:
             return "no clock" + (f" ({self.detail})" if self.detail else "")
         words = [f"{self.tempo:.1f} BPM", f"bar {self.bar}.{self.beat}", self.origin]
-        if self.state is not ClockState.RUNNING:
+        if self.state is ClockState.LOST:
             words[-1] += f" {self.state.value}"
+        elif self.state is not ClockState.RUNNING:
+            words.append(self.state.value)
         if self.countdown is not None:
             words.append(f"changes in {max(0.0, self.countdown):.1f} s")
         return ", ".join(words)

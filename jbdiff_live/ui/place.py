@@ -30,15 +30,29 @@ def put(window: MainWindow, place: WindowPlace | None) -> None:
 
 def show(window: MainWindow, place: WindowPlace | None) -> None:
     """Show a window as large as it was. One that leaves no room for its title bar is maximized."""
-    title_bar = window.style().pixelMetric(QStyle.PixelMetric.PM_TitleBarHeight)
     if place is not None and place.full_screen:
         window.showFullScreen()
     elif (place is not None and place.maximized) or not has_room(
-        window.size(), window.screen().availableSize(), title_bar
+        window.size(), window.screen().availableSize(), _title_bar(window)
     ):
         window.showMaximized()
     else:
         window.show()
+
+
+def wants_maximized(window: MainWindow, normal: QRect) -> bool:
+    """Return True if the player maximized a window. normal: its place before that, in logical pixels.
+
+    A window that leaves no room for its title bar was maximized by `show`, because the screen is too small for it.
+    """
+    return window.isMaximized() and has_room(
+        normal.size(), window.screen().availableSize(), _title_bar(window)
+    )
+
+
+def _title_bar(window: MainWindow) -> int:
+    """Return the height of a title bar in logical pixels."""
+    return window.style().pixelMetric(QStyle.PixelMetric.PM_TitleBarHeight)
 
 
 def has_room(window: QSize, screen: QSize, title_bar: int) -> bool:
@@ -72,7 +86,10 @@ class PlaceWatch(QObject):
         return False
 
     def look(self) -> None:
-        """Report the place. While the window fills the screen, its size is the one that it goes back to."""
+        """Report the place. While the window fills the screen, its size is the one that it goes back to.
+
+        A window that is maximized for want of room gets its usual size, so that it opens so on a larger screen.
+        """
         window = self._window
         if not window.isVisible() or window.isMinimized():
             return
@@ -81,9 +98,12 @@ class PlaceWatch(QObject):
         normal = (
             window.normalGeometry() if filled and window.normalGeometry().isValid() else window.geometry()
         )
+        wanted = wants_maximized(window, normal)
+        if window.isMaximized() and not wanted:
+            normal.setSize(QSize(USUAL_WIDTH, USUAL_HEIGHT))
         self._report(
             WindowPlace(
-                normal.x(), normal.y(), normal.width(), normal.height(), int(window.view),
-                window.isMaximized(), window.isFullScreen(),
+                normal.x(), normal.y(), normal.width(), normal.height(), int(window.view), wanted,
+                window.isFullScreen(),
             )
         )  # fmt: skip

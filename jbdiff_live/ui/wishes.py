@@ -84,12 +84,11 @@ class PlayersWishes(QWidget):
 
     def dressed(self) -> None:
         """Draw everything anew, after a change of the look."""
-        if "bindings" in self.__dict__:  # made again in the new colours when it is opened
-            self.bindings.close()
-            self.bindings.deleteLater()
-            del self.__dict__["bindings"]
-        if "browser" in self.__dict__ and self.browser.view is not None:
-            self.browser.view.close()
+        for name in ("bindings", "browser"):  # made again, in the new colours and letters, when it is opened
+            dialog: QWidget | None = self.__dict__.pop(name, None)
+            if dialog is not None:
+                dialog.close()
+                dialog.deleteLater()
         self.notices.dress_anew()
         for widget in self.findChildren(QWidget):
             widget.update()

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.status import EngineState, EngineStatus
+from jbdiff_live.ui.rows.transport_bar import room_left
 from jbdiff_live.ui.tiles.stage_pads import STEPS
 from jbdiff_live.ui.views.tabs import View
 from jbdiff_live.ui.window import MainWindow
@@ -90,6 +91,14 @@ def test_a_changed_patch_is_marked_and_a_double_click_goes_back_to_its_value(
     assert window.patch.note == "changed, program 12"
     qtbot.mouseDClick(window.tiles["resample"], Qt.MouseButton.LeftButton)
     assert demo.snapshot()["resample"] == 0.4
+
+
+@pytest.mark.parametrize(
+    ("hours", "words"), [(5.2, "312 min left"), (12.5, "12 h left"), (47.9, "47 h left"), (48, "days left")]
+)
+def test_much_room_on_the_disk_is_read_in_hours_and_days(hours: float, words: str) -> None:
+    """It said "2878 min left"."""
+    assert room_left(hours * 3600) == words
 
 
 def test_the_room_for_a_take_is_read_in_minutes(window: MainWindow, demo: DemoTransport) -> None:

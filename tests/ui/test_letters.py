@@ -8,6 +8,7 @@ import pytest
 from demo_states import STATES
 from demo_transport import DemoTransport
 from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QApplication, QDialogButtonBox
 from view_rig import Written, faults_of, faults_of_text, shown, writing
 
 from jbdiff_live.ui.drawing import theme
@@ -58,6 +59,61 @@ def test_every_value_of_every_tile_is_whole(
                     tile.show_value(tile.parameter.from_normal(place / 22), None)
                     faults += [f"{tile.value}: {fault}" for fault in faults_of_text(tile, 1, written)]
     assert not faults, "\n".join(faults)
+
+
+@pytest.mark.usefixtures("usual_look")
+@pytest.mark.parametrize("size", Size)
+def test_the_reasons_of_grey_buttons_are_whole_in_the_smallest_browser(
+    window: MainWindow, demo: DemoTransport, qapp: QApplication, size: Size
+) -> None:
+    """The last line was cut with the largest letters."""
+    window.look_row.choose(Look(size=size))
+    window.resize(LEAST_WIDTH, LEAST_HEIGHT)
+    demo.start()
+    window.open_browser()
+    qapp.processEvents()
+    detail = window.browser.detail
+    for row in range(len(window.browser.model.rows)):
+        window.browser.list.setCurrentIndex(window.browser.model.index(row))
+        qapp.processEvents()
+        for label in (detail.about, detail.tags, detail.problem, detail.reasons):
+            assert label.isHidden() or label.height() >= label.heightForWidth(label.width()), label.text()
+    window.browser.close()
+
+
+@pytest.mark.usefixtures("usual_look")
+def test_the_dialogs_have_the_letters_that_are_chosen(window: MainWindow) -> None:
+    """The table of bindings kept its small letters, and a browser that had been open before did too."""
+    found = {}
+    for size in (Size.USUAL, Size.LARGEST):
+        window.look_row.choose(Look(size=size))
+        window.open_browser()
+        window.open_bindings()
+        table, detail = window.bindings.table, window.browser.detail
+        shown = (
+            table,
+            table.horizontalHeader(),
+            window.bindings.line,
+            detail.title,
+            detail.listen,
+            window.browser.line,
+        )
+        for widget in shown:
+            widget.ensurePolished()
+        found[size] = [widget.fontInfo().pixelSize() for widget in shown]
+    grown = zip(found[Size.USUAL], found[Size.LARGEST], strict=True)
+    assert all(large > 1.2 * usual for usual, large in grown), found
+
+
+def test_the_buttons_of_a_dialog_are_words_alone(window: MainWindow, qapp: QApplication) -> None:
+    """Close and Cancel had crosses, dark on a dark ground, and Save had a floppy disk."""
+    as_on_x11 = "QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 1; }"
+    qapp.setStyleSheet(as_on_x11 + theme.sheet())
+    kinds = QDialogButtonBox.StandardButton
+    box = QDialogButtonBox(kinds.Save | kinds.Close | kinds.Cancel, window)
+    box.show()
+    assert len(box.buttons()) == 3 and all(button.icon().isNull() for button in box.buttons())
+    theme.apply(qapp)
 
 
 CONTRASTS: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -19,12 +19,14 @@ from jbdiff_live.stack_choice import StackChoice
 from jbdiff_live.stage_word import NO_DEVICE, Word, stage_word
 from jbdiff_live.status import ControlStatus, EngineState, EngineStatus, Held
 from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.look import Look, Size
+from jbdiff_live.ui.rows.look_row import wear
 from jbdiff_live.ui.rows.messages import Tone, tone_of
-from jbdiff_live.ui.rows.notices import HINT_SECONDS
+from jbdiff_live.ui.rows.notices import HINT_SECONDS, INSET, LETTERS
 from jbdiff_live.ui.rows.pickers import Picker
 from jbdiff_live.ui.tiles.typed import typed_value
 from jbdiff_live.ui.views.tabs import View
-from jbdiff_live.ui.window import MainWindow
+from jbdiff_live.ui.window import LEAST_HEIGHT, LEAST_WIDTH, MainWindow
 
 
 @pytest.fixture
@@ -193,6 +195,25 @@ def test_many_messages_take_one_line_of_the_picture_and_a_click_opens_them(
     assert not line.brief and line.height() > 60 and line.isVisible()
     qtbot.mouseClick(line.cross, Qt.MouseButton.LeftButton)
     assert line.isHidden()
+
+
+@pytest.mark.parametrize("view", [View.WORKSHOP, View.SETTINGS])
+def test_no_line_of_a_long_message_is_cut_through(
+    window: MainWindow, playing: DemoTransport, view: View
+) -> None:
+    """With the largest letters the third line was seen to its middle."""
+    window.look_row.choose(Look(size=Size.LARGEST))
+    window.resize(LEAST_WIDTH, LEAST_HEIGHT)
+    window.show_view(view)
+    playing.stop()
+    say(playing, 5 * LONG)
+    window.look()
+    QApplication.processEvents()
+    line, spacing = window.notices, theme.metrics(LETTERS).lineSpacing()
+    seen = line.viewport().height() - INSET
+    assert line._needed() > line.height() and seen > 0.9 * spacing
+    assert abs(seen / spacing - round(seen / spacing)) < 0.1
+    wear(Look())
 
 
 def test_a_message_has_the_colour_of_what_it_says_and_not_of_the_state(
