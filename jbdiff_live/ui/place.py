@@ -24,7 +24,8 @@ def put(window: MainWindow, place: WindowPlace | None) -> None:
         room = window.screen().availableGeometry()
         window.resize(min(USUAL_WIDTH, room.width()), min(USUAL_HEIGHT, room.height()))
         return
-    window.setGeometry(_on_a_screen(QRect(place.x, place.y, place.width, place.height)))
+    wanted = QRect(place.x, place.y, place.width, place.height)
+    window.setGeometry(_on_a_screen(wanted, _title_bar(window)))
     window.show_view(place.view)
 
 
@@ -60,13 +61,18 @@ def has_room(window: QSize, screen: QSize, title_bar: int) -> bool:
     return window.width() <= screen.width() and window.height() + title_bar <= screen.height()
 
 
-def _on_a_screen(wanted: QRect) -> QRect:
-    """Return the rectangle, moved and made smaller so that the whole of it is on one screen."""
+def _on_a_screen(wanted: QRect, title_bar: int) -> QRect:
+    """Return the rectangle, moved and made smaller so that the whole of it is on one screen.
+
+    Its title bar lies above it, and is on the screen too if there is room. A maximized window has none, so its kept
+    place may begin at the edge.
+    """
     screen = QGuiApplication.screenAt(wanted.center()) or QGuiApplication.primaryScreen()
     room = screen.availableGeometry()
     width, height = min(wanted.width(), room.width()), min(wanted.height(), room.height())
     x = max(room.left(), min(wanted.x(), room.right() + 1 - width))
-    y = max(room.top(), min(wanted.y(), room.bottom() + 1 - height))
+    top = room.top() + min(title_bar, room.height() - height)
+    y = max(top, min(wanted.y(), room.bottom() + 1 - height))
     return QRect(x, y, width, height)
 
 

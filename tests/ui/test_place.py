@@ -29,7 +29,7 @@ def test_a_window_is_put_where_it_was(qtbot: QtBot, window: MainWindow) -> None:
     window.setMinimumSize(10, 10)  # the screen of this test may be too small for the whole window
     seen: list[WindowPlace] = []
     room = QGuiApplication.primaryScreen().availableGeometry()
-    was = WindowPlace(room.x(), room.y() + 5, room.width() // 2, room.height() // 2, View.SETTINGS)
+    was = WindowPlace(room.x(), room.y() + 60, room.width() // 2, room.height() // 2, View.SETTINGS)
     place.put(window, was)
     place.PlaceWatch(window, seen.append)
     place.show(window, was)
@@ -71,6 +71,14 @@ def test_a_window_that_the_screen_is_too_small_for_is_not_kept_as_maximized(
     qtbot.waitUntil(lambda: window.isMaximized() and bool(seen))
     assert not seen[-1].maximized
     assert (seen[-1].width, seen[-1].height) == (place.USUAL_WIDTH, place.USUAL_HEIGHT)
+
+
+def test_the_title_bar_of_a_window_at_the_edge_is_on_the_screen(window: MainWindow) -> None:
+    """A window that had been maximized came back with its title bar above the screen."""
+    window.setMinimumSize(10, 10)
+    room = window.screen().availableGeometry()
+    place.put(window, WindowPlace(room.x(), room.y(), room.width() // 2, room.height() // 2))
+    assert window.y() > room.y() and room.contains(window.geometry())
 
 
 def test_a_window_that_the_player_maximized_is_kept_so(qtbot: QtBot, window: MainWindow) -> None:
