@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from jbdiff_live.block import Rung
+from jbdiff_live.scenes.view import GO_ON
 from jbdiff_live.status import EngineState, Held, Status
 
 STALLED_SECONDS = 1.5  # longer than PulseAudio's measured pauses of 1.3 s
@@ -163,4 +164,4 @@ def _older(status: Status) -> str:
     if status.past.ago is None:
         return ""
     ago = round(status.past.ago)
-    return f"again, from {ago} s before the newest music; turn a knob to go on from here, or Shift+Backspace"
+    return f"again: {ago} s behind the newest music; {GO_ON}"

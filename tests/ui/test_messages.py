@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from jbdiff_live.block import Rung
 from jbdiff_live.parameters import BY_NAME
-from jbdiff_live.scenes.view import PastStatus
+from jbdiff_live.scenes.view import GO_ON, PastStatus
 from jbdiff_live.stack_choice import StackChoice
 from jbdiff_live.stage_word import NO_DEVICE, Word, stage_word
 from jbdiff_live.status import ControlStatus, EngineState, EngineStatus, Held
@@ -312,7 +312,7 @@ def test_music_that_was_asked_back_is_no_fault_and_is_said_once(
     window: MainWindow, playing: DemoTransport
 ) -> None:
     """Back answers, and the word at the top says how old the music is."""
-    advice = "turn a knob to go on from here, or Shift+Backspace"
+    advice = GO_ON
     playing.set_status(past=PastStatus(120.0, 30.0), note=f"Back: older music plays again; {advice}")
     window.resize(960, 540)
     window.look()

@@ -200,13 +200,13 @@ class HealthStrip(QWidget):
             return
         budget = engine.block_duration
         share = min(999, round(100 * engine.block_seconds / budget))
-        words = rung_words(engine.rung) or f"{share} % of the time"
+        words = rung_words(engine.rung) or f"works {share} %"
         note = f"{budget:.2f} s a block"
         self.block.show_reading(
             words,
             note,
-            help_text=f"A block takes {engine.block_seconds:.2f} s, and {engine.block_seconds_p99:.2f} s at worst; it "
-            f"lasts {budget:.2f} s",
+            help_text=f"The model makes a block in {engine.block_seconds:.2f} s, at worst in "
+            f"{engine.block_seconds_p99:.2f} s. The block lasts {budget:.2f} s.",
             alarm=engine.block_seconds > budget or engine.rung is not Rung.FULL,
             bar=engine.block_seconds / budget,
             marks=((engine.block_seconds_p99 / budget, True),),

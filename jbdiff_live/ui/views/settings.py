@@ -59,7 +59,7 @@ def facts(status: Status) -> str:
         found.append("There is no time for new blocks: the last sound is looped.")
     elif engine.block_duration > 0 and engine.block_seconds > 0:
         share = min(999, round(100 * engine.block_seconds / engine.block_duration))
-        found.append(f"Making the music takes {share} % of the time.")
+        found.append(f"The model works {share} % of the time.")
     return " ".join(found) or "Press start: the delays of the knobs and the load are shown while music plays."
 
 
