@@ -31,6 +31,7 @@ from jbdiff_live.ui.twice import Twice
 from jbdiff_live.ui.views.foot import FootRow
 from jbdiff_live.ui.views.stage import StageView
 
+NEXT = "next patch"  # what a hint answers
 GETTING_READY = (EngineState.LOADING, EngineState.WARMING)  # nothing sounds that a press could end
 
 
@@ -123,7 +124,11 @@ class PlayersWishes(QWidget):
         if action == "next_patch":
             if not self.status.undo.modified or self.next_press.press():
                 self.next_press.forget()
+                self.notices.succeed(NEXT)
                 self.files.load_following()
+            elif (following := self.files.following(self.status)) is not None:
+                patch = self.status.patch or "The patch"
+                self.notices.hint(NEXT, f"{patch} has changes that are not saved. Once more loads {following[0]}.")
             self.look()
             return
         self.asker.ask(action, self._transport.trigger, action)

@@ -136,12 +136,16 @@ def test_the_next_patch_asks_before_it_drops_changes(
     window.look()
     qtbot.mouseClick(pad, Qt.MouseButton.LeftButton)
     assert pad.asks and "load_patch" not in [call[0] for call in demo.asked]
+    hint = "first light has changes that are not saved. Once more loads slow glass."
+    assert hint in window.notices.toPlainText(), "two words on the pad do not say what is asked"
     clock.now += 3.1
     window.look()
     assert not pad.asks, "the question goes away"
     for _ in range(2):
         qtbot.mouseClick(pad, Qt.MouseButton.LeftButton)
     assert [call[0] for call in demo.asked].count("load_patch") == 1 and not pad.asks
+    window.look()
+    assert "not saved" not in window.notices.toPlainText()
 
 
 def test_after_a_turn_and_after_a_typed_value_the_digits_recall_scenes(
