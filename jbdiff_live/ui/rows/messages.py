@@ -93,8 +93,8 @@ def hands(control: ControlStatus) -> str:
     if control.question is not None:
         return control.question.text
     if control.waiting is Waiting.LEARN and control.row:
-        more = f", and {len(control.row) - 1} more after it; Shift+L leaves it out" if control.row[1:] else ""
-        return f"Learn {label(control.row[0])}: move a control{more}. Esc cancels.{last}"
+        more = f" {len(control.row) - 1} more follow; Shift+L leaves this one out." if control.row[1:] else ""
+        return f"Learn {label(control.row[0])}: move a control.{more} Esc cancels.{last}"
     if control.waiting is Waiting.UNLEARN:
         return f"Unlearn: touch a control to remove its bindings. Esc cancels.{last}"
     if control.waiting is Waiting.LOCATE:
