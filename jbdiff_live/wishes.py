@@ -162,7 +162,7 @@ class Wishes(SceneWishes, LibraryWishes, TakeWishes, ControlWishes):
         recording, waited = self.tape.status().recording, self.tape.waits
         self.tape.stop(self.audio.frames_heard if end_frame is None else end_frame)
         if waited:
-            self.answers.say("the take is taken back: it had not begun")
+            self.answers.say("the recording is taken back: it had not begun")
         elif recording:
             status = self.tape.status()
             seconds = status.frames / self.tape.sample_rate

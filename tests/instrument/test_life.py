@@ -144,7 +144,7 @@ def test_a_take_that_has_not_begun_is_taken_back_and_leaves_nothing(rig: StageRi
     for _ in range(2):
         rig.session.start_recording()
         rig.session.stop_recording()
-    assert rig.session.status().note == "the take is taken back: it had not begun"
+    assert rig.session.status().note == "the recording is taken back: it had not begun"
     rig.play()
     assert not rig.session.status().recorder.recording and not rig.takes.exists()
 

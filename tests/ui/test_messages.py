@@ -262,9 +262,9 @@ def test_the_answer_to_a_slip_goes_soon_and_is_calm(
     [
         ("noise_step", "5", "Noise goes from 0.00 to 1.00: 5 is outside."),
         ("gain", "20", "Gain goes from -60.0 dB (silence) to 6.0 dB: 20 is outside."),
-        ("tempo", "abc", "Tempo needs a number from 60.0 BPM to 180.0 BPM: abc is none."),
+        ("tempo", "abc", "Tempo needs a number from 60.0 BPM to 180.0 BPM: abc is not one."),
         ("seed", "-1", "Seed goes from 0 to 16383: -1 is outside."),
-        ("tempo", "nan", "Tempo needs a number from 60.0 BPM to 180.0 BPM: nan is none."),
+        ("tempo", "nan", "Tempo needs a number from 60.0 BPM to 180.0 BPM: nan is not one."),
     ],
 )
 def test_a_refused_value_is_answered_in_the_players_words(name: str, typed: str, words: str) -> None:

@@ -118,17 +118,17 @@ class HealthStrip(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.queue = Readout(
-            "SOUND AHEAD", "sound made and not heard yet; the strong mark is where the next block is started"
+            "SOUND AHEAD", "sound that is made and not heard yet; at the strong mark the next block begins"
         )
         self.block = Readout(
             "SPEED",
-            "how fast blocks are made; the bar is the last one against the time it lasts, the mark is the slowest of "
-            "a hundred",
+            "the time to make a block, as a part of its length; the bar is the last block, the mark is the slowest "
+            "of a hundred",
         )
         self.heard_after = HeardAfter()
         self.underruns = Readout(
             "HOLES",
-            "how often sound ran dry, and seconds of silence in place of late blocks; at the top the "
+            "how often the sound ran out, and the seconds of silence in place of late blocks; above: the "
             "priority of the thread that feeds the device",
         )
         self.late = Readout("LATE BLOCKS", "blocks that came too late")

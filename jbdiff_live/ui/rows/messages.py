@@ -39,7 +39,7 @@ def problems(status: Status) -> list[Message]:
     """Return what a status says is wrong, worst first."""
     word, found = stage_word(status), []
     if status.engine.state is EngineState.FAILED:
-        found.append(Message(f"Engine: {status.engine.detail or 'failed without saying why'}", Tone.SILENCE))
+        found.append(Message(f"Engine: {status.engine.detail or 'failed, and gave no reason'}", Tone.SILENCE))
     for part, text in (
         ("Sound", status.audio.problem),
         ("Recorder", status.recorder.problem),

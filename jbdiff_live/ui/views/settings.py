@@ -52,9 +52,9 @@ def facts(status: Status) -> str:
     found = []
     if engine.reach_median > 0:
         heard = seconds_text(engine.reach_median + audio.device_seconds)
-        found.append(f"Most knobs take effect after {heard}; a shorter block makes that less.")
+        found.append(f"You hear most knobs after {heard}; with a shorter Block, sooner.")
     if audio.latency_seconds > 0:
-        found.append(f"Gain and Mute take effect after {audio.latency_seconds * 1000:.0f} ms.")
+        found.append(f"You hear Gain and Mute after {audio.latency_seconds * 1000:.0f} ms.")
     if status.rung in (Rung.LOOP, Rung.REPEAT):
         found.append("There is no time for new blocks: the last sound is looped.")
     elif engine.block_duration > 0 and engine.block_seconds > 0:
