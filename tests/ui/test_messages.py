@@ -245,6 +245,18 @@ def test_each_of_several_messages_keeps_its_own_colour(window: MainWindow, playi
     assert grounds["marker set"] != theme.CAUTION_DEEP
 
 
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [(("box",), "box is gone; plug it in"), (("box", "fader"), "box, fader are gone; plug them in")],
+)
+def test_a_controller_that_is_gone_has_a_remedy(
+    window: MainWindow, playing: DemoTransport, gone: tuple[str, ...], words: str
+) -> None:
+    playing.set_status(control=replace(playing.state.control, missing=gone))
+    window.look()
+    assert f"MIDI: {words} again" in window.notices.toPlainText()
+
+
 def test_the_answer_to_a_slip_goes_soon_and_is_calm(
     window: MainWindow, playing: DemoTransport, clock: HandClock
 ) -> None:

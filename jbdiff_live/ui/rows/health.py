@@ -134,7 +134,10 @@ class HealthStrip(QWidget):
         self.late = Readout("LATE BLOCKS", "blocks that came too late")
         self.recorder = Readout("TAKE", "the recording")
         self.midi = Readout("MIDI", "the last message from a controller")
-        self.clock = Readout("CLOCK", "tempo, bar and beat, and where they come from")
+        self.clock = Readout(
+            "CLOCK",
+            "tempo, bar and beat, and where they come from; start with --clock midi to follow a MIDI clock",
+        )
         self.voltages = Readout("CV IN", "the control voltages that come in, from channel 1 on")
         self.loudness = LoudnessView()
         self._grown = {name: Grown() for name in ("underruns", "late", "midi")}

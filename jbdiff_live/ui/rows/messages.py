@@ -55,7 +55,9 @@ def problems(status: Status) -> list[Message]:
         texts = (osc.problem, osc.last_unusable and f"OSC: a message changed nothing: {osc.last_unusable}")
         found += [Message(text, Tone.FAULT) for text in texts if text]
     if status.control.missing and not status.control.problem:
-        found.append(Message(f"MIDI: not there now: {', '.join(status.control.missing)}", Tone.FAULT))
+        gone, several = ", ".join(status.control.missing), len(status.control.missing) > 1
+        words = f"MIDI: {gone} {'are' if several else 'is'} gone; plug {'them' if several else 'it'} in again"
+        found.append(Message(words, Tone.FAULT))
     return found
 
 
