@@ -164,4 +164,4 @@ def _older(status: Status) -> str:
     if status.past.ago is None:
         return ""
     ago = round(status.past.ago)
-    return f"again: {ago} s behind the newest music; {GO_ON}"
+    return f"again: {ago} s back; {GO_ON}"
