@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 SCRIPT = Path(__file__).resolve().parent.parent.parent / "scripts" / "render_data"
-NEW = ("beatless", "dub", "chamber", "breaks", "house", "drone", "groove", "sequence")
+NEW = ("beatless", "dub", "chamber", "breaks", "house", "drone", "groove", "sequence", "rock", "chip", "orchestra", "techno")
 BARS = tuple(range(136, 241, 8))
 SECONDS = 64.0
 
