@@ -122,10 +122,10 @@ def amplified(audio: Audio, effect: Amp) -> Audio:
     loud = max(1e-6, float(np.quantile(np.abs(tight), 0.998)))
     driven = np.tanh(tight * (effect.drive / loud) + 0.2) - np.tanh(0.2)
     box = butter(3, effect.high_hertz, output="sos", fs=SAMPLE_RATE)
-    body = butter(2, (90, 400), "bandpass", output="sos", fs=SAMPLE_RATE)
+    presence = butter(2, (1500, 4000), "bandpass", output="sos", fs=SAMPLE_RATE)
     low = butter(2, 70, "highpass", output="sos", fs=SAMPLE_RATE)
     sound = sosfilt(low, sosfilt(box, driven, axis=1), axis=1)
-    return (sound + 0.5 * sosfilt(body, sound, axis=1)).astype(np.float32)
+    return (sound + 0.9 * sosfilt(presence, sound, axis=1)).astype(np.float32)
 
 
 def crushed(audio: Audio, effect: Crush) -> Audio:

@@ -31,12 +31,17 @@ def outside(voice: Voice, bars: Collection[int]) -> Voice:
     return replace(voice, notes=notes_outside(voice.notes, bars), hits=hits_outside(voice.hits, bars))
 
 
-def opened_by(voices: Sequence[Voice], parts: Collection[str], bars: int) -> list[Voice]:
-    """Return voices of which only these parts play in the first `bars` bars.
+def alone(voices: Sequence[Voice], parts: Collection[str], bars: Collection[int]) -> list[Voice]:
+    """Return voices of which only these parts play in these bars. A bar that none of them has stays as it is."""
+    theirs = [voice for voice in voices if voice.part in parts]
+    had = {event.step // STEPS for voice in theirs for event in (*voice.notes, *voice.hits)}
+    silent = had & set(bars)
+    return [voice if voice.part in parts else outside(voice, silent) for voice in voices]
 
-    If none of them plays in the first bar, the voices stay as they are: a track does not begin with silence.
-    """
-    first = range(STEPS)
-    if not any(event.step in first for v in voices if v.part in parts for event in (*v.notes, *v.hits)):
-        return list(voices)
-    return [voice if voice.part in parts else outside(voice, range(bars)) for voice in voices]
+
+def opened_by(voices: Sequence[Voice], parts: Collection[str], bars: int) -> list[Voice]:
+    """Return voices of which only these parts play in the first bars: at most `bars`, and as long as they play."""
+    theirs = [voice for voice in voices if voice.part in parts]
+    had = {event.step // STEPS for voice in theirs for event in (*voice.notes, *voice.hits)}
+    first = next((bar for bar in range(bars) if bar not in had), bars)
+    return alone(voices, parts, range(first))

@@ -10,7 +10,7 @@ from kits import drum_voices
 from melody import melody
 from parts import arpeggio, bass_line, chords_on, held_chords, steps_of
 from score import STEPS, Chip, Crush, Effect, Faust, Kit, Note, OneShot, Voice
-from spans import opened_by, outside
+from spans import alone, opened_by
 
 WIDTHS = (0.125, 0.25, 0.25, 0.5)
 # Bars of a bass: which tone of the chord each step has.
@@ -152,9 +152,9 @@ def chip(piece: Piece) -> list[Voice]:
             if section.letter == "C" or section.visit
             for bar in range(section.start, section.start + min(2, section.bars))
         }
-        voices = [voice if voice.part in ("kick", "drums") else outside(voice, bare) for voice in voices]
-    alone = ((), (), ("lead", "echo"), ("bass",), ("kick", "drums"), ("keys", "arp"), ("lead", "bass"))
-    return opened_by(voices, alone[int(rng.integers(len(alone)))], int(rng.choice((1, 2, 2, 4))))
+        voices = alone(voices, ("kick", "drums"), bare)
+    openings = ((), (), ("lead", "echo"), ("bass",), ("kick", "drums"), ("keys", "arp"), ("lead", "bass"))
+    return opened_by(voices, openings[int(rng.integers(len(openings)))], int(rng.choice((1, 2, 2, 4))))
 
 
 def harmony(piece: Piece, rng: np.random.Generator, coarse: tuple[Effect, ...]) -> list[Voice]:

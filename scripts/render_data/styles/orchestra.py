@@ -13,7 +13,7 @@ from kits import drum_voices
 from melody import melody
 from parts import BassStep, arpeggio, bass_line, chords_on, held_chords
 from score import STEPS, DrumSet, Effect, Hit, Note, Soundfont, Voice
-from spans import opened_by, outside
+from spans import alone, opened_by
 
 KIT = DrumSet(48, (("kick", 36), ("snare", 38), ("crash", 57), ("clash", 59), ("rim", 37)))
 # Bars of low strings: which tone of the chord each step has.
@@ -48,11 +48,11 @@ class Character:
 
 
 CHARACTERS = {
-    "march": Character(0.8, 1.0, 0.7, 0.1, 0.1, 1.0, (0.4, 0.75), (0.75, 1.0, 0.45)),
-    "battle": Character(1.0, 0.95, 0.3, 0.5, 0.1, 1.0, (0.35, 0.8), (0.8, 1.0, 0.4)),
-    "calm": Character(0.3, 0.3, 1.0, 0.4, 0.8, 0.05, (0.2, 0.45), (0.5, 0.75, 0.32)),
-    "hymn": Character(0.2, 0.7, 0.3, 0.9, 0.3, 0.4, (0.15, 0.4), (0.5, 1.0, 0.3)),
-    "dark": Character(0.7, 0.6, 0.3, 0.5, 0.3, 0.5, (0.15, 0.35), (0.5, 0.95, 0.28)),
+    "march": Character(0.8, 1.0, 0.7, 0.1, 0.1, 1.0, (0.4, 0.75), (0.75, 1.0, 0.5)),
+    "battle": Character(1.0, 0.95, 0.3, 0.5, 0.1, 1.0, (0.35, 0.8), (0.8, 1.0, 0.47)),
+    "calm": Character(0.3, 0.3, 1.0, 0.4, 0.8, 0.05, (0.2, 0.45), (0.6, 0.8, 0.45)),
+    "hymn": Character(0.2, 0.7, 0.3, 0.9, 0.3, 0.4, (0.15, 0.4), (0.6, 1.0, 0.42)),
+    "dark": Character(0.7, 0.6, 0.3, 0.5, 0.3, 0.5, (0.15, 0.35), (0.55, 0.95, 0.38)),
 }
 
 
@@ -92,18 +92,16 @@ def orchestra(piece: Piece) -> list[Voice]:
         replace(shaped(piece, voice, loudness), reverb=round(room * (1 if voice.notes else 0.7), 3))
         for voice in voices
     ]
-    if rng.random() < 0.2:  # drums alone for a moment
+    if rng.random() < 0.25:  # drums alone for a moment
         bare = {
-            bar for s in piece.sections if s.letter == "C" for bar in range(s.start, s.start + min(2, s.bars))
+            bar
+            for section in piece.sections
+            if section.letter == "C" or section.visit
+            for bar in range(section.start, section.start + min(2, section.bars))
         }
-        if any(
-            voice.part == "drums" and any(hit.step // STEPS in bare for hit in voice.hits) for voice in voices
-        ):
-            voices = [
-                voice if voice.part in ("drums", "timpani") else outside(voice, bare) for voice in voices
-            ]
-    alone = ((), (), ("pad",), ("bass", "ostinato"), ("drums", "timpani"), ("lead",), ("arp", "pad"))
-    return opened_by(voices, alone[int(rng.integers(len(alone)))], int(rng.choice((2, 2, 4))))
+        voices = alone(voices, ("drums", "timpani"), bare)
+    openings = ((), (), ("pad",), ("bass", "ostinato"), ("drums", "timpani"), ("lead",), ("arp", "pad"))
+    return opened_by(voices, openings[int(rng.integers(len(openings)))], int(rng.choice((2, 2, 4))))
 
 
 def voice_of(

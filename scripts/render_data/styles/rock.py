@@ -13,7 +13,7 @@ from kits import drum_set, drum_voices
 from melody import melody
 from parts import BassStep, arpeggio, bass_line, chords_on, held_chords, velocity_at
 from score import STEPS, Amp, Drive, Kit, Note, OneShot, Soundfont, Voice
-from spans import opened_by, outside
+from spans import alone, opened_by
 
 # "X" is an open chord, "m" a palm-muted root, "-" holds. Two bars each.
 RIFFS = (
@@ -158,7 +158,7 @@ def drum_layers(piece: Piece, rest: str) -> Layers:
                 layers["kick"] += strokes(bar, (verse if first else chorus)[odd], "kick", 0.9)
                 layers["drums"] += strokes(bar, snare, "snare", 0.7)
                 layers["drums"] += strokes(
-                    bar, hat if first else chorus_hat, "hat" if first else loud, 0.28, 0.4
+                    bar, hat if first else chorus_hat, "hat" if first else loud, 0.34, 0.4
                 )
         if section.letter == "B" or section.start == 0:
             layers["drums"] += strokes(section.start, "X...............", "crash", 0.5, -0.25)
@@ -197,8 +197,13 @@ def rock(piece: Piece) -> list[Voice]:
         )
     )
     voices += colours(piece, rng, clean)
-    voices = [outside(voice, silent_bars(piece, voice.part, rest)) for voice in voices]
-    alone = (
+    quiet = [section for section in piece.sections if section.letter == "C"]
+    if rest == "toms":
+        voices = alone(voices, ("kick", "drums"), {bar for s in quiet for bar in range(s.start, s.end)})
+    elif rest == "hat":
+        halves = {bar for s in quiet for bar in range(s.start, s.start + s.bars // 2)}
+        voices = alone(voices, ("kick", "drums", "guitar"), halves)
+    openings = (
         ("guitar",),
         ("guitar",),
         ("kick", "drums"),
@@ -206,20 +211,7 @@ def rock(piece: Piece) -> list[Voice]:
         ("guitar", "kick", "drums"),
         (),
     )
-    parts_alone = alone[int(rng.integers(len(alone)))]
-    return opened_by(voices, parts_alone, int(rng.choice((2, 4))))
-
-
-def silent_bars(piece: Piece, part: str, rest: str) -> set[int]:
-    """Return the bars in which a part is silent: in C the drums may be alone, or the guitars over a hat."""
-    silent: set[int] = set()
-    for section in piece.sections:
-        inside = range(section.start, section.end)
-        if section.letter == "C" and rest == "toms" and part not in ("kick", "drums"):
-            silent |= set(inside)
-        elif section.letter == "C" and rest == "hat" and part not in ("kick", "drums", "guitar"):
-            silent |= set(inside[: section.bars // 2])
-    return silent
+    return opened_by(voices, openings[int(rng.integers(len(openings)))], int(rng.choice((2, 4))))
 
 
 def guitars(piece: Piece, rng: np.random.Generator, parts: dict[str, Riff], low: int) -> list[Voice]:
@@ -232,7 +224,7 @@ def guitars(piece: Piece, rng: np.random.Generator, parts: dict[str, Riff], low:
     for number in range(1 + int(twice)):
         sound = int(rng.choice(DISTORTED)) if rng.random() < 0.75 else int(rng.choice((27, 25, 26)))
         amp = Amp(round(heavy * (0.6 if sound in DISTORTED else 1.6) * float(rng.uniform(0.7, 1.3)), 3), tone)
-        pan, loud = round(place * (1 - 2 * number), 3), level(rng, 0.06, 0.085) / (1.3 if twice else 1.0)
+        pan, loud = round(place * (1 - 2 * number), 3), level(rng, 0.075, 0.11) / (1.3 if twice else 1.0)
         voices.append(
             Voice("guitar", Soundfont(sound), tuple(opened), level=loud, reverb=0.05, pan=pan, effects=(amp,))
         )

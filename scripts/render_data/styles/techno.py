@@ -54,13 +54,15 @@ def techno(piece: Piece) -> list[Voice]:
     """Drums, percussion, noise; in two of three tracks an acid bass, stabs or a drone besides, but not in all bars."""
     rng = piece.rng("voices")
     tonal = rng.random() < 0.67
-    voices = [*drums(piece, rng), *percussion(piece, rng), *washes(piece, rng)]
+    voices = [*drums(piece, rng), *percussion(piece, rng)]
+    played = {hit.step // STEPS for voice in voices for hit in voice.hits}
+    voices += washes(piece, rng, set(range(piece.bars)) - played)
     if tonal:
         voices += tones(piece, rng)
         bare = toneless_bars(piece)
         voices = [outside(voice, bare) if voice.notes else voice for voice in voices]
-    alone = ((), ("kick",), ("kick", "drums"), ("perc",), ("perc", "noise"), ("kick", "perc", "noise"))
-    return opened_by(voices, alone[int(rng.integers(len(alone)))], int(rng.choice((2, 2, 4))))
+    openings = ((), ("kick",), ("kick", "drums"), ("perc",), ("perc", "noise"), ("kick", "perc", "noise"))
+    return opened_by(voices, openings[int(rng.integers(len(openings)))], int(rng.choice((1, 2, 2, 4))))
 
 
 def toneless_bars(piece: Piece) -> set[int]:
@@ -173,8 +175,11 @@ def percussion(piece: Piece, rng: np.random.Generator) -> list[Voice]:
     ]
 
 
-def washes(piece: Piece, rng: np.random.Generator) -> list[Voice]:
-    """Return noise: sweeps that lead into sections, and in some tracks a noise that pulses or hums all the time."""
+def washes(piece: Piece, rng: np.random.Generator, empty: set[int]) -> list[Voice]:
+    """Return noise: sweeps that lead into sections, and in some sections a noise that pulses or hums.
+
+    Bars that are `empty` have noise alone.
+    """
     cut = int(rng.choice((0, 0, 1, 2)))  # the rise is cut into pieces in half of the tracks
     pulses = int(rng.choice((1, 2, 3, 4)))
 
@@ -200,7 +205,7 @@ def washes(piece: Piece, rng: np.random.Generator) -> list[Voice]:
         for bar in range(section.start, section.end):
             if section.letter in gate:
                 hits.append(Hit(bar * STEPS, "gate", 0.45))
-            if section.letter in bed and (bar - section.start) % 2 == 0:
+            if bar in empty or (section.letter in bed and (bar - section.start) % 2 == 0):
                 hits.append(Hit(bar * STEPS, "bed", 0.4))
     hits.sort(key=lambda hit: hit.step)
     return [
