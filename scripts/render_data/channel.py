@@ -64,8 +64,7 @@ def tone(chip: Chip, pitches: list[int], frames: int, start: float) -> Wave:
     elif chip.wave == "pulse":
         width = chip.width + chip.swing * np.sin(2 * np.pi * chip.swing_hertz * (start + time))
         width = np.clip(width, 0.06, 0.94)
-        wave = saw(phase, step) - saw((phase + width) % 1.0, step)
-        wave -= 2 * width - 1  # no constant part
+        wave = saw(phase, step) - saw((phase + width) % 1.0, step)  # without a constant part
     else:
         raise ValueError(f'no wave {chip.wave!r}; give "pulse", "triangle" or "saw"')
     volume = np.exp(-time / chip.decay_seconds) if chip.decay_seconds else np.ones(frames)
