@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from choose import letters, level, program, side
@@ -175,9 +175,11 @@ def rock(piece: Piece) -> list[Voice]:
         else Kit((*kit(rng, SNARES, 0.1), OneShot("ride", "drum_cymbal_soft", 1.25, 0.6)))
     )
     driven = (Drive(level(rng, 0.5, 1.6)),)
-    voices = drum_voices(
+    made = drum_voices(
         drum_layers(piece, rest), sounds, level(rng, 0.12, 0.16), level(rng, 0.05, 0.14), driven
     )
+    # Snare and cymbals have to stand against the guitars.
+    voices = [replace(v, level=round(1.4 * v.level, 4)) if v.part == "drums" else v for v in made]
     main = riff_of(rng, RIFFS[int(rng.integers(len(RIFFS)))], float(rng.uniform(0.2, 0.7)))
     verse = main if rng.random() < 0.5 else riff_of(rng, (str(rng.choice(list(VERSES))),), 0.3)
     chorus = riff_of(rng, (str(rng.choice(list(CHORUSES))),), 0.1) if rng.random() < 0.75 else main
@@ -217,7 +219,7 @@ def rock(piece: Piece) -> list[Voice]:
 def guitars(piece: Piece, rng: np.random.Generator, parts: dict[str, Riff], low: int) -> list[Voice]:
     """Return one or two guitars that play the riffs, left and right, and their palm mutes."""
     opened, muted = guitar(piece, parts, low, bool(rng.random() < 0.5))
-    heavy, tone = float(np.exp(rng.uniform(np.log(1.5), np.log(18)))), level(rng, 3200, 6000)
+    heavy, tone = float(np.exp(rng.uniform(np.log(1.5), np.log(18)))), level(rng, 4000, 7500)
     twice = rng.random() < 0.65
     place = 0.55 if twice else 0.1
     voices = []
