@@ -125,6 +125,10 @@ SCORES = {
     "drone": "d9b6665497b12d9a",
     "groove": "b4ba9af72879f6a8",
     "sequence": "a26bca63bffe0659",
+    "rock": "d575dd82266190cf",
+    "chip": "8a9cecab03469bdf",
+    "orchestra": "191ce9349125dc27",
+    "techno": "225d8e1279cd0e66",
 }
 
 

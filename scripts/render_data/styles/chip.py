@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from choose import letters, level, patch, side
+from choose import letters, level, patch, side, wide
 from drums import SNARES, Layers, kit, strokes, with_fills
 from form import Piece
 from kits import drum_voices
@@ -104,10 +104,12 @@ def chip(piece: Piece) -> list[Voice]:
         (Crush(level(rng, 9000, 22000), int(rng.integers(6, 9))),) if rng.random() < 0.3 else ()
     )
     modern = rng.random() < 0.3
+    room = level(rng, 0.03, 0.15) if rng.random() < 0.6 else 0.0  # old machines had none
+    apart = float(rng.choice((0.6, 1.0, 1.6)))  # how far the channels lie apart
     sounds = Kit(kit(rng, SNARES, 0.5)) if modern else chip_kit(rng)
     layers = drum_layers(piece)
     voices = drum_voices(
-        layers, sounds, level(rng, 0.08, 0.13), 0.05 if modern else 0.0, () if modern else coarse
+        layers, sounds, level(rng, 0.08, 0.13), 0.05 if modern else 0.5 * room, () if modern else coarse
     )
     first, second = (
         steps_of(BASSES[int(place)], float(rng.choice((0.7, 0.9, 1.7))))
@@ -125,22 +127,22 @@ def chip(piece: Piece) -> list[Voice]:
     voices.append(
         Voice("bass", instrument, tuple(bass), level=level(rng, 0.085, 0.12), reverb=0.0, effects=coarse)
     )
-    voices += harmony(piece, rng, coarse)
+    voices += harmony(piece, rng, coarse, room, apart)
     where = letters(rng, 0.85, 1.0, 0.5) or "B"
     tune = melody(piece, "lead", where, 64, 88, float(rng.uniform(0.5, 0.95)), {"C": 0.7})
     lead = pulse(rng, float(rng.choice((0.0, 0.0, 0.25, 0.5))))
     loud, place = level(rng, 0.06, 0.085), side(rng, 0, 0.15)
-    voices.append(Voice("lead", lead, tuple(tune), level=loud, reverb=0.02, pan=place, effects=coarse))
+    voices.append(Voice("lead", lead, tuple(tune), level=loud, reverb=room, pan=place, effects=coarse))
     if rng.random() < 0.7:
         echo = later(piece, tune, int(rng.choice((2, 3, 3, 4, 6))))
-        far = round(float(np.clip(-3 * place - 0.2, -0.6, 0.6)), 3)
+        far = round(float(np.clip(-apart * (3 * place + 0.25), -0.8, 0.8)), 3)
         voices.append(
             Voice(
                 "echo",
                 pulse(rng),
                 echo,
                 level=round(loud * float(rng.uniform(0.3, 0.55)), 4),
-                reverb=0.02,
+                reverb=room,
                 pan=far,
                 effects=coarse,
             )
@@ -157,8 +159,13 @@ def chip(piece: Piece) -> list[Voice]:
     return opened_by(voices, openings[int(rng.integers(len(openings)))], int(rng.choice((1, 2, 2, 4))))
 
 
-def harmony(piece: Piece, rng: np.random.Generator, coarse: tuple[Effect, ...]) -> list[Voice]:
-    """Return the chords: tones that cycle fast, arpeggios in sixteenths, or both; at times a pad of saws below."""
+def harmony(
+    piece: Piece, rng: np.random.Generator, coarse: tuple[Effect, ...], room: float, apart: float
+) -> list[Voice]:
+    """Return the chords: tones that cycle fast, arpeggios in sixteenths, or both; at times a pad below.
+
+    `room` is what they send to the reverb, `apart` how far they lie from the centre.
+    """
     voices = []
     voicings = piece.voicings(57, 77, 3)
     kind = str(rng.choice(("cycle", "arp", "both", "both")))
@@ -178,8 +185,8 @@ def harmony(piece: Piece, rng: np.random.Generator, coarse: tuple[Effect, ...]) 
                 cycle,
                 tuple(notes),
                 level=level(rng, 0.04, 0.065),
-                reverb=0.02,
-                pan=side(rng, 0.1, 0.4),
+                reverb=room,
+                pan=side(rng, 0.15 * apart, 0.5 * apart),
                 effects=coarse,
             )
         )
@@ -194,8 +201,8 @@ def harmony(piece: Piece, rng: np.random.Generator, coarse: tuple[Effect, ...]) 
                 pulse(rng, 0.15),
                 tuple(notes),
                 level=level(rng, 0.035, 0.06),
-                reverb=0.02,
-                pan=side(rng, 0.1, 0.4),
+                reverb=room,
+                pan=side(rng, 0.15 * apart, 0.5 * apart),
                 effects=coarse,
             )
         )
@@ -208,6 +215,7 @@ def harmony(piece: Piece, rng: np.random.Generator, coarse: tuple[Effect, ...]) 
                 tuple(held),
                 level=level(rng, 0.025, 0.04),
                 reverb=0.2,
+                effects=(wide(rng),),
             )
         )
     return voices

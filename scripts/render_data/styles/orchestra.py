@@ -151,7 +151,7 @@ def low_strings(piece: Piece, rng: np.random.Generator, how: Character) -> list[
     notes = bass_line(piece, "bass", "ABC", int(rng.choice((28, 33))), bars, 100)
     voices = [
         voice_of(
-            "bass", program(rng, (43, 42, 48, 43, 58)), notes, level(rng, 0.07, 0.1), side(rng, 0.05, 0.15)
+            "bass", program(rng, (43, 42, 48, 43, 58)), notes, level(rng, 0.06, 0.09), side(rng, 0.05, 0.15)
         )
     ]
     if moving and rng.random() < 0.75:

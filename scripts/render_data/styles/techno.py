@@ -168,7 +168,7 @@ def percussion(piece: Piece, rng: np.random.Generator) -> list[Voice]:
             "perc",
             Kit(sounds),
             hits=tuple(hits),
-            level=level(rng, 0.04, 0.085),
+            level=level(rng, 0.05, 0.11),
             reverb=level(rng, 0.03, 0.2),
             effects=effects,
         )
@@ -213,7 +213,7 @@ def washes(piece: Piece, rng: np.random.Generator, empty: set[int]) -> list[Voic
             "noise",
             Noise(sounds),
             hits=tuple(hits),
-            level=level(rng, 0.025, 0.06),
+            level=level(rng, 0.03, 0.075),
             reverb=0.1,
             ducked=bool(rng.random() < 0.5),
         )
