@@ -159,13 +159,13 @@ def test_a_seed_of_each_style_sounds_the_same_again(load: Any, tmp_path: Path, s
     from jbdiff.data.stems import find_tracks, mix
 
     folders, oneshots, worker = load("folders", "oneshots", "worker")
-    job = folders.Job(3, style, 6.0, tmp_path, ".flac", (176,))
+    job = folders.Job(3, style, 12.0, tmp_path, ".flac", (176,))
     facts, parts = worker.rendered(job)
     oneshots.one_shot.cache_clear()
     again = worker.rendered(job)
     assert facts == again[0] and facts["style"] == style and len(parts) >= 3
     for part, other in zip(parts, again[1], strict=True):
-        assert part.audio.shape == (2, 6 * RATE) and np.isfinite(part.audio).all()
+        assert part.audio.shape == (2, 12 * RATE) and np.isfinite(part.audio).all()
         assert np.array_equal(part.audio, other.audio) and part.gain == other.gain
     folders.write_track(job, facts, parts)
     assert np.abs(mix(find_tracks(tmp_path)[0], 0, [], RATE)).max() < 0.98

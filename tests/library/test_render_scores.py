@@ -387,6 +387,24 @@ def test_kits_name_cleared_one_shots_alone(code: SimpleNamespace) -> None:
     assert all(name in made or allowed.fullmatch(name) for name in names)
 
 
+@pytest.mark.parametrize("style", NEW)
+def test_every_hit_has_its_sound(code: SimpleNamespace, style: str) -> None:
+    for score, _ in scores_of(code, style, 40):
+        for voice in (voice for voice in score.voices if voice.hits):
+            made = voice.instrument
+            names = (
+                {name for name, _ in made.keys} if hasattr(made, "keys") else {s.name for s in made.sounds}
+            )
+            assert {hit.sound for hit in voice.hits} <= names
+
+
+@pytest.mark.parametrize("style", NEWEST)
+def test_the_shortest_track_has_music_too(code: SimpleNamespace, style: str) -> None:
+    for seed in range(60):
+        score = code.styles.score_of(style, seed, 2.0, BARS)
+        assert 0 in bars_with(score.voices, tones=False)
+
+
 def test_no_progression_has_a_diminished_chord(code: SimpleNamespace) -> None:
     for mode, lengths in code.harmony.PROGRESSIONS.items():
         for bars, progressions in lengths.items():
