@@ -96,7 +96,9 @@ def test_a_knob_that_was_turned_meanwhile_is_in_the_first_sound(tmp_path: Path) 
         assert heard is not None and heard["noise_step"] == 0.9
 
 
-def test_a_block_that_is_in_work_at_the_start_is_not_heard_if_a_knob_was_turned_before(tmp_path: Path) -> None:
+def test_a_block_that_is_in_work_at_the_start_is_not_heard_if_a_knob_was_turned_before(
+    tmp_path: Path,
+) -> None:
     clock = TurnedClock()
     stack = Gate(clock)
     stack.gate.set()
