@@ -140,7 +140,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter(
         "scene_store", "Keep edits", 0, 1, 0, TakesEffect.NOW, toggle=True,
-        help="leaving a scene for another one stores the knobs in it as they stand",
+        help="when you leave a scene, its pad stores the knobs as they stand",
     ),
     *INPUT_PARAMETERS,
     *FILE_PARAMETERS,
@@ -170,14 +170,14 @@ FUNCTIONS: tuple[Action, ...] = (
     Action("previous_patch", "Previous patch", "load the patch before this one"),
     Action("send_all", "Send all", "send every value to the controllers that show it, and by OSC"),
     *(Action(f"scene_{n}", f"Scene {n}", f"recall scene {n}") for n in range(1, SCENES + 1)),
-    Action("capture_scene", "Capture", "the scene that is chosen next is captured in place of recalled"),
+    Action("capture_scene", "Capture", "capture the scene that you choose next, instead of recalling it"),
     Action("undo", "Undo", "take back the last change of a hand, a scene or a patch"),
-    Action("redo", "Redo", "make the change again that was undone last"),
+    Action("redo", "Redo", "make the last undone change again"),
     Action("compare", "Compare", "swap between what plays and the saved patch"),
     Action("revert", "Revert", "go back to the saved patch"),
-    Action("back", "Back", "play the music again from one block before; each press goes one further"),
-    Action("far_back", "Far back", "the same, eight blocks before"),
-    Action("forward", "Forward", "one block nearer to the newest music, after Back"),
+    Action("back", "Back", "go back one block and play the music again from there; each press goes one block further"),
+    Action("far_back", "Far back", "go back eight blocks and play the music again from there"),
+    Action("forward", "Forward", "after Back: go forward one block"),
 )
 
 

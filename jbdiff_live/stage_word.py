@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from jbdiff_live.block import Rung
+from jbdiff_live.scenes.view import GO_ON
 from jbdiff_live.status import EngineState, Held, Status
 
 STALLED_SECONDS = 1.5  # longer than PulseAudio's measured pauses of 1.3 s
@@ -88,7 +89,7 @@ def stage_word(status: Status, terminal: bool = False) -> StageWord:
     if engine.state is EngineState.OFFLINE:
         return StageWord(Word.STOPPED, "Space starts")
     if engine.state is EngineState.READY:
-        return StageWord(Word.READY, "Space starts the music at once")
+        return StageWord(Word.READY, "Space starts at once")
     if engine.state is EngineState.STOPPING:
         return StageWord(Word.STOPPED, engine.detail)
     if engine.state is EngineState.LOADING:
@@ -163,4 +164,4 @@ def _older(status: Status) -> str:
     if status.past.ago is None:
         return ""
     ago = round(status.past.ago)
-    return f"again, from {ago} s before the newest music; turn a knob to go on from here, or Shift+Backspace"
+    return f"again: {ago} s back; {GO_ON}"

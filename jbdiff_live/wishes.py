@@ -147,7 +147,8 @@ class Wishes(SceneWishes, LibraryWishes, TakeWishes, ControlWishes):
         self.tape.arm()
         if self.plays:
             self.tape.begin(self.audio.frames_heard, anew=False)
-        self.answers.say(f"recording begins with the first sound{'' if self.plays else '; press start'}")
+        words = f"recording begins with the first sound{'' if self.plays else '; press start'}"
+        self.answers.say(words, holds=lambda: self.tape.waits)
 
     def record_from_first_block(self) -> None:
         """Record from the first sound on. Call it before `start`; later it is the first frame of the next block."""
@@ -161,7 +162,7 @@ class Wishes(SceneWishes, LibraryWishes, TakeWishes, ControlWishes):
         recording, waited = self.tape.status().recording, self.tape.waits
         self.tape.stop(self.audio.frames_heard if end_frame is None else end_frame)
         if waited:
-            self.answers.say("the take is taken back: it had not begun")
+            self.answers.say("the recording is taken back: it had not begun")
         elif recording:
             status = self.tape.status()
             seconds = status.frames / self.tape.sample_rate

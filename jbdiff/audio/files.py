@@ -143,7 +143,7 @@ def read_mono(
         audio /= np.float32(facts.peak)
         if (decibels := 20 * math.log10(facts.peak)) >= NOTED_DB:
             notes.append(
-                f"its samples reach {facts.peak:.3g} times full scale: turned down by {decibels:.0f} dB"
+                f"louder than full scale: turned down by {decibels:.0f} dB"
             )
     return MonoSound(audio, (*notes, *facts.notes))
 

@@ -51,10 +51,11 @@ BANDS_ALONE = 8  # the last eighth of these rounds leaves the detail out, so tha
 MEAN_SHARE, MEAN_HERTZ = 0.05, (2000.0, 6000.0)
 MOST = 2.0  # nepers by which one round may change a bin
 NEPER = 20 / math.log(10)  # in dB
-# Number of tokens on one side that a change reaches, beyond those of the decoder. Frames of the bass alone reach 16, and
-# later rounds further; but a token so far away moves a sample by less than a thousandth (tests/library/test_contract.py).
-# On two pieces of music, cutting the sound 32 tokens away moved no sample by more than .00015 of the peak, and 24 tokens
-# away by .0017. The many rounds of measured detail reach further, so such latents are decoded whole.
+# Number of tokens on one side that a change reaches, beyond those of the decoder. Frames of the bass reach 16, later
+# rounds further; but a token so far away moves a sample by less than a thousandth
+# (tests/library/test_contract.py). On two pieces of music, cutting the sound 32 tokens away moved no sample by more
+# than .00015 of the peak, and 24 tokens away by .0017. The many rounds of measured detail reach further, so such
+# latents are decoded whole.
 MARGIN, LEAST_MARGIN = 12, 32
 
 

@@ -350,7 +350,7 @@ class JointDenoiser(nn.Module):
         v = v.float().reshape(batch, tokens, channels).transpose(1, 2)
         if plan is not None:
             gain = 1.0 if self.plan_inputs is None else self.plan_inputs.gains(features)
-            v = moved(v, alpha * x - beta * v, plan, beta, gain)
+            v = moved(v, alpha * x - beta * v, plan, gain)
         clean = (alpha * x - beta * v).to(x.dtype)
         v = v.to(x.dtype) + self.lines(x, clean, features)
         if echo is None:

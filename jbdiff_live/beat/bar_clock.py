@@ -231,9 +231,9 @@ class BarClock:
         followed = self._input
         if self.source is ClockSource.LINK and self._link is not None:
             count = self._link.peers
-            return f"{count} other {'program' if count == 1 else 'programs'}"
+            return f"Link with {count} other {'program' if count == 1 else 'programs'}"
         if self.source is not ClockSource.MIDI or followed is None:
             return TAPPED if self._taps.line is not None else ""
         if state is ClockState.LOST:
             return f"{followed.device} sends no clock any more; its tempo goes on"
-        return followed.device
+        return f"MIDI clock from {followed.device}"

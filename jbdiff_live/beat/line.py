@@ -88,7 +88,7 @@ class ClockStatus:
     beat: int = 0
     countdown: float | None = None
     waiting: int = 0
-    detail: str = ""  # the problem, or the clock's device
+    detail: str = ""  # the problem, or where the clock comes from, in words
 
     @property
     def origin(self) -> str:
@@ -99,13 +99,18 @@ class ClockStatus:
             self.source
         ]
 
+    @property
+    def origin_and_state(self) -> str:
+        """Where the beat comes from, and what it does if it does not run: "own beat, stopped", "MIDI clock lost"."""
+        if self.state is ClockState.RUNNING:
+            return self.origin
+        return f"{self.origin}{' ' if self.state is ClockState.LOST else ', '}{self.state.value}"
+
     def text(self) -> str:
         """The clock as the window shows it: "97.0 BPM, bar 12.3, MIDI clock"."""
         if self.state is ClockState.NONE:
             return "no clock" + (f" ({self.detail})" if self.detail else "")
-        words = [f"{self.tempo:.1f} BPM", f"bar {self.bar}.{self.beat}", self.origin]
-        if self.state is not ClockState.RUNNING:
-            words[-1] += f" {self.state.value}"
+        words = [f"{self.tempo:.1f} BPM", f"bar {self.bar}.{self.beat}", self.origin_and_state]
         if self.countdown is not None:
             words.append(f"changes in {max(0.0, self.countdown):.1f} s")
         return ", ".join(words)

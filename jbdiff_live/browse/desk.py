@@ -17,7 +17,7 @@ from jbdiff_live.browse.entry import Entry, LibraryStatus
 from jbdiff_live.browse.favourites import Favourites
 from jbdiff_live.browse.listing import OWN, TAKE, Library, take_entry
 from jbdiff_live.browse.own_files import TRASH, file_name, rename_file, trash_file
-from jbdiff_live.browse.takes import TakeFacts
+from jbdiff_live.browse.takes import MUSIC_PLAYS, TakeFacts
 from jbdiff_live.patch import PatchError, factory_patches
 from jbdiff_live.shown import shown
 
@@ -152,7 +152,7 @@ class LibraryDesk:
         if path is None:
             self._audition.stop()
         elif self._plays():
-            raise RuntimeError("the audience would hear it; stop the music first, or arm the patch")
+            raise RuntimeError(f"{MUSIC_PLAYS}, or arm the patch")
         else:
             self._audition.play(path)
 

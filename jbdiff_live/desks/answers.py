@@ -1,13 +1,15 @@
-"""The newest answer to an action of the player, kept for 20 s. Any thread."""
+"""The newest answer to an action of the player, kept for `NOTE_SECONDS`. Any thread."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from jbdiff_live.clock import Clock
 from jbdiff_live.parameters import ACTIONS_BY_NAME
 from jbdiff_live.status import EngineState, EngineStatus
 from jbdiff_live.system.takes_folder import AlwaysOptions
 
-NOTE_SECONDS = 20.0  # an answer is shown for this time
+NOTE_SECONDS = 10.0  # an answer is shown for this time: longer, it would be about a state that has passed
 
 
 class Answers:
@@ -15,15 +17,21 @@ class Answers:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._said = ("", 0.0)  # the note, and when it was given; swapped whole
+        # The note, when it was given, and whether it is still true; swapped whole.
+        self._said: tuple[str, float, Callable[[], bool]] = ("", 0.0, _always)
 
-    def say(self, note: str) -> None:
-        self._said = (note, self._clock.now())
+    def say(self, note: str, holds: Callable[[], bool] | None = None) -> None:
+        """Give an answer. holds: returns False as soon as the note is true no more. None: it stays true."""
+        self._said = (note, self._clock.now(), holds or _always)
 
     @property
     def newest(self) -> str:
-        note, at = self._said
-        return note if self._clock.now() - at < NOTE_SECONDS else ""
+        note, at, holds = self._said
+        return note if self._clock.now() - at < NOTE_SECONDS and holds() else ""
+
+
+def _always() -> bool:
+    return True
 
 
 def answer_to(action: str, engine: EngineStatus, noise_style: str) -> str:

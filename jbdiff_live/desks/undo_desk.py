@@ -98,7 +98,7 @@ class UndoDesk:
             self._scenes.put(self._scenes.kept)  # a morph would move the knobs on
             step = self._to_saved("compare with the saved patch")
             if step.empty:
-                self._say("nothing differs from the saved patch")
+                self._say("Compare: nothing differs from the saved patch")
                 return
             self._go_to(step.after)
             self._history.put_aside(step)
@@ -115,7 +115,7 @@ class UndoDesk:
                 step.before = replace(step.before, scenes=self._scenes.kept)
                 step.after = replace(step.after, scenes=saved)
             if step.empty:
-                self._say("nothing differs from the saved patch")
+                self._say("Compare: nothing differs from the saved patch")
                 return
             self._history.push(step)
             self._go_to(step.after)

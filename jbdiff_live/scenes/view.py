@@ -49,6 +49,10 @@ class UndoStatus:
     comparing: bool = False
 
 
+# What a player can do while older music plays again.
+GO_ON = "turn a knob to go on from here, or go forward (Shift+Backspace)"
+
+
 @dataclass(frozen=True)
 class PastStatus:
     """The reach of the time machine.

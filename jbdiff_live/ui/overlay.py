@@ -73,8 +73,8 @@ class DropZones(Overlay):
     """Two halves: context on the left, init on the right."""
 
     ZONES = (
-        ("context", "CONTEXT", "the music that the next block continues"),
-        ("init", "INIT", "the sound that resample starts from"),
+        ("context", "CONTEXT", "the next block continues this music"),
+        ("init", "INIT", "Resample starts from this sound"),
     )
 
     def __init__(self, parent: QWidget) -> None:

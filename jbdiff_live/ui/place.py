@@ -24,21 +24,36 @@ def put(window: MainWindow, place: WindowPlace | None) -> None:
         room = window.screen().availableGeometry()
         window.resize(min(USUAL_WIDTH, room.width()), min(USUAL_HEIGHT, room.height()))
         return
-    window.setGeometry(_on_a_screen(QRect(place.x, place.y, place.width, place.height)))
+    wanted = QRect(place.x, place.y, place.width, place.height)
+    window.setGeometry(_on_a_screen(wanted, _title_bar(window)))
     window.show_view(place.view)
 
 
 def show(window: MainWindow, place: WindowPlace | None) -> None:
     """Show a window as large as it was. One that leaves no room for its title bar is maximized."""
-    title_bar = window.style().pixelMetric(QStyle.PixelMetric.PM_TitleBarHeight)
     if place is not None and place.full_screen:
         window.showFullScreen()
     elif (place is not None and place.maximized) or not has_room(
-        window.size(), window.screen().availableSize(), title_bar
+        window.size(), window.screen().availableSize(), _title_bar(window)
     ):
         window.showMaximized()
     else:
         window.show()
+
+
+def wants_maximized(window: MainWindow, normal: QRect) -> bool:
+    """Return True if the player maximized a window. normal: its place before that, in logical pixels.
+
+    A window that leaves no room for its title bar was maximized by `show`, because the screen is too small for it.
+    """
+    return window.isMaximized() and has_room(
+        normal.size(), window.screen().availableSize(), _title_bar(window)
+    )
+
+
+def _title_bar(window: MainWindow) -> int:
+    """Return the height of a title bar in logical pixels."""
+    return window.style().pixelMetric(QStyle.PixelMetric.PM_TitleBarHeight)
 
 
 def has_room(window: QSize, screen: QSize, title_bar: int) -> bool:
@@ -46,13 +61,18 @@ def has_room(window: QSize, screen: QSize, title_bar: int) -> bool:
     return window.width() <= screen.width() and window.height() + title_bar <= screen.height()
 
 
-def _on_a_screen(wanted: QRect) -> QRect:
-    """Return the rectangle, moved and made smaller so that the whole of it is on one screen."""
+def _on_a_screen(wanted: QRect, title_bar: int) -> QRect:
+    """Return the rectangle, moved and made smaller so that the whole of it is on one screen.
+
+    Its title bar lies above it, and is on the screen too if there is room. A maximized window has none, so its kept
+    place may begin at the edge.
+    """
     screen = QGuiApplication.screenAt(wanted.center()) or QGuiApplication.primaryScreen()
     room = screen.availableGeometry()
     width, height = min(wanted.width(), room.width()), min(wanted.height(), room.height())
     x = max(room.left(), min(wanted.x(), room.right() + 1 - width))
-    y = max(room.top(), min(wanted.y(), room.bottom() + 1 - height))
+    top = room.top() + min(title_bar, room.height() - height)
+    y = max(top, min(wanted.y(), room.bottom() + 1 - height))
     return QRect(x, y, width, height)
 
 
@@ -72,7 +92,10 @@ class PlaceWatch(QObject):
         return False
 
     def look(self) -> None:
-        """Report the place. While the window fills the screen, its size is the one that it goes back to."""
+        """Report the place. While the window fills the screen, its size is the one that it goes back to.
+
+        A window that is maximized for want of room gets its usual size, so that it opens so on a larger screen.
+        """
         window = self._window
         if not window.isVisible() or window.isMinimized():
             return
@@ -81,9 +104,12 @@ class PlaceWatch(QObject):
         normal = (
             window.normalGeometry() if filled and window.normalGeometry().isValid() else window.geometry()
         )
+        wanted = wants_maximized(window, normal)
+        if window.isMaximized() and not wanted:
+            normal.setSize(QSize(USUAL_WIDTH, USUAL_HEIGHT))
         self._report(
             WindowPlace(
-                normal.x(), normal.y(), normal.width(), normal.height(), int(window.view),
-                window.isMaximized(), window.isFullScreen(),
+                normal.x(), normal.y(), normal.width(), normal.height(), int(window.view), wanted,
+                window.isFullScreen(),
             )
         )  # fmt: skip

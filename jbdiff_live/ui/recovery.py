@@ -18,13 +18,19 @@ NAMED = 5  # takes whose names the question lists
 
 def question(broken: Sequence[Path]) -> str:
     """Return the question in words."""
-    names = "\n".join(folder.name for folder in broken[:NAMED])
+    names = "\n".join(_name(folder) for folder in broken[:NAMED])
     more = f"\nand {len(broken) - NAMED} more" if len(broken) > NAMED else ""
-    what = "A take was" if len(broken) == 1 else f"{len(broken)} takes were"
+    what = "a take" if len(broken) == 1 else f"{len(broken)} takes"
     return (
-        f"{what} broken off the last time:\n\n{names}{more}\n\n"
-        "Recover makes the sound and the log whole again. Later leaves everything as it is and asks again."
+        f"The last time, a crash broke off {what}:\n\n{names}{more}\n\n"
+        "Recover repairs sound and log. Later changes nothing and asks again at the next start."
     )
+
+
+def _name(folder: Path) -> str:
+    """Return the name of a take. The ring of always recording has takes inside, and may have the name of a take."""
+    ring = any(folder.glob("*/take.json"))
+    return f"{folder.name}: the last minutes, which are always recorded" if ring else folder.name
 
 
 def offer_recovery(

@@ -31,6 +31,7 @@ from jbdiff_live.ui.twice import Twice
 from jbdiff_live.ui.views.foot import FootRow
 from jbdiff_live.ui.views.stage import StageView
 
+NEXT = "next patch"  # what a hint answers
 GETTING_READY = (EngineState.LOADING, EngineState.WARMING)  # nothing sounds that a press could end
 
 
@@ -84,12 +85,11 @@ class PlayersWishes(QWidget):
 
     def dressed(self) -> None:
         """Draw everything anew, after a change of the look."""
-        if "bindings" in self.__dict__:  # made again in the new colours when it is opened
-            self.bindings.close()
-            self.bindings.deleteLater()
-            del self.__dict__["bindings"]
-        if "browser" in self.__dict__ and self.browser.view is not None:
-            self.browser.view.close()
+        for name in ("bindings", "browser"):  # made again, in the new colours and letters, when it is opened
+            dialog: QWidget | None = self.__dict__.pop(name, None)
+            if dialog is not None:
+                dialog.close()
+                dialog.deleteLater()
         self.notices.dress_anew()
         for widget in self.findChildren(QWidget):
             widget.update()
@@ -124,7 +124,11 @@ class PlayersWishes(QWidget):
         if action == "next_patch":
             if not self.status.undo.modified or self.next_press.press():
                 self.next_press.forget()
+                self.notices.succeed(NEXT)
                 self.files.load_following()
+            elif (following := self.files.following(self.status)) is not None:
+                patch = self.status.patch or "The patch"
+                self.notices.hint(NEXT, f"{patch} has changes that are not saved. Once more loads {following[0]}.")
             self.look()
             return
         self.asker.ask(action, self._transport.trigger, action)

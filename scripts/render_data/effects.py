@@ -1,4 +1,5 @@
-"""Effects that belong to a sound and so are part of its stem: tape echo, spring reverb, width, saturation.
+"""Effects that belong to a sound and so are part of its stem: tape echo, spring reverb, width, saturation, a guitar
+amplifier, and the coarse samples of old chips.
 
 All work on audio `[2, frames]` and give the same length back.
 """
@@ -7,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve, lfilter
-from score import Drive, Effect, Spring, TapeEcho, Widen
+from scipy.signal import butter, fftconvolve, lfilter, sosfilt
+from score import Amp, Crush, Drive, Effect, Spring, TapeEcho, Widen
 from sounds import Audio
 from tempi import SAMPLE_RATE
 
@@ -26,6 +27,10 @@ def apply(effect: Effect, audio: Audio, step_seconds: float) -> Audio:
     if isinstance(effect, Drive):
         peak = max(1e-6, float(np.abs(audio).max()))
         return np.tanh(audio * (effect.amount / peak)).astype(np.float32)
+    if isinstance(effect, Amp):
+        return amplified(audio, effect)
+    if isinstance(effect, Crush):
+        return crushed(audio, effect)
     raise TypeError(f"no effect {effect!r}")
 
 
@@ -106,3 +111,26 @@ def widened(audio: Audio, effect: Widen) -> Audio:
     # Opposite signs, so that the middle does not change.
     side = (wet[0] - wet[1]) / 2
     return (audio + effect.amount * np.stack([side, -side])).astype(np.float32)
+
+
+def amplified(audio: Audio, effect: Amp) -> Audio:
+    """Return a guitar `[2, frames]` through an amplifier: distorted a little unevenly, then a loudspeaker's band.
+
+    Lows are cut before the distortion, as amplifiers do: otherwise they make it muddy.
+    """
+    tight = high_passed(low_passed(audio, 7000), 40 + 6 * min(effect.drive, 20))
+    loud = max(1e-6, float(np.quantile(np.abs(tight), 0.998)))
+    driven = np.tanh(tight * (effect.drive / loud) + 0.2) - np.tanh(0.2)
+    box = butter(3, effect.high_hertz, output="sos", fs=SAMPLE_RATE)
+    presence = butter(2, (1500, 4000), "bandpass", output="sos", fs=SAMPLE_RATE)
+    low = butter(2, 70, "highpass", output="sos", fs=SAMPLE_RATE)
+    sound = sosfilt(low, sosfilt(box, driven, axis=1), axis=1)
+    return (sound + 0.9 * sosfilt(presence, sound, axis=1)).astype(np.float32)
+
+
+def crushed(audio: Audio, effect: Crush) -> Audio:
+    """Return a sound `[2, frames]` of which each sample is held until the next one of the slower clock."""
+    held = np.floor(np.arange(audio.shape[1]) * (effect.hertz / SAMPLE_RATE)) * (SAMPLE_RATE / effect.hertz)
+    coarse = audio[:, np.minimum(held.astype(np.int64), audio.shape[1] - 1)]
+    levels = 2.0 ** (effect.bits - 1) / max(1e-6, float(np.abs(audio).max()))
+    return (np.round(coarse * levels) / levels).astype(np.float32)

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 from drums import Layers, euclid, strokes
 from form import Piece
-from score import Effect, Hit, Kit, Voice
+from score import DrumSet, Effect, Hit, Kit, Voice
+
+
+def drum_set(rng: np.random.Generator, programs: Sequence[int]) -> DrumSet:
+    """Return one of these drum sets of the soundfont, with the names that a kit's sounds have, and "ride"."""
+
+    def one(*keys: int) -> int:
+        return int(rng.choice(keys))
+
+    names = {"kick": one(35, 36), "snare": one(38, 40), "clap": 39, "hat": one(42, 42, 44), "open": 46}
+    names |= {
+        "crash": one(49, 57),
+        "ride": one(51, 53, 59),
+        "rim": 37,
+        "tom0": 50,
+        "tom1": 47,
+        "tom2": one(41, 43),
+    }
+    names |= {"one": one(54, 56, 69, 70, 75), "two": one(54, 60, 62, 76, 82)}
+    return DrumSet(int(rng.choice(list(programs))), tuple(names.items()))
 
 
 def drum_voices(
-    layers: Layers, kit: Kit, together: float, reverb: float, effects: tuple[Effect, ...] = ()
+    layers: Layers, kit: Kit | DrumSet, together: float, reverb: float, effects: tuple[Effect, ...] = ()
 ) -> list[Voice]:
     """Return the stems of a kit, with levels that keep the balance of the hits' own gains."""
     energy = {stem: sum(hit.gain**2 for hit in hits) for stem, hits in layers.items() if hits}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
+from noises import MADE
 from score import OneShot
 from sounds import Audio, synthetic_hat, synthetic_kick, synthetic_snare
 from tempi import SAMPLE_RATE
@@ -53,6 +54,8 @@ def one_shot(sound: OneShot) -> Audio:
         audio = synthetic_snare(rng)
     elif sound.source in ("hat", "open_hat"):
         audio = synthetic_hat(rng, sound.source == "open_hat")
+    elif sound.source in MADE:
+        audio = MADE[sound.source](rng)
     else:
         audio = sample(sound.source)
     if sound.speed != 1.0:

@@ -13,6 +13,11 @@ BassStep = tuple[int, str, float]
 """Step in the bar, which tone of the chord ("1", "3", "5", "7", or "8" for the octave), length in steps."""
 
 
+def steps_of(marks: str, length: float) -> tuple[BassStep, ...]:
+    """A bar of a bass from its marks: a digit names the tone, "." is a rest."""
+    return tuple((step, mark, length) for step, mark in enumerate(marks) if mark != ".")
+
+
 def velocity_at(piece: Piece, bar: int, base: float) -> float:
     return base * (0.72 + 0.34 * piece.intensity(bar))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from channel import chip_part
 from effects import apply
+from noises import noise_part
 from oneshots import one_shot
 from part import Part
-from score import STEPS, Faust, Kit, Score, Soundfont, Voice
+from score import STEPS, Chip, DrumSet, Faust, Kit, Noise, Score, Soundfont, Voice
 from soundfont import soundfont_part
-from sounds import Audio
+from sounds import Audio, Notes
 from synthesizer import Synthesizer
 from tempi import HOP, SAMPLE_RATE
 
@@ -39,6 +41,11 @@ def sound_of(voice: Voice, score: Score, synthesizer: Synthesizer) -> Audio:
     instrument = voice.instrument
     if isinstance(instrument, Kit):
         audio = kit_part(voice, instrument, step, score.seconds)
+    elif isinstance(instrument, DrumSet):
+        strokes = set_strokes(voice, instrument, step, score.seconds)
+        audio = soundfont_part([(instrument.program, strokes)], score.seconds, quick=True, drums=True)
+    elif isinstance(instrument, Noise):
+        audio = noise_part(instrument, voice.hits, step, score.seconds)
     else:
         notes = [(n.pitch, n.velocity, n.step * step, n.length * step) for n in voice.notes]
         notes = [note for note in notes if note[2] < score.seconds]
@@ -46,6 +53,8 @@ def sound_of(voice: Voice, score: Score, synthesizer: Synthesizer) -> Audio:
             audio = synthesizer.play(instrument, notes, score.seconds)
         elif isinstance(instrument, Soundfont):
             audio = soundfont_part([(instrument.program, notes)], score.seconds, quick=True)
+        elif isinstance(instrument, Chip):
+            audio = chip_part(instrument, notes, score.seconds)
         else:
             raise TypeError(f"no way to play {instrument!r}")
     for effect in voice.effects:
@@ -73,3 +82,20 @@ def kit_part(voice: Voice, kit: Kit, step: float, seconds: float) -> Audio:
             bus[0, start : start + length] += sound[0, :length] * hit.gain * min(1, 1 - hit.pan)
             bus[1, start : start + length] += sound[1, :length] * hit.gain * min(1, 1 + hit.pan)
     return bus
+
+
+def set_strokes(voice: Voice, drums: DrumSet, step: float, seconds: float) -> Notes:
+    """Return the hits of a drum set as notes. Each ends at the next one of its key, at the latest after two seconds.
+
+    fluidsynth plays a velocity with its square. The sounds of a set are in balance already, so the power is small.
+    """
+    keys = dict(drums.keys)
+    later: dict[int, float] = {}
+    notes: Notes = []
+    for hit in sorted(voice.hits, key=lambda hit: hit.step, reverse=True):
+        key, start = keys[hit.sound], hit.step * step
+        if start < seconds and later.get(key) != start:
+            velocity = int(np.clip(round(127 * min(1.0, hit.gain) ** 0.35), 1, 127))
+            notes.append((key, velocity, start, min(2.0, later.get(key, start + 2.0) - start)))
+            later[key] = start
+    return notes[::-1]

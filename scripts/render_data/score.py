@@ -58,8 +58,66 @@ class Soundfont:
 
 
 @dataclass(frozen=True)
+class DrumSet:
+    """A General MIDI drum set of FluidR3 (bank 128), and the MIDI key of each of its sounds.
+
+    Programs: 0 to 7 standard, 8 to 15 room, 16 to 19 power, 24 electronic, 32 to 36 jazz, 48 orchestra.
+    """
+
+    program: int
+    keys: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A channel of an old sound chip. It plays one tone at a time.
+
+    `wave`: "pulse", "triangle" (of sixteen levels) or "saw". `width` 0..1 is the high part of a pulse; it moves by
+    `swing`, `swing_hertz` times a second. `vibrato` is in semitones and comes late in a note. `cycle_hertz`: the tones
+    of a chord come one after the other so many times a second; at 0 the lowest tone is played alone. `decay_seconds`:
+    time constant of the fade; 0 holds the note. `slide`: semitones from which the pitch comes in 40 ms.
+    """
+
+    wave: str
+    width: float = 0.5
+    swing: float = 0.0
+    swing_hertz: float = 0.3
+    vibrato: float = 0.0
+    vibrato_hertz: float = 6.0
+    cycle_hertz: float = 0.0
+    decay_seconds: float = 0.0
+    slide: float = 0.0
+
+
+@dataclass(frozen=True)
+class Wash:
+    """A long band of noise: its middle goes from `first_hertz` to `last_hertz` in `steps` sixteenths.
+
+    `width` is in octaves. `shape`: "rise" grows and stops, "fall" fades, "swell" grows and fades. `gate`: the noise is
+    cut into pieces of so many sixteenths, half of each silent; 0 leaves it whole.
+    """
+
+    name: str
+    steps: int
+    first_hertz: float
+    last_hertz: float
+    width: float
+    shape: str
+    gate: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Bands of noise that hits start."""
+
+    sounds: tuple[Wash, ...]
+
+
+@dataclass(frozen=True)
 class OneShot:
-    """A sound of a kit. `source` names a CC0 sample, or "kick", "snare", "hat", "open_hat" for a synthetic one."""
+    """A sound of a kit. `source` names a CC0 sample, or a synthetic sound: "kick", "snare", "hat", "open_hat", or one
+    of `noises.MADE`."""
 
     name: str
     source: str
@@ -108,8 +166,24 @@ class Drive:
     amount: float
 
 
-Effect = TapeEcho | Spring | Widen | Drive
-Instrument = Faust | Soundfont | Kit
+@dataclass(frozen=True)
+class Amp:
+    """A guitar amplifier: `drive` 0.5 (clean) to 40 (heavy), and a loudspeaker that has little above `high_hertz`."""
+
+    drive: float
+    high_hertz: float = 4500.0
+
+
+@dataclass(frozen=True)
+class Crush:
+    """Fewer samples a second and fewer bits."""
+
+    hertz: float
+    bits: int = 8
+
+
+Effect = TapeEcho | Spring | Widen | Drive | Amp | Crush
+Instrument = Faust | Soundfont | Kit | DrumSet | Chip | Noise
 
 
 @dataclass(frozen=True)

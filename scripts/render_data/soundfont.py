@@ -15,11 +15,20 @@ from tempi import SAMPLE_RATE
 SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 
 
-def soundfont_part(parts: list[tuple[int, Notes]], seconds: float, quick: bool = False) -> Audio:
-    """General MIDI programs with their notes, through fluidsynth; program numbers count from 0."""
+DRUM_CHANNEL = 9  # General MIDI's channel 10
+
+
+def soundfont_part(
+    parts: list[tuple[int, Notes]], seconds: float, quick: bool = False, drums: bool = False
+) -> Audio:
+    """General MIDI programs with their notes, through fluidsynth; program numbers count from 0.
+
+    `drums`: the program is a drum set, and keys are its sounds.
+    """
     midi = mido.MidiFile(ticks_per_beat=480)
     ticks_per_second = 960  # mido's default tempo, 120 beats a minute
-    for channel, (program, notes) in enumerate(parts):
+    for number, (program, notes) in enumerate(parts):
+        channel = DRUM_CHANNEL if drums else number
         track = mido.MidiTrack()
         midi.tracks.append(track)
         track.append(mido.Message("program_change", channel=channel, program=program, time=0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -72,6 +73,9 @@ def test_the_next_beat_and_bar_of_a_midi_clock() -> None:
     status = clock.status(13.75)
     assert (status.bar, status.beat, round(status.tempo), status.state) == (2, 4, 120, ClockState.LOST)
     assert status.text() == "120.0 BPM, bar 2.4, MIDI clock lost"
+    assert clock.status(now).detail == "MIDI clock from rack", "read alone, below the state word"
+    for state, origin in ((ClockState.STOPPED, "MIDI clock, stopped"), (ClockState.RUNNING, "MIDI clock")):
+        assert replace(status, state=state).text() == f"120.0 BPM, bar 2.4, {origin}"
 
 
 def test_three_beats_a_bar() -> None:
@@ -136,7 +140,7 @@ def test_link_gives_tempo_and_bar_of_its_session() -> None:
     try:
         clock = BarClock(ClockSource.LINK, link=link)
         assert clock.next(Unit.BAR, 20.0) == pytest.approx(20.0 + 2.5 * 0.6)
-        assert clock.status(20.0).detail == "2 other programs"
+        assert clock.status(20.0).detail == "Link with 2 other programs"
         assert clock.outer
     finally:
         link.close()

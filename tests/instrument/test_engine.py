@@ -433,6 +433,6 @@ def test_a_knob_that_every_step_reads_is_heard_sooner_by_as_much_as_it_is_read_l
 
 def test_without_steps_nothing_is_said_of_them(rig: Rig) -> None:
     rig.engine.start()
-    rig.hear_until_blocks(4)
+    rig.hear_until_blocks(8)
     assert rig.engine.status.reach_median > 0
     assert rig.engine.status.step_reach_median == rig.engine.status.step_reach_p99 == 0

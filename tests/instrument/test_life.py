@@ -128,8 +128,11 @@ def test_a_take_that_is_asked_for_at_ready_begins_with_the_block_that_is_made(ri
     assert rig.session.status().note == "recording begins with the first sound; press start"
     rig.session.trigger("marker")
     assert rig.session.status().note == "Marker: the take has not begun; it begins with the first sound"
+    rig.session.start_recording()
     rig.session.start()
     rig.session.set_parameter("seed", 12)
+    rig.wait_for_sound()
+    assert "press start" not in rig.session.status().note, "it has begun"
     take = the_take(rig)
     blocks = [event for event in take.events() if isinstance(event, BlockEvent)]
     assert (blocks[0].index, blocks[0].start_frame, take.info.start_frame) == (0, 0, 0)
@@ -141,7 +144,7 @@ def test_a_take_that_has_not_begun_is_taken_back_and_leaves_nothing(rig: StageRi
     for _ in range(2):
         rig.session.start_recording()
         rig.session.stop_recording()
-    assert rig.session.status().note == "the take is taken back: it had not begun"
+    assert rig.session.status().note == "the recording is taken back: it had not begun"
     rig.play()
     assert not rig.session.status().recorder.recording and not rig.takes.exists()
 

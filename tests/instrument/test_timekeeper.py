@@ -69,8 +69,22 @@ def test_a_loop_counts_for_no_knobs_delay() -> None:
     assert rig.times.figures.reach_median == 0
     rig.queued = 2 * BLOCK
     for _ in range(2):
-        rig.block(Rung.FULL)
+        rig.block(Rung.FULL, delivered=5 * BLOCK)
     assert rig.times.figures.reach_median == pytest.approx(2.0), "the queue is what a knob waits for"
+
+
+def test_the_wait_until_the_player_starts_is_no_knobs_delay() -> None:
+    """The settings showed "at most 33.3 s" after half a minute at READY."""
+    rig = Rig()
+    for number in range(2):
+        rig.queued = number * BLOCK
+        rig.block(delivered=rig.queued)
+    rig.clock.turn(30.0)
+    for delivered in (2, 3, 4):
+        rig.queued = BLOCK
+        rig.block(delivered=delivered * BLOCK)
+        rig.clock.turn(1.0)
+    assert 1.0 < rig.times.figures.reach_p99 <= 2.0
 
 
 def test_a_switch_waits_for_the_queue_and_forgets_what_blocks_took() -> None:

@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 
 SCRIPT = Path(__file__).resolve().parent.parent.parent / "scripts" / "render_data"
-NEW = ("beatless", "dub", "chamber", "breaks", "house", "drone", "groove", "sequence")
+NEWEST = ("rock", "chip", "orchestra", "techno")
+NEW = ("beatless", "dub", "chamber", "breaks", "house", "drone", "groove", "sequence", *NEWEST)
 BARS = tuple(range(136, 241, 8))
 SECONDS = 64.0
 
@@ -124,6 +125,10 @@ SCORES = {
     "drone": "d9b6665497b12d9a",
     "groove": "b4ba9af72879f6a8",
     "sequence": "a26bca63bffe0659",
+    "rock": "d575dd82266190cf",
+    "chip": "8a9cecab03469bdf",
+    "orchestra": "191ce9349125dc27",
+    "techno": "225d8e1279cd0e66",
 }
 
 
@@ -184,7 +189,10 @@ def test_chords_and_arpeggios_are_in_the_chord(code: SimpleNamespace, style: str
                 assert all(note.pitch % 12 in piece.chord(note.step).tones for note in voice.notes)
 
 
-@pytest.mark.parametrize("style", ("beatless", "dub", "chamber", "breaks", "groove", "sequence"))
+MELODIC = ("beatless", "dub", "chamber", "breaks", "groove", "sequence", "rock", "chip", "orchestra")
+
+
+@pytest.mark.parametrize("style", MELODIC)
 def test_melodies_do_not_clash_with_the_chord(code: SimpleNamespace, style: str) -> None:
     """Notes on a beat and long notes are tones of the chord; none lies a semitone above a tone of it."""
     found = 0
@@ -243,7 +251,7 @@ def test_a_section_that_returns_brings_its_music_back(code: SimpleNamespace) -> 
     assert compared > 15
 
 
-@pytest.mark.parametrize("style", ("dub", "breaks", "house", "groove"))
+@pytest.mark.parametrize("style", ("dub", "breaks", "house", "groove", "rock", "chip"))
 def test_fills_lead_into_a_new_section(code: SimpleNamespace, style: str) -> None:
     """The second half of a section's last bar differs from that of the bar two before (patterns have two bars)."""
     changed = total = 0
@@ -295,16 +303,106 @@ def test_dub_plays_its_chords_off_the_beat_with_a_tape_echo(code: SimpleNamespac
         assert {type(effect).__name__ for effect in keys.effects} == {"TapeEcho", "Spring"}
 
 
+def bars_with(voices: list[Any], tones: bool) -> set[int]:
+    """The bars in which something begins or still sounds: notes, or notes and hits."""
+    bars = {hit.step // 16 for voice in voices for hit in voice.hits if not tones}
+    for note in (note for voice in voices for note in voice.notes):
+        bars |= set(range(note.step // 16, int(note.step + note.length - 0.01) // 16 + 1))
+    return bars
+
+
+@pytest.mark.parametrize("style", NEWEST)
+def test_no_bar_is_silent(code: SimpleNamespace, style: str) -> None:
+    for score, _ in scores_of(code, style, 40):
+        assert set(range(score.bars)) <= bars_with(score.voices, tones=False)
+
+
+def test_a_third_of_techno_has_no_tones_and_the_rest_has_bars_without(code: SimpleNamespace) -> None:
+    tones = [(len(bars_with(score.voices, True)), score.bars) for score, _ in scores_of(code, "techno", 60)]
+    without = sum(not bars for bars, _ in tones)
+    assert 14 <= without <= 28
+    assert sum(0 < bars < 0.85 * of for bars, of in tones) > 0.5 * (60 - without)
+
+
+@pytest.mark.parametrize(("style", "least"), [("rock", 15), ("chip", 8)])
+def test_some_bars_have_drums_alone(code: SimpleNamespace, style: str, least: int) -> None:
+    scores = [score for score, _ in scores_of(code, style, 40)]
+    assert sum(len(bars_with(score.voices, True)) < score.bars - 1 for score in scores) >= least
+
+
+def test_guitars_play_fifths_on_the_scale(code: SimpleNamespace) -> None:
+    found = 0
+    for score, piece in scores_of(code, "rock", 12):
+        for voice in (voice for voice in score.voices if voice.part == "guitar"):
+            chords: dict[int, list[int]] = {}
+            for note in voice.notes:
+                chords.setdefault(note.step, []).append(note.pitch)
+            for step, pitches in chords.items():
+                low = min(pitches)
+                assert low % 12 in piece.chord(step).scale
+                assert {pitch - low for pitch in pitches} in ({0, 7}, {0, 7, 12})
+                found += 1
+    assert found > 1000
+
+
+def test_an_echo_repeats_its_melody(code: SimpleNamespace) -> None:
+    """Some bars of both may be silent, so nearly all notes and not all of them have their echo."""
+    compared = 0
+    for score, _ in scores_of(code, "chip", 16):
+        by_part = {voice.part: {(n.step, n.pitch) for n in voice.notes} for voice in score.voices}
+        if "echo" in by_part:
+            compared += 1
+            echoed = [{(step + later, pitch) for step, pitch in by_part["lead"]} for later in (2, 3, 4, 6)]
+            assert max(len(by_part["echo"] & notes) for notes in echoed) > 0.9 * len(by_part["echo"])
+    assert compared > 5
+
+
+def test_sections_of_the_orchestra_differ_much_in_loudness(code: SimpleNamespace) -> None:
+    compared = 0
+    for score, _ in scores_of(code, "orchestra", 20):
+        heard: dict[str, list[int]] = {letter: [] for letter in "ABC"}
+        for section in score.sections:
+            inside = range(
+                16 * section.start, 16 * (section.end - 1)
+            )  # the last bar leads into the next section
+            notes = (note for voice in score.voices for note in voice.notes if note.step in inside)
+            heard[section.letter] += [note.velocity for note in notes]
+        if heard["B"] and heard["C"]:
+            compared += 1
+            assert np.mean(heard["C"]) < 0.65 * np.mean(heard["B"])
+    assert compared > 10
+
+
 def test_kits_name_cleared_one_shots_alone(code: SimpleNamespace) -> None:
     """No famous break, and no loop: docs/data.md says why."""
     allowed = re.compile(r"(bd|sn|drum|elec|perc|tabla)_\w+|kick|snare|hat|open_hat")
+    made = {"chip_kick", "chip_snare", "chip_hat", "chip_open", "chip_crash", "chip_clank", "chip_tom"}
+    made |= {"hard_kick", "metal", "burst", "zap"}  # of scripts/render_data/noises.py
     names = set()
     for style in NEW:
         for score, _ in scores_of(code, style, 20):
             kits = [v.instrument for v in score.voices if isinstance(v.instrument, code.score.Kit)]
             names |= {sound.source for kit in kits for sound in kit.sounds}
     assert len(names) > 30
-    assert all(allowed.fullmatch(name) for name in names)
+    assert all(name in made or allowed.fullmatch(name) for name in names)
+
+
+@pytest.mark.parametrize("style", NEW)
+def test_every_hit_has_its_sound(code: SimpleNamespace, style: str) -> None:
+    for score, _ in scores_of(code, style, 40):
+        for voice in (voice for voice in score.voices if voice.hits):
+            made = voice.instrument
+            names = (
+                {name for name, _ in made.keys} if hasattr(made, "keys") else {s.name for s in made.sounds}
+            )
+            assert {hit.sound for hit in voice.hits} <= names
+
+
+@pytest.mark.parametrize("style", NEWEST)
+def test_the_shortest_track_has_music_too(code: SimpleNamespace, style: str) -> None:
+    for seed in range(60):
+        score = code.styles.score_of(style, seed, 2.0, BARS)
+        assert 0 in bars_with(score.voices, tones=False)
 
 
 def test_no_progression_has_a_diminished_chord(code: SimpleNamespace) -> None:

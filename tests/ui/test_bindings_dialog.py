@@ -50,9 +50,9 @@ def test_it_opens_by_a_key_and_from_the_menu_and_shows_every_line(
     assert shown(dialog, "Lands on") == [
         "never",
         "bar",
-        *3 * ["as Hold changes says"],
+        *3 * ["as Hold changes"],
         "",
-        "as Hold changes says",
+        "as Hold changes",
     ]
     assert shown(dialog, "Note")[-1] == "the map uses CC 23"
     dialog.close()

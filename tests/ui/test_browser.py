@@ -95,9 +95,9 @@ def test_a_patch_is_armed_by_its_key_and_taken_back(
     browser: Browser, demo: DemoTransport, qtbot: QtBot
 ) -> None:
     choose(browser, "slow-glass")
-    assert not browser.detail.arm.isEnabled() and "no bar to wait for" in browser.detail.reasons.text()
+    assert not browser.detail.arm.isEnabled() and "no clock runs" in browser.detail.reasons.text()
     press(qtbot, browser, Key.Key_Return, CONTROL)
-    assert demo.asked == [] and "no bar to wait for" in browser.line.text()
+    assert demo.asked == [] and "no clock runs" in browser.line.text()
     demo.start()
     demo.set_status(clock=ClockStatus(state=ClockState.RUNNING, bar=3))
     browser.look()
@@ -196,7 +196,7 @@ def test_factory_patches_are_read_only_and_say_so(
     for key, how in ((Key.Key_F2, None), (Key.Key_T, CONTROL), (Key.Key_S, CONTROL)):
         press(qtbot, browser, key, how)
     assert demo.asked == []
-    assert "the factory's; save it as your own first" in browser.detail.reasons.text()
+    assert "it comes with the instrument" in browser.detail.reasons.text()
 
 
 def test_an_own_patch_is_renamed_in_the_place_of_the_search(

@@ -13,7 +13,8 @@ from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.block import Jump, Rung
 from jbdiff_live.scenes.view import PastStatus
 from jbdiff_live.status import Status
-from jbdiff_live.ui.coming import Changes
+from jbdiff_live.ui.coming import Changes, Mark
+from jbdiff_live.ui.drawing.scope import HEARD_SECONDS
 from jbdiff_live.ui.tiles.strips import SlotsStrip
 from jbdiff_live.ui.tiles.tile import ParameterTile
 from jbdiff_live.ui.window import MainWindow
@@ -138,6 +139,18 @@ def test_the_picture_shows_the_names_of_changes(window: MainWindow, playing: Dem
     playing.stop()
     window.look()
     assert window.scope._marks == ()
+
+
+def test_the_line_of_now_crosses_no_name(window: MainWindow, playing: DemoTransport) -> None:
+    """A long name at the right edge stands left of its line, where now may be."""
+    window.look()
+    scope, at = window.scope, window.scope._playhead_x()
+    plain = scope.grab().toImage()
+    frames = round(RATE * HEARD_SECONDS / (at - scope._area().x())) * (scope.width() - at)
+    scope.show_marks((Mark(scope._frame + frames, "resample", "Resample with a very long name 0.50 " * 3),))
+    named = scope.grab().toImage()
+    changed = [y for y in range(scope.height()) if named.pixel(at, y) != plain.pixel(at, y)]
+    assert len(changed) > 8, "the name lies on the line"
 
 
 def test_the_register_shows_its_slots_and_the_one_that_plays(

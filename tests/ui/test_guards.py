@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from jbdiff_live.status import EngineState, EngineStatus
+from jbdiff_live.ui.rows.transport_bar import room_left
 from jbdiff_live.ui.tiles.stage_pads import STEPS
 from jbdiff_live.ui.views.tabs import View
 from jbdiff_live.ui.window import MainWindow
@@ -92,6 +93,14 @@ def test_a_changed_patch_is_marked_and_a_double_click_goes_back_to_its_value(
     assert demo.snapshot()["resample"] == 0.4
 
 
+@pytest.mark.parametrize(
+    ("hours", "words"), [(5.2, "312 min left"), (12.5, "12 h left"), (47.9, "47 h left"), (48, "days left")]
+)
+def test_much_room_on_the_disk_is_read_in_hours_and_days(hours: float, words: str) -> None:
+    """It said "2878 min left"."""
+    assert room_left(hours * 3600) == words
+
+
 def test_the_room_for_a_take_is_read_in_minutes(window: MainWindow, demo: DemoTransport) -> None:
     window.look()
     assert window.bar.record.note == "R, 312 min left"
@@ -127,12 +136,16 @@ def test_the_next_patch_asks_before_it_drops_changes(
     window.look()
     qtbot.mouseClick(pad, Qt.MouseButton.LeftButton)
     assert pad.asks and "load_patch" not in [call[0] for call in demo.asked]
+    hint = "first light has changes that are not saved. Once more loads slow glass."
+    assert hint in window.notices.toPlainText(), "two words on the pad do not say what is asked"
     clock.now += 3.1
     window.look()
     assert not pad.asks, "the question goes away"
     for _ in range(2):
         qtbot.mouseClick(pad, Qt.MouseButton.LeftButton)
     assert [call[0] for call in demo.asked].count("load_patch") == 1 and not pad.asks
+    window.look()
+    assert "not saved" not in window.notices.toPlainText()
 
 
 def test_after_a_turn_and_after_a_typed_value_the_digits_recall_scenes(

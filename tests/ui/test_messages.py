@@ -14,17 +14,19 @@ from pytestqt.qtbot import QtBot
 
 from jbdiff_live.block import Rung
 from jbdiff_live.parameters import BY_NAME
-from jbdiff_live.scenes.view import PastStatus
+from jbdiff_live.scenes.view import GO_ON, PastStatus
 from jbdiff_live.stack_choice import StackChoice
 from jbdiff_live.stage_word import NO_DEVICE, Word, stage_word
 from jbdiff_live.status import ControlStatus, EngineState, EngineStatus, Held
 from jbdiff_live.ui.drawing import theme
+from jbdiff_live.ui.look import Look, Size
+from jbdiff_live.ui.rows.look_row import wear
 from jbdiff_live.ui.rows.messages import Tone, tone_of
-from jbdiff_live.ui.rows.notices import HINT_SECONDS
+from jbdiff_live.ui.rows.notices import HINT_SECONDS, INSET, LETTERS
 from jbdiff_live.ui.rows.pickers import Picker
 from jbdiff_live.ui.tiles.typed import typed_value
 from jbdiff_live.ui.views.tabs import View
-from jbdiff_live.ui.window import MainWindow
+from jbdiff_live.ui.window import LEAST_HEIGHT, LEAST_WIDTH, MainWindow
 
 
 @pytest.fixture
@@ -195,6 +197,25 @@ def test_many_messages_take_one_line_of_the_picture_and_a_click_opens_them(
     assert line.isHidden()
 
 
+@pytest.mark.parametrize("view", [View.WORKSHOP, View.SETTINGS])
+def test_no_line_of_a_long_message_is_cut_through(
+    window: MainWindow, playing: DemoTransport, view: View
+) -> None:
+    """With the largest letters the third line was seen to its middle."""
+    window.look_row.choose(Look(size=Size.LARGEST))
+    window.resize(LEAST_WIDTH, LEAST_HEIGHT)
+    window.show_view(view)
+    playing.stop()
+    say(playing, 5 * LONG)
+    window.look()
+    QApplication.processEvents()
+    line, spacing = window.notices, theme.metrics(LETTERS).lineSpacing()
+    seen = line.viewport().height() - INSET
+    assert line._needed() > line.height() and seen > 0.9 * spacing
+    assert abs(seen / spacing - round(seen / spacing)) < 0.1
+    wear(Look())
+
+
 def test_a_message_has_the_colour_of_what_it_says_and_not_of_the_state(
     window: MainWindow, playing: DemoTransport
 ) -> None:
@@ -224,6 +245,18 @@ def test_each_of_several_messages_keeps_its_own_colour(window: MainWindow, playi
     assert grounds["marker set"] != theme.CAUTION_DEEP
 
 
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [(("box",), "box is gone; plug it in"), (("box", "fader"), "box, fader are gone; plug them in")],
+)
+def test_a_controller_that_is_gone_has_a_remedy(
+    window: MainWindow, playing: DemoTransport, gone: tuple[str, ...], words: str
+) -> None:
+    playing.set_status(control=replace(playing.state.control, missing=gone))
+    window.look()
+    assert f"MIDI: {words} again" in window.notices.toPlainText()
+
+
 def test_the_answer_to_a_slip_goes_soon_and_is_calm(
     window: MainWindow, playing: DemoTransport, clock: HandClock
 ) -> None:
@@ -241,9 +274,9 @@ def test_the_answer_to_a_slip_goes_soon_and_is_calm(
     [
         ("noise_step", "5", "Noise goes from 0.00 to 1.00: 5 is outside."),
         ("gain", "20", "Gain goes from -60.0 dB (silence) to 6.0 dB: 20 is outside."),
-        ("tempo", "abc", "Tempo needs a number from 60.0 BPM to 180.0 BPM: abc is none."),
+        ("tempo", "abc", "Tempo needs a number from 60.0 BPM to 180.0 BPM: abc is not one."),
         ("seed", "-1", "Seed goes from 0 to 16383: -1 is outside."),
-        ("tempo", "nan", "Tempo needs a number from 60.0 BPM to 180.0 BPM: nan is none."),
+        ("tempo", "nan", "Tempo needs a number from 60.0 BPM to 180.0 BPM: nan is not one."),
     ],
 )
 def test_a_refused_value_is_answered_in_the_players_words(name: str, typed: str, words: str) -> None:
@@ -291,7 +324,7 @@ def test_music_that_was_asked_back_is_no_fault_and_is_said_once(
     window: MainWindow, playing: DemoTransport
 ) -> None:
     """Back answers, and the word at the top says how old the music is."""
-    advice = "turn a knob to go on from here, or Shift+Backspace"
+    advice = GO_ON
     playing.set_status(past=PastStatus(120.0, 30.0), note=f"Back: older music plays again; {advice}")
     window.resize(960, 540)
     window.look()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize
+from PySide6.QtCore import QRect, QSize
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
@@ -26,9 +26,10 @@ def test_the_window_reports_its_place_size_and_view(qtbot: QtBot, window: MainWi
 
 def test_a_window_is_put_where_it_was(qtbot: QtBot, window: MainWindow) -> None:
     window.hide()
+    window.setMinimumSize(10, 10)  # the screen of this test may be too small for the whole window
     seen: list[WindowPlace] = []
     room = QGuiApplication.primaryScreen().availableGeometry()
-    was = WindowPlace(room.x(), room.y() + 5, LEAST_WIDTH, LEAST_HEIGHT, View.SETTINGS)
+    was = WindowPlace(room.x(), room.y() + 60, room.width() // 2, room.height() // 2, View.SETTINGS)
     place.put(window, was)
     place.PlaceWatch(window, seen.append)
     place.show(window, was)
@@ -56,3 +57,37 @@ def test_a_window_as_large_as_the_screen_leaves_its_title_bar_room(window: MainW
     window.resize(window.screen().availableSize())
     place.show(window, None)
     assert window.isMaximized()
+
+
+def test_a_window_that_the_screen_is_too_small_for_is_not_kept_as_maximized(
+    qtbot: QtBot, window: MainWindow
+) -> None:
+    """It opened maximized on a larger screen too, where nobody had asked for that."""
+    seen: list[WindowPlace] = []
+    place.PlaceWatch(window, seen.append)
+    room = window.screen().availableSize()
+    window.resize(room)
+    place.show(window, None)
+    qtbot.waitUntil(lambda: window.isMaximized() and bool(seen))
+    assert not seen[-1].maximized
+    assert (seen[-1].width, seen[-1].height) == (place.USUAL_WIDTH, place.USUAL_HEIGHT)
+
+
+def test_the_title_bar_of_a_window_at_the_edge_is_on_the_screen(window: MainWindow) -> None:
+    """A window that had been maximized came back with its title bar above the screen."""
+    window.setMinimumSize(10, 10)
+    room = window.screen().availableGeometry()
+    place.put(window, WindowPlace(room.x(), room.y(), room.width() // 2, room.height() // 2))
+    assert window.y() > room.y() and room.contains(window.geometry())
+
+
+def test_a_window_that_the_player_maximized_is_kept_so(qtbot: QtBot, window: MainWindow) -> None:
+    seen: list[WindowPlace] = []
+    place.PlaceWatch(window, seen.append)
+    room = window.screen().availableSize()
+    normal = QRect(0, 0, room.width() // 2, room.height() // 2)
+    window.setMinimumSize(10, 10)
+    window.setGeometry(normal)
+    window.showMaximized()
+    qtbot.waitUntil(lambda: bool(seen) and seen[-1].maximized)
+    assert QSize(seen[-1].width, seen[-1].height) == normal.size()

@@ -27,6 +27,15 @@ def test_recover_is_the_default_and_the_question_blocks_nothing(qtbot: QtBot) ->
     assert asked == ["recover"]
 
 
+def test_a_take_and_the_ring_of_the_same_second_are_told_apart(tmp_path: Path) -> None:
+    """The question listed the same name twice."""
+    for file in ("takes/night/take.json", "always/night/000001/take.json"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text("{}")
+    asked = question([tmp_path / "takes" / "night", tmp_path / "always" / "night"])
+    assert "2 takes" in asked and "\nnight\nnight: the last minutes, which are always recorded\n" in asked
+
+
 def test_later_leaves_everything_and_a_refusal_is_shown(qtbot: QtBot) -> None:
     window = MainWindow(DemoTransport())
     qtbot.addWidget(window)

@@ -15,7 +15,7 @@ from jbdiff_live.block import Block, Rung
 from jbdiff_live.parameters import ParameterStore
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.drawing.picture import Picture
-from jbdiff_live.ui.drawing.reels import Reels
+from jbdiff_live.ui.drawing.reels import WORDS_HEIGHT, WORDS_LEFT, Reels
 
 SNAPSHOT = ParameterStore().snapshot
 PER_COLUMN = 441
@@ -99,6 +99,17 @@ def test_a_block_has_a_line_where_it_begins_and_says_what_was_left_out(qapp: QAp
     assert changed[[0, 100, 200]].all() and not changed[60:100].any()
     assert changed[105:170].sum() > 30, "the rung in words"
     assert not changed[205:300].any(), "a whole block has no words"
+
+
+def test_no_wave_runs_through_the_words(qapp: QApplication) -> None:
+    """In a low picture the wave is as high as its words."""
+    made = reels()
+    loud = [replace(block, samples=np.sign(block.samples), rung=Rung.LOOP) for block in blocks(44_100, 3)]
+    made.picture.feed(loud)
+    made.work(10_000, loud)
+    under = shown(made, 0, 400, 300, loud)[:WORDS_HEIGHT, 2 : int(WORDS_LEFT + theme.width_of("looping", 12))]
+    blue, green, red = (under[..., channel] for channel in range(3))
+    assert (green - red < 30).all() and (red - blue > 30).any(), "the ground and the amber letters alone"
 
 
 def test_the_newest_blocks_words_may_be_longer_than_its_sound(qapp: QApplication) -> None:

@@ -21,7 +21,7 @@ from jbdiff_live.engine.past.deliveries import Deliveries
 from jbdiff_live.engine.past.line import Entry, Line
 from jbdiff_live.engine.past.presses import Presses
 from jbdiff_live.parameters import BY_NAME, Change, Origin, ParameterSnapshot, TakesEffect
-from jbdiff_live.scenes.view import PastStatus
+from jbdiff_live.scenes.view import GO_ON, PastStatus
 
 KEPT_SECONDS = 600.0
 # Ten minutes of pocket take 374 MB, and 572 MB with the shortest blocks. An original stack, whose states are larger,
@@ -356,4 +356,4 @@ def _answer(blocks: int, place: int, line: Line) -> str:
     if place == line.end:
         return "Forward: the newest music; it goes on freely"
     oldest = "" if place > line.first else "; that is as far as it goes"
-    return f"{_word(blocks)}: older music plays again{oldest}; turn a knob to go on from here, or Shift+Backspace"
+    return f"{_word(blocks)}: older music plays again{oldest}; {GO_ON}"

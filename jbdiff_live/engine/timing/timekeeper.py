@@ -66,6 +66,7 @@ class Timekeeper:
     _step_delay: KnobDelay = field(default_factory=KnobDelay)  # of knobs that are read at each step
     _ahead: float = 0.0  # seconds made beyond the deadline since a stack is ready
     _late: int = 0
+    _silent: bool = True  # nothing had played when the last block began
 
     def __post_init__(self) -> None:
         self._rate = self.generator.sample_rate
@@ -130,7 +131,11 @@ class Timekeeper:
         """Choose a rung. delivered: frames since the music began; if all of them are still queued, no block is late."""
         began, queued = self.clock.now(), self._queued_seconds()
         seconds = self.generator.rung_seconds
-        begins = not self.cheaper or self.queued() >= delivered
+        silent = self.queued() >= delivered
+        if silent or self._silent:  # the time until the player starts the music is no delay of a knob
+            self.begin_anew()
+        self._silent = silent
+        begins = not self.cheaper or silent
         if not begins:
             rung = self._ladder.choose(queued, seconds)
             budget = self._ladder.budget(queued, seconds)

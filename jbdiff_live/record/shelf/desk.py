@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from jbdiff_live.browse.takes import ExportWish, Job, Mark, Playing, TakeFacts
+from jbdiff_live.browse.takes import MUSIC_PLAYS, ExportWish, Job, Mark, Playing, TakeFacts
 from jbdiff_live.record.shelf import again, notes
 from jbdiff_live.record.shelf.export import Measure, export
 from jbdiff_live.record.shelf.jobs import ThreadJob
@@ -25,7 +25,6 @@ from jbdiff_live.record.take import TakeError, open_take
 from jbdiff_live.shown import shown
 
 CLOSE_SECONDS = 8.0
-MUSIC_PLAYS = "the audience would hear it; stop the music first"
 
 
 class Listening(Protocol):

@@ -15,7 +15,7 @@ ALL_CHANNELS = "all"
 AS_MAP = "as the map says"
 WHOLE = "all of it"
 NO, YES = "no", "yes"
-AS_KNOB = "as Hold changes says"
+AS_KNOB = "as Hold changes"
 FROM_TO = re.compile(r"(-?\d+(?:\.\d+)?)\s*(?:to|…|\.\.|–)\s*(-?\d+(?:\.\d+)?)")
 
 

@@ -35,20 +35,23 @@ from jbdiff_live.ui.grey.words import grey_button
 from jbdiff_live.ui.keys import ENTER
 
 LOOK_MS = 250
+LETTERS = 13  # pixels
 WIDTHS = {"Control": 130, "Controller": 124}  # pixels
 NO_LINE = "no line is chosen"
 HINT = "Arrows move, Enter changes a cell, Delete removes a binding, P is panic, Esc closes."
 
 
 def sheet() -> str:
+    """Return the style sheet in the colours and letters that the window wears now."""
+    letters = f"font-size: {theme.font(LETTERS).pixelSize()}px"
     return f"""
-QTableView {{ font-size: 13px; background: {theme.PANEL.name()}; gridline-color: {theme.LINE.name()};
+QTableView {{ {letters}; background: {theme.PANEL.name()}; gridline-color: {theme.LINE.name()};
     border: 1px solid {theme.LINE.name()};
     selection-background-color: {theme.ACCENT_DEEP.name()}; selection-color: {theme.TEXT.name()}; }}
 QTableView::item {{ padding: 2px 6px; }}
 QTableView::item:focus {{ border: 2px solid {theme.ACCENT.name()}; }}
 QHeaderView::section {{ background: {theme.RAISED.name()}; color: {theme.DIM.name()}; border: none; padding: 5px 6px;
-    font-size: 13px; font-weight: bold; }}
+    {letters}; font-weight: bold; }}
 """
 
 
@@ -141,19 +144,21 @@ class BindingsDialog(QDialog):
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
-        self.table.setFont(theme.font(13))
-        header.setFont(theme.font(13, True))
+        self.table.setFont(theme.font(LETTERS))
+        header.setFont(theme.font(LETTERS, True))
         for title, width in WIDTHS.items():  # longer ones are cut; the line below the table is whole
             place = [column.title for column in COLUMNS].index(title)
             header.setSectionResizeMode(place, QHeaderView.ResizeMode.Interactive)
-            header.resizeSection(place, width)
+            header.resizeSection(place, theme.grown(width))
         header.setDefaultAlignment(theme.LEFT)
         self.line = QLabel(HINT)
+        self.line.setFont(theme.font(LETTERS))
         self.line.setWordWrap(True)
         self.line.setMinimumHeight(44)
         self.remove = QPushButton("Remove  (Delete)")
         self.close_button = QPushButton("Close  (Esc)")
         for button in (self.remove, self.close_button):
+            button.setFont(theme.font(LETTERS))
             button.setAutoDefault(False)
         self._lay_out()
         self.table.selectionModel().currentChanged.connect(lambda *_: self._tell())

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from jbdiff_live.beat.line import TAPPED, ClockSource, ClockState
 from jbdiff_live.browse.entry import Entry, Kind
+from jbdiff_live.browse.takes import MUSIC_PLAYS
 from jbdiff_live.status import EngineState, Status
 from jbdiff_live.ui.browser.pictures import Pictures
 from jbdiff_live.ui.drawing import theme
@@ -16,8 +18,9 @@ from jbdiff_live.ui.grey.words import WhyGrey, grey_button
 
 STOPPED = (EngineState.OFFLINE, EngineState.FAILED)
 PICTURE_HEIGHT = 90
+REASON_PIXELS = 13  # of the letters, if there is room
 NOTHING = "nothing is chosen"
-FACTORY = "it is the factory's; save it as your own first"
+FACTORY = "it comes with the instrument"
 
 
 def listening_refused(entry: Entry, status: Status) -> str:
@@ -25,8 +28,7 @@ def listening_refused(entry: Entry, status: Status) -> str:
     if entry.sound is None:
         return "it has no sound to begin from"
     if status.engine.sounds:
-        first = "the audience would hear it; stop the music first"
-        return first if entry.kind is Kind.TAKE else f"{first}, or arm the patch"
+        return MUSIC_PLAYS if entry.kind is Kind.TAKE else f"{MUSIC_PLAYS}, or arm the patch"
     return "no sound device is open; choose one in the settings (F4)" if status.audio.nowhere else ""
 
 
@@ -40,7 +42,7 @@ def arming_refused(entry: Entry, status: Status) -> str:
     runs = clock.state in (ClockState.RUNNING, ClockState.LOST)
     if runs and (goes_on or status.engine.state not in STOPPED):
         return ""
-    return "no clock runs, so there is no bar to wait for"
+    return "no clock runs"
 
 
 class Action(QPushButton):
@@ -85,9 +87,9 @@ class Detail(QWidget):
         self.load, self.arm = Action("Load now", "Enter"), Action("Arm for the bar", "Ctrl+Enter")
         self.listen, self.favourite = Action("Listen", "Ctrl+L"), Action("Favourite", "Ctrl+F")
         self.rename, self.trash = Action("Rename", "F2"), Action("To the trash", "Ctrl+T")
-        column = QVBoxLayout(self)
+        self._column = column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
+        column.setSpacing(5)
         for label in (self.title, self.what, self.about, self.tags, self.problem):
             column.addWidget(label)
         column.addWidget(self.picture)
@@ -150,6 +152,19 @@ class Detail(QWidget):
     def show_reasons(self, others: Iterable[Action]) -> None:
         """Give the reason of each grey button, also of buttons outside of this side."""
         self.reasons.show_reasons((button.called, button.why) for button in (*self.buttons, *others))
+        self._fit_reasons()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit_reasons()
+
+    def _fit_reasons(self) -> None:
+        """Give the reasons the largest letters with which nothing is cut here."""
+        for pixels in range(REASON_PIXELS, theme.least_nominal() - 1, -1):
+            self.reasons.setFont(theme.font(pixels))
+            self._column.invalidate()
+            if self._column.totalHeightForWidth(self.width()) <= self.height():
+                return
 
     def _offer_uses(self, entry: Entry, status: Status, armed: bool) -> str:
         """Name the two uses of an entry. Return why it can be neither renamed nor moved; empty if it can."""

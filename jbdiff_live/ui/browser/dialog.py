@@ -37,7 +37,7 @@ FILTERS: tuple[tuple[str, Callable[[Entry], bool]], ...] = (  # the buttons abov
     ("Favourites", lambda entry: entry.favourite),
     ("Own", lambda entry: not entry.factory),
 )
-NO_FILE = "the patch has no file of your own yet; save it as a new one"
+NO_FILE = "use Save as first"
 
 
 def sheet() -> str:
@@ -262,7 +262,7 @@ class Browser(Deeds):
         )
         self._show_job()
         self.save.offer("Save", "" if own else NO_FILE)
-        self.revert.offer("Revert", "" if status.undo.modified else "the patch is as its file has it")
+        self.revert.offer("Revert", "" if status.undo.modified else "nothing has changed")
         self.detail.show_reasons((self.save, self.revert))
 
     def _show_job(self) -> None:

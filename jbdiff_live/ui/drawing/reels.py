@@ -161,6 +161,10 @@ def _write_words(painter: QPainter, x: float, y: float, words: str, room: float 
     """Write what was left out of a block that begins at `x`. room: pixels until the next words, which it ends at."""
     painter.save()
     painter.setClipRect(QRectF(x, y, room, WORDS_HEIGHT), Qt.ClipOperation.IntersectClip)
+    wide = WORDS_LEFT + theme.width_of(words, 12)
+    painter.fillRect(
+        QRectF(x + 1, y, wide, WORDS_HEIGHT), theme.BACKGROUND
+    )  # the wave would run through them
     painter.setFont(theme.font(12))
     painter.setPen(theme.CAUTION)
     painter.drawText(QPointF(x + WORDS_LEFT, y + 14), words)

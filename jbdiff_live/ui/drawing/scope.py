@@ -181,8 +181,8 @@ class Scope(QWidget):
             reels.show(painter, QRectF(area), left, now, self._blocks)
         wave_bottom = area.y() + round(area.height() * WAVE_PART)
         painter.fillRect(area.x(), wave_bottom, area.width(), 1, theme.LINE)
-        self._draw_marks(painter, area, playhead)
         painter.fillRect(playhead - 1, area.y(), 2, area.height(), theme.TEXT)
+        self._draw_marks(painter, area, playhead)  # over the line of "now", which would cross their names
         painter.end()
 
     def _draw_marks(self, painter: QPainter, area: QRect, playhead: int) -> None:

@@ -179,13 +179,14 @@ def palette() -> QPalette:
 
 
 def sheet() -> str:
-    """The style sheet of menus and tooltips."""
+    """The style sheet of menus and tooltips, and of the buttons of dialogs: words without pictures."""
     return f"""
 QMenu {{ background: {RAISED.name()}; color: {TEXT.name()}; border: 1px solid {LINE.name()}; padding: 6px; }}
 QMenu::item {{ padding: 7px 26px 7px 26px; border-radius: 4px; }}
 QMenu::item:selected {{ background: {ACCENT.name()}; color: {BACKGROUND.name()}; }}
 QMenu::item:disabled {{ color: {FAINT.name()}; }}
 QMenu::separator {{ height: 1px; background: {LINE.name()}; margin: 5px 8px; }}
+QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
 QToolTip {{ background: {RAISED.name()}; color: {TEXT.name()}; border: 1px solid {LINE.name()}; padding: 5px; }}
 """
 

@@ -118,23 +118,26 @@ class HealthStrip(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.queue = Readout(
-            "SOUND AHEAD", "sound made and not heard yet; the strong mark is where the next block is started"
+            "SOUND AHEAD", "sound that is made and not heard yet; at the strong mark the next block begins"
         )
         self.block = Readout(
             "SPEED",
-            "how fast blocks are made; the bar is the last one against the time it lasts, the mark is the slowest of "
-            "a hundred",
+            "the time to make a block, as a part of its length; the bar is the last block, the mark is the slowest "
+            "of a hundred",
         )
         self.heard_after = HeardAfter()
         self.underruns = Readout(
             "HOLES",
-            "how often sound ran dry, and seconds of silence in place of late blocks; at the top the "
+            "how often the sound ran out, and the seconds of silence in place of late blocks; above: the "
             "priority of the thread that feeds the device",
         )
         self.late = Readout("LATE BLOCKS", "blocks that came too late")
         self.recorder = Readout("TAKE", "the recording")
         self.midi = Readout("MIDI", "the last message from a controller")
-        self.clock = Readout("CLOCK", "tempo, bar and beat, and where they come from")
+        self.clock = Readout(
+            "CLOCK",
+            "tempo, bar and beat, and where they come from; start with --clock midi to follow a MIDI clock",
+        )
         self.voltages = Readout("CV IN", "the control voltages that come in, from channel 1 on")
         self.loudness = LoudnessView()
         self._grown = {name: Grown() for name in ("underruns", "late", "midi")}
@@ -200,13 +203,13 @@ class HealthStrip(QWidget):
             return
         budget = engine.block_duration
         share = min(999, round(100 * engine.block_seconds / budget))
-        words = rung_words(engine.rung) or f"{share} % of the time"
+        words = rung_words(engine.rung) or f"works {share} %"
         note = f"{budget:.2f} s a block"
         self.block.show_reading(
             words,
             note,
-            help_text=f"A block takes {engine.block_seconds:.2f} s, and {engine.block_seconds_p99:.2f} s at worst; it "
-            f"lasts {budget:.2f} s",
+            help_text=f"The model makes a block in {engine.block_seconds:.2f} s, at worst in "
+            f"{engine.block_seconds_p99:.2f} s. The block lasts {budget:.2f} s.",
             alarm=engine.block_seconds > budget or engine.rung is not Rung.FULL,
             bar=engine.block_seconds / budget,
             marks=((engine.block_seconds_p99 / budget, True),),

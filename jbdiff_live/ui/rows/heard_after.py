@@ -83,8 +83,8 @@ class HeardAfter(Pairs):
         step = f", {engine.step_reach_p99 + behind:.2f} s at the next step" if engine.step_reach_p99 else ""
         self.setAccessibleDescription(f"{told}{longest}{step}")
         self.setToolTip(
-            "how long after it is turned a knob is heard, half of the time, by when it is read; the last change of "
-            f"stack: {told}{longest}{step}"
+            "The usual time from turning a knob until you hear it. New stack: the time of the last change. "
+            f"{told}{longest}{step}"
         )
 
 

@@ -23,7 +23,7 @@ ROW = (
         "colours",
         "Colours",
         ("usual", "colour-blind"),
-        "colour-blind: blue and yellow tell what green and red tell",
+        "colour-blind: blue and yellow in place of green and red",
     ),
 )
 

@@ -39,7 +39,7 @@ def problems(status: Status) -> list[Message]:
     """Return what a status says is wrong, worst first."""
     word, found = stage_word(status), []
     if status.engine.state is EngineState.FAILED:
-        found.append(Message(f"Engine: {status.engine.detail or 'failed without saying why'}", Tone.SILENCE))
+        found.append(Message(f"Engine: {status.engine.detail or 'failed, and gave no reason'}", Tone.SILENCE))
     for part, text in (
         ("Sound", status.audio.problem),
         ("Recorder", status.recorder.problem),
@@ -55,7 +55,9 @@ def problems(status: Status) -> list[Message]:
         texts = (osc.problem, osc.last_unusable and f"OSC: a message changed nothing: {osc.last_unusable}")
         found += [Message(text, Tone.FAULT) for text in texts if text]
     if status.control.missing and not status.control.problem:
-        found.append(Message(f"MIDI: not there now: {', '.join(status.control.missing)}", Tone.FAULT))
+        gone, several = ", ".join(status.control.missing), len(status.control.missing) > 1
+        words = f"MIDI: {gone} {'are' if several else 'is'} gone; plug {'them' if several else 'it'} in again"
+        found.append(Message(words, Tone.FAULT))
     return found
 
 
@@ -93,8 +95,8 @@ def hands(control: ControlStatus) -> str:
     if control.question is not None:
         return control.question.text
     if control.waiting is Waiting.LEARN and control.row:
-        more = f", and {len(control.row) - 1} more after it; Shift+L leaves it out" if control.row[1:] else ""
-        return f"Learn {label(control.row[0])}: move a control{more}. Esc cancels.{last}"
+        more = f" {len(control.row) - 1} more follow; Shift+L leaves this one out." if control.row[1:] else ""
+        return f"Learn {label(control.row[0])}: move a control.{more} Esc cancels.{last}"
     if control.waiting is Waiting.UNLEARN:
         return f"Unlearn: touch a control to remove its bindings. Esc cancels.{last}"
     if control.waiting is Waiting.LOCATE:

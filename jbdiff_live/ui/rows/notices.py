@@ -227,16 +227,19 @@ class NoticeLine(QTextEdit):
         cross, more = (round(metrics.horizontalAdvance(text) + 18) for text in (CROSS, label))
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.resize(room.width(), max(1, self.height()))
-        self._wrap(cross + 4)
+        beside = cross + 4
+        self._wrap(beside)
         counts = self._needed() > line and not self._whole
         if counts:
-            self._wrap(cross + more + 7)
+            beside += more + 3
+            self._wrap(beside)
         needed = max(line, self._needed())
         height = room.height() if self._fills else min(room.height(), needed if whole else line)
         right = room.width() - 2
         if whole and needed > height:
             self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
             right -= self.verticalScrollBar().sizeHint().width()
+            self._wrap(beside, round((height - INSET) % theme.metrics(LETTERS).lineSpacing()))
         self.setGeometry(room.x(), room.bottom() + 1 - height, room.width(), height)
         self.cross.setGeometry(right - cross, 2, cross, min(line, height) - 4)
         self.more.setText(label)
@@ -244,9 +247,9 @@ class NoticeLine(QTextEdit):
         self.more.setVisible(counts)
         self.show()
 
-    def _wrap(self, right: int) -> None:
-        """Leave room at the right, and wrap the text in the rest."""
-        self.setViewportMargins(0, 0, right, 0)
+    def _wrap(self, right: int, below: int = 0) -> None:
+        """Leave room at the right and below, and wrap the text in the rest. below: pixels, less than one line."""
+        self.setViewportMargins(0, 0, right, below)
         self.document().setTextWidth(self.viewport().width())
 
     def _label(self) -> str:

@@ -19,7 +19,7 @@ from jbdiff_live.ui.keys import ENTER
 from jbdiff_live.ui.rows.pickers import Picker
 from jbdiff_live.ui.tiles.stage_pads import BeatPad, HeldPad
 
-MANY_SECONDS = 48 * 3600  # from here on the room on the disk is counted in days
+HOURS_SECONDS, DAYS_SECONDS = 10 * 3600, 48 * 3600  # from here on the room on the disk is counted in them
 
 WORD_COLOURS = {
     Word.STOPPED: theme.DIM,
@@ -216,7 +216,9 @@ def waits(clock: ClockStatus) -> str:
 
 
 def room_left(seconds: float | None) -> str:
-    """The room on the disk: "312 min left"; empty if it is not known."""
+    """The room on the disk: "312 min left", "21 h left", "days left"; empty if it is not known."""
     if seconds is None:
         return ""
-    return f"{int(seconds / 60)} min left" if seconds < MANY_SECONDS else "days left"
+    if seconds >= DAYS_SECONDS:
+        return "days left"
+    return f"{int(seconds / 3600)} h left" if seconds >= HOURS_SECONDS else f"{int(seconds / 60)} min left"

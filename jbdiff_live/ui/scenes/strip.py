@@ -156,7 +156,7 @@ class SceneStrip(QWidget):
             scenes = replace(scenes, active=None, morph=None)
         for pad in self.pads.values():
             pad.show_scene(scenes, learning == pad.function)
-        waits = "Capture: the scene that is chosen next is captured. Key C."
+        waits = "Capture: choose the scene to capture. Key C."
         self.capture.show_face(
             Face("Capture", "pick a pad" if scenes.capturing else "C", lit=scenes.capturing), waits
         )

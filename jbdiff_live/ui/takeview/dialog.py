@@ -17,7 +17,7 @@ from PySide6.QtGui import QCloseEvent, QHideEvent
 from PySide6.QtWidgets import QWidget
 
 from jbdiff_live.browse.entry import Entry
-from jbdiff_live.browse.takes import Job, JobState, Mark, TakeFacts, Wave, clock_text, job_text
+from jbdiff_live.browse.takes import MUSIC_PLAYS, Job, JobState, Mark, TakeFacts, Wave, clock_text, job_text
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import REFUSALS, Asker, reason
 from jbdiff_live.ui.browser.detail import Action
@@ -29,7 +29,6 @@ from jbdiff_live.ui.takeview.wave import Lane
 from jbdiff_live.ui.twice import Twice
 
 FRAME_MS, FRAMES_PER_LOOK = 33, 8
-MUSIC_PLAYS = "the audience would hear it; stop the music first"
 NO_DEVICE = "no sound device is open; choose one in the settings (F4)"
 NO_OTHER = "choose a take to compare with first"
 

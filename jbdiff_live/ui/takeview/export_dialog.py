@@ -15,7 +15,7 @@ LOUDNESS: tuple[tuple[str, float | None], ...] = (
     ("-16 LUFS, for podcasts", -16.0),
     ("-23 LUFS, for broadcast (EBU R 128)", -23.0),
 )
-CEILING = "The true peak stays below -1 dBTP. One gain for all of it: the dynamics stay."
+CEILING = "All of it gets the same gain, so its dynamics stay. Its true peak stays below -1 dBTP."
 
 
 @dataclass(frozen=True)

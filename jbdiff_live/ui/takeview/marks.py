@@ -42,9 +42,9 @@ class MarkDeeds(Asking):
         why = (
             "it was set while the take was recorded, and stays in the log"
             if near
-            else "move the playhead to it"
+            else "move the playhead to one"
         )
-        self.refuse(f"no mark of yours is here: {why}")
+        self.refuse(f"none of your marks is here: {why}")
         return None
 
     def _put(self, marks: list[Mark], words: str) -> None:

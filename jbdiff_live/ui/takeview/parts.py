@@ -165,7 +165,7 @@ class TakeParts(TakeDeeds):
         self.wave.choose_part(part)
         self.player.choose_part(part)
         if part is None:
-            self.answer("no part is chosen: the end must lie behind the beginning")
+            self.answer("no part is chosen: the end must come after the beginning")
 
 
 def _row(*parts: QWidget | None) -> QHBoxLayout:

@@ -86,6 +86,8 @@ class WaveView(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
     part_changed = Signal()
 
     def __init__(self) -> None:
+        # pyqtgraph drops moves that come sooner than 10 ms after the last one, and a quick drag became a click.
+        pg.setConfigOption("mouseRateLimit", 0)
         self.box = WaveBox()
         super().__init__(viewBox=self.box, axisItems={"bottom": TimeAxis("bottom")})
         self.setAccessibleName("Wave of the take")

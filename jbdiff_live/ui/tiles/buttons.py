@@ -212,7 +212,9 @@ class Choice(ParameterTile):
             plate(painter, row, fill, round_=5)
             if is_heard and not is_set:
                 plate(painter, QRectF(row.x(), row.y(), 5, row.height()), theme.ACCENT, round_=2)
-            theme.write(painter, row.adjusted(7, 0, -4, 0), text, size, ink, theme.CENTRE, bold=is_set)
+            words = row.adjusted(7, 0, -4, 0)
+            bold = is_set and theme.width_of(text, theme.least_nominal(), True) <= words.width()
+            theme.write(painter, words, text, size, ink, theme.CENTRE, bold=bold)
 
 
 def join(*parts: str) -> str:

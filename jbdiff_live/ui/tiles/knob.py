@@ -203,14 +203,16 @@ class Knob(ParameterTile):
         else:
             colour = theme.FAINT if self.heard is None else theme.ACCENT
             self._arc(painter, middle, radius, *self._from_zero(place), colour, thick)
-        self._tick(
-            painter, middle, radius - thick * 0.3, place, theme.TEXT, thick * 1.4, max(3.0, thick * 0.45)
-        )
+        # The needle ends short of the number, which may be as wide as the ring leaves room for.
+        needle = radius - thick * 0.2
+        self._tick(painter, middle, needle, place, theme.TEXT, thick * 1.2, max(3.0, thick * 0.45))
         if self.hardware is not None:
             self._hollow(painter, middle, radius, self.hardware, thick)
-        self._value(painter, middle, radius - thick * 1.15)
+        self._value(painter, middle, radius, thick)
 
-    def _value(self, painter: QPainter, middle: QPointF, radius: float) -> None:
+    def _value(self, painter: QPainter, middle: QPointF, ring: float, thick: float) -> None:
+        """Write the value in the middle of the ring of radius `ring`, or what is typed."""
+        radius = ring - thick * 1.15
         box = QRectF(middle.x() - radius, middle.y() - radius * 0.42, 2 * radius, radius * 0.84)
         if self.typed:
             plate(painter, box.adjusted(2, 0, -2, 0), theme.ACCENT_DEEP, theme.ACCENT, 2, 5)
@@ -219,10 +221,10 @@ class Knob(ParameterTile):
             return
         text = self.parameter.text(self.value)
         number, _, unit = text.partition(" ")
-        theme.write(painter, box, number, int(radius * 0.62), theme.TEXT, theme.CENTRE, bold=True)
+        place, unit_place, pixels = number_places(number, middle, ring, thick)
+        theme.write(painter, place, number, pixels, theme.TEXT, theme.CENTRE, bold=True)
         if unit:
-            below = QRectF(box.x(), box.bottom() - radius * 0.06, box.width(), radius * 0.4)
-            theme.write(painter, below, unit, int(radius * 0.32), theme.DIM, theme.CENTRE)
+            theme.write(painter, unit_place, unit, unit_pixels(radius), theme.DIM, theme.CENTRE)
 
     @staticmethod
     def _arc(
@@ -265,3 +267,26 @@ class Knob(ParameterTile):
         way = QPointF(math.cos(angle), -math.sin(angle))
         painter.setPen(QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
         painter.drawLine(middle + way * (radius - length / 2), middle + way * (radius + length / 2))
+
+
+def number_places(number: str, middle: QPointF, ring: float, thick: float) -> tuple[QRectF, QRectF, int]:
+    """Return where a number and the unit below it stand inside a ring, and the size of the number's letters.
+
+    ring, thick: the radius of the ring's middle and its width. All lengths in logical pixels. A small ring, in which
+    the smallest letters do not fit beside the needle, gives the number all the room inside it.
+    """
+    inner = ring - thick * 1.15
+    least = theme.width_of(number, theme.least_nominal(), True)
+    half = inner if least <= 2 * inner else ring - thick / 2
+    pixels = int(inner * 0.62)
+    place = QRectF(middle.x() - half, middle.y() - inner * 0.42, 2 * half, inner * 0.84)
+    digits = theme.metrics(theme.written_size(number, place, pixels, bold=True), True)
+    capital = theme.metrics(unit_pixels(inner)).capHeight()
+    top = middle.y() + digits.capHeight() / 2 + max(3.0, inner * 0.12)
+    high = min(capital * 1.5, middle.y() + ring + thick / 2 - top)  # down to the end of the open ring
+    return place, QRectF(middle.x() - half, top + (capital - high) / 2, 2 * half, high), pixels
+
+
+def unit_pixels(inner: float) -> int:
+    """The size of the letters of a unit, in a ring with this radius inside."""
+    return int(max(theme.LEAST_PIXELS, inner * 0.32))

@@ -103,8 +103,7 @@ class BeatPad(Pad):
     def _words(clock: ClockStatus) -> tuple[str, str, str]:
         if clock.state is ClockState.NONE:
             return "–.–", "no beat", ""
-        stands = "" if clock.state is ClockState.RUNNING else f" {clock.state.value}"
-        return f"{clock.bar}.{clock.beat}", f"{clock.tempo:.1f} BPM", f"{clock.origin}{stands}"
+        return f"{clock.bar}.{clock.beat}", f"{clock.tempo:.1f} BPM", clock.origin_and_state
 
     def draw_body(self, painter: QPainter, area: QRectF) -> None:
         place, tempo, source = self._words(self.clock)

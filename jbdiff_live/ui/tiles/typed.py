@@ -27,7 +27,7 @@ def typed_value(parameter: Parameter, text: str) -> float:
     except ValueError:
         value = math.nan
     if math.isnan(value):
-        raise ValueError(f"{parameter.label} needs a number {range_text(parameter)}: {seen} is none.")
+        raise ValueError(f"{parameter.label} needs a number {range_text(parameter)}: {seen} is not one.")
     if not parameter.low <= value <= parameter.high:
         raise ValueError(f"{parameter.label} goes {range_text(parameter)}: {seen} is outside.")
     return parameter.clamp(value)

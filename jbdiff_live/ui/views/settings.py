@@ -52,14 +52,14 @@ def facts(status: Status) -> str:
     found = []
     if engine.reach_median > 0:
         heard = seconds_text(engine.reach_median + audio.device_seconds)
-        found.append(f"Most knobs take effect after {heard}; a shorter block makes that less.")
+        found.append(f"You hear most knobs after {heard}; with a shorter Block, sooner.")
     if audio.latency_seconds > 0:
-        found.append(f"Gain and Mute take effect after {audio.latency_seconds * 1000:.0f} ms.")
+        found.append(f"You hear Gain and Mute after {audio.latency_seconds * 1000:.0f} ms.")
     if status.rung in (Rung.LOOP, Rung.REPEAT):
         found.append("There is no time for new blocks: the last sound is looped.")
     elif engine.block_duration > 0 and engine.block_seconds > 0:
         share = min(999, round(100 * engine.block_seconds / engine.block_duration))
-        found.append(f"Making the music takes {share} % of the time.")
+        found.append(f"The model works {share} % of the time.")
     return " ".join(found) or "Press start: the delays of the knobs and the load are shown while music plays."
 
 

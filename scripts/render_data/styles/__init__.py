@@ -13,11 +13,15 @@ from tempi import HOP, SAMPLE_RATE, drawn_bar
 from styles.beatless import beatless
 from styles.breaks import breaks
 from styles.chamber import chamber
+from styles.chip import chip
 from styles.drone import drone
 from styles.dub import dub
 from styles.groove import groove
 from styles.house import house
+from styles.orchestra import orchestra
+from styles.rock import rock
 from styles.sequence import sequence
+from styles.techno import techno
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ STYLES = {
     "drone": Style(drone, ("minor", "dorian", "lydian", "major", "mixolydian"), (2, 3), (2, 4), 2),
     "groove": Style(groove, ("dorian", "major", "minor", "mixolydian"), (4, 4, 5)),
     "sequence": Style(sequence, ("minor", "dorian", "minor", "lydian"), (3, 3, 4), (2, 4, 4)),
+    "rock": Style(rock, ("minor", "minor", "dorian", "mixolydian", "major"), (3,), (2, 4, 4)),
+    "chip": Style(chip, ("minor", "major", "dorian", "mixolydian", "lydian"), (3, 3, 4)),
+    "orchestra": Style(orchestra, ("minor", "minor", "major", "dorian", "lydian"), (3,), (4, 4, 8)),
+    "techno": Style(techno, ("minor", "minor", "dorian"), (3,), (2, 2, 4), 2),
 }
 
 

@@ -7,16 +7,11 @@ from drums import SOFT_SNARES, Layers, euclid, kit, strokes, with_fills
 from form import Piece
 from kits import drum_voices
 from melody import melody
-from parts import BassStep, arpeggio, bass_line, held_chords
+from parts import arpeggio, bass_line, held_chords, steps_of
 from score import Kit, TapeEcho, Voice
 
 # Bars of eighths and sixteenths: which tone of the chord each step has.
 BASSES = ("1.1.8.1.1.5.8.1.", "1..1..8.1..1..5.", "11.1.181.11.5.8.", "1.8.1.8.5.8.1.3.", "1...1..81...5.1.")
-
-
-def steps_of(marks: str, length: float) -> tuple[BassStep, ...]:
-    """A bar of a bass from its marks: a digit names the tone, "." is a rest."""
-    return tuple((step, mark, length) for step, mark in enumerate(marks) if mark != ".")
 
 
 def sequence(piece: Piece) -> list[Voice]:
