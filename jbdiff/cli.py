@@ -213,9 +213,7 @@ def sample(
     finisher_step: Annotated[
         float | None, typer.Option(min=0, max=1, help="how far the finisher's noise moves (0.4)")
     ] = None,
-    finisher_seed: Annotated[
-        int | None, typer.Option(help="seed of the finisher's noise (that of the piece)")
-    ] = None,
+    finisher_seed: Annotated[int | None, typer.Option(help="the finisher's seed (that of the piece)")] = None,
     compat: Annotated[
         Compat | None,
         typer.Option(help="v1: work as the original does, with its defaults, to repeat its results"),
@@ -313,9 +311,7 @@ def bench(
     finisher: Annotated[
         bool | None, typer.Option("--finisher/--no-finisher", help="stereo finisher, if the stack has one")
     ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="denoising steps of every part")
-    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, max=10_000, help="denoising steps of each part")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="calls of each part")] = 10,
     hop: Annotated[int | None, typer.Option(help="length of a block in tokens of the coarsest level")] = None,
     graphs: Annotated[bool, typer.Option("--graphs", help="record blocks as CUDA graphs")] = False,
@@ -364,9 +360,7 @@ def bench(
 @app.command()
 @with_home
 def evaluate(
-    out: Annotated[
-        Path, typer.Option(help="folder for figures.json, sounds and pictures: new, or of an earlier result")
-    ],
+    out: Annotated[Path, typer.Option(help="new folder for the result, or the folder of an earlier result")],
     heldout: Annotated[
         Path | None, typer.Option(help="folder of sounds, or of stems, that the stack was not trained on")
     ] = None,
@@ -390,9 +384,7 @@ def evaluate(
     planner: Annotated[
         Path | None, typer.Option(help="weights of a `train plan` run, for the section plan")
     ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="denoising steps of the coarsest level")
-    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, max=10_000, help="steps of the coarsest level")] = None,
     finisher: Annotated[
         bool | None, typer.Option("--finisher/--no-finisher", help="stereo finisher, if the stack has one")
     ] = None,

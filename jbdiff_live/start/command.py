@@ -171,10 +171,7 @@ def play(
     ] = 4096,
     ladder: Annotated[
         bool,
-        typer.Option(
-            "--ladder/--no-ladder",
-            help="Make cheaper blocks if time is short. Without that, a late block leaves silence.",
-        ),
+        typer.Option("--ladder/--no-ladder", help="Make cheaper blocks if time is short, not silence."),
     ] = True,
     threads: Annotated[
         int | None,
