@@ -82,7 +82,9 @@ def convert(
         list[Path] | None,
         typer.Argument(help="checkpoint files, or folders with them; each file's name gives its part"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="new folder; your own stacks' if left out")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="new folder; if left out, one among your own stacks")
+    ] = None,
     name: Annotated[str, typer.Option(help="name of the new stack")] = "v1",
     codec: Annotated[Path | None, typer.Option(help="the VQ-VAE file")] = None,
     level2: Annotated[Path | None, typer.Option(help="the checkpoint of level 2")] = None,
@@ -120,7 +122,7 @@ def fetch(
     roles: Annotated[
         list[str] | None, typer.Argument(help="level2, level1, level0, finisher; all if left out")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="folder; your own stacks' if left out")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder; if left out, one among your own stacks")] = None,
 ) -> None:
     """Download the published Jukebox Diffusion v1 files, 3.3 GB in all, and check their hashes."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -211,7 +213,7 @@ def sample(
     finisher_step: Annotated[
         float | None, typer.Option(min=0, max=1, help="how far the finisher's noise moves (0.4)")
     ] = None,
-    finisher_seed: Annotated[int | None, typer.Option(help="its seed (that of the piece)")] = None,
+    finisher_seed: Annotated[int | None, typer.Option(help="the finisher's seed (that of the piece)")] = None,
     compat: Annotated[
         Compat | None,
         typer.Option(help="v1: work as the original does, with its defaults, to repeat its results"),
@@ -309,7 +311,7 @@ def bench(
     finisher: Annotated[
         bool | None, typer.Option("--finisher/--no-finisher", help="stereo finisher, if the stack has one")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="denoising steps of every part")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, max=10_000, help="denoising steps of each part")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="calls of each part")] = 10,
     hop: Annotated[int | None, typer.Option(help="length of a block in tokens of the coarsest level")] = None,
     graphs: Annotated[bool, typer.Option("--graphs", help="record blocks as CUDA graphs")] = False,
@@ -358,13 +360,13 @@ def bench(
 @app.command()
 @with_home
 def evaluate(
-    out: Annotated[Path, typer.Option(help="folder for figures.json, sounds and pictures")],
+    out: Annotated[Path, typer.Option(help="new folder for the result, or the folder of an earlier result")],
     heldout: Annotated[
         Path | None, typer.Option(help="folder of sounds, or of stems, that the stack was not trained on")
     ] = None,
     music: Annotated[Path | None, typer.Option(help="folder of any music, judged in its own section")] = None,
     music_from: Annotated[
-        float, typer.Option(min=0, help="second of each music file at which its context begins")
+        float, typer.Option(min=0, max=86_400, help="second of each music file at which its context begins")
     ] = 0.0,
     stack: Annotated[str, typer.Option(help="name or folder of a stack")] = "pocket",
     training: Annotated[
@@ -382,7 +384,7 @@ def evaluate(
     planner: Annotated[
         Path | None, typer.Option(help="weights of a `train plan` run, for the section plan")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="denoising steps of the coarsest level")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, max=10_000, help="steps of the coarsest level")] = None,
     finisher: Annotated[
         bool | None, typer.Option("--finisher/--no-finisher", help="stereo finisher, if the stack has one")
     ] = None,
@@ -395,7 +397,7 @@ def evaluate(
     from dataclasses import replace
 
     from jbdiff.evaluate.amounts import FULL, QUICK, chosen
-    from jbdiff.evaluate.figures import table
+    from jbdiff.evaluate.figures import check_out, table
     from jbdiff.stacks.stack import CheckpointError, load_stack
 
     try:
@@ -405,9 +407,7 @@ def evaluate(
         from jbdiff.evaluate.command import Job, evaluate_stack
         from jbdiff.evaluate.metrics.transcribe import SETUP, judge_installed
 
-        for option, folder in (("--heldout", heldout), ("--training", training)):
-            if folder is not None and out.exists() and folder.exists() and out.samefile(folder):
-                raise ValueError(f"{out} is read as {option}; give a folder of its own for what is written")
+        check_out(out, {"--heldout": heldout, "--training": training, "--music": music})
         if minutes is not None and not math.isfinite(minutes):
             raise ValueError(f"{minutes} minutes: give a number")
         if planner is not None and "plan" not in wanted:

@@ -36,11 +36,19 @@ def test_a_closed_output_is_no_error(command: str, tmp_path: Path) -> None:
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
 
 
-def test_ctrl_c_while_the_library_loads_ends_without_a_traceback(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "program",
+    [
+        "-m jbdiff",
+        "-m jbdiff_live",
+        "-c 'from jbdiff_live.__main__ import main; main()'",
+    ],  # the last: the command
+)
+def test_ctrl_c_while_libraries_load_ends_without_a_traceback(program: str, tmp_path: Path) -> None:
     """The signal comes from inside the first import of the command line, so that no clock decides."""
     signalled = (
         "import os, signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored\n"
     )
     (tmp_path / "typer.py").write_text(signalled + "os.kill(os.getpid(), signal.SIGINT)\n")
-    done = run(tmp_path, f'PYTHONPATH="{tmp_path}:$PYTHONPATH" exec "$PYTHON" -m jbdiff --help')
+    done = run(tmp_path, f'PYTHONPATH="{tmp_path}:$PYTHONPATH" exec "$PYTHON" {program} --help')
     assert done.returncode == 130 and not done.stderr, done.stderr

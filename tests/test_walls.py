@@ -29,14 +29,21 @@ TERRITORY = {
     "pyqtgraph": ("jbdiff_live/ui/takeview/",),  # imported when a take is opened
     "lightning": ("jbdiff/train/",),
     "ray": ("jbdiff/batch/ray_pool.py",),
-    # Patches and maps are read with one file of the library, which needs no torch (see below). The take browser ends a
-    # child process with another. Both programs begin with the same few lines.
+    # Patches, maps and edits of a take are read with one file of the library, which needs no torch (see below). The
+    # take browser ends a child process with another. Both programs begin with the same few lines, and lock files alike.
     "jbdiff": (
         "jbdiff/",
         "jbdiff_live/__main__.py",
+        "jbdiff_live/start/command.py",
         "jbdiff_live/engine/",
         "jbdiff_live/patch_text.py",
         "jbdiff_live/record/shelf/again.py",
+        "jbdiff_live/record/always.py",
+        "jbdiff_live/record/lock.py",
+        "jbdiff_live/record/writer.py",
+        "jbdiff_live/replay/edits.py",
+        "jbdiff_live/replay/work.py",
+        "jbdiff_live/kept/file.py",
     ),
     "jbdiff_live": ("jbdiff_live/",),
 }
@@ -73,8 +80,8 @@ def test_library_stays_in_its_territory(library: str) -> None:
 
 # They join the threads' folders.
 ROOTS = (
-    "__init__.py", "__main__.py", "links.py", "reports.py", "session.py", "start/loopback.py", "start/port_options.py",
-    "wishes.py",
+    "__init__.py", "links.py", "reports.py", "session.py", "start/command.py", "start/loopback.py",
+    "start/port_options.py", "wishes.py",
 )  # fmt: skip
 FOLDERS = ("audio", "control", "engine", "record", "ui")
 JOINERS = ("replay",)  # folders that do, on a thread of their own
@@ -139,7 +146,7 @@ def test_importing_the_whole_instrument_starts_nothing() -> None:
 
 def test_help_answers_without_the_heavy_libraries() -> None:
     code = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom jbdiff_live.__main__ import app\n"
+        "import sys\nfrom typer.testing import CliRunner\nfrom jbdiff_live.start.command import app\n"
         "r = CliRunner().invoke(app, ['--help'])\n"
         "print(r.exit_code, '--headless' in r.output, 'torch' in sys.modules, 'PySide6' in sys.modules)"
     )

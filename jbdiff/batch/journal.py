@@ -18,7 +18,7 @@ from pathlib import Path
 import jbdiff
 from jbdiff.batch.request import BatchError, Outcome, Piece, Request
 from jbdiff.batch.work import THREADS
-from jbdiff.file_lock import locked
+from jbdiff.file_lock import lock_or_share
 from jbdiff.stacks.weight_files import file_sha256
 from jbdiff.untyped import JsonDict, JsonTable
 
@@ -41,7 +41,7 @@ class Journal:
                 f"{path} cannot be written ({error.strerror}); put the list into a folder of yours"
             ) from error
         try:
-            if not locked(self._file):
+            if not lock_or_share(self._file.fileno()):
                 raise BatchError(
                     f"another command renders this list; wait for it, or stop it ({path} is in use)"
                 )

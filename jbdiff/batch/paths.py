@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class KeyProblem(ValueError):
 def at_folder(key: str, value: str, folder: Path) -> Path:
     """Return a path of the list, relative to its folder, with `~` as the home folder. Raises KeyProblem."""
     try:
-        return folder.resolve() / Path(value).expanduser()
+        return Path(os.path.realpath(folder)) / Path(value).expanduser()
     except (RuntimeError, ValueError) as error:
         raise KeyProblem(key, f"{key} = {value[:200]!r}: {error}; write the whole path") from error
 
@@ -51,6 +52,11 @@ def _out(table: JsonTable, folder: Path, suffix: str) -> Path:
     return at_folder("name", name + suffix, folder)
 
 
+def _real(path: Path) -> Path:
+    """Return the path without links. Links that lead in a circle stay, for whoever opens the file."""
+    return Path(os.path.realpath(path))
+
+
 def targets(request: Request) -> list[Path]:
     """Return the places of all files of a request."""
     return [request.out.parent / name for name in request.targets]
@@ -63,22 +69,22 @@ def check_places(entries: Sequence[tuple[str, Request]]) -> None:
     entries: place in the list, such as "LIST.toml, line 12", and request. Names that differ in capital letters alone
     are the same file on some systems.
     """
-    read = {path.resolve() for _, request in entries for files in request.inputs().values() for path in files}
+    read = {_real(path) for _, request in entries for files in request.inputs().values() for path in files}
     made: dict[str, str] = {}
     for place, request in entries:
         above = next(folder for folder in request.out.parents if folder.exists())
         if not above.is_dir():
             raise BatchError(f"{place}: {above} is a file; give another folder for {request.out.name}")
         for target in targets(request):
-            key = str(target.resolve()).casefold()
+            key = str(_real(target)).casefold()
             if key in made:
                 raise BatchError(f"{place}: {target} is also made by {made[key]}; give each its own name")
             made[key] = place
-            if target.resolve() in read or _same_file(target, read):
+            if _real(target) in read or _same_file(target, read):
                 raise BatchError(
                     f"{place}: {target} is read by an entry of the list; give another name for the sound that is made"
                 )
-            if any(target.resolve() in path.parents for path in read):
+            if any(_real(target) in path.parents for path in read):
                 raise BatchError(
                     f"{place}: {target} has files that an entry of the list reads; give another name"
                 )

@@ -146,6 +146,8 @@ def append(log: Path, result: BenchResult) -> None:
 def read_log(log: Path) -> list[BenchResult]:
     """Return every run of a log, oldest first. Raises BenchError with the number of a line that cannot be read."""
     results = []
+    if log.exists() and not log.is_file():  # a pipe would wait for ever
+        raise BenchError(f"{log} is no file; give a log that --log wrote")
     for number, line in enumerate(log.read_text(encoding="utf-8").splitlines(), 1):
         if line.strip():
             try:

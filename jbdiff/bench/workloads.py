@@ -105,7 +105,7 @@ def level_workloads(stream: BlockStream, stage: LevelStage, steps: int, normal: 
     hop, channels = stream.geometry.hop(level), codec.latent_channels
     sound = 0.1 * normal(1, 1, (stage.tokens + (stage.margin if finer else 0)) * hop)
     context = normal(1, stage.config.context_tokens, channels)
-    x = normal(1, channels, stage.window)
+    x = normal(1, stage.sizes.channels, stage.window)  # a denoiser works on the bands alone, without detail
     latents = normal(1, channels, stage.delay + stage.margin + stage.tokens)
     coded = _bytes(sound) + _bytes(sound) // hop * channels
     moved = coded + _weights(codec, "encoder", level)

@@ -21,7 +21,7 @@ from jbdiff.evaluate.anchor_knobs import anchor_curves
 from jbdiff.evaluate.drift import ENDS, drift_figures, play_long
 from jbdiff.evaluate.excerpts import Bars, Excerpt, read_excerpts, read_music
 from jbdiff.evaluate.fewsteps import few_figures
-from jbdiff.evaluate.figures import Figure, write_json, write_page
+from jbdiff.evaluate.figures import FIGURES, PAGE, Figure, write_json, write_page
 from jbdiff.evaluate.judged import judge_excerpts
 from jbdiff.evaluate.knobs import BLOCKS, knob_curves, knob_figures, make_cells, seeds
 from jbdiff.evaluate.material import Piece, read_pieces
@@ -120,11 +120,12 @@ def evaluate_stack(job: Job, say: Callable[[str], None]) -> list[Figure]:
     job.out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     evaluation = Evaluation(job, say)
+    evaluation.report.add([])  # from here on the folder is known to be a result, also after an interruption
     for name in job.sections:
         say(name)
         evaluation.run(name)
     report = evaluation.report
-    write_page(job.out / "figures.md", report.about, report.figures)
+    write_page(job.out / PAGE, report.about, report.figures)
     say(f"done in {(time.perf_counter() - started) / 60:.1f} minutes")
     return report.figures
 
@@ -136,7 +137,7 @@ class Evaluation:
         self.job, self.say, self.amounts = job, say, job.amounts
         self.player = make_player(job.stack, job.finisher, job.steps)
         self.rate = self.player.sample_rate
-        self.report = Report(job.out / "figures.json", about(job))
+        self.report = Report(job.out / FIGURES, about(job))
         self.bars = Bars(self.amounts.tone_context, self.amounts.tone_bars, self.amounts.tone_least_bars)
         # The music is read now, so that a folder without music fails at the start and not after a quarter of an hour.
         self.music = self._read_music() if "music" in job.sections else []

@@ -1,9 +1,10 @@
-"""A figure (a number and its bounds), and the table, the JSON file and the page of many figures."""
+"""A figure (a number and its bounds), and the table, the JSON file and the page of many figures. No torch."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,18 @@ from rich.table import Table
 from rich.text import Text
 
 from jbdiff.untyped import JsonDict
+
+FIGURES, PAGE = "figures.json", "figures.md"  # files of a result
+OF_MADE = {"frechet", "statistics", "memory", "seams"}
+PICTURES = {
+    "tones.png": {"tones"},
+    "music.png": {"music"},
+    "continuations.png": OF_MADE,
+    "ends.png": {"drift"},
+    "drift.png": {"drift"},
+    "knobs.png": {"knobs"},
+}
+"""Each picture of a result, and the sections that draw it."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +98,39 @@ def write_json(path: Path, about: JsonDict, figures: Sequence[Figure], curves: J
         "figures": [figure.as_dict() for figure in figures],
         "curves": curves,
     }
-    path.write_text(json.dumps(content, indent=2, allow_nan=False), encoding="utf-8")
+    partial = path.with_suffix(".part")
+    partial.write_text(json.dumps(content, indent=2, allow_nan=False), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def check_out(out: Path, read: Mapping[str, Path | None]) -> None:
+    """Check the folder for a result: it is new, empty, or holds an earlier result, which is then replaced.
+
+    `read`: the folders of sounds that are read, by the name of their option; none of them may hold `out`. Raises
+    ValueError with the remedy, OSError if `out` cannot be read.
+    """
+    for option, folder in read.items():
+        # Path.resolve raises an error for links that lead in a circle; realpath leaves them to whoever opens them
+        if folder is not None and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(folder)):
+            raise ValueError(
+                f"{out} lies in the folder of {option}, and what is written would be read as music the next time; "
+                "give a folder elsewhere"
+            )
+    if not out.exists() or _is_result(out / FIGURES):
+        return
+    if any(not path.name.startswith(".") for path in out.iterdir()):
+        raise ValueError(
+            f"{out} holds files that are no earlier result, and some could be replaced; give a new folder"
+        )
+
+
+def _is_result(path: Path) -> bool:
+    """Return whether a file holds figures that `jbdiff evaluate` has written."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"identity", "sections", "figures"} <= content.keys()
 
 
 def write_page(path: Path, about: JsonDict, figures: Sequence[Figure]) -> None:
@@ -109,7 +154,7 @@ def write_page(path: Path, about: JsonDict, figures: Sequence[Figure]) -> None:
         value = "-" if figure.value is None else f"{_short(figure.value)} {figure.unit}".strip()
         cells = (head, figure.name, value, figure.bound, marks[figure.passed], figure.note)
         lines.append("| " + " | ".join(cells) + " |")
-    for picture in ("tones.png", "music.png", "continuations.png", "ends.png", "drift.png", "knobs.png"):
-        if (path.parent / picture).exists():
+    for picture, sections in PICTURES.items():
+        if sections & set(about["sections"]) and (path.parent / picture).exists():
             lines += ["", f"![{picture.removesuffix('.png')}]({picture})"]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

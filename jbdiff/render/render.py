@@ -24,7 +24,7 @@ from torch import Tensor
 
 from jbdiff.audio.pictures import write_mel_picture
 from jbdiff.audio.writing import sound_name
-from jbdiff.file_lock import locked
+from jbdiff.file_lock import is_at, lock_or_share
 from jbdiff.stream.stream import BlockSettings, BlockStream, StreamError, StreamState
 
 SUBTYPES = {
@@ -220,18 +220,11 @@ def _alone(partial: Path) -> Iterator[IO[bytes]]:
     """Lock a folder of work for this process. Raises RenderError if another process has it."""
     with (partial / LOCK).open("ab") as file:
         # A process that ends removes the folder with its lock. Then this one locks a file that is no longer there.
-        if not locked(file) or not _is_at(file, partial / LOCK):
+        if not lock_or_share(file.fileno()) or not is_at(file, partial / LOCK):
             raise RenderError(
                 f"another process renders this ({partial} is in use); wait for it, or give another name"
             )
         yield file
-
-
-def _is_at(file: IO[bytes], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _empty(partial: Path) -> None:

@@ -25,6 +25,9 @@ ShippedOption = Annotated[bool, typer.Option("--from-shipped", help="Start from 
 StackOption = Annotated[
     str, typer.Option("--stack", help="Name or folder of the stack for the codec and for --from-shipped.")
 ]
+SourceOption = Annotated[
+    str, typer.Option("--stack", help="Name or folder of the stack for the weights that no option names.")
+]
 SeedOption = Annotated[int, typer.Option(help="Seed of batches and noise.")]
 Bf16Option = Annotated[
     bool | None,
@@ -145,7 +148,7 @@ def distill(
     heldout: HeldOutOption = None,
     batch: Annotated[int, typer.Option(min=1, help="Windows a step, of each process.")] = 6,
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
-    stack: StackOption = "pocket",
+    stack: SourceOption = "pocket",
     seed: SeedOption = 0,
     bf16: Bf16Option = None,
 ) -> None:
@@ -180,7 +183,7 @@ def plan(
     batch: Annotated[int, typer.Option(min=1, help="Plans of four bars a step, of each process.")] = 8,
     levels: Annotated[int, typer.Option(min=1, help="Noise levels for each plan.")] = 2,
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1.2e-3,
-    stack: StackOption = "pocket",
+    stack: SourceOption = "pocket",
     seed: SeedOption = 0,
     bf16: Bf16Option = None,
 ) -> None:
@@ -356,6 +359,6 @@ def own(
 def train() -> None:
     """Train on a folder of your own sounds: codec, denoiser, distill, finisher; then export a stack that plays.
 
-    `own` is one command for all stages but the codec, and exports too. The other commands also take their options from
-    a TOML file, with --config. docs/training.md describes the whole way.
+    `own` is one command for all stages but the codec, and exports too. The commands that train also take
+    their options from a TOML file, with --config. docs/training.md describes the whole way.
     """

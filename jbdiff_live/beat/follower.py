@@ -33,6 +33,7 @@ VANISHED_SECONDS = 0.5  # time without a tick: six ticks at 30 beats a minute
 FORGOTTEN_SECONDS = 5.0  # after this time the place in the bar is a guess, and the tempo is measured again
 SIXTEENTH = 6  # ticks; the unit of the song position
 SLOWEST, FASTEST = 20.0, 400.0  # beats a minute that are accepted from a clock
+TOO_MANY = 2 * TICKS  # ticks that come twice as fast as the fastest clock are no clock
 
 
 class MidiFollower:
@@ -90,6 +91,8 @@ class MidiFollower:
             self._behind = []
         else:
             self._take(now, 1)
+        if self._too_fast():
+            return  # likewise
         self._fit()
         self._publish()
 
@@ -127,6 +130,7 @@ class MidiFollower:
             self._origin, self._next = self._number - self._next, None
         self._times.append(now)
         self._numbers.append(self._number)
+        del self._times[:-MOST_TICKS], self._numbers[:-MOST_TICKS]
 
     def _judged(self) -> list[tuple[float, int]]:
         """Return the ticks behind a gap with their steps: the first has more than one if ticks were lost.
@@ -152,7 +156,6 @@ class MidiFollower:
 
     def _fit(self) -> None:
         """Fit the line, and forget old ticks until the newest lie on it."""
-        self._times, self._numbers = self._times[-MOST_TICKS:], self._numbers[-MOST_TICKS:]
         while len(self._times) > 1:
             times = np.asarray(self._times) - self._times[-1]
             numbers = np.asarray(self._numbers, np.float64) - self._numbers[-1]
@@ -170,6 +173,12 @@ class MidiFollower:
         if 60 / FASTEST <= period * TICKS <= 60 / SLOWEST:
             self._period = period
             self._end = self._times[-1] + end
+
+    def _too_fast(self) -> bool:
+        """Return True if a broken device floods the input with ticks. To fit a line to each one would cost too much."""
+        if len(self._times) < TOO_MANY:
+            return False
+        return (self._times[-1] - self._times[-TOO_MANY]) * TICKS < TOO_MANY * 60 / FASTEST / 2
 
     def _publish(self) -> None:
         """Replace the line by one from the newest numbers."""

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from jbdiff.file_lock import FileLock
 from jbdiff_live.kept.content import MOST_BYTES, Content, SessionError, decode, encode
-from jbdiff_live.system.file_lock import FileLock
 from jbdiff_live.system.files import replace_file
 
 log = logging.getLogger(__name__)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from jbdiff.file_lock import FileLock, NoLocksError, is_locked
 from jbdiff_live.block import Block
 from jbdiff_live.parameters import Change
 from jbdiff_live.record.again.sounds import SOUNDS, SoundShelf
@@ -28,7 +29,6 @@ from jbdiff_live.record.lock import is_recorded
 from jbdiff_live.record.running import Facts, RunningTake
 from jbdiff_live.record.take import TakeError, TakeInfo, open_take
 from jbdiff_live.record.writer import new_folder
-from jbdiff_live.system.file_lock import FileLock, NoLocksError, is_locked
 from jbdiff_live.system.takes_folder import AlwaysOptions
 
 log = logging.getLogger(__name__)
@@ -82,6 +82,11 @@ class AlwaysRing:
         self.seconds = 0.0  # of sound that is kept; written whole, so any thread may read it
         self._held = threading.Event()  # set while a part is being copied: nothing is deleted
         self._segment_frames = round(SEGMENT_SECONDS * sample_rate)
+
+    @property
+    def parent(self) -> Path:
+        """The folder in which this ring and those of other sessions lie."""
+        return self._options.folder
 
     def resize(self, options: AlwaysOptions) -> None:
         """Take another length or size. The folder stays. What is too much is deleted now."""

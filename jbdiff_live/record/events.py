@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from jbdiff_live.block import FilePlace, NoiseDrawn
-from jbdiff_live.parameters import PARAMETERS, ParameterSnapshot
+from jbdiff_live.parameters import ACTIONS, PARAMETERS, ParameterSnapshot
 
 _DEFAULTS = {parameter.name: parameter.default for parameter in PARAMETERS}
+_NO_COUNTS = {action.name: 0 for action in ACTIONS}
 
 
 class ChangeEvent(msgspec.Struct, frozen=True, tag_field="event", tag="change"):
@@ -55,7 +56,7 @@ class OldBlockMade(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def snapshot(self) -> ParameterSnapshot:
         """Return the knobs of the block."""
-        return ParameterSnapshot(self.version, {**_DEFAULTS, **self.values}, self.counts)
+        return ParameterSnapshot(self.version, {**_DEFAULTS, **self.values}, {**_NO_COUNTS, **self.counts})
 
 
 class GivenSounds(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -111,8 +112,8 @@ class BlockEvent(msgspec.Struct, frozen=True, tag_field="event", tag="block", om
 
     @property
     def snapshot(self) -> ParameterSnapshot:
-        """Return the knobs of the block. Knobs that an older version did not have are at their defaults."""
-        return ParameterSnapshot(self.version, {**_DEFAULTS, **self.values}, self.counts)
+        """Return the knobs of the block. Those that an older version did not have are at their defaults."""
+        return ParameterSnapshot(self.version, {**_DEFAULTS, **self.values}, {**_NO_COUNTS, **self.counts})
 
     def guidance(self, step: int) -> float:
         """Return the guidance of a step, counted from 0. IndexError if the block took fewer steps."""

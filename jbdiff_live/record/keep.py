@@ -20,7 +20,7 @@ from jbdiff_live.record.always import HEARD_AT, Span, ring_lock, segments
 from jbdiff_live.record.events import BlockEvent, Event, JumpEvent, PlaceEvent, StackEvent, StateEvent
 from jbdiff_live.record.heard import Place
 from jbdiff_live.record.repair import repair_take
-from jbdiff_live.record.take import Take, TakeError, TakeInfo, open_take
+from jbdiff_live.record.take import INFO, Take, TakeError, TakeInfo, open_take
 from jbdiff_live.record.writer import TakeWriter, dated_name
 
 PIECE_FRAMES = 1 << 17
@@ -44,7 +44,7 @@ def keep(
         raise TakeError("nothing was heard yet; play, and then keep it")
     first = takes[0]
     facts = first.info if info is None else info
-    begin = max(0, span.start - int(first.info.details[HEARD_AT]))
+    begin = max(0, span.start - _heard_at(first))
     details = {name: fact for name, fact in facts.details.items() if name != HEARD_AT}
     facts = msgspec.structs.replace(
         facts,
@@ -91,12 +91,22 @@ def keep_ring(ring: Path, parent: Path) -> Path:
         raise TakeError(f"{ring}: {error.strerror}; copy that folder before you try more") from error
     try:
         repaired = [repair_take(folders[-1]), *map(open_take, folders[:-1])]
-        end = max(int(take.info.details[HEARD_AT]) + take.frames for take in repaired)
+        end = max(_heard_at(take) + take.frames for take in repaired)
         folder = keep(Span(folders, 0, end), parent, recovered=True)
     finally:
         lock.release()
     shutil.rmtree(ring, ignore_errors=True)
     return folder
+
+
+def _heard_at(segment: Take) -> int:
+    """Return the tap's position at which a segment begins. TakeError: it is not in its facts."""
+    at = segment.info.details.get(HEARD_AT)
+    if not isinstance(at, int):
+        raise TakeError(
+            f"{segment.folder / INFO}: no {HEARD_AT} in its details; the sound beside it can still be opened by itself"
+        )
+    return at
 
 
 def _last_moment(segment: Take) -> str:
@@ -181,7 +191,7 @@ def _last_frame(takes: Sequence[Take], span: Span) -> int:
 
 def _part(take: Take, span: Span) -> tuple[int, int]:
     """Return the frames of a segment's sound between which it lies in the span. The second may be below the first."""
-    heard_at = int(take.info.details[HEARD_AT])
+    heard_at = _heard_at(take)
     return max(0, span.start - heard_at), min(take.info.frames, span.end - heard_at)
 
 

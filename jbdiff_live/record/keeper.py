@@ -18,6 +18,7 @@ from jbdiff_live.record.again.states import StateBefore
 from jbdiff_live.record.always import AlwaysRing
 from jbdiff_live.record.heard import HeardTap
 from jbdiff_live.record.keep import keep
+from jbdiff_live.record.refusals import ring_refused, take_refused
 from jbdiff_live.record.running import Facts
 from jbdiff_live.record.take import TakeInfo, open_take
 from jbdiff_live.record.writer import TakeWriteError
@@ -161,7 +162,8 @@ class Always:
                 self._closed(folder)
             except (TakeWriteError, OSError, ValueError) as error:
                 log.warning("keep: %s", error)
-                self._say(f"Keep: {error}")
+                words = take_refused(job.parent, error) if isinstance(error, OSError) else str(error)
+                self._say(f"Keep: {words}")
             finally:
                 ring.let_go()
 
@@ -180,5 +182,7 @@ class Always:
         except (TakeWriteError, OSError) as error:
             ring, self._ring = self._ring, None
             ring.release()
-            self.problem = f"always recording has ended: {error}"
+            why = error if isinstance(error, OSError) else error.__cause__
+            words = ring_refused(ring.parent, why) if isinstance(why, OSError) else str(error)
+            self.problem = f"always recording has ended: {words}"
             log.warning("%s", self.problem)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from jbdiff.file_lock import NoLocksError, is_locked
 from jbdiff_live.record.take import EVENTS, sound_files
-from jbdiff_live.system.file_lock import NoLocksError, is_locked
 
 RECENT_SECONDS = 5.0  # a take is written to at least once a second
 

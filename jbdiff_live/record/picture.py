@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from jbdiff_live.block import Audio
 from jbdiff_live.record.events import MarkerEvent
-from jbdiff_live.record.take import Take, TakeError, open_take, sound_path
+from jbdiff_live.record.take import Take, TakeError, open_sound, open_take
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def _columns(take: Take, per_column: int) -> Iterator[Audio]:
     """Give the sound column by column, `[at most per_column frames, channels]`."""
     left = np.zeros((0, take.info.channels), np.float32)
     for path in take.audio:
-        with soundfile.SoundFile(sound_path(path)) as sound:
+        with open_sound(path) as sound:
             while True:
                 missing = per_column - len(left)
                 part = sound.read(min(missing, MOST_FRAMES), dtype="float32", always_2d=True)

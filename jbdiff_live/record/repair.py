@@ -15,6 +15,7 @@ from jbdiff_live.record.lock import is_recorded
 from jbdiff_live.record.take import EVENTS, INFO, SOUNDS, Take, TakeError, open_take, sound_files
 from jbdiff_live.record.wav import repair
 from jbdiff_live.record.writer import write_info
+from jbdiff_live.system.files import plain_file
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def repair_take(folder: Path) -> Take:
 
 
 def _cut_torn_line(path: Path) -> None:
-    with path.open("rb+") as events:
+    with plain_file(path).open("rb+") as events:
         length = events.seek(0, os.SEEK_END)
         start = max(0, length - TAIL_BYTES)
         events.seek(start)

@@ -41,6 +41,7 @@ from jbdiff_live.record.events import (
     StateEvent,
     UnderrunEvent,
 )
+from jbdiff_live.system.files import plain_file
 
 __all__ = [
     "ActionEvent",
@@ -58,9 +59,11 @@ __all__ = [
     "TakeMark",
     "UnderrunEvent",
     "audio_name",
+    "open_sound",
     "open_take",
     "sound_files",
     "sound_path",
+    "sound_to_read",
 ]
 
 FORMAT = 2
@@ -69,6 +72,7 @@ INFO = "take.json"
 SOUNDS = ("audio", "engine", "input")  # the sounds of a take, by the names of their files
 LONGEST_LINE = 1 << 20  # bytes; an event with all values has 2000
 BLOCK_FRAMES = 1 << 18
+MOST_RATE, MOST_CHANNELS = 1_000_000, 64  # of a take; more is damage
 
 
 class TakeError(ValueError):
@@ -132,7 +136,7 @@ class Take:
         """Frames of sound in the files. TakeError if a file is damaged."""
         total = 0
         for path in self.audio:
-            with _opened(path) as sound:
+            with open_sound(path) as sound:
                 total += sound.frames
         return total
 
@@ -147,7 +151,7 @@ class Take:
     def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[Audio]:
         """Read the sound in pieces, `[at most frames, channels]`."""
         for path in self.audio:
-            with _opened(path) as sound:
+            with open_sound(path) as sound:
                 try:
                     while len(block := sound.read(frames, dtype="float32", always_2d=True)):
                         yield block
@@ -162,7 +166,7 @@ class Take:
         path = self.folder / EVENTS
         decoder = msgspec.json.Decoder(Event)
         try:
-            lines = path.open("rb")
+            lines = plain_file(path).open("rb")
         except OSError as error:
             raise TakeError(
                 f"{path}: {error.strerror}; the sound beside it can still be opened by itself"
@@ -178,7 +182,8 @@ class Take:
                 try:
                     yield decoder.decode(line)
                 except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-                    raise TakeError(f"{path}, line {number}: {error}; {_remedy(line)}") from error
+                    remedy = remedy_of_line(is_block=b'"block"' in line)
+                    raise TakeError(f"{path}, line {number}: {error}; {remedy}") from error
 
     def frame_at(self, position: int) -> int:
         """Return the session's frame at frame `position` of `audio.wav`."""
@@ -204,9 +209,9 @@ class Take:
         return max(0, at + (frame - begin) * moves)
 
 
-def _remedy(line: bytes) -> str:
-    """Return what to do about a line of the log that cannot be read."""
-    if b'"block"' not in line:
+def remedy_of_line(is_block: bool) -> str:
+    """Return what to do about a line of the log that cannot be used."""
+    if not is_block:
         return "remove that line"
     return (
         "it is a block, and a replay cannot pass the place where it was; remove that line, and render up to there "
@@ -219,14 +224,18 @@ def sound_path(path: Path) -> str | bytes:
     return str(path) if os.name == "nt" else os.fsencode(path)
 
 
-def _opened(path: Path) -> soundfile.SoundFile:
-    """Open a sound file of the take for reading."""
+def sound_to_read(path: Path) -> str | bytes:
+    """Return the path of a sound as `sound_path` does. OSError: it is something else than a file."""
+    return sound_path(plain_file(path))
+
+
+def open_sound(path: Path) -> soundfile.SoundFile:
+    """Open a sound file of a take for reading. TakeError: it cannot be read."""
     try:
-        return soundfile.SoundFile(sound_path(path))
-    except soundfile.LibsndfileError as error:
-        raise TakeError(
-            f"{path}: {error.error_string}; the take's other files can still be opened"
-        ) from error
+        return soundfile.SoundFile(sound_to_read(path))
+    except (OSError, soundfile.LibsndfileError) as error:
+        reason = error.error_string if isinstance(error, soundfile.LibsndfileError) else error.strerror
+        raise TakeError(f"{path}: {reason}; the take's other files can still be opened") from error
 
 
 def audio_name(number: int, stem: str = "audio") -> str:
@@ -247,7 +256,7 @@ def open_take(folder: Path) -> Take:
     """Open the take in a folder, closed or broken off. TakeError: there is none, or its version is newer."""
     path = folder / INFO
     try:
-        with path.open("rb") as file:
+        with plain_file(path).open("rb") as file:
             text = file.read(LONGEST_LINE + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -258,7 +267,7 @@ def open_take(folder: Path) -> Take:
         info = msgspec.json.decode(text, type=TakeInfo)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise TakeError(f"{path}: {error}; the sound beside it can still be opened by itself") from error
-    if info.sample_rate < 1 or info.channels < 1:
+    if not (1 <= info.sample_rate <= MOST_RATE and 1 <= info.channels <= MOST_CHANNELS):
         raise TakeError(
             f"{path}: {info.sample_rate} Hz, {info.channels} channels; the sound beside it can still be opened by "
             "itself"

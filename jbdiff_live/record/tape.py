@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from jbdiff_live.block import Block, Saved
@@ -22,6 +23,8 @@ from jbdiff_live.record.keep import keep_ring
 from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.record.repair import broken_takes, repair_take
 from jbdiff_live.record.room import TakeRoom, nearly_full
+from jbdiff_live.record.take import TakeError
+from jbdiff_live.record.writer import TakeWriteError
 from jbdiff_live.stack_choice import StackPlaying
 from jbdiff_live.status import RecorderStatus
 from jbdiff_live.system.takes_folder import TAKE_FILES, AlwaysOptions
@@ -175,13 +178,23 @@ class Tape:
     def recover(self) -> list[Path]:
         """Make every broken take whole, and a take of every broken ring. Return their folders.
 
-        TakeError: one of them cannot be read. TakeWriteError: the disk refuses.
+        TakeError: one of them cannot be read, or the disk refuses. The others are made whole before it is raised.
         """
-        folders = [repair_take(folder).folder for folder in broken_takes(self._folder)]
-        for ring in [] if self._always is None else broken_rings(self._always.folder):
-            folders.append(keep_ring(ring, self._folder))
+        rings = [] if self._always is None else broken_rings(self._always.folder)
+        work: list[Callable[[], Path]] = [partial(_repaired, folder) for folder in broken_takes(self._folder)]
+        work += [partial(keep_ring, ring, self._folder) for ring in rings]
+        folders: list[Path] = []
+        problems: list[TakeError | TakeWriteError] = []
+        for recovered in work:
+            try:
+                folders.append(recovered())
+            except (TakeError, TakeWriteError) as error:
+                problems.append(error)
         for folder in folders:
             self._recorder.closed(folder)
+        if problems:
+            others = f"; recovered beside it: {len(folders)}" if folders else ""
+            raise TakeError(f"{problems[0]}{others}") from problems[0]
         return folders
 
     def keep(self, frame: int, everything: bool) -> None:
@@ -219,3 +232,8 @@ class Tape:
     def note(self, change: Change, frame: int) -> None:
         """Record a change of a value. frame: the audible frame at that moment. Never waits."""
         self._recorder.note(change, frame)
+
+
+def _repaired(folder: Path) -> Path:
+    """Make a broken take whole, and return its folder. TakeError: it cannot be read."""
+    return repair_take(folder).folder

@@ -19,6 +19,7 @@ from typing import BinaryIO
 import numpy as np
 
 from jbdiff_live.block import Audio
+from jbdiff_live.system.files import plain_file
 
 HEADER_BYTES = 92
 SAMPLE_BYTES = 4
@@ -122,7 +123,7 @@ def repair(path: Path) -> int:
 
     For a file that was broken off: its sound must be the last chunk. ValueError: it is no WAV file.
     """
-    with path.open("rb+", buffering=0) as file:
+    with plain_file(path).open("rb+", buffering=0) as file:
         length = file.seek(0, os.SEEK_END)
         format_at, data_at = _find_chunks(file, path)
         file.seek(format_at)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -19,6 +18,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from jbdiff.file_lock import lock_or_share
 from jbdiff_live.block import Audio, Block, Jump
 from jbdiff_live.parameters import Change
 from jbdiff_live.record.again.sounds import SoundShelf, TakeSounds, copy_folder
@@ -35,10 +35,10 @@ from jbdiff_live.record.events import (
     StackEvent,
 )
 from jbdiff_live.record.heard import Place
+from jbdiff_live.record.refusals import take_refused
 from jbdiff_live.record.take import EVENTS, INFO, TakeInfo
 from jbdiff_live.record.track import Track
 from jbdiff_live.stack_choice import StackPlaying
-from jbdiff_live.system.file_lock import lock_or_share
 from jbdiff_live.system.files import replace_file
 
 FADE_FRAMES = 882  # 20 ms at 44.1 kHz, on each side of a jump
@@ -329,7 +329,7 @@ class TakeWriter:
         try:
             yield
         except OSError as error:
-            raise TakeWriteError(_words(self.folder, error)) from error
+            raise TakeWriteError(take_refused(self.folder, error)) from error
 
 
 def write_info(folder: Path, info: TakeInfo) -> None:
@@ -342,25 +342,6 @@ def _new_events(folder: Path) -> io.FileIO:
     events = io.FileIO(folder / EVENTS, "w+")
     lock_or_share(events.fileno())
     return events
-
-
-def _words(folder: Path, error: OSError) -> str:
-    free = _free_bytes(folder)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or free == 0:
-        return f"the disk of {folder} is full or takes no more; free some space; the take so far is kept"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{folder} cannot be written to; choose another folder for takes"
-    if error.errno in (errno.ENOENT, errno.ENOTDIR) or free is None:
-        return f"{folder} has gone; is the drive still connected? Choose another folder and record again"
-    return f"{folder}: {error}; choose another folder and record again"
-
-
-def _free_bytes(folder: Path) -> int | None:
-    """Return the free bytes of the folder's disk; None if there is no folder."""
-    try:
-        return shutil.disk_usage(folder).free
-    except OSError:
-        return None
 
 
 def new_folder(parent: Path, name: str | None = None) -> Path:

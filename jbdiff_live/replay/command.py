@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from jbdiff_live.replay.render import Replayed
 
 SHOW_SECONDS = 0.5
+LATEST = 1e6  # second of a take: eleven days
 
 
 def replay_command(
@@ -36,7 +38,7 @@ def replay_command(
         ),
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Give blocks all of their work that were made cheaper.")
+        bool, typer.Option("--full", help="Give full work to blocks that were made cheaper.")
     ] = False,
     stems: Annotated[
         bool, typer.Option("--stems", help="Also write each level's own sound, and the dry input.")
@@ -46,10 +48,11 @@ def replay_command(
     ] = None,
     from_block: Annotated[int | None, typer.Option(help="Begin with this block of the log.")] = None,
     from_seconds: Annotated[
-        float | None, typer.Option("--from", min=0.0, help="Begin with the block at this second of the take.")
+        float | None,
+        typer.Option("--from", min=0.0, max=LATEST, help="Begin with the block at this second of the take."),
     ] = None,
     to_seconds: Annotated[
-        float | None, typer.Option("--to", min=0.0, help="End at this second of the take.")
+        float | None, typer.Option("--to", min=0.0, max=LATEST, help="End at this second of the take.")
     ] = None,
     edits: Annotated[
         Path | None, typer.Option(help="A TOML file with edits of the log; see docs/takes.md.")
@@ -97,7 +100,9 @@ def replay_command(
         fresh=fresh,
     )
     folder = take.expanduser()
-    target = folder.with_name(f"{folder.resolve().name}-replay") if out is None else out.expanduser()
+    target = (
+        folder.with_name(f"{Path(os.path.realpath(folder)).name}-replay") if out is None else out.expanduser()
+    )
     raise typer.Exit(_run(folder, target, options, progress))
 
 

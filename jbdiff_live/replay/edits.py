@@ -5,19 +5,21 @@ Pure, but for reading the file. `apply_edits` returns the same log with the edit
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
+from jbdiff.plain_toml import Kind, read_toml_file
 from jbdiff_live.parameters import ACTIONS_BY_NAME, BY_NAME, TakesEffect, unknown_name
 from jbdiff_live.record.events import ActionEvent, ChangeEvent, MarkerEvent
 from jbdiff_live.replay.log import LoggedBlock, TakeLog
 from jbdiff_live.replay.options import ReplayError
 
 FORMAT = 1
+EDITS = Kind("a file of edits", depth=3)
+MOST_SECONDS = 1e6  # eleven days
 
 
 class Edit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
@@ -62,8 +64,8 @@ class _Moment:
 def read_edits(path: Path) -> tuple[Edit, ...]:
     """Read a file of edits. ReplayError names the mistake and the remedy."""
     try:
-        found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), EditFile)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        found = msgspec.convert(read_toml_file(path, EDITS), EditFile)
+    except (OSError, ValueError) as error:
         raise ReplayError(f"{path}: {error}; docs/takes.md has the format of edits") from error
     if found.format != FORMAT:
         raise ReplayError(f"{path}: format {found.format}; this jbdiff-live reads format {FORMAT}")
@@ -76,6 +78,9 @@ def read_edits(path: Path) -> tuple[Edit, ...]:
             raise ReplayError(f"{path}, edit {number}: give one of shift, value or delete with a line")
         if edit.set is not None and edit.value is None:
             raise ReplayError(f"{path}, edit {number}: give the value to set")
+        for seconds in (edit.shift, edit.from_, edit.to, edit.at):
+            if seconds is not None and not abs(seconds) <= MOST_SECONDS:
+                raise ReplayError(f"{path}, edit {number}: {seconds} is no place in a take; give seconds")
         if edit.press is not None and edit.at is None:
             raise ReplayError(f"{path}, edit {number}: give the second of the press, as at = 12.5")
     return tuple(found.edit)

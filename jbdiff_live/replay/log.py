@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from jbdiff_live.parameters import ParameterSnapshot
+from jbdiff_live.block import Rung
+from jbdiff_live.parameters import BY_NAME, ParameterSnapshot
 from jbdiff_live.record.again.states import STATES, StateFacts, kept_states
 from jbdiff_live.record.events import (
     ActionEvent,
@@ -22,8 +23,9 @@ from jbdiff_live.record.events import (
     StackEvent,
     StateEvent,
 )
-from jbdiff_live.record.take import Take, TakeError
+from jbdiff_live.record.take import EVENTS, Take, TakeError, remedy_of_line
 from jbdiff_live.replay.options import ReplayError
+from jbdiff_live.shown import printable
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,10 @@ def read_log(take: Take) -> TakeLog:
         states = kept_states(take.folder)
     except TakeError as error:
         raise ReplayError(str(error)) from error
+    for line, event in events:
+        if isinstance(event, BlockEvent) and (wrong := _wrong(event)):
+            where = f"{take.folder / EVENTS}, line {line}"
+            raise ReplayError(f"{where}: {wrong}; {remedy_of_line(is_block=True)}")
     blocks = _blocks([event for _, event in events])
     if not blocks:
         raise ReplayError(f"{take.folder}: its log has no blocks; record a take while the model plays")
@@ -143,6 +149,20 @@ def read_log(take: Take) -> TakeLog:
         {n: e for n, e in events if isinstance(e, StateEvent)},
         tuple(e for _, e in events if isinstance(e, PlaceEvent)),
     )
+
+
+def _wrong(event: BlockEvent) -> str:
+    """Return what no block can have been made with, as the values of a damaged line; empty if all is well."""
+    if event.rung.upper() not in Rung.__members__:
+        return f"no amount of work is called {printable(event.rung[:40])!r}"
+    old = [] if event.given is None else event.given.old
+    values = [event.values, *(block.values for block in old)]
+    turned = [(name, value) for name, several in event.turned.items() for value in several]
+    for name, value in [*(item for each in values for item in each.items()), *turned]:
+        knob = BY_NAME.get(name)
+        if knob is not None and not knob.low <= value <= knob.high:
+            return f"{name} = {value:g}, and it goes from {knob.low:g} to {knob.high:g}"
+    return ""
 
 
 def _blocks(events: list[Event]) -> tuple[LoggedBlock, ...]:

@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from jbdiff_live.engine.again import StackWanted
 from jbdiff_live.engine.voices.sounded import HEARD_FRAMES
 from jbdiff_live.record.again.states import StateFacts
+from jbdiff_live.record.take import INFO
 from jbdiff_live.replay.log import LoggedBlock, TakeLog
 from jbdiff_live.replay.options import ReplayError, ReplayOptions
 from jbdiff_live.stack_choice import StackChoice
+
+
+class _StackFacts(msgspec.Struct, frozen=True):
+    """What the details of a take say about its stack; `stack_choice.take_details` writes them."""
+
+    levels: list[int] | None = None
+    finisher: bool = True
+    hop: int | None = None
+    steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,10 @@ def _kept(log: TakeLog, options: ReplayOptions) -> int:
     for place, block in enumerate(log.blocks):
         if block.end_frame > frame:
             return place
+    if options.from_seconds is None:
+        raise ReplayError(
+            f"{log.take.folder / INFO}: it begins behind all blocks of the log; correct start_frame"
+        )
     raise ReplayError(f"the take ends before second {options.from_seconds:g}; begin earlier")
 
 
@@ -221,12 +237,13 @@ def stack_at(log: TakeLog, place: int) -> StackWanted:
         choice = StackChoice(facts.stack, tuple(facts.levels), facts.finisher, facts.hop, facts.steps)
         return StackWanted(choice, facts.identity)
     info = log.take.info
-    details = info.details
-    levels = details.get("levels")
+    try:
+        found = msgspec.convert(info.details, _StackFacts)
+    except msgspec.ValidationError as error:
+        raise ReplayError(f"{log.take.folder / INFO}: details, {error}; correct it") from error
     choice = StackChoice(
-        info.stack, None if not levels else tuple(levels), bool(details.get("finisher", True)),
-        details.get("hop"), details.get("steps"),
-    )  # fmt: skip
+        info.stack, tuple(found.levels) if found.levels else None, found.finisher, found.hop, found.steps
+    )
     return StackWanted(choice, info.stack_identity)
 
 

@@ -7,6 +7,7 @@ block, with the same samples.
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def replay(
     OSError of the parts; all of them name the remedy.
     """
     wanted = options or ReplayOptions()
-    if out.exists():
+    if os.path.lexists(out):  # also a link that leads nowhere
         raise ReplayError(f"{out} is there already; give another folder with --out")
     log = read_log(open_take(take))
     if wanted.edits is not None:

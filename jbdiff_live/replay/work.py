@@ -24,6 +24,7 @@ from typing import BinaryIO
 import msgspec
 import numpy as np
 
+from jbdiff.file_lock import FileLock
 from jbdiff_live.block import (
     CHANNELS,
     SAMPLE_RATE,
@@ -46,7 +47,6 @@ from jbdiff_live.record.again.states import (
 )
 from jbdiff_live.replay.options import ReplayError
 from jbdiff_live.stack_choice import StackPlaying
-from jbdiff_live.system.file_lock import FileLock
 from jbdiff_live.system.files import replace_file
 
 DESCRIBED, DELAYS = "replay.json", "delays.json"

@@ -1,10 +1,18 @@
-"""Files of the player's own: written whole, or not at all."""
+"""Files of the player's own: written whole or not at all, and read only if they are files."""
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
+
+
+def plain_file(path: Path) -> Path:
+    """Return the path. OSError: it is something else than a file. A pipe waits for ever, and a device has no end."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return path
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from jbdiff_live.beat.follower import MidiFollower
+from jbdiff_live.beat.follower import FASTEST, MidiFollower
 from jbdiff_live.beat.line import BeatLine, ClockState
 
 BEGIN = 100.0
@@ -195,3 +195,49 @@ def test_after_start_the_next_tick_is_the_first_beat_even_before_it_has_come() -
     follower, now = following(120, 50)
     follower.start()
     assert the_line(follower).beat_at(now) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_flood_of_ticks_races_no_beat_and_the_clock_is_found_again_behind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A broken device sends five thousand ticks a second. A line is not fitted to each of them."""
+    follower, now = following(120.0, 48)
+    fits: list[int] = []
+    fit = follower._fit
+    monkeypatch.setattr(follower, "_fit", lambda: (fits.append(1), fit()))
+    for _ in range(5000):
+        follower.tick(now)
+        now += 0.0002
+    line = the_line(follower)
+    assert line.tempo <= FASTEST and len(fits) < 100
+    assert line.beat_at(now) < 2 + 100 / 24 + FASTEST / 60, "the first ticks alone are counted"
+    for _ in range(48):
+        follower.tick(now)
+        now += seconds(90.0)
+    assert the_line(follower).tempo == pytest.approx(90.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("sixteenths", [0, 16_383])
+def test_song_position_reaches_both_ends(sixteenths: int) -> None:
+    follower, now = following(120.0, 48)
+    follower.song_position(sixteenths)
+    for number in range(24):
+        follower.tick(now + number * seconds(120.0))
+    line = the_line(follower)
+    assert line.tempo == pytest.approx(120.0)
+    assert line.beat_at(now) == pytest.approx(sixteenths / 4, abs=1e-3)
+    follower.stop()
+    follower.song_position(0)
+    follower.resume()
+    follower.tick(now + 24 * seconds(120.0))
+    assert the_line(follower).beat_at(now + 24 * seconds(120.0)) == pytest.approx(0.0, abs=1e-3)
+
+
+def test_a_clock_of_twice_the_speed_is_followed_and_back() -> None:
+    """Two devices send a clock into one input, and then one of them is switched off."""
+    follower, now = following(120.0, 96)
+    for tempo in (240.0, 120.0):
+        for _ in range(96):
+            follower.tick(now)
+            now += seconds(tempo)
+        assert the_line(follower).tempo == pytest.approx(tempo, rel=1e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,31 @@ def test_without_a_window_it_is_recovered_at_once_and_said(
     finally:
         session.close()
     assert open_take(folder).info.recovered
+
+
+def test_a_take_that_cannot_be_read_does_not_keep_others_from_being_recovered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = killed_take(tmp_path)
+    damaged = shutil.copytree(folder, tmp_path / "0 comes first")
+    (damaged / "audio.wav").write_bytes(b"not a sound")
+    session = Session(SessionOptions(device="null", midi=(), takes=tmp_path), ToneGenerator())
+    try:
+        recover(session, Announcements())
+    finally:
+        session.close()
+    said = capsys.readouterr().out
+    assert "cannot be recovered" in said and "0 comes first" in said and "; recovered beside it: 1" in said
+    assert open_take(folder).info.recovered
+
+
+@pytest.mark.parametrize(("name", "value"), [("sample_rate", 2**62), ("channels", 2**62), ("channels", 0)])
+def test_a_rate_or_channels_that_no_sound_has_are_damage(tmp_path: Path, name: str, value: int) -> None:
+    folder = killed_take(tmp_path)
+    info = json.loads((folder / "take.json").read_text())
+    (folder / "take.json").write_text(json.dumps({**info, name: value}))
+    with pytest.raises(TakeError, match="can still be opened by itself"):
+        repair_take(folder)
 
 
 def test_a_take_that_cannot_be_read_is_said_and_kept(

@@ -11,11 +11,11 @@ from tone_generator import ToneGenerator
 from turned_clock import TurnedClock
 from typer.testing import CliRunner
 
-from jbdiff_live.__main__ import app
 from jbdiff_live.audio.null import NullSink
 from jbdiff_live.beat.bar_clock import ClockMessage
 from jbdiff_live.beat.line import ClockSource, ClockState
 from jbdiff_live.session import Session, SessionOptions
+from jbdiff_live.start.command import app
 from jbdiff_live.start.headless import describe
 
 RATE = 44_100

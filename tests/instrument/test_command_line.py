@@ -17,8 +17,8 @@ from small_stacks import write_small_stack
 from typer.testing import CliRunner
 
 import jbdiff
-from jbdiff_live.__main__ import app
 from jbdiff_live.record.take import BlockEvent, ChangeEvent, Take, open_take
+from jbdiff_live.start.command import app
 
 RATE = 44_100
 WEIGHTS = Path(jbdiff.__file__).parent / "weights" / "pocket"

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from test_record import block
 
+from jbdiff import file_lock
+from jbdiff.file_lock import FileLock, NoLocksError, is_locked
 from jbdiff_live.record.lock import is_recorded
 from jbdiff_live.record.recorder import Recorder
-from jbdiff_live.system import file_lock
-from jbdiff_live.system.file_lock import FileLock, NoLocksError, is_locked
 
 HOLDER = """
 import sys
 from pathlib import Path
-from jbdiff_live.system.file_lock import FileLock
+from jbdiff.file_lock import FileLock
 lock = FileLock(Path(sys.argv[1]))
 print(lock.take(), flush=True)
 sys.stdin.read()

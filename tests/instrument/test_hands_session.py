@@ -16,13 +16,13 @@ from servers import jack_server
 from tone_generator import ToneGenerator
 from typer.testing import CliRunner
 
-from jbdiff_live.__main__ import app
 from jbdiff_live.binding import TakeoverMode
 from jbdiff_live.control.receiver import QUIET_SECONDS
 from jbdiff_live.control.source import ControlEvent, EventKind
 from jbdiff_live.parameters import BY_NAME
 from jbdiff_live.patch import factory_patches, load_patch
 from jbdiff_live.session import Session, SessionOptions
+from jbdiff_live.start.command import app
 from jbdiff_live.status import EngineState
 
 PATIENCE = 180.0

@@ -201,6 +201,10 @@ def test_a_ring_whose_folder_is_refused_ends_alone(tmp_path: Path) -> None:
     try:
         rig.play(2000)
         until(lambda: "always recording has ended" in rig.recorder.status().warning)
+        said = rig.recorder.status().warning
+        assert (
+            f"{tmp_path / 'ring'} is a file, where a folder must be; move it away, then choose LAST" in said
+        )
         rig.recorder.start(tmp_path / "takes", 0, {})
         rig.recorder.stop(1500)
         assert open_take(rig.takes()[0]).frames == 1500
@@ -215,6 +219,7 @@ def test_what_cannot_be_kept_is_said(rig: Rig) -> None:
     (rig.folder / "file").write_text("")
     rig.recorder.keep(rig.folder / "file", 1500, None, {})
     until(lambda: any(text.startswith("Keep: ") for text in rig.said), 20)
+    assert f"{rig.folder / 'file'} is a file and no folder; move it away, or choose another" in rig.said[-1]
     assert "choose another folder" in rig.said[-1].lower()
 
 

@@ -16,13 +16,13 @@ from test_osc import message
 from tone_generator import ToneGenerator
 from typer.testing import CliRunner
 
-from jbdiff_live.__main__ import app
 from jbdiff_live.control.cv import CvChannel
 from jbdiff_live.control.osc.link import OscSettings, parse_address
 from jbdiff_live.control.osc.packets import read_packet
 from jbdiff_live.links import LinkOptions
 from jbdiff_live.modular.sends import parse_send
 from jbdiff_live.session import Session, SessionOptions
+from jbdiff_live.start.command import app
 from jbdiff_live.wishes import KEYBOARD
 
 BACK_PIECES = 20  # of 10 ms, after a hole in the sound, until the envelope counts again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import socket
 import struct
@@ -166,6 +167,31 @@ def test_an_unknown_address_is_shown_once_with_the_nearest_one(
     surface.send(link, message(address, 0.6))
     wait_for(lambda: link.status().unusable == 3, "it is counted")
     assert link.status().last_unusable == shown, "but not shown again"
+
+
+def test_what_a_message_quotes_is_one_short_line_without_control_characters(
+    link: OscLink, surface: Surface
+) -> None:
+    surface.send(link, message("/a\x1b[2J\n" + "b" * 3000, 0.5))
+    wait_for(lambda: link.status().unusable == 1, "the message")
+    reason = link.status().last_unusable
+    assert reason.startswith("nothing has the address /a") and len(reason) < 250 and reason.isprintable()
+
+
+def test_a_flood_to_a_wrong_address_looks_for_the_nearest_one_only_once(
+    store: ParameterStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search takes milliseconds: five thousand of them a second would keep several processors busy."""
+    looked: list[str] = []
+    search = difflib.get_close_matches
+    monkeypatch.setattr(
+        "jbdiff_live.control.osc.names.difflib.get_close_matches",
+        lambda word, *rest: looked.append(word) or search(word, *rest),
+    )
+    made = OscLink(OscSettings(port=0), store)
+    for _ in range(5000):
+        made._use(message("/jbdiff/noise_stepp", 0.5), "127.0.0.1")
+    assert made.status().unusable == 5000 and looked == ["/jbdiff/noise_stepp"]
 
 
 @given(st.binary(max_size=200))

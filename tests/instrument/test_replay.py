@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,6 @@ from replay_rig import RATE, Recorded
 from small_stacks import SMALL, write_small_stack
 from typer.testing import CliRunner
 
-from jbdiff_live.__main__ import app
 from jbdiff_live.block import Rung
 from jbdiff_live.parameters import Origin
 from jbdiff_live.record.again.sounds import LiveTrack
@@ -29,6 +30,7 @@ from jbdiff_live.replay.log import read_log
 from jbdiff_live.replay.options import ReplayError, ReplayOptions
 from jbdiff_live.replay.render import Replayed, replay
 from jbdiff_live.stack_choice import StackChoice
+from jbdiff_live.start.command import app
 
 BLOCKS = 34
 
@@ -341,6 +343,23 @@ def test_what_cannot_be_rendered_says_why(take: Take, tmp_path: Path, stack: Pat
     refused("events.jsonl, line .*remove that line$")
     (old / "events.jsonl").write_text('{"event":"block","index":"four"}\n')
     refused("line 1: .*it is a block, .*render up to there with --to")
+    lines = (take.folder / "events.jsonl").read_text().splitlines()
+    for part, damage, words in (
+        ('"rung":"full"', '"rung":"\\u001bfull"', "line 1: no amount of work is called '.full'; .*--to"),
+        (
+            '"init_source":0.0',
+            '"init_source":-9e18',
+            "line 1: init_source = -9e\\+18, and it goes from 0 to 2; .*--to",
+        ),
+        ('"cdcb7449b0f9ea04"', '"../../cdcb"', "'../../cdcb' is no name of a sound"),
+    ):
+        assert part in lines[0]
+        (old / "events.jsonl").write_text("\n".join([lines[0].replace(part, damage), *lines[1:]]) + "\n")
+        refused(words)
+    (old / "events.jsonl").write_text(
+        "\n".join([re.sub('"counts":{[^}]*}', '"counts":{}', lines[0]), *lines[1:]])
+    )
+    assert read_log(open_take(old)).blocks[0].snapshot.counts["reroll"] == 0
     shutil.copy(take.folder / "events.jsonl", old)
     for path in (old / "states").iterdir():
         path.write_bytes(b"")
@@ -350,10 +369,25 @@ def test_what_cannot_be_rendered_says_why(take: Take, tmp_path: Path, stack: Pat
     (old / "events.jsonl").write_text("\n".join(blocks) + "\n")
     refused("cannot be rendered again")
     info = json.loads((old / "take.json").read_text())
+    shutil.copy(take.folder / "events.jsonl", old)  # it begins anew, and so it needs no states
+    for changes, words in (
+        ({"details": {**info["details"], "levels": 2}}, r"take.json: details, .*levels.*; correct it"),
+        ({"start_frame": 2**40}, "take.json: it begins behind all blocks of the log; correct start_frame"),
+    ):
+        (old / "take.json").write_text(json.dumps({**info, **changes}))
+        refused(words)
     (old / "take.json").write_text(json.dumps({**info, "format": 1}))
     refused("format 1")
     with pytest.raises(ReplayError, match="is there already"):
         replay(take.folder, tmp_path)
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(ReplayError, match="is there already"):  # before hours of rendering, not behind them
+        replay(take.folder, loop)
+    for option in ("--from", "--to"):
+        assert CliRunner().invoke(app, ["replay", str(take.folder), option, "inf"]).exit_code == 2
+    done = CliRunner().invoke(app, ["replay", str(loop)])
+    assert done.exit_code == 2 and "give the folder of a take" in done.output
 
 
 @pytest.mark.parametrize(
@@ -367,11 +401,25 @@ def test_what_cannot_be_rendered_says_why(take: Take, tmp_path: Path, stack: Pat
         ('[[edit]]\npress = "panic"\nat = 1.0\n', "no action 'panic' that a replay can press"),
         ('[[edit]]\nfoo = 1\n', "unknown field"),
         ("[[edit\n", "docs/takes.md has the format"),
+        ("[[edit]]\nline = 3\nshift = inf\n", "edit 1: inf is no place in a take; give seconds"),
+        ('[[edit]]\npress = "reroll"\nat = nan\n', "nan is no place"),
+        ('[[edit]]\nset = "seed"\nvalue = 1\nfrom = -1e308\n', "is no place"),
+        (f"[[edit]]\nline = {'9' * 5000}\n", "thousands of digits"),
+        (f"[[edit]]\nset = {'[' * 5000}{']' * 5000}\n", "nested too deeply"),
     ],
 )  # fmt: skip
 def test_a_bad_edit_names_the_mistake(take: Take, tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ReplayError, match=words):
         again(take, tmp_path / "out", edits=edits(tmp_path, text))
+
+
+def test_edits_are_read_as_an_editor_saves_them(tmp_path: Path) -> None:
+    path = edits(tmp_path, '[[edit]]\nset = "seed"\nvalue = 1\n')
+    plain = read_edits(path)
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    assert read_edits(path) == plain
+    path.write_text(path.read_text(encoding="utf-8-sig"), encoding="utf-16")
+    assert read_edits(path) == plain
 
 
 def test_set_and_press_reach_the_blocks_of_their_time(take: Take, tmp_path: Path) -> None:

@@ -39,7 +39,11 @@ def test_a_ring_that_a_crash_broke_off_becomes_a_take(rig: Rig, tmp_path: Path) 
     ring = broken_ring(rig, tmp_path / "left")
     assert always.broken_rings(tmp_path / "left") == [ring]
     newest = always.segments(ring)[-1] / "take.json"
-    newest.write_text(json.dumps({**json.loads(newest.read_text()), "started": "2026-05-01T21:30:00+02:00"}))
+    info = json.loads(newest.read_text())
+    newest.write_text(json.dumps({**info, "details": {}}))
+    with pytest.raises(TakeError, match="no heard_at in its details"):
+        keep_ring(ring, tmp_path / "takes")
+    newest.write_text(json.dumps({**info, "started": "2026-05-01T21:30:00+02:00"}))
     folder = keep_ring(ring, tmp_path / "takes")
     take = open_take(folder)
     sound = take.read()

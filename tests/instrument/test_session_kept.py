@@ -10,12 +10,12 @@ import pytest
 from tone_generator import ToneGenerator
 from typer.testing import CliRunner
 
-from jbdiff_live.__main__ import app
 from jbdiff_live.audio.remembered import open_remembered
 from jbdiff_live.beat.modulation import Lfo
 from jbdiff_live.kept.content import Content, Folders, Ports, WindowPlace
 from jbdiff_live.kept.file import SessionFile
 from jbdiff_live.session import Session, SessionOptions
+from jbdiff_live.start.command import app
 from jbdiff_live.start.kept_session import KeptSession, open_kept
 from jbdiff_live.start.prepare import load_patch
 from jbdiff_live.system.patch_folders import user_folder, user_patches_folder
@@ -156,7 +156,7 @@ def test_the_command_line_says_which_ports_it_names(
     arguments: list[str], ports: Ports, named: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs: list[tuple[object, ...]] = []
-    monkeypatch.setattr("jbdiff_live.__main__._run", lambda *given: runs.append(given))
+    monkeypatch.setattr("jbdiff_live.start.command._run", lambda *given: runs.append(given))
     assert CliRunner().invoke(app, arguments).exit_code == 0
     ((_, given, wanted),) = runs
     assert given == (ports, frozenset(named))

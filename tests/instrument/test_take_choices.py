@@ -10,7 +10,6 @@ from test_takes import RATE, SNAPSHOT, Stage, folder_of, ramp
 from tone_generator import ToneGenerator
 from typer.testing import CliRunner
 
-from jbdiff_live.__main__ import app
 from jbdiff_live.audio.limiter import CEILING
 from jbdiff_live.audio.output import OutputStage
 from jbdiff_live.block import Block
@@ -19,6 +18,7 @@ from jbdiff_live.record.recorder import Recorder
 from jbdiff_live.record.take import open_take
 from jbdiff_live.ring import RingBuffer
 from jbdiff_live.session import Session, SessionOptions
+from jbdiff_live.start.command import app
 from jbdiff_live.start.port_options import port_options
 from jbdiff_live.system.takes_folder import AlwaysOptions
 

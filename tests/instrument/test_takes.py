@@ -16,7 +16,6 @@ from PIL import Image
 from stage_rig import StageRig, stage
 from typer.testing import CliRunner
 
-from jbdiff_live.__main__ import app
 from jbdiff_live.audio.live.monitor import DrySound
 from jbdiff_live.audio.output import OutputStage
 from jbdiff_live.block import Block, NoiseDrawn
@@ -30,6 +29,7 @@ from jbdiff_live.record.running import Facts
 from jbdiff_live.record.take import EVENTS, BlockEvent, GapEvent, Take, open_take
 from jbdiff_live.record.wav import HEADER_BYTES, WavFile, header
 from jbdiff_live.ring import RingBuffer
+from jbdiff_live.start.command import app
 from jbdiff_live.system.takes_folder import always_folder, takes_folder
 
 RATE = 44_100

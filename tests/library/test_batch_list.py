@@ -155,6 +155,14 @@ def test_a_hard_link_to_a_sound_that_is_read_is_no_place_for_a_piece(folder: Pat
         read_list(write_list(folder, PIECE + 'context = "some.wav"\n'))
 
 
+def test_links_that_lead_in_a_circle_are_no_end(folder: Path) -> None:
+    (folder / "loop.wav").symlink_to("loop.wav")
+    (piece,) = pieces(write_list(folder, PIECE.replace("name", "out").replace('"a"', '"loop.wav"')))
+    assert piece.out.name == "loop.wav"
+    with pytest.raises(BatchError, match=r"loop\.wav is not there"):
+        read_list(write_list(folder, PIECE + 'context = "loop.wav"\n'))
+
+
 def test_a_list_that_the_disk_refuses_is_answered_with_the_remedy(folder: Path) -> None:
     too_long = write_list(folder, f'[[piece]]\nname = "{"a" * 300}"\n')
     (folder / "circle.toml").symlink_to("circle.toml")

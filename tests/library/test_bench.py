@@ -208,12 +208,19 @@ def test_command_measures_writes_and_compares(home: Path) -> None:
     assert shown.exit_code == 0 and "the last 2 runs" in shown.output and "finisher step" in shown.output
 
 
+def test_the_stack_that_ships_is_measured() -> None:
+    """Its codec has more channels than its denoiser works on."""
+    done = run("--blocks", 0, "--repeats", 1, "--steps", 4, "--no-finisher")
+    assert done.exit_code == 0 and "level 2: student step" in done.output, done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--stack", "nowhere"), "no stack 'nowhere'"),
         (("--stack", "nowhere", "--random"), "random weights can be had for"),
         (("--compare", "none.jsonl"), "none.jsonl"),
+        (("--compare", "."), ". is no file; give a log that --log wrote"),
         (("--stack", "toy", "--levels", "1"), "invents and has to play"),
     ],
 )

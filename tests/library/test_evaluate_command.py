@@ -133,6 +133,60 @@ def test_only_the_sections_that_are_asked_for_run(tmp_path: Path, monkeypatch: p
         assert code == 1 and words in said.replace("\n", " ")
     code, said = call("--stack", stack, "--out", tmp_path / "out")
     assert code == 1 and "--heldout" in said and "--music" in said
+    for option, number, words in (("--steps", 10**20, "10000"), ("--music-from", "inf", "86400")):
+        code, said = call(*common, option, number)
+        assert code == 2 and words in said
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for option in ("--heldout", "--music", "--training", "--out"):
+        code, said = call(*common, option, loop)
+        assert code == 1 and "Traceback" not in said and str(loop) in said.replace("\n", ""), said
+
+
+def test_a_folder_with_other_files_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jbdiff.evaluate.amounts.QUICK", TINY)
+    stack, held = write_small_stack(tmp_path / "small", ONE_LEVEL), write_sounds(tmp_path / "held", 6, 4.0)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "piece1.wav").write_text("my song")
+    common = ("--stack", stack, "--heldout", held, "--quick", "--sections", "speed")
+    for name, content in (
+        (None, ""),
+        ("figures.json", "{}"),
+        ("figures.json", '{"figures": "of mine"'),
+        ("a", ""),
+    ):
+        if name is not None:
+            (out / name).write_text(content)
+        code, said = call(*common, "--out", out)
+        assert code == 1 and "holds files that are no earlier result" in said and "give a new folder" in said
+    code, said = call(*common, "--out", held / "judged")
+    assert code == 1 and "lies in the folder of --heldout" in said and not (held / "judged").exists()
+    code, said = call(*common, "--out", held / "0.wav")
+    assert code == 1 and "--heldout" in said
+    assert sorted(path.name for path in out.iterdir()) == ["a", "figures.json", "piece1.wav"]
+    assert (out / "piece1.wav").read_text() == "my song"
+
+
+def test_an_earlier_result_is_replaced_also_one_that_was_broken_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jbdiff.evaluate.amounts.QUICK", TINY)
+    stack, held = write_small_stack(tmp_path / "small", ONE_LEVEL), write_sounds(tmp_path / "held", 6, 4.0)
+    out = tmp_path / "out"
+    command = ("--stack", stack, "--heldout", held, "--quick", "--no-finisher", "--out", out, "--sections")
+
+    def broken_off(*given: object) -> None:
+        (out / "piece0.wav").write_text("begun")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("jbdiff.evaluate.command.Evaluation._speed", broken_off)
+        assert call(*command, "speed")[0] == 130
+    (out / "music.png").write_text("of an earlier result, with another list of sections")
+    code, said = call(*command, "speed")
+    assert code == 0, said
+    assert "music.png" not in (out / "figures.md").read_text()
 
 
 def test_sections_follow_from_the_material() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from test_render import Stop, plan, stop_in_block_three
 
-from jbdiff.file_lock import locked
+from jbdiff.file_lock import lock
 from jbdiff.render.render import LOCK, RenderError, render
 from jbdiff.stacks.stack import Stack
 from jbdiff.stream.stream import BlockStream
@@ -27,7 +27,7 @@ def test_a_second_process_is_refused_and_harms_nothing(
     partial = tmp_path / "a.wav.partial"
     before = {path.name: path.read_bytes() for path in partial.iterdir()}
     with (partial / LOCK).open("ab") as other:
-        assert locked(other)
+        assert lock(other.fileno())
         with pytest.raises(RenderError, match="another process renders this"):
             render(stream, plan(tmp_path / "a.wav"), fresh=fresh)
     assert {path.name: path.read_bytes() for path in partial.iterdir()} == before

@@ -31,6 +31,7 @@ from jbdiff.train.latents.bars import described_tempo, estimated_bar, found_bars
 from jbdiff.train.own import command as own
 from jbdiff.train.own.progress import safe_name, spent_minutes
 from jbdiff.train.own.tracks import choose, lay_out
+from jbdiff.train.run.alone import alone
 from jbdiff.train.run.settings import RunSettings
 
 RATE = 44_100 / 512
@@ -330,10 +331,14 @@ def test_what_cannot_be_done_names_the_remedy(
     said = refused(short, *base)
     assert "click.wav: too short" in said and "add tracks of at least" in said
     assert "no folder" in refused(tmp_path / "missing", *base)
+    (loop := tmp_path / "loop").symlink_to(loop)
+    assert "no folder" in refused(loop, *base)
     assert "--hours or --minutes" in refused(short, "--stack", "toy")
     assert "such as 'a-b'" in refused(short, *base, "--name", "a/b")
     assert "ships" in refused(short, *base, "--name", "pocket")
     assert "starts from" in refused(short, *base, "--name", "toy", "--overwrite")
+    with alone(home / "own-training", ".short.lock"):
+        assert "another training writes into" in (said := refused(short, *base)) and "another --name" in said
     file = tmp_path / "file"
     file.write_text("no folder")
     monkeypatch.setenv("JBDIFF_HOME", str(file))

@@ -8,6 +8,7 @@ interrupted, the same command goes on with it.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import time
@@ -27,8 +28,9 @@ from jbdiff.train.jobs.export import StackParts, export_stack
 from jbdiff.train.jobs.finisher import FinisherJob, train_finisher
 from jbdiff.train.jobs.sounds import latent_clips, sound_clips
 from jbdiff.train.own.page import PAGE, TrackFacts, figures, write_page
-from jbdiff.train.own.progress import Progress, claimed, safe_name, spent_minutes, work_folder
+from jbdiff.train.own.progress import Progress, check_writable, claimed, safe_name, spent_minutes, work_folder
 from jbdiff.train.own.tracks import Chosen, Track, choose, lay_out
+from jbdiff.train.run.alone import alone
 from jbdiff.train.run.run import RunSettings
 from jbdiff.train.run.schedule import in_words
 
@@ -91,11 +93,19 @@ def train_own(job: OwnJob, report: Report = print) -> Path:
     Raises OSError and ValueError, with the remedy, if folder, name or tracks cannot be used; RuntimeError if training
     fails on its way.
     """
-    job = replace(job, folder=job.folder.resolve())
+    job = replace(job, folder=Path(os.path.realpath(job.folder)))
     base = load_stack(job.stack)
     if not isinstance(base.codec, BandCodec) or not isinstance(base.denoisers.get(2), JointDenoiser):
         raise ValueError(f"stack {job.stack!r} cannot be trained on: give --stack pocket or one made from it")
     name = safe_name(job.folder, job.name)
+    trainings = work_folder(name).parent
+    check_writable(trainings)
+    with alone(trainings, f".{name}.lock", "another --name"):
+        return _train_alone(job, base, name, report)
+
+
+def _train_alone(job: OwnJob, base: Stack, name: str, report: Report) -> Path:
+    """Do `train_own` for a name that no other process trains now."""
     out, work = user_directory() / name, work_folder(name)
     progress = claimed(job.folder, job.stack, name, job.minutes, job.overwrite, job.resume)
     if progress.finished:

@@ -26,6 +26,7 @@ import typer
 from jbdiff.audio.writing import remedy
 from jbdiff.plain_toml import nearest, read_toml_file
 from jbdiff.terminal import at_home
+from jbdiff.train.run.alone import alone
 from jbdiff.train.run.schedule import Budget
 from jbdiff.untyped import JsonDict, JsonTable
 
@@ -268,7 +269,7 @@ def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
         given = {name: value for name, value in values.items() if name not in ("config", "resume")}
         settings = run_options(**{name: values.pop(name) for name in common})
         settings = dataclasses.replace(settings, sizes=context.meta.get(SIZES, {}), given=given)
-        with in_one_line():
+        with in_one_line(), alone(settings.out):
             command(settings, **values)
 
     shared = list(common.values())

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import mido
 import rtmidi
 
 from jbdiff_live.beat.bar_clock import ClockMessage
@@ -34,6 +33,7 @@ from jbdiff_live.control.midi.clients import (
 from jbdiff_live.control.midi.jack_flush import END_OF_EXCLUSIVE, JackFlush
 from jbdiff_live.control.midi.jack_reader import JackReader
 from jbdiff_live.control.midi.jack_watch import JackWatch, watch_server
+from jbdiff_live.control.midi.message_bytes import MessageBytes
 from jbdiff_live.control.midi.presence import Choice, Presence
 from jbdiff_live.control.midi.receipt import Receipt
 from jbdiff_live.control.names import Port, free_name, index_of, numbered
@@ -77,7 +77,7 @@ class _OpenPort:
     name: str
     port: Port
     client: rtmidi.MidiIn
-    parser: mido.Parser = field(default_factory=mido.Parser)
+    bytes: MessageBytes = field(default_factory=MessageBytes)
     receipt: Receipt = field(default_factory=Receipt)
     connected: bool = False  # JACK only: whether it was connected at the last look
     reader: JackReader | None = None  # JACK only: there rtmidi's own thread must not run Python
@@ -171,8 +171,8 @@ class MidiInput:
     def _received(self, packet: tuple[list[int], float], port: _OpenPort) -> None:
         """Handle the bytes of one packet. An error must not reach rtmidi, which would print it and go on.
 
-        A system exclusive message that was broken off comes together with the next messages. The parser begins again
-        at the next status byte, so that those messages count.
+        A system exclusive message that was broken off comes together with the next messages. `MessageBytes` begins
+        again at the next status byte, so that those messages count.
         """
         data = packet[0]
         now = port.receipt.second(packet[1], time.monotonic())
@@ -183,11 +183,7 @@ class MidiInput:
             return
         if data and data[-1] == END_OF_EXCLUSIVE and self._flush is not None:
             self._flush.came_back()
-        try:
-            port.parser.feed(data)
-        except (ValueError, LookupError, TypeError):
-            return  # a damaged or incomplete message
-        for message in port.parser:
+        for message in port.bytes.feed(data):
             if message.type in CLOCK_MESSAGES:
                 position = message.pos if message.type == "songpos" else 0
                 self._on_clock(port.name, CLOCK_MESSAGES[message.type], now, position, 0.0)

@@ -18,6 +18,7 @@ from jbdiff_live.control.osc.names import OscNames, UnknownAddressError, no_volt
 from jbdiff_live.control.osc.packets import Argument, BadPacketError, build_packets, read_packet
 from jbdiff_live.control.source import EventHandler
 from jbdiff_live.parameters import ParameterStore
+from jbdiff_live.shown import printable
 from jbdiff_live.status import OscStatus
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ SEND_SECONDS = 0.020
 MOST_PACKETS = 256  # packets read before the values are sent again, so that a flood does not stop the sending
 JOIN_SECONDS = 2.0
 MOST_ADDRESSES = 256  # unknown ones that are remembered; more than these are only counted
+LONGEST_REASON = 200  # letters of the reason for a refused message that are shown
 SHOWN_SECONDS = 20.0  # that the reason for a refused message is shown
 
 Address = tuple[str, int]
@@ -207,12 +209,14 @@ class OscLink:
                     self._unusable += 1
                 else:
                     self._unknown.add(error.address)
-                    self._refuse(str(error.args[0]))
+                    self._refuse(error.words)
             except (ValueError, KeyError) as error:
                 self._refuse(str(error.args[0]))
 
     def _refuse(self, reason: str) -> None:
-        self._last_unusable, self._refused_at = reason, self._clock.now()
+        words = printable(reason)  # it may quote what another machine sent
+        self._last_unusable = words if len(words) <= LONGEST_REASON else f"{words[:LONGEST_REASON]}..."
+        self._refused_at = self._clock.now()
         self._unusable += 1
 
     def _send(self, link: socket.socket) -> None:

@@ -39,10 +39,15 @@ class UnknownAddressError(KeyError):
     """No parameter, action or binding has this address."""
 
     def __init__(self, address: str) -> None:
-        near = difflib.get_close_matches(address, _ADDRESSES, 1)
-        hint = f"did you mean {near[0]}?" if near else f"learn it, or send to {ROOT}<parameter>"
-        super().__init__(f"nothing has the address {address}; {hint}")
+        super().__init__(address)
         self.address = address
+
+    @property
+    def words(self) -> str:
+        """The error with a hint. To find the hint takes milliseconds, so ask for it only if it is shown."""
+        near = difflib.get_close_matches(self.address, _ADDRESSES, 1)
+        hint = f"did you mean {near[0]}?" if near else f"learn it, or send to {ROOT}<parameter>"
+        return f"nothing has the address {self.address}; {hint}"
 
 
 _ADDRESSES = [ROOT + name for name in (*BY_NAME, *ACTIONS_BY_NAME, *FUNCTIONS_BY_NAME)]

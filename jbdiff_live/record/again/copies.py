@@ -49,7 +49,7 @@ def copy_of_block(segment: Path, event: BlockEvent, take: Path) -> None:
     shelf = [folder / f"{name}.wav" for folder in folders for name in names]
     for path in (*shelf, segment / SOUNDS / again_name(event.index)):
         new = take / SOUNDS / path.name
-        if path.exists() and not new.exists():
+        if path.is_file() and not new.exists():
             new.parent.mkdir(exist_ok=True)
             shutil.copyfile(path, new)
 
@@ -57,7 +57,7 @@ def copy_of_block(segment: Path, event: BlockEvent, take: Path) -> None:
 def copy_live(segment: Path, take: Path, sample_rate: int) -> int:
     """Append a segment's live input to that of a take, and return its frames."""
     path = segment / SOUNDS / LIVE
-    if not path.exists():
+    if not path.is_file():
         return 0
     (take / SOUNDS).mkdir(exist_ok=True)
     target = take / SOUNDS / LIVE

@@ -16,7 +16,7 @@ import soundfile
 
 from jbdiff_live.block import Audio, Block, Given, Mono
 from jbdiff_live.record.events import GivenSounds, OldBlockMade
-from jbdiff_live.record.take import TakeError, sound_path
+from jbdiff_live.record.take import TakeError, remedy_of_line, sound_to_read
 from jbdiff_live.record.wav import WavFile
 
 SOUNDS = "sounds"
@@ -193,6 +193,10 @@ class KeptSounds:
         """Return a sound by its name, `[frames]`. TakeError: it is missing or damaged."""
         if name is None:
             return None
+        if Path(name).name != name or "\0" in name:
+            raise TakeError(
+                f"{name!r} is no name of a sound in {self._folder}; {remedy_of_line(is_block=True)}"
+            )
         if name not in self._known:
             self._known[name] = _read(self._folder / f"{name}.wav")[:, 0].copy()
         return self._known[name]
@@ -242,7 +246,7 @@ def copy_folder(old: Path, new: Path) -> None:
 
 def _read(path: Path, start: int = 0, frames: int = -1) -> Audio:
     try:
-        with soundfile.SoundFile(sound_path(path)) as sound:
+        with soundfile.SoundFile(sound_to_read(path)) as sound:
             sound.seek(start)
             samples: Audio = sound.read(frames, dtype="float32", always_2d=True)
             return samples

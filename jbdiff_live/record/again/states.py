@@ -20,9 +20,9 @@ import soundfile
 
 from jbdiff_live.block import SAMPLE_RATE, Audio, FilePlace, Saved, Storable, StoredState
 from jbdiff_live.record.again.sounds import SOUNDS, SoundShelf, write_sound
-from jbdiff_live.record.take import TakeError, sound_path
+from jbdiff_live.record.take import TakeError, sound_to_read
 from jbdiff_live.stack_choice import StackPlaying
-from jbdiff_live.system.files import replace_file
+from jbdiff_live.system.files import plain_file, replace_file
 
 STATES = "states"
 STATE_SECONDS = 60.0  # of sound between two states
@@ -131,7 +131,7 @@ def kept_states(take: Path) -> dict[int, StateFacts]:
 
 def _facts(path: Path) -> StateFacts:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=StateFacts)
+        return msgspec.json.decode(plain_file(path).read_bytes(), type=StateFacts)
     except (OSError, msgspec.MsgspecError) as error:
         raise TakeError(f"{path}: {error}; remove it, and render from another block") from error
 
@@ -149,7 +149,7 @@ def state_bytes(take: Path, facts: StateFacts) -> bytes:
     """Return the stream's state. TakeError: it cannot be read."""
     path = take / STATES / f"{facts.index:06d}.safetensors"
     try:
-        return path.read_bytes()
+        return plain_file(path).read_bytes()
     except OSError as error:
         raise TakeError(f"{path}: {error.strerror}; render from another block") from error
 
@@ -163,7 +163,7 @@ def state_sound(take: Path, facts: StateFacts) -> Audio:
         return np.zeros((0, 2), np.float32)
     path = take / STATES / f"{facts.index:06d}.wav"
     try:
-        samples: Audio = soundfile.read(sound_path(path), dtype="float32", always_2d=True)[0]
+        samples: Audio = soundfile.read(sound_to_read(path), dtype="float32", always_2d=True)[0]
     except (OSError, RuntimeError) as error:
         raise TakeError(f"{path}: {error}; render from another block") from error
     return samples
@@ -172,4 +172,4 @@ def state_sound(take: Path, facts: StateFacts) -> Audio:
 def state_files(take: Path, index: int) -> Iterable[Path]:
     """Return the files of one state; the facts come last."""
     names = (take / STATES / f"{index:06d}{suffix}" for suffix in (".wav", ".safetensors", ".json"))
-    return [path for path in names if path.exists()]
+    return [path for path in names if path.is_file()]

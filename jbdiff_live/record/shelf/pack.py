@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from jbdiff_live.record.shelf.reader import PIECE_FRAMES, Step
-from jbdiff_live.record.take import SOUNDS, Take, TakeError, sound_files, sound_path
+from jbdiff_live.record.take import SOUNDS, Take, TakeError, sound_files, sound_path, sound_to_read
 from jbdiff_live.shown import shown
 
 STEP = 2.0**-23  # of 24 bits
@@ -33,7 +33,7 @@ def pack(take: Take, step: Step) -> str:
         raise ValueError("the take is FLAC already, or has no sound")
     before = sum(path.stat().st_size for path in files)
     try:
-        lengths = [soundfile.info(sound_path(path)).frames for path in files]
+        lengths = [soundfile.info(sound_to_read(path)).frames for path in files]
         done, work = 0, 2 * sum(lengths)
         for path, length in zip(files, lengths, strict=True):
             _pack(path, lambda frames, base=done: step(base + frames, work))  # type: ignore[misc]

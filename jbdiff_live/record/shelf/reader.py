@@ -13,7 +13,7 @@ import soundfile
 import soxr
 
 from jbdiff_live.block import Audio
-from jbdiff_live.record.take import Take, TakeError, sound_path
+from jbdiff_live.record.take import Take, TakeError, open_sound
 
 PIECE_FRAMES = 1 << 16
 MARGIN_BLOCKS = 4  # on each side of a resampled part, so that the filter's ends are cut off
@@ -29,10 +29,10 @@ class TakeReader:
         self._files: list[soundfile.SoundFile] = []
         try:
             for path in take.audio if stem_files is None else stem_files:
-                self._files.append(soundfile.SoundFile(sound_path(path)))
-        except (soundfile.LibsndfileError, RuntimeError) as error:
+                self._files.append(open_sound(path))
+        except TakeError:
             self.close()
-            raise TakeError(f"{path}: {error}; the take's other files can still be opened") from error
+            raise
         self._starts: list[int] = [0, *itertools.accumulate(file.frames for file in self._files)]
         self.channels = self._files[0].channels if self._files else take.info.channels
 
