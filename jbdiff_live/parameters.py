@@ -175,7 +175,11 @@ FUNCTIONS: tuple[Action, ...] = (
     Action("redo", "Redo", "make the last undone change again"),
     Action("compare", "Compare", "swap between what plays and the saved patch"),
     Action("revert", "Revert", "go back to the saved patch"),
-    Action("back", "Back", "go back one block and play the music again from there; each press goes one block further"),
+    Action(
+        "back",
+        "Back",
+        "go back one block and play the music again from there; each press goes one block further",
+    ),
     Action("far_back", "Far back", "go back eight blocks and play the music again from there"),
     Action("forward", "Forward", "after Back: go forward one block"),
 )

@@ -142,9 +142,7 @@ def read_mono(
     if facts.peak > 1:
         audio /= np.float32(facts.peak)
         if (decibels := 20 * math.log10(facts.peak)) >= NOTED_DB:
-            notes.append(
-                f"louder than full scale: turned down by {decibels:.0f} dB"
-            )
+            notes.append(f"louder than full scale: turned down by {decibels:.0f} dB")
     return MonoSound(audio, (*notes, *facts.notes))
 
 

@@ -128,7 +128,9 @@ class PlayersWishes(QWidget):
                 self.files.load_following()
             elif (following := self.files.following(self.status)) is not None:
                 patch = self.status.patch or "The patch"
-                self.notices.hint(NEXT, f"{patch} has changes that are not saved. Once more loads {following[0]}.")
+                self.notices.hint(
+                    NEXT, f"{patch} has changes that are not saved. Once more loads {following[0]}."
+                )
             self.look()
             return
         self.asker.ask(action, self._transport.trigger, action)
