@@ -71,7 +71,7 @@ def safe_name(folder: Path, name: str | None) -> str:
     Raises ValueError if it is not allowed.
     """
     if name is None:
-        return _safe(folder.resolve().name) or "own"
+        return _safe(Path(os.path.realpath(folder)).name) or "own"
     if name != _safe(name) or name == TRAININGS:
         proposed = _safe(name) if name != TRAININGS else "own"
         raise ValueError(
@@ -94,7 +94,7 @@ def claimed(folder: Path, stack: str, name: str, minutes: float, overwrite: bool
     """
     work, stacks = work_folder(name), known_stacks()
     own, progress = user_directory() / name, read_progress(work)
-    asked = str(folder.resolve()), stack
+    asked = os.path.realpath(folder), stack
     mine = progress is not None and (progress.folder, progress.stack) == asked
     if progress is not None and mine and not (progress.finished and overwrite):
         # If the stack was removed, it is written again.
