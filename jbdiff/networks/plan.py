@@ -115,7 +115,7 @@ def moved(v: Tensor, clean: Tensor, plan: Plan, gain: Tensor | float = 1.0) -> T
 
     clean: `alpha x - beta v`. Its means move by beta times their distance to the plan: pure noise takes the plan's
     means, and a clean window stays as it is. gain: `[b, c, 1]`. With beta squared instead, the last steps left the plan
-    again: music of other people lost a tenth of its polyphony more.
+    again: 12 held-out pieces had .845 of their truth's polyphony, not .877.
     """
     wrong = plan.values.float() - torch.bmm(clean.float(), plan.pool.float())
     return v - gain * plan.known.float()[:, None] * wrong
