@@ -173,8 +173,7 @@ class Session(Reports):
         self.beat_keeper = BeatKeeper(
             self.conductor, clock, lambda: self.audio.sounds, options.clock_out, options.midi_api, self.scene_desk.step
         )  # fmt: skip
-        outputs = partial(list_midi_outputs, options.midi_api)
-        self.clock_desk = ClockDesk(self.conductor, self.beat_keeper, outputs, self.answers.say)
+        self.clock_desk = _make_clock_desk(self)
 
     def _make_controls(self, clock: Clock) -> None:
         """Make the parts of control: sources of events, control map, values, and program changes."""
@@ -385,6 +384,12 @@ def _make_tape(session: Session, tap: HeardTap, clock: Clock) -> Tape:
         session._take_files,
         options.always,
     )
+
+
+def _make_clock_desk(session: Session) -> ClockDesk:
+    """Make the desk of the clock."""
+    outputs = partial(list_midi_outputs, session.midi_api)
+    return ClockDesk(session.conductor, session.beat_keeper, outputs, session.answers.say)
 
 
 def _make_take_desk(session: Session) -> TakeDesk:
