@@ -63,7 +63,7 @@ class Reports(Wishes):
             audio=self.audio.status(),
             recorder=self.tape.status(),
             control=self._control_status(),
-            clock=self.conductor.status(),
+            clock=self.clock_desk.status(),
             heard=self._values_of(block),
             rung=None if block is None else block.rung,
             patch=self.patch_desk.name,

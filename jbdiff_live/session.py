@@ -17,6 +17,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from jbdiff_live.audio.audition import Audition
 from jbdiff_live.audio.listening.takes import TakeListening
@@ -33,10 +34,12 @@ from jbdiff_live.clock import MACHINE, Clock
 from jbdiff_live.control.map import ControlMap
 from jbdiff_live.control.midi.beat_keeper import BeatKeeper
 from jbdiff_live.control.midi.inputs import MidiInput
+from jbdiff_live.control.midi.out_ports import list_midi_outputs
 from jbdiff_live.control.programs import ProgramChanges
 from jbdiff_live.control.shelf import MapShelf
 from jbdiff_live.control.source import ControlEvent, ControlSource, EventKind
 from jbdiff_live.desks.answers import Answers, answer_to, answer_to_marker
+from jbdiff_live.desks.clock_desk import ClockDesk
 from jbdiff_live.desks.function_desk import FunctionDesk
 from jbdiff_live.desks.history import History
 from jbdiff_live.desks.life import Life
@@ -157,10 +160,9 @@ class Session(Reports):
         """Make the parts of the beat: outer clock, changes held for it, clock out. LinkError: no Ableton Link."""
         options, store = self.options, self.store
         bars = clock_from(options.clock, options.beats_per_bar, options.clock_offset, store.snapshot["tempo"])
-        out = None if options.clock_out is None else ClockOut(rate, options.beats_per_bar)
         self.conductor = Conductor(
             store, bars, rate, clock.now, lambda when: self.audio.frame_at(when),
-            lambda: self.plays and self.audio.sounds, out,
+            lambda: self.plays and self.audio.sounds, ClockOut(rate, options.beats_per_bar),
             self._landed,
             lambda function, frame: self.functions.landed(function, frame),
         )  # fmt: skip
@@ -171,6 +173,7 @@ class Session(Reports):
         self.beat_keeper = BeatKeeper(
             self.conductor, clock, lambda: self.audio.sounds, options.clock_out, options.midi_api, self.scene_desk.step
         )  # fmt: skip
+        self.clock_desk = _make_clock_desk(self)
 
     def _make_controls(self, clock: Clock) -> None:
         """Make the parts of control: sources of events, control map, values, and program changes."""
@@ -381,6 +384,12 @@ def _make_tape(session: Session, tap: HeardTap, clock: Clock) -> Tape:
         session._take_files,
         options.always,
     )
+
+
+def _make_clock_desk(session: Session) -> ClockDesk:
+    """Make the desk of the clock."""
+    outputs = partial(list_midi_outputs, session.midi_api)
+    return ClockDesk(session.conductor, session.beat_keeper, outputs, session.answers.say)
 
 
 def _make_take_desk(session: Session) -> TakeDesk:

@@ -24,6 +24,7 @@ from jbdiff_live.control.names import KEYBOARD
 from jbdiff_live.control.source import ControlEvent, EventKind
 from jbdiff_live.control.wishes import ControlWishes
 from jbdiff_live.desks.answers import Answers, answer_to_always, why_nothing_plays
+from jbdiff_live.desks.clock_wishes import ClockWishes
 from jbdiff_live.desks.function_desk import FunctionDesk
 from jbdiff_live.desks.patch_desk import PatchDesk
 from jbdiff_live.desks.scene_wishes import SceneWishes
@@ -51,7 +52,7 @@ TAKE_WORDS = {
 JUMPS = {"back": 1, "far_back": 8, "forward": -1}  # blocks back
 
 
-class Wishes(SceneWishes, LibraryWishes, TakeWishes, ControlWishes):
+class Wishes(SceneWishes, LibraryWishes, TakeWishes, ControlWishes, ClockWishes):
     """The requests of `jbdiff_live.status.Transport`. A subclass makes the parts below."""
 
     store: ParameterStore
@@ -80,12 +81,12 @@ class Wishes(SceneWishes, LibraryWishes, TakeWishes, ControlWishes):
             self.engine.start()
 
     def _choices(self) -> object:
-        """Return all that a block is made from: values, actions, stack and sounds."""
+        """Return all that a block is made from: values, actions, stack, sounds and the clock."""
         snapshot, sounds = self.store.snapshot, self.sound_desk
         later = {p.name: snapshot[p.name] for p in PARAMETERS if p.takes_effect is not TakesEffect.NOW}
         actions = {name: count for name, count in snapshot.counts.items() if name not in ("marker", "tap")}
         files = tuple(sounds.playing(role) for role in ("context", "init"))
-        return later, actions, self.stack_desk.choice, files
+        return later, actions, self.stack_desk.choice, files, self.clock_desk.source
 
     # ------------------------------------------------------------------ values
 

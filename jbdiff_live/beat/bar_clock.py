@@ -1,14 +1,15 @@
 """The one clock of the instrument: tempo, bar and beat now, and the second of the next beat or bar.
 
-Threads: the MIDI inputs' threads call `midi`, the tapping thread calls `tap`, the engine's calls `music`. Each writes
-its own part, which is immutable and swapped whole. Any thread reads. A short lock keeps two writers apart.
+Threads: the MIDI inputs' threads call `midi`, the tapping thread calls `tap`, the engine's calls `music`, the window's
+`choose`. Each writes its own part, which is immutable and swapped whole. Any thread reads. A short lock keeps two
+writers apart.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol
 
@@ -37,6 +38,8 @@ class LineSource(Protocol):
 
     def line(self, now: float) -> BeatLine: ...
 
+    def count_bars(self, beats: int) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -52,10 +55,26 @@ class Input:
     seen: float
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What the player chose. link: the Link session, if that is the source."""
+
+    source: ClockSource
+    beats_per_bar: int
+    offset: float  # seconds
+    link: LineSource | None
+
+    def __post_init__(self) -> None:
+        if self.beats_per_bar < 1:
+            raise ValueError(f"{self.beats_per_bar} beats a bar: needs 1 or more")
+        if self.source is ClockSource.LINK and self.link is None:
+            raise ValueError("a Link clock needs a session: pass link=LinkClock(...)")
+
+
 class BarClock:
     """Tempo and bars of the chosen source. Times are seconds of `time.monotonic`.
 
-    source: INTERNAL is the tapped tempo, or else the music's own beat.
+    source: INTERNAL is the tapped tempo, or else the music's own beat. It can be changed while music plays: `choose`.
     """
 
     def __init__(
@@ -70,14 +89,7 @@ class BarClock:
 
         Raises ValueError for less than one beat a bar, and for a Link clock without `link`.
         """
-        if beats_per_bar < 1:
-            raise ValueError(f"{beats_per_bar} beats a bar: needs 1 or more")
-        if source is ClockSource.LINK and link is None:
-            raise ValueError("a Link clock needs a session: pass link=LinkClock(...)")
-        self.source = source
-        self.beats_per_bar = beats_per_bar
-        self.offset = offset
-        self._link = link
+        self._chosen = Chosen(source, beats_per_bar, offset, link)  # swapped whole
         self._taps = TapTempo()
         self._lines: tuple[BeatLine, ...] = ()  # of the newest blocks, oldest first; swapped whole
         self._lock = threading.Lock()
@@ -158,10 +170,53 @@ class BarClock:
 
     def close(self) -> None:
         """Leave a Link session. May be called twice."""
-        if self._link is not None:
-            self._link.close()
+        if (link := self._chosen.link) is not None:
+            link.close()
+
+    # ------------------------------------------------------------------ the player's choice
+
+    def choose(self, source: ClockSource, now: float, link: LineSource | None = None) -> None:
+        """Follow another source from second `now` on. link: as above. The Link session of before is not closed.
+
+        The followers of MIDI clock listen all the time, so a rack that runs gives tempo and bar at once. Taps, and a
+        MIDI clock that is silent, are forgotten.
+        """
+        with self._lock:
+            self._chosen = replace(
+                self._chosen, source=source, link=link if source is ClockSource.LINK else None
+            )
+            self._taps.forget()
+            silent = self._input
+            if silent is not None and now - silent.seen > OTHER_SECONDS:
+                self._input = None
+                self._followers.pop(silent.device, None)
+
+    def choose_offset(self, seconds: float) -> None:
+        """Add so many seconds to the times of a MIDI clock's messages from now on."""
+        with self._lock:
+            self._chosen = replace(self._chosen, offset=seconds)
+
+    def count_bars(self, beats: int) -> None:
+        """Count bars of so many beats from now on. Raises ValueError for less than one."""
+        with self._lock:
+            self._chosen = replace(self._chosen, beats_per_bar=beats)
+        if (link := self._chosen.link) is not None:
+            link.count_bars(beats)
 
     # ------------------------------------------------------------------ any thread
+
+    @property
+    def source(self) -> ClockSource:
+        return self._chosen.source
+
+    @property
+    def link(self) -> LineSource | None:
+        """The Link session; None with another source."""
+        return self._chosen.link
+
+    @property
+    def beats_per_bar(self) -> int:
+        return self._chosen.beats_per_bar
 
     @property
     def outer(self) -> bool:
@@ -170,12 +225,13 @@ class BarClock:
 
     def line(self, now: float) -> BeatLine | None:
         """Return the beat as a line over time; None without a clock."""
-        if self.source is ClockSource.LINK and self._link is not None:
-            return self._link.line(now)
-        if self.source is ClockSource.MIDI:
+        chosen = self._chosen
+        if chosen.link is not None:
+            return chosen.link.line(now)
+        if chosen.source is ClockSource.MIDI:
             follower = self._follower()
             line = None if follower is None else follower.line()
-            return line if line is None or not self.offset else line.later(self.offset)
+            return line if line is None or not chosen.offset else line.later(chosen.offset)
         return self._taps.line or self._music
 
     def _audible_line(self, now: float) -> BeatLine | None:
@@ -210,17 +266,14 @@ class BarClock:
 
     def status(self, now: float) -> ClockStatus:
         """Return the clock's status for the window, without the countdown. `Conductor` adds that."""
-        line = self._audible_line(now)
+        line, chosen = self._audible_line(now), self._chosen
         state = self.state(now)
+        status = ClockStatus(chosen.source, state, beats_per_bar=chosen.beats_per_bar, offset=chosen.offset)
         if line is None:
-            waits = {
-                ClockSource.MIDI: "waiting for MIDI clock",
-                ClockSource.INTERNAL: "",
-                ClockSource.LINK: "",
-            }
-            return ClockStatus(self.source, state, detail=waits[self.source])
+            waits = "waiting for MIDI clock" if chosen.source is ClockSource.MIDI else ""
+            return replace(status, detail=waits)
         bar, beat = self.place(line.beat_at(now))
-        return ClockStatus(self.source, state, line.tempo, bar, beat, detail=self._detail(state))
+        return replace(status, tempo=line.tempo, bar=bar, beat=beat, detail=self._detail(state))
 
     def place(self, beat: float) -> tuple[int, int]:
         """Return bar and beat, counted from 1, of a beat that is counted from the start."""
@@ -228,9 +281,9 @@ class BarClock:
         return int(bar) + 1, int(place) + 1
 
     def _detail(self, state: ClockState) -> str:
-        followed = self._input
-        if self.source is ClockSource.LINK and self._link is not None:
-            count = self._link.peers
+        followed, link = self._input, self._chosen.link
+        if link is not None:
+            count = link.peers
             return f"Link with {count} other {'program' if count == 1 else 'programs'}"
         if self.source is not ClockSource.MIDI or followed is None:
             return TAPPED if self._taps.line is not None else ""

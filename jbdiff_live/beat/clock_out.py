@@ -106,13 +106,26 @@ class ClockOut:
 
     def stop(self) -> list[Sent]:
         """Return the last messages: stop, if start was sent, and the ends of open notes."""
+        found = self.leave()
+        self._segments.clear()
+        self._ticked, self._after = -math.inf, -math.inf
+        return found
+
+    def leave(self) -> list[Sent]:
+        """Return the last messages for an output that is left while the music plays on.
+
+        The next output gets start with the next bar.
+        """
         found = [Sent(self._after, self._gates.off(note)) for note in self._open]
         if self._started:
             found.append(Sent(self._after, STOP))
         self._open.clear()
-        self._segments.clear()
-        self._started, self._ticked, self._after = False, -math.inf, -math.inf
+        self._started = False
         return found
+
+    def count_bars(self, beats: int) -> None:
+        """Count bars of so many beats from now on. Any thread."""
+        self._beats = beats
 
     def _of(self, segment: Segment, after: float, until: float) -> list[Sent]:
         """Return the messages of one block later than `after`, up to `until`."""

@@ -17,7 +17,7 @@ from jbdiff_live.beat.bar_clock import BarClock
 from jbdiff_live.beat.clock_out import ClockOut, Segment, Sent
 from jbdiff_live.beat.held import HeldChanges
 from jbdiff_live.beat.held_functions import HeldFunctions
-from jbdiff_live.beat.line import BeatLine, ClockSource, ClockState, ClockStatus, Unit
+from jbdiff_live.beat.line import ORIGINS, BeatLine, ClockSource, ClockState, ClockStatus, Unit
 from jbdiff_live.beat.link import LinkClock
 from jbdiff_live.beat.modulation import BEATS_PER_SECOND, Modulation
 from jbdiff_live.block import Block
@@ -82,7 +82,8 @@ class Conductor:
     def changed(self, change: Change) -> None:
         """Hold a change or let it pass. A listener of the store; it must not write to the store."""
         if change.name == "tap":
-            self._tapped = self.clock.tap(self._now()) or self._tapped
+            if self.clock.source is ClockSource.INTERNAL:
+                self._tapped = self.clock.tap(self._now()) or self._tapped
         elif change.name in ("tempo", "clock") and change.origin is not Origin.SESSION:
             self.clock.forget_taps()
         elif change.name == "panic":
@@ -167,6 +168,42 @@ class Conductor:
         """Return the last messages of clock out, once, when nothing plays any more."""
         return [] if self._out is None or not self._out.runs else self._out.stop()
 
+    def leave_out(self) -> list[Sent]:
+        """Return the last messages for an output that clock out leaves now. The next one begins with a bar."""
+        return [] if self._out is None else self._out.leave()
+
+    # ------------------------------------------------------------------ the player's choice
+
+    def choose_clock(self, source: ClockSource) -> None:
+        """Follow another clock from now on. What waits for a beat or bar waits for the next one of the new clock.
+
+        If it has none, what waits is done at once. The window's thread.
+        Raises LinkError if Link is chosen and not installed; then the old clock goes on.
+        """
+        left = self.clock.link
+        if source is self.clock.source:
+            return
+        tempo = 60 * (self.beats_per_second() or self._store.snapshot["tempo"] / 60)
+        link = LinkClock(tempo, self.clock.beats_per_bar) if source is ClockSource.LINK else None
+        self._tapped = None
+        self._over_to(lambda: self.clock.choose(source, self._now(), link))
+        if left is not None:
+            left.close()
+
+    def choose_offset(self, seconds: float) -> None:
+        """Add so many seconds to the times of a MIDI clock's messages. What waits moves along."""
+        self.clock.choose_offset(seconds)
+
+    def count_bars(self, beats: int) -> None:
+        """Count bars of so many beats from now on, in the clock, in LFOs, and in clock out. Raises ValueError for 0."""
+        self._over_to(lambda: self.clock.count_bars(beats))
+        self.modulation.count_bars(beats)
+        if self._out is not None:
+            self._out.count_bars(beats)
+
+    def _over_to(self, choose: Callable[[], None]) -> None:
+        self.held.over_to(lambda: self.functions.over_to(choose, self._now()))
+
     # ------------------------------------------------------------------ any thread
 
     def _realign(self, now: float) -> None:
@@ -214,7 +251,8 @@ class Conductor:
         """Return the answer to an action of the beat; empty for other actions."""
         label = ACTIONS_BY_NAME[action].label
         if action == "tap" and self.clock.source is not ClockSource.INTERNAL:
-            return f"{label}: the tempo comes from {self.clock.source.value}; start with --clock internal to tap it"
+            origin = ORIGINS[self.clock.source]
+            return f"{label}: the tempo comes from {origin}; choose Clock: own beat in the settings (F4) to tap it"
         if action == "tap":
             tempo = self.clock.tapped
             if tempo is None:

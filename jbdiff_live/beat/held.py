@@ -145,9 +145,7 @@ class HeldChanges:
                 self._cancel()
             instant = _is_instant(change)
             unit = self._unit if change.hold is None else change.hold
-            earliest = max(self._now(), self._rendered if instant else self._begun)
-            if change.origin is Origin.SCENE:  # it lands whole: on a beat that block and output both reach
-                earliest = self._reached()
+            earliest = self._earliest(change, instant)
             due = self._due(change.name, unit, earliest)
             new = Held(change, due or earliest, unit, instant)
             old = next((held for held in self._waiting if held.name == change.name), None)
@@ -180,6 +178,25 @@ class HeldChanges:
         if seconds:
             with self._lock:
                 self._begun += seconds
+
+    def _earliest(self, change: Change, instant: bool) -> float:
+        """Return the second from which on a change can sound."""
+        if change.origin is Origin.SCENE:  # it lands whole: on a beat that block and output both reach
+            return self._reached()
+        return max(self._now(), self._rendered if instant else self._begun)
+
+    def over_to(self, choose: Callable[[], None]) -> None:
+        """Let `choose` change the clock, and what waits wait for the next beat or bar of the new clock.
+
+        If the new clock has no beat, `settle` makes the changes at once. Any thread. choose: must not block.
+        """
+        with self._lock:
+            choose()
+            moved = []
+            for held in self._waiting:
+                due = self._due(held.name, held.unit, self._earliest(held.change, held.instant))
+                moved.append(held if due is None else replace(held, due=due))
+            self._waiting = tuple(moved)
 
     def _reached(self) -> float:
         """Return the second up to which blocks are begun and the output has rendered; now, if both are behind."""

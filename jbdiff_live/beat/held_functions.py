@@ -81,6 +81,19 @@ class HeldFunctions:
         with self._lock:
             self._waiting = ()
 
+    def over_to(self, choose: Callable[[], None], now: float) -> None:
+        """Let `choose` change the clock, and what waits wait for the next beat or bar of the new clock.
+
+        Without a beat there, it is done at once. now: seconds. choose: must not block.
+        """
+        with self._lock:
+            choose()
+            moved = []
+            for held in self._waiting:
+                due = self._clock.next(held.unit, now, now)
+                moved.append(replace(held, due=now if due is None else due))
+            self._waiting = tuple(moved)
+
     def due(self, now: float, rendered: float) -> tuple[HeldFunction, ...]:
         """Return the functions to do now, once. rendered: second up to which the output has rendered.
 

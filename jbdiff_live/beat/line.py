@@ -18,6 +18,10 @@ class ClockSource(Enum):
     LINK = "link"
 
 
+# The player's words.
+ORIGINS = {ClockSource.INTERNAL: "own beat", ClockSource.MIDI: "MIDI clock", ClockSource.LINK: "Link"}
+
+
 class ClockState(Enum):
     """The state of a clock."""
 
@@ -89,15 +93,17 @@ class ClockStatus:
     countdown: float | None = None
     waiting: int = 0
     detail: str = ""  # the problem, or where the clock comes from, in words
+    beats_per_bar: int = 4
+    offset: float = 0.0  # seconds added to the times of a MIDI clock's messages
+    out: str = ""  # the MIDI output for clock out; empty if there is none
+    out_problem: str = ""
 
     @property
     def origin(self) -> str:
         """Where the beat comes from, in the player's words."""
         if self.detail == TAPPED:
             return "tapped beat"
-        return {ClockSource.INTERNAL: "own beat", ClockSource.MIDI: "MIDI clock", ClockSource.LINK: "Link"}[
-            self.source
-        ]
+        return ORIGINS[self.source]
 
     @property
     def origin_and_state(self) -> str:

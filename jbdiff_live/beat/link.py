@@ -12,8 +12,8 @@ from typing import Any
 from jbdiff_live.beat.line import BeatLine
 
 MISSING = (
-    "Ableton Link needs the package aalink, which is not installed; run: pip install 'jbdiff-live[link]', or start "
-    "with --clock internal or --clock midi"
+    "Ableton Link needs the package aalink, which is not installed; run: pip install 'jbdiff-live[link]', or choose "
+    "the own beat (--clock internal) or MIDI clock (--clock midi)"
 )
 
 
@@ -40,7 +40,7 @@ class LinkClock:
         except BaseException:
             self._loop.close()
             raise
-        self._link.quantum = float(beats_per_bar)
+        self.count_bars(beats_per_bar)
         self._link.enabled = True
 
     @property
@@ -51,6 +51,10 @@ class LinkClock:
     def line(self, now: float) -> BeatLine:
         """Return the session's beat, which is read at this moment: second `now`."""
         return BeatLine(now, float(self._link.beat), float(self._link.tempo))
+
+    def count_bars(self, beats: int) -> None:
+        """Share bars of so many beats with the other programs."""
+        self._link.quantum = float(beats)
 
     def close(self) -> None:
         """Leave the session. May be called twice."""

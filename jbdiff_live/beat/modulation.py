@@ -139,6 +139,12 @@ class Modulation:
         """All LFOs, including those that are off. Any thread."""
         return {name: running.lfo for name, running in self._running.items()}
 
+    def count_bars(self, beats: int) -> None:
+        """Count bars of so many beats from now on. The waves go on from their present places."""
+        now, before = self.now(), self.beats_per_bar
+        self._beats = _Beats(now, self._counted(now) * beats / before, self._per_second())
+        self.beats_per_bar = beats
+
     def put(self, name: str, lfo: Lfo | None) -> None:
         """Give a parameter an LFO, or remove its LFO. If the rate changes, the wave goes on from its present place.
 

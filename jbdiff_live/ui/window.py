@@ -160,7 +160,7 @@ class WindowParts(Gestures):
         """The knobs of the view first, then what is used between pieces."""
         order: list[QWidget] = [
             *self.stage.rings, *self.scenes.order, *self.panel.tabs, *self.scene_knobs.tiles.values(),
-            *self.settings.tabs, self.devices.output, self.devices.input, self.devices.midi, *self.model_row.order,
+            *self.settings.tabs, *self.devices.order, *self.model_row.order,
             *self.files_row.order, *self.look_row.tiles.values(),
             *self.foot.tiles.values(), self.foot.following, *self.foot.tabs.buttons,
             self.bar.start, self.bar.record, self.bar.beat, self.patch, self.bar.meter, self.bar.panic,

@@ -143,7 +143,8 @@ def test_before_the_first_tick_changes_are_made_at_once_and_the_player_reads_why
         assert session.status().clock.text() == "no clock (waiting for MIDI clock)"
         session.trigger("tap")
         assert (
-            session.status().note == "Tap: the tempo comes from midi; start with --clock internal to tap it"
+            session.status().note
+            == "Tap: the tempo comes from MIDI clock; choose Clock: own beat in the settings (F4) to tap it"
         )
     finally:
         session.close()

@@ -16,6 +16,7 @@ from demo_library import DemoLibrary, demo_entries
 from demo_music import BEAT, RATE, music
 from numpy.typing import NDArray
 
+from jbdiff_live.beat.line import ClockSource
 from jbdiff_live.beat.modulation import Lfo, Modulation
 from jbdiff_live.binding import Binding, TakeoverMode, label
 from jbdiff_live.block import Block, NoiseDrawn
@@ -404,6 +405,25 @@ class DemoTransport(DemoLibrary):
                 missing=tuple(n for n in names if n not in there),
             )
         )
+
+    def clock_outputs(self) -> Sequence[str]:
+        return ["USB MIDI Interface", "Keystep Pro"]
+
+    def choose_clock(self, source: ClockSource) -> None:
+        self._note("choose_clock", source)
+        self.set_status(clock=replace(self.state.clock, source=source))
+
+    def choose_clock_out(self, name: str) -> None:
+        self._note("choose_clock_out", name)
+        self.set_status(clock=replace(self.state.clock, out=name, out_problem=""))
+
+    def choose_clock_offset(self, milliseconds: float) -> None:
+        self._note("choose_clock_offset", milliseconds)
+        self.set_status(clock=replace(self.state.clock, offset=milliseconds / 1000))
+
+    def choose_beats_per_bar(self, beats: int) -> None:
+        self._note("choose_beats_per_bar", beats)
+        self.set_status(clock=replace(self.state.clock, beats_per_bar=beats))
 
     def stacks(self) -> Sequence[StackParts]:
         return [POCKET, V1]

@@ -12,6 +12,8 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QMenu
 from pytestqt.qtbot import QtBot
 
+from jbdiff_live.beat.line import ClockSource, ClockState, ClockStatus
+from jbdiff_live.beat.link import MISSING, LinkError
 from jbdiff_live.stack_choice import StackChoice
 from jbdiff_live.status import Loudness
 from jbdiff_live.ui.rows.pickers import Picker
@@ -173,3 +175,81 @@ def test_a_message_covers_the_sentences_there_whole(settings: MainWindow, demo: 
     facts = settings.settings.facts
     place = facts.rect().translated(facts.mapTo(settings, facts.rect().topLeft()))
     assert settings.notices.isVisible() and settings.notices.geometry().contains(place.adjusted(0, 0, 0, -1))
+
+
+def press_in_menu(qtbot: QtBot, *keys: Qt.Key) -> None:
+    """Press keys in the menu that is open; a submenu that opens gets those after it."""
+    for key in keys:
+        menu = QApplication.activePopupWidget()
+        assert isinstance(menu, QMenu)
+        qtbot.keyClick(menu, key)
+
+
+def test_the_clock_is_chosen_with_keys(settings: MainWindow, demo: DemoTransport, qtbot: QtBot) -> None:
+    source, out = settings.devices.clock.source, settings.devices.clock.out
+    settings.devices.midi.setFocus()
+    qtbot.keyClick(settings.devices.midi, Qt.Key.Key_Tab)
+    assert settings.focusWidget() is source
+    qtbot.keyClick(source, Qt.Key.Key_Return)
+    press_in_menu(qtbot, Qt.Key.Key_Down, Qt.Key.Key_Down, Qt.Key.Key_Return)
+    assert demo.asked == [("choose_clock", ClockSource.MIDI)]
+    settings.look()
+    assert (source.value, source.note) == ("MIDI clock", "waiting")
+    down = Qt.Key.Key_Down
+    qtbot.keyClick(source, Qt.Key.Key_Return)
+    press_in_menu(qtbot, *[down] * 4, Qt.Key.Key_Right, Qt.Key.Key_Home, down, down, Qt.Key.Key_Return)
+    assert demo.asked[1:] == [("choose_beats_per_bar", 3)]
+    qtbot.keyClick(source, Qt.Key.Key_Tab)
+    assert settings.focusWidget() is out
+    qtbot.keyClick(out, Qt.Key.Key_Return)
+    press_in_menu(qtbot, down, down, Qt.Key.Key_Return)
+    assert demo.asked[2:] == [("choose_clock_out", "USB MIDI Interface")]
+    settings.look()
+    assert out.value == "USB MIDI Interface" and "Clock out" in out.accessibleName()
+
+
+def test_the_clock_says_what_it_does(settings: MainWindow, demo: DemoTransport) -> None:
+    source, out = settings.devices.clock.source, settings.devices.clock.out
+    clock = ClockStatus(
+        ClockSource.MIDI, ClockState.RUNNING, 97.0, 3, 1, beats_per_bar=3, offset=-0.005, out="Moog"
+    )
+    demo.set_status(clock=clock)
+    settings.look()
+    assert source.note == "97.0 BPM, bars of 3, \N{MINUS SIGN}5 ms" and not source.warning
+    assert "where tempo and bars come from" in source.toolTip()
+    demo.set_status(clock=replace(clock, state=ClockState.LOST, out_problem="clock out: Moog is gone"))
+    settings.look()
+    assert source.warning and source.note.startswith("lost") and (out.note, out.warning) == ("gone", True)
+    menu = out.make_menu()
+    assert [entry.text() for entry in menu.actions()] == [
+        "none", "USB MIDI Interface", "Keystep Pro", "Moog (gone)", "own port: other programs connect to it",
+    ]  # fmt: skip
+    assert [entry.text() for entry in menu.actions() if entry.isChecked()] == ["Moog (gone)"]
+    menu.deleteLater()
+
+
+def test_a_clock_that_cannot_be_chosen_is_refused_in_a_message(
+    settings: MainWindow, demo: DemoTransport
+) -> None:
+    demo.refuse["choose_clock"] = LinkError(MISSING)
+    choose(settings.devices.clock.source, "Link")
+    assert "pip install 'jbdiff-live[link]'" in settings.notices.refused["clock"]
+    demo.refuse["choose_clock_out"] = ValueError("clock out: Moog is gone")
+    choose(settings.devices.clock.out, "Keystep")
+    assert "is gone" in settings.notices.refused["clock out"]
+
+
+def test_the_offset_of_the_clock_is_chosen_or_typed(settings: MainWindow, demo: DemoTransport) -> None:
+    menu = settings.devices.clock.source.make_menu()
+    inside = next(
+        entry.menu() for entry in menu.actions() if entry.text() == "MIDI clock comes later by  0 ms"
+    )
+    assert isinstance(inside, QMenu)
+    next(entry for entry in inside.actions() if entry.text() == "+5 ms").trigger()
+    inside.actions()[-1].trigger()
+    menu.deleteLater()
+    (dialog,) = settings.findChildren(QInputDialog)
+    assert (dialog.doubleMinimum(), dialog.doubleMaximum()) == (-200, 200)
+    dialog.setDoubleValue(-7.5)
+    dialog.accept()
+    assert demo.asked == [("choose_clock_offset", 5.0), ("choose_clock_offset", -7.5)]

@@ -1,15 +1,16 @@
 """The thread that keeps the beat: it makes held changes, moves scenes, and sends MIDI clock out.
 
-Threads: its own, "beat"; the session's for `start` and `stop`. Any thread may call `status`. If a MIDI system does not
-answer, it delays only clock out.
+Threads: its own, "beat"; the session's for `start` and `stop`. Any thread may call `status` and `choose`.
+If a MIDI system does not answer, it delays only clock out.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from jbdiff_live.beat.clock_out import Sent
 from jbdiff_live.beat.conductor import Conductor
 from jbdiff_live.clock import Clock
 from jbdiff_live.control.midi.clock_port import ClockPort
@@ -41,8 +42,10 @@ class BeatKeeper:
         self._conductor = conductor
         self._clock = clock
         self._sounds = sounds
-        self._port = None if port is None else ClockPort(port, api)
-        self._seconds = LOOK_SECONDS if port is None else CLOCK_OUT_SECONDS
+        self._api = api
+        self._chosen = port  # swapped whole, by the window's thread
+        self._name: str | None = None  # of `_port`
+        self._port: ClockPort | None = None  # the beat's thread makes and closes it
         self._problem = ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -65,10 +68,25 @@ class BeatKeeper:
 
     def status(self) -> ControlStatus:
         """Return the problem of clock out; empty if there is none."""
-        return ControlStatus(problem=self._problem or ("" if self._port is None else self._port.problem))
+        return ControlStatus(problem=self._problem or self.port_problem)
+
+    def choose(self, port: str | None) -> None:
+        """Send clock out to another port from now on, or to none. Any thread. The beat's thread opens the port."""
+        self._chosen = port
+
+    @property
+    def port(self) -> str | None:
+        """The port that was chosen; None sends nothing."""
+        return self._chosen
+
+    @property
+    def port_problem(self) -> str:
+        """Why nothing is sent; empty if there is no problem."""
+        port = self._port
+        return "" if port is None else port.problem
 
     def _run(self) -> None:
-        clock, port = self._clock, self._port
+        clock = self._clock
         try:
             while not self._stop.is_set():
                 try:
@@ -77,17 +95,33 @@ class BeatKeeper:
                     if str(error) != self._problem:
                         log.exception("keeping the beat")
                     self._problem = str(error)
-                clock.wait_until(clock.now() + self._seconds, self._stop)
+                seconds = LOOK_SECONDS if self._port is None else CLOCK_OUT_SECONDS
+                clock.wait_until(clock.now() + seconds, self._stop)
         finally:
-            if port is not None:
-                port.send([sent.message for sent in self._conductor.silent()], clock.now())
-                port.close()
+            self._send(self._conductor.silent(), clock.now())
+            if self._port is not None:
+                self._port.close()
+            self._port = self._name = None
 
     def _look(self, now: float) -> None:
         """Make the changes that are due and send their messages. Send stop when nothing plays any more."""
         messages = self._conductor.settle(now)
         self._also(now)
+        if not self._sounds():
+            messages += self._conductor.silent()
+        self._send(messages, now)
+        if (chosen := self._chosen) != self._name:
+            self._move(chosen, now)
+
+    def _send(self, messages: Iterable[Sent], now: float) -> None:
         if self._port is not None:
-            if not self._sounds():
-                messages += self._conductor.silent()
             self._port.send([sent.message for sent in messages], now)
+
+    def _move(self, chosen: str | None, now: float) -> None:
+        """Leave the port with its last messages, and open the chosen one."""
+        self._send(self._conductor.leave_out(), now)
+        left, self._port = self._port, None
+        self._name = chosen
+        if left is not None:
+            left.close()
+        self._port = None if chosen is None else ClockPort(chosen, self._api)

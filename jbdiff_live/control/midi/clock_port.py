@@ -14,11 +14,11 @@ from jbdiff_live.control.midi.clients import (
     CLIENT_NAME,
     DEVICE_ERRORS,
     api_of,
-    ignored,
     no_midi,
     shut,
 )
 from jbdiff_live.control.midi.jack_watch import JackWatch, watch_server
+from jbdiff_live.control.midi.out_ports import find_output, output_names
 from jbdiff_live.system.for_ever import keep_for_ever
 
 log = logging.getLogger(__name__)
@@ -88,14 +88,14 @@ class ClockPort:
             client.open_virtual_port("clock")
             self._open, self._port, self.problem = True, "", ""
             return
-        ports = [port for port in client.get_ports() if not ignored(port)]
-        found = [port for port in ports if self._name.lower() in port.lower()]
-        if not found:
-            there = ", ".join(ports) or "none"
+        ports = client.get_ports()
+        index = find_output(self._name, ports)
+        if index is None:
+            there = ", ".join(output_names(ports)) or "none"
             self._say(f"clock out: no MIDI output {self._name!r}; there are: {there}; or choose {VIRTUAL!r}")
             return
-        client.open_port(client.get_ports().index(found[0]), "clock")
-        self._open, self._port, self.problem = True, found[0], ""
+        client.open_port(index, "clock")
+        self._open, self._port, self.problem = True, ports[index], ""
 
     def _say(self, problem: str) -> None:
         if problem and problem != self.problem:

@@ -7,6 +7,7 @@ memory.
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from typing import Protocol
 
 import rtmidi
@@ -14,13 +15,14 @@ import rtmidi
 from jbdiff_live.control.midi.clients import (
     ALSA_SEQUENCER,
     CLIENT_NAME,
+    DEVICE_ERRORS,
     api_names,
     ignored,
     no_midi,
     shut,
 )
 from jbdiff_live.control.midi.jack_watch import JackWatch, watch_server
-from jbdiff_live.control.names import Port, index_of, numbered
+from jbdiff_live.control.names import Port, free_name, index_of, matches, numbered
 from jbdiff_live.system.for_ever import keep_for_ever
 from jbdiff_live.system.libjack import prepare_jack
 
@@ -114,6 +116,41 @@ class RtOutPorts:
         if watch is not None:
             watch.release()
         self._ports, self._lister = [], None
+
+
+def list_midi_outputs(api: str | None = None) -> list[str]:
+    """Return the names of the present outputs. Blocks for some milliseconds.
+
+    Raises ValueError with the remedy if there is no MIDI system.
+    """
+    system = RtOutPorts(api)
+    try:
+        return output_names([port for port, _ in system.list()])
+    except DEVICE_ERRORS as error:
+        raise ValueError(no_midi(api, error)) from error
+    finally:
+        system.forget()
+
+
+def output_names(ports: Sequence[str]) -> list[str]:
+    """Return the lasting names of outputs, without those of programs like this one."""
+    names: list[str] = []
+    for port in ports:
+        if not ignored(port):
+            names.append(free_name(port, names))
+    return names
+
+
+def find_output(name: str, ports: Sequence[str]) -> int | None:
+    """Return the index of the output with this lasting name, or else with this part of a name; None without one.
+
+    A whole name comes first: "Out 1" is a part of "Out 10" too.
+    """
+    there = [index for index, port in enumerate(ports) if not ignored(port)]
+    names = output_names(ports)
+    if name in names:
+        return there[names.index(name)]
+    return next((index for index in there if matches(ports[index], [name])), None)
 
 
 def _open_client(api: str | None, name: str) -> rtmidi.MidiOut:

@@ -1,4 +1,4 @@
-"""The pickers of devices and files: sound out and in, MIDI inputs, and beside the knobs the files for context and init.
+"""The pickers of devices and files: sound, MIDI inputs and clock, and beside the knobs the files for context and init.
 
 Thread: Qt's. Lists are asked for when a menu opens; nothing else blocks.
 """
@@ -14,12 +14,13 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QWidget
 from jbdiff_live.parameters import ParameterSnapshot
 from jbdiff_live.status import InputStatus, Status, Transport
 from jbdiff_live.ui.asking import Asker
+from jbdiff_live.ui.rows.clock_pickers import ClockPickers
 from jbdiff_live.ui.rows.messages import longer_delay
 from jbdiff_live.ui.rows.pickers import Picker, add_choices
 
 
 class DeviceRow(QWidget):
-    """A row of three pickers; `context` and `init` find their place elsewhere.
+    """A row of five pickers, `order`; `context` and `init` find their place elsewhere.
 
     `browse(role)` asks the player for a file for "context" or "init".
     """
@@ -40,13 +41,17 @@ class DeviceRow(QWidget):
         self.output = Picker("OUTPUT", self._fill_outputs)
         self.input = Picker("INPUT", self._fill_inputs)
         self.midi = Picker("MIDI IN", self._fill_midi)
+        self.clock = ClockPickers(transport, asker)
         self.context = Picker("CONTEXT", lambda menu: self._fill_file(menu, "context"))
         self.init = Picker("INIT", lambda menu: self._fill_file(menu, "init"))
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)
-        for picker in (self.output, self.input, self.midi):
-            row.addWidget(picker, 1)
+        # The names of devices are longer than those of clocks.
+        shares = {self.output: 5, self.input: 5, self.midi: 5, self.clock.source: 4, self.clock.out: 4}
+        self.order = tuple(shares)
+        for picker, share in shares.items():
+            row.addWidget(picker, share)
 
     def show_files(self, status: Status, now: ParameterSnapshot | None) -> None:
         """Show the files, and what the sources do with them. now: the set values."""
@@ -60,6 +65,7 @@ class DeviceRow(QWidget):
     def show_status(self, status: Status) -> None:
         self._status = status
         audio, control = status.audio, status.control
+        self.clock.show_status(status)
         latency = f"{audio.latency_seconds * 1000:.0f} ms" if audio.latency_seconds > 0 else ""
         if longer_delay(audio):
             latency += f", usually {audio.usual_latency_seconds * 1000:.0f}"

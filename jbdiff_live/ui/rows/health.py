@@ -136,7 +136,7 @@ class HealthStrip(QWidget):
         self.midi = Readout("MIDI", "the last message from a controller")
         self.clock = Readout(
             "CLOCK",
-            "tempo, bar and beat, and where they come from; start with --clock midi to follow a MIDI clock",
+            "tempo, bar and beat, and where they come from; Choices, Clock follows a MIDI clock or Link",
         )
         self.voltages = Readout("CV IN", "the control voltages that come in, from channel 1 on")
         self.loudness = LoudnessView()

@@ -20,9 +20,17 @@ from jbdiff_live.ui.letting_go import let_go_after
 class Picker(Painted):
     """A caption, the present choice, and a menu that `fill` builds each time it opens."""
 
-    def __init__(self, caption: str, fill: Callable[[QMenu], None], parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        caption: str,
+        fill: Callable[[QMenu], None],
+        parent: QWidget | None = None,
+        help_text: str = "",
+    ) -> None:
+        """help_text: what it is for, for the tooltip."""
         super().__init__(parent)
         self.caption = caption
+        self.help = help_text
         self.value = ""
         self.note = ""
         self.warning = False
@@ -40,7 +48,8 @@ class Picker(Painted):
         """`note` stands small beside the caption; `warning` colours the value."""
         if self.present(value, note, warning):
             self.value, self.note, self.warning = value, note, warning
-            self.setToolTip(f"{self.caption.capitalize()}: {value} {note}".strip())
+            said = f"{self.caption.capitalize()}: {value} {note}".strip()
+            self.setToolTip(f"{said}\n{self.help}" if self.help else said)
             self.setAccessibleDescription(f"{value} {note}".strip())
 
     def make_menu(self) -> QMenu:

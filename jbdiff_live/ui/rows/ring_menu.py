@@ -1,14 +1,13 @@
 """The menu of the last minutes that are always recorded: length, size on the disk, and what `J` keeps.
 
-Thread: Qt's. A line to type in is opened and answers by a signal.
+Thread: Qt's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtWidgets import QInputDialog, QMenu, QWidget
+from PySide6.QtWidgets import QMenu, QWidget
 
 from jbdiff_live.status import Transport
 from jbdiff_live.system.takes_folder import (
@@ -19,13 +18,11 @@ from jbdiff_live.system.takes_folder import (
     AlwaysOptions,
 )
 from jbdiff_live.ui.asking import Asker
-from jbdiff_live.ui.letting_go import let_go
+from jbdiff_live.ui.rows.numbers import Numbers, Put
 
 LENGTHS = (0.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)  # minutes; 0: off
 SIZES = (250.0, 500.0, 1000.0, 2000.0, 5000.0)  # MB
 KEPT = (1.0, 2.0, 5.0, 10.0, 15.0)  # minutes
-
-Put = Callable[[float], object]
 
 
 class RingMenu:
@@ -63,31 +60,8 @@ class RingMenu:
         limits: tuple[float, float], put: Put,
     ) -> None:  # fmt: skip
         inside = menu.addMenu(f"{what}  {_text(now, unit)}")
-        for number in sorted({*numbers, now}):
-            entry = inside.addAction(_text(number, unit))
-            entry.setCheckable(True)
-            entry.setChecked(number == now)
-            entry.triggered.connect(lambda _=False, number=number: put(number))
-        inside.addSeparator()
-        entry = inside.addAction("Type a number…")
-        entry.triggered.connect(lambda: self.ask_number(what, unit, now, limits, put))
-
-    def ask_number(
-        self, what: str, unit: str, now: float, limits: tuple[float, float], put: Put
-    ) -> QInputDialog:
-        """Open a line to type a number in. It does not block, and takes no number out of the limits."""
-        dialog = QInputDialog(self._widget.window())
-        dialog.setWindowTitle("The last minutes")
-        dialog.setLabelText(f"{what}, in {unit}: {limits[0]:g} to {limits[1]:g}")
-        dialog.setInputMode(QInputDialog.InputMode.DoubleInput)
-        dialog.setDoubleRange(*limits)
-        dialog.setDoubleDecimals(1)
-        dialog.setDoubleValue(now)
-        dialog.doubleValueSelected.connect(put)
-        dialog.finished.connect(dialog.deleteLater)
-        let_go(self._widget, dialog)
-        dialog.open()
-        return dialog
+        kind = Numbers("The last minutes", what, unit, numbers, limits, lambda number: _text(number, unit))
+        kind.fill(inside, self._widget, now, put)
 
     def _put(
         self, minutes: float | None = None, megabytes: float | None = None, keep: float | None = None
