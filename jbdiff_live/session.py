@@ -259,13 +259,12 @@ class Session(Reports):
             log.warning("before the start: %s", error)
         self.stack_desk.begin()
         with self._delivering:  # a block is delivered before the start or after it
-            made, self._made_ready = self._made_ready, None
-            self.asked, anew = True, made is not None and made != self._choices()
+            made, self._made_ready, self.asked = self._made_ready, None, True
+            if anew := made is not None and made != self._choices():
+                self.engine.begin_anew()
             self.tape.begin(self.audio.frames_heard, anew)
-            self.audio.begin(anew)
-        if anew:
-            self.engine.begin_anew()
-        elif made is not None:
+            self.audio.begin()
+        if made is not None and not anew:
             self.audio.block_made(_enough(self.generator.sample_rate, self.generator.block_frames))
         self.engine.start()
 
@@ -330,13 +329,14 @@ class Session(Reports):
         """Keep the block, record it, and start the device when enough is queued. Engine thread."""
         with self._delivering:
             if not self.asked and self._made_ready is None:
-                turned = block.snapshot.version != self.store.snapshot.version  # while the block was made
+                turned = block.snapshot.version != self.store.snapshot.version
                 self._made_ready = OLDER if turned else self._choices()
             self.stack_desk.block_made(block, next(reversed(self.tape.recent), None))
             self.tape.block_made(block)
             self.links.block_made(block)
             self.conductor.made(block)
-            self.audio.block_made(_enough(self.generator.sample_rate, block.frames), block.anew)
+            if not self.engine.anew.is_set():  # else this block is dropped
+                self.audio.block_made(_enough(self.generator.sample_rate, block.frames))
 
     def _landed(self, change: Change, frame: int | None) -> None:
         """Record a change when it is made. frame: that of its beat or bar, if it waited. Never waits."""

@@ -81,7 +81,6 @@ class AudioSwitch:
         self._input_knobs = None if raw_input else snapshot
         self._sink: AudioSink = self._null_sink()
         self._wanted = False  # the player pressed start
-        self._waits_for_anew = False
         self._started = False
         self._no_device = ""  # why no device plays although one was asked for
         self._live: LiveInput | None = None
@@ -152,9 +151,8 @@ class AudioSwitch:
         beside.open(sink.device)
         return beside
 
-    def begin(self, anew: bool = False) -> None:
-        """Let the sound start as soon as enough is queued. anew: only from a block with which the music begins."""
-        self._waits_for_anew = anew
+    def begin(self) -> None:
+        """Let the sound start as soon as enough is queued."""
         self._wanted = True
 
     def stop(self) -> None:
@@ -208,14 +206,10 @@ class AudioSwitch:
 
     # ------------------------------------------------------------------ engine thread, or the one that starts
 
-    def block_made(self, enough: int, anew: bool = False) -> None:
-        """Start the sound when the player wants it and `enough` frames are queued; does nothing while it plays.
-
-        anew: the music begins with the newest block.
-        """
-        if not self._wanted or self._started or (self._waits_for_anew and not anew):
+    def block_made(self, enough: int) -> None:
+        """Start the sound when the player wants it and `enough` frames are queued; does nothing while it plays."""
+        if not self._wanted or self._started:
             return
-        self._waits_for_anew = False
         with self._swapping:
             if not self._wanted or self._started:
                 return

@@ -76,7 +76,7 @@ class Engine:
         self._meanwhile = Meanwhile()
         self._stop = threading.Event()
         self._wake = threading.Event()
-        self._anew = threading.Event()
+        self.anew = threading.Event()  # set until `begin_anew` is done: blocks from before it are dropped
         self._out = Delivery(ring, on_block, self._stop, lambda: self._snapshot().counts["panic"])
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()  # a pad and the window may start at the same moment
@@ -95,7 +95,7 @@ class Engine:
                 thread.join()  # it has written its last status and does nothing more
             self._stop.clear()
             self._wake.clear()
-            self._anew.clear()
+            self.anew.clear()
             self._status = EngineStatus(state=EngineState.LOADING)
             self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
             self._thread.start()
@@ -149,7 +149,7 @@ class Engine:
 
     def begin_anew(self) -> None:
         """Drop the queued frames and begin the music again, before the sound device plays. Any thread."""
-        self._anew.set()
+        self.anew.set()
         self._wake.set()
 
     def close(self, timeout: float = STOP_SECONDS) -> None:
@@ -196,8 +196,8 @@ class Engine:
         self._past.begin()
         try:
             while times.wait_until_due(self._stop, self._wake):
-                if self._anew.is_set():
-                    self._anew.clear()
+                if self.anew.is_set():
+                    self.anew.clear()
                     panics = self._snapshot().counts["panic"]
                     self._begin_anew(panics)
                     times = self._new_times()  # nothing plays yet: make as many blocks as at a first start
@@ -310,13 +310,13 @@ class Engine:
 
     def _wanted(self, panics: int) -> Callable[[], bool]:
         """Return a function that is True until a stop, a jump or a new panic."""
-        past, made = self._past, self._made
-
-        def wanted() -> bool:
-            same = self._made == made and self._snapshot().counts["panic"] == panics
-            return same and self._running() and not past.asked
-
-        return wanted
+        made = self._made
+        return lambda: (
+            self._running()
+            and not self._past.asked
+            and self._made == made
+            and self._snapshot().counts["panic"] == panics
+        )
 
     def _say(self, state: EngineState, detail: str, **changes: object) -> None:
         self._status = replace(self._status, state=state, detail=detail, **changes)  # type: ignore[arg-type]

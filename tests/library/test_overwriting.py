@@ -126,5 +126,5 @@ def test_a_judgement_does_not_write_among_the_sounds_that_it_judges(home: Path) 
     result = CliRunner().invoke(
         app, ["evaluate", "--stack", "toy", "--heldout", str(home), "--out", str(home)]
     )
-    assert result.exit_code == 1 and "is read as --heldout" in result.output.replace("\n", " ")
+    assert result.exit_code == 1 and "in the folder of --heldout" in result.output.replace("\n", " ")
     assert [path.name for path in home.iterdir()] == ["piece0.wav"]
