@@ -23,7 +23,7 @@ class KeyProblem(ValueError):
 def at_folder(key: str, value: str, folder: Path) -> Path:
     """Return a path of the list, relative to its folder, with `~` as the home folder. Raises KeyProblem."""
     try:
-        return Path(os.path.realpath(folder)) / Path(value).expanduser()
+        return _real(folder) / Path(value).expanduser()
     except (RuntimeError, ValueError) as error:
         raise KeyProblem(key, f"{key} = {value[:200]!r}: {error}; write the whole path") from error
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jbdiff.untyped import JsonDict
+from jbdiff.whole_file import replace_text
 
 FIGURES, PAGE = "figures.json", "figures.md"  # files of a result
 OF_MADE = {"frechet", "statistics", "memory", "seams"}
@@ -98,9 +99,7 @@ def write_json(path: Path, about: JsonDict, figures: Sequence[Figure], curves: J
         "figures": [figure.as_dict() for figure in figures],
         "curves": curves,
     }
-    partial = path.with_suffix(".part")
-    partial.write_text(json.dumps(content, indent=2, allow_nan=False), encoding="utf-8")
-    os.replace(partial, path)
+    replace_text(path, json.dumps(content, indent=2, allow_nan=False))
 
 
 def check_out(out: Path, read: Mapping[str, Path | None]) -> None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 TAPPED = "tapped"  # the detail of the own clock while its beat comes from taps
+VIRTUAL = "virtual"  # as the output of clock: a port of our own, to which other programs connect
+MOST_BEATS = 16  # in a bar
+MOST_OFFSET = 200  # milliseconds, earlier or later, that are added to the times of MIDI clock
 NEAR = 1e-6  # beats: a boundary so near counts as reached, as sums of floats miss it by less
 
 

@@ -11,11 +11,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from jbdiff_live.beat.conductor import Conductor
-from jbdiff_live.beat.line import ORIGINS, ClockSource, ClockStatus
+from jbdiff_live.beat.line import MOST_BEATS, MOST_OFFSET, ORIGINS, VIRTUAL, ClockSource, ClockStatus
 
-VIRTUAL = "virtual"  # a port of our own, to which other programs connect
-MOST_OFFSET = 200.0  # milliseconds, earlier or later
-MOST_BEATS = 16  # in a bar
 NO_VIRTUAL = (
     "clock out: Windows has no virtual MIDI ports; install loopMIDI, make a port in it, and choose that port "
     "here"

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from jbdiff_live.beat.line import MOST_BEATS, MOST_OFFSET
 from jbdiff_live.system.takes_folder import LEAST_KEEP_MINUTES, LEAST_MB, MOST_MB, MOST_MINUTES
 
 FORMAT = 1
@@ -40,8 +41,8 @@ class Ports(Struct, frozen=True):
     midi_out: Text | None = None
     clock: Text = "internal"
     clock_out: Text | None = None
-    clock_offset: Annotated[float, Meta(ge=-200, le=200)] = 0.0  # milliseconds
-    beats_per_bar: Annotated[int, Meta(ge=1, le=16)] = 4
+    clock_offset: Annotated[float, Meta(ge=-MOST_OFFSET, le=MOST_OFFSET)] = 0.0  # milliseconds
+    beats_per_bar: Annotated[int, Meta(ge=1, le=MOST_BEATS)] = 4
     take: Text = "heard"  # what a take has
     always_minutes: Annotated[float, Meta(ge=0, le=MOST_MINUTES)] = 30.0  # of always recording; 0: off
     always_mb: Annotated[float, Meta(ge=LEAST_MB, le=MOST_MB)] = 1000.0

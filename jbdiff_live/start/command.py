@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from jbdiff_live.beat.line import MOST_BEATS, MOST_OFFSET
 from jbdiff_live.replay.command import replay_command
 from jbdiff_live.start.option_values import input_pair, one_of, parsed
 from jbdiff_live.start.port_options import port_options
@@ -163,9 +164,11 @@ def play(
     ] = None,
     clock_offset: Annotated[
         float,
-        typer.Option(min=-200, max=200, help="Milliseconds to add to the times of incoming MIDI clock."),
+        typer.Option(
+            min=-MOST_OFFSET, max=MOST_OFFSET, help="Milliseconds to add to the times of incoming MIDI clock."
+        ),
     ] = 0.0,
-    beats_per_bar: Annotated[int, typer.Option(min=1, max=16, help="Beats in a bar.")] = 4,
+    beats_per_bar: Annotated[int, typer.Option(min=1, max=MOST_BEATS, help="Beats in a bar.")] = 4,
     short_ring: Annotated[
         int, typer.Option(help="Frames in the short ring before the device: fewer is quicker, more is safer.")
     ] = 4096,

@@ -15,7 +15,7 @@ import numpy as np
 from oneshots import sample, sample_names, varispeed
 from part import Part
 from soundfont import soundfont_part
-from sounds import BASSES, LEADS, Audio, Notes, synthetic_hat, synthetic_kick, synthetic_snare
+from sounds import BASSES, LEADS, Audio, Notes, place, synthetic_hat, synthetic_kick, synthetic_snare
 from tempi import HOP, SAMPLE_RATE, TOKENS_PER_BAR, beats_per_minute
 
 if TYPE_CHECKING:
@@ -109,11 +109,7 @@ class Track:
         return self.root + 12 * (octave + degree // size) + self.scale[degree % size]
 
     def place(self, bus: Audio, sound: Audio, time: float, gain: float, pan: float = 0.0) -> None:
-        start = round(time * SAMPLE_RATE)
-        length = min(sound.shape[1], self.frames - start)
-        if length > 0:
-            bus[0, start : start + length] += sound[0, :length] * gain * min(1, 1 - pan)
-            bus[1, start : start + length] += sound[1, :length] * gain * min(1, 1 + pan)
+        place(bus, sound, round(time * SAMPLE_RATE), gain, pan)
 
     def add(
         self, stems: dict[str, Audio], level: float, reverb: float, delay: float, pan: float = 0.0

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from score import Hit, Noise, Wash
-from sounds import Audio
+from sounds import Audio, place
 from tempi import SAMPLE_RATE
 
 FRAME, HOP = 2048, 512  # of the filter that moves
@@ -134,10 +134,7 @@ def noise_part(noise: Noise, hits: Sequence[Hit], step: float, seconds: float) -
     bus = np.zeros((2, int(seconds * SAMPLE_RATE)), np.float32)
     made = {wash.name: washed(wash, step) for wash in noise.sounds}
     for hit in hits:
-        sound, start = made[hit.sound], round(hit.step * step * SAMPLE_RATE)
-        length = min(sound.shape[1], bus.shape[1] - start)
-        if length > 0:
-            bus[:, start : start + length] += hit.gain * sound[:, :length]
+        place(bus, made[hit.sound], round(hit.step * step * SAMPLE_RATE), hit.gain)
     return bus
 
 

@@ -10,7 +10,7 @@ from oneshots import one_shot
 from part import Part
 from score import STEPS, Chip, DrumSet, Faust, Kit, Noise, Score, Soundfont, Voice
 from soundfont import soundfont_part
-from sounds import Audio, Notes
+from sounds import Audio, Notes, place
 from synthesizer import Synthesizer
 from tempi import HOP, SAMPLE_RATE
 
@@ -72,15 +72,9 @@ def narrowed(audio: Audio, most: float) -> Audio:
 
 def kit_part(voice: Voice, kit: Kit, step: float, seconds: float) -> Audio:
     sounds = {sound.name: one_shot(sound) for sound in kit.sounds}
-    frames = int(seconds * SAMPLE_RATE)
-    bus = np.zeros((2, frames), np.float32)
+    bus = np.zeros((2, int(seconds * SAMPLE_RATE)), np.float32)
     for hit in voice.hits:
-        sound = sounds[hit.sound]
-        start = round(hit.step * step * SAMPLE_RATE)
-        length = min(sound.shape[1], frames - start)
-        if length > 0:
-            bus[0, start : start + length] += sound[0, :length] * hit.gain * min(1, 1 - hit.pan)
-            bus[1, start : start + length] += sound[1, :length] * hit.gain * min(1, 1 + hit.pan)
+        place(bus, sounds[hit.sound], round(hit.step * step * SAMPLE_RATE), hit.gain, hit.pan)
     return bus
 
 

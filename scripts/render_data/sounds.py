@@ -106,6 +106,14 @@ LEADS = ("bell", "stab", "pulse", "pluck", "acid", "fold", "organ")
 SPANS = (("bright", 0.2, 0.85, 0.2), ("shape", 0.0, 1.0, 0.1), ("tail", 0.1, 0.7, 0.08))
 
 
+def place(bus: Audio, sound: Audio, start: int, gain: float, pan: float = 0.0) -> None:
+    """Add a sound to a bus `[2, frames]` from frame `start` on, as far as it fits. pan: -1 left to 1 right."""
+    length = min(sound.shape[1], bus.shape[1] - start)
+    if length > 0:
+        bus[0, start : start + length] += sound[0, :length] * gain * min(1, 1 - pan)
+        bus[1, start : start + length] += sound[1, :length] * gain * min(1, 1 + pan)
+
+
 def knobs_of(name: str) -> tuple[str, ...]:
     """The knobs that a patch has."""
     return tuple(knob for knob, *_ in SPANS if re.search(rf"\b{knob}\b", PATCHES[name]))

@@ -31,17 +31,20 @@ def outside(voice: Voice, bars: Collection[int]) -> Voice:
     return replace(voice, notes=notes_outside(voice.notes, bars), hits=hits_outside(voice.hits, bars))
 
 
+def bars_of(voices: Sequence[Voice], parts: Collection[str]) -> set[int]:
+    """Return the bars in which something of these parts begins."""
+    theirs = [voice for voice in voices if voice.part in parts]
+    return {event.step // STEPS for voice in theirs for event in (*voice.notes, *voice.hits)}
+
+
 def alone(voices: Sequence[Voice], parts: Collection[str], bars: Collection[int]) -> list[Voice]:
     """Return voices of which only these parts play in these bars. A bar that none of them has stays as it is."""
-    theirs = [voice for voice in voices if voice.part in parts]
-    had = {event.step // STEPS for voice in theirs for event in (*voice.notes, *voice.hits)}
-    silent = had & set(bars)
+    silent = bars_of(voices, parts) & set(bars)
     return [voice if voice.part in parts else outside(voice, silent) for voice in voices]
 
 
 def opened_by(voices: Sequence[Voice], parts: Collection[str], bars: int) -> list[Voice]:
     """Return voices of which only these parts play in the first bars: at most `bars`, and as long as they play."""
-    theirs = [voice for voice in voices if voice.part in parts]
-    had = {event.step // STEPS for voice in theirs for event in (*voice.notes, *voice.hits)}
+    had = bars_of(voices, parts)
     first = next((bar for bar in range(bars) if bar not in had), bars)
     return alone(voices, parts, range(first))

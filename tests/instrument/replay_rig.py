@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import soundfile
 from past_rig import PastRig
 
 from jbdiff.audio.beat import found_beat
@@ -21,9 +22,12 @@ from jbdiff_live.engine.timing.timekeeper import Attempt, Timekeeper
 from jbdiff_live.engine.voices.sources import FileSource
 from jbdiff_live.parameters import Change, Origin, ParameterSnapshot
 from jbdiff_live.record.again.states import StateBefore
+from jbdiff_live.record.events import BlockEvent
 from jbdiff_live.record.heard import HeardTap
 from jbdiff_live.record.running import RunningTake
 from jbdiff_live.record.take import Take, TakeInfo, open_take
+from jbdiff_live.replay.options import ReplayOptions
+from jbdiff_live.replay.render import Replayed, replay
 from jbdiff_live.stack_choice import StackChoice, take_details
 
 RATE = 44_100
@@ -157,3 +161,16 @@ class Recorded(PastRig):
         finally:
             self.model.close()
         return open_take(self.take.folder)
+
+
+def blocks_of(take: Take) -> list[BlockEvent]:
+    return [event for event in take.events() if isinstance(event, BlockEvent)]
+
+
+def engine(take: Take) -> np.ndarray:
+    return soundfile.read(take.folder / "engine.wav", dtype="float32", always_2d=True)[0]
+
+
+def again(take: Take, out: Path, **options: object) -> tuple[Replayed, Take]:
+    done = replay(take.folder, out, ReplayOptions(**options))  # type: ignore[arg-type]
+    return done, open_take(done.folder)

@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from demo_clock import DemoClock
 from demo_library import DemoLibrary, demo_entries
 from demo_music import BEAT, RATE, music
 from numpy.typing import NDArray
 
-from jbdiff_live.beat.line import ClockSource
 from jbdiff_live.beat.modulation import Lfo, Modulation
 from jbdiff_live.binding import Binding, TakeoverMode, label
 from jbdiff_live.block import Block, NoiseDrawn
@@ -34,7 +34,6 @@ from jbdiff_live.system.takes_folder import AlwaysOptions
 BLOCK = 3 * BEAT // 2  # three quarters of a second
 RECENT_SECONDS = 16
 
-
 POCKET = StackParts("pocket", (2,), False, 192, 512 / 44_100, anchor=True, memory=True, steps=12)
 V1 = StackParts("v1", (2, 1, 0), True, steps=250)
 
@@ -45,7 +44,7 @@ def stack_status(parts: StackParts, choice: StackChoice, hop: int | None = None)
     return StackStatus(choice, StackPlaying(choice.stack, levels, finisher, "", 0, parts, hop, choice.steps))
 
 
-class DemoTransport(DemoLibrary):
+class DemoTransport(DemoClock, DemoLibrary):
     """Implements `jbdiff_live.status.Transport`. `asked` lists every call but the polled ones."""
 
     def __init__(self, block_frames: int = BLOCK) -> None:
@@ -405,25 +404,6 @@ class DemoTransport(DemoLibrary):
                 missing=tuple(n for n in names if n not in there),
             )
         )
-
-    def clock_outputs(self) -> Sequence[str]:
-        return ["USB MIDI Interface", "Keystep Pro"]
-
-    def choose_clock(self, source: ClockSource) -> None:
-        self._note("choose_clock", source)
-        self.set_status(clock=replace(self.state.clock, source=source))
-
-    def choose_clock_out(self, name: str) -> None:
-        self._note("choose_clock_out", name)
-        self.set_status(clock=replace(self.state.clock, out=name, out_problem=""))
-
-    def choose_clock_offset(self, milliseconds: float) -> None:
-        self._note("choose_clock_offset", milliseconds)
-        self.set_status(clock=replace(self.state.clock, offset=milliseconds / 1000))
-
-    def choose_beats_per_bar(self, beats: int) -> None:
-        self._note("choose_beats_per_bar", beats)
-        self.set_status(clock=replace(self.state.clock, beats_per_bar=beats))
 
     def stacks(self) -> Sequence[StackParts]:
         return [POCKET, V1]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from jbdiff.data.clips import MIX, Clips
 from jbdiff.data.stems import FILE
 from jbdiff.networks.anchor import BEATS
 from jbdiff.stream.memory import likeliest_bar
+from jbdiff.whole_file import replace_text
 
 ESTIMATES = "bars.json"
 MEASURED_SECONDS = 90.0  # from the middle of a track, for tempo and bar
@@ -109,10 +109,7 @@ def found_bars(clips: Clips, rate: float, cache: Path) -> list[Bar]:
             latents = torch.from_numpy(np.asarray(clips.clip(index)[:, :CHANNELS], np.float32))
             bars.append(estimated_bar(latents, rate, bpm))
     rows = [[bar.tokens, bar.first, bar.clocked] for bar in bars]
-    # The file is replaced as a whole, because several processes may write the same estimates.
-    partial = path.with_name(f"{ESTIMATES}.{os.getpid()}.part")
-    partial.write_text(json.dumps({"about": about, "bars": rows}), encoding="utf-8")
-    os.replace(partial, path)
+    replace_text(path, json.dumps({"about": about, "bars": rows}))  # several processes may write the same
     return bars
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from jbdiff.stacks.stack import known_stacks, user_directory
 from jbdiff.untyped import JsonDict
+from jbdiff.whole_file import replace_text
 
 FILE = "own.json"
 TRAININGS = "own-training"  # in the player's folder; no stack may have this name
@@ -42,9 +43,7 @@ class Progress:
 
     def write(self, work: Path) -> None:
         """Write the progress into a folder. The file is replaced as a whole, so a reader never sees half of it."""
-        partial = work / f"{FILE}.part"
-        partial.write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
-        os.replace(partial, work / FILE)
+        replace_text(work / FILE, json.dumps(asdict(self), indent=2))
 
 
 def read_progress(work: Path) -> Progress | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import rtmidi
 
+from jbdiff_live.beat.line import VIRTUAL
 from jbdiff_live.control.midi.clients import (
     CLIENT_NAME,
     DEVICE_ERRORS,
@@ -23,7 +24,6 @@ from jbdiff_live.system.for_ever import keep_for_ever
 
 log = logging.getLogger(__name__)
 
-VIRTUAL = "virtual"
 LOOK_SECONDS = 1.0
 
 

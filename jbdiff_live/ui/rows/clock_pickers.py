@@ -7,18 +7,26 @@ their menu opens; nothing else blocks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from PySide6.QtWidgets import QMenu
 
-from jbdiff_live.beat.line import ORIGINS, ClockSource, ClockState, ClockStatus
+from jbdiff_live.beat.line import (
+    MOST_BEATS,
+    MOST_OFFSET,
+    ORIGINS,
+    VIRTUAL,
+    ClockSource,
+    ClockState,
+    ClockStatus,
+)
 from jbdiff_live.status import Status, Transport
 from jbdiff_live.ui.asking import Asker
 from jbdiff_live.ui.rows.numbers import Numbers, add_numbers
-from jbdiff_live.ui.rows.pickers import Picker
+from jbdiff_live.ui.rows.pickers import Picker, add_choice
 
-VIRTUAL = "virtual"  # the output that is a port of our own
 VIRTUAL_TEXT = "own port"
-USUAL_BEATS, MOST_BEATS = 4, 16  # in a bar
+USUAL_BEATS = 4  # in a bar
 SOURCES = {
     ClockSource.INTERNAL: "own beat: the music itself, or what you tap",
     ClockSource.MIDI: "MIDI clock: tempo, start and stop of a rack or sequencer",
@@ -33,7 +41,7 @@ def offset_text(milliseconds: float) -> str:
 
 OFFSETS = Numbers(
     "Clock offset", "Added to the times of MIDI clock", "ms",
-    (-50.0, -20.0, -10.0, -5.0, 0.0, 5.0, 10.0, 20.0, 50.0), (-200.0, 200.0), offset_text,
+    (-50.0, -20.0, -10.0, -5.0, 0.0, 5.0, 10.0, 20.0, 50.0), (-MOST_OFFSET, MOST_OFFSET), offset_text,
 )  # fmt: skip
 
 
@@ -64,12 +72,8 @@ class ClockPickers:
     def _fill_source(self, menu: QMenu) -> None:
         clock = self._clock
         for source, text in SOURCES.items():
-            entry = menu.addAction(text)
-            entry.setCheckable(True)
-            entry.setChecked(source is clock.source)
-            entry.triggered.connect(
-                lambda _=False, source=source: self._asker.ask("clock", self._transport.choose_clock, source)
-            )
+            choose = partial(self._asker.ask, "clock", self._transport.choose_clock, source)
+            add_choice(menu, text, source is clock.source, choose)
         menu.addSeparator()
         add_numbers(
             menu.addMenu(f"Beats in a bar  {clock.beats_per_bar}"),
@@ -93,13 +97,8 @@ class ClockPickers:
             *((name, f"{name} (gone)") for name in gone),
             (VIRTUAL, f"{VIRTUAL_TEXT}: other programs connect to it"),
         ):
-            entry = menu.addAction(text.replace("&", "&&"))
-            entry.setCheckable(True)
-            entry.setChecked(name == now)
-            entry.triggered.connect(lambda _=False, name=name: self._choose_out(name))
-
-    def _choose_out(self, name: str) -> None:
-        self._asker.ask("clock out", self._transport.choose_clock_out, name)
+            choose = partial(self._asker.ask, "clock out", self._transport.choose_clock_out, name)
+            add_choice(menu, text, name == now, choose)
 
 
 def _milliseconds(clock: ClockStatus) -> float:

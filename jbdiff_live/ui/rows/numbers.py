@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from PySide6.QtWidgets import QInputDialog, QMenu, QWidget
 
 from jbdiff_live.ui.letting_go import let_go
+from jbdiff_live.ui.rows.pickers import add_choice
 
 Put = Callable[[float], object]
 
@@ -56,7 +58,4 @@ def add_numbers(
 ) -> None:
     """Add an entry for each number, in their order of size. The present one is marked."""
     for number in sorted(numbers):
-        entry = menu.addAction(text(number))
-        entry.setCheckable(True)
-        entry.setChecked(number == now)
-        entry.triggered.connect(lambda _=False, number=number: put(number))
+        add_choice(menu, text(number), number == now, partial(put, number))

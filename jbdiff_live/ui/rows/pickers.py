@@ -6,6 +6,7 @@ Thread: Qt's. Listing devices may take some milliseconds in the session; nothing
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from PySide6.QtCore import QPoint, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPolygonF
@@ -109,7 +110,12 @@ def add_choices(
     if not names:
         menu.addAction(nothing).setEnabled(False)
     for name in names:
-        entry = menu.addAction(name.replace("&", "&&"))
-        entry.setCheckable(True)
-        entry.setChecked(name == chosen)
-        entry.triggered.connect(lambda _=False, name=name: choose(name))
+        add_choice(menu, name, name == chosen, partial(choose, name))
+
+
+def add_choice(menu: QMenu, text: str, chosen: bool, choose: Callable[[], object]) -> None:
+    """One entry, marked if it is the chosen one."""
+    entry = menu.addAction(text.replace("&", "&&"))
+    entry.setCheckable(True)
+    entry.setChecked(chosen)
+    entry.triggered.connect(lambda _=False: choose())
