@@ -23,6 +23,7 @@ from jbdiff.stream.anchor import StreamAnchor, stream_anchor
 from jbdiff.stream.governor import StreamGovernor
 from jbdiff.stream.loudness import quiet_frames, weighted_power
 from jbdiff.stream.memory import StreamMemory, whole_beats
+from jbdiff.stream.remembered import MemoryState
 from jbdiff.stream.settings import BlockSettings
 from jbdiff.stream.sizes import LevelSizes
 from jbdiff.stream.state import (
@@ -31,7 +32,6 @@ from jbdiff.stream.state import (
     GovernorState,
     LevelBeginning,
     LevelState,
-    MemoryState,
 )
 
 

@@ -16,7 +16,7 @@ from jbdiff.networks.joint_denoiser import JointDenoiser
 from jbdiff.stacks.kinds import build_codec
 from jbdiff.stacks.stack import Stack
 from jbdiff.stream.memory import SECONDS, StreamMemory, differences, likeliest_bar, other_form
-from jbdiff.stream.state import MemoryState
+from jbdiff.stream.remembered import MemoryState
 from jbdiff.stream.stream import BlockSettings, BlockStream, StreamError
 
 WINDOW, HOP = 32, 512
