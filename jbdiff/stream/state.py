@@ -24,7 +24,7 @@ from jbdiff.stream.registers import (
     registers_fit,
     tensors_of,
 )
-from jbdiff.stream.remembered import MemoryState, memory_facts, memory_from, memory_tensors
+from jbdiff.stream.remembering.remembered import MemoryState, memory_facts, memory_from, memory_tensors
 from jbdiff.untyped import JsonDict
 
 FORMAT = 7

@@ -22,8 +22,8 @@ from jbdiff.stacks.stack import Stack
 from jbdiff.stream.anchor import StreamAnchor, stream_anchor
 from jbdiff.stream.governor import StreamGovernor
 from jbdiff.stream.loudness import quiet_frames, weighted_power
-from jbdiff.stream.memory import StreamMemory, whole_beats
-from jbdiff.stream.remembered import MemoryState
+from jbdiff.stream.remembering.memory import StreamMemory, whole_beats
+from jbdiff.stream.remembering.remembered import MemoryState
 from jbdiff.stream.settings import BlockSettings
 from jbdiff.stream.sizes import LevelSizes
 from jbdiff.stream.state import (

@@ -8,8 +8,8 @@ import pytest
 import torch
 from test_stream_memory import CHANNELS, WINDOW, begun, memory, own, remembered, small_stack
 
-from jbdiff.stream.memory import places_of
-from jbdiff.stream.remembered import MemoryState
+from jbdiff.stream.remembering.memory import places_of
+from jbdiff.stream.remembering.remembered import MemoryState
 from jbdiff.stream.state import StreamState
 from jbdiff.stream.stream import BlockSettings, BlockStream
 

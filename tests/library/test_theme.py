@@ -10,10 +10,17 @@ import torch
 from test_stream_memory import CHANNELS, WINDOW, bars_of_music, memory, own, remembered, small_stack
 from torch import Tensor
 
-from jbdiff.stream.remembered import MemoryState, Theme
+from jbdiff.stream.remembering.remembered import MemoryState, Theme
+from jbdiff.stream.remembering.theme import (
+    THEME_BARS,
+    THEME_SHARE,
+    theme_later,
+    theme_of,
+    theme_returns,
+    theme_sound,
+)
 from jbdiff.stream.state import StreamState
 from jbdiff.stream.stream import BlockSettings, BlockStream
-from jbdiff.stream.theme import THEME_BARS, THEME_SHARE, theme_later, theme_of, theme_returns, theme_sound
 
 BAR = 40.0
 LONGEST = 2  # number of the longest echo

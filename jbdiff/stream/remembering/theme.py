@@ -15,7 +15,7 @@ from torch import Tensor
 
 from jbdiff.diffusion.noise import draw
 from jbdiff.networks.plan import FORM
-from jbdiff.stream.remembered import Theme
+from jbdiff.stream.remembering.remembered import Theme
 
 THEME_BARS = 2 * FORM  # that are played after a shorter beginning, before they become the theme
 THEME_SHARE = 0.5  # of the groups of bars

@@ -30,8 +30,8 @@ from torch import Tensor
 from jbdiff.diffusion.noise import draw
 from jbdiff.networks.echoes import BARS, Echo, echo_of
 from jbdiff.networks.plan import FORM, SHORT_FORM, Plan, bars_back, cells_of, plan_of
-from jbdiff.stream.remembered import MemoryState
-from jbdiff.stream.theme import THEME_BARS, theme_later, theme_of, theme_returns, theme_sound
+from jbdiff.stream.remembering.remembered import MemoryState
+from jbdiff.stream.remembering.theme import THEME_BARS, theme_later, theme_of, theme_returns, theme_sound
 
 SECONDS = 64.0
 # Likeness is measured at lags of 0.7 to 3 s, of bars from 86 to 340 beats a minute.
