@@ -13,7 +13,6 @@ from torch import Tensor
 from jbdiff.stream.remembering.remembered import MemoryState, Theme
 from jbdiff.stream.remembering.theme import (
     THEME_BARS,
-    THEME_SHARE,
     theme_later,
     theme_of,
     theme_returns,
@@ -37,7 +36,7 @@ def began(bars: int) -> MemoryState:
 
 
 def seed_whose_group(theme: Theme, returns: bool) -> int:
-    return next(seed for seed in range(100) if theme_returns(theme, seed, 2) is returns)
+    return next(seed for seed in range(100) if theme_returns(theme, 0.5, seed, 2) is returns)
 
 
 @pytest.mark.parametrize(
@@ -83,11 +82,17 @@ def test_a_share_of_the_groups_of_bars_returns_to_the_theme() -> None:
     theme = theme_of(counted(640), BAR, 0.0, 8)
     assert theme is not None
     later = [dataclasses.replace(theme, since=8.0 * group) for group in range(400)]
-    turns = [theme_returns(one, 5, 2) for one in later]
-    assert abs(sum(turns) / 400 - THEME_SHARE) < 0.1
-    assert turns != [theme_returns(one, 6, 2) for one in later], "another seed, other groups"
+    before = [False] * len(later)
+    for share in (0.0, 0.2, 0.5, 0.8, 1.0):
+        turns = [theme_returns(one, share, 5, 2) for one in later]
+        assert abs(sum(turns) / 400 - share) < 0.07
+        assert all(now for now, then in zip(turns, before, strict=True) if then), "the knob only adds groups"
+        before = turns
+    assert sum(before) == 400 and not any(theme_returns(one, 0.0, 5, 2) for one in later)
+    half = [[theme_returns(one, 0.5, seed, 2) for one in later] for seed in (5, 6)]
+    assert half[0] != half[1], "another seed, other groups"
     inside = [
-        theme_returns(dataclasses.replace(theme, since=8.0 * 7 + bars), 5, 2) for bars in (0.0, 3.3, 7.9)
+        theme_returns(dataclasses.replace(theme, since=8.0 * 7 + bars), 0.5, 5, 2) for bars in (0.0, 3.3, 7.9)
     ]
     assert len(set(inside)) == 1, "a group comes back as a whole"
 
@@ -99,12 +104,12 @@ def test_the_longest_echo_comes_from_the_theme_in_such_a_group() -> None:
     state = dataclasses.replace(begun, theme=theme)
     for returns in (True, False):
         seed = seed_whose_group(theme, returns)
-        echo = own().echo(state, WINDOW, 0, 1.0, seed, 0)
+        echo = own().echo(state, WINDOW, 0, 1.0, seed, 0, 0.5)
         same = bool((echo.sound[0, LONGEST] == 7.0).all())
         assert same is returns
         assert float(echo.known[0, LONGEST].min()) == 1.0
         assert not bool((echo.sound[0, :LONGEST] == 7.0).any()), "one bar ago is one bar ago"
-    free = own().echo(state, WINDOW, 0, 0.0, seed_whose_group(theme, True), 0)
+    free = own().echo(state, WINDOW, 0, 0.0, seed_whose_group(theme, True), 0, 0.5)
     assert float(free.known.max()) == 0.0, "with Memory at 0 nothing comes back"
 
 
@@ -130,6 +135,12 @@ def test_a_short_beginning_becomes_a_theme_after_sixteen_bars_and_stays_it() -> 
     assert state.theme.since == pytest.approx(100.0, abs=0.6)
 
 
+@pytest.mark.parametrize("share", [-0.1, 1.01, math.nan])
+def test_a_share_outside_of_its_range_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match=r"theme .* is outside 0\.\.1"):
+        own().echo(began(12), WINDOW, 0, 1.0, 1, 0, share)
+
+
 def test_the_theme_knows_how_long_ago_it_was() -> None:
     state = began(12)
     assert state.theme is not None and state.theme.since == 0.0
@@ -143,7 +154,7 @@ def test_the_theme_knows_how_long_ago_it_was() -> None:
     )
     faster = own().at_tempo(state, 1.5 * state.per_token)
     assert faster.theme is not None and faster.theme.since == state.theme.since and faster.steady == 0
-    echo = own().echo(faster, WINDOW, 0, 1.0, seed_whose_group(faster.theme, True), 0)
+    echo = own().echo(faster, WINDOW, 0, 1.0, seed_whose_group(faster.theme, True), 0, 0.5)
     assert float(echo.known[0, LONGEST].min()) == 1.0, (
         "a theme is there at a new tempo, when no other echo is"
     )

@@ -147,14 +147,25 @@ class StreamMemory:
             theme=theme_later(state.theme, -tokens / state.bar) if state.bar else None,
         )
 
-    def echo(self, state: MemoryState, tokens: int, held: int, memory: float, seed: int, place: int) -> Echo:
+    def echo(
+        self,
+        state: MemoryState,
+        tokens: int,
+        held: int,
+        memory: float,
+        seed: int,
+        place: int,
+        theme: float = 0.0,
+    ) -> Echo:
         """Echoes of a window of `tokens` whose first `held` were played already.
 
         memory: 0..1, the share of windows that get each echo; that of four bars ago is given only if eight were not
-        played. place: number of the first new token of the stream. Raises ValueError if `memory` is outside 0..1.
+        played. place: number of the first new token of the stream. theme: 0..1, the share of groups of bars whose
+        longest echo comes from the theme. Raises ValueError if `memory` or `theme` is outside 0..1.
         """
-        if not 0.0 <= memory <= 1.0:
-            raise ValueError(f"memory {memory} is outside 0..1")
+        for name, share in (("memory", memory), ("theme", theme)):
+            if not 0.0 <= share <= 1.0:
+                raise ValueError(f"{name} {share} is outside 0..1")
         state = straight(state)
         bars, known = self._steady(state)
         longest = state.form / state.bar if state.form else FORM
@@ -163,7 +174,7 @@ class StreamMemory:
         normal = draw((1, len(BARS)), seed, f"memory{self._level}", 0, place // self._window)
         uniform = 0.5 * (1 + torch.erf(normal / 2**0.5))  # a share of normal draws: this large or smaller
         four, eight = BARS.index(SHORT_FORM), BARS.index(FORM)
-        if state.theme is not None and state.bar and theme_returns(state.theme, seed, self._level):
+        if state.theme is not None and state.bar and theme_returns(state.theme, theme, seed, self._level):
             sound, known_too = echo.sound.clone(), echo.known.clone()
             sound[:, eight], known_too[:, eight] = theme_sound(state.theme, state.bar, tokens, held), 1.0
             echo = replace(echo, sound=sound, known=known_too)

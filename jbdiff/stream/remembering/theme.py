@@ -18,7 +18,6 @@ from jbdiff.networks.plan import FORM
 from jbdiff.stream.remembering.remembered import Theme
 
 THEME_BARS = 2 * FORM  # that are played after a shorter beginning, before they become the theme
-THEME_SHARE = 0.5  # of the groups of bars
 
 
 def theme_of(bands: Tensor, bar: float, form: float, least: float) -> Theme | None:
@@ -42,13 +41,14 @@ def theme_later(theme: Theme | None, bars: float) -> Theme | None:
     return None if theme is None else replace(theme, since=theme.since + bars)
 
 
-def theme_returns(theme: Theme, seed: int, level: int) -> bool:
+def theme_returns(theme: Theme, share: float, seed: int, level: int) -> bool:
     """Whether the group of bars that the next token is in comes back to the theme: a function of group and seed.
 
-    A group is as long as the form, and `THEME_SHARE` of the groups do.
+    A group is as long as the form. share: 0..1, of all groups. Groups that come back at a small share also do at a
+    larger one.
     """
     normal = draw((1,), seed, f"theme{level}", 0, int(theme.since // theme.form))
-    return float(0.5 * (1 + torch.erf(normal / 2**0.5))) < THEME_SHARE
+    return float(0.5 * (1 + torch.erf(normal / 2**0.5))) < share
 
 
 def theme_sound(theme: Theme, bar: float, tokens: int, held: int) -> Tensor:

@@ -66,7 +66,7 @@ ROWS: tuple[tuple[tuple[str, tuple[tuple[str, ...], ...]], ...], ...] = (
         (
             "FORM",
             (
-                ("memory",),
+                ("memory", "theme"),
                 ("anchor", "reset_context"),
                 ("brightness", "motion"),
                 ("clock", "tempo"),
