@@ -91,6 +91,10 @@ PARAMETERS: tuple[Parameter, ...] = (
         "memory", "Memory", 0, 1, 0.7,
         help="how much the music repeats its own bars: 0 invents freely, 1 is a living loop",
     ),
+    Parameter(
+        "theme", "Theme", 0, 1, 0.5,
+        help="how often the music returns to what it began with: 0 never, 1 always",
+    ),
     Parameter("resample", "Resample", 0, 1, 0, help="how much of the init sound is kept; 0 invents freely"),
     Parameter(
         "guidance", "Guidance", 0, 6, 1.5, TakesEffect.NEXT_STEP, help="how strictly the context is followed"
@@ -187,7 +191,7 @@ FUNCTIONS: tuple[Action, ...] = (
 
 OF_THE_FINISHER = frozenset(p.name for p in PARAMETERS if p.name.startswith("finisher_"))
 OF_THE_REGISTER = frozenset({"noise_length", "noise_mutation"})
-OF_THE_MEMORY = frozenset({"memory"})
+OF_THE_MEMORY = frozenset({"memory", "theme"})
 OF_THE_ANCHOR = frozenset({"anchor", "brightness", "motion", "clock", "tempo"})
 OF_THE_INPUT = frozenset(p.name for p in INPUT_PARAMETERS)
 OF_THE_FILES = frozenset(p.name for p in FILE_PARAMETERS)

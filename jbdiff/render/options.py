@@ -1,7 +1,8 @@
 """The options of `jbdiff sample`, from a TOML file and from flags, as stream settings. No torch here.
 
 seconds = 30            # also: seeds, levels, token_multiplier, hop, sampler, bits, stems, pictures, style, step,
-                        # resample; of stacks with an anchor: anchor, tempo, brightness, motion; with echoes: memory
+                        # resample; of stacks with an anchor: anchor, tempo, brightness, motion; with echoes: memory,
+                        # theme
 [level1]
 steps = 20              # also: guidance, strength, handover, priming, update_context
 [finisher]
@@ -29,6 +30,7 @@ NUMBER = (int, float)
 RANGES = {
     "anchor": (0.0, 1.0),
     "memory": (0.0, 1.0),
+    "theme": (0.0, 1.0),
     "tempo": (0.0, 300.0),
     "brightness": (-1.0, 1.0),
     "motion": (-1.0, 1.0),
@@ -64,6 +66,7 @@ class RenderOptions:
     brightness: float = 0.0  # -1..1
     motion: float = 0.0  # -1..1
     memory: float = 0.7  # 0..1: how much a piece repeats its own bars
+    theme: float = 0.5  # 0..1: how often it returns to what it began with
     level: Mapping[int, LevelSettings] = dataclasses.field(default_factory=dict)
     finisher: FinisherSettings = dataclasses.field(default_factory=FinisherSettings)
     finisher_seed: int | None = None  # None: the seed of the piece
@@ -82,6 +85,7 @@ class RenderOptions:
             brightness=self.brightness,
             motion=self.motion,
             memory=self.memory,
+            theme=self.theme,
             levels=dict(self.level),
             finisher=dataclasses.replace(self.finisher, seed=finisher_seed),
         )
@@ -153,7 +157,17 @@ def options_from(values: JsonTable) -> RenderOptions:
             levels[int(key[-1])] = _level(key, _table(key, value), fields)
         elif key == "finisher":
             fields["finisher"], fields["finisher_seed"] = _finisher(_table(key, value))
-        elif key in ("seconds", "step", "resample", "anchor", "tempo", "brightness", "motion", "memory"):
+        elif key in (
+            "seconds",
+            "step",
+            "resample",
+            "anchor",
+            "tempo",
+            "brightness",
+            "motion",
+            "memory",
+            "theme",
+        ):
             fields[key] = _number(key, value)
         elif key in ("token_multiplier", "bits", "hop"):
             fields[key] = _whole(key, value)

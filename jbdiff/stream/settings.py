@@ -64,8 +64,8 @@ class BlockSettings:
     """Everything one block reads from the knobs.
 
     `guidance` and `steps` are the coarsest level's, unless `levels` names them for it. `anchor`, `tempo`, `brightness`
-    and `motion` are for stacks with an anchor (`networks/anchor.py`), `memory` for those with echoes
-    (`networks/echoes.py`). Other stacks ignore them.
+    and `motion` are for stacks with an anchor (`networks/anchor.py`), `memory` and `theme` for those with
+    echoes (`networks/echoes.py`). Other stacks ignore them.
     """
 
     seed: int = 0
@@ -93,6 +93,7 @@ class BlockSettings:
     brightness: float = 0.0  # -1..1, from the style's own
     motion: float = 0.0  # -1..1, likewise
     memory: float = 0.7  # 0..1: the share of windows that get each echo; 1 repeats, 0 invents
+    theme: float = 0.5  # 0..1: the share of groups of bars whose longest echo is what the stream began with
     levels: Mapping[int, LevelSettings] = field(default_factory=dict)
     finisher: FinisherSettings = field(default_factory=FinisherSettings)
 

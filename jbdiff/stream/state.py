@@ -24,11 +24,13 @@ from jbdiff.stream.registers import (
     registers_fit,
     tensors_of,
 )
+from jbdiff.stream.remembering.remembered import MemoryState, memory_facts, memory_from, memory_tensors
 from jbdiff.untyped import JsonDict
 
-FORMAT = 6
-# 4 has neither seed B nor the loop of the register; 5 does not know where in the bars remembered tokens lie.
-READABLE = (4, 5, FORMAT)
+FORMAT = 7
+# 4 has neither seed B nor the loop of the register; 5 does not know where in the bars remembered tokens lie; 6 has no
+# theme.
+READABLE = (4, 5, 6, FORMAT)
 
 
 class StreamError(RuntimeError):
@@ -51,23 +53,6 @@ class AnchorState:
             style=None if self.style is None else self.style.to(device),
             played=None if self.played is None else self.played.to(device),
         )
-
-
-@dataclass(frozen=True)
-class MemoryState:
-    """What a level whose network has echoes remembers of its own music."""
-
-    bands: Tensor  # [1, n, c], newest last
-    bar: float  # tokens a bar; 0 if it is not known
-    per_token: float  # beats a token of the clock; 0 without one
-    steady: int  # tokens at the end of `bands` that were played at this tempo
-    form: float = 0.0  # tokens after which the music comes again; 0: the usual number of bars
-    # [n], float64, CPU: place of each token in bars, below 0; the next token is at 0. None: all at one tempo
-    places: Tensor | None = None
-
-    def to(self, device: torch.device) -> MemoryState:
-        """The same state with its tensors on `device`."""
-        return replace(self, bands=self.bands.to(device))
 
 
 @dataclass(frozen=True)
@@ -122,16 +107,7 @@ class LevelState:
             and (self.anchor is None) == (other.anchor is None)
             and (self.memory is None) == (other.memory is None)
             and (self.governor is None) == (other.governor is None)
-            and (
-                self.memory is None
-                or other.memory is None
-                or (
-                    self.memory.bands.shape == (1, self.memory.bands.shape[1], other.memory.bands.shape[2])
-                    and (
-                        self.memory.places is None or self.memory.places.shape == self.memory.bands.shape[1:2]
-                    )
-                )
-            )
+            and (self.memory is None or other.memory is None or self.memory.fits(other.memory))
         )
 
     def begun_after(self, beginning: LevelBeginning) -> LevelState:
@@ -279,11 +255,8 @@ class StreamState:
                 styles = {"style": anchor.style, "played": anchor.played}
                 tensors |= {prefix + name: part for name, part in styles.items() if part is not None}
             if (memory := level.memory) is not None:
-                names = ("bar", "per_token", "steady", "form")
-                levels[str(number)]["memory"] = {name: getattr(memory, name) for name in names}
-                tensors[prefix + "memory"] = memory.bands
-                if memory.places is not None:
-                    tensors[prefix + "places"] = memory.places
+                levels[str(number)]["memory"] = memory_facts(memory)
+                tensors |= memory_tensors(memory, prefix)
             if (governor := level.governor) is not None:
                 levels[str(number)]["governor"] = {"tokens": governor.tokens}
                 held = {"held": governor.held, "governed": governor.played}
@@ -336,11 +309,7 @@ class StreamState:
                 )
                 if "anchor" in level
                 else None,
-                memory=MemoryState(
-                    tensors[prefix + "memory"], **level["memory"], places=tensors.get(prefix + "places")
-                )
-                if "memory" in level
-                else None,
+                memory=memory_from(level["memory"], tensors, prefix) if "memory" in level else None,
                 governor=GovernorState(
                     tensors.get(prefix + "held"), tensors.get(prefix + "governed"), **level["governor"]
                 )

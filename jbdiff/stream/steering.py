@@ -22,7 +22,8 @@ from jbdiff.stacks.stack import Stack
 from jbdiff.stream.anchor import StreamAnchor, stream_anchor
 from jbdiff.stream.governor import StreamGovernor
 from jbdiff.stream.loudness import quiet_frames, weighted_power
-from jbdiff.stream.memory import StreamMemory, whole_beats
+from jbdiff.stream.remembering.memory import StreamMemory, whole_beats
+from jbdiff.stream.remembering.remembered import MemoryState
 from jbdiff.stream.settings import BlockSettings
 from jbdiff.stream.sizes import LevelSizes
 from jbdiff.stream.state import (
@@ -31,7 +32,6 @@ from jbdiff.stream.state import (
     GovernorState,
     LevelBeginning,
     LevelState,
-    MemoryState,
 )
 
 
@@ -157,7 +157,7 @@ class Steering:
 
         context: latents `[1, n, c]` that replace the stream's own for this block alone, or None. free: 0..1, how much
         of an init does not stay; the plan of the bars before counts so much.
-        Raises ValueError if `settings.memory` is outside 0..1.
+        Raises ValueError if `settings.memory` or `settings.theme` is outside 0..1.
         """
         state, anchor = self._anchored(own, settings, context, held)
         memory, echo = own.memory, None
@@ -167,7 +167,7 @@ class Steering:
             source = memory if context is None else self._memory.of_context(memory, context)
             tokens, place = self._sizes.held + self._sizes.tokens, index * self._sizes.tokens
             seed = settings.noise().nearest_seed
-            echo = self._memory.echo(source, tokens, held, settings.memory, seed, place)
+            echo = self._memory.echo(source, tokens, held, settings.memory, seed, place, settings.theme)
             echo = replace(echo, plan=self._plan(source, state, free * settings.memory, held, place))
         beat = None
         if self.anchor is not None and state is not None and state.beat is not None:

@@ -47,6 +47,7 @@ def block_settings(snapshot: ParameterSnapshot, steps: int | None = None) -> Blo
         brightness=snapshot["brightness"],
         motion=snapshot["motion"],
         memory=snapshot["memory"],
+        theme=snapshot["theme"],
         finisher=FinisherSettings(
             on=snapshot.on("finisher_on"),
             strength=snapshot["finisher_strength"],

@@ -42,7 +42,7 @@ GROUPS: Mapping[str, frozenset[str]] = MappingProxyType(
 GROUP_LABELS: Mapping[str, str] = MappingProxyType(
     {
         "noise": "Noise",
-        "memory": "Memory",
+        "memory": "Memory and theme",
         "style": "Style and beat",
         "sources": "Sources",
         "finisher": "Finisher",

@@ -8,8 +8,9 @@ import pytest
 import torch
 from test_stream_memory import CHANNELS, WINDOW, begun, memory, own, remembered, small_stack
 
-from jbdiff.stream.memory import places_of
-from jbdiff.stream.state import MemoryState, StreamState
+from jbdiff.stream.remembering.memory import places_of
+from jbdiff.stream.remembering.remembered import MemoryState
+from jbdiff.stream.state import StreamState
 from jbdiff.stream.stream import BlockSettings, BlockStream
 
 
@@ -79,7 +80,7 @@ def test_echoes_stay_on_the_beat_of_a_clock_that_catches_up_or_drifts(
         assert float(echo.known[0, number].min()) == 1
         wrong = (echo.sound[0, number, 0] - wanted + 0.5) % 1 - 0.5
         assert float(wrong.abs().max()) < 0.75 / state.bar, "nearer than a token"
-    constant = dataclasses.replace(state, places=None)
+    constant = dataclasses.replace(state, places=None, theme=None)
     late = own().echo(constant, 8, 0, 1.0, 1, 0).sound[0, 2, 0] - wanted
     assert float(((late + 0.5) % 1 - 0.5).abs().max()) > 1 / state.bar, "one lag for all would miss"
 

@@ -15,8 +15,8 @@ from jbdiff.networks.anchor import MEANS, STYLE_FEATURES
 from jbdiff.networks.joint_denoiser import JointDenoiser
 from jbdiff.stacks.kinds import build_codec
 from jbdiff.stacks.stack import Stack
-from jbdiff.stream.memory import SECONDS, StreamMemory, differences, likeliest_bar, other_form
-from jbdiff.stream.state import MemoryState
+from jbdiff.stream.remembering.memory import SECONDS, StreamMemory, differences, likeliest_bar, other_form
+from jbdiff.stream.remembering.remembered import MemoryState
 from jbdiff.stream.stream import BlockSettings, BlockStream, StreamError
 
 WINDOW, HOP = 32, 512

@@ -104,8 +104,10 @@ def test_the_menu_renames_copies_clears_and_leaves_out(window: MainWindow, demo:
     menu = window.scenes.pads[2].make_menu()
     actions = entries(menu)
     inside = {text: entries(a.menu()) for text, a in actions.items() if a.menu() is not None}  # type: ignore[attr-defined]
-    assert inside["Leave out"]["Noise"].isChecked() and not inside["Leave out"]["Memory"].isChecked()  # type: ignore[attr-defined]
-    inside["Leave out"]["Memory"].trigger()  # type: ignore[attr-defined]
+    assert (
+        inside["Leave out"]["Noise"].isChecked() and not inside["Leave out"]["Memory and theme"].isChecked()
+    )  # type: ignore[attr-defined]
+    inside["Leave out"]["Memory and theme"].trigger()  # type: ignore[attr-defined]
     inside["Copy to"]["Scene 7"].trigger()  # type: ignore[attr-defined]
     actions["No program"].trigger()  # type: ignore[attr-defined]
     actions["Clear"].trigger()  # type: ignore[attr-defined]
@@ -189,8 +191,8 @@ def test_the_scene_knobs_follow_the_store_and_stand_in_the_strip_alone(
     window: MainWindow, demo: DemoTransport
 ) -> None:
     rows = [window.scenes.tiles, window.scene_knobs.tiles]
-    assert sorted(name for row in rows for name in row) == sorted(OF_THE_SCENES)
-    assert not OF_THE_SCENES & set(window.panel.tiles)
+    assert sorted(name for row in rows for name in row) == sorted(OF_THE_SCENES | {"hold_changes"})
+    assert not (OF_THE_SCENES | {"hold_changes"}) & set(window.panel.tiles)
     demo.store.set("scene_time", 8, Origin.MIDI)
     window.look()
     assert window.scenes.tiles["scene_time"].value == 8

@@ -23,7 +23,7 @@ from jbdiff.codecs.tempo import component, estimated_place, estimated_tempo, ons
 from jbdiff.data.clips import MIX, Clips
 from jbdiff.data.stems import FILE
 from jbdiff.networks.anchor import BEATS
-from jbdiff.stream.memory import likeliest_bar
+from jbdiff.stream.remembering.memory import likeliest_bar
 from jbdiff.whole_file import replace_text
 
 ESTIMATES = "bars.json"

@@ -25,7 +25,16 @@ from jbdiff_live.ui.tiles.panel import make_tile
 from jbdiff_live.ui.tiles.tile import ParameterTile
 
 ON_STAGE = ("scene_time",)
-IN_WORKSHOP = ("scene_morph", "scene_a", "scene_b", "scene_curve", "scene_unit", "scene_start", "scene_store")
+IN_WORKSHOP = (
+    "scene_morph",
+    "scene_a",
+    "scene_b",
+    "scene_curve",
+    "scene_unit",
+    "scene_start",
+    "scene_store",
+    "hold_changes",
+)
 SHORT_UNITS = {"seconds": "s"}
 LEAST_PAD, LEAST_BUTTON = 50, 82  # widths
 
@@ -47,7 +56,7 @@ def short_step(step: str, width: float) -> str:
 
 
 class SceneKnobs(QWidget):
-    """A row of tiles: between which scenes a morph by hand goes, and how scenes are recalled."""
+    """A row of tiles: the scenes of a morph by hand, how scenes are recalled, until when changes wait."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -67,10 +67,10 @@ ROWS: tuple[tuple[tuple[str, tuple[tuple[str, ...], ...]], ...], ...] = (
             "FORM",
             (
                 ("memory",),
-                ("anchor", "reset_context"),
+                ("anchor", "theme"),
                 ("brightness", "motion"),
                 ("clock", "tempo"),
-                ("hold_changes", "tap"),
+                ("reset_context", "tap"),
             ),
         ),
         (
@@ -95,6 +95,7 @@ KEYS = {
 # Drawn as strips, since two or three of them share a column.
 FLAT = OF_THE_FINISHER | OF_THE_ANCHOR | OF_THE_REGISTER | OF_THE_SCENES | OF_THE_INPUT | OF_THE_FILES
 FLAT |= {
+    "theme",
     "context_source",
     "init_source",
     "hold_changes",
@@ -150,7 +151,7 @@ class KnobsPanel(QWidget):
         self,
         parameters: Sequence[Parameter] = PARAMETERS,
         actions: Sequence[Action] = ACTIONS,
-        elsewhere: frozenset[str] = frozenset({"panic", "marker", *FOOT}) | OF_THE_SCENES,
+        elsewhere: frozenset[str] = frozenset({"panic", "marker", "hold_changes", *FOOT}) | OF_THE_SCENES,
         given: Mapping[str, QWidget] = MappingProxyType({}),
     ) -> None:
         super().__init__()

@@ -30,7 +30,8 @@ from torch import Tensor
 from jbdiff.diffusion.noise import draw
 from jbdiff.networks.echoes import BARS, Echo, echo_of
 from jbdiff.networks.plan import FORM, SHORT_FORM, Plan, bars_back, cells_of, plan_of
-from jbdiff.stream.state import MemoryState
+from jbdiff.stream.remembering.remembered import MemoryState
+from jbdiff.stream.remembering.theme import THEME_BARS, theme_later, theme_of, theme_returns, theme_sound
 
 SECONDS = 64.0
 # Likeness is measured at lags of 0.7 to 3 s, of bars from 86 to 340 beats a minute.
@@ -70,7 +71,8 @@ class StreamMemory:
         form = other_form(bands[0], bar, self._rate)
         # Music with another form may have had other parts before, so only its last stretch is used.
         steady = min(bands.shape[1], round(form) + self._window) if form else bands.shape[1]
-        return MemoryState(bands, bar, per_token, steady, form)
+        theme = theme_of(bands[:, -steady:], bar, form, FORM)
+        return MemoryState(bands, bar, per_token, steady, form, theme=theme)
 
     def grown(self, state: MemoryState, latents: Tensor, pace: float = 1.0) -> MemoryState:
         """With latents `[1, c, t]` that were played.
@@ -85,7 +87,14 @@ class StreamMemory:
             before = places_of(state) - count * per_token
             places = torch.cat([before, even_places(count, per_token)])[-self.tokens :]
         steady = min(state.steady + new.shape[1], self.tokens)
-        return replace(state, bands=bands, steady=steady, places=places)
+        grown = replace(state, bands=bands, steady=steady, places=places)
+        if not state.bar:
+            return grown
+        if state.theme is not None:
+            return replace(grown, theme=theme_later(state.theme, new.shape[1] * pace / state.bar))
+        played = straight(grown) if steady >= THEME_BARS * state.bar else grown
+        played_bands = played.bands[:, played.bands.shape[1] - played.steady :]
+        return replace(grown, theme=theme_of(played_bands, state.bar, state.form, THEME_BARS))
 
     def at_tempo(self, state: MemoryState, per_token: float) -> MemoryState:
         """Of a stream whose clock goes at so many beats a token.
@@ -116,12 +125,13 @@ class StreamMemory:
         """Of a stream whose clock left out so many beats, 0 to 4: what was played before lies so much earlier."""
         if not beats or not state.bar or not state.per_token:
             return state
-        return replace(state, places=places_of(state) - beats / (state.bar * state.per_token))
+        bars = beats / (state.bar * state.per_token)
+        return replace(state, places=places_of(state) - bars, theme=theme_later(state.theme, bars))
 
     def of_context(self, state: MemoryState, latents: Tensor) -> MemoryState:
         """For a block after another context `[1, n, c]`: that alone is remembered, at the stream's own tempo."""
         bands = latents[..., : self._channels]
-        return replace(state, bands=bands, steady=bands.shape[1], places=None)
+        return replace(state, bands=bands, steady=bands.shape[1], places=None, theme=None)
 
     def earlier(self, state: MemoryState, tokens: int) -> MemoryState:
         """As it was so many tokens before the next one."""
@@ -134,16 +144,28 @@ class StreamMemory:
             bands=state.bands[:, :left],
             steady=max(0, state.steady - tokens),
             places=places if left else None,
+            theme=theme_later(state.theme, -tokens / state.bar) if state.bar else None,
         )
 
-    def echo(self, state: MemoryState, tokens: int, held: int, memory: float, seed: int, place: int) -> Echo:
+    def echo(
+        self,
+        state: MemoryState,
+        tokens: int,
+        held: int,
+        memory: float,
+        seed: int,
+        place: int,
+        theme: float = 0.0,
+    ) -> Echo:
         """Echoes of a window of `tokens` whose first `held` were played already.
 
         memory: 0..1, the share of windows that get each echo; that of four bars ago is given only if eight were not
-        played. place: number of the first new token of the stream. Raises ValueError if `memory` is outside 0..1.
+        played. place: number of the first new token of the stream. theme: 0..1, the share of groups of bars whose
+        longest echo comes from the theme. Raises ValueError if `memory` or `theme` is outside 0..1.
         """
-        if not 0.0 <= memory <= 1.0:
-            raise ValueError(f"memory {memory} is outside 0..1")
+        for name, share in (("memory", memory), ("theme", theme)):
+            if not 0.0 <= share <= 1.0:
+                raise ValueError(f"{name} {share} is outside 0..1")
         state = straight(state)
         bars, known = self._steady(state)
         longest = state.form / state.bar if state.form else FORM
@@ -152,6 +174,10 @@ class StreamMemory:
         normal = draw((1, len(BARS)), seed, f"memory{self._level}", 0, place // self._window)
         uniform = 0.5 * (1 + torch.erf(normal / 2**0.5))  # a share of normal draws: this large or smaller
         four, eight = BARS.index(SHORT_FORM), BARS.index(FORM)
+        if state.theme is not None and state.bar and theme_returns(state.theme, theme, seed, self._level):
+            sound, known_too = echo.sound.clone(), echo.known.clone()
+            sound[:, eight], known_too[:, eight] = theme_sound(state.theme, state.bar, tokens, held), 1.0
+            echo = replace(echo, sound=sound, known=known_too)
         shorter = torch.ones_like(echo.known)
         shorter[:, four] = (echo.known[:, eight] == 0).to(shorter)
         echo = replace(echo, sound=echo.sound * shorter[:, :, None], known=echo.known * shorter)
