@@ -27,7 +27,9 @@ NEWEST = 8  # newest ticks, which are compared with the line
 SURE = 4.0  # standard errors between their mean and the line that prove a new tempo
 NORMAL = 1.4826  # standard deviations in a median deviation, which a jump hardly moves
 LEAST_ERROR = 0.0015  # seconds that are never a change of tempo
-NUMBERED = 24  # ticks after which a gap may be lost ticks, and early ticks a flood: the line must hold over JUDGED ticks
+NUMBERED = (
+    24  # ticks after which a gap may be lost ticks, and early ticks a flood: the line holds over JUDGED ticks
+)
 GAP = 1.5  # periods from the line to a tick: ticks were lost or came late, or the tempo dropped
 JUDGED = 8  # ticks after a gap that decide between them
 SETTLED = 4  # the last of these, which count: the first ones may be late in a row, after a stall
@@ -86,7 +88,8 @@ class MidiFollower:
     def tick(self, now: float, resolution: float = 0.0) -> None:
         """Count a clock message (F8). resolution: seconds; `now` is off by up to half of it."""
         self._seen, self._resolution = now, resolution
-        if self._times and now - max((self._times[-1], *self._behind[-1:], *self._early[-1:])) > FORGOTTEN_SECONDS:
+        last = max([*self._times[-1:], *self._behind[-1:], *self._early[-1:]], default=now)
+        if now - last > FORGOTTEN_SECONDS:
             self._forget(now)
         numbered = self._period and len(self._times) >= NUMBERED
         early = numbered and now - self._end + resolution < (1 - EARLY) * self._period
