@@ -15,6 +15,7 @@ from rich.text import Text
 from jbdiff.batch.cli import render as render_list
 from jbdiff.config import NoiseStyle
 from jbdiff.evaluate.amounts import SECTIONS
+from jbdiff.out_path import file_problem, folder_problem, link_problem
 from jbdiff.terminal import plain_console, with_home
 
 
@@ -104,6 +105,8 @@ def convert(
     roles = {role: path for role, path in given.items() if path is not None}
     try:
         folder = out if out is not None else user_directory() / name
+        if problem := folder_problem(folder):  # before the files are read
+            _fail(problem)
         write_stack(
             plan(sources or [], roles),
             folder,
@@ -144,6 +147,8 @@ def fetch(
     )
     try:
         folder = out if out is not None else user_directory() / "v1"
+        if problem := link_problem(folder):
+            _fail(problem)
         with Progress(*columns, console=console) as progress:
             for role in roles or known:
                 task = progress.add_task(role, total=None)
@@ -333,8 +338,8 @@ def bench(
     from jbdiff.bench import measure as benchmark
     from jbdiff.bench.command import run_bench
 
-    if json_file is not None and json_file.exists() and not overwrite:
-        _fail(f"{json_file} is there already; give another name, or --overwrite to replace it")
+    if json_file is not None and (problem := file_problem(json_file, overwrite)):
+        _fail(problem)
     try:
         if compare is not None:
             runs = benchmark.read_log(compare)[-last:]

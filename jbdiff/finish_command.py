@@ -17,6 +17,7 @@ from jbdiff.audio.writing import new_sound, remedy
 from jbdiff.geometry import Geometry
 from jbdiff.heap import keep_freed_memory
 from jbdiff.machine import usable_device
+from jbdiff.out_path import file_problem
 from jbdiff.render.render import SUBTYPES
 from jbdiff.stacks.stack import CheckpointError, Stack, load_stack
 from jbdiff.stream.execution import Execution
@@ -62,10 +63,8 @@ def _finish(job: FinishJob, console: Console) -> None:
         raise FinishError(f"no folder {job.out.parent}; make it first")
     if job.out.exists() and job.sound.exists() and job.out.samefile(job.sound):
         raise FinishError(f"{job.out} is the sound that is read; give another name")
-    if job.out.is_dir():
-        raise FinishError(f"{job.out} is a folder; give another name")
-    if job.out.exists() and not job.overwrite:
-        raise FinishError(f"{job.out} is there already; give another name, or --overwrite to replace it")
+    if problem := file_problem(job.out, job.overwrite):
+        raise FinishError(problem)
     usable_device(job.device)
     keep_freed_memory()
     stack = load_stack(job.stack)

@@ -21,6 +21,7 @@ from jbdiff.diffusion.samplers import sampler_named
 from jbdiff.geometry import Geometry
 from jbdiff.heap import keep_freed_memory
 from jbdiff.machine import usable_device
+from jbdiff.out_path import link_problem
 from jbdiff.render.options import RenderOptions, options_from, read_toml, with_assignments, with_flags
 from jbdiff.render.render import Rendered, RenderError, RenderPlan, check_targets, render
 from jbdiff.stacks.stack import CheckpointError, Stack, load_stack
@@ -101,6 +102,10 @@ def render_job(
     try:
         if not job.out.parent.is_dir():
             raise SampleError(f"no folder {job.out.parent}; make it first")
+        if problem := link_problem(
+            job.out
+        ):  # all other files are looked at when the levels of the stack are known
+            raise SampleError(problem)
         yield from _rendered(job, note, on_progress, load)
     except (CheckpointError, RenderError, StreamError, SoundFileError, OSError, ValueError) as error:
         raise SampleError(f"{error}{_disk_remedy(error)}") from error

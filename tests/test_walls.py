@@ -30,7 +30,8 @@ TERRITORY = {
     "lightning": ("jbdiff/train/",),
     "ray": ("jbdiff/batch/ray_pool.py",),
     # Patches, maps and edits of a take are read with one file of the library, which needs no torch (see below). The
-    # take browser ends a child process with another. Both programs begin with the same few lines, and lock files alike.
+    # take browser ends a child process with another. Both programs begin with the same few lines, lock files alike, and
+    # check `--out` alike.
     "jbdiff": (
         "jbdiff/",
         "jbdiff_live/__main__.py",
@@ -42,6 +43,7 @@ TERRITORY = {
         "jbdiff_live/record/lock.py",
         "jbdiff_live/record/writer.py",
         "jbdiff_live/replay/edits.py",
+        "jbdiff_live/replay/render.py",
         "jbdiff_live/replay/work.py",
         "jbdiff_live/kept/file.py",
     ),

@@ -54,6 +54,7 @@ OTHER_SOUNDS = frozenset(
 
 LOWEST_RATE, HIGHEST_RATE = 1_000, 2_000_000  # Hz; a rate outside means a damaged header
 NOTED_DB = 1.0
+FLAC_FRAMES = 4096  # the usual block of a FLAC: a read that meets damage gives nothing
 MPEG_FRAME = 1152
 MPEG_SLACK = 8 * MPEG_FRAME  # frames; files are shorter by the padding that encoders put around the sound
 
@@ -262,24 +263,31 @@ def _read(
     view.farthest = read = 0
     expected = counted if counted is not None else sound.frames if 0 < sound.frames < 1 << 48 else None
     slack = 0 if counted is None else MPEG_SLACK
+    damage: soundfile.LibsndfileError | None = None
     while expected is None or counted is not None or read < expected:
         frames = (
             wanted
             if expected is None
             else min(wanted, max(expected - slack - read, MPEG_FRAME if slack else 0))
         )
-        try:
-            block = sound.read(frames, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError:
-            if counted is None or read < counted - slack:
-                raise
-            break  # the last frame of an MP3 that ends in the middle of it
+        block, damage = _block(sound, frames)
+        read += len(block)
+        if len(block):
+            yield block
+        if damage is not None:
+            if view.problem is None and not _is_end(sound, read, counted):
+                raise damage
+            break
         if not len(block):
             break
-        read += len(block)
-        yield block
     if view.problem is not None:
         raise view.problem
+    if damage is not None and sound.format == "FLAC":
+        of = "" if expected is None else f" of its {expected / sound.samplerate:.1f} s"
+        facts.notes.append(
+            f"{read / sound.samplerate:.1f} s{of} can be read: it is cut short or damaged there"
+        )
+        return
     if expected is not None and read < expected - slack:
         there, whole = read / sound.samplerate, expected / sound.samplerate
         facts.notes.append(
@@ -288,6 +296,29 @@ def _read(
     behind = view.size - view.farthest
     if sound.format == "FLAC" and behind > (1 << 16) and behind > view.size // 50:
         facts.notes.append(f"{behind} bytes behind the end of its recording are left out")
+
+
+def _block(sound: _Opened, frames: int) -> tuple[Audio, soundfile.LibsndfileError | None]:
+    """Return the next frames `[at most frames, channels]`, and the error that ended them early, or None."""
+    size = FLAC_FRAMES if sound.format == "FLAC" else frames
+    parts, left = [np.zeros((0, sound.channels), np.float32)], frames
+    while left:
+        try:
+            part = sound.read(min(left, size), dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            return np.concatenate(parts), error
+        if not len(part):
+            break
+        parts.append(part)
+        left -= len(part)
+    return np.concatenate(parts), None
+
+
+def _is_end(sound: _Opened, read: int, counted: int | None) -> bool:
+    """Return whether an error of the file ends its sound: what was read is used. counted: as in `_read`."""
+    if sound.format == "FLAC":
+        return read > 0
+    return counted is not None and read >= counted - MPEG_SLACK  # an MP3 that ends in the middle of a frame
 
 
 def _resampled(path: Path, sample_rate: int, frames: int, facts: SoundFacts) -> Iterator[Audio]:

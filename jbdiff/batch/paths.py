@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jbdiff.batch.request import BatchError, Piece, Request
+from jbdiff.out_path import link_problem
 from jbdiff.untyped import JsonTable
 
 SUFFIX = ".wav"
@@ -88,6 +89,8 @@ def check_places(entries: Sequence[tuple[str, Request]]) -> None:
                 raise BatchError(
                     f"{place}: {target} has files that an entry of the list reads; give another name"
                 )
+            if problem := link_problem(target):
+                raise BatchError(f"{place}: {problem}")
             if isinstance(request, Piece) and target.is_dir():
                 raise BatchError(f"{place}: {target} is a folder; give another name")
 

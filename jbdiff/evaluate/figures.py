@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
+from jbdiff.out_path import link_problem
 from jbdiff.untyped import JsonDict
 from jbdiff.whole_file import replace_text
 
@@ -115,6 +116,8 @@ def check_out(out: Path, read: Mapping[str, Path | None]) -> None:
                 f"{out} lies in the folder of {option}, and what is written would be read as music the next time; "
                 "give a folder elsewhere"
             )
+    if problem := link_problem(out):
+        raise ValueError(problem)
     if not out.exists() or _is_result(out / FIGURES):
         return
     if any(not path.name.startswith(".") for path in out.iterdir()):

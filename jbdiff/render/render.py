@@ -25,6 +25,7 @@ from torch import Tensor
 from jbdiff.audio.pictures import write_mel_picture
 from jbdiff.audio.writing import sound_name
 from jbdiff.file_lock import is_at, lock_or_share
+from jbdiff.out_path import file_problem
 from jbdiff.stream.stream import BlockSettings, BlockStream, StreamError, StreamState
 
 SUBTYPES = {
@@ -118,10 +119,8 @@ def check_targets(
                 raise RenderError(
                     f"{target} is read as {option}; give another name for the sound that is made"
                 )
-        if target.is_dir():
-            raise RenderError(f"{target} is a folder; give another name")
-        if target.exists() and not overwrite and target.name not in _written_before(plan):
-            raise RenderError(f"{target} is there already; give another name, or --overwrite to replace it")
+        if problem := file_problem(target, overwrite or target.name in _written_before(plan)):
+            raise RenderError(problem)
     partial = _partial(plan)
     if os.path.lexists(partial) and not (partial / DESCRIBED).is_file():
         names = {path.name for path in partial.iterdir()} if partial.is_dir() else {partial.name}

@@ -20,6 +20,7 @@ from torch import Tensor
 from jbdiff.config import V1, StackConfig, stack_to_dict
 from jbdiff.networks.few_steps import Additions
 from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.out_path import folder_problem
 from jbdiff.stacks.kinds import PartConfig, build, part_tensors, skeleton
 from jbdiff.stacks.published import PUBLISHED
 from jbdiff.stacks.stack import CONFIG_NAME, FORMAT, check_level, few_role, read_manifest, stack_roles
@@ -116,8 +117,8 @@ def convert(
     Raises CheckpointError if a file is damaged, unsafe, of another kind, level or size, or holds values that are not
     finite. It also does so if the folder is in use already. Nothing is written then.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise CheckpointError(f"{folder} is there already; give a new folder, or empty that one")
+    if problem := folder_problem(folder):
+        raise CheckpointError(problem)
     config = dataclasses.replace(what.config, name=name or folder.name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))  # a name that nobody has

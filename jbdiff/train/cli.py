@@ -29,10 +29,6 @@ SourceOption = Annotated[
     str, typer.Option("--stack", help="Name or folder of the stack for the weights that no option names.")
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of batches and noise.")]
-Bf16Option = Annotated[
-    bool | None,
-    typer.Option("--bf16/--no-bf16", help="Matrix products in bfloat16. If not given: on a GPU only."),
-]
 
 
 @app.command()
@@ -53,7 +49,6 @@ def codec(
     from_shipped: ShippedOption = False,
     stack: StackOption = "pocket",
     seed: SeedOption = 0,
-    bf16: Bf16Option = None,
 ) -> None:
     """Train the codec's synthesis: latents to sound.
 
@@ -64,7 +59,7 @@ def codec(
     start = codec_weights or (stack if from_shipped else None)
     train_codec(
         settings,
-        CodecJob(data, heldout, batch, seconds, rate, discriminator, start, seed, settings.bf16(bf16)),
+        CodecJob(data, heldout, batch, seconds, rate, discriminator, start, seed, settings.bf16),
     )
 
 
@@ -93,7 +88,6 @@ def denoiser(
     from_shipped: ShippedOption = False,
     stack: StackOption = "pocket",
     seed: SeedOption = 0,
-    bf16: Bf16Option = None,
 ) -> None:
     """Train the denoiser of one level, on the latents of a trained codec.
 
@@ -109,7 +103,7 @@ def denoiser(
             )
         start = denoiser_weights
         job = UNetJob(
-            data, heldout, stack, level, batch, rate or 1e-4, start, from_shipped, seed, settings.bf16(bf16)
+            data, heldout, stack, level, batch, rate or 1e-4, start, from_shipped, seed, settings.bf16
         )
         train_unet(settings, job)
         return
@@ -126,7 +120,7 @@ def denoiser(
             rate or 8e-4,
             denoiser_weights or (stack if from_shipped else None),
             seed,
-            settings.bf16(bf16),
+            settings.bf16,
             lines,
             plan_inputs,
         ),
@@ -150,7 +144,6 @@ def distill(
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
     stack: SourceOption = "pocket",
     seed: SeedOption = 0,
-    bf16: Bf16Option = None,
 ) -> None:
     """Train a student of a denoiser that plays in four steps or fewer."""
     from jbdiff.config import FewStepsConfig
@@ -165,7 +158,7 @@ def distill(
         batch,
         rate,
         seed,
-        settings.bf16(bf16),
+        settings.bf16,
     )
     train_distil(settings, job, settings.sized(FewStepsConfig()) if settings.sizes else None)
 
@@ -185,7 +178,6 @@ def plan(
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1.2e-3,
     stack: SourceOption = "pocket",
     seed: SeedOption = 0,
-    bf16: Bf16Option = None,
 ) -> None:
     """Train level 3, which plans the next bars: the level of every band in each sixteenth of a bar.
 
@@ -194,7 +186,7 @@ def plan(
     from jbdiff.train.jobs.plan import PlanJob, train_plan
 
     job = PlanJob(
-        data, heldout, codec_weights or stack, batch, levels, rate, plan_weights, seed, settings.bf16(bf16)
+        data, heldout, codec_weights or stack, batch, levels, rate, plan_weights, seed, settings.bf16
     )
     train_plan(settings, job)
 
@@ -221,14 +213,13 @@ def finisher(
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
     stack: StackOption = "pocket",
     seed: SeedOption = 0,
-    bf16: Bf16Option = None,
 ) -> None:
     """Train the finisher, which turns decodes of the codec into the original stereo sound."""
     from jbdiff.train.jobs.finisher import FinisherJob, train_finisher
 
     start = finisher_weights or (stack if from_shipped else None)
     codec, denoiser = codec_weights or stack, denoiser_weights or stack
-    job = FinisherJob(data, heldout, codec, denoiser, start, batch, seconds, rate, seed, settings.bf16(bf16))
+    job = FinisherJob(data, heldout, codec, denoiser, start, batch, seconds, rate, seed, settings.bf16)
     train_finisher(settings, job)
 
 

@@ -1,7 +1,8 @@
 """MIDI clock out, and a gate note at every block and bar, so that a rack can follow. Pure.
 
-The played frames drive it, not wall time. So if the device stalls, the clock stalls too.
-Threads: the engine's calls `block`, the clock's calls `played` and `stop`.
+The played frames drive it, not wall time. So if the device stalls, the clock stalls too. Blocks that are made before
+the sound begins wait for it.
+Threads: the engine's calls `block`, the clock's calls the rest.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ NEAR = 1e-4  # ticks: rounding between one block's beat and the next one's
 class Segment:
     """The beat of one block. start and end: frames of the session. beat: place in the bar at `start`.
 
-    per_frame: beats a frame; 0 if the block has no beat.
+    per_frame: beats a frame; 0 if the block has no beat. anew: the music begins with this block.
     """
 
     start: int
     end: int
     beat: float
     per_frame: float
+    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,10 @@ class ClockOut:
         """Return the messages that are due when the device plays `frame`, oldest first."""
         if frame <= self._after:
             return []
-        if self.runs and frame - self._after > LEAP_SECONDS * self._rate:
-            self._after = frame - 1  # frames that a panic skipped were never played
+        if not self.runs:
+            self._forget_older()
+        elif frame - self._after > LEAP_SECONDS * self._rate:
+            self._after = self._landing(frame) - 1  # frames that a panic skipped were never played
         found: list[Sent] = []
         while self._segments and (segment := self._segments[0]).start <= frame:
             found += self._of(segment, self._after, frame)
@@ -104,10 +108,14 @@ class ClockOut:
         """True if frames were played since the last stop."""
         return self._after > -math.inf
 
-    def stop(self) -> list[Sent]:
-        """Return the last messages: stop, if start was sent, and the ends of open notes."""
+    def silent(self, frame: float) -> list[Sent]:
+        """Return the last messages, once, when nothing plays any more: stop, if start was sent, and the ends of notes.
+
+        frame: the frame at which the sound will go on. Blocks before it will never sound.
+        """
         found = self.leave()
-        self._segments.clear()
+        while self._segments and self._segments[0].end <= frame:
+            self._segments.popleft()
         self._ticked, self._after = -math.inf, -math.inf
         return found
 
@@ -126,6 +134,19 @@ class ClockOut:
     def count_bars(self, beats: int) -> None:
         """Count bars of so many beats from now on. Any thread."""
         self._beats = beats
+
+    def _forget_older(self) -> None:
+        """Forget the blocks before the newest beginning of the music: they were dropped before they sounded."""
+        beginnings = [number for number, segment in enumerate(tuple(self._segments)) if segment.anew]
+        for _ in range(beginnings[-1] if beginnings else 0):
+            self._segments.popleft()
+
+    def _landing(self, frame: float) -> float:
+        """Return the first frame that played after a leap to `frame`: where the music began again shortly before."""
+        for segment in tuple(self._segments):
+            if segment.anew and 0 <= frame - segment.start < LEAP_SECONDS * self._rate:
+                return segment.start
+        return frame
 
     def _of(self, segment: Segment, after: float, until: float) -> list[Sent]:
         """Return the messages of one block later than `after`, up to `until`."""

@@ -128,13 +128,13 @@ class Conductor:
         # A block without a beat, such as a repeat of older sound, goes on at the tempo of those before it.
         if self._music is None:
             self.clock.music(None)
-            segment = Segment(start, start + block.frames, 0.0, 0.0)
+            segment = Segment(start, start + block.frames, 0.0, 0.0, block.anew)
         else:
             frame, beat, pace = self._music
             now = self._now()
             at = now + (frame - self._frame_at(now)) / self._rate
             self.clock.music(BeatLine(at, beat, pace * self._rate * 60), frame)
-            segment = Segment(start, start + block.frames, beat + (start - frame) * pace, pace)
+            segment = Segment(start, start + block.frames, beat + (start - frame) * pace, pace, block.anew)
         if self._out is not None:
             self._out.block(segment)
 
@@ -150,8 +150,11 @@ class Conductor:
 
     # ------------------------------------------------------------------ clock's thread
 
-    def settle(self, now: float) -> list[Sent]:
-        """Make the changes that are due. Return the messages for MIDI clock out."""
+    def settle(self, now: float, sounds: bool = True) -> list[Sent]:
+        """Make the changes that are due. Return the messages for MIDI clock out.
+
+        sounds: False while no device plays. Clock out then stops, and blocks that were made wait for their sound.
+        """
         self._realign(now)
         self.held.settle(now)
         for function in self.functions.due(now, self.held.rendered):
@@ -162,11 +165,13 @@ class Conductor:
         tapped, self._tapped = self._tapped, None
         if tapped is not None:
             self._store.set_many({"tempo": tapped, "clock": _BY_TEMPO}, Origin.SESSION)
+        if not sounds:
+            return self.silent(now)
         return [] if self._out is None else self._out.played(self._frame_at(now))
 
-    def silent(self) -> list[Sent]:
+    def silent(self, now: float) -> list[Sent]:
         """Return the last messages of clock out, once, when nothing plays any more."""
-        return [] if self._out is None or not self._out.runs else self._out.stop()
+        return [] if self._out is None else self._out.silent(self._frame_at(now))
 
     def leave_out(self) -> list[Sent]:
         """Return the last messages for an output that clock out leaves now. The next one begins with a bar."""

@@ -7,6 +7,9 @@ side of the line the tempo has changed, and older ticks are forgotten.
 A sound server gives all messages of a period one time. At 1024 frames, ticks at 97 BPM then come 23 ms apart eight
 times in a row and 46 ms once. So the follower knows the resolution of the times. What the resolution explains is no
 lost tick and no new tempo.
+
+A broken device may flood the input with ticks. Ticks that come long before the line expects them are held and judged
+together. If they come faster than the fastest clock, none of them counts, and the line goes on.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ NEWEST = 8  # newest ticks, which are compared with the line
 SURE = 4.0  # standard errors between their mean and the line that prove a new tempo
 NORMAL = 1.4826  # standard deviations in a median deviation, which a jump hardly moves
 LEAST_ERROR = 0.0015  # seconds that are never a change of tempo
-NUMBERED = 24  # ticks after which a gap may be lost ticks: the line's tempo must hold over JUDGED ticks
+NUMBERED = (
+    24  # ticks after which a gap may be lost ticks, and early ticks a flood: the line holds over JUDGED ticks
+)
 GAP = 1.5  # periods from the line to a tick: ticks were lost or came late, or the tempo dropped
 JUDGED = 8  # ticks after a gap that decide between them
 SETTLED = 4  # the last of these, which count: the first ones may be late in a row, after a stall
@@ -34,6 +39,8 @@ FORGOTTEN_SECONDS = 5.0  # after this time the place in the bar is a guess, and 
 SIXTEENTH = 6  # ticks; the unit of the song position
 SLOWEST, FASTEST = 20.0, 400.0  # beats a minute that are accepted from a clock
 TOO_MANY = 2 * TICKS  # ticks that come twice as fast as the fastest clock are no clock
+EARLY = 0.75  # ticks before its time on the line at which a tick is held: a flood, or a faster tempo
+LEAST_SECONDS = 0.8 * 60 / FASTEST / TICKS  # mean seconds from tick to tick below which ticks are a flood
 
 
 class MidiFollower:
@@ -46,6 +53,8 @@ class MidiFollower:
         self._times: list[float] = []
         self._numbers: list[int] = []
         self._behind: list[float] = []  # ticks behind a gap that is not understood yet
+        self._early: list[float] = []  # newest ticks that came long before their time on the line
+        self._flooded = False  # the ticks in `_early` are a flood
         self._number = -1  # of the newest tick
         self._period = 0.0  # seconds a tick; 0 if it is not known yet
         self._end = 0.0  # second of the newest tick, on the line
@@ -79,13 +88,22 @@ class MidiFollower:
     def tick(self, now: float, resolution: float = 0.0) -> None:
         """Count a clock message (F8). resolution: seconds; `now` is off by up to half of it."""
         self._seen, self._resolution = now, resolution
-        if self._times and now - max(self._times[-1], *self._behind[-1:], 0.0) > FORGOTTEN_SECONDS:
+        last = max([*self._times[-1:], *self._behind[-1:], *self._early[-1:]], default=now)
+        if now - last > FORGOTTEN_SECONDS:
             self._forget(now)
         numbered = self._period and len(self._times) >= NUMBERED
-        if self._behind or (numbered and now - self._end > GAP * self._period):
+        early = numbered and now - self._end + resolution < (1 - EARLY) * self._period
+        if self._early or (early and not self._behind):
+            self._early.append(now)
+            held = self._held_back()
+            if not held:
+                return  # the line goes on meanwhile
+            for time in held:
+                self._take(time, 1)
+        elif self._behind or (numbered and now - self._end > GAP * self._period):
             self._behind.append(now)
             if len(self._behind) < JUDGED:
-                return  # the line goes on meanwhile
+                return  # likewise
             for time, steps in self._judged():
                 self._take(time, steps)
             self._behind = []
@@ -132,6 +150,30 @@ class MidiFollower:
         self._numbers.append(self._number)
         del self._times[:-MOST_TICKS], self._numbers[:-MOST_TICKS]
 
+    def _held_back(self) -> list[float]:
+        """Return the early ticks, all at once, if their tempo is one that a clock can have. Forget those of a flood."""
+        enough = JUDGED + math.ceil(2 * self._resolution / LEAST_SECONDS)
+        del self._early[:-enough]
+        if len(self._early) < enough:
+            return []
+        if self._early[-1] - self._early[0] + self._resolution < (enough - 1) * LEAST_SECONDS:
+            if not self._flooded:
+                self._flooded = True
+                self._drop_since(self._early[0] - self._resolution - LEAST_SECONDS)
+            return []
+        held, flooded = self._early, self._flooded
+        self._early, self._flooded = [], False
+        return [] if flooded else held  # the first of them may belong to the flood
+
+    def _drop_since(self, when: float) -> None:
+        """Drop the ticks after second `when`: they belong to a flood that was not known yet."""
+        while len(self._times) > 1 and self._times[-1] > when:
+            self._times.pop()
+            self._numbers.pop()
+        self._number = self._numbers[-1]
+        self._fit()
+        self._publish()
+
     def _judged(self) -> list[tuple[float, int]]:
         """Return the ticks behind a gap with their steps: the first has more than one if ticks were lost.
 
@@ -153,6 +195,7 @@ class MidiFollower:
         if self._period:
             self._number += max(0, round((now - self._end) / self._period) - 1)
         self._times, self._numbers, self._behind = [], [], []
+        self._early, self._flooded = [], False
 
     def _fit(self) -> None:
         """Fit the line, and forget old ticks until the newest lie on it."""

@@ -7,7 +7,6 @@ block, with the same samples.
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from jbdiff.out_path import link_problem
 from jbdiff_live.block import Audio, Generated, Mono, Rung
 from jbdiff_live.engine.again import AgainPlayer, WantedBlock
 from jbdiff_live.engine.past.machine import with_edges
@@ -62,7 +62,9 @@ def replay(
     OSError of the parts; all of them name the remedy.
     """
     wanted = options or ReplayOptions()
-    if os.path.lexists(out):  # also a link that leads nowhere
+    if problem := link_problem(out):
+        raise ReplayError(problem)
+    if out.exists():
         raise ReplayError(f"{out} is there already; give another folder with --out")
     log = read_log(open_take(take))
     if wanted.edits is not None:

@@ -242,8 +242,21 @@ def test_stop_is_sent_once_and_closes_the_gates() -> None:
     out = ClockOut(RATE)
     out.block(music(97, 1, 0.0)[0])
     out.played(10)
-    assert [sent.message for sent in out.stop()] == [Gates().off(36), Gates().off(48), STOP]
-    assert out.stop() == []
+    assert [sent.message for sent in out.silent(10)] == [Gates().off(36), Gates().off(48), STOP]
+    assert out.silent(10) == []
+
+
+def test_music_that_begins_again_after_a_panic_opens_with_its_gate_and_its_beat() -> None:
+    """The panic drops most of the first block. The clock's thread looks some frames after the new beginning."""
+    out, (old, new) = ClockOut(RATE), music(97, 2, 0.0)
+    out.block(old)
+    played(out, 1000)
+    out.block(replace(new, beat=4.0, anew=True))
+    found = [(sent.frame, sent.message) for sent in out.played(new.start + 90)]
+    opening = [Gates().on(36), Gates().on(48), CLOCK]
+    assert [(frame, message) for frame, message in found if message in opening] == [
+        (new.start, message) for message in opening
+    ]
 
 
 def test_blocks_without_a_beat_have_gates_and_no_ticks() -> None:

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from jbdiff_live.beat.follower import FASTEST, MidiFollower
+from jbdiff_live.beat.follower import MidiFollower
 from jbdiff_live.beat.line import BeatLine, ClockState
 
 BEGIN = 100.0
@@ -197,24 +197,53 @@ def test_after_start_the_next_tick_is_the_first_beat_even_before_it_has_come() -
     assert the_line(follower).beat_at(now) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_a_flood_of_ticks_races_no_beat_and_the_clock_is_found_again_behind_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A broken device sends five thousand ticks a second. A line is not fitted to each of them."""
-    follower, now = following(120.0, 48)
-    fits: list[int] = []
-    fit = follower._fit
-    monkeypatch.setattr(follower, "_fit", lambda: (fits.append(1), fit()))
-    for _ in range(5000):
-        follower.tick(now)
-        now += 0.0002
-    line = the_line(follower)
-    assert line.tempo <= FASTEST and len(fits) < 100
-    assert line.beat_at(now) < 2 + 100 / 24 + FASTEST / 60, "the first ticks alone are counted"
-    for _ in range(48):
-        follower.tick(now)
-        now += seconds(90.0)
-    assert the_line(follower).tempo == pytest.approx(90.0, rel=1e-3)
+@pytest.mark.parametrize("period", [0.0, 256 / 44_100, 1024 / 44_100], ids=["exact", "256", "1024"])
+@pytest.mark.parametrize("ticks", [48, 300])
+@pytest.mark.parametrize("clock_stays", [True, False], ids=["beside the clock", "in its place"])
+def test_a_flood_of_ticks_moves_no_beat(ticks: int, period: float, clock_stays: bool) -> None:
+    """A broken device sends five thousand ticks a second, beside the clock of the same input or in its place."""
+    follower, sent = MidiFollower(), 0
+
+    def received(when: float) -> None:
+        """Send a tick through a server, which gives all ticks of a period one time; 0: each has its own time."""
+        follower.tick(((when - BEGIN) // period + 0.5) * period + BEGIN if period else when, period)
+
+    follower.start()
+    for number in range(ticks):
+        received(BEGIN + number * seconds(120))
+    begun = BEGIN + ticks * seconds(120)
+    tempo = the_line(follower).tempo
+    for number in range(5000):
+        now = begun + number * 0.0002
+        if clock_stays and now >= begun + sent * seconds(120):
+            received(now)
+            sent += 1
+        received(now)
+        assert the_line(follower).tempo == pytest.approx(tempo, rel=0.002 if not period else 0.06)
+    assert the_line(follower).tempo == pytest.approx(tempo, rel=0.002)
+    assert the_line(follower).beat_at(now) == pytest.approx((now - BEGIN) * 2, abs=0.005 + period)
+    for number in range(sent, sent + 96):
+        received(begun + max(number, 49) * seconds(120))
+    end = begun + max(number, 49) * seconds(120)
+    assert the_line(follower).tempo == pytest.approx(120, rel=0.02)
+    # A tick of the flood's end that is lost looks like a coarse time if a tick is no longer than a period.
+    assert the_line(follower).beat_at(end) == pytest.approx((end - BEGIN) * 2, abs=0.005 + 2.2 * period)
+
+
+def test_a_line_is_not_fitted_to_each_tick_of_a_flood(monkeypatch: pytest.MonkeyPatch) -> None:
+    for begun in (0, 48):
+        follower, now = following(120.0, begun)
+        fits: list[int] = []
+        fit = follower._fit
+        monkeypatch.setattr(follower, "_fit", lambda fits=fits, fit=fit: (fits.append(1), fit()))
+        for _ in range(5000):
+            follower.tick(now)
+            now += 0.0002
+        assert len(fits) < 100
+        for _ in range(48):
+            follower.tick(now)
+            now += seconds(90.0)
+        assert the_line(follower).tempo == pytest.approx(90.0, rel=1e-3)
 
 
 @pytest.mark.parametrize("sixteenths", [0, 16_383])

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from stage_rig import stage
 from test_beat_clock import RATE, music
 from test_clock_session import Rack
 from test_conductor import Stage
+from tone_generator import ToneGenerator
 
 from jbdiff_live.beat.bar_clock import BarClock, ClockMessage
-from jbdiff_live.beat.clock_out import CLOCK, START, STOP, ClockOut
+from jbdiff_live.beat.clock_out import CLOCK, START, STOP, ClockOut, Gates
 from jbdiff_live.beat.line import BeatLine, ClockSource, ClockState, Unit
 from jbdiff_live.beat.link import LinkError
 from jbdiff_live.beat.modulation import Lfo, Modulation
+from jbdiff_live.block import Generated, KeepGoing, Rung
 from jbdiff_live.control.midi import beat_keeper, out_ports
 from jbdiff_live.control.midi.out_ports import find_output, output_names
 from jbdiff_live.desks import clock_desk
-from jbdiff_live.parameters import Origin
+from jbdiff_live.parameters import Origin, ParameterSnapshot
+from jbdiff_live.stage_word import Word
 
 
 @pytest.fixture
@@ -275,6 +280,42 @@ def test_clock_goes_out_where_the_player_chooses(rack: Rack, monkeypatch: pytest
     session.choose_clock_out("")
     rack.run(0.1)
     assert moog.closed and session.ports.clock_out is None and session.status().clock.out == ""
+
+
+class Beating(ToneGenerator):
+    """A tone whose blocks begin with a bar of 120 beats a minute."""
+
+    def next_block(
+        self, snapshot: ParameterSnapshot, keep_going: KeepGoing, rung: Rung = Rung.FULL
+    ) -> Generated | None:
+        made = super().next_block(snapshot, keep_going, rung)
+        return None if made is None else replace(made, beat=(0.0, 2 / self.sample_rate))
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["as it was made", "a knob is turned at READY"])
+def test_clock_out_begins_with_the_first_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turned: bool
+) -> None:
+    """The first block waits at READY. Its gate, start and its clock go out when it sounds, and nothing before."""
+    Port.made = []
+    monkeypatch.setattr(beat_keeper, "ClockPort", Port)
+    opening = [Gates().on(Gates.block), START, Gates().on(Gates.bar), CLOCK]
+    with stage(tmp_path, Beating(block_frames=4 * RATE), clock_out="Drums") as rig:
+        rig.session.prepare()
+        rig.wait_for(Word.READY)
+        rig.clock.run_until(lambda: Port.made, "the output")
+        rig.clock.run(1.0)
+        (drums,) = Port.made
+        assert drums.sent == [], "nothing sounds"
+        if turned:
+            rig.session.set_parameter("seed", 12)
+        for _ in range(2):
+            rig.session.start()
+            rig.clock.run_until(lambda: len(drums.sent) >= len(opening), "the opening")
+            assert drums.sent[: len(opening)] == opening
+            rig.session.stop()
+            rig.clock.run_until(lambda: STOP in drums.sent, "the stop")
+            drums.sent.clear()
 
 
 def test_the_first_block_is_made_again_for_another_clock(rack: Rack) -> None:

@@ -165,7 +165,8 @@ def test_clock_out_follows_what_is_heard() -> None:
     assert messages.count(START) == 1 and messages.count(CLOCK) == 1
     messages = [s.message for ms in range(1, 1001) for s in stage.conductor.settle(100 + DELAY + ms / 1000)]
     assert messages.count(CLOCK) == 48
-    assert stage.conductor.silent() and stage.conductor.silent() == []
+    end = 100 + DELAY + 1
+    assert stage.conductor.silent(end) and stage.conductor.silent(end) == []
 
 
 def test_what_a_panic_takes_back_goes_into_the_store_again() -> None:

@@ -107,6 +107,39 @@ def test_a_file_that_is_cut_short_gives_what_is_there_and_says_so(kind: str, tmp
     assert "cut short" in notes[0]
 
 
+@pytest.mark.parametrize("damage", ["cut off", "a broken frame", "one wrong byte", "zeros to its end"])
+@pytest.mark.parametrize("length_known", [True, False])
+def test_a_damaged_flac_gives_what_lies_before_the_damage_and_says_so(
+    damage: str, length_known: bool, tmp_path: Path
+) -> None:
+    path, data = tmp_path / "sound.flac", written("FLAC", seconds=20)
+    if not length_known:  # as in the test of a pipe below
+        data = patched(data, 21, bytes([data[21] & 0xF0]) + bytes(4))
+    path.write_bytes(data)
+    whole, _ = read_audio(path, RATE)
+    half = len(data) // 2
+    path.write_bytes(
+        {
+            "cut off": data[:half],
+            "a broken frame": patched(data, half, bytes(3000)),
+            "one wrong byte": patched(data, half, bytes([data[half] ^ 0xFF])),
+            "zeros to its end": data[:half] + bytes(len(data) - half),
+        }[damage]
+    )
+    frames, notes = frames_of(path)
+    assert 6 * RATE < frames < 14 * RATE
+    (note,) = notes
+    assert "cut short or damaged" in note and ("of its 20.0 s" in note) == length_known
+    np.testing.assert_array_equal(read_audio(path, RATE)[0], whole[:frames])
+
+
+def test_a_flac_that_is_damaged_from_its_beginning_is_refused(tmp_path: Path) -> None:
+    path, data = tmp_path / "sound.flac", written("FLAC")
+    path.write_bytes(data[: data.index(b"\xff\xf8") + 40])  # the two bytes begin its first frame
+    with pytest.raises(OSError, match=r"sound\.flac.*convert it to WAV or FLAC"):
+        frames_of(path)
+
+
 def test_zeros_that_fill_a_file_up_are_no_sound(tmp_path: Path) -> None:
     """Of 8 bits, a byte of 0 is the lowest value: they would be heard as a thump at full scale."""
     path = tmp_path / "sound.wav"

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import math
 import tomllib
+from inspect import signature, unwrap
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from jbdiff.train.run.boards import TensorBoard, check_boards
 from jbdiff.train.run.provenance import config_toml
 from jbdiff.train.run.run import prepare_folder
 from jbdiff.train.run.schedule import Budget, in_words
-from jbdiff.train.run.settings import RunSettings, check_numbers, read_config
+from jbdiff.train.run.settings import RunSettings, check_numbers, read_config, run_options
 
 COMMANDS = ("codec", "denoiser")
 
@@ -153,9 +154,21 @@ def test_a_slow_measurement_takes_a_tenth_of_the_training_at_most(monkeypatch: p
 def test_products_are_in_bfloat16_on_a_gpu_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for there in (False, True):
         monkeypatch.setattr("torch.cuda.is_available", lambda there=there: there)
-        assert RunSettings(tmp_path).bf16() is there
-        assert not RunSettings(tmp_path, accelerator="cpu").bf16()
-        assert RunSettings(tmp_path).bf16(True) and not RunSettings(tmp_path).bf16(False)
+        assert RunSettings(tmp_path).bf16 is there
+        assert not RunSettings(tmp_path, accelerator="cpu").bf16
+        assert run_options(tmp_path, bf16=True).bf16 and not run_options(tmp_path, bf16=False).bf16
+
+
+def test_every_training_takes_the_choice_of_bfloat16_from_its_settings() -> None:
+    trainings = [command for command in app.registered_commands if command.callback is not None]
+    runs = {
+        c.callback.__name__: c.callback
+        for c in trainings
+        if "round_steps" in signature(c.callback).parameters
+    }
+    assert set(runs) == {"codec", "denoiser", "distill", "finisher", "plan"}
+    for run in runs.values():
+        assert "bf16" in signature(run).parameters and "bf16" not in signature(unwrap(run)).parameters
 
 
 def test_other_processes_wait_for_the_firsts_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from jbdiff.out_path import link_problem
 from jbdiff.train.jobs.denoiser import load_denoiser
 from jbdiff.train.run.callbacks import save_weights
 
@@ -25,14 +26,16 @@ def blend_denoisers(trained: Path, old: Path | str, share: float, out: Path) -> 
     """
     if not 0.0 <= share <= 1.0:
         raise ValueError(f"share {share} is outside 0..1")
+    path = out / "weights.safetensors"
+    if problem := link_problem(out) or link_problem(path):
+        raise FileExistsError(problem)
+    if path.exists():
+        raise FileExistsError(f"{path} is there already; give another --out")
     new, before = load_denoiser(trained), load_denoiser(old)
     if new.config != before.config:
         raise ValueError(
             f"the denoisers of {trained} and {old} have other sizes; blend a run with its own start"
         )
-    path = out / "weights.safetensors"
-    if path.exists():
-        raise FileExistsError(f"{path} is there already; give another --out")
     others = before.state_dict()
     with torch.no_grad():
         for name, value in new.state_dict().items():

@@ -11,6 +11,7 @@ from typing import cast
 from jbdiff.config import POCKET, JointDenoiserConfig
 from jbdiff.networks.few_steps import Additions
 from jbdiff.networks.joint_denoiser import JointDenoiser
+from jbdiff.out_path import link_problem
 from jbdiff.stacks.stack import CONFIG_NAME, CheckpointError, read_manifest, save_stack
 from jbdiff.train.jobs.codec import load_codec
 from jbdiff.train.jobs.denoiser import fitted, load_denoiser
@@ -50,6 +51,8 @@ def files_of_stack(out: Path) -> frozenset[str]:
 
     Raises ValueError if the folder holds anything else, such as a run: its files would be lost.
     """
+    if problem := link_problem(out):
+        raise ValueError(problem)
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return frozenset()
     try:

@@ -266,7 +266,7 @@ class OwnTraining:
                     rate,
                     stack,
                     seed=job.seed,
-                    bf16=settings.bf16(),
+                    bf16=settings.bf16,
                 ),
             )
         elif stage == STUDENT:
@@ -274,7 +274,7 @@ class OwnTraining:
             train_distil(
                 settings,
                 DistilJob(
-                    data, None, stack, teacher, start, sizes.student, rate, job.seed, bf16=settings.bf16()
+                    data, None, stack, teacher, start, sizes.student, rate, job.seed, bf16=settings.bf16
                 ),
             )
         else:
@@ -291,7 +291,7 @@ class OwnTraining:
                     FINISHER_SECONDS,
                     rate,
                     job.seed,
-                    bf16=settings.bf16(),
+                    bf16=settings.bf16,
                 ),
             )
 

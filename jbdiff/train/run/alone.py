@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from jbdiff.file_lock import FileLock
+from jbdiff.out_path import link_problem
 
 LOCK = ".training.lock"  # a file in the folder of a run that the process which trains has locked
 
@@ -28,6 +29,8 @@ def alone(folder: Path, name: str = LOCK, other: str = "another folder for --out
     if not first_process():
         yield
         return
+    if problem := link_problem(folder):
+        raise FileExistsError(problem)
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name

@@ -44,6 +44,7 @@ class RunSettings:
     - `minutes_before`: minutes that earlier parts of the same run have used; they count towards `minutes`.
     - `judge_ends`: also measure held-out figures before the first step and after the last one.
     - `validations`: most held-out batches of one measurement; None: all that the stage has.
+    - `half_products`: what the user says about matrix products in bfloat16; None: nothing. `bf16` is what the run does.
     - `sizes`: fields of the network's configuration that differ from the default.
     - `given`: the options of the command line by name, which are written to the run's `config.toml`.
     """
@@ -66,6 +67,7 @@ class RunSettings:
     minutes_before: float = 0.0
     judge_ends: bool = False
     validations: int | None = None
+    half_products: bool | None = None
     sizes: JsonTable = field(default_factory=dict)
     given: JsonTable = field(default_factory=dict)
 
@@ -73,14 +75,17 @@ class RunSettings:
         """The end of the run, as steps and minutes; counts from now, with the minutes before."""
         return Budget(self.steps, self.minutes, time.monotonic() - 60 * self.minutes_before)
 
-    def bf16(self, given: bool | None = None) -> bool:
-        """Whether matrix products are in bfloat16: as given; None: on a GPU only.
+    @property
+    def bf16(self) -> bool:
+        """Whether matrix products are in bfloat16: as the user says; if nothing is said, on a GPU only.
 
         On most processors products of bfloat16 are slower than those of float32, though these have instructions for it.
         """
         import torch
 
-        return given if given is not None else self.accelerator != "cpu" and torch.cuda.is_available()
+        if self.half_products is not None:
+            return self.half_products
+        return self.accelerator != "cpu" and torch.cuda.is_available()
 
     @property
     def state(self) -> Path:
@@ -201,6 +206,14 @@ def run_options(
             help="auto, ddp or another of Lightning that keeps weights whole.", rich_help_panel=MACHINE
         ),
     ] = "auto",
+    bf16: Annotated[
+        bool | None,
+        typer.Option(
+            "--bf16/--no-bf16",
+            help="Matrix products in bfloat16. If not given: on a GPU only.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
 ) -> RunSettings:
     """Return the settings from the options that all training commands share."""
     return RunSettings(
@@ -218,6 +231,7 @@ def run_options(
         devices=devices,
         nodes=nodes,
         strategy=strategy,
+        half_products=bf16,
     )
 
 

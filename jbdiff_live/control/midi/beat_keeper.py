@@ -98,17 +98,15 @@ class BeatKeeper:
                 seconds = LOOK_SECONDS if self._port is None else CLOCK_OUT_SECONDS
                 clock.wait_until(clock.now() + seconds, self._stop)
         finally:
-            self._send(self._conductor.silent(), clock.now())
+            self._send(self._conductor.silent(clock.now()), clock.now())
             if self._port is not None:
                 self._port.close()
             self._port = self._name = None
 
     def _look(self, now: float) -> None:
         """Make the changes that are due and send their messages. Send stop when nothing plays any more."""
-        messages = self._conductor.settle(now)
+        messages = self._conductor.settle(now, self._sounds())
         self._also(now)
-        if not self._sounds():
-            messages += self._conductor.silent()
         self._send(messages, now)
         if (chosen := self._chosen) != self._name:
             self._move(chosen, now)
