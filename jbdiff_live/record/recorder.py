@@ -333,7 +333,9 @@ class Recorder:
 
     def _fail(self, problem: str, error: Exception) -> None:
         """End the take after a failure, keep its written part, and show the problem to the player."""
-        log.warning("recording: %s", problem, exc_info=error)
+        refused = isinstance(error, TakeWriteError)  # the message says all that a player can use
+        log.warning("recording: %s", problem, exc_info=None if refused else error)
+        log.info("", exc_info=error)
         take, self._take = self._take, None
         with self._ready:
             recording = self._start_waits()
