@@ -333,9 +333,7 @@ class Recorder:
 
     def _fail(self, problem: str, error: Exception) -> None:
         """End the take after a failure, keep its written part, and show the problem to the player."""
-        refused = isinstance(error, TakeWriteError)  # the message says all that a player can use
-        log.warning("recording: %s", problem, exc_info=None if refused else error)
-        log.info("", exc_info=error)
+        log.warning("recording: %s", problem, exc_info=None if isinstance(error, TakeWriteError) else error)
         take, self._take = self._take, None
         with self._ready:
             recording = self._start_waits()
