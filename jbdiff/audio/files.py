@@ -241,11 +241,24 @@ def _source_blocks(path: Path, facts: SoundFacts, frames: int, sample_rate: int)
                     continue
                 yield from _read(sound, view, wanted, header.frames, facts)
     except soundfile.LibsndfileError as error:
-        if there := stand_in(path):
-            raise OSError(f"cannot read {str(path)!r} as sound: {there}") from error
-        raise OSError(
-            f"cannot read {str(path)!r} as sound ({error.error_string.rstrip('. ')}); convert it to WAV or FLAC first"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def read_header(path: Path) -> tuple[int, int]:
+    """Return the rate and the number of frames that a sound file says it has. Raises OSError if it cannot be read."""
+    try:
+        with _view(path) as view, _Opened(view) as sound:
+            return int(sound.samplerate), int(sound.frames)
+    except soundfile.LibsndfileError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: soundfile.LibsndfileError) -> OSError:
+    there = stand_in(path)
+    if there:
+        return OSError(f"cannot read {str(path)!r} as sound: {there}")
+    why = error.error_string.rstrip(". ")
+    return OSError(f"cannot read {str(path)!r} as sound ({why}); convert it to WAV or FLAC first")
 
 
 def _view(path: Path) -> SoundBytes:

@@ -26,11 +26,13 @@ from jbdiff.batch.request import BatchError, Piece, Request, digest_of
 from jbdiff.batch.source import Source, read_source
 from jbdiff.batch.takes import TAKE_KEYS, read_take
 from jbdiff.plain_toml import nearest
+from jbdiff.render.options import RenderOptions
 from jbdiff.render.render import RenderError
 from jbdiff.sample_command import SampleError, SampleJob, job_options, plans_of
 from jbdiff.stacks.facts import StackFacts, stack_facts
 from jbdiff.stacks.stack import CheckpointError
 from jbdiff.stacks.weight_files import file_sha256
+from jbdiff.stream.sizes import parts_of
 from jbdiff.untyped import JsonTable
 
 FORMAT = 1
@@ -194,6 +196,8 @@ def _seeds(job: SampleJob, stack: StackFacts, facts: _Facts) -> Iterator[Piece]:
     options = job_options(job, stack.config)
     levels = options.levels or tuple(level.level for level in stack.config.levels)
     levels_in_order = dict(sorted(options.level.items()))
+    if not job.v1:
+        _check_parts(job, options, stack)
     for seed, plan in plans_of(job, options, stack.config).items():
         try:
             plan.subtype()
@@ -216,6 +220,27 @@ def _seeds(job: SampleJob, stack: StackFacts, facts: _Facts) -> Iterator[Piece]:
             seconds=options.seconds,
             stack_files=stack.files,
         )
+
+
+def _check_parts(job: SampleJob, options: RenderOptions, stack: StackFacts) -> None:
+    """Raise KeyProblem if the stack has not the levels, the finisher, or the lengths that a piece asks for."""
+    config = stack.config
+    asked = job.finisher.get("on") and options.finisher.on
+    try:
+        parts_of(
+            config,
+            [level.level for level in config.levels],
+            options.levels,
+            bool(asked),
+            options.token_multiplier,
+            options.hop,
+        )
+    except ValueError as error:
+        words = str(error)
+        about = {"hop": "a hop of", "token_multiplier": "token multiplier", "levels": "level"}
+        raise KeyProblem(
+            next((k for k, part in about.items() if part in words), "finisher"), words
+        ) from error
 
 
 def _stack_name(value: object, folder: Path) -> str:

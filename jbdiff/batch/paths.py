@@ -46,6 +46,8 @@ def _out(table: JsonTable, folder: Path, suffix: str) -> Path:
             raise KeyProblem(key, f'{key} = {value!r}; write a text such as "dawn"')
     if name is not None and Path(name).name != name:
         raise KeyProblem("name", f"name = {name!r} leads to another folder; write that into out")
+    if name is not None and not name.strip("."):
+        raise KeyProblem("name", f'name = {name!r} has no letter; write a text such as "dawn"')
     if out is not None:
         return at_folder("out", out, folder)
     if name is None:

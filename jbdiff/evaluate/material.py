@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jbdiff.audio.files import audio_blocks, find_sounds
+from jbdiff.audio.files import audio_blocks, find_sounds, read_header
 from jbdiff.data.clips import Report
 from jbdiff.data.stems import StemTrack, find_tracks, is_stems, mix
 from jbdiff.evaluate.metrics.frechet import LEAST_TRACKS
@@ -107,7 +106,8 @@ def read_stretch(path: Path, sample_rate: int, start: Callable[[int], int]) -> N
     """
     blocks = audio_blocks(path, sample_rate)
     first = next(blocks)  # raises an error in plain words if the file is broken
-    begin = start(round(soundfile.info(path).duration * sample_rate))
+    rate, frames = read_header(path)
+    begin = start(round(frames / rate * sample_rate))
     end, place, kept = begin + int(LONGEST_SECONDS * sample_rate), 0, []
     for block in itertools.chain([first], blocks):
         kept.append(block[max(0, begin - place) : max(0, end - place)])

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from jbdiff.audio.files import audio_blocks
+from jbdiff.audio.files import audio_blocks, read_header
 from jbdiff.audio.sound_facts import SoundFacts
 from jbdiff.data.clips import Report
 from jbdiff.data.stems import FILE, StemTrack, find_tracks, is_stems
@@ -123,14 +123,14 @@ def write_vorbis(source: Path, target: Path, quality: float) -> None:
     Raises OSError if the file cannot be read.
     """
     try:
-        rate = int(soundfile.info(source).samplerate)
+        rate, _ = read_header(source)
         facts = SoundFacts()
         # The file is read twice, so that it is never in memory as a whole.
         same = all(
             block.shape[1] == 2 and np.array_equal(block[:, 0], block[:, 1])
             for block in audio_blocks(source, rate, facts=facts)
         )
-    except (OSError, ValueError, soundfile.LibsndfileError) as error:
+    except (OSError, ValueError) as error:
         raise OSError(f"cannot read stem {str(source)!r} ({error}); render the track again") from error
     form = {"format": "OGG", "subtype": "VORBIS", "compression_level": 1 - quality}
     with soundfile.SoundFile(target, "w", rate, 1 if same else facts.channels, **form) as file:

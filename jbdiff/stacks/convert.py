@@ -90,6 +90,8 @@ def plan(sources: Sequence[Path], roles: Mapping[str, Path], config: StackConfig
                 continue
             take(v1_role(path) or _role_by_content(path), path)
     for role, path in roles.items():
+        if not path.is_file():
+            raise CheckpointError(f"no file {path} for {role}; put it there or correct the path")
         recorded.pop(role, None)
         found[role] = path
     levels = tuple(level for level in config.levels if f"level{level.level}" in found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jbdiff.config import JointDenoiserConfig
+from jbdiff.config import JointDenoiserConfig, StackConfig
 from jbdiff.geometry import Geometry
 from jbdiff.stacks.stack import Stack
 
@@ -125,22 +125,36 @@ def stream_parts(
 
     Raises ValueError if the stack lacks what is asked for, or if a length does not fit.
     """
-    numbers = tuple(sorted(stack.levels if levels is None else set(levels), reverse=True))
-    for number in numbers:
-        stack.config.level(number)
-    if not numbers or numbers[0] != stack.levels[0]:
-        raise ValueError(
-            f"levels {list(numbers)}: the coarsest level of stack {stack.config.name!r}, "
-            f"{stack.levels[0]}, invents and has to play"
-        )
     if finisher and stack.finisher is None:
         raise ValueError(f"stack {stack.config.name!r} has no finisher; leave it off")
-    coarsest = stack.config.level(numbers[0])
+    return parts_of(stack.config, stack.levels, levels, finisher, token_multiplier, hop_tokens, delay_tokens)
+
+
+def parts_of(
+    config: StackConfig,
+    known: Sequence[int],
+    levels: Sequence[int] | None = None,
+    finisher: bool = False,
+    token_multiplier: int = 1,
+    hop_tokens: int | None = None,
+    delay_tokens: int | None = None,
+) -> StreamParts:
+    """As `stream_parts`, for a stack that is not loaded. known: its levels, coarsest first."""
+    numbers = tuple(sorted(known if levels is None else set(levels), reverse=True))
+    for number in numbers:
+        config.level(number)
+    if not numbers or numbers[0] != known[0]:
+        raise ValueError(
+            f"levels {list(numbers)}: the coarsest level of stack {config.name!r}, {known[0]}, invents and has to play"
+        )
+    if finisher and config.finisher is None:
+        raise ValueError(f"stack {config.name!r} has no finisher; leave it off")
+    coarsest = config.level(numbers[0])
     if not 1 <= token_multiplier <= MOST_WINDOWS:
         raise ValueError(f"token multiplier {token_multiplier} is outside 1..{MOST_WINDOWS}")
     if token_multiplier > 1 and isinstance(coarsest.denoiser, JointDenoiserConfig):
         raise ValueError(
-            f"token multiplier {token_multiplier}: the denoiser of stack {stack.config.name!r} takes no "
+            f"token multiplier {token_multiplier}: the denoiser of stack {config.name!r} takes no "
             "longer windows than in training; use 1"
         )
     window = token_multiplier * coarsest.window_tokens
@@ -150,7 +164,7 @@ def stream_parts(
         raise ValueError(
             f"a hop of {hop} tokens: a window of {window} can be cut into {', '.join(map(str, known))}"
         )
-    geometry = Geometry(stack.config)
+    geometry = Geometry(config)
     return StreamParts(
         numbers,
         finisher,

@@ -333,7 +333,7 @@ class Recorder:
 
     def _fail(self, problem: str, error: Exception) -> None:
         """End the take after a failure, keep its written part, and show the problem to the player."""
-        log.warning("recording: %s", problem, exc_info=error)
+        log.warning("recording: %s", problem, exc_info=None if isinstance(error, TakeWriteError) else error)
         take, self._take = self._take, None
         with self._ready:
             recording = self._start_waits()

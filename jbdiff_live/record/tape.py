@@ -215,6 +215,8 @@ class Tape:
         oldest = block.end_frame - self._keep_frames
         with self._lock:
             self._recent = (*(b for b in self._recent if b.end_frame > oldest), block)
+            if self._recorder.status().recording:
+                self._next = None  # the take that is being recorded goes on
             if self._next is not None and self._next(block):
                 self._next, self._begun_by_block = None, True
                 self._start(block.start_frame, [block])

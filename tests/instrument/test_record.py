@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import shutil
 import subprocess
 import sys
@@ -167,6 +168,17 @@ class ParkedDisk:
             write(writer, block)
 
         monkeypatch.setattr(TakeWriter, "write_block", slow)
+
+
+def test_a_refusal_of_the_disk_is_one_line_on_the_console(
+    recorder: Recorder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with caplog.at_level(logging.WARNING):
+        recorder.start(tmp_path / "file", 0, {}, [])
+        recorder.stop(0)
+    (said,) = caplog.records
+    assert "is a file and no folder" in said.getMessage() and not said.exc_info
 
 
 def test_a_full_queue_drops_counts_and_marks_the_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

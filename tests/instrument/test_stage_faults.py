@@ -444,3 +444,13 @@ def test_recording_from_the_first_block_and_then_at_once_does_not_end_the_music(
     rig.session.start_recording()
     rig.play()
     assert rig.session.status().recorder.recording
+
+
+def test_a_second_wish_to_record_from_the_first_sound_does_not_end_the_music(rig: StageRig) -> None:
+    rig.session.record_from_first_block()
+    rig.play()
+    rig.session.record_from_first_block()  # a take is being recorded
+    rig.clock.run(2.0)
+    assert rig.word.word is Word.PLAYING and rig.session.status().recorder.recording
+    rig.session.stop()
+    assert len(rig.closed_takes()) == 1

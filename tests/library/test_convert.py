@@ -279,3 +279,8 @@ def test_a_stack_of_bands_with_a_student_keeps_all_its_parts(tmp_path: Path) -> 
     assert set(stack.few) == {2} and stack.finisher is not None
     wanted = load_stack("pocket").few[2].state_dict()
     assert all(torch.equal(value, wanted[name]) for name, value in stack.few[2].state_dict().items())
+
+
+def test_a_missing_file_is_named_with_its_own_part(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no file .*nowhere\.ckpt for level2"):
+        plan([], {"level2": tmp_path / "nowhere.ckpt"})

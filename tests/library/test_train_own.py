@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +112,27 @@ def test_tracks_that_cannot_train_are_left_out_with_the_reason(songs: Path, tmp_
     places = lay_out(chosen, tmp_path / "tracks")
     for link, track in places.items():
         assert soundfile.info(link).frames == soundfile.info(track.path).frames and " mix " not in link
+
+
+def test_a_constant_and_a_pointer_of_git_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    write(tmp_path / "a.wav", np.full((3 * 44_100, 1), 0.5))
+    write(tmp_path / "good.wav", tone(3))
+    (tmp_path / "lfs.ogg").write_text("version https://git-lfs.github.com/spec/v1\n")
+    chosen = choose(tmp_path, 2.0, None, print)
+    assert [track.path.name for track in chosen.tracks] == ["good.wav"]
+    reasons = dict(chosen.left_out)
+    assert "silent: all samples have one value" in reasons["a.wav"] and "git lfs pull" in reasons["lfs.ogg"]
+
+
+def test_a_name_that_is_not_utf_8_is_read(tmp_path: Path) -> None:
+    good = write(tmp_path / "good.wav", tone(3))
+    name = os.fsencode(tmp_path) + b"/caf\xe9.wav"
+    try:
+        shutil.copy(good, name)
+    except OSError:
+        pytest.skip("this system has no such names")
+    chosen = choose(tmp_path, 2.0, None, print)
+    assert not chosen.left_out and len(chosen.tracks) == 2
 
 
 def test_a_description_wins_over_the_option_and_the_option_over_the_estimate(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from jbdiff.audio.files import audio_blocks, find_sounds
+from jbdiff.audio.files import audio_blocks, find_sounds, read_header
+from jbdiff.audio.sound_facts import SoundFacts
 from jbdiff.data.clips import Report
 from jbdiff.data.stems import FILE, is_of_stems
 from jbdiff.train.latents.bars import read_tempo
@@ -89,7 +89,8 @@ def of_stems(folder: Path, files: list[Path], parents: set[Path], report: Report
     tracks = []
     for parent in sorted(parents):
         inside = [file for file in files if file.parent == parent]
-        seconds = max((float(opened(file).duration) for file in inside), default=0.0)
+        lengths = [frames / rate for rate, frames in map(read_header, inside)]
+        seconds = max(lengths, default=0.0)
         tracks.append(Track(parent, seconds, True, read_tempo(parent / FILE)))
     reason = "the folder holds stems, and this is no part of them; train whole tracks from another folder"
     others = [str(file.relative_to(folder)) for file in files if file.parent not in parents]
@@ -98,22 +99,13 @@ def of_stems(folder: Path, files: list[Path], parents: set[Path], report: Report
     return Chosen(tuple(tracks), tuple((name, reason) for name in others), stems=True)
 
 
-def opened(file: Path) -> soundfile._SoundFileInfo:
-    """Return rate and length of a sound file. Raises OSError if it cannot be read."""
-    try:
-        return soundfile.info(file)
-    except soundfile.LibsndfileError as error:
-        raise OSError(
-            f"cannot read {str(file)!r} as sound ({error.error_string}); convert it to WAV or FLAC"
-        ) from error
-
-
 def looked_at(file: Path, least_seconds: float, bpm: float | None) -> Track:
     """Read a file and return its track. Raises OSError or ValueError, with the reason, if it cannot be used."""
-    rate = int(opened(file).samplerate)
+    rate, _ = read_header(file)
+    facts = SoundFacts()
     frames, full, peak = 0, 0, 0.0
     middle = side = 0.0
-    for block in audio_blocks(file, rate):
+    for block in audio_blocks(file, rate, facts=facts):
         size = np.abs(block)
         frames += len(block)
         peak = max(peak, float(size.max()))
@@ -126,6 +118,8 @@ def looked_at(file: Path, least_seconds: float, bpm: float | None) -> Track:
         raise ValueError(f"too short: {seconds:.2f} s, and {least_seconds:.2f} s are needed")
     if peak < SILENT:
         raise ValueError("silent: no sample is above -60 dB; record or export it again")
+    if facts.silent:
+        raise ValueError("silent: all samples have one value; record or export it again")
     if full > MOST_CLIPPED * frames:
         raise ValueError(
             f"clipped: {100 * full / frames:.0f} % of it is at full scale; export it again at a lower level"
