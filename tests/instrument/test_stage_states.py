@@ -170,7 +170,9 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def let_the_stack_go_on(self) -> None:
+        """A thread that was asked to stop ends now. Until then it would depend on timing whether it hangs again."""
         self.rig.stack.fault = Fault.NONE
+        self.rig.clock.run_until(lambda: not self._stopping, "the end of what hung")
 
     @rule()
     def lose_the_device(self) -> None:
@@ -211,7 +213,6 @@ class AnyOrder(RuleBasedStateMachine):
             rig = self.rig
             self.let_the_stack_go_on()
             self.bring_the_device_back()
-            rig.clock.run_until(lambda: not self._stopping, "the end of what hung")
             if self.muted:
                 self.mute()
             self.choose_device(STAGE)
