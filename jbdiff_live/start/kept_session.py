@@ -241,6 +241,8 @@ def open_kept(windowed: bool, safe: bool, named: str | None) -> KeptSession:
             return kept
         path = folder / "sessions" / f"{LAST}.json"
     else:
+        if Path(named).name in ("", ".."):
+            raise ValueError(f"{shown(named)!r} is a folder; give --session the name of a file")
         path = Path(named).expanduser().absolute()
         path = path if path.suffix == ".json" else path.with_name(f"{path.name}.json")
     file = SessionFile(path, __version__)

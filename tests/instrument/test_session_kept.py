@@ -442,3 +442,9 @@ def test_a_damaged_session_of_ones_own_is_put_aside(tmp_path: Path) -> None:
     kept.close(None)
     assert "The last session cannot be used" in kept.words[0]
     assert len(list(tmp_path.glob("stage-unreadable-*.json"))) == 1
+
+
+@pytest.mark.parametrize("named", [".", "/", "..", "sessions/.."])
+def test_a_folder_is_no_name_of_a_session(named: str) -> None:
+    with pytest.raises(ValueError, match="is a folder; give --session the name of a file"):
+        open_kept(windowed=False, safe=False, named=named)
