@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 LOWEST = 19  # the nice value
+PAUSES = hasattr(signal, "SIGSTOP")  # False: a process cannot be stopped, as on Windows; it is ended instead
 LOOK_SECONDS = 0.1  # between two looks at the music; a block of music takes longer to make
 
 
@@ -41,18 +42,19 @@ def start_behind(command: Sequence[str]) -> subprocess.Popen[str]:
 class BehindMusic:
     """Stops a process while `plays` returns True. Calls `told` with True when it stops it, with False when it goes on.
 
-    Windows cannot stop a process. There it only has the lowest priority.
+    Windows cannot stop a process. There it is ended, and `gave_way` becomes True: whoever started it starts it again
+    after the music, so its work must be able to go on.
     """
 
     def __init__(
         self, process: subprocess.Popen[str], plays: Callable[[], bool], told: Callable[[bool], object]
     ) -> None:
         self._process, self._plays, self._told = process, plays, told
+        self.gave_way = False
         self._stopped = False
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="behind the music", daemon=True)
-        if hasattr(signal, "SIGSTOP"):
-            self._thread.start()
+        self._thread.start()
 
     def close(self) -> None:
         """Let the process go on, and look no more."""
@@ -62,9 +64,17 @@ class BehindMusic:
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            self._stop(self._plays())
+            if not PAUSES:
+                self._end(self._plays())
+            else:
+                self._stop(self._plays())
             self._closed.wait(LOOK_SECONDS)
         self._stop(False)
+
+    def _end(self, end: bool) -> None:
+        if end and not self.gave_way:
+            self.gave_way = True
+            self._process.terminate()
 
     def _stop(self, stop: bool) -> None:
         if stop != self._stopped:

@@ -369,6 +369,27 @@ def test_a_rendering_that_is_asked_for_while_the_music_plays_begins_when_it_stop
     assert waiting.wait(SECONDS) and waiting.state.cancelled
 
 
+def test_where_no_process_can_be_stopped_a_rendering_is_ended_and_goes_on_after_the_music(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows. A replay that is run again goes on from its last state; here the second run ends."""
+    monkeypatch.setattr("jbdiff_live.system.behind.PAUSES", False)
+    runs, music = tmp_path / "runs", Music(on=False)
+    runs.write_text("")
+    job = behind(
+        music,
+        f"runs = open({str(runs)!r}, 'a+')\nruns.seek(0)\nlater = runs.read()\nruns.write('run ')\nruns.close()\n"
+        f"if later:\n    raise SystemExit\n{ENDLESS}",
+    )
+    until(job, lambda: bool(job.state.part))
+    music.on = True
+    until(job, lambda: job.state.waits == "waits until the music stops")
+    assert runs.read_text() == "run "
+    music.on = False
+    assert job.wait(SECONDS) and job.state.words == "the take is rendered again" and not job.state.problem
+    assert runs.read_text() == "run run "
+
+
 @LINUX
 def test_a_killed_instrument_leaves_no_stopped_rendering_behind() -> None:
     """The kernel ends it, or lets it go on where hang-ups are ignored; it then ends at its next word."""

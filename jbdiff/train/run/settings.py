@@ -166,6 +166,14 @@ StepsOption = Annotated[
 MixesOption = Annotated[
     int, typer.Option(min=1, help="Mixes of each track, if --data holds stems.", rich_help_panel=RUNNING)
 ]
+Bf16Option = Annotated[
+    bool | None,
+    typer.Option(
+        "--bf16/--no-bf16",
+        help="Matrix products in bfloat16. If not given: on a GPU only.",
+        rich_help_panel=MACHINE,
+    ),
+]
 
 
 def run_options(
@@ -206,14 +214,7 @@ def run_options(
             help="auto, ddp or another of Lightning that keeps weights whole.", rich_help_panel=MACHINE
         ),
     ] = "auto",
-    bf16: Annotated[
-        bool | None,
-        typer.Option(
-            "--bf16/--no-bf16",
-            help="Matrix products in bfloat16. If not given: on a GPU only.",
-            rich_help_panel=MACHINE,
-        ),
-    ] = None,
+    bf16: Bf16Option = None,
 ) -> RunSettings:
     """Return the settings from the options that all training commands share."""
     return RunSettings(

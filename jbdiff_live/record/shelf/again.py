@@ -8,6 +8,7 @@ The process is `python -m jbdiff_live replay TAKE --progress json`. It writes on
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -36,39 +37,48 @@ def render_again(
 ) -> tuple[str, Path | None]:
     """Run the command to its end. Return words for the player, and the file or folder that it names, if it does.
 
-    plays: True while the music plays. RuntimeError if the command fails, with its last words.
+    plays: True while the music plays. A command that was ended for the music is run again: a replay goes on from its
+    last state. RuntimeError if the command fails, with its last words.
     """
-    while plays():  # to load the model would cost the music as much as to render
-        job.wait_for(WAITS)
-        job.sleep(LOOK_SECONDS)
-    job.wait_for("")
-    process = start_behind(command)
-    # A process that is stopped does not end, so it goes on as soon as the job is cancelled.
-    behind = BehindMusic(
-        process, lambda: plays() and not job.cancelled, lambda stopped: job.wait_for(WAITS if stopped else "")
-    )
-    job.on_cancel = process.terminate
+    while True:
+        while plays():  # to load the model would cost the music as much as to render
+            job.wait_for(WAITS)
+            job.sleep(LOOK_SECONDS)
+        job.wait_for("")
+        process = start_behind(command)
+        # A process that is stopped does not end, so it goes on as soon as the job is cancelled.
+        behind = BehindMusic(
+            process,
+            lambda: plays() and not job.cancelled,
+            lambda stopped: job.wait_for(WAITS if stopped else ""),
+        )
+        job.on_cancel = process.terminate
+        try:
+            status, said, result = _to_its_end(job, process)
+        finally:
+            behind.close()
+            end_child(process, PATIENCE_SECONDS)
+        if not status:
+            return "the take is rendered again", result
+        job.sleep(0)  # Cancelled, if that is why
+        if not behind.gave_way:
+            raise RuntimeError(f"the take was not rendered: {said or f'it ended with status {status}'}")
+
+
+def _to_its_end(job: ThreadJob, process: subprocess.Popen[str]) -> tuple[int, str, Path | None]:
+    """Follow a process to its end. Return its exit status, its last words, and what it made."""
     words: deque[str] = deque(maxlen=LAST_LINES)
     result: Path | None = None
-    try:
-        job.step(0, 1)  # a cancel before this line found no process
-        assert process.stdout is not None
-        while line := process.stdout.readline(LONGEST_LINE):
-            report = _report(line)
-            if report is None:
-                words.append(printable(shown(line.strip())))
-                continue
-            result = _made(report) or result
-            _follow(job, report)
-        status = process.wait()
-    finally:
-        behind.close()
-        end_child(process, PATIENCE_SECONDS)
-    if status:
-        job.step(0, 1)  # Cancelled, if that is why
-        said = " ".join(word for word in words if word) or f"it ended with status {status}"
-        raise RuntimeError(f"the take was not rendered: {said}")
-    return "the take is rendered again", result
+    job.sleep(0)  # a cancel before this line found no process
+    assert process.stdout is not None
+    while line := process.stdout.readline(LONGEST_LINE):
+        report = _report(line)
+        if report is None:
+            words.append(printable(shown(line.strip())))
+            continue
+        result = _made(report) or result
+        _follow(job, report)
+    return process.wait(), " ".join(word for word in words if word), result
 
 
 def _report(line: str) -> dict[str, Any] | None:
