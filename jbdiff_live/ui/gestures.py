@@ -127,11 +127,14 @@ class Gestures(PlayersWishes):
 
     # Focus
 
-    def event(self, event: QEvent) -> bool:
+    def changeEvent(self, event: QEvent) -> None:
         # After a dialog, Qt would give a window without a focus to its first knob, and the digits would type into it.
-        if event.type() == QEvent.Type.WindowActivate and self.focusWidget() is None:
+        # Not in `event`: Qt paints the whole window inside that, and with it in Python the thread that makes the blocks
+        # would have to wait for the screen.
+        super().changeEvent(event)
+        activated = event.type() == QEvent.Type.ActivationChange and self.isActiveWindow()
+        if activated and self.focusWidget() is None:
             self.setFocus(Qt.FocusReason.OtherFocusReason)
-        return super().event(event)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.setFocus(Qt.FocusReason.MouseFocusReason)

@@ -181,3 +181,9 @@ def test_after_a_dialog_the_digits_recall_scenes_and_type_into_no_knob(
     assert focused is window
     qtbot.keyClick(focused, Press.Key_2)
     assert ("recall_scene", 2) in demo.asked
+
+
+def test_the_windows_events_are_not_handled_in_python() -> None:
+    """Qt paints all of a window inside `event`. Python would keep the interpreter from the engine until it is shown."""
+    ours = [kind for kind in MainWindow.__mro__ if kind.__module__.startswith("jbdiff_live")]
+    assert len(ours) > 1 and not [kind for kind in ours if "event" in vars(kind)]
