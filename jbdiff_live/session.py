@@ -18,6 +18,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from jbdiff_live.audio.audition import Audition
 from jbdiff_live.audio.listening.takes import TakeListening
@@ -395,12 +396,17 @@ def _make_clock_desk(session: Session) -> ClockDesk:
 def _make_take_desk(session: Session) -> TakeDesk:
     """Make the desk of the takes that were recorded."""
     options, generator = session.options, session.generator
+
+    def moved(old: Path, new: Path | None) -> None:
+        session.library_desk.take_moved(old, new)
+        session.tape.moved(old, new)
+
     return TakeDesk(
         options.takes,
         TakeListening(session.audition, generator.sample_rate, generator.channels),
         measure,
         lambda: session.plays,
-        lambda old, new: session.library_desk.take_moved(old, new),
+        moved,
         draw_beside if options.take_pictures else lambda folder: None,
     )
 

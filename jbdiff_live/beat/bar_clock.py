@@ -284,6 +284,8 @@ class BarClock:
         followed, link = self._input, self._chosen.link
         if link is not None:
             count = link.peers
+            if count == 0:
+                return "Link: no other program is there yet"
             return f"Link with {count} other {'program' if count == 1 else 'programs'}"
         if self.source is not ClockSource.MIDI or followed is None:
             return TAPPED if self._taps.line is not None else ""

@@ -258,10 +258,9 @@ class Lessons:
 
     def _learned_note(self, device: str, new: Binding) -> str:
         """Say what was learned, and from which value on the control moves it."""
-        channel = "" if new.channel is None else f"ch {new.channel} "
         value = self._waits_at(device, new)
         takes_over = f"; turn it past {value}, and it moves the knob" if value else ""
-        return f"{label(new.target)} learned {channel}{new.control}{takes_over}."
+        return f"{_learned(new)}{takes_over}."
 
     def _begin_trial(self, gesture: Gesture, new: Binding, time: float) -> None:
         parameter = BY_NAME.get(new.target)
@@ -286,6 +285,8 @@ class Lessons:
             return
         new = replace(trial.binding, encoding=found)
         self._replace(trial.device, trial.binding, new)
+        if self.note.startswith(_learned(trial.binding)):  # an encoder takes over at once
+            self.note = f"{_learned(new)}."
         self._values[place] = set(trial.recognition.values)
 
     def _correct(self, place: Place, value: int) -> None:
@@ -307,6 +308,12 @@ class Lessons:
             return
         self._desk.change(device, old, new)
         self._on_bound(device)
+
+
+def _learned(binding: Binding) -> str:
+    channel = "" if binding.channel is None else f"ch {binding.channel} "
+    encoding = "" if binding.encoding is None else f" relative {binding.encoding.value}"
+    return f"{label(binding.target)} learned {channel}{binding.control}{encoding}"
 
 
 def _places(gesture: Gesture) -> frozenset[Place]:

@@ -65,6 +65,9 @@ class Tape:
         self._armed = False  # the next start begins a take
         self._next: Callable[[Block], bool] | None = None  # the block for which it is true begins a take
         self._states: tuple[StateBefore, ...] = ()  # the states before them, as far as there are some
+        self._moved: dict[
+            Path, Path | None
+        ] = {}  # folders of takes that have other names now; None: in the trash
         self._begun_by_block = False  # True if the first block began the present take
 
     @property
@@ -74,6 +77,8 @@ class Tape:
 
     def status(self) -> RecorderStatus:
         status = replace(self._recorder.status(), takes=self._folder, always=self._always)
+        if status.folder in self._moved:
+            status = replace(status, folder=self._moved[status.folder])
         if self.waits:
             status = replace(status, recording=True)
         if self._room is None:
@@ -205,6 +210,10 @@ class Tape:
         minutes = None if everything or self._always is None else self._always.keep_minutes
         playing = self._recent[-1].stack if self._recent else None
         self._recorder.keep(self._folder, frame, minutes, self._describe(playing), self._files())
+
+    def moved(self, old: Path, new: Path | None) -> None:
+        """Follow the folder of the last take: `new` is its new folder, or None if it is in the trash."""
+        self._moved |= {first: new for first, last in self._moved.items() if last == old} | {old: new}
 
     def stopped(self) -> None:
         """The music has stopped: `keep` of everything begins after this."""

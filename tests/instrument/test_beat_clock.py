@@ -142,6 +142,8 @@ def test_link_gives_tempo_and_bar_of_its_session() -> None:
         assert clock.next(Unit.BAR, 20.0) == pytest.approx(20.0 + 2.5 * 0.6)
         assert clock.status(20.0).detail == "Link with 2 other programs"
         assert clock.outer
+        link._link.num_peers = 0
+        assert clock.status(20.0).detail == "Link: no other program is there yet"
     finally:
         link.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hands import Hands, cc, texts
+from hands import Hands, cc, status, texts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +56,7 @@ def test_an_encoder_is_recognised_while_it_is_learned(encoding: Encoding, first:
     hands.store.set(target, parameter.from_normal(0.5), Origin.UI)
     start = hands[target]
     assert texts(hands)[target] == f"ch 1 CC 90 relative {encoding.value}"
+    assert "turn it past" not in status(hands).note, "an encoder takes over at once"
     hands.sweep(90, up[0], time=3.0)
     higher = hands[target]
     hands.sweep(90, down[0], down[0], time=4.0)

@@ -60,6 +60,26 @@ def test_a_session_keeps_the_folder_and_the_sound_that_were_chosen(tmp_path: Pat
     assert port_options(Ports(take="both"), ())["take_sound"] == "both"
 
 
+def test_the_newest_take_is_found_under_its_new_name(tmp_path: Path) -> None:
+    """Ctrl+T answered "the folder is not there yet", and the settings showed the old name."""
+    session = Session(SessionOptions(device="null", midi=(), takes=tmp_path), ToneGenerator())
+    try:
+        session.tape.start(0)
+        session.tape.stop(0)
+        folder = session.status().recorder.folder
+        assert folder is not None and folder.is_dir()
+        new = session.take_desk.rename(folder, "evening")
+        assert session.status().recorder.folder == new == tmp_path / "evening"
+        new = session.take_desk.rename(new, "late evening")
+        assert session.status().recorder.folder == new
+        session.take_desk.gone(tmp_path / "another take")
+        assert session.status().recorder.folder == new
+        session.take_desk.gone(new)
+        assert session.status().recorder.folder is None, "it is in the trash"
+    finally:
+        session.close()
+
+
 def test_a_session_changes_and_keeps_the_length_of_the_ring(tmp_path: Path) -> None:
     options = SessionOptions(
         device="null", midi=(), takes=tmp_path / "takes", always=AlwaysOptions(tmp_path / "ring")

@@ -12,7 +12,8 @@ from pytestqt.qtbot import QtBot
 from jbdiff_live.binding import Binding
 from jbdiff_live.control_view import BindingRow
 from jbdiff_live.ui.bindings.columns import COLUMNS, in_words
-from jbdiff_live.ui.bindings.dialog import BindingsDialog
+from jbdiff_live.ui.bindings.dialog import LETTERS, BindingsDialog
+from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.window import MainWindow
 
 CONTROL = Qt.KeyboardModifier.ControlModifier
@@ -180,6 +181,18 @@ def test_it_fits_a_small_window_and_is_cut_nowhere_that_matters(window: MainWind
     assert dialog.close_button.geometry().right() <= dialog.width()
 
 
+def test_a_wide_table_cuts_no_control(window: MainWindow) -> None:
+    """Panic's "CC 120 or CC 123" was cut beside an empty column."""
+    window.resize(1600, 1000)
+    window.bindings.open_table()
+    dialog = window.bindings
+    QApplication.processEvents()
+    room = dialog.table.columnWidth(column("Control")) - 14
+    letters = theme.metrics(LETTERS)
+    texts = [*shown(dialog, "Control"), "CC 22 relative 1/127"]
+    assert max(map(letters.horizontalAdvance, texts)) <= room, texts
+
+
 def test_a_screen_reader_gets_names_and_whole_lines(dialog: BindingsDialog) -> None:
     assert dialog.table.accessibleName() == "Bindings"
     model: QAbstractItemModel = dialog.model
@@ -190,6 +203,12 @@ def test_a_screen_reader_gets_names_and_whole_lines(dialog: BindingsDialog) -> N
     go(dialog, 1, "Range")
     assert dialog.line.text().startswith(whole)
     assert QAccessible.queryAccessibleInterface(dialog.table) is not None
+
+
+def test_the_line_of_an_encoder_says_how_it_counts() -> None:
+    binding = Binding.parse("gain", "ch 1 CC 22 relative 1/127")
+    row = BindingRow("box", "gain", "Gain", "CC 22", "map", binding, "pickup")
+    assert "Control: CC 22 relative 1/127;" in in_words(row)
 
 
 def test_a_conflict_is_written_out() -> None:

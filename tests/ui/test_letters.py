@@ -18,6 +18,7 @@ from jbdiff_live.ui.look import Look, Size
 from jbdiff_live.ui.rows.look_row import wear
 from jbdiff_live.ui.tiles.buttons import Choice
 from jbdiff_live.ui.tiles.knob import Knob
+from jbdiff_live.ui.tiles.tile import short_binding
 from jbdiff_live.ui.views.tabs import View
 from jbdiff_live.ui.window import LEAST_HEIGHT, LEAST_WIDTH, MainWindow
 
@@ -207,3 +208,10 @@ def test_letters_that_are_made_larger_grow_wherever_there_is_room(
         if pixels < 1.15 * usual[key] and pixels < 0.9 * one.where.height() and not tight:
             small.append((key, usual[key], pixels, one.where))
     assert len(usual) > 150 and not [one for one in small if one[0][2] not in ("PLAYING",)], small
+
+
+def test_a_binding_that_does_not_fit_never_is_a_bare_count(window: MainWindow) -> None:
+    """The tile showed "+1", and no control."""
+    text = "ch 1 CC 22 relative 1/127, CC 71"
+    assert short_binding(text, 60, 12) == "bound"
+    assert short_binding("ch 10 note C1, CC 71", 60, 12) == "C1 +1"

@@ -10,6 +10,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QAccessible, QColor
 from PySide6.QtWidgets import QApplication, QMenu
 from pytestqt.qtbot import QtBot
+from view_rig import writing
 
 from jbdiff_live.beat.line import TAPPED, ClockSource, ClockState, ClockStatus
 from jbdiff_live.parameters import OF_THE_SCENES, Origin
@@ -285,3 +286,19 @@ def test_a_tapped_beat_is_said_in_its_tile_and_not_below_the_word(
     assert "tapped beat" in window.bar.beat.accessibleDescription()
     assert window.bar.view.beat == ""
     assert demo.state.clock.text() == "116.1 BPM, bar 2.1, tapped beat"
+
+
+def test_the_beat_tile_promises_no_tap_while_another_clock_rules(
+    window: MainWindow, demo: DemoTransport
+) -> None:
+    demo.set_status(clock=ClockStatus(ClockSource.MIDI, detail="waiting for MIDI clock"))
+    window.look()
+    with writing(pytest.MonkeyPatch()) as written:
+        window.bar.beat.grab()
+    texts = {text.text for text in written}
+    assert texts & {"waiting for MIDI clock", "MIDI clock"} and not any("tap sets" in text for text in texts)
+    demo.set_status(clock=ClockStatus())
+    window.look()
+    with writing(pytest.MonkeyPatch()) as written:
+        window.bar.beat.grab()
+    assert any("tap sets" in text.text for text in written)

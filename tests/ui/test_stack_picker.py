@@ -85,7 +85,7 @@ def test_the_chooser_says_what_plays_and_what_is_loading(window: MainWindow, dem
     assert "Loading v1: warming up, block 1 of 2." in window.notices.toPlainText()
     demo.start()
     window.look()
-    assert "block 1 of 2; what plays goes on until then." in window.notices.toPlainText()
+    assert "block 1 of 2. The old one plays until then." in window.notices.toPlainText()
     demo.stack_is_ready(StackChoice("v1"))
     window.look()
     assert (window.stack.value, window.stack.note) == ("v1", "levels 2 1 0 + finisher")

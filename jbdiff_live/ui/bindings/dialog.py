@@ -37,6 +37,7 @@ from jbdiff_live.ui.keys import ENTER
 LOOK_MS = 250
 LETTERS = 13  # pixels
 WIDTHS = {"Control": 130, "Controller": 124}  # pixels
+NARROW, MORE = 940, 90  # pixels: a wider table gives the column Control what it has more, up to so much
 NO_LINE = "no line is chosen"
 HINT = "Arrows move, Enter changes a cell, Delete removes a binding, P is panic, Esc closes."
 
@@ -201,6 +202,9 @@ class BindingsDialog(QDialog):
         room = self._window.size()
         free = self._top_row.geometry().bottom() + 6
         self.resize(min(1240, room.width() - 20), min(680, room.height() - free - 10))
+        place = [column.title for column in COLUMNS].index("Control")
+        more = min(MORE, max(0, self.width() - NARROW))
+        self.table.horizontalHeader().resizeSection(place, theme.grown(WIDTHS["Control"]) + more)
         self.move(self._window.mapToGlobal(QPoint(10, free)))
         self._timer.start()
         self.show()

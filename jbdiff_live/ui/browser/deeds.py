@@ -154,14 +154,14 @@ class Deeds(Answering):
         return name
 
     def _ask_name(self, proposed: str, what: str, use: Callable[[str], None]) -> None:
-        """Ask for a name in the place of the search line. Enter takes it, Esc does not."""
+        """Ask for a name in the place of the search line. Enter saves it, Esc cancels."""
         self._named = use
         self.search.hide()
         self.name.show()
         self.name.setText(proposed)
         self.name.selectAll()
         self.name.setFocus(Qt.FocusReason.OtherFocusReason)
-        self.answer(f"Type {what}. Enter takes it, Esc does not.")
+        self.answer(f"Type {what}. Enter saves it, Esc cancels.")
 
     def _use_name(self) -> None:
         use, name = self._named, self.name.text().strip()

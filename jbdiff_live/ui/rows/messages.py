@@ -63,8 +63,8 @@ def problems(status: Status) -> list[Message]:
 
 def news(status: Status, details: str) -> list[Message]:
     """Return what else there is to read. details: the reason of the state word, if it found no room beside it."""
-    meanwhile = "; what plays goes on until then" if status.engine.state is EngineState.RUNNING else ""
-    loading = f"Loading {status.stack.loading}{meanwhile}." if status.stack.loading else ""
+    meanwhile = " The old one plays until then." if status.engine.state is EngineState.RUNNING else ""
+    loading = f"Loading {status.stack.loading}.{meanwhile}" if status.stack.loading else ""
     found = [Message(details, tone_of(stage_word(status)))]
     texts = status.message, loading, longer_delay(status.audio), without_midi(status.control)
     found += [Message(text) for text in texts]

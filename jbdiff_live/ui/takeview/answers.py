@@ -29,13 +29,13 @@ class Asking(Answering):
     _named: Callable[[str], object] | None  # what the text that is typed is for
 
     def ask(self, proposed: str, what: str, use: Callable[[str], object]) -> None:
-        """Ask for a text in the place of the title. Enter takes it, Esc does not."""
+        """Ask for a text in the place of the title. Enter saves it, Esc cancels."""
         self._named = use
         self.name.show()
         self.name.setText(proposed)
         self.name.selectAll()
         self.name.setFocus(Qt.FocusReason.OtherFocusReason)
-        self.answer(f"Type {what}. Enter takes it, Esc does not.")
+        self.answer(f"Type {what}. Enter saves it, Esc cancels.")
 
     def use_name(self) -> None:
         use, text = self._named, self.name.text().strip()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from PySide6.QtCore import QRectF, Qt, QTimer
 from PySide6.QtGui import QFocusEvent, QHideEvent, QMouseEvent, QPainter
 
-from jbdiff_live.beat.line import ClockState, ClockStatus
+from jbdiff_live.beat.line import ClockSource, ClockState, ClockStatus
 from jbdiff_live.parameters import ACTIONS_BY_NAME, FUNCTIONS_BY_NAME
 from jbdiff_live.ui.drawing import theme
 from jbdiff_live.ui.tiles.buttons import Pad
@@ -81,7 +81,7 @@ class HeldPad(Pad):
 
 
 class BeatPad(Pad):
-    """Bar and beat and the tempo. A hit taps the tempo, and from then on Clock is at tempo."""
+    """Bar and beat and the tempo. With the own beat, a hit taps the tempo, and from then on Clock is at tempo."""
 
     def __init__(self) -> None:
         super().__init__(ACTIONS_BY_NAME["tap"], key="T")
@@ -102,7 +102,7 @@ class BeatPad(Pad):
     @staticmethod
     def _words(clock: ClockStatus) -> tuple[str, str, str]:
         if clock.state is ClockState.NONE:
-            return "–.–", "no beat", ""
+            return "–.–", "no beat", "" if clock.source is ClockSource.INTERNAL else clock.detail
         return f"{clock.bar}.{clock.beat}", f"{clock.tempo:.1f} BPM", clock.origin_and_state
 
     def draw_body(self, painter: QPainter, area: QRectF) -> None:
@@ -123,7 +123,9 @@ class BeatPad(Pad):
 
     def _outer(self, source: str) -> tuple[str, ...]:
         """What the third line says, longest first: the source of the beat, else what a tap does."""
-        return (source, "") if source else ("a tap sets Clock to tempo", "tap sets tempo", "")
+        if not source:
+            return "a tap sets Clock to tempo", "tap sets tempo", ""
+        return source, self.clock.origin, ""
 
 
 class NextPad(Pad):

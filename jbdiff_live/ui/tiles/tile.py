@@ -408,7 +408,8 @@ def short_binding(text: str, width: float, pixels: int) -> str:
     first, *more = text.split(", ")
     count = f" +{len(more)}" if more else ""
     brief = first.removesuffix(" 14-bit")
-    ways = (text, f"{first}{count}", f"{brief}{count}", brief.partition(" note ")[2] + count, "bound")
+    key = brief.partition(" note ")[2]
+    ways = (text, f"{first}{count}", f"{brief}{count}", key and key + count, "bound")
     return theme.first_fitting(tuple(way for way in ways if way), width, pixels) if text else ""
 
 
