@@ -7,45 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from enum import Enum
 
 from jbdiff_live.binding import Binding, BindingKind, TakeoverMode, label
 from jbdiff_live.control.controller_map import ControllerMap
 from jbdiff_live.control.desk import EVERYWHERE, PANIC, MapDesk
-from jbdiff_live.control.names import CV_INPUT, KEYBOARD, OSC_SENDERS, matches
+from jbdiff_live.control.names import family, family_of, matches
 from jbdiff_live.control_view import BindingRow
 
-
-class Family(Enum):
-    """What a controller is, by what it sends."""
-
-    MIDI = "MIDI"
-    CV = "CV"
-    OSC = "OSC"
-    KEYS = "keys"
-
-
-_FAMILIES = {
-    BindingKind.CV: Family.CV,
-    BindingKind.GATE: Family.CV,
-    BindingKind.OSC: Family.OSC,
-    BindingKind.KEY: Family.KEYS,
-}
 NO_CONTROL = "no control"
 NOT_CONNECTED = "the controller is not connected"
-
-
-def family_of(kind: BindingKind) -> Family:
-    return _FAMILIES.get(kind, Family.MIDI)
-
-
-def family(device: str) -> Family:
-    """Return what a controller is, by its name."""
-    if device == OSC_SENDERS:
-        return Family.OSC
-    if device == KEYBOARD:
-        return Family.KEYS
-    return Family.CV if device.startswith(CV_INPUT) else Family.MIDI
 
 
 def all_rows(desk: MapDesk, usual: TakeoverMode) -> tuple[BindingRow, ...]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from jbdiff_live.binding import Binding, BindingKind, TakeoverMode, label
 from jbdiff_live.control.cv import CvChannel
 from jbdiff_live.control.decode import ALL_NOTES_OFF, ALL_SOUND_OFF, FIRST_MODE_CC
+from jbdiff_live.control.names import family, family_of
 from jbdiff_live.control.outgoing.lights import Shown, Shows
 from jbdiff_live.control.shelf import MapShelf
 from jbdiff_live.control_view import BindingRow
@@ -58,7 +59,7 @@ class MapDesk:
         return found
 
     def rows(self) -> tuple[BindingRow, ...]:
-        """Return every binding in use, by controller. Without a controller, return what the patch suggests."""
+        """Return every binding in use, by controller, and what the patch suggests to controllers that are not there."""
         rows = [
             BindingRow(
                 EVERYWHERE,
@@ -71,9 +72,12 @@ class MapDesk:
         for device in self.devices:
             own = self.shelf.find(device).bindings
             rows += [_row(device, b, "map" if b in own else "patch") for b in self.table(device).bindings]
-        if not self.devices:
-            rows += [_row(EVERYWHERE, binding, "patch") for binding in self._usable]
+        rows += [_row(EVERYWHERE, binding, "patch") for binding in self._usable if self._waits(binding)]
         return tuple(rows)
+
+    def _waits(self, binding: Binding) -> bool:
+        """Whether no controller of the kind that sends such messages is connected."""
+        return all(family(device) is not family_of(binding.kind) for device in self.devices)
 
     def texts(self) -> dict[str, str]:
         """Return the controls of each bound target, as a person would write them; several are joined by ", "."""
@@ -149,9 +153,9 @@ class MapDesk:
                     bindings=tuple(b for b in old.bindings if b.target != target),
                     silent=old.silent | ({target} & suggested),
                 )
-        if not self.devices:
-            self.suggested = tuple(b for b in self.suggested if b.target != target)
-            self._usable = tuple(b for b in self._usable if b.target != target)
+        if any(b.target == target and self._waits(b) for b in self._usable):
+            self.suggested = tuple(b for b in self.suggested if b.target != target or not self._waits(b))
+            self._usable = tuple(b for b in self._usable if b.target != target or not self._waits(b))
             self._tables.clear()
 
     def moved_by(self, device: str, kind: BindingKind, number: int, channel: int) -> tuple[str, ...]:
@@ -246,7 +250,11 @@ class MapDesk:
         own = self.shelf.find(device)
         taken = {b.target for b in own.bindings} | own.silent
         free = [
-            b for b in self._usable if b.target not in taken and not any(b.overlaps(o) for o in own.bindings)
+            b
+            for b in self._usable
+            if family_of(b.kind) is family(device)
+            and b.target not in taken
+            and not any(b.overlaps(o) for o in own.bindings)
         ]
         bindings = (*own.bindings, *free)
         by_control: dict[tuple[BindingKind, int], tuple[Binding, ...]] = {}

@@ -1,4 +1,6 @@
-"""Names of MIDI inputs: the lasting part of a port's name, and the numbering of equal controllers. Pure functions.
+"""Names of controllers: what a controller is, the lasting part of a MIDI port's name, and the numbers of equal ones.
+
+All functions are pure.
 
 The systems put numbers into the names of ports, and give other numbers when a controller comes back:
 
@@ -19,6 +21,9 @@ import platform
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from enum import Enum
+
+from jbdiff_live.binding import BindingKind
 
 _LINUX = (
     r" \d+:\d+$",  # ALSA: client and port
@@ -33,7 +38,37 @@ KEYBOARD = "computer keyboard"
 OSC_SENDERS = "OSC"  # all of them together
 CV_INPUT = "CV in "  # and the name of the sound input
 
+
+class Family(Enum):
+    """What a controller is, by what it sends."""
+
+    MIDI = "MIDI"
+    CV = "CV"
+    OSC = "OSC"
+    KEYS = "keys"
+
+
+_FAMILIES = {
+    BindingKind.CV: Family.CV,
+    BindingKind.GATE: Family.CV,
+    BindingKind.OSC: Family.OSC,
+    BindingKind.KEY: Family.KEYS,
+}
+
 Port = tuple[str, int]  # the system's name, and which of the ports of exactly that name, from 0
+
+
+def family_of(kind: BindingKind) -> Family:
+    return _FAMILIES.get(kind, Family.MIDI)
+
+
+def family(device: str) -> Family:
+    """Return what a controller is, by its name."""
+    if device == OSC_SENDERS:
+        return Family.OSC
+    if device == KEYBOARD:
+        return Family.KEYS
+    return Family.CV if device.startswith(CV_INPUT) else Family.MIDI
 
 
 def numbered(ports: Iterable[str]) -> list[Port]:

@@ -85,6 +85,22 @@ def test_a_patch_s_control_is_listed_where_it_can_come_from() -> None:
     assert cv.takeover == "jump", "a voltage does not wait"
 
 
+def test_a_key_of_the_computer_brings_no_control_of_the_patch_back() -> None:
+    """Fails where the keyboard becomes a controller that has the patch's CCs."""
+    hands = Hands(("motion", "CC 78"), ("panic", "ch 10 note E1"), ("gain", "CC 7"))
+    hands.controls.learn("motion")
+    hands.send(cc(90, 127, 0.0), cc(90, 0, 1.0))
+    hands.controls.unbind("panic")
+    before = texts(hands)
+    assert before == {"motion": "ch 1 CC 90", "gain": "CC 7"}
+    hands.controls.port(KEYBOARD, True)
+    assert texts(hands) == before
+    hands.controls.port("box", False)
+    assert texts(hands)["gain"] == "CC 7", "what a controller may do that is not there is told"
+    hands.controls.unbind("gain")
+    assert "gain" not in texts(hands)
+
+
 def test_the_map_of_a_controller_that_is_not_connected_is_shown_and_left_alone(tmp_path: Path) -> None:
     bound = (Binding.parse("gain", "CC 9"),)
     write_map(tmp_path / "box.toml", ControllerMap("my box", ("Box",), bound))
