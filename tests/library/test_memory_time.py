@@ -8,6 +8,7 @@ import pytest
 import torch
 from test_stream_memory import CHANNELS, WINDOW, begun, memory, own, remembered, small_stack
 
+from jbdiff.networks.echoes import Echo
 from jbdiff.stream.remembering.memory import places_of
 from jbdiff.stream.remembering.remembered import MemoryState
 from jbdiff.stream.state import StreamState
@@ -47,6 +48,12 @@ def test_the_bars_of_a_sound_tell_its_clock_the_tempo(tempo: float, monkeypatch:
     assert remembered(stream).places is None, "clock and memory agree"
 
 
+def with_echo(state: MemoryState, number: int) -> Echo:
+    """The echoes of a window that gets the one of this number. No window gets the first and the last."""
+    echoes = (own().echo(state, 8, 0, 0.5, seed, 0) for seed in range(99))
+    return next(echo for echo in echoes if float(echo.known[0, number].max()) > 0)
+
+
 def followed(state: MemoryState, steps: list[tuple[int, float, float]]) -> MemoryState:
     """The memory after so many tokens each at a number of beats a token and a pace; each holds its place in the bar."""
     place = -float(places_of(state)[0])
@@ -73,10 +80,10 @@ def test_echoes_stay_on_the_beat_of_a_clock_that_catches_up_or_drifts(
     """Each token of this music says its place in the bar."""
     begin = memory(bands=(torch.arange(400) / 40 % 1).float()[None, :, None].expand(1, -1, CHANNELS))
     state = followed(begin, steps)
-    echo = own().echo(state, 8, 0, 1.0, 1, 0)
     place = (-float(places_of(begin)[0]) + sum(n * tempo * pace / 4 for n, tempo, pace in steps)) % 1
     wanted = (place + torch.arange(8) * state.per_token / 4) % 1
     for number in (0, 2):
+        echo = with_echo(state, number)
         assert float(echo.known[0, number].min()) == 1
         wrong = (echo.sound[0, number, 0] - wanted + 0.5) % 1 - 0.5
         assert float(wrong.abs().max()) < 0.75 / state.bar, "nearer than a token"
@@ -92,9 +99,9 @@ def test_a_clock_that_starts_at_another_beat_of_the_bar_moves_the_echoes_with_it
     state = own().jumped(begin, beats)
     assert own().jumped(begin, 0) is begin
     for place in range(0, 80, 8):
-        echo = own().echo(state, 8, 0, 1.0, 1, 0)
         wanted = (beats / 4 + (place + torch.arange(8)) / 40) % 1
         for number in (0, 2):
+            echo = with_echo(state, number)
             assert float(echo.known[0, number].min()) == 1
             wrong = (echo.sound[0, number, 0] - wanted + 0.5) % 1 - 0.5
             assert float(wrong.abs().max()) < 0.75 / 40

@@ -141,11 +141,18 @@ def test_the_knob_is_the_share_of_windows_that_get_each_echo() -> None:
     for knob in (0.0, 0.25, 0.5, 1.0):
         echoes = [own().echo(state, WINDOW, 0, knob, 1, place) for place in range(0, 300 * WINDOW, WINDOW)]
         shares.append(torch.stack([echo.known[0, :, 0] for echo in echoes]).mean(0).tolist())
-    assert shares[0] == [0.0] * 3 and shares[3] == [1.0, 0.0, 1.0], "four bars ago is not given beside eight"
+    assert shares[0] == [0.0] * 3 and shares[3] == [0.0, 0.0, 1.0], "no shorter one beside that of eight bars"
     for share, (one, four, eight) in zip((0.25, 0.5), shares[1:3], strict=True):
-        assert (
-            four == 0.0 and one == pytest.approx(share, abs=0.06) and eight == pytest.approx(share, abs=0.06)
-        )
+        assert four == 0.0 and eight == pytest.approx(share, abs=0.06)
+        assert one == pytest.approx(share * (1 - share), abs=0.06)
+
+
+def test_the_echo_of_one_bar_ago_is_given_only_without_the_longest() -> None:
+    for place in range(0, 60 * WINDOW, WINDOW):
+        known = own().echo(memory(), WINDOW, 0, 0.7, 1, place).known[0]
+        assert float((known[0] * known[2]).max()) == 0.0
+    few = own().echo(memory(steady=200), WINDOW, 0, 1.0, 1, 0).known[0]
+    assert float(few[0].min()) == 1.0, "as long as eight bars were not played, one bar ago is known"
 
 
 def test_the_echo_of_four_bars_ago_is_given_as_long_as_eight_were_not_played() -> None:

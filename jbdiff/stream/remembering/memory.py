@@ -14,7 +14,8 @@ none it invents freely. The draws are functions of seed, window and echo, so tha
 What was played 8, 16, 24 or 32 bars ago, as long ago as is remembered, is also the plan of every window (`plan.py`).
 The plan says which tones sound in which sixteenth, and nothing finer: so harmony and polyphony stay, and a window that
 lacks its echoes still has room to vary. The confidence in it grows with the knob. As soon as eight bars were played,
-the echo of four bars ago is not given: it would make every group of four bars like the one before.
+the echo of four bars ago is not given: it would make every group of four bars like the one before. The echo of one bar
+ago is given only to windows without the longest echo, because within minutes it makes all bars alike.
 
 Not all music comes again after eight bars. If the sound that a stream begins after is not like itself at that lag, and
 clearly is at another one, plan and longest echo come from there (`other_form`).
@@ -159,9 +160,10 @@ class StreamMemory:
     ) -> Echo:
         """Echoes of a window of `tokens` whose first `held` were played already.
 
-        memory: 0..1, the share of windows that get each echo; that of four bars ago is given only if eight were not
-        played. place: number of the first new token of the stream. theme: 0..1, the share of groups of bars whose
-        longest echo comes from the theme. Raises ValueError if `memory` or `theme` is outside 0..1.
+        memory: 0..1, the share of windows that get each echo. That of four bars ago is given only if eight were not
+        played, and that of one bar ago only to windows without the longest one. place: number of the first new token
+        of the stream. theme: 0..1, the share of groups of bars whose longest echo comes from the theme.
+        Raises ValueError if `memory` or `theme` is outside 0..1.
         """
         for name, share in (("memory", memory), ("theme", theme)):
             if not 0.0 <= share <= 1.0:
@@ -173,15 +175,18 @@ class StreamMemory:
         echo = echo_of(state.bands, bars, tokens, held, known, multiples)
         normal = draw((1, len(BARS)), seed, f"memory{self._level}", 0, place // self._window)
         uniform = 0.5 * (1 + torch.erf(normal / 2**0.5))  # a share of normal draws: this large or smaller
-        four, eight = BARS.index(SHORT_FORM), BARS.index(FORM)
+        kept = (uniform < memory).to(self._device)
+        one, four, eight = (BARS.index(bars) for bars in (1, SHORT_FORM, FORM))
         if state.theme is not None and state.bar and theme_returns(state.theme, theme, seed, self._level):
             sound, known_too = echo.sound.clone(), echo.known.clone()
             sound[:, eight], known_too[:, eight] = theme_sound(state.theme, state.bar, tokens, held), 1.0
             echo = replace(echo, sound=sound, known=known_too)
+        longest_known = echo.known[:, eight] > 0
         shorter = torch.ones_like(echo.known)
-        shorter[:, four] = (echo.known[:, eight] == 0).to(shorter)
+        shorter[:, four] = (~longest_known).to(shorter)
+        shorter[:, one] = (~(longest_known & kept[:, eight, None])).to(shorter)
         echo = replace(echo, sound=echo.sound * shorter[:, :, None], known=echo.known * shorter)
-        return echo.kept((uniform < memory).to(self._device))
+        return echo.kept(kept)
 
     def plan(self, state: MemoryState, tokens: int, held: int, memory: float, place: float) -> Plan:
         """Earlier music as the plan of a window of `tokens`, whose first `held` were played already.
