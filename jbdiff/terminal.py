@@ -32,6 +32,13 @@ def at_home(value: Any) -> Any:
         raise typer.BadParameter(f"{value}: no home folder is known here; give the whole path") from error
 
 
+def named_folder(text: str) -> Path:
+    """Return the path of a folder. An empty text would mean the current folder; typer.BadParameter refuses it."""
+    if not text.strip():
+        raise typer.BadParameter("the path is empty; give a folder, or . for the current one")
+    return Path(text)
+
+
 def with_home(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command whose paths may begin with `~`."""
 

@@ -54,6 +54,7 @@ OTHER_SOUNDS = frozenset(
 
 LOWEST_RATE, HIGHEST_RATE = 1_000, 2_000_000  # Hz; a rate outside means a damaged header
 NOTED_DB = 1.0
+BAD_FILE = 7  # libsndfile's code for an MP3 without a whole frame; its words are "possibly a pipe?"
 FLAC_FRAMES = 4096  # the usual block of a FLAC: a read that meets damage gives nothing
 MPEG_FRAME = 1152
 MPEG_SLACK = 8 * MPEG_FRAME  # frames; files are shorter by the padding that encoders put around the sound
@@ -257,6 +258,10 @@ def _unreadable(path: Path, error: soundfile.LibsndfileError) -> OSError:
     there = stand_in(path)
     if there:
         return OSError(f"cannot read {str(path)!r} as sound: {there}")
+    if error.code == BAD_FILE:
+        return OSError(
+            f"cannot read {str(path)!r} as sound: it begins like a sound, but no sound follows; export or copy it again"
+        )
     why = error.error_string.rstrip(". ")
     return OSError(f"cannot read {str(path)!r} as sound ({why}); convert it to WAV or FLAC first")
 

@@ -104,14 +104,22 @@ def read_music(
     if the folder does not exist, ValueError if no file can be used.
     """
     paths = find_sounds(folder)
+    others = 0
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in NOT_READ:
+            others += 1
             report(f"left out: {path.name}: {path.suffix} cannot be read; convert it to WAV or FLAC first")
+    if not paths:
+        why = "the files above cannot be read" if others else "it holds none"
+        raise ValueError(
+            f"no sound file in {str(folder)!r}: {why}; give a folder of WAV, FLAC, MP3 or OGG files"
+        )
     excerpts = _cut(_sounds(paths, sample_rate, count, start, report), sample_rate, wanted, report)
     if not excerpts:
-        needed = f"{start:g} s and a context of {wanted.context_seconds:g} s and {wanted.least} bars"
+        begin = f"{start:g} s, then " if start else ""
+        needed = f"{begin}a context of {wanted.context_seconds:g} s and {wanted.least} bars"
         raise ValueError(
-            f"none of the {len(paths)} sound files in {str(folder)!r} can be used; give files longer than {needed}"
+            f"none of the {len(paths)} sound files in {str(folder)!r} can be used; give files that hold {needed}"
         )
     return excerpts
 

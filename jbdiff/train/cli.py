@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jbdiff.terminal import with_home
+from jbdiff.terminal import named_folder, with_home
 from jbdiff.train.run.settings import RunSettings, check_numbers, in_one_line, with_run_options
 
 app = typer.Typer(
@@ -291,7 +291,12 @@ def export(
 @app.command()
 def own(
     folder: Annotated[
-        Path, typer.Argument(help="Folder of tracks, any format libsndfile reads; or of stems.")
+        Path,
+        typer.Argument(
+            parser=named_folder,
+            metavar="FOLDER",
+            help="Folder of tracks, any format libsndfile reads; or of stems.",
+        ),
     ],
     hours: Annotated[
         float | None, typer.Option(min=0, help="Time for everything, in hours; or give --minutes.")

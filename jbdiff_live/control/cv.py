@@ -3,7 +3,7 @@
 A DC-coupled input gives a voltage as a sample. 1.0 is the full scale of the input, whatever that is in volts. Two
 samples calibrate a channel: one for the low end of a knob's travel, one for the high end. If low is above high, the
 polarity is inverted. A gate opens above `gate_on` of that span and closes below `gate_off`. Between the two it stays as
-it is, so that noise makes no second gate.
+it is, so that noise makes no second gate. It opens once in `LEAST_GATE_SECONDS` at most.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from jbdiff_live.control.source import ControlEvent, EventHandler, EventKind
 
 SMALLEST_SPAN = 0.01  # of full scale: less is noise
 CHANGE = 1 / 1024  # of the travel: a smaller change sends no message, so a settled voltage sends none
+# Between two openings of a gate. A cable with audio would open it thousands of times a second, and each opening is a
+# change in the take's log. Hands and sequencers stay below 200 a second, which this still allows.
+LEAST_GATE_SECONDS = 0.005
 
 
 class CvChannel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,12 +95,13 @@ def parse_span(text: str) -> tuple[int, CvChannel]:
 
 
 class _Reader:
-    """The state of one channel: the smoothed voltage and the last reported position."""
+    """The state of one channel: the smoothed voltage, the last reported position, and the gate."""
 
     def __init__(self) -> None:
         self.level: float | None = None  # the smoothed sample
         self._said: float | None = None  # the last reported position
         self._open = False
+        self._shut = 0  # frames before the gate may open again
 
     def rest(self, mean: float) -> None:
         """Keep the position while nothing uses the channel. The next use begins with a report of that position."""
@@ -121,18 +125,26 @@ class _Reader:
             found.append(position)
         return found
 
-    def edges(self, samples: NDArray[np.float32], channel: CvChannel) -> list[bool]:
-        """Return the openings (True) and closings of the gate in these samples. A trigger of one sample counts."""
+    def edges(self, samples: NDArray[np.float32], channel: CvChannel, rate: int) -> list[bool]:
+        """Return the openings (True) and closings of the gate in these samples. A trigger of one sample counts.
+
+        A gate that rises too soon after its last opening opens later, if it is still high then. NaN changes nothing.
+        """
         travel = (samples - channel.low) / (channel.high - channel.low)
         above, below = travel >= channel.gate_on, travel <= channel.gate_off
         found: list[bool] = []
         at = 0
         while True:
+            if not self._open:
+                at = max(at, self._shut)
             crossings = np.flatnonzero(below[at:] if self._open else above[at:])
             if not len(crossings):
+                self._shut = max(0, self._shut - len(samples))
                 return found
             at += int(crossings[0])
             self._open = not self._open
+            if self._open:
+                self._shut = at + math.ceil(LEAST_GATE_SECONDS * rate)
             found.append(self._open)
 
 
@@ -180,22 +192,22 @@ class CvReader:
         return None if reader is None else reader.level
 
     def frames(self, frames: NDArray[np.float32], rate: int, now: float) -> None:
-        """Take the frames since the last call, float32 `[frames, channels]`. Frames that are not finite are ignored."""
-        frames = frames[np.isfinite(frames).all(axis=1)]
-        if not len(frames):
-            return
-        means, used = frames.mean(axis=0, dtype=np.float64), self._used()
-        for number, mean in enumerate(means.tolist(), 1):
+        """Take the frames since the last call, float32 `[frames, channels]`. Values that are not finite are ignored."""
+        finite, used = np.isfinite(frames), self._used()
+        frames = np.where(finite, frames, np.float32(np.nan))
+        sums = frames.sum(axis=0, dtype=np.float64, where=finite).tolist()
+        for number, (count, total) in enumerate(zip(finite.sum(axis=0).tolist(), sums, strict=True), 1):
             reader = self._readers.setdefault(number, _Reader())
             if number not in used.positions and number not in used.gates:
-                reader.rest(mean)
+                if count:
+                    reader.rest(total / count)
                 continue
             settings = self._settings(number)
             if number in used.gates:
-                for on in reader.edges(frames[:, number - 1], settings):
+                for on in reader.edges(frames[:, number - 1], settings, rate):
                     value = 127 if on else 0
                     self._on_event(ControlEvent(self.device, EventKind.GATE, 1, number, value, on, now))
-            told = reader.positions(mean, len(frames), settings, rate)
+            told = reader.positions(total / count, count, settings, rate) if count else ()
             for position in told if number in used.positions else ():
                 value = round(position * HIGHEST_14)
                 self._on_event(ControlEvent(self.device, EventKind.CV, 1, number, value, True, now))

@@ -16,8 +16,8 @@ The rule, for a rig where other things send messages as well:
   an encoder, which may send the same number again and again;
 - a registered or non-registered parameter is one control, although it uses several CCs;
 - channel mode messages (CC 120 to 127) and addresses (CC 98 to 101) are never learned;
-- bank select (CC 0 and 32) and data entry (CC 6 and 38) are learned only if the controller's map says that they
-  are plain knobs.
+- bank select (CC 0 and 32), data entry (CC 6 and 38), increment and decrement (CC 96 and 97) are learned only if the
+  controller's map says that they are plain knobs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from jbdiff_live.binding import FINE_OFFSET, BindingKind
-from jbdiff_live.control.decode import ADDRESSES, DATA_COARSE, DATA_FINE, FIRST_MODE_CC, Place, Reading
+from jbdiff_live.control.decode import (
+    ADDRESSES,
+    DATA_COARSE,
+    DATA_DOWN,
+    DATA_FINE,
+    DATA_UP,
+    FIRST_MODE_CC,
+    Place,
+    Reading,
+)
 from jbdiff_live.control.source import ControlEvent, EventKind
 
 MOVED = 4  # steps of 127
@@ -39,6 +48,8 @@ RESERVED = {
     32: "selects a bank of sounds",
     DATA_COARSE: "is data entry",
     DATA_FINE: "is data entry",
+    DATA_UP: "is data increment",
+    DATA_DOWN: "is data decrement",
 }
 PARAMETERS = frozenset({BindingKind.NRPN, BindingKind.RPN})
 BUTTONS = frozenset({EventKind.PROGRAM, EventKind.CLOCK, EventKind.GATE, EventKind.KEY})

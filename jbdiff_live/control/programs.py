@@ -18,6 +18,7 @@ from jbdiff_live.control.source import ControlEvent
 log = logging.getLogger(__name__)
 
 JOIN_SECONDS = 5.0
+REFUSALS = (ValueError, OSError, RuntimeError)  # what a session may answer; anything else is a bug
 MOST_JOBS = 16  # further jobs are dropped: a stuck button must not fill the queue
 
 
@@ -93,6 +94,9 @@ class ProgramChanges:
         try:
             job()
             self._problem = ""
+        except REFUSALS as error:
+            log.warning("%s: %s", failure, error)
+            self._problem = f"{failure}: {error}"
         except Exception as error:  # the thread's top: the player sees the error, and the next job is tried
             log.exception("%s", failure)
             self._problem = f"{failure}: {error}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jbdiff_live.control.controller_map import read_map
-from jbdiff_live.control.cv import UNCALIBRATED, CvChannel, CvReader, Used, parse_span
+from jbdiff_live.control.cv import LEAST_GATE_SECONDS, UNCALIBRATED, CvChannel, CvReader, Used, parse_span
 from jbdiff_live.control.shelf import MapShelf
 from jbdiff_live.control.source import ControlEvent, EventKind
 from jbdiff_live.parameters import Change, Origin
@@ -120,11 +121,33 @@ def test_noise_between_the_two_thresholds_makes_no_gate(samples: list[float]) ->
 
 def test_triggers_of_one_sample_count_each(rack: Rack) -> None:
     rack.controls.correct(DEVICE, "reroll", "gate 4")
-    block = np.zeros((441, 4), np.float32)
-    block[[10, 50, 440], 3] = 0.9
+    block = np.zeros((882, 4), np.float32)
+    block[[10, 300, 881], 3] = 0.9
     rack.reader.frames(block, RATE, 2.0)
-    rack.reader.frames(np.zeros((441, 4), np.float32), RATE, 2.01)
+    rack.reader.frames(np.zeros((882, 4), np.float32), RATE, 2.02)
     assert rack.store.snapshot.counts["reroll"] == 3
+
+
+def edges_of(samples: np.ndarray, piece: int) -> list[bool]:
+    events: list[ControlEvent] = []
+    reader = CvReader(DEVICE, events.append, lambda number: FAST, lambda: Used(gates=frozenset({1})))
+    for start in range(0, len(samples), piece):
+        reader.frames(samples[start : start + piece, None].astype(np.float32), RATE, start / RATE)
+    return [event.on for event in events]
+
+
+@pytest.mark.parametrize("piece", [1, 64, 441, RATE])
+def test_a_cable_with_audio_opens_a_gate_at_most_every_5_ms(piece: int) -> None:
+    """Each opening is a change in the take's log."""
+    audio = np.sin(2 * np.pi * 3000 * np.arange(RATE // 4) / RATE)
+    openings = edges_of(audio, piece).count(True)
+    assert 40 <= openings <= math.ceil(0.25 / LEAST_GATE_SECONDS)
+
+
+@pytest.mark.parametrize("piece", [1, 64, 4410])
+def test_a_contact_that_bounces_opens_its_gate_twice_at_most_and_leaves_it_open(piece: int) -> None:
+    bounces = [1.0] * 30 + [0.0] * 30
+    assert edges_of(np.array(bounces * 3 + [1.0] * 1000), piece) == [True, False, True]
 
 
 def test_a_gate_over_many_blocks_is_one(rack: Rack) -> None:
@@ -165,6 +188,18 @@ def test_samples_that_are_no_numbers_are_left_out(rack: Rack) -> None:
     assert rack["memory"] == 1
     rack.reader.frames(np.full((441, 4), np.nan, np.float32), RATE, 5.1)
     assert rack["memory"] == 1
+
+
+def test_a_channel_of_nan_silences_no_other_channel(rack: Rack) -> None:
+    rack.controls.correct(DEVICE, "reroll", "gate 4")
+    frames = np.zeros((441, 4), np.float32)
+    frames[:, 0], frames[:, 2], frames[100:200, 3] = np.nan, 0.25, 0.9
+    frames[::2, 1] = -np.inf
+    frames[150, 3] = np.inf
+    rack.volts(3, 0.1)
+    rack.reader.frames(frames, RATE, 5.0)
+    assert rack["memory"] == pytest.approx(0.75, abs=1e-3)
+    assert rack.store.snapshot.counts["reroll"] == 1
 
 
 def test_a_calibration_is_kept_in_the_map_and_read_again(tmp_path: Path) -> None:

@@ -94,14 +94,14 @@ def test_the_fine_half_of_a_jittering_converter_does_not_steal_the_learning() ->
     assert texts(hands)["noise_step"] == "ch 1 CC 2/34 14-bit"
 
 
-@pytest.mark.parametrize("number", [0, 6, 32, 38, 98, 99, 100, 101, *range(120, 128)])
+@pytest.mark.parametrize("number", [0, 6, 32, 38, 96, 97, 98, 99, 100, 101, *range(120, 128)])
 def test_what_no_knob_sends_is_never_learned(number: int) -> None:
     """Fails where learning takes CC 120, 121, 123, bank select or the address of a parameter for a knob."""
     hands = Hands()
     hands.controls.learn("noise_step")
     hands.send(*(cc(number, value, time=n) for n, value in enumerate((0, 40, 90, 127, 0))))
     assert hands.controls.learning == "noise_step"
-    if number in (0, 6, 32, 38):
+    if number in (0, 6, 32, 38, 96, 97):
         assert f"plain = [{number}]" in hands.controls.complaint, "a fader that sends it needs a remedy"
     hands.send(cc(74, 40, time=9.0))
     assert texts(hands) == {"noise_step": "ch 1 CC 74"} and hands.controls.complaint == ""

@@ -79,6 +79,28 @@ def test_what_goes_wrong_is_shown_and_the_next_program_is_loaded() -> None:
     changes.stop()
 
 
+def test_what_is_refused_is_one_line_in_the_log_and_a_bug_keeps_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refused() -> None:
+        raise RuntimeError("nothing to keep: play first")
+
+    def broken() -> None:
+        raise TypeError("no such thing")
+
+    caplog.set_level("INFO")
+    changes = ProgramChanges(lambda event: None)
+    changes.start()
+    changes.ask("keep", refused)
+    eventually(lambda: bool(changes.problem), "the problem")
+    changes.ask("play", broken)
+    eventually(lambda: changes.problem == "play did not work: no such thing", "the second problem")
+    changes.stop()
+    keep, play = caplog.records
+    assert keep.getMessage() == "keep did not work: nothing to keep: play first" and keep.exc_info is None
+    assert play.exc_info
+
+
 @pytest.mark.parametrize(("channel", "heard"), [(None, [1, 2]), (2, [2]), (0, [])])
 def test_programs_are_those_of_the_chosen_channel(channel: int | None, heard: list[int]) -> None:
     loaded = list[int]()

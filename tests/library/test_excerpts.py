@@ -65,7 +65,13 @@ def test_files_that_do_not_serve_are_named_and_the_others_are_judged(tmp_path: P
 def test_a_folder_without_music_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="no folder"):
         read_music(tmp_path / "nowhere", RATE, 9, 0.0, WANTED, print)
-    with pytest.raises(ValueError, match="none of the 0 sound files"):
+    with pytest.raises(ValueError, match=r"no sound file in .*: it holds none; give a folder of WAV"):
+        read_music(tmp_path, RATE, 9, 0.0, WANTED, print)
+    (tmp_path / "phone.m4a").write_bytes(bytes(99))
+    with pytest.raises(ValueError, match=r"no sound file in .*: the files above cannot be read"):
+        read_music(tmp_path, RATE, 9, 0.0, WANTED, print)
+    soundfile.write(tmp_path / "a.wav", beat(1, 120), RATE)
+    with pytest.raises(ValueError, match=r"none of the 1 sound files .*; give files that hold a context of"):
         read_music(tmp_path, RATE, 9, 0.0, WANTED, print)
     soundfile.write(tmp_path / "a.wav", beat(12, 120), RATE)
     with pytest.raises(ValueError, match="30 s"):

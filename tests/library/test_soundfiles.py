@@ -437,3 +437,12 @@ def test_a_header_that_breaks_off_is_refused_in_words(magic: bytes, length: int,
     path.write_bytes((magic + bytes(12))[:length])
     with pytest.raises((ValueError, OSError), match="broken"):
         read_mono(path, 44_100, 44_100)
+
+
+def test_noise_that_begins_like_an_mp3_is_not_called_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "noise.mp3"
+    path.write_bytes(b"\xff\xfb\x90\x00" + np.random.default_rng(1).bytes(20_000))
+    with pytest.raises(
+        OSError, match="it begins like a sound, but no sound follows; export or copy it again"
+    ):
+        read_audio(path, RATE)

@@ -101,7 +101,8 @@ def test_tracks_that_cannot_train_are_left_out_with_the_reason(songs: Path, tmp_
     assert [track.path.name for track in chosen.tracks] == ["b.flac", "summer mix 2.wav"]
     assert [track.stereo for track in chosen.tracks] == [False, True] and chosen.stereo
     reasons = dict(chosen.left_out)
-    assert len(said) == len(reasons) == 4
+    assert said[:2] == [f"searching {str(songs)!r} and all folders in it for sounds", "found 6 sound files"]
+    assert len(said) - 2 == len(reasons) == 4
     for name, words in (
         ("click.wav", "too short: 0.20 s"),
         ("silence.wav", "silent"),
@@ -354,6 +355,10 @@ def test_what_cannot_be_done_names_the_remedy(
     said = refused(short, *base)
     assert "click.wav: too short" in said and "add tracks of at least" in said
     assert "no folder" in refused(tmp_path / "missing", *base)
+    monkeypatch.chdir(empty)
+    for nothing in ("", " "):
+        done = CliRunner().invoke(app, ["own", nothing, "--minutes", "1", "--stack", "toy"])
+        assert done.exit_code == 2 and "the path is empty" in done.output, done.output
     (loop := tmp_path / "loop").symlink_to(loop)
     assert "no folder" in refused(loop, *base)
     assert "--hours or --minutes" in refused(short, "--stack", "toy")

@@ -64,7 +64,9 @@ def choose(folder: Path, least_seconds: float, bpm: float | None, report: Report
     exist, ValueError if no track in it can be used.
     """
     described = {path.parent: is_of_stems(path) for path in folder.glob(f"*/{FILE}")}
+    report(f"searching {str(folder)!r} and all folders in it for sounds")
     files = find_sounds(folder)
+    report(f"found {len(files)} sound files")
     if any(described.values()):
         return of_stems(folder, files, {parent for parent, stems in described.items() if stems}, report)
     if not files:

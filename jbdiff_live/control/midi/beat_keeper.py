@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS, CLOCK_OUT_SECONDS = 0.01, 0.002  # between two looks, without and with clock out
 PATIENCE_SECONDS = 2.0
+SHOWN_SECONDS = 10.0  # an error is shown for so long after the last one, as other answers are
 
 
 class BeatKeeper:
@@ -46,7 +47,7 @@ class BeatKeeper:
         self._chosen = port  # swapped whole, by the window's thread
         self._name: str | None = None  # of `_port`
         self._port: ClockPort | None = None  # the beat's thread makes and closes it
-        self._problem = ""
+        self._problem, self._failed = "", 0.0  # the beat's thread writes both: the last error and its time
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -67,7 +68,7 @@ class BeatKeeper:
                 log.warning("the MIDI system does not answer; the thread of clock out is left behind")
 
     def status(self) -> ControlStatus:
-        """Return the problem of clock out; empty if there is none."""
+        """Return the last error of the beat for ten seconds, or the problem of clock out; empty if there is none."""
         return ControlStatus(problem=self._problem or self.port_problem)
 
     def choose(self, port: str | None) -> None:
@@ -89,12 +90,15 @@ class BeatKeeper:
         clock = self._clock
         try:
             while not self._stop.is_set():
+                now = clock.now()
                 try:
-                    self._look(clock.now())
+                    self._look(now)
+                    if now - self._failed >= SHOWN_SECONDS:
+                        self._problem = ""
                 except Exception as error:  # the thread's top: the player sees it, and the beat goes on
                     if str(error) != self._problem:
                         log.exception("keeping the beat")
-                    self._problem = str(error)
+                    self._problem, self._failed = str(error), now
                 seconds = LOOK_SECONDS if self._port is None else CLOCK_OUT_SECONDS
                 clock.wait_until(clock.now() + seconds, self._stop)
         finally:
