@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -20,6 +21,7 @@ from jbdiff.batch.listing import read_list
 from jbdiff.batch.pool import Died
 from jbdiff.batch.request import BatchError, Outcome, Request
 from jbdiff.cli import app
+from jbdiff.sample_command import SampleError, SampleJob, render_job
 from jbdiff.terminal import plain_console
 
 TWO = '[[piece]]\nname = "a"\n[[piece]]\nname = "b"\nseed = 1\n'
@@ -98,11 +100,18 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "a.wav").read_text() == "my own" and (tmp_path / "b.wav").is_file()
 
 
-def test_a_piece_that_fails_does_not_end_the_others(tmp_path: Path) -> None:
-    path = write_list(tmp_path, '[[piece]]\nname = "bad"\nhop = 48\n' + TWO)
+def test_a_piece_that_fails_does_not_end_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_list(tmp_path, '[[piece]]\nname = "bad"\nseed = 5\n' + TWO)
+
+    def render(job: SampleJob, *rest: Any) -> Any:
+        if "bad" in job.out.name:
+            raise SampleError("the sound has no end")
+        return render_job(job, *rest)
+
+    monkeypatch.setattr("jbdiff.batch.work.render_job", render)
     done = run(path)
-    assert done.summary.made == 2 and "bad.wav: failed: a hop of 48 tokens" in done.output
-    assert done.summary.lines()[1].startswith("failed: bad.wav: a hop of 48 tokens")
+    assert done.summary.made == 2 and "bad.wav: failed: the sound has no end" in done.output
+    assert done.summary.lines()[1].startswith("failed: bad.wav: the sound has no end")
     again = run(path)
     assert again.pool.made == ["bad.wav"] and again.summary.there == 2
 
@@ -281,6 +290,7 @@ def test_pieces_of_different_machines_are_named(tmp_path: Path) -> None:
 REPLAY = """
 import json, sys
 from pathlib import Path
+from typing import Any
 arguments = sys.argv[1:]
 if "--steps" in arguments and arguments[arguments.index("--steps") + 1] == "13":
     sys.exit("jbdiff-live: no luck")
