@@ -25,7 +25,7 @@ from jbdiff.networks.dance_finisher import Finisher
 from jbdiff.networks.joint_denoiser import JointDenoiser
 from jbdiff.networks.spectral_finisher import SpectralFinisher
 from jbdiff.stacks.stack import Stack
-from jbdiff.stream import memory
+from jbdiff.stream.remembering import memory
 from jbdiff.stream.settings import BlockSettings, FinisherSettings, Handover, LevelSettings
 from jbdiff.stream.stream import BlockStream
 
