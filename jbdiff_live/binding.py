@@ -117,12 +117,11 @@ class Binding:
 
     target: name of a parameter, an action or a function. number: of the CC, note, program (from 1), (N)RPN or
     sound channel (from 1); of an OSC address or a key the checksum of its `name`. channel: of MIDI, 1 to 16; None
-    listens to all of them. encoding: of a relative encoder; None for an
-    absolute control. velocity: a note sets the value to how hard it is struck, and does not step. button: a
-    CC steps a switch or list at each press, as a note does; else a switch is on as long as a CC is above
-    the middle. takeover: None is the map's own. gate: a switch is on as long as the note is held.
-    span: the lowest and highest value that the control reaches, in the parameter's unit; None is the whole range.
-    bend, inverted: of its travel. hold: what its changes wait for; None follows the knob Hold changes.
+    listens to all of them. encoding: of a relative encoder; None for an absolute control. velocity: a note sets the
+    value to how hard it is struck, and does not step. button: a CC steps a switch or list at each press, as a note
+    does; else a switch is on as long as a CC is above the middle. takeover: None is the map's own. gate: a switch is on
+    as long as the note is held. span: the lowest and highest value that the control reaches, in the parameter's unit;
+    None: the whole range. bend, inverted: of its travel. hold: what its changes wait for; None: the knob Hold changes.
 
     Raises ValueError with the reason if the control does not fit the target; KeyError for an unknown target.
     """
@@ -232,14 +231,18 @@ class Binding:
         return f"{_WORDS[self.kind]} {self.number}"
 
     @property
+    def counted_control(self) -> str:
+        """The control, and how an encoder counts: "CC 22 relative 1/127"."""
+        return f"{self.control} relative {self.encoding.value}" if self.encoding else self.control
+
+    @property
     def text(self) -> str:
         """The binding as a person writes it: "CC 74", "ch 2 CC 21 relative 1/127", "note C3 velocity"."""
         return " ".join(
             word
             for word in (
                 "" if self.channel is None else f"ch {self.channel}",
-                self.control,
-                "" if self.encoding is None else f"relative {self.encoding.value}",
+                self.counted_control,
                 "velocity" if self.velocity else "",
                 "button" if self.button else "",
                 "gate" if self.gate else "",

@@ -32,7 +32,7 @@ from jbdiff.sample_command import SampleError, SampleJob, job_options, plans_of
 from jbdiff.stacks.facts import StackFacts, stack_facts
 from jbdiff.stacks.stack import CheckpointError
 from jbdiff.stacks.weight_files import file_sha256
-from jbdiff.stream.sizes import parts_of
+from jbdiff.stream.sizes import stream_parts
 from jbdiff.untyped import JsonTable
 
 FORMAT = 1
@@ -227,7 +227,7 @@ def _check_parts(job: SampleJob, options: RenderOptions, stack: StackFacts) -> N
     config = stack.config
     asked = job.finisher.get("on") and options.finisher.on
     try:
-        parts_of(
+        stream_parts(
             config,
             [level.level for level in config.levels],
             options.levels,

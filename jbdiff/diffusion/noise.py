@@ -87,6 +87,11 @@ def draw(shape: tuple[int, ...], seed: int, stream: str, epoch: int, index: int)
     return torch.randn(shape, generator=torch.Generator().manual_seed(digest), dtype=torch.float32)
 
 
+def draw_uniform(shape: tuple[int, ...], seed: int, stream: str, epoch: int, index: int) -> Tensor:
+    """Return numbers `[*shape]` in 0..1, all equally likely, for one key of `draw`."""
+    return 0.5 * (1 + torch.erf(draw(shape, seed, stream, epoch, index) / 2**0.5))
+
+
 @dataclass(frozen=True)
 class NoiseSettings:
     """Values of the player's noise knobs for one block."""

@@ -157,17 +157,7 @@ def options_from(values: JsonTable) -> RenderOptions:
             levels[int(key[-1])] = _level(key, _table(key, value), fields)
         elif key == "finisher":
             fields["finisher"], fields["finisher_seed"] = _finisher(_table(key, value))
-        elif key in (
-            "seconds",
-            "step",
-            "resample",
-            "anchor",
-            "tempo",
-            "brightness",
-            "motion",
-            "memory",
-            "theme",
-        ):
+        elif key in ("seconds", "step", "resample", *RANGES):
             fields[key] = _number(key, value)
         elif key in ("token_multiplier", "bits", "hop"):
             fields[key] = _whole(key, value)

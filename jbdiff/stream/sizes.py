@@ -114,23 +114,6 @@ class StreamParts:
 
 
 def stream_parts(
-    stack: Stack,
-    levels: Sequence[int] | None = None,
-    finisher: bool = False,
-    token_multiplier: int = 1,
-    hop_tokens: int | None = None,
-    delay_tokens: int | None = None,
-) -> StreamParts:
-    """The parts of a stack that play; parameters as in `BlockStream`.
-
-    Raises ValueError if the stack lacks what is asked for, or if a length does not fit.
-    """
-    if finisher and stack.finisher is None:
-        raise ValueError(f"stack {stack.config.name!r} has no finisher; leave it off")
-    return parts_of(stack.config, stack.levels, levels, finisher, token_multiplier, hop_tokens, delay_tokens)
-
-
-def parts_of(
     config: StackConfig,
     known: Sequence[int],
     levels: Sequence[int] | None = None,
@@ -139,7 +122,11 @@ def parts_of(
     hop_tokens: int | None = None,
     delay_tokens: int | None = None,
 ) -> StreamParts:
-    """As `stream_parts`, for a stack that is not loaded. known: its levels, coarsest first."""
+    """The parts of a stack that play; other parameters as in `BlockStream`.
+
+    known: the levels that the stack has, coarsest first. config has no finisher if the stack has none.
+    Raises ValueError if the stack lacks what is asked for, or if a length does not fit.
+    """
     numbers = tuple(sorted(known if levels is None else set(levels), reverse=True))
     for number in numbers:
         config.level(number)

@@ -128,7 +128,10 @@ class BlockStream:
 
         Raises ValueError if the stack lacks what is asked for, or a length does not fit.
         """
-        self.parts = stream_parts(stack, levels, finisher, token_multiplier, hop_tokens, delay_tokens)
+        there = stack.config if stack.finisher is not None else replace(stack.config, finisher=None)
+        self.parts = stream_parts(
+            there, stack.levels, levels, finisher, token_multiplier, hop_tokens, delay_tokens
+        )
         self.execution = Execution(torch.device(device), dtype, sampler, graphs, compiled)
         self.device, self.dtype, self.graphs = self.execution.device, dtype, graphs
         self.stack = stack.to(self.device)

@@ -26,12 +26,7 @@ def all_rows(desk: MapDesk, usual: TakeoverMode) -> tuple[BindingRow, ...]:
     rows = [row for row in desk.rows() if row.source == "always"]
     for device in desk.devices:
         rows += _of_controller(desk, device, usual)
-    there = {family(device) for device in desk.devices}
-    rows += [
-        _row(EVERYWHERE, b, "patch", usual, desk.suggested)
-        for b in desk.suggested
-        if family_of(b.kind) not in there
-    ]
+    rows += [_row(EVERYWHERE, b, "patch", usual, desk.suggested) for b in desk.suggested if desk.waits(b)]
     rows += [
         replace(row, unused=NOT_CONNECTED)
         for own in desk.shelf.own

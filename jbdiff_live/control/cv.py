@@ -207,7 +207,7 @@ class CvReader:
                 for on in reader.edges(frames[:, number - 1], settings, rate):
                     value = 127 if on else 0
                     self._on_event(ControlEvent(self.device, EventKind.GATE, 1, number, value, on, now))
-            told = reader.positions(total / count, count, settings, rate) if count else ()
-            for position in told if number in used.positions else ():
+            positions = reader.positions(total / count, count, settings, rate) if count else ()
+            for position in positions if number in used.positions else ():
                 value = round(position * HIGHEST_14)
                 self._on_event(ControlEvent(self.device, EventKind.CV, 1, number, value, True, now))

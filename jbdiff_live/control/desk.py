@@ -72,10 +72,10 @@ class MapDesk:
         for device in self.devices:
             own = self.shelf.find(device).bindings
             rows += [_row(device, b, "map" if b in own else "patch") for b in self.table(device).bindings]
-        rows += [_row(EVERYWHERE, binding, "patch") for binding in self._usable if self._waits(binding)]
+        rows += [_row(EVERYWHERE, binding, "patch") for binding in self._usable if self.waits(binding)]
         return tuple(rows)
 
-    def _waits(self, binding: Binding) -> bool:
+    def waits(self, binding: Binding) -> bool:
         """Whether no controller of the kind that sends such messages is connected."""
         return all(family(device) is not family_of(binding.kind) for device in self.devices)
 
@@ -153,9 +153,9 @@ class MapDesk:
                     bindings=tuple(b for b in old.bindings if b.target != target),
                     silent=old.silent | ({target} & suggested),
                 )
-        if any(b.target == target and self._waits(b) for b in self._usable):
-            self.suggested = tuple(b for b in self.suggested if b.target != target or not self._waits(b))
-            self._usable = tuple(b for b in self._usable if b.target != target or not self._waits(b))
+        if any(b.target == target and self.waits(b) for b in self._usable):
+            self.suggested = tuple(b for b in self.suggested if b.target != target or not self.waits(b))
+            self._usable = tuple(b for b in self._usable if b.target != target or not self.waits(b))
             self._tables.clear()
 
     def moved_by(self, device: str, kind: BindingKind, number: int, channel: int) -> tuple[str, ...]:

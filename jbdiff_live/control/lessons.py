@@ -312,8 +312,7 @@ class Lessons:
 
 def _learned(binding: Binding) -> str:
     channel = "" if binding.channel is None else f"ch {binding.channel} "
-    encoding = "" if binding.encoding is None else f" relative {binding.encoding.value}"
-    return f"{label(binding.target)} learned {channel}{binding.control}{encoding}"
+    return f"{label(binding.target)} learned {channel}{binding.counted_control}"
 
 
 def _places(gesture: Gesture) -> frozenset[Place]:

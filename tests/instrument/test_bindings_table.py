@@ -96,7 +96,7 @@ def test_a_key_of_the_computer_brings_no_control_of_the_patch_back() -> None:
     hands.controls.port(KEYBOARD, True)
     assert texts(hands) == before
     hands.controls.port("box", False)
-    assert texts(hands)["gain"] == "CC 7", "what a controller may do that is not there is told"
+    assert texts(hands)["gain"] == "CC 7", "the patch suggests it to a controller that is not connected"
     hands.controls.unbind("gain")
     assert "gain" not in texts(hands)
 

@@ -28,7 +28,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from jbdiff.diffusion.noise import draw
+from jbdiff.diffusion.noise import draw_uniform
 from jbdiff.networks.echoes import BARS, Echo, echo_of
 from jbdiff.networks.plan import FORM, SHORT_FORM, Plan, bars_back, cells_of, plan_of
 from jbdiff.stream.remembering.remembered import MemoryState
@@ -173,14 +173,13 @@ class StreamMemory:
         longest = state.form / state.bar if state.form else FORM
         multiples = [longest if multiple == FORM else multiple for multiple in BARS]
         echo = echo_of(state.bands, bars, tokens, held, known, multiples)
-        normal = draw((1, len(BARS)), seed, f"memory{self._level}", 0, place // self._window)
-        uniform = 0.5 * (1 + torch.erf(normal / 2**0.5))  # a share of normal draws: this large or smaller
-        kept = (uniform < memory).to(self._device)
+        chance = draw_uniform((1, len(BARS)), seed, f"memory{self._level}", 0, place // self._window)
+        kept = (chance < memory).to(self._device)
         one, four, eight = (BARS.index(bars) for bars in (1, SHORT_FORM, FORM))
         if state.theme is not None and state.bar and theme_returns(state.theme, theme, seed, self._level):
-            sound, known_too = echo.sound.clone(), echo.known.clone()
-            sound[:, eight], known_too[:, eight] = theme_sound(state.theme, state.bar, tokens, held), 1.0
-            echo = replace(echo, sound=sound, known=known_too)
+            sound, confidence = echo.sound.clone(), echo.known.clone()
+            sound[:, eight], confidence[:, eight] = theme_sound(state.theme, state.bar, tokens, held), 1.0
+            echo = replace(echo, sound=sound, known=confidence)
         longest_known = echo.known[:, eight] > 0
         shorter = torch.ones_like(echo.known)
         shorter[:, four] = (~longest_known).to(shorter)

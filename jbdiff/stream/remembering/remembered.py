@@ -82,8 +82,8 @@ def memory_tensors(memory: MemoryState, prefix: str) -> dict[str, Tensor]:
 def memory_from(facts: JsonDict, tensors: Mapping[str, Tensor], prefix: str) -> MemoryState:
     """The memory of `memory_facts` and `memory_tensors`. KeyError, TypeError or ValueError: something is wrong."""
     theme = None
-    if (told := facts.get("theme")) is not None:
-        theme = Theme(tensors[prefix + "theme"], **{name: float(told[name]) for name in THEME_FACTS})
+    if (of_theme := facts.get("theme")) is not None:
+        theme = Theme(tensors[prefix + "theme"], **{name: float(of_theme[name]) for name in THEME_FACTS})
     numbers = {name: facts[name] for name in FACTS if name in facts}
     return MemoryState(
         tensors[prefix + "memory"], **numbers, places=tensors.get(prefix + "places"), theme=theme

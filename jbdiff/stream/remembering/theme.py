@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from jbdiff.diffusion.noise import draw
+from jbdiff.diffusion.noise import draw_uniform
 from jbdiff.networks.plan import FORM
 from jbdiff.stream.remembering.remembered import Theme
 
@@ -47,8 +47,7 @@ def theme_returns(theme: Theme, share: float, seed: int, level: int) -> bool:
     A group is as long as the form. share: 0..1, of all groups. Groups that come back at a small share also do at a
     larger one.
     """
-    normal = draw((1,), seed, f"theme{level}", 0, int(theme.since // theme.form))
-    return float(0.5 * (1 + torch.erf(normal / 2**0.5))) < share
+    return float(draw_uniform((1,), seed, f"theme{level}", 0, int(theme.since // theme.form))) < share
 
 
 def theme_sound(theme: Theme, bar: float, tokens: int, held: int) -> Tensor:

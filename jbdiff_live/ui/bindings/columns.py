@@ -92,24 +92,12 @@ def _hold(row: BindingRow) -> str:
     return AS_KNOB if binding.hold is None else binding.hold.value
 
 
-def _control(row: BindingRow) -> str:
-    """The control, and how an encoder counts: "CC 22 relative 1/127"."""
-    binding = row.binding
-    if binding is None:
-        return row.control
-    return (
-        binding.control
-        if binding.encoding is None
-        else f"{binding.control} relative {binding.encoding.value}"
-    )
-
-
 COLUMNS: tuple[Column, ...] = (
     Column("Moves", "the knob, the action or the function that the control is for", lambda row: row.label),
     Column(
         "Control",
         "what the controller sends",
-        _control,
+        lambda row: row.control if row.binding is None else row.binding.counted_control,
     ),
     Column("Controller", "the input that it comes from", lambda row: row.device),
     Column("Ch", "the MIDI channel that counts", _channel, _channels, _put_channel),
